@@ -1,0 +1,204 @@
+"""The types that models, data sets, detectors and metrics share. Nothing heavy is imported here."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Literal, Protocol, Self, runtime_checkable
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    import numpy as np
+    from numpy.typing import NDArray
+
+    Images = NDArray[np.float32]  # (N, C, *spatial), 2D or 3D, values in [-1, 1]
+    Array = NDArray[Any]
+
+Direction = Literal["lower", "higher", "none"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Split:
+    """Items of one part of a cohort. Pixels stay on disk until `images` asks for them."""
+
+    name: str
+    """`train`, `calibration` or `test`."""
+    pixels: Array
+    """The whole cohort's items (M, C, *spatial), memory-mapped: uint8 grey levels, or float32 in [-1, 1]."""
+    rows: NDArray[np.int64]
+    """Which rows of `pixels` belong to this split, (N,)."""
+    subjects: tuple[str, ...]
+    """The subject (patient) of each item, N names."""
+    items: tuple[str, ...]
+    """The name of each item, unique in the cohort, N names."""
+    channels: tuple[str, ...]
+    """One name a channel."""
+    labels: tuple[str, ...] | None = None
+    """One class name an item, where the data set has classes."""
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Shape of one item: (C, *spatial)."""
+        return tuple(self.pixels.shape[1:])
+
+    def images(self, index: slice | Sequence[int] | Array = slice(None)) -> Images:
+        """Return the items at these positions of the split, (n, C, *spatial), float32 in [-1, 1]."""
+        return to_images(self.pixels[self.rows[index]])
+
+
+def to_images(pixels: Array) -> Images:
+    """Map stored pixels to float32 in [-1, 1]: uint8 grey levels v become v / 127.5 - 1, float32 stays."""
+    if pixels.dtype == "uint8":
+        return pixels.astype("float32") / 127.5 - 1
+    return pixels.astype("float32", copy=False)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Cohort:
+    """One data set, prepared on a common grid, in patient-disjoint splits."""
+
+    name: str
+    key: str
+    """Digest of the pixels, the recipe and the split."""
+    spacing_mm: tuple[float, ...]
+    """Millimetres between neighbouring pixels, one per spatial axis; empty where the files do not say."""
+    train: Split
+    calibration: Split
+    test: Split
+    notes: tuple[str, ...] = ()
+    """What a reader of the record should know: duplicates moved, files left out, few patients."""
+
+
+@dataclass(frozen=True)
+class Source:
+    """The files of one subject (or of one image of a subject), found but not yet read."""
+
+    subject: str
+    name: str
+    """Unique in the data set; the prefix of its items' names."""
+    files: tuple[str, ...]
+    """Paths in the order that `Dataset.read` expects."""
+    label: str | None = None
+    group: str = ""
+    """The published split it came from (`train`, `test` ...), where there is one."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Items:
+    """What one source becomes: n items on the cohort's grid."""
+
+    pixels: Array
+    """(n, C, *spatial), uint8 grey levels or float32 in [-1, 1]."""
+    names: tuple[str, ...]
+    """n names, unique within the source (slice `z077`, or empty for a single image)."""
+    spacing_mm: tuple[float, ...] = ()
+
+
+class Dataset(Protocol):
+    """datasets/NAME/dataset.py: a dataclass whose fields are its options (`image_size`, `channels` ...)."""
+
+    @property
+    def channels(self) -> tuple[str, ...]:
+        """The name of each channel of the items that `read` returns."""
+
+    def sources(self, root: Path) -> Sequence[Source]:
+        """List what lies under root, from names only. Raises MissingDataError, BadDataError."""
+
+    def read(self, source: Source) -> Items:
+        """Read one source. Pure: the same files, the same items. Raises BadDataError naming the file."""
+
+
+@runtime_checkable
+class Embedded(Protocol):
+    """A data set that can make its own files (simulated patients)."""
+
+    def create(self, root: Path) -> None:
+        """Write the files that `sources` will find; a finished folder is left as it is."""
+
+
+@dataclass(frozen=True)
+class Budget:
+    """What `fit` may spend beyond its own hyper-parameters; the first limit reached ends training."""
+
+    seconds: float | None = None
+
+
+class ModelAdapter(Protocol):
+    """models/NAME/adapter.py: a dataclass whose fields are its hyper-parameters; unknown names are refused."""
+
+    def fit(self, train: Split, *, folder: Path, budget: Budget, seed: int, device: str) -> None:
+        """Train on this split only, leaving checkpoints in folder and resuming exactly from them."""
+
+    def sample(self, count: int, *, seed: int, prompts: Sequence[str] | None = None) -> Iterator[Images]:
+        """Yield count images in batches, shaped and ranged like training; the same seed, the same images."""
+
+    def save(self, folder: Path) -> None:
+        """Write all that `load` needs, and nothing else."""
+
+    @classmethod
+    def load(cls, folder: Path, *, device: str) -> Self:
+        """Restore an adapter that samples exactly as the saved one."""
+
+
+@runtime_checkable
+class HasLoss(Protocol):
+    """Ability `loss`: the training loss of single images, for membership inference."""
+
+    def losses(self, images: Images, *, seed: int) -> Array:
+        """Return one loss an image, (N,)."""
+
+
+@runtime_checkable
+class HasReconstruction(Protocol):
+    """Ability `reconstruct`: the autoencoder's view of an image."""
+
+    def reconstruct(self, images: Images) -> Images:
+        """Return images of the same shape."""
+
+
+class Detector(Protocol):
+    """A similarity between two items: the inner product of their unit vectors."""
+
+    name: str
+    invariances: tuple[str, ...]
+    """The planted transformations it claims to see through."""
+
+    def embed(self, images: Images) -> Array:
+        """Map (N, C, *spatial) to unit rows (N, D), float32, whatever the batch size."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Score:
+    """A number with its interval and its n, or no number and the reason."""
+
+    value: float | None
+    low: float | None = None
+    """Lower end of the 95 % interval."""
+    high: float | None = None
+    n: int | None = None
+    """How many items the number rests on."""
+    direction: Direction = "none"
+    """Which way is better for patients and quality."""
+    reason: str = ""
+    """Why there is no value, or what weakens the value that there is."""
+
+
+def chunks(total: int, size: int) -> Iterable[slice]:
+    """Cut range(total) into slices of at most size."""
+    return (slice(start, min(start + size, total)) for start in range(0, total, size))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Match:
+    """The search's answer for N queries against a bank of M items."""
+
+    index: NDArray[np.int64]
+    """(N,) position in the bank of the nearest item; ties go to the lowest."""
+    similarity: NDArray[np.float64]
+    """(N,) its similarity, computed in float64."""
+    by_subject: NDArray[np.float32] | None = field(default=None)
+    """(N, P) greatest similarity to any item of each subject, where asked for."""

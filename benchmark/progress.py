@@ -1,0 +1,59 @@
+"""One progress line for every long job: a bar on a terminal, a line now and then elsewhere."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Protocol
+
+EVERY_SECONDS = 15.0
+
+
+class Advance(Protocol):
+    """Call it after each piece of work."""
+
+    def __call__(self, steps: int = 1, note: str = "") -> None:
+        """Report that `steps` more are done; `note` (a loss, a file) stands beside the bar."""
+
+
+@contextmanager
+def progress(label: str, total: int, done: int = 0) -> Iterator[Advance]:
+    """Show `label`, steps done of total and time left, on standard error."""
+    if sys.stderr.isatty():
+        with _bar(label, total, done) as advance:
+            yield advance
+    else:
+        yield _lines(label, total, done)
+
+
+@contextmanager
+def _bar(label: str, total: int, done: int) -> Iterator[Advance]:
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, TextColumn("{task.fields[note]}"), console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task(label, total=total, completed=done, note="")
+
+        def advance(steps: int = 1, note: str = "") -> None:
+            bar.update(task, advance=steps, note=note)
+
+        yield advance
+
+
+def _lines(label: str, total: int, done: int) -> Advance:
+    started = shown = time.monotonic()
+    first, count = done, done
+
+    def advance(steps: int = 1, note: str = "") -> None:
+        nonlocal shown, count
+        count += steps
+        now = time.monotonic()
+        if now - shown >= EVERY_SECONDS:
+            shown = now
+            left = (now - started) / (count - first) * (total - count)
+            print(f"{label}: {count}/{total}, {left:.0f} s left{', ' + note if note else ''}", file=sys.stderr, flush=True)  # noqa: T201
+
+    return advance
