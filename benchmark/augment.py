@@ -1,0 +1,167 @@
+"""Batched 2D and 3D transformations on the device: what copies may have gone through.
+
+`PLANTED` are fixed transformations by which detectors are tested; `augment` draws random ones, by which the copy
+detector is trained. Everything takes and returns (N, C, *spatial) float32 in [-1, 1].
+"""
+
+from __future__ import annotations
+
+import io
+import math
+from collections.abc import Callable
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+Transformation = Callable[[Tensor], Tensor]
+
+
+def _column(values: Tensor, like: Tensor) -> Tensor:
+    return values.view(-1, *[1] * (like.ndim - 1))
+
+
+def rotations(axes: Tensor, radians: Tensor) -> Tensor:
+    """Rotation matrices (N, 3, 3) about unit axes (N, 3) by angles (N,): Rodrigues' formula."""
+    x, y, z = axes.unbind(1)
+    zero = torch.zeros_like(x)
+    K = torch.stack([zero, -z, y, z, zero, -x, -y, x, zero], dim=1).view(-1, 3, 3)
+    sin, cos = radians.sin()[:, None, None], radians.cos()[:, None, None]
+    return torch.eye(3, device=axes.device) + sin * K + (1 - cos) * (K @ K)
+
+
+def affine(images: Tensor, radians: Tensor, scale: Tensor, shift: Tensor, axes: Tensor | None = None) -> Tensor:
+    """Rotate, scale about the centre and shift, repeating the border outwards.
+
+    Args:
+        images: (N, C, *spatial).
+        radians: (N,) angles, in the plane (2D) or about `axes` (3D; the first spatial axis by default).
+        scale: (N,) factors; above 1 the content grows.
+        shift: (N, dims) as a share of the field of view, last spatial axis first.
+        axes: (N, 3) unit vectors for 3D.
+    """
+    dims = images.ndim - 2
+    if axes is None:
+        axes = images.new_tensor([[0.0, 0.0, 1.0]]).expand(len(images), 3)
+    matrix = rotations(axes, radians)[:, :dims, :dims] / scale[:, None, None]
+    theta = torch.cat([matrix, -2 * shift[:, :, None]], dim=2)
+    grid = F.affine_grid(theta, list(images.shape), align_corners=False)
+    return F.grid_sample(images, grid, padding_mode="border", align_corners=False)
+
+
+def gamma(images: Tensor, exponent: Tensor) -> Tensor:
+    """Raise grey levels, mapped to [0, 1], to a power (N,); above 1 darkens."""
+    return ((images + 1) / 2).clamp(1e-4, 1) ** _column(exponent, images) * 2 - 1
+
+
+def blur(images: Tensor, sigma: float) -> Tensor:
+    """Convolve with a Gaussian of `sigma` pixels along each spatial axis."""
+    radius = max(1, math.ceil(3 * sigma))
+    offsets = torch.arange(-radius, radius + 1, device=images.device, dtype=images.dtype)
+    kernel = torch.exp(-0.5 * (offsets / sigma) ** 2)
+    kernel = kernel / kernel.sum()
+    for axis in range(2, images.ndim):
+        moved = images.movedim(axis, -1)
+        rows = F.pad(moved.reshape(-1, 1, moved.shape[-1]), (radius, radius), mode="replicate")
+        images = F.conv1d(rows, kernel[None, None]).view(moved.shape).movedim(-1, axis)
+    return images
+
+
+def add_noise(images: Tensor, sigma: Tensor, generator: torch.Generator | None = None) -> Tensor:
+    """Add white Gaussian noise of standard deviation sigma (N,), in units of the range [-1, 1]."""
+    noise = torch.randn(images.shape, generator=generator, dtype=images.dtype).to(images.device)
+    return (images + _column(sigma, images) * noise).clamp(-1, 1)
+
+
+def deform(images: Tensor, amplitude: float, generator: torch.Generator | None = None) -> Tensor:
+    """Move points by a smooth random field (4 control points an axis) of standard deviation amplitude (view = 2)."""
+    dims = images.ndim - 2
+    control = torch.randn(len(images), dims, *[4] * dims, generator=generator).to(images.device)
+    mode = "bilinear" if dims == 2 else "trilinear"
+    field = F.interpolate(control, size=images.shape[2:], mode=mode, align_corners=True) * amplitude
+    unit = torch.eye(dims, dims + 1, device=images.device).expand(len(images), -1, -1)
+    grid = F.affine_grid(unit, list(images.shape), align_corners=False) + field.movedim(1, -1)
+    return F.grid_sample(images, grid, padding_mode="border", align_corners=False)
+
+
+def _rotate(degrees: float) -> Transformation:
+    def rotate(images: Tensor) -> Tensor:
+        signs = images.new_ones(len(images))
+        signs[1::2] = -1
+        still = images.new_zeros(len(images), images.ndim - 2)
+        return affine(images, signs * math.radians(degrees), images.new_ones(len(images)), still)
+
+    return rotate
+
+
+def _shift(images: Tensor) -> Tensor:
+    move = images.new_full((len(images), images.ndim - 2), 0.05)
+    move[1::2] *= -1
+    return affine(images, images.new_zeros(len(images)), images.new_ones(len(images)), move)
+
+
+def _crop(images: Tensor) -> Tensor:
+    still = images.new_zeros(len(images), images.ndim - 2)
+    return affine(images, images.new_zeros(len(images)), images.new_full((len(images),), 1 / 0.9), still)
+
+
+def _resample(images: Tensor) -> Tensor:
+    mode = "bilinear" if images.ndim == 4 else "trilinear"
+    half = [max(1, size // 2) for size in images.shape[2:]]
+    small = F.interpolate(images, size=half, mode="area")
+    return F.interpolate(small, size=images.shape[2:], mode=mode, align_corners=False)
+
+
+def _recode(images: Tensor) -> Tensor:
+    """Through an 8-bit JPEG of quality 75, plane by plane."""
+    import numpy as np
+    from PIL import Image
+
+    planes = ((images.cpu() + 1) * 127.5).round().clamp(0, 255).byte().numpy().reshape(-1, *images.shape[-2:])
+    for i, plane in enumerate(planes):
+        buffer = io.BytesIO()
+        Image.fromarray(plane).save(buffer, format="JPEG", quality=75)
+        planes[i] = np.asarray(Image.open(buffer))
+    return (torch.from_numpy(planes).view(images.shape).float() / 127.5 - 1).to(images.device)
+
+
+def _seeded() -> torch.Generator:
+    return torch.Generator().manual_seed(0)
+
+
+PLANTED: dict[str, Transformation] = {
+    "exact": lambda images: images,
+    "flip": lambda images: images.flip(-1),
+    "rotate5": _rotate(5),
+    "rotate15": _rotate(15),
+    "shift": _shift,
+    "crop": _crop,
+    "contrast": lambda images: gamma(images, images.new_full((len(images),), 1.4)),
+    "blur": lambda images: blur(images, 1.0),
+    "noise": lambda images: add_noise(images, images.new_full((len(images),), 0.1), _seeded()),
+    "resample": _resample,
+    "deform": lambda images: deform(images, 0.02, _seeded()),
+    "recode": _recode,
+}
+"""Name -> what is done to a training image: +-5 and +-15 degrees, 5 % shift, 10 % crop, gamma 1.4, blur of 1 pixel,
+noise of 5 % of the range, half resolution, small deformation (1 % of the field of view), JPEG of quality 75."""
+
+
+def augment(images: Tensor, strength: float = 1.0) -> Tensor:
+    """Draw one random transformation an image from torch's global generator.
+
+    Flip of the last axis (half of them), rotation up to 20 degrees, shift 8 %, scale 15 %, gamma, contrast, blur,
+    noise: each at most times `strength`.
+    """
+    count, dims, device = len(images), images.ndim - 2, images.device
+
+    def uniform(*shape: int) -> Tensor:
+        return (torch.rand(count, *shape) * 2 - 1).to(device) * strength
+
+    flipped = torch.where(_column(uniform(), images) < 0, images.flip(-1), images)
+    axes = F.normalize(torch.randn(count, 3), dim=1).to(device) if dims == 3 else None
+    moved = affine(flipped, uniform() * math.radians(20), torch.exp(0.15 * uniform()), 0.08 * uniform(dims), axes)
+    toned = gamma(moved, torch.exp(0.5 * uniform()))
+    toned = toned * _column(1 + 0.2 * uniform(), images) + _column(0.15 * uniform(), images)
+    softened = torch.lerp(toned, blur(toned, 1.0), _column(uniform().clamp(min=0), images))
+    return add_noise(softened.clamp(-1, 1), 0.12 * uniform().clamp(min=0))

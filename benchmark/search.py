@@ -1,0 +1,121 @@
+"""Exact nearest neighbours over all items of a bank, in bounded memory.
+
+Items are unit rows; similarity is their inner product. A float32 product finds every pair that can be the nearest
+(its error has a proven bound), float64 decides among these. Nothing of size queries x bank is ever held.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from benchmark.contracts import Match, chunks
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+MEMORY_BYTES = 1 << 30
+_DEPTH = 512  # products are summed over pieces of this many terms, which bounds their rounding error
+
+
+@dataclass(frozen=True)
+class Rows:
+    """Unit vectors that are made when asked for: `take` returns (n, dimension) float32 rows of a slice or index."""
+
+    count: int
+    dimension: int
+    take: Callable[[slice | NDArray[np.int64]], NDArray[np.float32]]
+
+    @classmethod
+    def of(cls, array: NDArray[np.float32]) -> Rows:
+        """Wrap an array of unit rows, in memory or memory-mapped."""
+        return cls(len(array), array.shape[1], lambda index: np.asarray(array[index], dtype=np.float32))
+
+
+def error_bound(dimension: int) -> float:
+    """How far a float32 product of unit rows, summed in pieces of 512, can be from the exact one."""
+    return (_DEPTH + dimension / _DEPTH + 4) * 2.0**-24
+
+
+def blocks(
+    queries: Rows, bank: Rows, *, device: str = "cpu", memory: int = MEMORY_BYTES
+) -> Iterator[tuple[slice, NDArray[np.float32]]]:
+    """Yield (query slice, (n, bank.count) similarities) with n as large as memory bytes allow."""
+    height = max(1, min(queries.count, memory // 4 // max(1, 4 * bank.count + 4 * queries.dimension)))
+    width = max(1, memory // 4 // (4 * bank.dimension))
+    for part in chunks(queries.count, height):
+        rows = queries.take(part)
+        block = np.empty((len(rows), bank.count), dtype=np.float32)
+        for piece in chunks(bank.count, width):
+            block[:, piece] = _product(rows, bank.take(piece), device)
+        yield part, block
+
+
+def _product(a: NDArray[np.float32], b: NDArray[np.float32], device: str) -> NDArray[np.float32]:
+    if device == "cpu":
+        total = a[:, :_DEPTH] @ b[:, :_DEPTH].T
+        for piece in list(chunks(a.shape[1], _DEPTH))[1:]:
+            total += a[:, piece] @ b[:, piece].T
+        return total
+    import torch
+
+    left, right = torch.from_numpy(a).to(device), torch.from_numpy(b).to(device)
+    result = torch.zeros(len(a), len(b), device=device)
+    for piece in chunks(a.shape[1], _DEPTH):
+        result.addmm_(left[:, piece], right[:, piece].T)
+    return result.cpu().numpy()
+
+
+def settle(block: NDArray[np.float32], rows: NDArray[np.float32], bank: Rows, offset: int = 0) -> Match:
+    """Decide the nearest bank item of each query in float64.
+
+    Args:
+        block: (n, m) float32 similarities of `rows` to bank items offset .. offset + m.
+        rows: (n, dimension) the queries.
+        bank: the whole bank.
+        offset: where the block's first column stands in the bank.
+
+    Returns:
+        `index` counts from `offset`; ties go to the lowest index.
+    """
+    reach = block.max(axis=1) - 2 * error_bound(rows.shape[1])
+    index = np.empty(len(rows), dtype=np.int64)
+    similarity = np.empty(len(rows))
+    for i, row in enumerate(rows.astype(np.float64)):
+        near = np.flatnonzero(block[i] >= reach[i])
+        exact = _cosines(row, bank.take(near + offset).astype(np.float64))
+        best = int(exact.argmax())
+        index[i], similarity[i] = near[best], exact[best]
+    return Match(index=index, similarity=similarity)
+
+
+def _cosines(row: NDArray[np.float64], others: NDArray[np.float64]) -> NDArray[np.float64]:
+    # Rows were rounded to float32, so their length is 1 only to 1e-7: divide it out, or an exact copy reads 1.0000001.
+    inner = np.einsum("d,nd->n", row, others)
+    lengths = np.sqrt(np.einsum("nd,nd->n", others, others) * (row @ row))
+    return np.clip(inner / lengths, -1.0, 1.0)
+
+
+def nearest(queries: Rows, bank: Rows, *, device: str = "cpu", memory: int = MEMORY_BYTES) -> Match:
+    """Return the exact nearest bank item of every query."""
+    found = [settle(block, queries.take(part), bank) for part, block in blocks(queries, bank, device=device, memory=memory)]
+    return join(found)
+
+
+def join(found: list[Match]) -> Match:
+    """Concatenate the matches of consecutive query blocks."""
+    return Match(
+        index=np.concatenate([match.index for match in found]),
+        similarity=np.concatenate([match.similarity for match in found]),
+    )
+
+
+def subject_maxima(block: NDArray[np.float32], codes: NDArray[np.int64]) -> NDArray[np.float32]:
+    """Reduce (n, M) similarities to (n, P): the greatest of each subject; codes (M,) name subjects 0 .. P-1."""
+    order = np.argsort(codes, kind="stable")
+    starts = np.flatnonzero(np.diff(codes[order], prepend=-1))
+    gathered = block if np.array_equal(order, np.arange(len(order))) else block[:, order]
+    return np.maximum.reduceat(gathered, starts, axis=1)
