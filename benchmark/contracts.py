@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, Protocol, Self, runtime_checkable
 
 if TYPE_CHECKING:
@@ -52,9 +52,28 @@ class Split:
 
 def to_images(pixels: Array) -> Images:
     """Map stored pixels to float32 in [-1, 1]: uint8 grey levels v become v / 127.5 - 1, float32 stays."""
+    images: Images = pixels.astype("float32", copy=False)
     if pixels.dtype == "uint8":
-        return pixels.astype("float32") / 127.5 - 1
-    return pixels.astype("float32", copy=False)
+        images /= 127.5
+        images -= 1
+    return images
+
+
+def merge(name: str, *splits: Split) -> Split:
+    """Join splits of one cohort, in the order given."""
+    import numpy as np
+
+    first = splits[0]
+    labels = [label for split in splits for label in split.labels or ()]
+    return Split(
+        name=name,
+        pixels=first.pixels,
+        rows=np.concatenate([split.rows for split in splits]),
+        subjects=sum((split.subjects for split in splits), ()),
+        items=sum((split.items for split in splits), ()),
+        channels=first.channels,
+        labels=tuple(labels) if first.labels else None,
+    )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -187,6 +206,14 @@ class Score:
     """Why there is no value, or what weakens the value that there is."""
 
 
+def patient_codes(subjects: Sequence[str]) -> Array:
+    """Number the subjects of N items from 0, in order of first appearance, (N,) int64."""
+    import numpy as np
+
+    numbers: dict[str, int] = {}
+    return np.array([numbers.setdefault(subject, len(numbers)) for subject in subjects], dtype=np.int64)
+
+
 def chunks(total: int, size: int) -> Iterable[slice]:
     """Cut range(total) into slices of at most size."""
     return (slice(start, min(start + size, total)) for start in range(0, total, size))
@@ -200,5 +227,3 @@ class Match:
     """(N,) position in the bank of the nearest item; ties go to the lowest."""
     similarity: NDArray[np.float64]
     """(N,) its similarity, computed in float64."""
-    by_subject: NDArray[np.float32] | None = field(default=None)
-    """(N, P) greatest similarity to any item of each subject, where asked for."""

@@ -54,6 +54,7 @@ def _lines(label: str, total: int, done: int) -> Advance:
         if now - shown >= EVERY_SECONDS:
             shown = now
             left = (now - started) / (count - first) * (total - count)
-            print(f"{label}: {count}/{total}, {left:.0f} s left{', ' + note if note else ''}", file=sys.stderr, flush=True)  # noqa: T201
+            text = f"{label}: {count}/{total}, {left:.0f} s left{', ' + note if note else ''}"
+            print(text, file=sys.stderr, flush=True)  # noqa: T201
 
     return advance

@@ -70,7 +70,7 @@ def _product(a: NDArray[np.float32], b: NDArray[np.float32], device: str) -> NDA
 
 
 def settle(block: NDArray[np.float32], rows: NDArray[np.float32], bank: Rows, offset: int = 0) -> Match:
-    """Decide the nearest bank item of each query in float64.
+    """Decide the nearest bank item of each query in float64; a zero row (a constant image) resembles nothing: 0.
 
     Args:
         block: (n, m) float32 similarities of `rows` to bank items offset .. offset + m.
@@ -85,23 +85,27 @@ def settle(block: NDArray[np.float32], rows: NDArray[np.float32], bank: Rows, of
     index = np.empty(len(rows), dtype=np.int64)
     similarity = np.empty(len(rows))
     for i, row in enumerate(rows.astype(np.float64)):
-        near = np.flatnonzero(block[i] >= reach[i])
-        exact = _cosines(row, bank.take(near + offset).astype(np.float64))
+        near = np.flatnonzero(block[i] >= reach[i]) if row.any() else np.zeros(1, dtype=np.int64)
+        exact = np.concatenate([_cosines(row, bank.take(near[part] + offset)) for part in chunks(len(near), 256)])
         best = int(exact.argmax())
         index[i], similarity[i] = near[best], exact[best]
     return Match(index=index, similarity=similarity)
 
 
-def _cosines(row: NDArray[np.float64], others: NDArray[np.float64]) -> NDArray[np.float64]:
+def _cosines(row: NDArray[np.float64], others: NDArray[np.float32]) -> NDArray[np.float64]:
     # Rows were rounded to float32, so their length is 1 only to 1e-7: divide it out, or an exact copy reads 1.0000001.
-    inner = np.einsum("d,nd->n", row, others)
-    lengths = np.sqrt(np.einsum("nd,nd->n", others, others) * (row @ row))
-    return np.clip(inner / lengths, -1.0, 1.0)
+    wide = others.astype(np.float64)
+    inner = np.einsum("d,nd->n", row, wide)
+    lengths = np.sqrt(np.einsum("nd,nd->n", wide, wide) * (row @ row))
+    cosines = np.divide(inner, lengths, out=np.zeros_like(inner), where=lengths > 0)
+    return np.asarray(np.clip(cosines, -1.0, 1.0))
 
 
 def nearest(queries: Rows, bank: Rows, *, device: str = "cpu", memory: int = MEMORY_BYTES) -> Match:
     """Return the exact nearest bank item of every query."""
-    found = [settle(block, queries.take(part), bank) for part, block in blocks(queries, bank, device=device, memory=memory)]
+    found = [
+        settle(block, queries.take(part), bank) for part, block in blocks(queries, bank, device=device, memory=memory)
+    ]
     return join(found)
 
 

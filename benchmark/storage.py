@@ -64,6 +64,4 @@ def read_json(path: Path) -> Any:
     try:
         return json.loads(path.read_text(encoding="utf-8"))
     except (ValueError, UnicodeDecodeError) as error:
-        raise BadDataError(
-            f"{path} is not readable JSON: {error}", "delete it; the next run makes it anew"
-        ) from error
+        raise BadDataError(f"{path} is not readable JSON: {error}", "delete it; the next run makes it anew") from error

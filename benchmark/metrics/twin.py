@@ -22,7 +22,6 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 if TYPE_CHECKING:
-    from numpy.random import Generator
     from numpy.typing import NDArray
 
     Floats = NDArray[np.floating]
@@ -87,7 +86,7 @@ def group_maxima(by_patient: Floats, groups: tuple[NDArray[np.int64], ...]) -> F
     """Reduce (n, P) greatest similarities by patient to (n, len(groups)) by group."""
     starts = np.cumsum([0, *(len(group) for group in groups[:-1])])
     gathered = by_patient[:, np.concatenate(groups)]
-    return np.maximum.reduceat(gathered, starts, axis=1)
+    return np.asarray(np.maximum.reduceat(gathered, starts, axis=1))
 
 
 @dataclass(frozen=True)
@@ -148,7 +147,7 @@ def p_values(maxima: TwinMaxima) -> Floats:
     parts = maxima.parts[0]
     at_least = len(reference) - np.searchsorted(reference, parts, side="left")
     smallest = (1 + at_least.min(axis=1)) / (len(reference) + 1)
-    return np.minimum(1.0, smallest * parts.shape[1])
+    return np.asarray(np.minimum(1.0, smallest * parts.shape[1]))
 
 
 def maxima_of(by_train: Floats, by_heldout: Floats, draws: list[Draw]) -> TwinMaxima:
@@ -158,5 +157,3 @@ def maxima_of(by_train: Floats, by_heldout: Floats, draws: list[Draw]) -> TwinMa
         parts=[group_maxima(by_train, draw.parts) for draw in draws],
         twins=[group_maxima(by_heldout, draw.twins) for draw in draws],
     )
-
-

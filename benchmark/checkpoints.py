@@ -1,0 +1,60 @@
+"""One file that holds a training's whole state, and refusals that say what is wrong with it."""
+
+from __future__ import annotations
+
+import json
+import pickle
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from benchmark.errors import AdapterError
+from benchmark.storage import replacing
+
+
+def save_checkpoint(path: Path, state: Mapping[str, Any], options: Mapping[str, object]) -> None:
+    """Write state (tensors, numbers, text) with the options that made it, whole or not at all."""
+    with replacing(path) as temporary:
+        torch.save({**state, "options": _text(options)}, temporary)
+
+
+def load_checkpoint(path: Path, options: Mapping[str, object]) -> dict[str, Any] | None:
+    """Return the state saved at path, or None when there is none.
+
+    Raises AdapterError when the file cannot be read, or was made with other options.
+    """
+    if not path.exists():
+        return None
+    state = _read(path)
+    before, now = json.loads(state.pop("options")), json.loads(_text(options))
+    changed = [
+        f"{name} {before.get(name)!r}, now {now.get(name)!r}"
+        for name in sorted(before.keys() | now.keys())
+        if before.get(name) != now.get(name)
+    ]
+    if changed:
+        raise AdapterError(
+            f"{path} was made with other options: {'; '.join(changed)}",
+            "give the former options to continue it, or delete it to train anew",
+        )
+    return state
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        state = torch.load(path, map_location="cpu", weights_only=True)
+    except (RuntimeError, EOFError, OSError, ValueError, pickle.UnpicklingError) as error:
+        raise _unreadable(path, type(error).__name__) from error
+    if not isinstance(state, dict) or "options" not in state:
+        raise _unreadable(path, "it holds something else")
+    return state
+
+
+def _unreadable(path: Path, why: str) -> AdapterError:
+    return AdapterError(f"{path} is not a readable checkpoint ({why})", "delete it; training then starts anew")
+
+
+def _text(options: Mapping[str, object]) -> str:
+    return json.dumps(options, sort_keys=True, default=str)

@@ -1,0 +1,54 @@
+"""Encoder `random-conv`: features of a fixed random convolutional network, the one that needs no weights.
+
+Random convolutions see texture and shape well enough to order samples by quality, and everybody can compute them
+without a download; a Frechet distance in them must not be read beside one from Inception (Ulyanov et al. 2018,
+1711.10925, for random networks as image priors).
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from benchmark.contracts import Array, Images
+
+WIDTHS = (16, 32, 48)
+
+
+def _network(channels: int, dims: int) -> list[nn.Module]:
+    import torch
+    from torch import nn
+
+    generator = torch.Generator().manual_seed(0)
+    conv = nn.Conv2d if dims == 2 else nn.Conv3d
+    layers: list[nn.Module] = []
+    width = channels
+    for wide in WIDTHS:
+        layer = conv(width, wide, 5, stride=2, padding=2, bias=False)
+        torch.nn.init.normal_(layer.weight, std=(width * 5**dims) ** -0.5, generator=generator)
+        layers.append(layer)
+        width = wide
+    return layers
+
+
+def random_features(images: Images, *, device: str = "cpu") -> Array:
+    """Map (N, C, *spatial) to features (N, 192): mean and spread over the image of each channel of three layers."""
+    import torch
+    import torch.nn.functional as F
+
+    layers = [layer.to(device) for layer in _network(images.shape[1], images.ndim - 2)]
+    found = []
+    with torch.inference_mode():
+        for start in range(0, len(images), 64):
+            x = torch.from_numpy(images[start : start + 64]).to(device)
+            stages = []
+            for layer in layers:
+                x = F.leaky_relu(layer(x), 0.2)
+                flat = x.flatten(2)
+                stages += [flat.mean(2), flat.std(2)]
+            found.append(torch.cat(stages, dim=1).cpu().numpy())
+    return np.concatenate(found)

@@ -1,0 +1,110 @@
+"""Where training batches come from: memory of the device when the data fit there, else the disk, one batch ahead."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING, Protocol, TypeVar
+
+import torch
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+    from torch import Tensor
+
+    from benchmark.contracts import Array, Split
+
+Batch = TypeVar("Batch", covariant=True)
+SHARE_OF_MEMORY = 0.25
+LAYOUTS = {4: torch.channels_last, 5: torch.channels_last_3d}
+
+
+class Feed(Protocol[Batch]):
+    """A source of batches; `loss` receives what `take` returns."""
+
+    read_ahead: bool
+    """Whether `take` waits for a disk, so that the next batch is better read during the present step."""
+
+    def __len__(self) -> int: ...
+
+    def take(self, positions: NDArray[np.int64]) -> Batch:
+        """Return the items at these positions. Draws no random numbers; may run in another thread."""
+
+
+class Resident:
+    """Items that lie in the device's memory as they are stored (uint8 stays uint8 until it is used)."""
+
+    read_ahead = False
+
+    def __init__(self, values: Tensor, device: torch.device) -> None:
+        self.values = values.to(device)
+
+    def __len__(self) -> int:
+        return len(self.values)
+
+    def take(self, positions: NDArray[np.int64]) -> Tensor:
+        """Return these items, (n, C, *spatial), float32 in [-1, 1] (other floats as they are)."""
+        index = torch.from_numpy(positions).to(self.values.device, non_blocking=True)
+        return to_tensor(self.values[index])
+
+
+class Streamed:
+    """Items that stay on disk (memory-mapped)."""
+
+    read_ahead = True
+
+    def __init__(self, pixels: Array, rows: NDArray[np.int64], device: torch.device) -> None:
+        self.pixels, self.rows, self.device = pixels, rows, device
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def take(self, positions: NDArray[np.int64]) -> Tensor:
+        """Return these items, (n, C, *spatial), float32 in [-1, 1]."""
+        values = torch.from_numpy(self.pixels[self.rows[positions]])
+        if self.device.type == "cuda":
+            values = values.pin_memory()
+        return to_tensor(values.to(self.device, non_blocking=True))
+
+
+def feed_split(split: Split, device: torch.device) -> Resident | Streamed:
+    """Return a split's images as batches on the device: resident when they take a quarter of its free memory at most."""
+    size = len(split) * split.pixels[0].nbytes if len(split) else 0
+    if size > SHARE_OF_MEMORY * free_memory(device):
+        return Streamed(split.pixels, split.rows, device)
+    return Resident(torch.from_numpy(split.pixels[split.rows]), device)
+
+
+def to_tensor(values: Tensor) -> Tensor:
+    """Map stored pixels to images as `contracts.to_images` does, on the device; on CUDA with channels last."""
+    images = values.float() / 127.5 - 1 if values.dtype == torch.uint8 else values
+    if images.is_cuda and images.dim() in LAYOUTS:
+        return images.contiguous(memory_format=LAYOUTS[images.dim()])
+    return images
+
+
+def free_memory(device: torch.device) -> int:
+    """Return the device's free memory in bytes."""
+    if device.type == "cuda":
+        return torch.cuda.mem_get_info(device)[0]
+    return os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+
+
+T = TypeVar("T")
+
+
+def batches(feed: Feed[T], positions: Callable[[int], NDArray[np.int64]], start: int, stop: int) -> Iterator[T]:
+    """Yield the batch of each step from start to stop, reading one ahead where the feed asks for it."""
+    if not feed.read_ahead:
+        yield from (feed.take(positions(step)) for step in range(start, stop))
+        return
+    with ThreadPoolExecutor(1, "read-ahead") as reader:
+        following = reader.submit(feed.take, positions(start)) if start < stop else None
+        for step in range(start, stop):
+            assert following is not None
+            batch = following.result()
+            if step + 1 < stop:
+                following = reader.submit(feed.take, positions(step + 1))
+            yield batch

@@ -1,0 +1,105 @@
+"""Shares above a threshold calibrated on held-out patients: copy rate, memorised share, and their nulls.
+
+`copies.rate` / `copies.null`: synthetic items / items of test patients whose nearest training item is nearer than that
+of 95 % of calibration items. `members.share` / `members.null`: training items / test items whose nearest synthetic item
+is nearer than that of 95 % of calibration items. The null of a sound threshold is about 5 %.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from benchmark.calibration import (
+    CONFORMAL_PATIENTS,
+    auc,
+    conformal_quantile,
+    interval,
+    patient_share,
+    resample_patients,
+    tpr_at_fpr,
+)
+from benchmark.contracts import Score
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from numpy.random import Generator
+    from numpy.typing import NDArray
+
+    from benchmark.contracts import Direction
+
+    Floats = NDArray[np.floating]
+    Codes = NDArray[np.int64]
+    Sampler = Callable[[Generator], tuple[Floats, Codes]]
+
+
+@dataclass(frozen=True)
+class Sample:
+    """Similarities of items that come from patients (codes), or that stand alone (each its own patient)."""
+
+    values: Floats
+    codes: Codes
+
+    @classmethod
+    def alone(cls, values: Floats) -> Sample:
+        """Items without patients: synthetic ones."""
+        return cls(values, np.arange(len(values)))
+
+    @property
+    def patients(self) -> int:
+        """How many patients (or lone items) there are."""
+        return int(self.codes.max()) + 1
+
+    def resample(self, rng: Generator) -> Sample:
+        """Draw patients with replacement."""
+        index, codes = resample_patients(self.codes, rng)
+        return Sample(self.values[index], codes)
+
+
+def threshold(calibration: Sample) -> Score:
+    """Return the 0.95 conformal quantile with its interval over calibration patients."""
+    value = conformal_quantile(calibration.values, calibration.codes)
+    rng = np.random.default_rng(0)
+    drawn = [conformal_quantile(s.values, s.codes) for s in (calibration.resample(rng) for _ in range(200))]
+    low, high = np.quantile(drawn, [0.025, 0.975])
+    few = calibration.patients < CONFORMAL_PATIENTS
+    reason = f"{calibration.patients} calibration patients; {CONFORMAL_PATIENTS} are needed for the 5 % guarantee"
+    return Score(
+        value=value, low=float(min(low, value)), high=float(max(high, value)), n=calibration.patients,
+        reason=reason if few else "",
+    )  # fmt: skip
+
+
+def share_above(queries: Sample, calibration: Sample, *, direction: Direction = "lower") -> Score:
+    """Return the share of queries above the calibration quantile; both sides are resampled by patient."""
+    tau = conformal_quantile(calibration.values, calibration.codes)
+    value = patient_share(queries.values > tau, queries.codes)
+
+    def once(rng: Generator) -> float:
+        drawn, reference = queries.resample(rng), calibration.resample(rng)
+        return patient_share(drawn.values > conformal_quantile(reference.values, reference.codes), drawn.codes)
+
+    low, high = interval(once, value, seed=0, n=queries.patients)
+    return Score(
+        value=value, low=low, high=high, n=len(queries.values), direction="lower" if direction == "lower" else "none"
+    )
+
+
+def membership(members: Sample, others: Sample) -> dict[str, Score]:
+    """Return AUC and TPR at 1 % FPR of training items against held-out items (0.5 and 0.01 without memorisation)."""
+    rules: dict[str, Callable[[Floats, Floats], float]] = {"auc": auc, "tpr_at_1_fpr": tpr_at_fpr}
+    return {name: _separation(rule, members, others) for name, rule in rules.items()}
+
+
+def _separation(rule: Callable[[Floats, Floats], float], members: Sample, others: Sample) -> Score:
+    value = rule(members.values, others.values)
+    rng = np.random.default_rng(0)
+    drawn = [rule(members.resample(rng).values, others.resample(rng).values) for _ in range(200)]
+    low, high = np.quantile(drawn, [0.025, 0.975])
+    return Score(
+        value=value, low=float(min(low, value)), high=float(max(high, value)),
+        n=len(members.values) + len(others.values), direction="lower",
+    )  # fmt: skip

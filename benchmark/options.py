@@ -1,0 +1,61 @@
+"""Options of adapters and data sets: text from the command line into the fields of a dataclass, or a refusal."""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+import typing
+from typing import Any
+
+from pydantic import TypeAdapter, ValidationError
+
+from benchmark.errors import AdapterError, UsageError
+
+
+def build(cls: type[Any], settings: dict[str, Any], *, what: str) -> Any:
+    """Make an adapter or data set from settings whose text values are converted to the fields' types.
+
+    Args:
+        cls: a dataclass.
+        settings: values by field name; text such as "0.1", "true" or "32,64" becomes a float, bool or tuple.
+        what: the name for messages.
+
+    Raises:
+        UsageError: a name that is no field (with a suggestion), or a value that does not fit.
+    """
+    if not dataclasses.is_dataclass(cls):
+        raise AdapterError(
+            f"{what} is not a dataclass", "decorate the class with @dataclass: its fields are its options"
+        )
+    types = typing.get_type_hints(cls)
+    known = {field.name: types[field.name] for field in dataclasses.fields(cls) if field.init}
+    values: dict[str, Any] = {}
+    for name, value in settings.items():
+        if name not in known:
+            raise UsageError(
+                f"{what} has no option {name!r}", f"{suggest(name, known)}it has: {', '.join(known) or 'none'}"
+            )
+        values[name] = _convert(what, name, known[name], value)
+    return cls(**values)
+
+
+def suggest(name: str, known: typing.Iterable[str]) -> str:
+    """Return "did you mean ...? " for the nearest known name, or nothing."""
+    near = difflib.get_close_matches(name, list(known), n=1)
+    return f"did you mean {near[0]!r}? " if near else ""
+
+
+def _convert(what: str, name: str, kind: Any, value: Any) -> Any:
+    if isinstance(value, str) and typing.get_origin(kind) is tuple:
+        value = [part.strip() for part in value.split(",") if part.strip()]
+    try:
+        return TypeAdapter(kind).validate_python(value)
+    except ValidationError as error:
+        reason = error.errors()[0]["msg"]
+        raise UsageError(
+            f"{what}: {name}={value!r} does not fit: {reason}", f"{name} is of type {_type_name(kind)}"
+        ) from None
+
+
+def _type_name(kind: Any) -> str:
+    return kind.__name__ if isinstance(kind, type) and typing.get_origin(kind) is None else str(kind)

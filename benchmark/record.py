@@ -1,0 +1,122 @@
+"""record.json: all that a board needs of a run, checked when written and when read. No pixels, no patient ids."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from benchmark.contracts import Direction, Score
+from benchmark.errors import BadDataError
+from benchmark.storage import read_json, write_json
+
+SCHEMA = 1
+PROTOCOL = "p1"
+
+Finite = Annotated[float, Field(allow_inf_nan=False)]
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True)
+
+
+class ScoreEntry(_Part):
+    """One number of a record; `reason` says why there is none, or what weakens it."""
+
+    value: Finite | None
+    low: Finite | None = None
+    high: Finite | None = None
+    n: int | None = None
+    direction: Direction = "none"
+    reason: str = ""
+
+    @model_validator(mode="after")
+    def _complete(self) -> Self:
+        if self.value is None and not self.reason:
+            raise ValueError("a score without a value needs a reason")
+        if self.value is not None and self.low is not None and self.high is not None:
+            if not self.low <= self.value <= self.high:
+                raise ValueError(f"the value {self.value} lies outside its interval [{self.low}, {self.high}]")
+        return self
+
+
+class Spec(_Part):
+    """What was run."""
+
+    model: str
+    preset: str
+    settings: dict[str, Any]
+    """Every hyper-parameter of the adapter, defaults included."""
+    data: str
+    data_options: dict[str, Any]
+    split: Literal["seeded", "official"] = "seeded"
+    train_items: int | None = None
+    samples: int
+    seed: int
+    budget_seconds: float | None = None
+
+
+class CohortFacts(_Part):
+    """Sizes of the cohort and the digest that a board groups by."""
+
+    name: str
+    key: str
+    shape: tuple[int, ...]
+    channels: tuple[str, ...]
+    spacing_mm: tuple[float, ...]
+    items: dict[str, int]
+    """Items a split."""
+    patients: dict[str, int]
+    """Patients a split."""
+    notes: tuple[str, ...] = ()
+
+
+class Record(_Part):
+    """One finished run."""
+
+    schema_number: Literal[1] = Field(default=SCHEMA, alias="schema")
+    protocol: str = PROTOCOL
+    status: Literal["done"] = "done"
+    spec: Spec
+    cohort: CohortFacts
+    scores: dict[str, ScoreEntry]
+    replicates: dict[str, tuple[Finite, ...]] = {}
+    """Half-sample replicates of an excess: the same patients are drawn for every model of a cohort."""
+    cost: dict[str, Finite]
+    environment: dict[str, Any]
+    hashes: dict[str, str]
+
+    def write(self, path: Path) -> None:
+        """Write atomically."""
+        write_json(path, self.model_dump(mode="json", by_alias=True))
+
+    @classmethod
+    def read(cls, path: Path) -> Self:
+        """Read and check. Raises BadDataError naming the file and the first thing that is wrong."""
+        values = read_json(path)
+        if isinstance(values, dict) and values.get("schema") != SCHEMA:
+            raise BadDataError(
+                f"{path} is of record schema {values.get('schema')!r}; this version reads schema {SCHEMA}",
+                "evaluate the run again with this version: bench evaluate RUN",
+            )
+        try:
+            return cls.model_validate(values)
+        except ValidationError as error:
+            first = error.errors()[0]
+            place = ".".join(str(part) for part in first["loc"]) or "record"
+            raise BadDataError(
+                f"{path} is not a valid record: {place}: {first['msg']}", "evaluate the run again"
+            ) from None
+
+
+def entries(scores: dict[str, Score]) -> dict[str, ScoreEntry]:
+    """Turn scores into record entries; a value that is not finite becomes no value, with the reason."""
+    return {name: _entry(score) for name, score in scores.items()}
+
+
+def _entry(score: Score) -> ScoreEntry:
+    if score.value is None or not math.isfinite(score.value):
+        return ScoreEntry(value=None, n=score.n, direction=score.direction, reason=score.reason or "not finite")
+    return ScoreEntry(**vars(score))

@@ -1,0 +1,203 @@
+"""Names to cards, and cards to classes. Listing reads TOML only; one adapter is imported when it is used.
+
+Models and data sets are found in the `models/` and `datasets/` folders (of the package and of a checkout), by entry
+points `benchmark.models` and `benchmark.datasets` of installed packages, and as `./file.py:Class`.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import importlib
+import importlib.util
+import sys
+import tomllib
+import typing
+from functools import cache
+from importlib.metadata import EntryPoint, entry_points
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from benchmark.errors import AdapterError, UsageError
+from benchmark.options import suggest
+
+Kind = Literal["models", "datasets"]
+
+
+class Preset(BaseModel):
+    """Named hyper-parameters and budget of a model."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    image_size: int | None = None
+    """Pixels a side for 2D cohorts; none keeps the data set's own."""
+    volume_size: int | None = None
+    """Voxels a side for 3D cohorts."""
+    samples: int = 1000
+    set: dict[str, Any] = {}
+    """Hyper-parameters."""
+    volumes: dict[str, Any] = {}
+    """What differs for 3D cohorts."""
+
+
+class Card(BaseModel):
+    """What the lists show of a model or data set, without importing it."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    name: str
+    entry: str
+    """`module:Class`, the module relative to the card's folder."""
+    summary: str = ""
+    licence: str = ""
+    folder: str = ""
+
+
+class ModelCard(Card):
+    """A model family."""
+
+    paper: str = ""
+    dimensions: tuple[int, ...] = (2, 3)
+    abilities: tuple[str, ...] = ()
+    presets: dict[str, Preset] = {}
+
+
+class DatasetCard(Card):
+    """A data set."""
+
+    modality: str = ""
+    dimensions: int = 2
+    citation: str = ""
+    access: str = ""
+    layout: str = ""
+    channels: tuple[str, ...] = ()
+    recipe: str = ""
+    traps: tuple[str, ...] = ()
+    embedded: bool = False
+
+
+_OPTION: dict[Kind, str] = {"models": "--model", "datasets": "--data"}
+_CARDS: dict[Kind, type[Card]] = {"models": ModelCard, "datasets": DatasetCard}
+
+
+@dataclasses.dataclass(frozen=True)
+class Listing:
+    """Cards by name, and one sentence for each card or plugin that could not be used."""
+
+    cards: dict[str, Card]
+    problems: tuple[str, ...]
+
+
+@cache
+def listing(kind: Kind) -> Listing:
+    """Read all cards of a kind; a broken one becomes a listed problem, never a crash."""
+    cards: dict[str, Card] = {}
+    problems: list[str] = []
+    for path in _card_paths(kind):
+        try:
+            card = _read_card(kind, path)
+        except (tomllib.TOMLDecodeError, ValidationError, UnicodeDecodeError) as error:
+            problems.append(f"{path} is not a usable card: {_first_line(error)}")
+            continue
+        _add(cards, problems, card)
+    for point in entry_points(group=f"benchmark.{kind}"):
+        _add(cards, problems, _plugin_card(kind, point))
+    return Listing(cards=dict(sorted(cards.items())), problems=tuple(problems))
+
+
+def _add(cards: dict[str, Card], problems: list[str], card: Card) -> None:
+    if card.name in cards:
+        problems.append(
+            f"{card.folder or card.entry} reuses the name {card.name!r} of {cards[card.name].folder}: ignored"
+        )
+    else:
+        cards[card.name] = card
+
+
+def _card_paths(kind: Kind) -> list[Path]:
+    package = importlib.import_module(f"benchmark.{kind}")
+    return sorted(path for place in package.__path__ for path in Path(place).glob("*/card.toml"))
+
+
+def _read_card(kind: Kind, path: Path) -> Card:
+    values = tomllib.loads(path.read_text(encoding="utf-8"))
+    return _CARDS[kind].model_validate({**values, "folder": str(path.parent)})
+
+
+def _plugin_card(kind: Kind, point: EntryPoint) -> Card:
+    origin = point.dist.name if point.dist else "an installed package"
+    return _CARDS[kind](name=point.name, entry=point.value, summary=f"from {origin}")
+
+
+def _first_line(error: Exception) -> str:
+    if isinstance(error, ValidationError):
+        first = error.errors()[0]
+        return f"{'.'.join(str(part) for part in first['loc'])}: {first['msg']}"
+    return str(error).splitlines()[0]
+
+
+def find(kind: Kind, name: str) -> Card:
+    """Return the card of a name, or a bare card for `file.py:Class`. Raises UsageError with suggestions."""
+    if ".py:" in name:
+        path, _, attribute = name.rpartition(":")
+        return _CARDS[kind](name=attribute.lower(), entry=name, summary=f"from {path}")
+    cards = listing(kind).cards
+    if name not in cards:
+        raise UsageError(
+            f"there is no {kind[:-1]} named {name!r}",
+            f"{suggest(name, cards)}`bench {kind}` lists all; your own: {_OPTION[kind]} ./file.py:Class",
+        )
+    return cards[name]
+
+
+def find_model(name: str) -> ModelCard:
+    """Return a model's card. Raises UsageError."""
+    card = find("models", name)
+    assert isinstance(card, ModelCard)
+    return card
+
+
+def find_dataset(name: str) -> DatasetCard:
+    """Return a data set's card. Raises UsageError."""
+    card = find("datasets", name)
+    assert isinstance(card, DatasetCard)
+    return card
+
+
+def load_class(kind: Kind, card: Card) -> type[Any]:
+    """Import the class behind a card. Raises AdapterError naming the file or package that failed."""
+    module_name, _, attribute = card.entry.rpartition(":")
+    try:
+        module = _import(kind, card, module_name)
+        return typing.cast("type[Any]", getattr(module, attribute))
+    except FileNotFoundError:
+        raise UsageError(
+            f"there is no file {module_name}", "give the path of a Python file, then a colon and a class name"
+        ) from None
+    except AttributeError:
+        raise AdapterError(f"{module_name} has no class {attribute!r}", "check the name behind the colon") from None
+    except Exception as error:
+        raise AdapterError(
+            f"{card.name} could not be imported: {type(error).__name__}: {error}",
+            "install what it needs, or mend it: the rest of memobench works without it",
+        ) from error
+
+
+def _import(kind: Kind, card: Card, module_name: str) -> Any:
+    if module_name.endswith(".py"):
+        return _import_file(Path(module_name))
+    if card.folder:
+        return importlib.import_module(f"benchmark.{kind}.{Path(card.folder).name}.{module_name}")
+    return importlib.import_module(module_name)
+
+
+def _import_file(path: Path) -> Any:
+    name = f"memobench_file_{path.stem}"
+    spec = importlib.util.spec_from_file_location(name, path.resolve(strict=True))
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module
+    spec.loader.exec_module(module)
+    return module

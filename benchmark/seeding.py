@@ -1,0 +1,51 @@
+"""Random numbers and batches addressed by a counter: a step's draws depend on its number alone, never on what ran before."""
+
+from __future__ import annotations
+
+import random
+from functools import lru_cache
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+
+def word(*counters: int) -> int:
+    """Return 32 random bits that are a function of these non-negative counters alone."""
+    return int(np.random.SeedSequence(counters).generate_state(1)[0])
+
+
+def seed_all(*counters: int) -> None:
+    """Seed the global generators of torch (every device), numpy and random from counters, say (seed, step, rank)."""
+    import torch
+
+    bits = word(*counters)
+    torch.manual_seed(bits)
+    np.random.seed(bits)  # noqa: NPY002  libraries that a loss calls draw from the global generator
+    random.seed(bits)
+
+
+def batch_positions(
+    seed: int, step: int, *, items: int, batch_size: int, rank: int = 0, world: int = 1
+) -> NDArray[np.int64]:
+    """Return which items a process sees at a step, (batch_size // world,), positions in [0, items).
+
+    The permutations of all epochs, one after the other, are one endless stream; step s reads its s-th stretch of
+    batch_size. So every item comes equally often, and a batch may hold more items than there are.
+    """
+    share = batch_size // world
+    first = step * batch_size + rank * share
+    stream = np.arange(first, first + share)
+    epochs, offsets = stream // items, stream % items
+    picked = np.empty(share, dtype=np.int64)
+    for epoch in range(int(epochs[0]), int(epochs[-1]) + 1):
+        here = epochs == epoch
+        picked[here] = _permutation(seed, epoch, items)[offsets[here]]
+    return picked
+
+
+@lru_cache(maxsize=4)
+def _permutation(seed: int, epoch: int, items: int) -> NDArray[np.int64]:
+    return np.random.default_rng([seed, epoch]).permutation(items)
