@@ -70,7 +70,7 @@ class Streamed:
 
 
 def feed_split(split: Split, device: torch.device) -> Resident | Streamed:
-    """Return a split's images as batches on the device: resident when they take a quarter of its free memory at most."""
+    """Return a split's images as batches: resident on the device when a quarter of its free memory holds them."""
     size = len(split) * split.pixels[0].nbytes if len(split) else 0
     if size > SHARE_OF_MEMORY * free_memory(device):
         return Streamed(split.pixels, split.rows, device)

@@ -1,4 +1,4 @@
-"""Random numbers and batches addressed by a counter: a step's draws depend on its number alone, never on what ran before."""
+"""Random numbers and batches addressed by counters: they depend on a step's number, not on what ran before."""
 
 from __future__ import annotations
 

@@ -28,7 +28,7 @@ def training_log(folder: Path, done: int, *, silent: bool = False) -> Iterator[W
 
     path = folder / "log.jsonl"
     _forget_after(path, done)
-    board = SummaryWriter(str(folder / "tensorboard"), purge_step=done + 1)  # type: ignore[no-untyped-call]
+    board = SummaryWriter(str(folder / "tensorboard"), purge_step=done + 1)
     with path.open("a", encoding="utf-8") as lines:
 
         def write(step: int, **scalars: float | str) -> None:
@@ -36,12 +36,12 @@ def training_log(folder: Path, done: int, *, silent: bool = False) -> Iterator[W
             lines.flush()
             for name, value in scalars.items():
                 if not isinstance(value, str):
-                    board.add_scalar(name, value, step)  # type: ignore[no-untyped-call]
+                    board.add_scalar(name, value, step)
 
         try:
             yield write
         finally:
-            board.close()  # type: ignore[no-untyped-call]
+            board.close()
 
 
 def _forget_after(path: Path, done: int) -> None:
