@@ -1,0 +1,67 @@
+"""Putting images on a common grid."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import PIL.Image
+
+if TYPE_CHECKING:
+    from benchmark.contracts import Array
+
+
+def pad_to(array: Array, shape: tuple[int, ...]) -> Array:
+    """Zero-pad the last len(shape) axes to at least `shape`, centred; an odd pixel goes to the far end."""
+    missing = [max(0, want - have) for want, have in zip(shape, array.shape[-len(shape) :], strict=True)]
+    widths = [(0, 0)] * (array.ndim - len(shape)) + [(left // 2, left - left // 2) for left in missing]
+    return np.pad(array, widths)
+
+
+def crop_to(array: Array, shape: tuple[int, ...]) -> Array:
+    """Cut the last len(shape) axes to at most `shape`, around the centre."""
+    extents = array.shape[-len(shape) :]
+    starts = [max(0, (have - want) // 2) for want, have in zip(shape, extents, strict=True)]
+    windows = [slice(start, start + want) for start, want in zip(starts, shape, strict=True)]
+    window: tuple[Any, ...] = (..., *windows)
+    part: Array = array[window]
+    return part
+
+
+def shrink(planes: Array, side: int) -> Array:
+    """Average uint8 planes (n, h, w) over areas to (n, side, side), rounded to the nearest grey level."""
+    if planes.shape[1:] == (side, side):
+        return planes
+    resized = [_resize(plane.astype(np.float32), side, PIL.Image.Resampling.BOX) for plane in planes]
+    return np.floor(np.stack(resized) + 0.5).astype(np.uint8)
+
+
+def shrink_labels(planes: Array, side: int) -> Array:
+    """Pick from planes (n, h, w) the pixel at each centre of (n, side, side): no label is invented."""
+    if planes.shape[1:] == (side, side):
+        return planes
+    return np.stack([_resize(plane, side, PIL.Image.Resampling.NEAREST) for plane in planes])
+
+
+def resize_smooth(plane: Array, side: int) -> Array:
+    """Resize one plane (h, w) to a square, Lanczos with antialiasing, float32; aspect is not kept."""
+    if plane.shape == (side, side):
+        return plane.astype(np.float32)
+    return _resize(plane.astype(np.float32), side, PIL.Image.Resampling.LANCZOS)
+
+
+def block_mean(volume: Array, factor: int) -> Array:
+    """Average (x, y, z) over cubes of `factor` voxels a side, float32; an incomplete last cube is cut off."""
+    x, y, z = (size // factor for size in volume.shape)
+    whole = volume[: x * factor, : y * factor, : z * factor].astype(np.float32)
+    means: Array = whole.reshape(x, factor, y, factor, z, factor).mean(axis=(1, 3, 5))
+    return means
+
+
+def to_uint8(levels: Array) -> Array:
+    """Round grey levels to the nearest, halves up, and clip to 0 ... 255 (as MATLAB's `uint8` does)."""
+    return np.clip(np.floor(levels + 0.5), 0, 255).astype(np.uint8)
+
+
+def _resize(plane: Array, side: int, filter_: PIL.Image.Resampling) -> Array:
+    return np.asarray(PIL.Image.fromarray(plane).resize((side, side), filter_))

@@ -1,0 +1,45 @@
+"""What every reader returns, and what every image must satisfy."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from benchmark.errors import BadDataError
+
+if TYPE_CHECKING:
+    from benchmark.contracts import Array
+
+
+@dataclass(frozen=True)
+class Image:
+    """One image or volume as its file holds it."""
+
+    pixels: Array
+    """(rows, columns) of a raster, (x, y, z) in RAS+ of a NIfTI, any shape of an array file."""
+    spacing_mm: tuple[float, ...] = ()
+    """Millimetres between neighbours, one an axis; empty where the file does not say."""
+
+
+def checked(image: Image, path: Path, *, constant_ok: bool) -> Image:
+    """Return the image unless it is empty, holds NaN or infinities, or is constant: then BadDataError."""
+    pixels = image.pixels
+    if pixels.size == 0:
+        raise BadDataError(f"{path} holds an image without pixels, shape {pixels.shape}", "export the file again")
+    bad = _count_not_finite(pixels)
+    if bad:
+        raise BadDataError(
+            f"{path} holds {bad} pixels that are NaN or infinite", "replace them with finite values, or leave it out"
+        )
+    if not constant_ok and pixels.min() == pixels.max():
+        raise BadDataError(f"{path} is constant: every pixel is {pixels.flat[0]:g}", "export it again, or leave it out")
+    return image
+
+
+def _count_not_finite(pixels: Array) -> int:
+    if not np.issubdtype(pixels.dtype, np.floating):
+        return 0
+    return int(pixels.size - np.count_nonzero(np.isfinite(pixels)))

@@ -1,0 +1,67 @@
+"""NIfTI volumes in one orientation, whatever the orientation of the file."""
+
+from __future__ import annotations
+
+import zlib
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import nibabel
+import numpy as np
+from nibabel.filebasedimages import ImageFileError
+
+from benchmark.errors import BadDataError
+from benchmark.readers.image import Image
+
+if TYPE_CHECKING:
+    from benchmark.contracts import Array
+
+MILLIMETRES = {"meter": 1000.0, "mm": 1.0, "micron": 0.001, "unknown": 1.0}
+
+
+def read(path: Path) -> Image:
+    """Read a 3D volume as (x, y, z) in RAS+: x grows to the right, y to the front, z to the head.
+
+    Files that store the same head in LPS and in RAS give identical arrays. Spacing in mm.
+    Raises BadDataError for a damaged file, another number of dimensions or an unusable orientation.
+    """
+    volume = _load(path)
+    _require_axes(volume, path)
+    unit = MILLIMETRES[volume.header.get_xyzt_units()[0]]
+    canonical = nibabel.as_closest_canonical(volume)
+    spacing = tuple(float(size) * unit for size in canonical.header.get_zooms()[:3])
+    return Image(_pixels(canonical, path), spacing)
+
+
+def _load(path: Path) -> nibabel.Nifti1Image:
+    try:
+        volume = nibabel.load(path)
+    except (ImageFileError, OSError, EOFError, ValueError, zlib.error) as error:
+        raise BadDataError(f"{path} is not a NIfTI file, or its header is damaged", _AGAIN) from error
+    if len(volume.shape) == 4 and volume.shape[3] == 1:
+        volume = volume.slicer[..., 0]
+    if len(volume.shape) != 3:
+        raise BadDataError(
+            f"{path} holds {len(volume.shape)} dimensions {volume.shape}, one 3D volume is needed",
+            "split it into one file a volume",
+        )
+    return volume
+
+
+def _require_axes(volume: nibabel.Nifti1Image, path: Path) -> None:
+    directions = volume.affine[:3, :3]
+    if not np.isfinite(directions).all() or abs(np.linalg.det(directions)) < 1e-9:
+        raise BadDataError(
+            f"{path} does not say how its axes lie in the patient (its affine is singular or not finite)",
+            "convert the original DICOM series again, or leave it out",
+        )
+
+
+def _pixels(volume: nibabel.Nifti1Image, path: Path) -> Array:
+    try:
+        return np.asanyarray(volume.dataobj)
+    except (OSError, EOFError, ValueError, zlib.error) as error:
+        raise BadDataError(f"{path} is truncated or damaged: its voxels cannot be read", _AGAIN) from error
+
+
+_AGAIN = "download or copy the file again"

@@ -1,0 +1,70 @@
+"""Grey PNG, JPEG and TIFF images of 8 or 16 bit."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import PIL.Image
+
+from benchmark.errors import BadDataError
+from benchmark.readers.image import Image
+
+if TYPE_CHECKING:
+    from benchmark.contracts import Array
+
+GREY = {"1": "L", "L": "L", "I": "I", "I;16": "I;16", "I;16B": "I;16B", "I;16L": "I;16L", "F": "F"}
+COLOUR = ("RGB", "RGBA", "LA", "P", "PA", "YCbCr")
+TOLERANCE = {"JPEG": 4}
+"""Grey levels by which the channels of a grey picture may differ: JPEG rounds its colour channels."""
+DAMAGE = (OSError, SyntaxError, ValueError, EOFError, PIL.Image.DecompressionBombError)
+
+
+def read(path: Path) -> Image:
+    """Read one grey image as (rows, columns), uint8, uint16, int32 or float32 as the file stores it.
+
+    Colour files are read when their channels are equal. Raises BadDataError for real colour,
+    transparency, several pages and damaged files.
+    """
+    try:
+        picture = PIL.Image.open(path)
+    except DAMAGE as error:
+        raise BadDataError(f"{path} is not an image, or its header is damaged", _AGAIN) from error
+    with picture:
+        pages = getattr(picture, "n_frames", 1)
+        if pages > 1:
+            raise BadDataError(f"{path} holds {pages} pages, one image is needed", "save each page as its own file")
+        try:
+            picture.load()
+        except DAMAGE as error:
+            raise BadDataError(f"{path} is truncated or damaged: its pixels cannot be read", _AGAIN) from error
+        return Image(_grey(picture, path))
+
+
+def _grey(picture: PIL.Image.Image, path: Path) -> Array:
+    if picture.mode in GREY:
+        return np.asarray(picture.convert(GREY[picture.mode]))
+    if picture.mode not in COLOUR:
+        raise BadDataError(f"{path} has colour mode {picture.mode}, a grey image is needed", "save it as grey")
+    _require_opaque(picture, path)
+    colours = picture.convert("RGB")
+    difference = _channel_difference(np.asarray(colours))
+    if difference > TOLERANCE.get(picture.format or "", 0):
+        raise BadDataError(
+            f"{path} is a colour image (its channels differ by up to {difference} levels), a grey image is needed",
+            "convert it to grey, or leave it out",
+        )
+    return np.asarray(colours.convert("L"))
+
+
+def _require_opaque(picture: PIL.Image.Image, path: Path) -> None:
+    if picture.has_transparency_data and np.asarray(picture.convert("RGBA"))[..., 3].min() < 255:
+        raise BadDataError(f"{path} has transparent pixels, an opaque grey image is needed", "save it as grey")
+
+
+def _channel_difference(colours: Array) -> int:
+    return int((colours.max(axis=2) - colours.min(axis=2)).max())
+
+
+_AGAIN = "download or copy the file again"
