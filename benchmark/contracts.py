@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, Protocol, Self, runtime_checkable
 
@@ -137,6 +137,14 @@ class Embedded(Protocol):
 
     def create(self, root: Path) -> None:
         """Write the files that `sources` will find; a finished folder is left as it is."""
+
+
+@runtime_checkable
+class HasRemarks(Protocol):
+    """A data set that leaves out or mends some of what lies under root, and says so."""
+
+    def remarks(self, root: Path) -> Mapping[str, Sequence[str]]:
+        """Map what was done (`left out, no seg`) to the names it was done to; records tell how many, never which."""
 
 
 @dataclass(frozen=True)

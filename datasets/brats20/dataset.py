@@ -51,19 +51,30 @@ class Brats20:
         _require_channels(self.channels)
 
     def sources(self, root: Path) -> Sequence[Source]:
-        """List the cases under root that have every requested channel and T1. Raises MissingDataError."""
-        return [self._source(case) for case in find_cases(root) if not self._missing(case)]
+        """List the cases under root that have every requested channel and T1.
 
-    def left_out(self, root: Path) -> Sequence[str]:
-        """Say, one sentence a case, what `sources` skips and which segmentations were made by a machine."""
-        sentences = []
+        Raises MissingDataError where there is no case, BadDataError where none is complete.
+        """
+        cases = find_cases(root)
+        complete = [case for case in cases if not self._missing(case)]
+        if not complete:
+            raise BadDataError(
+                f"none of the {len(cases)} cases under {root} is complete: "
+                f"{cases[0].name} has no {' and no '.join(self._missing(cases[0]))}",
+                f"choose from the channels that are there, such as --channels {','.join(_present(cases[0]))}",
+            )
+        return [self._source(case) for case in complete]
+
+    def remarks(self, root: Path) -> dict[str, list[str]]:
+        """Name the cases that `sources` skips, by what they lack, and those with an automatic segmentation."""
+        found: dict[str, list[str]] = {}
         for case in find_cases(root):
             missing = self._missing(case)
             if missing:
-                sentences.append(f"{case.name} was left out: it has no {' and no '.join(missing)}")
+                found.setdefault(f"left out, no {' and no '.join(missing)}", []).append(case.name)
             elif "seg" in self.channels and case.automatic:
-                sentences.append(f"{case.name} has only an automatic segmentation, used as seg")
-        return sentences
+                found.setdefault("automatic segmentation used as seg", []).append(case.name)
+        return found
 
     def read(self, source: Source) -> Items:
         """Read one case as n slices (n, C, image_size, image_size), uint8, from the feet to the head.
@@ -97,6 +108,10 @@ class Brats20:
         levels = _labels(image, file, kept) if channel == "seg" else _grey(image, file, kept)
         square = pad_to(to_uint8(levels), (max(SIDE, *levels.shape[1:]),) * 2)
         return shrink_labels(square, self.image_size) if channel == "seg" else shrink(square, self.image_size)
+
+
+def _present(case: Case) -> list[str]:
+    return [channel for channel in CHANNELS if channel in case.files]
 
 
 def _read(file: str, *, constant_ok: bool = False) -> Image:

@@ -1,0 +1,55 @@
+"""What a prepared cohort depends on: the data set's options and code, and the files it was read from."""
+
+from __future__ import annotations
+
+import dataclasses
+import inspect
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from benchmark.contracts import Dataset, Source
+from benchmark.errors import MissingDataError
+from benchmark.storage import content_key
+
+VERSION = 1
+"""Raise it when readers, grid or writing change what a prepared item holds."""
+
+
+def preparation_key(
+    dataset: Dataset, sources: Sequence[Source], remarks: Mapping[str, Sequence[str]], root: Path
+) -> str:
+    """Return the key under which prepared items are cached.
+
+    It changes with the class, its options, the code of its module, and any file's name, size or time of change,
+    and stays when the whole folder moves. Raises MissingDataError for a file that is gone.
+    """
+    return content_key(VERSION, recipe(dataset), _code(dataset), remarks, [_files(source, root) for source in sources])
+
+
+def recipe(dataset: Dataset) -> dict[str, Any]:
+    """Return the class name and options of a data set, ready for JSON."""
+    anything: Any = dataset
+    options = dataclasses.asdict(anything) if dataclasses.is_dataclass(anything) else {}
+    return {"class": type(dataset).__qualname__, **options}
+
+
+def _code(dataset: Dataset) -> str:
+    try:
+        return Path(inspect.getfile(type(dataset))).read_text(encoding="utf-8")
+    except (OSError, TypeError):
+        return ""
+
+
+def _files(source: Source, root: Path) -> list[Any]:
+    stamps = [_stamp(Path(file), root) for file in source.files]
+    return [source.subject, source.name, source.label, source.group, *stamps]
+
+
+def _stamp(file: Path, root: Path) -> tuple[str, int, int]:
+    try:
+        state = file.stat()
+    except OSError as error:
+        raise MissingDataError(f"{file} is listed but cannot be read: {error.strerror}", "copy it again") from error
+    name = file.relative_to(root) if file.is_relative_to(root) else file
+    return name.as_posix(), state.st_size, state.st_mtime_ns

@@ -1,0 +1,143 @@
+"""Splits by patient: seeded, nested, with exact duplicates on one side."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+import numpy as np
+import pandas as pd
+
+from benchmark.cohorts.duplicates import find_duplicates, units
+from benchmark.errors import BadDataError, UsageError
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    Rows = NDArray[np.int64]
+    Unit = tuple[str, ...]
+
+Rule = Literal["patients", "official"]
+FRACTIONS = (0.5, 0.3, 0.2)
+NAMES = ("train", "calibration", "test")
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Which rows of the table belong to each split, ascending."""
+
+    train: Rows
+    calibration: Rows
+    test: Rows
+
+
+def split(
+    table: pd.DataFrame,
+    *,
+    seed: int = 0,
+    fractions: Sequence[float] = FRACTIONS,
+    train_items: int | None = None,
+    rule: Rule = "patients",
+    mend: bool = True,
+) -> Plan:
+    """Split the rows of a table (columns subject, group, sha) by subject.
+
+    Args:
+        table: one row an item.
+        seed: orders the subjects; the order of files has no influence.
+        fractions: shares of subjects in train, calibration and test; they sum to 1.
+        train_items: keep only this many training items, those of the first subjects; the held-out splits stay, and a
+            smaller number gives a subset.
+        rule: `official` trains on the published group `train` and holds out all others.
+        mend: keep subjects that share an exact duplicate on one side.
+
+    Raises:
+        BadDataError: fewer than three subjects that can be separated.
+        UsageError: fractions, train_items or rule that do not fit.
+    """
+    _require_fractions(fractions)
+    joined = units(table, find_duplicates(table)) if mend else [(name,) for name in table["subject"].unique()]
+    ordered = sorted(joined, key=lambda unit: min(_draw(seed, name) for name in unit))
+    parts = _by_group(table, ordered, fractions) if rule == "official" else _by_share(ordered, fractions)
+    rows = [_rows(table, part) for part in parts]
+    return Plan(np.sort(_first(rows[0], train_items)), np.sort(rows[1]), np.sort(rows[2]))
+
+
+def require_disjoint(parts: dict[str, Sequence[str]]) -> None:
+    """Raise BadDataError where a subject is in two splits; parts maps a split's name to its subjects."""
+    seen: dict[str, str] = {}
+    for part, subjects in parts.items():
+        for subject in dict.fromkeys(subjects):
+            if subject in seen:
+                raise BadDataError(
+                    f"patient {subject} is in two splits, {seen[subject]} and {part}",
+                    "give each patient one name in the data set, and let memobench split by it",
+                )
+            seen[subject] = part
+
+
+def _draw(seed: int, subject: str) -> bytes:
+    return hashlib.sha256(f"{seed}:{subject}".encode()).digest()
+
+
+def _by_share(ordered: list[Unit], fractions: Sequence[float]) -> list[list[Unit]]:
+    if len(ordered) < len(NAMES):
+        raise BadDataError(
+            f"train, calibration and test need 3 separable patients, and there {'is' if len(ordered) == 1 else 'are'} {len(ordered)}",
+            "add patients: at least 3, of whom no two share a duplicate image",
+        )
+    counts = np.cumsum([len(unit) for unit in ordered])
+    after_train, after_calibration = _cuts(counts, fractions)
+    return [ordered[:after_train], ordered[after_train:after_calibration], ordered[after_calibration:]]
+
+
+def _cuts(counts: Rows, fractions: Sequence[float]) -> tuple[int, int]:
+    """Return how many units end train and calibration; each split gets one unit at least."""
+    wanted = np.round(np.cumsum(fractions[:2]) * counts[-1])
+    train, calibration = (int(cut) + 1 for cut in np.searchsorted(counts, wanted))
+    train = min(train, len(counts) - 2)
+    return train, min(max(calibration, train + 1), len(counts) - 1)
+
+
+def _by_group(table: pd.DataFrame, ordered: list[Unit], fractions: Sequence[float]) -> list[list[Unit]]:
+    trained = set(table.loc[table["group"] == "train", "subject"])
+    train = [unit for unit in ordered if trained & set(unit)]
+    held = [unit for unit in ordered if not trained & set(unit)]
+    if not train or len(held) < 2:
+        raise UsageError(
+            f"this data set has no published split that could be kept: {len(train)} patients in train, "
+            f"{len(held)} outside",
+            "leave --split official out: patients are then split from the seed",
+        )
+    share = fractions[1] / (fractions[1] + fractions[2])
+    cut = min(max(1, round(share * len(held))), len(held) - 1)
+    return [train, held[:cut], held[cut:]]
+
+
+def _rows(table: pd.DataFrame, part: list[Unit]) -> Rows:
+    """Return the rows of these subjects, subjects in their order, items in the table's."""
+    rank = {subject: place for place, subject in enumerate(name for unit in part for name in unit)}
+    ranks = table["subject"].map(rank).to_numpy(dtype=float)
+    rows = np.flatnonzero(~np.isnan(ranks))
+    return rows[np.argsort(ranks[rows], kind="stable")].astype(np.int64)
+
+
+def _first(rows: Rows, train_items: int | None) -> Rows:
+    if train_items is None:
+        return rows
+    if not 1 <= train_items <= len(rows):
+        raise UsageError(
+            f"{train_items} training items were asked for, the training split has {len(rows)}",
+            f"choose a number from 1 to {len(rows)}, or a larger training share",
+        )
+    return rows[:train_items]
+
+
+def _require_fractions(fractions: Sequence[float]) -> None:
+    if len(fractions) != len(NAMES) or min(fractions) <= 0 or abs(sum(fractions) - 1) > 1e-6:
+        raise UsageError(
+            f"fractions {','.join(f'{share:g}' for share in fractions)} are not three positive shares that sum to 1",
+            "give the shares of train, calibration and test, such as 0.5,0.3,0.2",
+        )
