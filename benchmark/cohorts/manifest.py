@@ -30,7 +30,7 @@ def preparation_key(
 def recipe(dataset: Dataset) -> dict[str, Any]:
     """Return the class name and options of a data set, ready for JSON."""
     anything: Any = dataset
-    options = dataclasses.asdict(anything) if dataclasses.is_dataclass(anything) else {}
+    options = dataclasses.asdict(anything) if dataclasses.is_dataclass(type(anything)) else {}
     return {"class": type(dataset).__qualname__, **options}
 
 

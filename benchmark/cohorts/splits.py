@@ -85,7 +85,7 @@ def _draw(seed: int, subject: str) -> bytes:
 def _by_share(ordered: list[Unit], fractions: Sequence[float]) -> list[list[Unit]]:
     if len(ordered) < len(NAMES):
         raise BadDataError(
-            f"train, calibration and test need 3 separable patients, and there {'is' if len(ordered) == 1 else 'are'} {len(ordered)}",
+            f"train, calibration and test need 3 patients that can be separated, here: {len(ordered)}",
             "add patients: at least 3, of whom no two share a duplicate image",
         )
     counts = np.cumsum([len(unit) for unit in ordered])

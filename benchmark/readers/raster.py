@@ -64,7 +64,9 @@ def _require_opaque(picture: PIL.Image.Image, path: Path) -> None:
 
 
 def _channel_difference(colours: Array) -> int:
-    return int((colours.max(axis=2) - colours.min(axis=2)).max())
+    red, green, blue = (colours[..., channel] for channel in range(3))
+    greatest, least = np.maximum(np.maximum(red, green), blue), np.minimum(np.minimum(red, green), blue)
+    return int((greatest - least).max())
 
 
 _AGAIN = "download or copy the file again"
