@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import zlib
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -9,6 +10,8 @@ from typing import TYPE_CHECKING
 import nibabel
 import numpy as np
 from nibabel.filebasedimages import ImageFileError
+from nibabel.spatialimages import HeaderDataError
+from nibabel.wrapstruct import WrapStructError
 
 from benchmark.errors import BadDataError
 from benchmark.readers.image import Image
@@ -16,6 +19,9 @@ from benchmark.readers.image import Image
 if TYPE_CHECKING:
     from benchmark.contracts import Array
 
+NIFTI2 = (b"\x1c\x02\0\0", b"\0\0\x02\x1c")
+"""How a NIfTI-2 file begins: its header has 540 bytes."""
+HEADER_DAMAGE = (ImageFileError, HeaderDataError, WrapStructError, OSError, EOFError, ValueError)
 MILLIMETRES = {"meter": 1000.0, "mm": 1.0, "micron": 0.001, "unknown": 1.0}
 
 
@@ -35,8 +41,8 @@ def read(path: Path) -> Image:
 
 def _load(path: Path) -> nibabel.Nifti1Image:
     try:
-        volume = nibabel.load(path)
-    except (ImageFileError, OSError, EOFError, ValueError, zlib.error) as error:
+        volume = _unpacked(path) if path.name.lower().endswith(".gz") else nibabel.load(path)
+    except HEADER_DAMAGE as error:
         raise BadDataError(f"{path} is not a NIfTI file, or its header is damaged", _AGAIN) from error
     if len(volume.shape) == 4 and volume.shape[3] == 1:
         volume = volume.slicer[..., 0]
@@ -46,6 +52,16 @@ def _load(path: Path) -> nibabel.Nifti1Image:
             "split it into one file a volume",
         )
     return volume
+
+
+def _unpacked(path: Path) -> nibabel.Nifti1Image:
+    """Unpack the whole file, so that its checksum is verified: nibabel stops before it."""
+    try:
+        content = gzip.decompress(path.read_bytes())
+    except (OSError, EOFError, zlib.error) as error:
+        raise BadDataError(f"{path} is truncated or damaged: it cannot be unpacked", _AGAIN) from error
+    kind = nibabel.Nifti2Image if content[:4] in NIFTI2 else nibabel.Nifti1Image
+    return kind.from_bytes(content)
 
 
 def _require_axes(volume: nibabel.Nifti1Image, path: Path) -> None:

@@ -1,0 +1,84 @@
+"""Make folders in the layouts that people download, from the small real sets in ../shared/data.
+
+    python scripts/make_layouts.py cxr OUT            chest_xray/{train,test}/{NORMAL,PNEUMONIA}/*.jpeg
+    python scripts/make_layouts.py brats OUT          two real cases and twelve phantom patients, BraTS20 layout
+    python scripts/make_layouts.py hippocampus OUT    imagesTr/*.nii.gz
+
+Files keep their bytes and names. An OUT that exists is filled up, never emptied.
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import importlib.util
+import shutil
+import zipfile
+from pathlib import Path
+
+SHARED = Path(__file__).resolve().parents[2] / "shared" / "data"
+CASES = "MICCAI_BraTS2020_TrainingData"
+
+
+def make_cxr(out: Path) -> int:
+    """Unpack the X-rays into the published folders; undecided ones go to train."""
+    folder = SHARED / "cxr_kermany_224"
+    with (folder / "index.csv").open(newline="") as table:
+        groups = {row["file"]: row["official_split_reconstructed"] for row in csv.DictReader(table)}
+    with zipfile.ZipFile(folder / "cxr_kermany_224.zip") as archive:
+        names = [name for name in archive.namelist() if name.endswith(".jpeg")]
+        for name in names:
+            group = "test" if groups[Path(name).name] == "test" else "train"
+            _write(out / "chest_xray" / group / name, archive.read(name))
+    return len(names)
+
+
+def make_brats(out: Path, phantoms: int) -> int:
+    """Copy the real cases and simulate the others."""
+    target = out / CASES
+    for case in sorted(path for path in (SHARED / "mr_brats_4ch").iterdir() if path.is_dir()):
+        shutil.copytree(case, target / case.name, dirs_exist_ok=True)
+    if phantoms and importlib.util.find_spec("benchmark.datasets.phantom_mr.dataset"):
+        from benchmark.datasets.phantom_mr.dataset import PhantomMR
+
+        made = out / "phantoms"
+        PhantomMR(patients=phantoms).create(made)
+        for case in sorted({file.parent for file in made.rglob("*_t1.nii*")}):
+            shutil.move(case, target / case.name)
+        shutil.rmtree(made)
+    return sum(path.is_dir() for path in target.iterdir())
+
+
+def make_hippocampus(out: Path) -> int:
+    """Unpack the volumes."""
+    with zipfile.ZipFile(SHARED / "mr_hippocampus_msd04" / "mr_hippocampus_msd04.zip") as archive:
+        names = [name for name in archive.namelist() if name.startswith("images/") and name.endswith(".nii.gz")]
+        for name in names:
+            _write(out / "imagesTr" / Path(name).name, archive.read(name))
+    return len(names)
+
+
+def _write(path: Path, content: bytes) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(content)
+
+
+def main() -> None:
+    """Make one layout and say how much is in it."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("layout", choices=("cxr", "brats", "hippocampus"))
+    parser.add_argument("out", type=Path)
+    parser.add_argument("--phantoms", type=int, default=12, help="simulated patients beside the two real ones")
+    options = parser.parse_args()
+    if not SHARED.is_dir():
+        parser.exit(3, f"{SHARED} is not there: the real data lies beside the project\n")
+    if options.layout == "cxr":
+        print(f"{make_cxr(options.out)} images under {options.out}/chest_xray")
+    elif options.layout == "brats":
+        print(f"{make_brats(options.out, options.phantoms)} cases under {options.out}/{CASES}")
+    else:
+        print(f"{make_hippocampus(options.out)} volumes under {options.out}/imagesTr")
+
+
+if __name__ == "__main__":
+    main()
