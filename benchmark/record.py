@@ -12,7 +12,7 @@ from benchmark.contracts import Direction, Score
 from benchmark.errors import BadDataError
 from benchmark.storage import read_json, write_json
 
-SCHEMA = 1
+SCHEMA: Literal[1] = 1
 PROTOCOL = "p1"
 
 Finite = Annotated[float, Field(allow_inf_nan=False)]
@@ -36,9 +36,9 @@ class ScoreEntry(_Part):
     def _complete(self) -> Self:
         if self.value is None and not self.reason:
             raise ValueError("a score without a value needs a reason")
-        if self.value is not None and self.low is not None and self.high is not None:
-            if not self.low <= self.value <= self.high:
-                raise ValueError(f"the value {self.value} lies outside its interval [{self.low}, {self.high}]")
+        ends = (self.low, self.value, self.high)
+        if None not in ends and list(ends) != sorted(ends):  # type: ignore[type-var]
+            raise ValueError(f"the value {self.value} lies outside its interval [{self.low}, {self.high}]")
         return self
 
 

@@ -1,0 +1,155 @@
+"""Detector `copy`: a small contrastive encoder that knows an item again after flips, turns, crops, contrast and noise.
+
+It is trained on the cohort's real items of all three splits alike, so that training and held-out images are embedded
+by a network that has seen both equally often (design 6.5). Loss: NT-Xent (Chen et al. 2020, 2002.05709), with other
+items of the same patient left out of the negatives.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from benchmark.augment import augment
+from benchmark.contracts import Split, chunks, patient_codes
+from benchmark.feeding import Feed, feed_split
+from benchmark.machine import pick_device
+from benchmark.recipe import Recipe
+from benchmark.training import train
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from benchmark.contracts import Array, Images
+
+EMBED_BATCH = 128
+
+
+@dataclass(frozen=True)
+class Options:
+    """What decides the encoder; the defaults are protocol p1."""
+
+    size: int = 64
+    """Pixels a side that a 2D item is reduced to."""
+    volume_size: int = 32
+    """Voxels a side that a 3D item is reduced to."""
+    width: int = 16
+    """Channels of the first stage; later ones have 2, 4 and 4 times as many."""
+    dimension: int = 128
+    """Length of the embedding."""
+    steps: int = 700
+    batch_size: int = 96
+    """Items a step; each is seen in two augmented views."""
+    learning_rate: float = 2e-3
+    temperature: float = 0.1
+
+
+class Encoder(nn.Module):
+    """Four stages of two convolutions, then a projection to unit vectors: (N, C, *spatial) -> (N, dimension)."""
+
+    def __init__(self, channels: int, dims: int, options: Options) -> None:
+        super().__init__()
+        self.size = [options.size if dims == 2 else options.volume_size] * dims
+        conv, norm = (nn.Conv2d, nn.BatchNorm2d) if dims == 2 else (nn.Conv3d, nn.BatchNorm3d)
+        layers: list[nn.Module] = []
+        inside = channels
+        for factor in (1, 2, 4, 4):
+            out = options.width * factor
+            for stride, source in ((2, inside), (1, out)):
+                layers += [conv(source, out, 3, stride, 1, bias=False), norm(out), nn.ReLU()]
+            inside = out
+        pool = nn.AdaptiveAvgPool2d(2) if dims == 2 else nn.AdaptiveAvgPool3d(2)
+        head = [pool, nn.Flatten(), nn.Linear(inside * 2**dims, 256), nn.ReLU(), nn.Linear(256, options.dimension)]
+        self.layers = nn.Sequential(*layers, *head)
+
+    def shrink(self, images: Tensor) -> Tensor:
+        """Reduce larger images to the encoder's size by area averaging."""
+        if list(images.shape[2:]) == self.size:
+            return images
+        return F.interpolate(images, size=self.size, mode="area")
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Embed images of the encoder's size as unit vectors."""
+        return F.normalize(self.layers(images).float(), dim=1)
+
+
+class _WithPatients:
+    """A feed of (images, patient codes)."""
+
+    def __init__(self, feed: Feed[Tensor], codes: NDArray[np.int64], device: torch.device) -> None:
+        self.feed, self.codes, self.read_ahead = feed, torch.from_numpy(codes).to(device), feed.read_ahead
+
+    def __len__(self) -> int:
+        return len(self.feed)
+
+    def take(self, positions: NDArray[np.int64]) -> tuple[Tensor, Tensor]:
+        index = torch.from_numpy(positions).to(self.codes.device)
+        return self.feed.take(positions), self.codes[index]
+
+
+def nt_xent(first: Tensor, second: Tensor, codes: Tensor, temperature: float) -> Tensor:
+    """Normalised temperature-scaled cross entropy of two views, (N, D) each; same-patient pairs are no negatives."""
+    views = torch.cat([first, second])
+    logits = views @ views.T / temperature
+    count = len(first)
+    partner = torch.arange(2 * count, device=views.device).roll(count)
+    kin = codes.repeat(2)[:, None] == codes.repeat(2)[None, :]
+    kin[torch.arange(2 * count, device=views.device), partner] = False
+    return F.cross_entropy(logits.masked_fill(kin, -1e4), partner)
+
+
+@dataclass
+class Copy:
+    """The trained detector: cosine of two embeddings."""
+
+    encoder: Encoder
+    device: torch.device
+    name: str = "copy"
+    invariances: tuple[str, ...] = (
+        "exact", "flip", "rotate5", "rotate15", "shift", "crop", "contrast", "blur", "noise", "resample", "recode",
+    )  # fmt: skip
+
+    @torch.inference_mode()
+    def embed(self, images: Images) -> Array:
+        """Map (N, C, *spatial) to unit rows (N, dimension)."""
+        parts = [torch.from_numpy(images[part]).to(self.device) for part in chunks(len(images), EMBED_BATCH)]
+        return torch.cat([self.encoder(self.encoder.shrink(part)).cpu() for part in parts]).numpy()
+
+
+def fit_copy(
+    real: Split, *, folder: Path, key: str, device: str, seed: int = 0, options: Options | None = None
+) -> Copy:
+    """Train the detector on all real items of a cohort, or load it where folder holds a finished training.
+
+    Args:
+        real: items of all three splits.
+        folder: keeps the checkpoint; a training that was cut off continues.
+        key: digest of the cohort: a checkpoint of another one is refused.
+        device: `auto`, `cpu`, `cuda`.
+        seed: of weights, batches and augmentation.
+        options: defaults are protocol p1.
+    """
+    chosen = options or Options()
+    place = pick_device(device)
+    torch.manual_seed(seed)
+    encoder = Encoder(real.shape[0], len(real.shape) - 1, chosen)
+
+    def loss(net: Encoder, batch: tuple[Tensor, Tensor]) -> Tensor:
+        images, codes = net.shrink(batch[0]), batch[1]
+        return nt_xent(net(augment(images)), net(augment(images, 0.5)), codes, chosen.temperature)
+
+    recipe = Recipe(
+        steps=chosen.steps, batch_size=chosen.batch_size, learning_rate=chosen.learning_rate, weight_decay=1e-4
+    )
+    feed = _WithPatients(feed_split(real, place), patient_codes(real.subjects), place)
+    trained = train(
+        encoder, loss, feed, recipe, folder=folder, seed=seed, device=device, label="copy detector",
+        options={"cohort": key, **asdict(chosen)},
+    )  # fmt: skip
+    return Copy(trained, place)

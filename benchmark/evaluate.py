@@ -1,0 +1,245 @@
+"""Protocol p1 for one detector: synthetic items against every real item, calibrated on held-out patients.
+
+Everything that is measured comes from four exact searches: synthetic -> all real items (and, read the other way, every
+real item -> its best synthetic item), held-out -> train, planted copies -> train.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from benchmark.augment import PLANTED
+from benchmark.calibration import benjamini_hochberg, conformal_quantile, interval, patient_share, resample_patients
+from benchmark.contracts import Cohort, Detector, Match, Score, Split, merge, patient_codes
+from benchmark.metrics import twin
+from benchmark.metrics.shares import Sample, membership, share_above, threshold
+from benchmark.search import Rows, blocks, join, nearest, settle, subject_maxima
+
+if TYPE_CHECKING:
+    from numpy.random import Generator
+    from numpy.typing import NDArray
+
+    from benchmark.contracts import Images
+
+    Columns = dict[str, NDArray[np.generic]]
+
+PLANTED_ITEMS = 200
+WITHHOLD_RATE = 0.10
+
+Advance = Callable[..., None]
+
+
+@dataclass
+class Bank:
+    """All real items of a cohort for one detector: train first, then calibration, then test."""
+
+    real: Split
+    rows: Rows
+    train: int
+    """The first `train` items are the training items."""
+    calibration: int
+    """The next are calibration items; the rest are test items."""
+
+    @property
+    def parts(self) -> dict[str, slice]:
+        """Where each split lies."""
+        middle = self.train + self.calibration
+        return {
+            "train": slice(0, self.train),
+            "calibration": slice(self.train, middle),
+            "test": slice(middle, len(self.real)),
+        }
+
+    def part(self, name: str) -> Rows:
+        """Return the rows of one split."""
+        return piece(self.rows, self.parts[name])
+
+
+@dataclass
+class Outcome:
+    """What one detector says of one synthetic set."""
+
+    scores: dict[str, Score]
+    replicates: tuple[float, ...]
+    matches: Columns
+    """Columns of matches.parquet, one row a synthetic item."""
+    members: Columns
+    """Columns of members.parquet, one row a real item."""
+
+
+@dataclass
+class _Found:
+    """The big search: synthetic items against all real items."""
+
+    train: list[Match] = field(default_factory=list)
+    heldout: list[Match] = field(default_factory=list)
+    parts: list[list[NDArray[np.float32]]] = field(default_factory=list)
+    twins: list[list[NDArray[np.float32]]] = field(default_factory=list)
+
+
+def bank_of(cohort: Cohort, rows: Callable[[Split], Rows]) -> Bank:
+    """Line up a cohort's real items and their unit rows."""
+    real = merge("real", cohort.train, cohort.calibration, cohort.test)
+    return Bank(real=real, rows=rows(real), train=len(cohort.train), calibration=len(cohort.calibration))
+
+
+def rows_of(detector: Detector, images: Callable[[slice | NDArray[np.int64]], Images], count: int) -> Rows:
+    """Unit rows made on the fly: only a block of images is ever in memory."""
+    dimension = detector.embed(images(slice(0, 1))).shape[1]
+    return Rows(count, dimension, lambda index: detector.embed(images(index)))
+
+
+def piece(rows: Rows, part: slice) -> Rows:
+    """Return the view of rows[part]; part has a start, a stop and no step."""
+    start, stop = part.start, part.stop
+
+    def take(index: slice | NDArray[np.int64]) -> NDArray[np.float32]:
+        if isinstance(index, slice):
+            first, last, _ = index.indices(stop - start)
+            return rows.take(slice(first + start, last + start))
+        return rows.take(index + start)
+
+    return Rows(stop - start, rows.dimension, take)
+
+
+def evaluate(detector: Detector, bank: Bank, synthetic: Rows, *, seed: int, device: str, advance: Advance) -> Outcome:
+    """Score a synthetic set with one detector by protocol p1.
+
+    Args:
+        detector: embeds planted copies.
+        bank: all real items.
+        synthetic: unit rows of the synthetic items.
+        seed: of the patient cuts, the resampling and the choice of planted items.
+        device: where products are computed.
+        advance: called with a note after each of four searches.
+    """
+    codes = {name: patient_codes(bank.real.subjects[part]) for name, part in bank.parts.items()}
+    heldout_codes = patient_codes(bank.real.subjects[bank.train :])
+    draws = twin.plan(int(codes["train"].max()) + 1, int(heldout_codes.max()) + 1, seed=seed)
+    found, best = _search_all(bank, synthetic, draws, codes["train"], heldout_codes, device)
+    advance(note="synthetic against all real items")
+    maxima = twin.TwinMaxima(draws, [np.concatenate(p) for p in found.parts], [np.concatenate(t) for t in found.twins])
+    headline = twin.excess(maxima, seed=seed)
+    heldout = nearest(piece(bank.rows, slice(bank.train, len(bank.real))), bank.part("train"), device=device)
+    advance(note="held-out against train")
+    near = Sample(heldout.similarity[: bank.calibration], codes["calibration"])
+    match = join(found.train)
+    scores = _copy_scores(headline, match, heldout, near, codes["test"], bank)
+    tau = conformal_quantile(near.values, near.codes)
+    scores |= _planted(detector, bank, tau, seed=seed, device=device)
+    advance(note="planted copies")
+    member = {name: Sample(best.similarity[part], codes[name]) for name, part in bank.parts.items()}
+    scores |= _member_scores(member, Sample(best.similarity[bank.train :], heldout_codes))
+    advance(note="train side")
+    p = twin.p_values(maxima)
+    return Outcome(
+        scores={f"{name}[{detector.name}]": score for name, score in scores.items()},
+        replicates=headline.replicates,
+        matches=_match_columns(bank, match, join(found.heldout), p, tau),
+        members={"synthetic": best.index, "similarity": best.similarity, "above": best.similarity > _tau(member)},
+    )
+
+
+def _tau(member: dict[str, Sample]) -> float:
+    return conformal_quantile(member["calibration"].values, member["calibration"].codes)
+
+
+def _search_all(
+    bank: Bank,
+    synthetic: Rows,
+    draws: list[twin.Draw],
+    train: NDArray[np.int64],
+    heldout: NDArray[np.int64],
+    device: str,
+) -> tuple[_Found, Match]:
+    """One pass over synthetic x real: nearest items both ways, and S(g; group) of every group of every draw."""
+    found = _Found(parts=[[] for _ in draws], twins=[[] for _ in draws])
+    best = Match(index=np.zeros(bank.rows.count, dtype=np.int64), similarity=np.full(bank.rows.count, -np.inf))
+    for part, block in blocks(synthetic, bank.rows, device=device):
+        rows = synthetic.take(part)
+        found.train.append(settle(block[:, : bank.train], rows, bank.rows))
+        found.heldout.append(settle(block[:, bank.train :], rows, bank.rows, offset=bank.train))
+        by_train = subject_maxima(block[:, : bank.train], train)
+        by_heldout = subject_maxima(block[:, bank.train :], heldout)
+        for i, draw in enumerate(draws):
+            found.parts[i].append(twin.group_maxima(by_train, draw.parts))
+            found.twins[i].append(twin.group_maxima(by_heldout, draw.twins))
+        column = block.argmax(axis=0)
+        value = block[column, np.arange(block.shape[1])]
+        better = value > best.similarity
+        best.index[better] = column[better] + part.start
+        best.similarity[better] = value[better]
+    return found, best
+
+
+def _copy_scores(
+    headline: twin.Excess, match: Match, heldout: Match, near: Sample, test_codes: NDArray[np.int64], bank: Bank
+) -> dict[str, Score]:
+    count = len(match.similarity)
+    few = min(len(headline.replicates), bank.rows.count - bank.train)
+    excess = Score(
+        value=headline.value, low=headline.low, high=headline.high, n=count, direction="lower",
+        reason="" if few >= 100 else f"only {few} held-out items: the interval is wide",
+    )  # fmt: skip
+    return {
+        "copies.excess": excess,
+        "copies.twin": Score(value=headline.tau, n=count),
+        "copies.tau": threshold(near),
+        "copies.rate": share_above(Sample.alone(match.similarity), near),
+        "copies.null": share_above(Sample(heldout.similarity[bank.calibration :], test_codes), near, direction="none"),
+    }
+
+
+def _member_scores(member: dict[str, Sample], heldout: Sample) -> dict[str, Score]:
+    scores = {
+        "members.share": share_above(member["train"], member["calibration"]),
+        "members.null": share_above(member["test"], member["calibration"], direction="none"),
+    }
+    return scores | {f"members.{name}": score for name, score in membership(member["train"], heldout).items()}
+
+
+def _planted(detector: Detector, bank: Bank, tau: float, *, seed: int, device: str) -> dict[str, Score]:
+    """Share of transformed training items whose nearest training item is above tau and of their own patient."""
+    import torch
+
+    rng = np.random.default_rng([seed, bank.train])
+    chosen = np.sort(rng.permutation(bank.train)[:PLANTED_ITEMS])
+    images = torch.from_numpy(bank.real.images(chosen))
+    train = patient_codes(bank.real.subjects[: bank.train])
+    scores = {}
+    for name, transformation in PLANTED.items():
+        planted = Rows.of(detector.embed(transformation(images).numpy()))
+        match = nearest(planted, bank.part("train"), device=device)
+        hit = (match.similarity > tau) & (train[match.index] == train[chosen])
+        scores[f"detector.recall.{name}"] = _recall(hit, patient_codes([bank.real.subjects[i] for i in chosen]))
+    return scores
+
+
+def _recall(hit: NDArray[np.bool_], codes: NDArray[np.int64]) -> Score:
+    value = patient_share(hit, codes)
+
+    def once(rng: Generator) -> float:
+        index, drawn = resample_patients(codes, rng)
+        return patient_share(hit[index], drawn)
+
+    low, high = interval(once, value, seed=0, n=int(codes.max()) + 1)
+    return Score(value=value, low=low, high=high, n=len(hit), direction="higher")
+
+
+def _match_columns(bank: Bank, match: Match, heldout: Match, p: NDArray[np.floating], tau: float) -> Columns:
+    items, subjects = np.array(bank.real.items), np.array(bank.real.subjects)
+    return {
+        "train_item": items[match.index],
+        "train_subject": subjects[match.index],
+        "train_row": match.index,
+        "similarity": match.similarity,
+        "heldout_row": heldout.index + bank.train,
+        "heldout_similarity": heldout.similarity,
+        "above": match.similarity > tau,
+        "p_value": p,
+        "withhold": benjamini_hochberg(p, WITHHOLD_RATE),
+    }
