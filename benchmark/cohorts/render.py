@@ -23,8 +23,8 @@ def render(report: Report) -> list[tuple[str, str]]:
         for value in report.intensity
     ]
     rows += [
-        ("exact duplicates", f"{len(report.within)} groups within a patient, {len(report.across)} across patients"),
-        ("  kept on one side", f"{report.mended} groups that a split by name would have torn apart"),
+        ("exact duplicates", f"groups within a patient: {len(report.within)}, across patients: {len(report.across)}"),
+        ("  torn by names alone", f"{report.mended}, kept on one side"),
         *(("  across", ", ".join(group)) for group in report.across[:SHOWN]),
         ("constant items", _counted(report.constant)),
         ("damaged in cache", _counted(report.damaged)),

@@ -1,0 +1,323 @@
+from __future__ import annotations
+
+import dataclasses
+import errno
+import os
+import signal
+import subprocess
+import sys
+import textwrap
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from benchmark.cohorts import store
+from benchmark.cohorts.prepare import prepare, prepare_items
+from benchmark.contracts import Items, Source
+from benchmark.errors import BadDataError, MachineError, MissingDataError
+
+MakeRoot = Callable[..., Path]
+
+
+def prepared(arrays: Any, root: Path, **options: Any) -> tuple[Any, list[str]]:
+    said: list[str] = []
+    return prepare("toy", arrays, root, root.parent / "cache", say=said.append, **options), said
+
+
+def refusal(arrays: Any, root: Path, kind: type[Exception] = BadDataError, **options: Any) -> str:
+    with pytest.raises(kind) as caught:
+        prepared(arrays, root, **options)
+    assert not list(root.parent.glob("cache/cohorts/toy-*"))
+    assert not list(root.parent.glob("cache/cohorts/.*.part"))
+    return str(caught.value)
+
+
+def test_cohort_holds_every_item_once(arrays: Any, make_root: MakeRoot) -> None:
+    root = make_root()
+    cohort, said = prepared(arrays, root)
+    splits = (cohort.train, cohort.calibration, cohort.test)
+    assert said == ["toy: prepared, 20 items of 10 patients"]
+    assert [len(split) for split in splits] == [10, 6, 4]
+    assert sorted(name for split in splits for name in split.items) == sorted(path.stem for path in root.glob("*.npy"))
+    for split in splits:
+        assert split.channels == ("grey",)
+        for at, name in enumerate(split.items):
+            original = np.load(root / f"{name}.npy")
+            assert np.array_equal(split.pixels[split.rows[at], 0], original)
+            assert np.allclose(split.images([at])[0, 0], original / 127.5 - 1, atol=1e-6)
+
+
+def test_pixels_stay_on_disk(arrays: Any, make_root: MakeRoot) -> None:
+    cohort, _ = prepared(arrays, make_root())
+    assert isinstance(cohort.train.pixels, np.memmap)
+    with pytest.raises(ValueError, match="read-only"):
+        cohort.train.pixels[0] = 0
+
+
+def test_second_call_is_cached(arrays: Any, make_root: MakeRoot, monkeypatch: pytest.MonkeyPatch) -> None:
+    root = make_root()
+    first, _ = prepared(arrays, root)
+    monkeypatch.setattr(type(arrays), "read", None)
+    second, said = prepared(arrays, root)
+    assert said == ["toy: cached, 20 items of 10 patients"]
+    assert second.key == first.key
+    assert second.train.items == first.train.items
+
+
+@pytest.mark.parametrize("workers", [1, 2, 7])
+def test_workers_do_not_change_the_result(arrays: Any, make_root: MakeRoot, workers: int) -> None:
+    cohort, _ = prepared(arrays, make_root(), workers=workers)
+    assert list(cohort.train.pixels[:, 0, 0, 0]) == [
+        np.load(path)[0, 0] for path in sorted((make_root()).glob("*.npy"))
+    ]
+
+
+def test_changed_option_file_or_split_changes_the_key(arrays: Any, make_root: MakeRoot) -> None:
+    root = make_root()
+    first, _ = prepared(arrays, root)
+    other, said = prepared(dataclasses.replace(arrays, shift=1), root)
+    reseeded, said_again = prepared(arrays, root, seed=1)
+    assert said == ["toy: prepared, 20 items of 10 patients"]
+    assert said_again == ["toy: cached, 20 items of 10 patients"]
+    np.save(root / "p000_0.npy", np.arange(16, dtype=np.uint8).reshape(4, 4))
+    changed, said_changed = prepared(arrays, root)
+    assert said_changed == ["toy: prepared, 20 items of 10 patients"]
+    assert len({first.key, other.key, reseeded.key, changed.key}) == 4
+
+
+def test_moved_folder_keeps_the_cache(arrays: Any, make_root: MakeRoot) -> None:
+    root = make_root()
+    prepared(arrays, root)
+    root.rename(root.parent / "moved")
+    _, said = prepared(arrays, root.parent / "moved")
+    assert said == ["toy: cached, 20 items of 10 patients"]
+
+
+@pytest.mark.parametrize("name", [store.PIXELS, store.TABLE, store.FINISHED])
+@pytest.mark.parametrize("damage", ["cut", "gone", "garbage"])
+def test_damaged_cache_is_made_anew(arrays: Any, make_root: MakeRoot, name: str, damage: str) -> None:
+    root = make_root()
+    first, _ = prepared(arrays, root)
+    (file,) = root.parent.glob(f"cache/cohorts/toy-*/{name}")
+    if damage == "gone":
+        file.unlink()
+    else:
+        file.write_bytes(file.read_bytes()[:-5] if damage == "cut" else b"garbage")
+    second, said = prepared(arrays, root)
+    assert said == ["toy: prepared, 20 items of 10 patients"]
+    assert second.key == first.key
+
+
+def test_no_files(arrays: Any, make_root: MakeRoot) -> None:
+    root = make_root(patients=0)
+    assert refusal(arrays, root, MissingDataError) == (
+        f"{root} holds no files of toy\n  hint: `bench datasets show toy` says how it lies"
+    )
+
+
+def test_mixed_shapes(arrays: Any, make_root: MakeRoot) -> None:
+    root = make_root()
+    np.save(root / "p005_1.npy", np.arange(30, dtype=np.uint8).reshape(5, 6))
+    assert refusal(arrays, root) == (
+        "p005_1 has items of shape (1, 5, 6) uint8, but p000_0 has (1, 4, 4) uint8"
+        "\n  hint: bring all images to one shape, or leave this one out"
+    )
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_truncated_file_ends_preparation(arrays: Any, make_root: MakeRoot, workers: int) -> None:
+    root = make_root()
+    (root / "p005_1.npy").write_bytes((root / "p005_1.npy").read_bytes()[:-3])
+    assert refusal(arrays, root, workers=workers) == (
+        f"{root}/p005_1.npy is truncated, damaged or not a numpy file"
+        "\n  hint: save it again with numpy.save or numpy.savez"
+    )
+
+
+def test_two_patients(arrays: Any, make_root: MakeRoot) -> None:
+    with pytest.raises(BadDataError) as caught:
+        prepared(arrays, make_root(patients=2))
+    assert str(caught.value) == (
+        "train, calibration and test need 3 patients that can be separated, here: 2"
+        "\n  hint: add patients: at least 3, of whom no two share a duplicate image"
+    )
+
+
+@dataclass(frozen=True)
+class Wrong:
+    """Returns whatever it is told to."""
+
+    pixels: Any
+    names: tuple[str, ...] = ("",)
+    channels: tuple[str, ...] = ("grey",)
+
+    def sources(self, root: Path) -> list[Source]:
+        return [Source(subject=name, name=name, files=()) for name in "abc"]
+
+    def read(self, source: Source) -> Items:
+        return Items(pixels=np.asarray(self.pixels), names=self.names)
+
+
+def test_wrong_type(make_root: MakeRoot) -> None:
+    assert refusal(Wrong(np.zeros((1, 1, 4, 4))), make_root(0)) == (
+        "a gave 1 items of type float64 with 1 names"
+        "\n  hint: a data set's `read` returns uint8 or float32 items, one name each"
+    )
+
+
+def test_wrong_channels(make_root: MakeRoot) -> None:
+    assert refusal(Wrong(np.zeros((1, 2, 4, 4), np.uint8)), make_root(0)) == (
+        "a has items of shape (2, 4, 4), but 1 channels are named: grey"
+        "\n  hint: a data set's `read` returns (items, channels, *spatial), one name a channel"
+    )
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, 1.5])
+def test_wrong_range(make_root: MakeRoot, value: float) -> None:
+    assert refusal(Wrong(np.full((1, 1, 4, 4), value, np.float32)), make_root(0)) == (
+        "a has values outside [-1, 1], or values that are not finite"
+        "\n  hint: a data set's `read` scales float32 items to [-1, 1]"
+    )
+
+
+def test_names_used_twice(make_root: MakeRoot) -> None:
+    assert refusal(Wrong(np.zeros((2, 1, 4, 4), np.uint8), ("x", "x")), make_root(0)) == (
+        "two items are named a_x\n  hint: give each image a name of its own in the data set"
+    )
+
+
+def test_nothing_passes(make_root: MakeRoot) -> None:
+    assert refusal(Wrong(np.zeros((0, 1, 4, 4), np.uint8), ()), make_root(0)) == (
+        "none of the 3 sources of toy gave an item\n  hint: check its options"
+    )
+
+
+def test_float_items_are_kept(make_root: MakeRoot) -> None:
+    rng = np.random.default_rng(0)
+    dataset = Wrong(rng.uniform(-1, 1, (2, 1, 3, 3, 3)).astype(np.float32), ("x", "y"))
+    stored = prepare_items("toy", dataset, make_root(0), make_root(0).parent / "cache", say=lambda text: None)
+    assert np.array_equal(stored.pixels[:2], dataset.pixels)
+    assert stored.pixels.shape == (6, 1, 3, 3, 3)
+
+
+def test_full_disk(arrays: Any, make_root: MakeRoot, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*args: object) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr("benchmark.cohorts.writer.Writer.append", full)
+    message = refusal(arrays, make_root(), MachineError)
+    folder = message.split()[4]
+    assert message == (
+        f"the disk is full: {folder} could not be written\n  hint: free some space and run the same command again"
+    )
+
+
+def test_cache_that_cannot_be_written(arrays: Any, make_root: MakeRoot) -> None:
+    root = make_root()
+    (root.parent / "cache").write_text("a file")
+    with pytest.raises(MachineError) as caught:
+        prepared(arrays, root)
+    assert str(caught.value) == (
+        f"{root.parent}/cache/cohorts cannot be written: Not a directory\n  hint: choose another cache"
+    )
+
+
+KILLED = """
+import sys, time
+from pathlib import Path
+from benchmark.cohorts.prepare import prepare
+from benchmark.contracts import Items, Source
+import numpy as np
+
+class Slow:
+    channels = ("grey",)
+    def sources(self, root):
+        return [Source(subject=str(n), name=str(n), files=()) for n in range(6)]
+    def read(self, source):
+        if source.name == "3" and "stop" in sys.argv:
+            print("reading", flush=True)
+            time.sleep(60)
+        return Items(pixels=np.full((1, 1, 64, 64), int(source.name), np.uint8), names=("",))
+
+prepare("toy", Slow(), Path(sys.argv[1]), Path(sys.argv[1]) / "cache")
+"""
+
+
+def test_killed_process_leaves_nothing_that_looks_finished(tmp_path: Path) -> None:
+    script = tmp_path / "killed.py"
+    script.write_text(textwrap.dedent(KILLED))
+    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])}
+    command = [sys.executable, str(script), str(tmp_path)]
+    process = subprocess.Popen([*command, "stop"], stdout=subprocess.PIPE, env=environment, text=True)
+    assert process.stdout is not None
+    assert process.stdout.readline() == "reading\n"
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    assert list(tmp_path.glob("cache/cohorts/.toy-*.part"))
+    assert not list(tmp_path.glob("cache/cohorts/toy-*"))
+    again = subprocess.run(command, capture_output=True, env=environment, text=True, check=True)
+    assert again.stderr == "toy: prepared, 6 items of 6 patients\n"
+    assert not list(tmp_path.glob("cache/cohorts/.toy-*.part"))
+
+
+def test_two_processes_prepare_once(tmp_path: Path) -> None:
+    script = tmp_path / "both.py"
+    script.write_text(textwrap.dedent(KILLED).replace("time.sleep(60)", "time.sleep(1)"))
+    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])}
+    command = [sys.executable, str(script), str(tmp_path), "stop"]
+    first = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=environment, text=True)
+    assert first.stdout is not None
+    first.stdout.readline()
+    second = subprocess.run(command, capture_output=True, env=environment, text=True, check=True)
+    _, said = first.communicate()
+    assert said == "toy: prepared, 6 items of 6 patients\n"
+    waiting, cached = second.stderr.splitlines()
+    assert waiting.endswith("another process prepares it, waiting")
+    assert cached == "toy: cached, 6 items of 6 patients"
+
+
+MEMORY = """
+import resource, sys
+from pathlib import Path
+from benchmark.cohorts.prepare import prepare_items
+from benchmark.contracts import Items, Source
+import numpy as np
+
+class Many:
+    channels = ("grey",)
+    def sources(self, root):
+        return [Source(subject=str(n), name=str(n), files=()) for n in range(int(sys.argv[2]))]
+    def read(self, source):
+        rng = np.random.default_rng(int(source.name))
+        return Items(pixels=rng.integers(0, 256, (8, 1, 512, 512), dtype=np.uint8), names=tuple("abcdefgh"))
+
+prepare_items("toy", Many(), Path(sys.argv[1]), Path(sys.argv[1]) / "cache", workers=2)
+print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024)
+"""
+
+
+def test_memory_does_not_grow_with_patients(tmp_path: Path) -> None:
+    script = tmp_path / "many.py"
+    script.write_text(MEMORY)
+    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])}
+
+    def peak(patients: int) -> int:
+        command = [sys.executable, str(script), str(tmp_path), str(patients)]
+        return int(subprocess.run(command, capture_output=True, env=environment, text=True, check=True).stdout)
+
+    few, many = peak(10), peak(100)
+    written = 90 * 8 * 512 * 512 / 2**20
+    assert many - few < written / 8
+
+
+def test_prepare_is_quick_when_cached(arrays: Any, make_root: MakeRoot) -> None:
+    root = make_root(patients=300)
+    prepared(arrays, root)
+    started = time.perf_counter()
+    prepared(arrays, root)
+    assert time.perf_counter() - started < 2
