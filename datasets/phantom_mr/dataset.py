@@ -1,0 +1,102 @@
+"""Simulated patients in the files of BraTS 2020, read by the same reader as the real ones."""
+
+from __future__ import annotations
+
+import gzip
+import multiprocessing
+import os
+from collections.abc import Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import nibabel as nib
+import numpy as np
+
+from benchmark.errors import MissingDataError, UsageError
+from benchmark.progress import progress
+from benchmark.storage import replacing
+
+from ..brats20.dataset import Brats20  # noqa: TID252 (absolute, mypy cannot find it in a checkout)
+from .simulate import simulate
+
+if TYPE_CHECKING:
+    from benchmark.contracts import Array, Source
+
+FOLDER = "MICCAI_BraTS2020_TrainingData"
+MOST = 999
+"""Patients are numbered with three digits, as in the release."""
+AFFINE = np.array([[-1, 0, 0, 0], [0, -1, 0, 239], [0, 0, 1, 0], [0, 0, 0, 1]], float)
+
+
+@dataclass(frozen=True)
+class PhantomMR(Brats20):
+    """Axial slices of simulated brain MR with gliomas, five channels, uint8.
+
+    Args:
+        patients: how many simulated patients, 1 to 999; patient i is the same whatever the number.
+    """
+
+    patients: int = 64
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not 1 <= self.patients <= MOST:
+            raise UsageError(f"patients {self.patients} does not fit", f"choose a number from 1 to {MOST}")
+
+    def create(self, root: Path) -> None:
+        """Simulate and write the patients that are not under root yet, one process a core.
+
+        Raises MachineError when the disk is full or refuses to be written.
+        """
+        todo = [number for number in range(1, self.patients + 1) if not case_folder(root, number).is_dir()]
+        if not todo:
+            return
+        workers = min(os.cpu_count() or 1, len(todo))
+        with (
+            ProcessPoolExecutor(workers, mp_context=multiprocessing.get_context("spawn")) as pool,
+            progress("simulating patients", self.patients, self.patients - len(todo)) as advance,
+        ):
+            jobs = [pool.submit(write_patient, root, number) for number in todo]
+            try:
+                for job in as_completed(jobs):
+                    job.result()
+                    advance()
+            except BaseException:
+                pool.shutdown(wait=False, cancel_futures=True)
+                raise
+
+    def sources(self, root: Path) -> Sequence[Source]:
+        """List the first `patients` patients under root. Raises MissingDataError where one is not there."""
+        wanted = [case_folder(root, number).name for number in range(1, self.patients + 1)]
+        found = {source.name: source for source in super().sources(root)}
+        missing = [name for name in wanted if name not in found]
+        if missing:
+            raise MissingDataError(
+                f"{root} lacks {len(missing)} of {self.patients} simulated patients, the first is {missing[0]}",
+                "run the command again: it simulates those that are missing",
+            )
+        return [found[name] for name in wanted]
+
+
+def case_folder(root: Path, number: int) -> Path:
+    """Return the folder of patient `number` (from 1) as BraTS 2020 names it."""
+    return root / FOLDER / f"BraTS20_Training_{number:03d}"
+
+
+def write_patient(root: Path, number: int) -> None:
+    """Simulate patient `number` and write its five volumes; the folder appears only when all are whole."""
+    folder = case_folder(root, number)
+    with replacing(folder) as temporary:
+        temporary.mkdir()
+        for name, volume in simulate(number).items():
+            _write_nifti(temporary / f"{folder.name}_{name}.nii.gz", volume)
+
+
+def _write_nifti(path: Path, volume: Array) -> None:
+    image = nib.Nifti1Image(volume, AFFINE)
+    image.header.set_xyzt_units("mm", "sec")
+    # No time and no name in the gzip header: the same patient is the same bytes.
+    with path.open("wb") as raw, gzip.GzipFile("", "wb", compresslevel=1, fileobj=raw, mtime=0) as packed:
+        packed.write(image.to_bytes())
