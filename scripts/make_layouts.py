@@ -11,10 +11,11 @@ from __future__ import annotations
 
 import argparse
 import csv
-import importlib.util
 import shutil
 import zipfile
 from pathlib import Path
+
+from benchmark.registry import find_dataset, load_class
 
 SHARED = Path(__file__).resolve().parents[2] / "shared" / "data"
 CASES = "MICCAI_BraTS2020_TrainingData"
@@ -38,11 +39,9 @@ def make_brats(out: Path, phantoms: int) -> int:
     target = out / CASES
     for case in sorted(path for path in (SHARED / "mr_brats_4ch").iterdir() if path.is_dir()):
         shutil.copytree(case, target / case.name, dirs_exist_ok=True)
-    if phantoms and importlib.util.find_spec("benchmark.datasets.phantom_mr.dataset"):
-        from benchmark.datasets.phantom_mr.dataset import PhantomMR
-
+    if phantoms:
         made = out / "phantoms"
-        PhantomMR(patients=phantoms).create(made)
+        load_class("datasets", find_dataset("phantom-mr"))(patients=phantoms).create(made)
         for case in sorted({file.parent for file in made.rglob("*_t1.nii*")}):
             shutil.move(case, target / case.name)
         shutil.rmtree(made)

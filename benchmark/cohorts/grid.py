@@ -32,15 +32,20 @@ def shrink(planes: Array, side: int) -> Array:
     """Average uint8 planes (n, h, w) over areas to (n, side, side), rounded to the nearest grey level."""
     if planes.shape[1:] == (side, side):
         return planes
-    resized = [_resize(plane.astype(np.float32), side, PIL.Image.Resampling.BOX) for plane in planes]
-    return np.floor(np.stack(resized) + 0.5).astype(np.uint8)
+    small = np.empty((len(planes), side, side), np.uint8)
+    for place, plane in enumerate(planes):
+        small[place] = to_uint8(_resize(plane.astype(np.float32), side, PIL.Image.Resampling.BOX))
+    return small
 
 
 def shrink_labels(planes: Array, side: int) -> Array:
     """Pick from planes (n, h, w) the pixel at each centre of (n, side, side): no label is invented."""
     if planes.shape[1:] == (side, side):
         return planes
-    return np.stack([_resize(plane, side, PIL.Image.Resampling.NEAREST) for plane in planes])
+    small = np.empty((len(planes), side, side), planes.dtype)
+    for place, plane in enumerate(planes):
+        small[place] = _resize(plane, side, PIL.Image.Resampling.NEAREST)
+    return small
 
 
 def resize_smooth(plane: Array, side: int) -> Array:

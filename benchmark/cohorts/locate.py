@@ -6,10 +6,8 @@ import os
 from pathlib import Path
 from typing import Protocol
 
-from benchmark.cohorts.manifest import recipe
 from benchmark.contracts import Dataset, Embedded
 from benchmark.errors import MachineError, MissingDataError
-from benchmark.storage import content_key
 
 VARIABLE = "MEMOBENCH_DATA"
 EMBEDDED = "phantom-mr"
@@ -44,11 +42,11 @@ def locate(card: Access, dataset: Dataset, *, root: Path | None = None, cache: P
     """Return the folder of a data set's files; an embedded one is made first.
 
     Looks at root alone where it is given, else at $MEMOBENCH_DATA/NAME, then at data/NAME in the current folder.
-    An embedded data set without root lies in cache/embedded/NAME-KEY, by its options.
+    An embedded data set without root lies in cache/embedded/NAME.
     Raises MissingDataError with the places and the way to get the data.
     """
     if isinstance(dataset, Embedded):
-        folder = root or cache / "embedded" / f"{card.name}-{content_key(recipe(dataset), length=8)}"
+        folder = root or cache / "embedded" / card.name
         return _created(dataset, folder)
     places = [root] if root else default_places(card.name)
     for place in places:

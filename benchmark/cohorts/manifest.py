@@ -34,9 +34,14 @@ def recipe(dataset: Dataset) -> dict[str, Any]:
     return {"class": type(dataset).__qualname__, **options}
 
 
-def _code(dataset: Dataset) -> str:
+def _code(dataset: Dataset) -> list[str]:
+    """Return the text of the modules of the class and of those that it inherits from."""
+    return [_module_text(cls) for cls in type(dataset).__mro__[:-1]]
+
+
+def _module_text(cls: type) -> str:
     try:
-        return Path(inspect.getfile(type(dataset))).read_text(encoding="utf-8")
+        return Path(inspect.getfile(cls)).read_text(encoding="utf-8")
     except (OSError, TypeError):
         return ""
 
