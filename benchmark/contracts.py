@@ -190,9 +190,13 @@ class HasReconstruction(Protocol):
 class Detector(Protocol):
     """A similarity between two items: the inner product of their unit vectors."""
 
-    name: str
-    invariances: tuple[str, ...]
-    """The planted transformations it claims to see through."""
+    @property
+    def name(self) -> str:
+        """As in the ids of its scores."""
+
+    @property
+    def invariances(self) -> tuple[str, ...]:
+        """The planted transformations it claims to see through."""
 
     def embed(self, images: Images) -> Array:
         """Map (N, C, *spatial) to unit rows (N, D), float32, whatever the batch size."""

@@ -62,15 +62,26 @@ def join_world(device: torch.device) -> World:
 
     if not dist.is_initialized():
         dist.init_process_group("nccl" if device.type == "cuda" else "gloo")
-        atexit.register(_leave_world)
+        atexit.register(leave_world)
     return World(dist.get_rank(), size)
 
 
-def _leave_world() -> None:
-    import torch.distributed as dist
+def wait_for_all(device: str) -> None:
+    """Return when every process of torchrun has come here; alone, at once."""
+    if os.environ.get("WORLD_SIZE", "1") != "1":
+        import torch.distributed as dist
 
-    if dist.is_initialized():
-        dist.destroy_process_group()
+        join_world(pick_device(device))
+        dist.barrier()
+
+
+def leave_world() -> None:
+    """End the common work of torchrun's processes: what this one trains later, it trains alone."""
+    if os.environ.pop("WORLD_SIZE", "1") != "1":
+        import torch.distributed as dist
+
+        if dist.is_initialized():
+            dist.destroy_process_group()
 
 
 def agree(world: World, answer: bool, device: torch.device) -> bool:

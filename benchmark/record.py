@@ -51,7 +51,7 @@ class Spec(_Part):
     """Every hyper-parameter of the adapter, defaults included."""
     data: str
     data_options: dict[str, Any]
-    split: Literal["seeded", "official"] = "seeded"
+    split: Literal["patients", "official"] = "patients"
     train_items: int | None = None
     samples: int
     seed: int

@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from benchmark.contracts import Score
+
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
@@ -48,3 +50,34 @@ def ms_ssim_pairs(images: NDArray[np.float32], *, pairs: int = 100, seed: int = 
         spatial_dims=images.ndim - 2, data_range=2.0, weights=tuple(weights[:scales] / weights[:scales].sum())
     )
     return np.asarray(metric(torch.from_numpy(images[first]), torch.from_numpy(images[second])), dtype=np.float64)[:, 0]
+
+
+def frechet_score(synthetic: Floats, real: Floats, *, seed: int, resamples: int = 50) -> Score:
+    """Frechet distance with a 95 % interval over synthetic items.
+
+    Resampling adds distance of its own (the covariance loses rank), so the resamples are centred on the value.
+    """
+    value = frechet(synthetic, real)
+    rng = np.random.default_rng(seed)
+    drawn = np.array(
+        [frechet(synthetic[rng.integers(0, len(synthetic), len(synthetic))], real) for _ in range(resamples)]
+    )
+    low, high = np.quantile(drawn - drawn.mean() + value, [0.025, 0.975])
+    return Score(
+        value=value,
+        low=max(0.0, float(min(low, value))),
+        high=float(max(high, value)),
+        n=len(synthetic),
+        direction="lower",
+    )
+
+
+def diversity_score(images: NDArray[np.float32], *, seed: int) -> Score:
+    """Mean MS-SSIM of random pairs with a 95 % interval; images too small for it are not scored."""
+    try:
+        values = ms_ssim_pairs(images, seed=seed)
+    except ValueError as error:
+        return Score(value=None, n=len(images), reason=str(error))
+    half = 1.96 * float(values.std(ddof=1)) / len(values) ** 0.5
+    mean = float(values.mean())
+    return Score(value=mean, low=mean - half, high=mean + half, n=len(values))

@@ -1,0 +1,249 @@
+"""The command `bench`. Each command parses, calls one function and prints; heavy imports happen inside."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from benchmark import __version__
+from benchmark.errors import BenchError, UsageError
+
+app = typer.Typer(
+    name="bench",
+    help="Has a generative model of medical images memorised its training patients?",
+    no_args_is_help=True,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    add_completion=False,
+)
+datasets_app = typer.Typer(help="List data sets, or check one.", invoke_without_command=True, rich_markup_mode=None)
+board_app = typer.Typer(help="Make tables from records.", no_args_is_help=True, rich_markup_mode=None)
+app.add_typer(datasets_app, name="datasets")
+app.add_typer(board_app, name="leaderboard")
+
+Model = Annotated[str, typer.Option("--model", "-m", help="Model name (see `bench models`), or ./file.py:Class.")]
+Data = Annotated[str, typer.Option("--data", "-d", help="Data set name (see `bench datasets`), or ./file.py:Class.")]
+Root = Annotated[Path | None, typer.Option("--root", help="Folder with the data set's files.")]
+ImageSize = Annotated[int | None, typer.Option("--image-size", help="Pixels (voxels) a side; default: the preset's.")]
+Channels = Annotated[str | None, typer.Option("--channels", help="Some channels only, such as t1,flair.")]
+SetData = Annotated[
+    list[str] | None, typer.Option("--set-data", help="Option of the data set: name=value (repeatable).")
+]
+SplitBy = Annotated[str, typer.Option("--split", help="patients (by seed), or official (the published split).")]
+TrainItems = Annotated[int | None, typer.Option("--train-items", help="Train on so many items; held-out stays.")]
+Seed = Annotated[int, typer.Option("--seed", help="Of patient split, training and sampling.")]
+Cache = Annotated[Path, typer.Option("--cache", help="Prepared cohorts and detectors (patients' pixels).")]
+Runs = Annotated[Path, typer.Option("--runs", help="Where run folders go.")]
+Device = Annotated[str, typer.Option("--device", help="auto, cpu, cuda or cuda:N.")]
+
+
+@app.command("run")
+def run_command(
+    model: Model,
+    data: Data,
+    preset: Annotated[
+        str, typer.Option("--preset", "-p", help="smoke (minutes), small (a GPU hour), paper.")
+    ] = "smoke",
+    root: Root = None,
+    settings: Annotated[
+        list[str] | None, typer.Option("--set", help="Hyper-parameter: name=value (repeatable).")
+    ] = None,
+    image_size: ImageSize = None,
+    channels: Channels = None,
+    data_settings: SetData = None,
+    split: SplitBy = "patients",
+    train_items: TrainItems = None,
+    samples: Annotated[
+        int | None, typer.Option("--samples", "-n", help="Synthetic items; default: the preset's.")
+    ] = None,
+    seed: Seed = 0,
+    budget_seconds: Annotated[
+        float | None, typer.Option("--budget-seconds", help="End training after so long.")
+    ] = None,
+    device: Device = "auto",
+    runs: Runs = Path("runs"),
+    cache: Cache = Path("cache"),
+) -> None:
+    """Prepare, train, sample, search all training items for copies, and print the board row."""
+    from benchmark.request import Request
+    from benchmark.run import run
+
+    request = Request(
+        model=model, data=data, preset=preset, root=root, settings=_pairs("--set", settings), image_size=image_size,
+        channels=channels, data_settings=_pairs("--set-data", data_settings), split=_rule(split),
+        train_items=train_items, samples=samples, seed=seed, budget_seconds=budget_seconds, device=device,
+        runs=runs, cache=cache,
+    )  # fmt: skip
+    folder = run(request)
+    if os.environ.get("RANK", "0") == "0":
+        _show(folder)
+
+
+@app.command("evaluate")
+def evaluate_command(
+    folder: Annotated[Path, typer.Argument(metavar="RUN", help="A run folder.")],
+    device: Annotated[
+        str | None, typer.Option("--device", help="auto, cpu, cuda or cuda:N; default: the run's.")
+    ] = None,
+) -> None:
+    """Evaluate a run's samples again, without training or sampling."""
+    from benchmark.run import evaluate_again
+
+    evaluate_again(folder, device=device)
+    _show(folder)
+
+
+def _show(folder: Path) -> None:
+    from benchmark.record import Record
+    from benchmark.terminal import print_run
+
+    print_run(Record.read(folder / "record.json"), folder)
+
+
+@app.command("models")
+def models_command() -> None:
+    """List the models: dimensions, abilities, presets."""
+    from benchmark.registry import ModelCard, listing
+    from benchmark.terminal import print_table
+
+    found = listing("models")
+    cards = [card for card in found.cards.values() if isinstance(card, ModelCard)]
+    rows = [
+        (card.name, _dimensions(card.dimensions), ", ".join(card.abilities), ", ".join(card.presets), card.summary)
+        for card in cards
+    ]
+    print_table("models", ("name", "items", "abilities", "presets", "summary"), rows)
+    _warn(found.problems)
+
+
+@datasets_app.callback(invoke_without_command=True)
+def datasets_command(context: typer.Context) -> None:
+    """List the data sets, or check one with `bench datasets check NAME`."""
+    if context.invoked_subcommand:
+        return
+    from benchmark.registry import DatasetCard, listing
+    from benchmark.terminal import print_table
+
+    found = listing("datasets")
+    cards = [card for card in found.cards.values() if isinstance(card, DatasetCard)]
+    rows = [
+        (
+            card.name,
+            card.modality,
+            _dimensions((card.dimensions,)),
+            ", ".join(card.channels),
+            card.licence,
+            card.summary,
+        )
+        for card in cards
+    ]
+    print_table("data sets", ("name", "modality", "items", "channels", "licence", "summary"), rows)
+    _warn(found.problems)
+
+
+@datasets_app.command("check")
+def check_command(
+    name: Annotated[str, typer.Argument(help="Data set name.")],
+    root: Root = None,
+    image_size: ImageSize = None,
+    channels: Channels = None,
+    data_settings: SetData = None,
+    split: SplitBy = "patients",
+    train_items: TrainItems = None,
+    seed: Seed = 0,
+    cache: Cache = Path("cache"),
+) -> None:
+    """Report sizes, intensities, duplicates and leaks; exit code 4 when a patient or image is in two splits."""
+    from benchmark.cohorts.check import check
+    from benchmark.cohorts.locate import locate
+    from benchmark.cohorts.render import render
+    from benchmark.request import Request, build_dataset
+    from benchmark.terminal import print_table
+
+    request = Request(
+        model="", data=name, root=root, image_size=image_size, channels=channels,
+        data_settings=_pairs("--set-data", data_settings),
+    )  # fmt: skip
+    card, dataset = build_dataset(request)
+    place = locate(card, dataset, root=root, cache=cache)
+    report = check(card.name, dataset, place, cache, seed=seed, train_items=train_items, rule=_rule(split))
+    print_table(f"{card.name}: cohort {report.key[:8]}", ("what", "found"), render(report))
+    if not report.ok:
+        raise typer.Exit(4)
+
+
+@app.command("metrics")
+def metrics_command() -> None:
+    """List the scores of a record: what each means, and which way is better."""
+    from benchmark.columns import LINES, QUALITY
+    from benchmark.terminal import print_table
+
+    rows = [(f"{line.id}[{{copy,pixels}}]", line.meaning) for line in LINES]
+    rows.append(("detector.recall.NAME[{copy,pixels}]", "share of planted copies found above tau, by transformation"))
+    print_table("scores", ("id", "meaning"), [*rows, *((line.id, line.meaning) for line in QUALITY)])
+
+
+@board_app.command("build")
+def build_command(
+    runs: Annotated[
+        list[Path] | None, typer.Option("--runs", help="Where records are looked for (repeatable).")
+    ] = None,
+    out: Annotated[Path, typer.Option("--out", help="Where tables go.")] = Path("leaderboards"),
+) -> None:
+    """Turn records into one table per cohort and protocol: Markdown, CSV and HTML."""
+    from benchmark.leaderboard import collect, write_boards
+
+    for path in write_boards(collect([*(runs or [Path("runs")]), out]), out):
+        typer.echo(path)
+
+
+def _dimensions(dimensions: tuple[int, ...]) -> str:
+    return ", ".join(f"{count}D" for count in dimensions)
+
+
+def _warn(problems: tuple[str, ...]) -> None:
+    for problem in problems:
+        typer.echo(f"problem: {problem}", err=True)
+
+
+def _pairs(option: str, texts: list[str] | None) -> dict[str, Any]:
+    pairs = {}
+    for text in texts or []:
+        name, equals, value = text.partition("=")
+        if not equals or not name:
+            raise UsageError(f"{option} {text} is not name=value", f"write {option} steps=500")
+        pairs[name.strip().replace("-", "_")] = value
+    return pairs
+
+
+def _rule(name: str) -> Any:
+    if name not in ("patients", "official"):
+        raise UsageError(f"there is no split {name!r}", "choose patients or official")
+    return name
+
+
+@app.callback(invoke_without_command=True)
+def _version(
+    version: Annotated[bool, typer.Option("--version", help="Print the version and exit.", is_eager=True)] = False,
+) -> None:
+    if version:
+        typer.echo(f"memobench {__version__}")
+        raise typer.Exit
+
+
+def main() -> None:
+    """Run the command line; a BenchError becomes one message and its exit code."""
+    try:
+        app()
+    except BenchError as error:
+        if os.environ.get("BENCH_TRACE"):
+            raise
+        typer.echo(f"error: {error}", err=True)
+        sys.exit(error.exit_code)
+    except KeyboardInterrupt:
+        typer.echo("stopped; the same command goes on from here", err=True)
+        sys.exit(130)

@@ -1,0 +1,76 @@
+"""What a board row and the terminal show of a record: which scores, under which heading, in which words."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from benchmark.record import Record, ScoreEntry
+
+DETECTORS = ("copy", "pixels")
+RECALL = "detector.recall."
+
+
+@dataclass(frozen=True)
+class Line:
+    """One score that exists for each detector."""
+
+    id: str
+    heading: str
+    meaning: str
+
+
+LINES = (
+    Line("copies.excess", "excess copy rate", "share of synthetic items that copy a training patient (0 is none)"),
+    Line("copies.rate", "copy rate", "share of synthetic items nearer to train than 95 % of calibration items"),
+    Line("copies.null", "  null", "the same for real items of test patients: what the rule reads without copying"),
+    Line("members.share", "memorised share", "share of training items that have a near synthetic item"),
+    Line("members.null", "  null", "the same for items of test patients"),
+    Line(
+        "members.auc", "members AUC", "do training items lie nearer to synthetic ones than held-out items do (0.5: no)"
+    ),
+    Line("copies.tau", "tau", "similarity that 5 % of held-out items exceed against train"),
+)
+"""In the order of the row: the headline first, each number above its null."""
+
+QUALITY = (
+    Line("quality.frechet[random-conv]", "Frechet [random-conv]", "distance to held-out patients, lower is nearer"),
+    Line("quality.frechet_floor[random-conv]", "  train, for comparison", "the same for training items"),
+    Line("quality.ms_ssim[pixels]", "MS-SSIM of pairs", "how alike synthetic items are"),
+    Line("quality.ms_ssim_real[pixels]", "  held-out, for comparison", "the same for real items"),
+)
+
+
+def with_interval(score: ScoreEntry | None) -> str:
+    """Return `0.102 [0.061, 0.148]`, or `not scored`."""
+    if score is None or score.value is None:
+        return "not scored"
+    if score.low is None or score.high is None:
+        return number(score.value)
+    return f"{number(score.value)} [{number(score.low)}, {number(score.high)}]"
+
+
+def number(value: float) -> str:
+    """Three digits behind the point, or three significant ones for large and tiny values."""
+    if value == 0 or 0.001 <= abs(value) < 100:
+        return f"{value:.3f}"
+    return f"{value:.3g}"
+
+
+def recalls(record: Record, detector: str) -> dict[str, float]:
+    """Return the planted recall of each transformation."""
+    ending = f"[{detector}]"
+    names = [name for name in record.scores if name.startswith(RECALL) and name.endswith(ending)]
+    found = {name[len(RECALL) : -len(ending)]: record.scores[name].value for name in names}
+    return {name: value for name, value in found.items() if value is not None}
+
+
+def recall_text(record: Record, detector: str) -> str:
+    """Return the mean planted recall and the transformation that is seen worst."""
+    found = recalls(record, detector)
+    if not found:
+        return "not scored"
+    worst = min(found, key=lambda name: found[name])
+    mean = sum(found.values()) / len(found)
+    return f"{mean:.2f} (worst: {worst} {found[worst]:.2f})"

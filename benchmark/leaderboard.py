@@ -1,0 +1,175 @@
+"""Records to boards: one per cohort and protocol, ranked with ties, as Markdown, CSV and plain HTML."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from benchmark.columns import LINES, QUALITY, recall_text, with_interval
+from benchmark.errors import BadDataError, UsageError
+from benchmark.record import Record
+from benchmark.storage import replacing
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+HEADLINE = "copies.excess[copy]"
+PAGE = """<!doctype html>
+<html lang="en"><meta charset="utf-8"><title>{{ title }}</title>
+<style>
+ body { font: 15px/1.45 system-ui, sans-serif; margin: 2rem; color: #222; background: #fff }
+ table { border-collapse: collapse; font-variant-numeric: tabular-nums }
+ th, td { padding: .35rem .7rem; text-align: left; white-space: nowrap; border-bottom: 1px solid #ddd }
+ th { position: sticky; top: 0; background: #f4f4f4 } .wide { overflow-x: auto } footer { color: #555; margin-top: 1rem }
+</style>
+<h1>{{ title }}</h1><p>{{ subtitle }}</p>
+<div class="wide"><table><thead><tr>{% for name in table.columns %}<th>{{ name }}</th>{% endfor %}</tr></thead><tbody>
+{% for row in table.itertuples(index=False) %}<tr>{% for cell in row %}<td>{{ cell }}</td>{% endfor %}</tr>
+{% endfor %}</tbody></table></div>
+<footer>{% for line in notes %}<p>{{ line }}</p>{% endfor %}</footer>
+</html>
+"""
+
+
+def collect(places: Iterable[Path]) -> list[Record]:
+    """Read every record.json below these folders and every *.json in a `records` folder, each run once.
+
+    Raises UsageError when there is none, BadDataError for a record that is not valid.
+    """
+    folders = list(places)
+    patterns = ("**/record.json", "records/*.json")
+    paths = sorted({path for place in folders for pattern in patterns for path in place.glob(pattern)})
+    if not paths:
+        looked = ", ".join(str(place) for place in folders)
+        raise UsageError(
+            f"there is no record in {looked}", "run a model first: bench run --model ldm --data phantom-mr"
+        )
+    unique = {}
+    for path in paths:
+        record = Record.read(path)
+        unique[record.model_dump_json(include={"spec", "cohort", "hashes"})] = record
+    return list(unique.values())
+
+
+def boards(records: Iterable[Record]) -> dict[tuple[str, str, str], list[Record]]:
+    """Group by (cohort name, cohort key, protocol): rows of different patients or rules never meet in one table."""
+    groups: dict[tuple[str, str, str], list[Record]] = defaultdict(list)
+    for record in records:
+        groups[record.cohort.name, record.cohort.key, record.protocol].append(record)
+    return dict(sorted(groups.items()))
+
+
+def ranks(records: list[Record]) -> list[int]:
+    """Rank by excess copy rate, lowest first: 1 + how many rows are lower beyond doubt.
+
+    Two rows are apart when the 95 % interval of the difference of their replicates, which share the patients drawn,
+    does not hold 0.
+    """
+    return [1 + sum(_below(other, record) for other in records if other is not record) for record in records]
+
+
+def _below(first: Record, second: Record) -> bool:
+    a, b = (record.replicates.get(HEADLINE) for record in (first, second))
+    if not a or not b or len(a) != len(b):
+        return False
+    return bool(np.quantile(np.subtract(b, a), 0.025) > 0)
+
+
+def table_of(records: list[Record]) -> pd.DataFrame:
+    """Return one board as text, best rank first."""
+    import pandas as pd
+
+    ranked = sorted(zip(ranks(records), records, strict=True), key=lambda pair: (pair[0], _value(pair[1])))
+    return pd.DataFrame([{"rank": rank, **row(record)} for rank, record in ranked])
+
+
+def _value(record: Record) -> float:
+    value = record.scores[HEADLINE].value
+    return float("inf") if value is None else value
+
+
+def row(record: Record) -> dict[str, str]:
+    """Return one board row as text: what was run, then every line for the copy detector, then pixels' headline."""
+    cells = {heading: with_interval(record.scores.get(f"{score}[copy]")) for heading, score in _headings().items()}
+    return {
+        "model": record.spec.model,
+        "preset": record.spec.preset,
+        "train items": str(record.cohort.items["train"]),
+        "samples": str(record.spec.samples),
+        **cells,
+        "planted recall": recall_text(record, "copy"),
+        "excess [pixels]": with_interval(record.scores.get("copies.excess[pixels]")),
+        "planted recall [pixels]": recall_text(record, "pixels"),
+        QUALITY[0].heading: with_interval(record.scores.get(QUALITY[0].id)),
+        QUALITY[2].heading: with_interval(record.scores.get(QUALITY[2].id)),
+        "seed": str(record.spec.seed),
+        "fit": f"{record.cost['fit_seconds']:.0f} s",
+    }
+
+
+def _headings() -> dict[str, str]:
+    """Return heading -> score; a null takes the name of the line above it."""
+    headings, above = {}, ""
+    for line in LINES:
+        null = line.heading.startswith(" ")
+        headings[f"{above}: null" if null else line.heading] = line.id
+        above = above if null else line.heading
+    return headings
+
+
+def notes_of(records: list[Record]) -> list[str]:
+    """Return what stands below a board: definitions, cohort notes, the missing control."""
+    lines = [line for line in (*LINES, *QUALITY) if not line.heading.startswith(" ")]
+    notes = [f"{line.heading}: {line.meaning}." for line in lines]
+    notes.append("Detector copy, unless another is named. Brackets: 95 % interval over patients and synthetic items.")
+    notes.append("Equal ranks: the rows cannot be told apart by patients drawn in pairs.")
+    notes += sorted({note for record in records for note in record.cohort.notes})
+    if not any(record.spec.model == "copycat" for record in records):
+        notes.append("No positive control yet: bench run --model copycat --set contamination=0.1 on the same cohort.")
+    return notes
+
+
+def write_boards(records: list[Record], out: Path) -> list[Path]:
+    """Write COHORT-KEY.md, .csv and .html for every board and return their paths. Raises BadDataError."""
+    written: list[Path] = []
+    for (name, key, protocol), group in boards(records).items():
+        if any(HEADLINE not in record.scores for record in group):
+            raise BadDataError(f"a record of {name} has no {HEADLINE}", "evaluate that run again: bench evaluate RUN")
+        table, notes = table_of(group), notes_of(group)
+        title, subtitle = f"{name}: memorisation board", _subtitle(group[0], key, protocol)
+        texts = {
+            ".md": _markdown(title, subtitle, table, notes),
+            ".csv": table.to_csv(index=False),
+            ".html": _html(title, subtitle, table, notes),
+        }
+        written += [_write(out / f"{name}-{key[:8]}{ending}", text) for ending, text in texts.items()]
+    return written
+
+
+def _subtitle(record: Record, key: str, protocol: str) -> str:
+    cohort = record.cohort
+    sizes = ", ".join(f"{name} {cohort.items[name]} items of {cohort.patients[name]} patients" for name in cohort.items)
+    return f"protocol {protocol}, cohort {key[:8]}: {' x '.join(map(str, cohort.shape))}, {sizes}"
+
+
+def _write(path: Path, text: str) -> Path:
+    with replacing(path) as temporary:
+        temporary.write_text(text, encoding="utf-8")
+    return path
+
+
+def _markdown(title: str, subtitle: str, table: pd.DataFrame, notes: list[str]) -> str:
+    cells = [list(table.columns), ["---"] * len(table.columns), *table.astype(str).to_numpy().tolist()]
+    lines = ["| " + " | ".join(cell.replace("|", "\\|") for cell in line) + " |" for line in cells]
+    return "\n".join([f"# {title}", "", subtitle, "", *lines, "", *(f"- {note}" for note in notes), ""])
+
+
+def _html(title: str, subtitle: str, table: pd.DataFrame, notes: list[str]) -> str:
+    from jinja2 import Environment
+
+    template = Environment(autoescape=True).from_string(PAGE)
+    return template.render(title=title, subtitle=subtitle, table=table, notes=notes)

@@ -1,0 +1,92 @@
+"""Private pictures of a run: samples, and the most suspicious ones beside their nearest real items."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from benchmark.contracts import merge
+from benchmark.storage import replacing
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+    from numpy.typing import NDArray
+
+    from benchmark.contracts import Cohort, Images
+    from benchmark.evaluate import Outcome
+    from benchmark.samples import Samples
+
+SHOWN = 8
+PANEL = 1.5
+"""Inches a panel."""
+
+
+def draw_pictures(folder: Path, samples: Samples, cohort: Cohort, outcomes: dict[str, Outcome]) -> None:
+    """Write samples.png and one pairs-DETECTOR.png each; they show patients and never leave the run folder."""
+    folder.mkdir(parents=True, exist_ok=True)
+    real = merge("real", cohort.train, cohort.calibration, cohort.test)
+    first = samples.images(np.arange(min(SHOWN, len(samples))))
+    rows = {f"synthetic {i}": image for i, image in enumerate(first)}
+    _save(folder / "samples.png", _grid(rows, cohort.train.channels, f"{cohort.name}: synthetic items"))
+    for name, outcome in outcomes.items():
+        _save(folder / f"pairs-{name}.png", _pairs(name, outcome, samples, real.images))
+
+
+def plane(image: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Return the middle slice of a volume (D, H, W) along its first axis; a 2D image stays."""
+    return image[len(image) // 2] if image.ndim == 3 else image
+
+
+def _grid(rows: dict[str, NDArray[np.float32]], channels: tuple[str, ...], title: str) -> Figure:
+    """Items as columns, channels as rows."""
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(PANEL * len(rows), PANEL * len(channels) + 0.5), layout="constrained")
+    axes = figure.subplots(len(channels), len(rows), squeeze=False)
+    for column, (label, image) in enumerate(rows.items()):
+        for row, channel in enumerate(channels):
+            _show(axes[row, column], image[row])
+            if column == 0:
+                axes[row, 0].set_ylabel(channel, fontsize=8)
+        axes[0, column].set_title(label, fontsize=7)
+    figure.suptitle(title, fontsize=9)
+    return figure
+
+
+def _pairs(name: str, outcome: Outcome, samples: Samples, real: object) -> Figure:
+    """The synthetic items nearest to a training item, in the first channel: above it the item, below both sides."""
+    from matplotlib.figure import Figure
+
+    matches = outcome.matches
+    order = np.argsort(-matches["similarity"].astype(float), kind="stable")[:SHOWN]
+    sides = {
+        "synthetic": (samples.images(order), [f"{i}" for i in order]),
+        "nearest\ntraining": (real(matches["train_row"][order]), _numbers(matches["similarity"][order])),  # type: ignore[operator]
+        "nearest\nheld-out": (real(matches["heldout_row"][order]), _numbers(matches["heldout_similarity"][order])),  # type: ignore[operator]
+    }
+    figure = Figure(figsize=(PANEL * len(order), PANEL * 3 + 0.6), layout="constrained")
+    axes = figure.subplots(3, len(order), squeeze=False)
+    for row, (label, (images, titles)) in enumerate(sides.items()):
+        axes[row, 0].set_ylabel(label, fontsize=8)
+        for column, image in enumerate(images):
+            _show(axes[row, column], image[0])
+            axes[row, column].set_title(titles[column], fontsize=7)
+    figure.suptitle(f"nearest pairs by detector {name}: private, shows patients", fontsize=9)
+    return figure
+
+
+def _numbers(values: NDArray[np.generic]) -> list[str]:
+    return [f"{float(value):.3f}" for value in values]
+
+
+def _show(axis: object, image: Images) -> None:
+    axis.imshow(plane(image), cmap="gray", vmin=-1, vmax=1)  # type: ignore[attr-defined]
+    axis.set_xticks([])  # type: ignore[attr-defined]
+    axis.set_yticks([])  # type: ignore[attr-defined]
+
+
+def _save(path: Path, figure: Figure) -> None:
+    with replacing(path) as temporary:
+        figure.savefig(temporary, dpi=130, format="png")

@@ -1,0 +1,116 @@
+"""A run as it was asked for, and with its cards, classes and defaults filled in."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from benchmark import registry
+from benchmark.cohorts.splits import Rule
+from benchmark.contracts import Dataset, ModelAdapter
+from benchmark.errors import UsageError
+from benchmark.options import build
+from benchmark.registry import DatasetCard, ModelCard, Preset
+
+
+@dataclass(frozen=True, kw_only=True)
+class Request:
+    """What the command line asks for."""
+
+    model: str
+    data: str
+    preset: str = "smoke"
+    root: Path | None = None
+    settings: dict[str, Any] = field(default_factory=dict)
+    """Hyper-parameters given with --set."""
+    image_size: int | None = None
+    channels: str | None = None
+    data_settings: dict[str, Any] = field(default_factory=dict)
+    """Options of the data set given with --set-data."""
+    split: Rule = "patients"
+    train_items: int | None = None
+    samples: int | None = None
+    seed: int = 0
+    budget_seconds: float | None = None
+    device: str = "auto"
+    runs: Path = Path("runs")
+    cache: Path = Path("cache")
+
+
+@dataclass(frozen=True)
+class Resolved:
+    """A request with its cards, classes and defaults filled in."""
+
+    request: Request
+    model: ModelCard
+    model_class: type[ModelAdapter]
+    adapter: ModelAdapter
+    data: DatasetCard
+    dataset: Dataset
+    samples: int
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """Every hyper-parameter, defaults included."""
+        return asdict(self.adapter)  # type: ignore[call-overload, no-any-return]
+
+
+def resolve(request: Request) -> Resolved:
+    """Find model and data set, and check every option before anything is read or trained. Raises UsageError."""
+    model, data = registry.find_model(request.model), registry.find_dataset(request.data)
+    preset = _preset(model, request.preset)
+    volumes = data.dimensions == 3
+    if data.dimensions not in model.dimensions:
+        takes = " or ".join(f"{dimensions}D" for dimensions in model.dimensions)
+        raise UsageError(
+            f"{model.name} takes {takes} items, {data.name} has {data.dimensions}D items",
+            "choose another model: `bench models` lists their dimensions",
+        )
+    settings = preset.set | (preset.volumes if volumes else {}) | request.settings
+    model_class = registry.load_class("models", model)
+    _, dataset = build_dataset(request, preset.volume_size if volumes else preset.image_size)
+    return Resolved(
+        request=request,
+        model=model,
+        model_class=model_class,
+        adapter=build(model_class, settings, what=f"model {model.name}"),
+        data=data,
+        dataset=dataset,
+        samples=_positive(preset.samples if request.samples is None else request.samples),
+    )
+
+
+def build_dataset(request: Request, preset_size: int | None = None) -> tuple[DatasetCard, Dataset]:
+    """Return the card and the configured data set of a request. Raises UsageError, AdapterError."""
+    card = registry.find_dataset(request.data)
+    cls = registry.load_class("datasets", card)
+    return card, build(cls, data_options(request, cls, preset_size), what=f"data set {card.name}")
+
+
+def data_options(request: Request, dataset_class: type[Any], preset_size: int | None) -> dict[str, Any]:
+    """Return the data set's options: given ones first, then the preset's size where the data set has sizes."""
+    options = dict(request.data_settings)
+    if request.channels:
+        options["channels"] = request.channels
+    if request.image_size:
+        options["image_size"] = request.image_size
+    elif preset_size and "image_size" in getattr(dataset_class, "__dataclass_fields__", {}):
+        options.setdefault("image_size", preset_size)
+    return options
+
+
+def _preset(model: ModelCard, name: str) -> Preset:
+    if name in model.presets:
+        return model.presets[name]
+    if not model.presets:
+        return Preset()
+    raise UsageError(f"{model.name} has no preset {name!r}", f"it has: {', '.join(model.presets)}")
+
+
+def _positive(samples: int) -> int:
+    if samples < 2:
+        raise UsageError(
+            f"{samples} samples were asked for", "at least 2 are needed; a share of 1 % needs some hundreds"
+        )
+    return samples

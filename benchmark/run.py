@@ -1,0 +1,256 @@
+"""The stages of a run: prepare -> fit -> sample -> evaluate -> record."""
+
+from __future__ import annotations
+
+import os
+import resource
+import sys
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any
+
+from benchmark.cohorts.locate import locate
+from benchmark.cohorts.prepare import prepare, to_stderr
+from benchmark.contracts import Budget, Cohort
+from benchmark.errors import AdapterError, BadDataError, BenchError, MachineError, UsageError
+from benchmark.machine import leave_world, wait_for_all
+from benchmark.record import CohortFacts, Record, Spec
+from benchmark.request import Request, Resolved, resolve
+from benchmark.stages import Say, Stages, code_digest, exclusive
+from benchmark.storage import content_key, read_json, replacing, write_json
+
+CORE = Path(__file__).parent
+TRAINING_CODE = ("training.py", "recipe.py", "seeding.py", "feeding.py")
+EVALUATION_CODE = (
+    "assess.py",
+    "evaluate.py",
+    "search.py",
+    "calibration.py",
+    "augment.py",
+    "metrics/*.py",
+    "detectors/*.py",
+)
+
+
+def run(request: Request, *, say: Say = to_stderr) -> Path:
+    """Run all stages and return the run folder; finished stages are skipped. Raises BenchError."""
+    resolved = resolve(request)
+    cohort = open_cohort(resolved, say)
+    folder = run_folder(resolved, cohort)
+    if _rank() > 0:  # torchrun's other processes only help to train
+        if not Stages(folder, say).finished("fit", _fit_key(resolved, cohort)):
+            _fit(resolved, cohort, folder)
+        return folder
+    with exclusive(folder):
+        write_json(folder / "spec.json", _private_spec(request))
+        stages = Stages(folder, say)
+        try:
+            _fit_and_sample(resolved, cohort, stages)
+            _evaluate(resolved, cohort, stages)
+        except BaseException as error:
+            stages.fail(error)
+            raise
+        _record(resolved, cohort, stages)
+    return folder
+
+
+def evaluate_again(folder: Path, *, device: str | None = None, say: Say = to_stderr) -> None:
+    """Evaluate a run's samples anew and rewrite its record, without training. Raises BenchError."""
+    if not (folder / "spec.json").exists():
+        raise UsageError(
+            f"{folder} is not a run folder: it has no spec.json", "give the folder that `bench run` printed"
+        )
+    request = _request_of(read_json(folder / "spec.json"))
+    resolved = resolve(replace(request, device=device or request.device))
+    cohort = open_cohort(resolved, say)
+    stages = Stages(folder, say)
+    with exclusive(folder):
+        if stages.facts("sample").get("state") != "done":
+            raise UsageError(f"{folder} holds no finished samples", "run it first: bench run")
+        if stages.facts("sample").get("cohort") != cohort.key:
+            raise BadDataError(
+                f"the cohort behind {folder} has changed since its samples were drawn", "run it again: bench run"
+            )
+        stages.begin("evaluate", "again", "")
+        try:
+            _evaluate(resolved, cohort, stages)
+        except BaseException as error:
+            stages.fail(error)
+            raise
+        _record(resolved, cohort, stages)
+
+
+def open_cohort(resolved: Resolved, say: Say) -> Cohort:
+    """Find the files, prepare them or open the cache, and check that the protocol can be followed."""
+    request = resolved.request
+    root = locate(resolved.data, resolved.dataset, root=request.root, cache=request.cache)
+    cohort = prepare(
+        resolved.data.name, resolved.dataset, root, request.cache,
+        seed=request.seed, train_items=request.train_items, split=request.split, say=say,
+    )  # fmt: skip
+    patients = len(set(cohort.train.subjects))
+    if patients < 2:
+        raise BadDataError(
+            f"{cohort.name} has {patients} training patient; the twin threshold compares groups of patients",
+            "train on at least 2 patients",
+        )
+    return cohort
+
+
+def run_folder(resolved: Resolved, cohort: Cohort) -> Path:
+    """Return runs/COHORT/MODEL-PRESET-KEY/seed-N; the key digests model, settings and cohort."""
+    request = resolved.request
+    key = content_key(resolved.model.entry, resolved.settings, cohort.key, request.budget_seconds, length=8)
+    return request.runs / cohort.name / f"{resolved.model.name}-{request.preset}-{key}" / f"seed-{request.seed}"
+
+
+def _private_spec(request: Request) -> dict[str, Any]:
+    values = asdict(request)
+    return values | {name: str(values[name]) if values[name] else None for name in ("root", "runs", "cache")}
+
+
+def _request_of(values: dict[str, Any]) -> Request:
+    paths = {name: Path(values[name]) if values[name] else None for name in ("root", "runs", "cache")}
+    return Request(**{**values, **paths})
+
+
+def _rank() -> int:
+    return int(os.environ.get("RANK", "0"))
+
+
+def _fit_key(resolved: Resolved, cohort: Cohort) -> str:
+    code = [CORE / name for name in TRAINING_CODE]
+    source = Path(resolved.model.folder) if resolved.model.folder else None
+    if source:
+        code += source.glob("*.py")
+    elif ".py:" in resolved.model.entry:
+        code.append(Path(resolved.model.entry.rpartition(":")[0]))
+    request = resolved.request
+    return content_key(resolved.settings, cohort.key, request.seed, request.budget_seconds, code_digest(code))
+
+
+def _fit_and_sample(resolved: Resolved, cohort: Cohort, stages: Stages) -> None:
+    fit_key = _fit_key(resolved, cohort)
+    sample_key = content_key(fit_key, resolved.samples)
+    folder = stages.folder
+    stages.run("fit", fit_key, lambda: _fit(resolved, cohort, folder), owns="fit")
+    leave_world()
+    stages.run("sample", sample_key, lambda: _sample(resolved, cohort, folder), owns="samples")
+
+
+def _fit(resolved: Resolved, cohort: Cohort, folder: Path) -> dict[str, Any]:
+    request = resolved.request
+    wait_for_all(request.device)
+    try:
+        resolved.adapter.fit(
+            cohort.train, folder=folder / "fit" / "training", budget=Budget(request.budget_seconds),
+            seed=request.seed, device=request.device,
+        )  # fmt: skip
+        if _rank() == 0:
+            with replacing(folder / "fit" / "model") as part:
+                part.mkdir(parents=True)
+                resolved.adapter.save(part)
+    except (BenchError, KeyboardInterrupt):
+        raise
+    except Exception as error:
+        raise _plugin_failure(resolved, "fit", error) from error
+    return {"peak_bytes": _peak_bytes()}
+
+
+def _sample(resolved: Resolved, cohort: Cohort, folder: Path) -> dict[str, Any]:
+    from benchmark.samples import draw
+
+    try:
+        adapter = resolved.model_class.load(folder / "fit" / "model", device=resolved.request.device)
+        draw(
+            adapter, resolved.samples, cohort.train, folder=folder / "samples",
+            seed=resolved.request.seed, name=resolved.model.name,
+        )  # fmt: skip
+    except (BenchError, KeyboardInterrupt):
+        raise
+    except Exception as error:
+        raise _plugin_failure(resolved, "sample", error) from error
+    return {"count": resolved.samples, "cohort": cohort.key}
+
+
+def _plugin_failure(resolved: Resolved, stage: str, error: Exception) -> BenchError:
+    if isinstance(error, OSError) and error.errno == 28:  # ENOSPC, from a writer that does not go through storage
+        return MachineError(
+            f"the disk is full: {stage} of {resolved.model.name} could not be written", "free some space"
+        )
+    return AdapterError(
+        f"{resolved.model.name} failed in {stage}: {type(error).__name__}: {error}",
+        "run with BENCH_TRACE=1 for the stack trace",
+    )
+
+
+def _evaluate(resolved: Resolved, cohort: Cohort, stages: Stages) -> None:
+    from benchmark import assess
+
+    code = [path for pattern in EVALUATION_CODE for path in CORE.glob(pattern)]
+    key = content_key(stages.facts("sample")["key"], cohort.key, code_digest(code))
+
+    def work() -> dict[str, Any]:
+        assess.assess(
+            cohort, stages.folder, count=stages.facts("sample")["count"], cache=resolved.request.cache,
+            device=resolved.request.device, say=stages.say,
+        )  # fmt: skip
+        write_json(stages.folder / "environment.json", _environment(resolved.request.device))
+        return {"peak_bytes": _peak_bytes()}
+
+    stages.run("evaluate", key, work)
+
+
+def _environment(device: str) -> dict[str, Any]:
+    from benchmark.environment import describe
+
+    return describe(device)
+
+
+def _record(resolved: Resolved, cohort: Cohort, stages: Stages) -> None:
+    found = read_json(stages.folder / "evaluation.json")
+    status = stages.status()
+    record = Record(
+        spec=_public_spec(resolved),
+        cohort=_facts(cohort),
+        scores=found["scores"],
+        replicates=found["replicates"],
+        cost=_cost(status),
+        environment=read_json(stages.folder / "environment.json"),
+        hashes={**found["hashes"], "cohort": cohort.key, "fit": status["fit"]["key"]},
+    )
+    record.write(stages.folder / "record.json")
+
+
+def _public_spec(resolved: Resolved) -> Spec:
+    request = resolved.request
+    return Spec(
+        model=resolved.model.name, preset=request.preset, settings=_without_paths(resolved.settings),
+        data=resolved.data.name, data_options=asdict(resolved.dataset),  # type: ignore[call-overload]
+        split=request.split, train_items=request.train_items, samples=resolved.samples, seed=request.seed,
+        budget_seconds=request.budget_seconds,
+    )  # fmt: skip
+
+
+def _without_paths(settings: dict[str, Any]) -> dict[str, Any]:
+    """Paths name people and hospitals; a public record keeps only that one was given."""
+    return {name: "(path)" if "/" in str(value) or "\\" in str(value) else value for name, value in settings.items()}
+
+
+def _facts(cohort: Cohort) -> CohortFacts:
+    splits = (cohort.train, cohort.calibration, cohort.test)
+    return CohortFacts(
+        name=cohort.name, key=cohort.key, shape=cohort.train.shape, channels=cohort.train.channels,
+        spacing_mm=cohort.spacing_mm, items={split.name: len(split) for split in splits},
+        patients={split.name: len(set(split.subjects)) for split in splits}, notes=cohort.notes,
+    )  # fmt: skip
+
+
+def _cost(status: dict[str, Any]) -> dict[str, float]:
+    seconds = {f"{name}_seconds": float(status[name]["seconds"]) for name in ("fit", "sample", "evaluate")}
+    return seconds | {"peak_bytes": float(max(status[name].get("peak_bytes", 0) for name in ("fit", "evaluate")))}
+
+
+def _peak_bytes() -> int:
+    unit = 1 if sys.platform == "darwin" else 1024
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit

@@ -1,0 +1,99 @@
+"""Synthetic images on disk: drawn in chunks from seeds of their own, so that a drawing cut off goes on."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from benchmark.contracts import chunks, to_images
+from benchmark.errors import AdapterError
+from benchmark.progress import progress
+from benchmark.seeding import word
+from benchmark.storage import replacing
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from benchmark.contracts import Array, Images, ModelAdapter, Split
+
+CHUNK = 250
+TOLERANCE = 0.01
+
+
+def draw(adapter: ModelAdapter, count: int, like: Split, *, folder: Path, seed: int, name: str) -> None:
+    """Write count images to folder as chunk-00000.npy ..., in the cohort's own grey levels.
+
+    Chunk k has its own seed, a function of (seed, k); chunks that are there already are kept.
+    Raises AdapterError for images of another shape, outside [-1, 1] or not finite.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    with progress(f"sample {name}", count) as advance:
+        for number, part in enumerate(chunks(count, CHUNK)):
+            path = folder / f"chunk-{number:05d}.npy"
+            if not path.exists():
+                images = _collect(adapter.sample(part.stop - part.start, seed=word(seed, number)), part, like, name)
+                with replacing(path) as temporary, temporary.open("wb") as file:
+                    np.save(file, _as_stored(images, like.pixels.dtype))
+            advance(part.stop - part.start)
+
+
+def _collect(batches: Iterator[Images], part: slice, like: Split, name: str) -> Images:
+    images = np.concatenate(list(batches))
+    _check(images, part, like.shape, name)
+    return images
+
+
+def _check(images: Images, part: slice, shape: tuple[int, ...], name: str) -> None:
+    wanted = (part.stop - part.start, *shape)
+    if images.shape != wanted:
+        raise AdapterError(
+            f"{name} returned samples of shape {images.shape} where {wanted} were asked for",
+            "sample() must yield exactly `count` images shaped like training",
+        )
+    finite = np.isfinite(images).reshape(len(images), -1).all(axis=1)
+    if not finite.all():
+        raise AdapterError(
+            f"{name}: sample {part.start + int(np.flatnonzero(~finite)[0])} is not finite",
+            "the model diverged: train with a lower learning rate, or in fp32",
+        )
+    reach = float(np.abs(images).max())
+    if reach > 1 + TOLERANCE:
+        raise AdapterError(f"{name} returned values up to {reach:.3g}, outside [-1, 1]", "clamp or rescale in sample()")
+
+
+def _as_stored(images: Images, dtype: np.dtype[np.generic]) -> Array:
+    """A cohort of grey levels gets grey levels back, as a released PNG would hold them."""
+    if dtype == np.uint8:
+        grey: Array = np.clip(np.rint((images + 1) * 127.5), 0, 255).astype(np.uint8)
+        return grey
+    return images.astype(np.float32)
+
+
+@dataclass(frozen=True)
+class Samples:
+    """Images in chunk files, read when asked for."""
+
+    files: Sequence[Path]
+    count: int
+
+    @classmethod
+    def open(cls, folder: Path, count: int) -> Samples:
+        """Open what `draw` wrote."""
+        return cls(sorted(folder.glob("chunk-*.npy")), count)
+
+    def __len__(self) -> int:
+        return self.count
+
+    def images(self, index: slice | NDArray[np.int64] = slice(None)) -> Images:
+        """Return images, (n, C, *spatial), float32 in [-1, 1]."""
+        positions = np.arange(self.count)[index]
+        stored = np.load(self.files[0], mmap_mode="r")
+        found = np.empty((len(positions), *stored.shape[1:]), dtype=stored.dtype)
+        for number in np.unique(positions // CHUNK):
+            here = positions // CHUNK == number
+            found[here] = np.load(self.files[number], mmap_mode="r")[positions[here] % CHUNK]
+        return to_images(found)

@@ -1,0 +1,108 @@
+"""Stages of a run: finished ones are skipped, unfinished ones start again, changed ones are done anew."""
+
+from __future__ import annotations
+
+import hashlib
+import shutil
+import time
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from filelock import FileLock, Timeout
+
+from benchmark.errors import MachineError
+from benchmark.storage import read_json, write_json
+
+Say = Callable[[str], None]
+
+
+def code_digest(files: Iterable[Path]) -> str:
+    """Digest source files: a stage made by other code is made anew."""
+    digest = hashlib.sha256()
+    for path in sorted(files):
+        digest.update(path.name.encode() + b"\0" + path.read_bytes())
+    return digest.hexdigest()[:16]
+
+
+@contextmanager
+def exclusive(folder: Path) -> Iterator[None]:
+    """Hold a run folder. Raises MachineError when another process holds it."""
+    folder.mkdir(parents=True, exist_ok=True)
+    lock = FileLock(folder / ".lock")
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        raise MachineError(
+            f"another process is working on {folder}", "wait for it, or choose another --seed or --runs"
+        ) from None
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+@dataclass
+class Stages:
+    """status.json of a run folder: for each stage its key, state, seconds and facts."""
+
+    folder: Path
+    say: Say
+
+    @property
+    def path(self) -> Path:
+        """Where the status lies."""
+        return self.folder / "status.json"
+
+    def status(self) -> dict[str, Any]:
+        """Read the status; an empty one for a new run."""
+        status: dict[str, Any] = read_json(self.path) if self.path.exists() else {}
+        return status
+
+    def finished(self, name: str, key: str) -> bool:
+        """Whether this stage ended with this key."""
+        entry = self.status().get(name, {})
+        return bool(entry.get("state") == "done" and entry.get("key") == key)
+
+    def run(self, name: str, key: str, work: Callable[[], dict[str, Any]], *, owns: str = "") -> bool:
+        """Do a stage unless it is done; return whether it was.
+
+        Args:
+            name: shown to the user.
+            key: digest of all that decides the outcome.
+            work: does it, and returns facts to keep.
+            owns: a folder of the run that belongs to this stage: emptied when it was begun under another key.
+        """
+        if self.finished(name, key):
+            self.say(f"{name}: cached")
+            return True
+        self.begin(name, key, owns)
+        started = time.monotonic()
+        facts = work()
+        seconds = round(time.monotonic() - started, 3)
+        self._set(name, {"state": "done", "key": key, "seconds": seconds, **facts})
+        self.say(f"{name}: done in {seconds:.0f} s")
+        return False
+
+    def begin(self, name: str, key: str, owns: str) -> None:
+        """Mark a stage as running, after removing what it made under another key."""
+        if owns and self.status().get(name, {}).get("key") != key:
+            shutil.rmtree(self.folder / owns, ignore_errors=True)
+        self._set(name, {"state": "running", "key": key})
+
+    def fail(self, error: BaseException) -> None:
+        """Keep the reason with the stage that was running."""
+        status = self.status()
+        for entry in status.values():
+            if entry.get("state") == "running":
+                entry.update(state="failed", error=f"{type(error).__name__}: {error}")
+        write_json(self.path, status)
+
+    def facts(self, name: str) -> dict[str, Any]:
+        """Return what a finished stage kept."""
+        return dict(self.status().get(name, {}))
+
+    def _set(self, name: str, entry: dict[str, Any]) -> None:
+        write_json(self.path, {**self.status(), name: entry})

@@ -1,0 +1,64 @@
+"""What the commands print: tables and the row of a run."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from benchmark.columns import DETECTORS, LINES, QUALITY, recall_text, recalls, with_interval
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from benchmark.record import Record
+
+
+def print_table(title: str, columns: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
+    """Print a table on standard output, full width where it is not a terminal."""
+    import sys
+
+    from rich.box import SIMPLE
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table(title=title, title_justify="left", box=SIMPLE, pad_edge=False)
+    for column in columns:
+        table.add_column(column, overflow="fold")
+    for row in rows:
+        table.add_row(*row)
+    Console(width=None if sys.stdout.isatty() else 150, markup=False, emoji=False, highlight=False).print(table)
+
+
+def print_run(record: Record, folder: Path) -> None:
+    """Print the board row of a run, its warnings, and where record and pictures lie."""
+    cohort = record.cohort
+    sizes = ", ".join(f"{name} {cohort.items[name]} items / {cohort.patients[name]} patients" for name in cohort.items)
+    spec = record.spec
+    title = f"{spec.model} ({spec.preset}, seed {spec.seed}) on {cohort.name}, protocol {record.protocol}"
+    cells = {line: [_cell(record, line.id, detector) for detector in DETECTORS] for line in LINES}
+    rows = [[line.heading, *found, line.meaning] for line, found in cells.items()]
+    rows.append(
+        ["planted recall at tau", *(recall_text(record, detector) for detector in DETECTORS), "of known copies"]
+    )
+    rows += [
+        [f"  {name}", *(f"{recalls(record, detector)[name]:.2f}" for detector in DETECTORS), ""]
+        for name in recalls(record, DETECTORS[0])
+    ]
+    rows += [[line.heading, with_interval(record.scores.get(line.id)), "", line.meaning] for line in QUALITY]
+    print_table(f"{title}\n{sizes}; {record.spec.samples} samples", ["", *DETECTORS, ""], rows)
+    for line in (*_reasons(record), *cohort.notes):
+        print(f"note: {line}")  # noqa: T201
+    print(f"record: {folder / 'record.json'}")  # noqa: T201
+    print(f"pictures: {folder / 'pictures'} (private: they show patients)")  # noqa: T201
+
+
+def _cell(record: Record, score: str, detector: str) -> str:
+    return with_interval(record.scores.get(f"{score}[{detector}]"))
+
+
+def _reasons(record: Record) -> list[str]:
+    reasons: dict[str, list[str]] = {}
+    for name, score in record.scores.items():
+        if score.reason:
+            reasons.setdefault(score.reason, []).append(name)
+    return [f"{', '.join(names)}: {reason}" for reason, names in reasons.items()]
