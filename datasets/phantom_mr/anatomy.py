@@ -33,7 +33,7 @@ def deform(rng: np.random.Generator, at: Place) -> Place:
     """Give the patient a size, proportions and an asymmetry: return where each point lies in the plain brain."""
     size = rng.normal(1.0, 0.025)
     proportions = np.clip(size * rng.normal(1.0, 0.02, 3), 0.93, 1.045)
-    bends = [smooth_noise(rng, 60) * np.float32(2.8) + smooth_noise(rng, 26) * np.float32(1.3) for _ in range(3)]
+    bends = [smooth_noise(rng, 60) * np.float32(2.8) + smooth_noise(rng, 26) * np.float32(0.9) for _ in range(3)]
     # The midline bends less than the rest: both hemispheres press against the falx.
     bends[0] *= np.clip(0.25 + np.abs(at.left) / 40, 0, 1)
     return Place(*(x / np.float32(p) + b for x, p, b in zip(at, proportions, bends, strict=True)))

@@ -32,13 +32,15 @@ def fold(rng: np.random.Generator, at: Place, brain: Anatomy) -> Folds:
     normal = slope(brain.cerebrum)
     # Following the normal to the surface makes the sheets stand upright on it, whatever the surface's shape.
     surface = [x + np.float32(0.7) * depth * n for x, n in zip(at, normal, strict=True)]
+    # Far apart in the noise, or the two sides of the fissure would fold as mirror images.
+    surface[0] += 48 * np.sign(at.left)
     sway = [2.2 * smooth_noise(rng, 16) for _ in range(3)]
     pattern = look_up(ripples(rng, rng.uniform(18, 21.5)), [s + w for s, w in zip(surface, sway, strict=True)])
     sheet = pattern / (steepness(pattern) + np.float32(0.03))
-    reach = (18 + 5 * smooth_noise(rng, 16)) * np.clip(np.abs(at.left) / 24, 0.5, 1)
+    reach = (21 + 5 * smooth_noise(rng, 16)) * np.clip(np.abs(at.left) / 24, 0.4, 1)
     return Folds(
         sheet,
-        np.clip(reach, 5, 26).astype(np.float32),
+        np.clip(reach, 7, 28).astype(np.float32),
         sylvian(Place(*(x + w for x, w in zip(at, sway, strict=True)))),
         folia(rng, at),
     )

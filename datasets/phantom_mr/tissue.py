@@ -48,7 +48,7 @@ def mix(rng: np.random.Generator, at: Place, brain: Anatomy, folds: Folds, tumou
     _paint_centre(shares, fine)
     _paint_vessels(shares, fine)
     _paint_tumour(shares, fine)
-    kept = (shares[0] < 0.8) | (fine["head"] < -2.5)
+    kept = (shares[0] + shares[-1] < 0.8) | (fine["head"] < -2.5)
     return _keep(Voxels(inside, shares, fine), kept)
 
 
@@ -109,7 +109,7 @@ def _paint_centre(shares: Field, fine: Mapping[str, Field]) -> None:
 
 
 def _paint_vessels(shares: Field, fine: Mapping[str, Field]) -> None:
-    fluid = shares[0] * soft(5 - fine["ventricles"], 2) * soft(2 - fine["core"], 2)
+    fluid = shares[0] * soft(5 - fine["ventricles"], 2) * soft(2 - fine["core"], 2) * soft(fine["cerebrum"] - 2)
     falx = soft(np.abs(fine["midline"]) - np.float32(0.7)) * 0.6
     threads = soft(np.abs(fine["threads"]) - np.float32(0.4)) * soft((0.5 - fine["supply"]) * 2)
     outside = soft(-fine["cerebrum"] - 5, 4)
@@ -119,7 +119,7 @@ def _paint_vessels(shares: Field, fine: Mapping[str, Field]) -> None:
 def _paint_tumour(shares: Field, fine: Mapping[str, Field]) -> None:
     # Water spreads along white matter and stops at the cortex, which gives oedema its fingers.
     conducts = np.clip(1.3 * shares[TISSUES.index("white")] - 0.15, 0, 1)
-    _paint(shares, "oedema", soft(fine["swelling"], 4) * conducts)
+    _paint(shares, "oedema", soft(fine["swelling"], 4) * conducts * soft(fine["cerebrum"]))
     outer = soft(fine["cerebrum"] + 1, 2)
     _paint(shares, "rim", soft(fine["tumour"], 1.5) * outer)
     _paint(shares, "necrosis", soft(fine["necrotic"], 1.5) * outer)
