@@ -1,0 +1,110 @@
+"""The positive control: a model that is known to copy a given share of its samples."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Self
+from zipfile import BadZipFile
+
+import numpy as np
+
+from benchmark.contracts import Budget, Split, chunks, to_images
+from benchmark.errors import AdapterError, UsageError
+from benchmark.storage import read_json, replacing, write_json
+
+from .normal import Normal, fit_normal
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from benchmark.contracts import Array, Images
+
+BATCH = 50
+ARRAYS, OPTIONS = "copycat.npz", "copycat.json"
+
+
+@dataclass
+class Copycat:
+    """Training items at `contamination`, transformed; the others drawn from a normal of few principal components."""
+
+    contamination: float = 1.0
+    """Share of copies among the samples, in [0, 1]."""
+    transform: str = "exact"
+    """What the copies go through: a name of `benchmark.augment.PLANTED`."""
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.contamination <= 1:
+            raise UsageError(f"contamination is {self.contamination}", "give a share from 0 (no copies) to 1 (all)")
+        self._pixels: Array | None = None
+        self._normal: Normal | None = None
+        self._check_transform()
+
+    def _check_transform(self) -> None:
+        from benchmark.augment import PLANTED
+
+        if self.transform not in PLANTED:
+            raise UsageError(f"copycat has no transform {self.transform!r}", f"choose one of {', '.join(PLANTED)}")
+
+    def fit(self, train: Split, *, folder: Path, budget: Budget, seed: int, device: str) -> None:
+        """Remember the split and fit the normal; takes seconds, so that folder, budget and device are left alone."""
+        if not len(train):
+            raise UsageError("there are no items to copy", "give a training split that is not empty")
+        self._pixels = train.pixels[train.rows]
+        self._normal = fit_normal(train, seed)
+
+    def sample(self, count: int, *, seed: int, prompts: Sequence[str] | None = None) -> Iterator[Images]:
+        """Yield count items, round(contamination * count) of them copies in seeded places, distinct while possible."""
+        if prompts is not None:
+            raise UsageError("copycat takes no prompts", "leave them out")
+        pixels, normal = self._fitted()
+        sources = place_copies(len(pixels), round(self.contamination * count), count, seed)
+        for part in chunks(count, BATCH):
+            images = normal.draw(np.random.default_rng([seed, 1, part.start]), part.stop - part.start)
+            copied = np.flatnonzero(sources[part] >= 0)
+            if len(copied):
+                images[copied] = self._transformed(to_images(pixels[sources[part][copied]]))
+            yield images
+
+    def _transformed(self, images: Images) -> Images:
+        import torch
+
+        from benchmark.augment import PLANTED
+
+        changed: Images = PLANTED[self.transform](torch.from_numpy(images)).clamp(-1, 1).numpy()
+        return changed
+
+    def _fitted(self) -> tuple[Array, Normal]:
+        if self._pixels is None or self._normal is None:
+            raise AdapterError("this copycat has not been trained", "call fit or load first")
+        return self._pixels, self._normal
+
+    def save(self, folder: Path) -> None:
+        """Write options (JSON) and training items with the normal's arrays (npz)."""
+        pixels, normal = self._fitted()
+        with replacing(folder / ARRAYS) as temporary, temporary.open("wb") as file:
+            np.savez(file, pixels=pixels, mean=normal.mean, axes=normal.axes)
+        write_json(folder / OPTIONS, asdict(self))
+
+    @classmethod
+    def load(cls, folder: Path, *, device: str) -> Self:
+        """Restore what `save` wrote. Raises BadDataError or AdapterError naming the file that cannot be read."""
+        adapter = cls(**read_json(folder / OPTIONS))
+        path = folder / ARRAYS
+        try:
+            with np.load(path) as arrays:
+                adapter._pixels, adapter._normal = arrays["pixels"], Normal(arrays["mean"], arrays["axes"])
+        except (OSError, ValueError, KeyError, EOFError, BadZipFile) as error:
+            raise AdapterError(f"{path} cannot be read: {error}", "train the model again") from error
+        return adapter
+
+
+def place_copies(items: int, copies: int, count: int, seed: int) -> NDArray[np.int64]:
+    """Return which item each of count samples copies, or -1; no item is copied twice before all are once."""
+    rng = np.random.default_rng([seed, 0])
+    rounds = -(-copies // items)
+    order = np.concatenate([rng.permutation(items) for _ in range(rounds)])[:copies] if copies else np.empty(0, int)
+    sources = np.full(count, -1, dtype=np.int64)
+    sources[rng.permutation(count)[:copies]] = order
+    return sources
