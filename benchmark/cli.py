@@ -5,12 +5,15 @@ from __future__ import annotations
 import os
 import sys
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from benchmark import __version__
 from benchmark.errors import BenchError, UsageError
+
+if TYPE_CHECKING:
+    from benchmark.registry import ModelCard
 
 app = typer.Typer(
     name="bench",
@@ -30,9 +33,7 @@ Data = Annotated[str, typer.Option("--data", "-d", help="Data set name (see `ben
 Root = Annotated[Path | None, typer.Option("--root", help="Folder with the data set's files.")]
 ImageSize = Annotated[int | None, typer.Option("--image-size", help="Pixels (voxels) a side; default: the preset's.")]
 Channels = Annotated[str | None, typer.Option("--channels", help="Some channels only, such as t1,flair.")]
-SetData = Annotated[
-    list[str] | None, typer.Option("--set-data", help="Option of the data set: name=value (repeatable).")
-]
+SetData = Annotated[list[str] | None, typer.Option("--set-data", help="Option of the data set: name=value.")]
 SplitBy = Annotated[str, typer.Option("--split", help="patients (by seed), or official (the published split).")]
 TrainItems = Annotated[int | None, typer.Option("--train-items", help="Train on so many items; held-out stays.")]
 Seed = Annotated[int, typer.Option("--seed", help="Of patient split, training and sampling.")]
@@ -45,25 +46,17 @@ Device = Annotated[str, typer.Option("--device", help="auto, cpu, cuda or cuda:N
 def run_command(
     model: Model,
     data: Data,
-    preset: Annotated[
-        str, typer.Option("--preset", "-p", help="smoke (minutes), small (a GPU hour), paper.")
-    ] = "smoke",
+    preset: Annotated[str, typer.Option("--preset", "-p", help="smoke (minutes), small, paper.")] = "smoke",
     root: Root = None,
-    settings: Annotated[
-        list[str] | None, typer.Option("--set", help="Hyper-parameter: name=value (repeatable).")
-    ] = None,
+    settings: Annotated[list[str] | None, typer.Option("--set", help="Hyper-parameter: name=value.")] = None,
     image_size: ImageSize = None,
     channels: Channels = None,
     data_settings: SetData = None,
     split: SplitBy = "patients",
     train_items: TrainItems = None,
-    samples: Annotated[
-        int | None, typer.Option("--samples", "-n", help="Synthetic items; default: the preset's.")
-    ] = None,
+    samples: Annotated[int | None, typer.Option("--samples", "-n", help="Synthetic items to draw.")] = None,
     seed: Seed = 0,
-    budget_seconds: Annotated[
-        float | None, typer.Option("--budget-seconds", help="End training after so long.")
-    ] = None,
+    budget_seconds: Annotated[float | None, typer.Option("--budget-seconds", help="End training early.")] = None,
     device: Device = "auto",
     runs: Runs = Path("runs"),
     cache: Cache = Path("cache"),
@@ -86,9 +79,7 @@ def run_command(
 @app.command("evaluate")
 def evaluate_command(
     folder: Annotated[Path, typer.Argument(metavar="RUN", help="A run folder.")],
-    device: Annotated[
-        str | None, typer.Option("--device", help="auto, cpu, cuda or cuda:N; default: the run's.")
-    ] = None,
+    device: Annotated[str | None, typer.Option("--device", help="auto, cpu, cuda or cuda:N.")] = None,
 ) -> None:
     """Evaluate a run's samples again, without training or sampling."""
     from benchmark.run import evaluate_again
@@ -113,7 +104,7 @@ def models_command() -> None:
     found = listing("models")
     cards = [card for card in found.cards.values() if isinstance(card, ModelCard)]
     rows = [
-        (card.name, _dimensions(card.dimensions), ", ".join(card.abilities), ", ".join(card.presets), card.summary)
+        (card.name, _dimensions(card), ", ".join(card.abilities), ", ".join(card.presets), card.summary)
         for card in cards
     ]
     print_table("models", ("name", "items", "abilities", "presets", "summary"), rows)
@@ -134,7 +125,7 @@ def datasets_command(context: typer.Context) -> None:
         (
             card.name,
             card.modality,
-            _dimensions((card.dimensions,)),
+            f"{card.dimensions}D",
             ", ".join(card.channels),
             card.licence,
             card.summary,
@@ -189,9 +180,7 @@ def metrics_command() -> None:
 
 @board_app.command("build")
 def build_command(
-    runs: Annotated[
-        list[Path] | None, typer.Option("--runs", help="Where records are looked for (repeatable).")
-    ] = None,
+    runs: Annotated[list[Path] | None, typer.Option("--runs", help="Where records are; repeatable.")] = None,
     out: Annotated[Path, typer.Option("--out", help="Where tables go.")] = Path("leaderboards"),
 ) -> None:
     """Turn records into one table per cohort and protocol: Markdown, CSV and HTML."""
@@ -201,8 +190,8 @@ def build_command(
         typer.echo(path)
 
 
-def _dimensions(dimensions: tuple[int, ...]) -> str:
-    return ", ".join(f"{count}D" for count in dimensions)
+def _dimensions(card: ModelCard) -> str:
+    return ", ".join(f"{count}D" for count in card.dimensions)
 
 
 def _warn(problems: tuple[str, ...]) -> None:

@@ -27,9 +27,7 @@ LINES = (
     Line("copies.null", "  null", "the same for real items of test patients: what the rule reads without copying"),
     Line("members.share", "memorised share", "share of training items that have a near synthetic item"),
     Line("members.null", "  null", "the same for items of test patients"),
-    Line(
-        "members.auc", "members AUC", "do training items lie nearer to synthetic ones than held-out items do (0.5: no)"
-    ),
+    Line("members.auc", "members AUC", "are training items nearer to synthetic ones than held-out items are (0.5: no)"),
     Line("copies.tau", "tau", "similarity that 5 % of held-out items exceed against train"),
 )
 """In the order of the row: the headline first, each number above its null."""

@@ -18,21 +18,6 @@ if TYPE_CHECKING:
     import pandas as pd
 
 HEADLINE = "copies.excess[copy]"
-PAGE = """<!doctype html>
-<html lang="en"><meta charset="utf-8"><title>{{ title }}</title>
-<style>
- body { font: 15px/1.45 system-ui, sans-serif; margin: 2rem; color: #222; background: #fff }
- table { border-collapse: collapse; font-variant-numeric: tabular-nums }
- th, td { padding: .35rem .7rem; text-align: left; white-space: nowrap; border-bottom: 1px solid #ddd }
- th { position: sticky; top: 0; background: #f4f4f4 } .wide { overflow-x: auto } footer { color: #555; margin-top: 1rem }
-</style>
-<h1>{{ title }}</h1><p>{{ subtitle }}</p>
-<div class="wide"><table><thead><tr>{% for name in table.columns %}<th>{{ name }}</th>{% endfor %}</tr></thead><tbody>
-{% for row in table.itertuples(index=False) %}<tr>{% for cell in row %}<td>{{ cell }}</td>{% endfor %}</tr>
-{% endfor %}</tbody></table></div>
-<footer>{% for line in notes %}<p>{{ line }}</p>{% endfor %}</footer>
-</html>
-"""
 
 
 def collect(places: Iterable[Path]) -> list[Record]:
@@ -169,7 +154,8 @@ def _markdown(title: str, subtitle: str, table: pd.DataFrame, notes: list[str]) 
 
 
 def _html(title: str, subtitle: str, table: pd.DataFrame, notes: list[str]) -> str:
-    from jinja2 import Environment
+    from jinja2 import Environment, PackageLoader
 
-    template = Environment(autoescape=True).from_string(PAGE)
+    environment = Environment(loader=PackageLoader("benchmark"), autoescape=True)
+    template = environment.get_template("board.html")
     return template.render(title=title, subtitle=subtitle, table=table, notes=notes)
