@@ -96,14 +96,15 @@ def train(
     key = {**_decisive(recipe), "seed": seed, "items": len(feed), "processes": world.size, **(options or {})}
     limit = budget.seconds if budget and budget.seconds is not None else math.inf
     job = Job(recipe, seed, world, label, limit, len(feed), folder / "training.pt", key)
-    training = begin(to_device(net, place), recipe, place)
+    objective = Objective(to_device(net, place), loss, half=recipe.half(place.type), device=place.type)
+    shared = _distribute(objective, world, place)  # first, as it gives every process the first one's weights
+    training = begin(net, recipe, place)
     saved = load_checkpoint(job.path, key)
     if saved:
         training.restore(saved)
-    objective = Objective(net, loss, half=recipe.half(place.type), device=place.type)
     quiet = world.rank > 0 or training.done >= recipe.steps
     with memory_explained(place, recipe.batch_size), training_log(folder, training.done, silent=quiet) as write:
-        _run(training, _distribute(objective, world, place), feed, job, write)
+        _run(training, shared, feed, job, write)
     return (training.average or net).eval()  # type: ignore[return-value]
 
 

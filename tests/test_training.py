@@ -1,0 +1,383 @@
+"""The training loop: counter-based draws, exact resume, refusals."""
+
+import json
+import math
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor, nn
+
+from benchmark.checkpoints import load_checkpoint, save_checkpoint
+from benchmark.contracts import Budget, Split, to_images
+from benchmark.errors import AdapterError, MachineError, UsageError
+from benchmark.feeding import Resident, Streamed, batches, feed_split
+from benchmark.machine import memory_explained, pick_device
+from benchmark.recipe import Recipe
+from benchmark.seeding import batch_positions, seed_all
+from benchmark.training import train
+from benchmark.trainstate import follow
+
+torch.set_num_threads(1)
+CPU = torch.device("cpu")
+JOB = Path(__file__).parent / "training_job.py"
+
+
+def network(seed: int = 0) -> nn.Sequential:
+    seed_all(seed)
+    return nn.Sequential(nn.Linear(4, 8), nn.BatchNorm1d(8), nn.Dropout(0.3), nn.Linear(8, 4))
+
+
+def noisy_loss(net: nn.Module, batch: Tensor) -> Tensor:
+    return (net(batch + 0.1 * torch.randn_like(batch)) - batch).square().mean()
+
+
+def feed(items: int = 10) -> Resident:
+    return Resident(torch.randn(items, 4, generator=torch.Generator().manual_seed(0)), CPU)
+
+
+def recipe(**changes: object) -> Recipe:
+    given = {"steps": 12, "batch_size": 4, "learning_rate": 0.01, "ema": 0.9, "log_every": 4} | changes
+    return Recipe(**given)  # type: ignore[arg-type]
+
+
+def weights(net: nn.Module) -> list[Tensor]:
+    return list(net.state_dict().values())
+
+
+def same(first: nn.Module, second: nn.Module) -> bool:
+    return all(torch.equal(a, b) for a, b in zip(weights(first), weights(second), strict=True))
+
+
+def stop_at(step: int):
+    """A loss that is interrupted after some steps, as a kill would do, but in this process."""
+    calls = 0
+
+    def loss(net: nn.Module, batch: Tensor) -> Tensor:
+        nonlocal calls
+        calls += 1
+        if calls > step:
+            raise KeyboardInterrupt
+        return noisy_loss(net, batch)
+
+    return loss
+
+
+# Seeds and batches
+
+
+def test_draws_follow_from_counters_alone() -> None:
+    seed_all(1, 5, 0)
+    first = torch.rand(3), np.random.rand(3)  # noqa: NPY002
+    torch.rand(7)
+    seed_all(1, 5, 0)
+    assert torch.equal(first[0], torch.rand(3))
+    assert np.array_equal(first[1], np.random.rand(3))  # noqa: NPY002
+    seed_all(1, 5, 1)
+    assert not torch.equal(first[0], torch.rand(3))
+
+
+def test_each_epoch_shows_every_item_once() -> None:
+    stream = np.concatenate([batch_positions(3, step, items=10, batch_size=4) for step in range(5)])
+    assert sorted(stream[:10]) == sorted(stream[10:]) == list(range(10))
+    assert list(stream[:10]) != list(stream[10:])
+
+
+def test_a_batch_may_hold_more_items_than_there_are() -> None:
+    assert sorted(batch_positions(0, 7, items=3, batch_size=6)) == [0, 0, 1, 1, 2, 2]
+
+
+def test_processes_share_one_batch() -> None:
+    whole = batch_positions(0, 3, items=10, batch_size=4)
+    halves = [batch_positions(0, 3, items=10, batch_size=4, rank=rank, world=2) for rank in (0, 1)]
+    assert np.array_equal(whole, np.concatenate(halves))
+
+
+# Feeding
+
+
+def split(pixels: np.ndarray) -> Split:
+    rows = np.array([4, 1, 3])
+    names = ("a", "b", "c")
+    return Split(name="train", pixels=pixels, rows=rows, subjects=names, items=names, channels=("x",))
+
+
+@pytest.mark.parametrize("dtype", ["uint8", "float32"])
+def test_resident_and_streamed_items_are_the_contract_s_images(dtype: str) -> None:
+    pixels = np.random.default_rng(0).integers(0, 255, (5, 1, 4, 4)).astype(dtype)
+    given, positions = split(pixels), np.array([2, 0])
+    expected = to_images(pixels[[3, 4]])
+    for source in (feed_split(given, CPU), Streamed(pixels, given.rows, CPU)):
+        assert np.array_equal(source.take(positions).numpy(), expected)
+
+
+def test_what_does_not_fit_in_memory_is_streamed(monkeypatch: pytest.MonkeyPatch) -> None:
+    given = split(np.zeros((5, 1, 4, 4), np.uint8))
+    assert isinstance(feed_split(given, CPU), Resident)
+    monkeypatch.setattr("benchmark.feeding.free_memory", lambda device: 100)
+    assert isinstance(feed_split(given, CPU), Streamed)
+
+
+def test_reading_ahead_changes_no_batch() -> None:
+    pixels = np.arange(5, dtype=np.float32).reshape(5, 1)
+    streamed = Streamed(pixels, np.arange(5), CPU)
+    read = [batch.flatten().tolist() for batch in batches(streamed, lambda step: np.array([step, 0]), 1, 4)]
+    assert read == [[1, 0], [2, 0], [3, 0]]
+    assert list(batches(streamed, lambda step: np.array([step]), 2, 2)) == []
+
+
+# Recipe
+
+
+def test_learning_rate_warms_up_and_falls() -> None:
+    rates = [recipe(steps=100, warmup=0.1).rate(step) for step in range(100)]
+    assert rates[:10] == pytest.approx([0.01 * (k + 1) / 11 for k in range(10)])
+    assert rates[10] == 0.01
+    assert rates[55] == pytest.approx(0.005)
+    assert rates[99] == pytest.approx(0.01 * 0.5 * (1 + math.cos(math.pi * 89 / 90)))
+    assert recipe(schedule="constant", warmup=0).rate(11) == 0.01
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"steps": 0}, "steps is 0\n  hint: give at least 1"),
+        ({"learning_rate": 0.0}, "learning_rate is 0.0\n  hint: give a positive number, say 0.001"),
+        ({"ema": 1.0}, "ema is 1.0, which never follows the weights\n  hint: give less than 1, say 0.999"),
+    ],
+)
+def test_impossible_recipes_are_refused(changes: dict[str, float], message: str) -> None:
+    with pytest.raises(UsageError) as error:
+        recipe(**changes)
+    assert str(error.value) == message
+
+
+# Training
+
+
+def test_average_follows_its_closed_form(tmp_path: Path) -> None:
+    net, average = nn.Linear(1, 1, bias=False), nn.Linear(1, 1, bias=False)
+    nn.init.zeros_(average.weight)
+    nn.init.ones_(net.weight)
+    for _ in range(5):
+        follow(average, net, 0.9)
+    assert average.weight.item() == pytest.approx(1 - 0.9**5)
+    assert [recipe(ema=0.9).decay(step) for step in (0, 1, 500)] == pytest.approx([2 / 11, 3 / 12, 0.9])
+
+
+def test_averaged_weights_are_returned(tmp_path: Path) -> None:
+    history: list[Tensor] = []
+
+    def loss(net: nn.Module, batch: Tensor) -> Tensor:
+        history.append(next(net.parameters()).detach().clone())
+        return noisy_loss(net, batch)
+
+    net, plan = network(), recipe(steps=6)
+    result = train(net, loss, feed(), plan, folder=tmp_path, seed=0, device="cpu")
+    expected = history[0]
+    for step, value in enumerate([*history[1:], next(net.parameters()).detach()]):
+        expected = plan.decay(step) * expected + (1 - plan.decay(step)) * value
+    torch.testing.assert_close(next(result.parameters()), expected)
+    assert train(net, noisy_loss, feed(), recipe(ema=0), folder=tmp_path / "none", seed=0, device="cpu") is net
+
+
+def test_gradients_are_clipped(tmp_path: Path) -> None:
+    norms: list[float] = []
+    net = nn.Linear(4, 1, bias=False)
+    hook = torch.optim.Optimizer.step
+
+    def loss(given: nn.Linear, batch: Tensor) -> Tensor:
+        if given.weight.grad is not None:
+            norms.append(given.weight.grad.norm().item())
+        return 1000 * given(batch).sum()
+
+    train(net, loss, feed(), recipe(clip=0.5), folder=tmp_path / "clip", seed=0, device="cpu")
+    assert hook is torch.optim.Optimizer.step
+    assert norms == pytest.approx([0.5] * 11, rel=1e-4)
+
+
+@pytest.mark.parametrize("stopped", [1, 5, 8, 11])
+def test_resume_is_exact(tmp_path: Path, stopped: int) -> None:
+    whole = train(network(), noisy_loss, feed(), recipe(), folder=tmp_path / "whole", seed=0, device="cpu")
+    cut = {"folder": tmp_path / "cut", "seed": 0, "device": "cpu"}
+    plan = recipe(checkpoint_steps=3)
+    with pytest.raises(KeyboardInterrupt):
+        train(network(), stop_at(stopped), feed(), plan, **cut)
+    other_start = 9 if stopped >= 3 else 0  # nothing was saved before step 3
+    resumed = train(network(other_start), noisy_loss, feed(), plan, **cut)
+    assert same(whole, resumed)
+    logs = [(tmp_path / name / "log.jsonl").read_text().splitlines() for name in ("whole", "cut")]
+    lines = [[{**json.loads(line), "seconds": 0} for line in log] for log in logs]
+    assert lines[0] == lines[1]
+    assert [line["step"] for line in lines[0]] == [4, 8, 12]
+
+
+def test_finished_training_returns_at_once(tmp_path: Path) -> None:
+    first = train(network(), noisy_loss, feed(), recipe(), folder=tmp_path, seed=0, device="cpu")
+    again = train(network(seed=5), stop_at(0), feed(), recipe(), folder=tmp_path, seed=0, device="cpu")
+    assert same(first, again)
+    assert not again.training
+
+
+def test_fewer_items_than_the_batch(tmp_path: Path) -> None:
+    train(network(), noisy_loss, feed(3), recipe(batch_size=8), folder=tmp_path, seed=0, device="cpu")
+
+
+def test_no_items_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(UsageError) as error:
+        train(network(), noisy_loss, Resident(torch.empty(0, 4), CPU), recipe(), folder=tmp_path, seed=0, device="cpu")
+    assert str(error.value) == ("there are no items to train on\n  hint: give a training split that is not empty")
+
+
+def test_budget_ends_training_early_and_a_larger_one_goes_on(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    def slow(net: nn.Module, batch: Tensor) -> Tensor:
+        time.sleep(0.02)
+        return noisy_loss(net, batch)
+
+    where = {"folder": tmp_path / "cut", "seed": 0, "device": "cpu"}
+    train(network(), slow, feed(), recipe(), budget=Budget(seconds=0.05), **where)
+    lines = [json.loads(line) for line in (tmp_path / "cut" / "log.jsonl").read_text().splitlines()]
+    note = f"training ended at step {lines[-1]['step']} of 12: the budget of 0.05 s is spent"
+    assert lines[-1]["note"] == caplog.messages[-1] == note
+    whole = train(network(), noisy_loss, feed(), recipe(), folder=tmp_path / "whole", seed=0, device="cpu")
+    assert same(whole, train(network(), noisy_loss, feed(), recipe(), **where))
+
+
+def test_a_loss_that_is_not_finite_stops_training(tmp_path: Path) -> None:
+    calls = 0
+
+    def loss(net: nn.Module, batch: Tensor) -> Tensor:
+        nonlocal calls
+        calls += 1
+        return noisy_loss(net, batch) * (math.nan if calls == 6 else 1)
+
+    with pytest.raises(AdapterError) as error:
+        train(network(), loss, feed(), recipe(checkpoint_steps=5), folder=tmp_path, seed=0, device="cpu")
+    assert str(error.value) == (
+        "the loss is not finite (nan) at step 6\n"
+        "  hint: lower the learning rate, or train with precision fp32; the last checkpoint is from before it"
+    )
+    assert torch.load(tmp_path / "training.pt", weights_only=True)["done"] == 5
+
+
+# Checkpoints
+
+
+def test_a_checkpoint_of_other_options_is_refused(tmp_path: Path) -> None:
+    where = {"folder": tmp_path, "seed": 0, "device": "cpu"}
+    train(network(), noisy_loss, feed(), recipe(), **where)
+    with pytest.raises(AdapterError) as error:
+        train(network(), noisy_loss, feed(), recipe(steps=20), options={"data": "x"}, **where)
+    assert str(error.value) == (
+        f"{tmp_path / 'training.pt'} was made with other options: data None, now 'x'; steps 12, now 20\n"
+        "  hint: give the former options to continue it, or delete it to train anew"
+    )
+
+
+def test_when_to_save_may_change_between_calls(tmp_path: Path) -> None:
+    where = {"folder": tmp_path, "seed": 0, "device": "cpu"}
+    train(network(), noisy_loss, feed(), recipe(), **where)
+    train(network(), noisy_loss, feed(), recipe(checkpoint_steps=2), **where)
+
+
+@pytest.mark.parametrize("content", [b"", b"PK\x03\x04 cut off", None])
+def test_an_unreadable_checkpoint_is_named(tmp_path: Path, content: bytes | None) -> None:
+    path = tmp_path / "training.pt"
+    save_checkpoint(path, {"done": 1}, {})
+    path.write_bytes(path.read_bytes()[:200] if content is None else content)
+    with pytest.raises(AdapterError) as error:
+        load_checkpoint(path, {})
+    assert error.value.message.startswith(f"{path} is not a readable checkpoint (")
+    assert error.value.hint == "delete it; training then starts anew"
+
+
+def test_a_checkpoint_with_code_in_it_is_not_run(tmp_path: Path) -> None:
+    torch.save({"options": "{}", "evil": Path("x")}, tmp_path / "training.pt")
+    with pytest.raises(AdapterError, match="is not a readable checkpoint"):
+        load_checkpoint(tmp_path / "training.pt", {})
+
+
+# Machine
+
+
+def test_a_missing_gpu_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    assert pick_device("auto") == pick_device("cpu") == CPU
+    with pytest.raises(MachineError) as error:
+        pick_device("cuda:1")
+    assert str(error.value) == (
+        "device cuda:1 was asked for, but this machine has no GPU that torch can use\n"
+        "  hint: use --device cpu, or auto to take what is there"
+    )
+    with pytest.raises(UsageError) as usage:
+        pick_device("gpu")
+    assert str(usage.value) == "there is no device called 'gpu'\n  hint: use auto, cpu, cuda or cuda:N"
+
+
+@pytest.mark.parametrize("cause", [torch.OutOfMemoryError("x"), MemoryError(), RuntimeError("can't allocate memory")])
+def test_too_little_memory_names_the_batch(cause: Exception) -> None:
+    with pytest.raises(MachineError) as error, memory_explained(CPU, 64):
+        raise cause
+    assert str(error.value) == (
+        "cpu has too little free memory for batches of 64\n"
+        "  hint: set a smaller batch size (and smaller widths, if that is not enough)"
+    )
+
+
+# Other processes
+
+
+def run_job(folder: Path, *, processes: int = 1, pause: float = 0.0, wait: bool = True) -> subprocess.Popen[bytes]:
+    torchrun = ["-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={processes}"]
+    command = [sys.executable, *(torchrun if processes > 1 else []), str(JOB), str(folder), str(pause)]
+    root = Path(__file__).parents[1]
+    environment = {**os.environ, "PYTHONPATH": str(root), "OMP_NUM_THREADS": "1"}
+    process = subprocess.Popen(
+        command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, start_new_session=True
+    )
+    if wait:
+        _, errors = process.communicate(timeout=120)
+        assert process.returncode == 0, errors.decode()
+    return process
+
+
+def kill_after_checkpoint(folder: Path, processes: int) -> None:
+    process = run_job(folder, processes=processes, pause=0.1, wait=False)
+    deadline = time.monotonic() + 60
+    while not (folder / "training.pt").exists() and time.monotonic() < deadline:
+        time.sleep(0.02)
+    time.sleep(0.15)
+    os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+    if processes > 1:  # torchrun's workers lead sessions of their own
+        for pid in (folder / "pids").read_text().split():
+            try:
+                os.kill(int(pid), signal.SIGKILL)
+            except ProcessLookupError:
+                continue
+    assert torch.load(folder / "training.pt", weights_only=True)["done"] < 30
+
+
+def results(folder: Path) -> list[dict[str, Tensor]]:
+    return [torch.load(path, weights_only=True) for path in sorted(folder.glob("result-*.pt"))]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("processes", [1, 2])
+def test_a_killed_training_resumes_exactly(tmp_path: Path, processes: int) -> None:
+    whole, cut = tmp_path / "whole", tmp_path / "cut"
+    for folder in (whole, cut):
+        folder.mkdir()
+    run_job(whole, processes=processes)
+    kill_after_checkpoint(cut, processes)
+    run_job(cut, processes=processes)
+    found = results(whole) + results(cut)
+    assert len(found) == 2 * processes
+    for other in found[1:]:
+        assert all(torch.equal(value, other[name]) for name, value in found[0].items())

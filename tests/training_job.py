@@ -1,0 +1,34 @@
+"""Run by test_training in processes of its own: python training_job.py FOLDER SECONDS_A_STEP."""
+
+import os
+import sys
+import time
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from benchmark.feeding import Resident
+from benchmark.recipe import Recipe
+from benchmark.seeding import seed_all
+from benchmark.training import train
+
+folder, pause = Path(sys.argv[1]), float(sys.argv[2])
+torch.set_num_threads(1)
+with (folder / "pids").open("a") as pids:
+    pids.write(f"{os.getpid()}\n")
+
+
+def loss(net: nn.Module, batch: Tensor) -> Tensor:
+    """Reconstruct noisy input, slowly."""
+    time.sleep(pause)
+    return (net(batch + 0.1 * torch.randn_like(batch)) - batch).square().mean()
+
+
+rank = int(os.environ.get("RANK", "0"))
+seed_all(0, rank)  # processes start from different weights: joining must give them the first one's
+network = nn.Sequential(nn.Linear(4, 8), nn.Dropout(0.3), nn.Linear(8, 4))
+items = Resident(torch.randn(10, 4, generator=torch.Generator().manual_seed(0)), torch.device("cpu"))
+recipe = Recipe(steps=30, batch_size=4, learning_rate=0.01, ema=0.9, checkpoint_steps=4)
+trained = train(network, loss, items, recipe, folder=folder, seed=0, device="cpu")
+torch.save(trained.state_dict(), folder / f"result-{rank}.pt")
