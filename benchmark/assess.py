@@ -46,7 +46,7 @@ def assess(cohort: Cohort, folder: Path, *, count: int, cache: Path, device: str
     samples = Samples.open(folder / "samples", count)
     copy, embedded = copy_detector(cohort, cache, device, say)
     pixels = Pixels()
-    with progress("evaluate", 9) as advance:
+    with progress("evaluate", 11) as advance:
         copy_rows = Rows.of(_embed(copy, samples.images, count))
         bank = bank_of(cohort, lambda split: Rows.of(embedded))
         outcomes = {copy.name: evaluate(copy, bank, copy_rows, seed=SEED, device=place, advance=advance)}

@@ -136,6 +136,19 @@ def datasets_command(context: typer.Context) -> None:
     _warn(found.problems)
 
 
+@datasets_app.command("show")
+def show_command(name: Annotated[str, typer.Argument(help="Data set name.")]) -> None:
+    """Print a data set's card: how to get it, its layout, licence, recipe and traps."""
+    from benchmark.registry import find_dataset
+    from benchmark.terminal import print_table
+
+    card = find_dataset(name).model_dump(exclude={"folder", "entry"})
+    rows = [
+        (key, "\n".join(map(str, value)) if isinstance(value, tuple) else str(value)) for key, value in card.items()
+    ]
+    print_table(name, ("field", "value"), rows)
+
+
 @datasets_app.command("check")
 def check_command(
     name: Annotated[str, typer.Argument(help="Data set name.")],
@@ -226,6 +239,8 @@ def _version(
 
 def main() -> None:
     """Run the command line; a BenchError becomes one message and its exit code."""
+    # OpenMP's threads spin while they wait: with other work on the machine that made steps up to 30 times slower.
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     try:
         app()
     except BenchError as error:

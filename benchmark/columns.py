@@ -23,6 +23,7 @@ class Line:
 
 LINES = (
     Line("copies.excess", "excess copy rate", "share of synthetic items that copy a training patient (0 is none)"),
+    Line("copies.control", "  control", "the same for items of test patients, as if they were synthetic: holds 0"),
     Line("copies.rate", "copy rate", "share of synthetic items nearer to train than 95 % of calibration items"),
     Line("copies.null", "  null", "the same for real items of test patients: what the rule reads without copying"),
     Line("members.share", "memorised share", "share of training items that have a near synthetic item"),

@@ -97,12 +97,12 @@ def row(record: Record) -> dict[str, str]:
 
 
 def _headings() -> dict[str, str]:
-    """Return heading -> score; a null takes the name of the line above it."""
+    """Return heading -> score; an indented line takes the name of the line above it."""
     headings, above = {}, ""
     for line in LINES:
-        null = line.heading.startswith(" ")
-        headings[f"{above}: null" if null else line.heading] = line.id
-        above = above if null else line.heading
+        below = line.heading.startswith(" ")
+        headings[f"{above}: {line.heading.strip()}" if below else line.heading] = line.id
+        above = above if below else line.heading
     return headings
 
 

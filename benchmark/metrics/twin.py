@@ -157,3 +157,12 @@ def maxima_of(by_train: Floats, by_heldout: Floats, draws: list[Draw]) -> TwinMa
         parts=[group_maxima(by_train, draw.parts) for draw in draws],
         twins=[group_maxima(by_heldout, draw.twins) for draw in draws],
     )
+
+
+def join(found: list[TwinMaxima]) -> TwinMaxima:
+    """Concatenate the maxima of consecutive blocks of synthetic items."""
+    return TwinMaxima(
+        draws=found[0].draws,
+        parts=[np.concatenate(pieces) for pieces in zip(*(block.parts for block in found), strict=True)],
+        twins=[np.concatenate(pieces) for pieces in zip(*(block.twins for block in found), strict=True)],
+    )
