@@ -15,7 +15,7 @@ from benchmark.contracts import Cohort, Detector, Score, chunks, merge
 from benchmark.detectors.pixels import Pixels
 from benchmark.detectors.random_conv import random_features
 from benchmark.evaluate import Outcome, bank_of, evaluate, rows_of
-from benchmark.metrics.quality import diversity_score, frechet_score
+from benchmark.metrics.quality import diversity_score, frechet_score, standardised
 from benchmark.progress import progress
 from benchmark.record import entries
 from benchmark.samples import Samples
@@ -93,10 +93,11 @@ def quality_scores(samples: Samples, cohort: Cohort, *, device: str) -> dict[str
     synthetic = samples.images(_some(len(samples)))
     real = heldout.images(_some(len(heldout)))
     floor = cohort.train.images(_some(len(cohort.train))[: len(synthetic)])
-    target = random_features(real, device=device)
+    target, drawn, train = (random_features(images, device=device) for images in (real, synthetic, floor))
+    target, drawn, train = (standardised(features, like=target) for features in (target, drawn, train))
     return {
-        "quality.frechet[random-conv]": frechet_score(random_features(synthetic, device=device), target, seed=SEED),
-        "quality.frechet_floor[random-conv]": frechet_score(random_features(floor, device=device), target, seed=SEED),
+        "quality.frechet[random-conv]": frechet_score(drawn, target, seed=SEED),
+        "quality.frechet_floor[random-conv]": frechet_score(train, target, seed=SEED),
         "quality.ms_ssim[pixels]": diversity_score(synthetic, seed=SEED),
         "quality.ms_ssim_real[pixels]": diversity_score(real, seed=SEED),
     }

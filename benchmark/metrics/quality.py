@@ -52,6 +52,15 @@ def ms_ssim_pairs(images: NDArray[np.float32], *, pairs: int = 100, seed: int = 
     return np.asarray(metric(torch.from_numpy(images[first]), torch.from_numpy(images[second])), dtype=np.float64)[:, 0]
 
 
+def standardised(features: Floats, *, like: Floats) -> Floats:
+    """Centre and scale each feature (N, D) by mean and spread over `like` (M, D).
+
+    Untrained features differ in scale by orders of magnitude: unscaled, the brightest would be all that counts.
+    """
+    spread = like.std(axis=0)
+    return np.asarray((features - like.mean(axis=0)) / np.where(spread > 0, spread, 1.0))
+
+
 def frechet_score(synthetic: Floats, real: Floats, *, seed: int, resamples: int = 50) -> Score:
     """Frechet distance with a 95 % interval over synthetic items.
 
