@@ -1,0 +1,148 @@
+"""Options: text from the command line into the fields of a dataclass, or a refusal."""
+
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+import pytest
+
+from benchmark.errors import AdapterError, UsageError
+from benchmark.options import build, suggest
+
+ALL = "it has: steps, rate, mixed, widths, scales, channels, mode, seconds, name"
+INTEGER = "Input should be a valid integer"
+
+
+@dataclass
+class Thing:
+    """Every kind of field that adapters have."""
+
+    steps: int = 1
+    rate: float = 0.1
+    mixed: bool = False
+    widths: tuple[int, ...] = (32,)
+    scales: tuple[float, float] = (1.0, 2.0)
+    channels: tuple[str, ...] = ()
+    mode: Literal["vq", "kl"] = "vq"
+    seconds: float | None = None
+    name: str = "x"
+    made: int = field(init=False, default=7)
+
+
+def refusal(settings: dict[str, Any], cls: type[Any] = Thing) -> str:
+    with pytest.raises(UsageError) as error:
+        build(cls, settings, what="thing")
+    return str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "value"),
+    [
+        ("steps", "500", 500),
+        ("rate", "2e-3", 0.002),
+        ("rate", "1", 1.0),
+        ("mixed", "true", True),
+        ("mixed", "False", False),
+        ("mixed", "1", True),
+        ("widths", "32,64", (32, 64)),
+        ("widths", " 8 , 16 ,", (8, 16)),
+        ("widths", "8", (8,)),
+        ("widths", "", ()),
+        ("scales", "0.5,1", (0.5, 1.0)),
+        ("channels", "t1, flair", ("t1", "flair")),
+        ("mode", "kl", "kl"),
+        ("seconds", "1.5", 1.5),
+        ("name", "a,b", "a,b"),
+    ],
+)
+def test_text_becomes_the_field_s_type(name: str, text: str, value: object) -> None:
+    found = getattr(build(Thing, {name: text}, what="thing"), name)
+    assert found == value
+    assert type(found) is type(value)
+
+
+def test_values_that_are_typed_already_stay() -> None:
+    made = build(Thing, {"widths": [8, 16], "mixed": True, "rate": 1, "seconds": None}, what="thing")
+    assert (made.widths, made.mixed, made.rate, made.seconds) == ((8, 16), True, 1.0, None)
+
+
+def test_nothing_given_keeps_the_defaults() -> None:
+    assert build(Thing, {}, what="thing") == Thing()
+
+
+@pytest.mark.parametrize(
+    ("settings", "message", "hint"),
+    [
+        ({"step": "3"}, "thing has no option 'step'", f"did you mean 'steps'? {ALL}"),
+        ({"zzz": "3"}, "thing has no option 'zzz'", ALL),
+        ({"made": "3"}, "thing has no option 'made'", f"did you mean 'mode'? {ALL}"),  # a field, but no option
+        (
+            {"steps": "many"},
+            f"thing: steps='many' does not fit: {INTEGER}, unable to parse string as an integer",
+            "steps is of type int",
+        ),
+        (
+            {"steps": 1.5},
+            f"thing: steps=1.5 does not fit: {INTEGER}, got a number with a fractional part",
+            "steps is of type int",
+        ),
+        (
+            {"mixed": "perhaps"},
+            "thing: mixed='perhaps' does not fit: Input should be a valid boolean, unable to interpret input",
+            "mixed is of type bool",
+        ),
+        (
+            {"mode": "gan"},
+            "thing: mode='gan' does not fit: Input should be 'vq' or 'kl'",
+            "mode is of type typing.Literal['vq', 'kl']",
+        ),
+        (
+            {"widths": "8,x"},
+            f"thing: widths=['8', 'x'] does not fit: {INTEGER}, unable to parse string as an integer",
+            "widths is of type tuple[int, ...]",
+        ),
+    ],
+)
+def test_refusals(settings: dict[str, Any], message: str, hint: str) -> None:
+    assert refusal(settings) == f"{message}\n  hint: {hint}"
+
+
+def test_a_tuple_of_fixed_length_is_checked() -> None:
+    assert refusal({"scales": "1"}).startswith("thing: scales=['1'] does not fit: ")
+
+
+def test_no_options_at_all() -> None:
+    @dataclass
+    class Bare:
+        pass
+
+    assert refusal({"steps": "1"}, Bare) == "thing has no option 'steps'\n  hint: it has: none"
+
+
+def test_a_class_that_is_no_dataclass() -> None:
+    class Plain:
+        steps = 1
+
+    with pytest.raises(AdapterError) as error:
+        build(Plain, {}, what="plain")
+    assert str(error.value) == (
+        "plain is not a dataclass\n  hint: decorate the class with @dataclass: its fields are its options"
+    )
+
+
+def test_a_refusal_of_the_class_itself_passes_through() -> None:
+    @dataclass
+    class Strict:
+        share: float = 0.5
+
+        def __post_init__(self) -> None:
+            if self.share > 1:
+                raise UsageError("share is above 1", "give less")
+
+    with pytest.raises(UsageError, match="share is above 1"):
+        build(Strict, {"share": "2"}, what="strict")
+
+
+def test_suggestions() -> None:
+    assert suggest("copycta", ["ldm", "copycat"]) == "did you mean 'copycat'? "
+    assert suggest("zzz", ["ldm", "copycat"]) == ""
+    assert suggest("ldm", []) == ""
