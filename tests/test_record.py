@@ -1,0 +1,232 @@
+"""record.json: what is written is read again, and nothing else is."""
+
+from __future__ import annotations
+
+import json
+import math
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pydantic import ValidationError
+
+from benchmark.contracts import Score
+from benchmark.errors import BadDataError
+from benchmark.record import PROTOCOL, Record, ScoreEntry, entries
+
+Values = dict[str, Any]
+
+
+def values() -> Values:
+    """A record as it lies on disk."""
+    return {
+        "schema": 1,
+        "protocol": "p1",
+        "status": "done",
+        "spec": {
+            "model": "ldm",
+            "preset": "smoke",
+            "settings": {"steps": 500, "widths": [32, 64], "autoencoder": "vq"},
+            "data": "phantom-mr",
+            "data_options": {"image_size": 64},
+            "split": "patients",
+            "train_items": None,
+            "samples": 100,
+            "seed": 0,
+            "budget_seconds": None,
+        },
+        "cohort": {
+            "name": "phantom-mr",
+            "key": "0123456789abcdef",
+            "shape": [1, 64, 64],
+            "channels": ["flair"],
+            "spacing_mm": [1.0, 1.0],
+            "items": {"train": 50, "calibration": 25, "test": 25},
+            "patients": {"train": 10, "calibration": 5, "test": 5},
+            "notes": ["two duplicates were moved"],
+        },
+        "scores": {
+            "copies.excess[copy]": {
+                "value": 0.1, "low": 0.05, "high": 0.15, "n": 100, "direction": "lower", "reason": "",
+            },
+            "quality.ms_ssim[pixels]": {
+                "value": None, "low": None, "high": None, "n": 4, "direction": "none", "reason": "too small",
+            },
+        },
+        "replicates": {"copies.excess[copy]": [0.09, 0.1, 0.11]},
+        "cost": {"fit_seconds": 12.5},
+        "environment": {"torch": "2.8.0"},
+        "hashes": {"samples": "abc"},
+    }  # fmt: skip
+
+
+def written(folder: Path, given: object) -> Path:
+    path = folder / "record.json"
+    path.write_text(json.dumps(given))
+    return path
+
+
+def refusal(folder: Path, given: object) -> str:
+    with pytest.raises(BadDataError) as error:
+        Record.read(written(folder, given))
+    return str(error.value)
+
+
+def put(given: Values, place: str, value: object) -> Values:
+    """Set spec/samples and the like."""
+    *path, last = place.split("/")
+    target = given
+    for name in path:
+        target = target[name]
+    target[last] = value
+    return given
+
+
+def test_round_trip(tmp_path: Path) -> None:
+    record = Record.read(written(tmp_path, values()))
+    record.write(tmp_path / "again.json")
+    assert json.loads((tmp_path / "again.json").read_text()) == values()
+    assert Record.read(tmp_path / "again.json") == record
+    assert record.scores["copies.excess[copy]"].high == 0.15
+    assert record.replicates["copies.excess[copy]"] == (0.09, 0.1, 0.11)
+
+
+def test_what_is_optional_has_its_default(tmp_path: Path) -> None:
+    given = values()
+    for name in ("protocol", "status", "replicates"):
+        del given[name]
+    for name in ("split", "train_items", "budget_seconds"):
+        del given["spec"][name]
+    record = Record.read(written(tmp_path, given))
+    assert (record.protocol, record.status, record.replicates) == (PROTOCOL, "done", {})
+    assert (record.spec.split, record.spec.train_items) == ("patients", None)
+
+
+@pytest.mark.parametrize("schema", [2, 0, None, "1"])
+def test_an_unknown_schema(tmp_path: Path, schema: object) -> None:
+    assert refusal(tmp_path, put(values(), "schema", schema)) == (
+        f"{tmp_path / 'record.json'} is of record schema {schema!r}; this version reads schema 1\n"
+        "  hint: evaluate the run again with this version: bench evaluate RUN"
+    )
+
+
+def test_no_schema(tmp_path: Path) -> None:
+    assert "is of record schema None; this version reads schema 1" in refusal(tmp_path, {})
+
+
+NOT_FINITE = "scores.copies.excess[copy].value: {}"
+OUTSIDE = "lies outside its interval [0.05, 0.15]"
+
+
+@pytest.mark.parametrize(
+    ("place", "value", "reason"),
+    [
+        ("spec/samples", "many", "spec.samples: Input should be a valid integer, unable to parse string as an integer"),
+        ("spec/split", "slices", "spec.split: Input should be 'patients' or 'official'"),
+        ("spec/path", "/home/me", "spec.path: Extra inputs are not permitted"),
+        ("patients", ["anna"], "patients: Extra inputs are not permitted"),
+        ("status", "failed", "status: Input should be 'done'"),
+        (
+            "scores/copies.excess[copy]/value",
+            0.5,
+            f"scores.copies.excess[copy]: Value error, the value 0.5 {OUTSIDE}",
+        ),
+        (
+            "scores/copies.excess[copy]/value",
+            0.01,
+            f"scores.copies.excess[copy]: Value error, the value 0.01 {OUTSIDE}",
+        ),
+        (
+            "scores/quality.ms_ssim[pixels]/reason",
+            "",
+            "scores.quality.ms_ssim[pixels]: Value error, a score without a value needs a reason",
+        ),
+        (
+            "scores/copies.excess[copy]/direction",
+            "up",
+            "scores.copies.excess[copy].direction: Input should be 'lower', 'higher' or 'none'",
+        ),
+        ("scores/copies.excess[copy]/value", math.nan, NOT_FINITE),
+        ("scores/copies.excess[copy]/value", math.inf, NOT_FINITE),
+        ("scores/copies.excess[copy]/low", -math.inf, "scores.copies.excess[copy].low: {}"),
+        ("replicates/copies.excess[copy]", [0.1, math.nan], "replicates.copies.excess[copy].1: {}"),
+        ("cost/fit_seconds", math.nan, "cost.fit_seconds: {}"),
+    ],
+)
+def test_what_does_not_fit_is_named(tmp_path: Path, place: str, value: object, reason: str) -> None:
+    assert refusal(tmp_path, put(values(), place, value)) == (
+        f"{tmp_path / 'record.json'} is not a valid record: {reason.format('Input should be a finite number')}\n"
+        "  hint: evaluate the run again"
+    )
+
+
+@pytest.mark.parametrize(
+    "place", ["spec", "cohort", "scores", "cost", "environment", "hashes", "spec/model", "cohort/key"]
+)
+def test_a_missing_field(tmp_path: Path, place: str) -> None:
+    given = values()
+    *path, last = place.split("/")
+    del (given[path[0]] if path else given)[last]
+    assert refusal(tmp_path, given) == (
+        f"{tmp_path / 'record.json'} is not a valid record: {place.replace('/', '.')}: Field required\n"
+        "  hint: evaluate the run again"
+    )
+
+
+def test_a_file_that_is_cut_off(tmp_path: Path) -> None:
+    path = written(tmp_path, values())
+    path.write_text(path.read_text()[:100])
+    with pytest.raises(BadDataError) as error:
+        Record.read(path)
+    assert error.value.message.startswith(f"{path} is not readable JSON: ")
+    assert error.value.hint == "delete it; the next run makes it anew"
+
+
+@pytest.mark.parametrize("given", [[], "record", 3, None])
+def test_a_file_of_something_else(tmp_path: Path, given: object) -> None:
+    message = refusal(tmp_path, given)
+    assert message.startswith(f"{tmp_path / 'record.json'} is not a valid record: record: ")
+
+
+def test_nothing_is_left_behind_when_writing_fails(tmp_path: Path) -> None:
+    record = Record.model_validate(values()).model_copy(update={"cost": {"fit_seconds": math.nan}})
+    record_path = tmp_path / "record.json"
+    record_path.write_text("before")
+    with pytest.raises(ValueError):
+        record.write(record_path)
+    assert record_path.read_text() == "before"
+    assert [path.name for path in tmp_path.iterdir()] == ["record.json"]
+
+
+def test_a_record_cannot_be_changed() -> None:
+    record = Record.model_validate(values())
+    with pytest.raises(ValidationError):
+        record.protocol = "p2"  # type: ignore[misc]
+
+
+# Scores
+
+
+def test_scores_become_entries() -> None:
+    found = entries({"a": Score(value=0.5, low=0.4, high=0.6, n=3, direction="lower", reason="few patients")})
+    assert found == {"a": ScoreEntry(value=0.5, low=0.4, high=0.6, n=3, direction="lower", reason="few patients")}
+
+
+@pytest.mark.parametrize("value", [None, math.nan, math.inf, -math.inf])
+def test_no_value_is_never_zero(value: float | None) -> None:
+    found = entries({"a": Score(value=value, low=0.1, high=0.2, n=3, direction="higher")})["a"]
+    assert (found.value, found.low, found.high) == (None, None, None)
+    assert (found.n, found.direction, found.reason) == (3, "higher", "not finite")
+    assert entries({"a": Score(value=value, reason="too few")})["a"].reason == "too few"
+
+
+@pytest.mark.xfail(strict=True, raises=ValidationError, reason="entries looks at the value, not at the interval")
+def test_an_interval_that_is_not_finite_is_left_out_with_the_reason() -> None:
+    found = entries({"a": Score(value=0.1, low=math.nan, high=0.2)})["a"]
+    assert found.reason
+
+
+def test_an_interval_may_have_one_end_or_none() -> None:
+    assert ScoreEntry(value=0.5, low=0.9).value == 0.5
+    assert ScoreEntry(value=0.5).high is None
+    assert ScoreEntry(value=0.5, low=0.5, high=0.5).low == 0.5
