@@ -1,0 +1,183 @@
+"""Synthetic images on disk: drawn once, checked, read in any order."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from benchmark import samples
+from benchmark.contracts import Split, to_images
+from benchmark.errors import AdapterError
+from benchmark.samples import Samples, draw
+
+CHUNK = 8
+
+
+@pytest.fixture(autouse=True)
+def _small_chunks(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(samples, "CHUNK", CHUNK)
+
+
+class Noise:
+    """Grey noise from the seed, in batches of 3; spoils one value of an image of the second chunk."""
+
+    def __init__(self, shape: tuple[int, ...] = (1, 4, 4), *, spoil: float | None = None, more: int = 0) -> None:
+        self.shape, self.spoil, self.more = shape, spoil, more
+        self.asked: list[tuple[int, int]] = []
+
+    def sample(self, count: int, *, seed: int, prompts: Sequence[str] | None = None) -> Iterator[np.ndarray]:
+        self.asked.append((count, seed))
+        rng = np.random.default_rng(seed)
+        images = to_images(rng.integers(0, 256, (count + self.more, *self.shape)).astype(np.uint8))
+        if self.spoil is not None and len(self.asked) == 2:
+            images.reshape(len(images), -1)[2, 5] = self.spoil
+        for start in range(0, len(images), 3):
+            yield images[start : start + 3]
+
+
+def split(dtype: str = "uint8", shape: tuple[int, ...] = (1, 4, 4)) -> Split:
+    names = ("a", "b")
+    pixels = np.zeros((2, *shape), dtype)
+    return Split(name="train", pixels=pixels, rows=np.arange(2), subjects=names, items=names, channels=("x",))
+
+
+def make(folder: Path, adapter: Noise, count: int = 20, *, like: Split | None = None, seed: int = 0) -> Samples:
+    draw(adapter, count, like or split(), folder=folder, seed=seed, name="noise")  # type: ignore[arg-type]
+    return Samples.open(folder, count)
+
+
+def refusal(folder: Path, adapter: Noise) -> str:
+    with pytest.raises(AdapterError) as error:
+        make(folder, adapter)
+    return str(error.value)
+
+
+# Drawing
+
+
+def test_chunks_of_seeds_of_their_own(tmp_path: Path) -> None:
+    adapter = Noise()
+    made = make(tmp_path, adapter)
+    assert [path.name for path in sorted(tmp_path.iterdir())] == [f"chunk-0000{k}.npy" for k in range(3)]
+    assert [count for count, _ in adapter.asked] == [8, 8, 4]
+    assert len({seed for _, seed in adapter.asked}) == 3
+    assert len(made) == 20
+    assert len({image.tobytes() for image in made.images()}) == 20
+
+
+def test_the_same_seed_draws_the_same(tmp_path: Path) -> None:
+    first, again, other = (make(tmp_path / name, Noise(), seed=seed) for name, seed in (("a", 1), ("b", 1), ("c", 2)))
+    assert np.array_equal(first.images(), again.images())
+    assert not np.array_equal(first.images(), other.images())
+
+
+def test_a_drawing_that_was_cut_off_goes_on(tmp_path: Path) -> None:
+    whole = make(tmp_path / "whole", Noise()).images()
+    make(tmp_path / "cut", Noise())
+    (tmp_path / "cut" / "chunk-00001.npy").unlink()
+    kept = (tmp_path / "cut" / "chunk-00000.npy").stat().st_mtime_ns
+    adapter = Noise()
+    resumed = make(tmp_path / "cut", adapter)
+    assert [count for count, _ in adapter.asked] == [8]
+    assert np.array_equal(resumed.images(), whole)
+    assert (tmp_path / "cut" / "chunk-00000.npy").stat().st_mtime_ns == kept
+
+
+def test_a_chunk_that_fails_leaves_no_file_and_keeps_the_others(tmp_path: Path) -> None:
+    refusal(tmp_path, Noise(spoil=np.nan))
+    assert [path.name for path in tmp_path.iterdir()] == ["chunk-00000.npy"]
+
+
+# Refusals
+
+
+@pytest.mark.parametrize(
+    ("adapter", "shape"),
+    [
+        (Noise((1, 4, 5)), (8, 1, 4, 5)),
+        (Noise((3, 4, 4)), (8, 3, 4, 4)),
+        (Noise((4, 4)), (8, 4, 4)),
+        (Noise(more=1), (9, 1, 4, 4)),
+        (Noise(more=-2), (6, 1, 4, 4)),
+    ],
+    ids=str,
+)
+def test_another_shape_or_number(tmp_path: Path, adapter: Noise, shape: tuple[int, ...]) -> None:
+    assert refusal(tmp_path, adapter) == (
+        f"noise returned samples of shape {shape} where (8, 1, 4, 4) were asked for\n"
+        "  hint: sample() must yield exactly `count` images shaped like training"
+    )
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+def test_values_that_are_not_finite(tmp_path: Path, value: float) -> None:
+    assert refusal(tmp_path, Noise(spoil=value)) == (
+        "noise: sample 10 is not finite\n  hint: the model diverged: train with a lower learning rate, or in fp32"
+    )
+
+
+@pytest.mark.parametrize(("value", "shown"), [(1.5, "1.5"), (-255, "255"), (1.0123456, "1.01")])
+def test_values_out_of_range(tmp_path: Path, value: float, shown: str) -> None:
+    assert refusal(tmp_path, Noise(spoil=value)) == (
+        f"noise returned values up to {shown}, outside [-1, 1]\n  hint: clamp or rescale in sample()"
+    )
+
+
+def test_values_out_of_range_by_rounding_are_taken(tmp_path: Path) -> None:
+    made = make(tmp_path, Noise(spoil=-1.009)).images()
+    assert made[10].ravel()[5] == -1  # grey level 0
+
+
+@pytest.mark.xfail(strict=True, raises=ValueError, reason="np.concatenate of nothing fails before the check")
+def test_a_model_that_yields_nothing(tmp_path: Path) -> None:
+    refusal(tmp_path, Noise(more=-8))
+
+
+# Storage
+
+
+def test_grey_levels_round_trip(tmp_path: Path) -> None:
+    class Ramp(Noise):
+        def sample(self, count: int, *, seed: int, prompts: Sequence[str] | None = None) -> Iterator[np.ndarray]:
+            yield to_images(np.arange(256, dtype=np.uint8).reshape(1, 1, 16, 16).repeat(count, 0))
+
+    made = make(tmp_path, Ramp(), 1, like=split(shape=(1, 16, 16)))
+    stored = np.load(tmp_path / "chunk-00000.npy")
+    assert stored.dtype == np.uint8
+    assert stored.ravel().tolist() == list(range(256))
+    assert made.images().dtype == np.float32
+    assert np.array_equal(made.images(), to_images(stored))
+
+
+def test_values_are_rounded_to_the_nearest_grey_level(tmp_path: Path) -> None:
+    class Even(Noise):
+        def sample(self, count: int, *, seed: int, prompts: Sequence[str] | None = None) -> Iterator[np.ndarray]:
+            yield np.full((count, 1, 4, 4), 100.4 / 127.5 - 1, np.float32)
+
+    assert (np.load(_only(make(tmp_path, Even(), 2))) == 100).all()
+
+
+def _only(made: Samples) -> Path:
+    (path,) = made.files
+    return path
+
+
+def test_float_cohorts_keep_floats(tmp_path: Path) -> None:
+    made = make(tmp_path, Noise(), like=split("float32"))
+    assert np.load(made.files[0]).dtype == np.float32
+    expected = np.concatenate(list(Noise().sample(8, seed=samples.word(0, 0))))
+    assert np.array_equal(made.images(slice(0, 8)), expected)
+
+
+def test_any_order_of_items(tmp_path: Path) -> None:
+    made = make(tmp_path, Noise((2, 3, 4)), like=split(shape=(2, 3, 4)))
+    whole = made.images()
+    assert whole.shape == (20, 2, 3, 4)
+    for index in (np.array([19, 0, 8, 7, 7, 16]), np.array([3]), np.array([-1, -20])):
+        assert np.array_equal(made.images(index), whole[index])
+    for part in (slice(6, 18), slice(None, None, 5), slice(18, 99), slice(None, None, -1)):
+        assert np.array_equal(made.images(part), whole[part])
+    assert made.images(slice(5, 5)).shape == (0, 2, 3, 4)
