@@ -1,0 +1,332 @@
+"""Boards: who meets whom, who shares a rank, and what is written."""
+
+from __future__ import annotations
+
+import contextlib
+import csv
+import io
+import json
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from benchmark.columns import LINES
+from benchmark.errors import BadDataError, UsageError
+from benchmark.leaderboard import HEADLINE, boards, collect, notes_of, ranks, row, table_of, write_boards
+from benchmark.record import CohortFacts, Record, ScoreEntry, Spec
+
+KEY = "0123456789abcdef"
+NOISE = np.random.default_rng(0).standard_normal(200)
+
+
+def score(value: float | None, low: float | None = None, high: float | None = None, reason: str = "") -> ScoreEntry:
+    return ScoreEntry(value=value, low=low, high=high, n=100, direction="lower", reason=reason)
+
+
+def record(
+    model: str = "ldm",
+    excess: float | None = 0.1,
+    *,
+    cohort: str = "phantom-mr",
+    key: str = KEY,
+    protocol: str = "p1",
+    seed: int = 0,
+    replicates: np.ndarray | None = None,
+    notes: tuple[str, ...] = (),
+) -> Record:
+    """A record whose replicates share a large error with all others and have a small one of their own."""
+    own = np.random.default_rng([*model.encode(), seed]).standard_normal(200)
+    spread = (excess or 0) + 0.1 * NOISE + 0.01 * own if replicates is None else replicates
+    missing = excess is None
+    return Record(
+        protocol=protocol,
+        spec=Spec(
+            model=model, preset="smoke", settings={}, data=cohort, data_options={"root": "x"}, samples=300, seed=seed
+        ),
+        cohort=CohortFacts(
+            name=cohort, key=key, shape=(1, 64, 64), channels=("flair",), spacing_mm=(1.0, 1.0),
+            items={"train": 50, "calibration": 25, "test": 24}, patients={"train": 10, "calibration": 6, "test": 5},
+            notes=notes,
+        ),
+        scores={
+            HEADLINE: score(None, reason="failed") if missing else score(excess, excess - 0.05, excess + 0.05),
+            "copies.null[copy]": score(0.04, 0.01, 0.09),
+            "copies.excess[pixels]": score(0.02, 0.0, 0.06),
+            "detector.recall.flip[copy]": score(0.5),
+            "detector.recall.exact[copy]": score(1.0),
+            "quality.frechet[random-conv]": score(123.4, 100.0, 150.0),
+        },
+        replicates={} if missing else {HEADLINE: tuple(spread.tolist())},
+        cost={"fit_seconds": 12.4},
+        environment={"torch": "2.8.0"},
+        hashes={"samples": f"{model}{seed}"},
+    )  # fmt: skip
+
+
+def put(folder: Path, *records: Record) -> None:
+    for number, one in enumerate(records):
+        one.write(folder / f"run-{number}" / "seed-0" / "record.json")
+
+
+class Page(HTMLParser):
+    """Tags, cells and text of a page as a browser sees them."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.tags: list[str] = []
+        self.cells: list[str] = []
+        self.inside = False
+        self.feed(text)
+
+    def handle_starttag(self, tag: str, attrs: Any) -> None:
+        self.tags.append(tag)
+        if tag in ("td", "th"):
+            self.cells.append("")
+            self.inside = True
+
+    def handle_endtag(self, tag: str) -> None:
+        if tag in ("td", "th"):
+            self.inside = False
+
+    def handle_data(self, data: str) -> None:
+        if self.inside:
+            self.cells[-1] += data
+
+
+# Groups
+
+
+def test_rows_of_different_patients_or_rules_never_meet() -> None:
+    given = [record("a"), record("b", key="f" * 16), record("c", protocol="custom"), record("e")]
+    given.append(record("d", cohort="brats20"))
+    found = {group: [one.spec.model for one in members] for group, members in boards(given).items()}
+    assert found == {
+        ("brats20", KEY, "p1"): ["d"],
+        ("phantom-mr", KEY, "custom"): ["c"],
+        ("phantom-mr", KEY, "p1"): ["a", "e"],
+        ("phantom-mr", "f" * 16, "p1"): ["b"],
+    }
+    assert list(found) == sorted(found)
+
+
+def test_each_cohort_has_its_own_files(tmp_path: Path) -> None:
+    written = write_boards([record("one"), record("two", key="f" * 16), record("three", cohort="brats20")], tmp_path)
+    stems = ("brats20-01234567", "phantom-mr-01234567", "phantom-mr-ffffffff")
+    assert [path.name for path in written] == [stem + end for stem in stems for end in (".md", ".csv", ".html")]
+    assert sorted(path.name for path in tmp_path.iterdir()) == sorted(path.name for path in written)
+    for path, model in zip(written[::3], ("three", "one", "two"), strict=True):
+        rows = [line for line in path.read_text().splitlines() if line.startswith("| 1 |")]
+        assert len(rows) == 1
+        assert model in rows[0]
+
+
+@pytest.mark.xfail(strict=True, reason="the file name has no protocol: the last board replaces the others")
+def test_each_protocol_has_its_own_files(tmp_path: Path) -> None:
+    write_boards([record("one"), record("two", protocol="custom")], tmp_path)
+    texts = [path.read_text() for path in tmp_path.glob("*.md")]
+    assert len(texts) == 2
+    assert sum("protocol p1" in text for text in texts) == 1
+
+
+@pytest.mark.xfail(strict=True, reason="a submitted record chooses the path that is written")
+@pytest.mark.parametrize("cohort", ["../evil", "a/b"])
+def test_a_record_cannot_write_elsewhere(tmp_path: Path, cohort: str) -> None:
+    out = tmp_path / "out"
+    with contextlib.suppress(BadDataError):
+        write_boards([record(cohort=cohort)], out)
+    assert [path for path in tmp_path.rglob("*.*") if path.parent != out] == []
+
+
+# Ranks
+
+
+def test_clear_differences_and_ties() -> None:
+    given = [record("b", 0.3), record("a", 0.1), record("c", 0.301), record("d", 0.6)]
+    assert ranks(given) == [2, 1, 2, 4]
+
+
+def test_rows_are_compared_in_pairs() -> None:
+    """Intervals overlap by far, yet the same patients were drawn: the difference is sure."""
+    first, second = record("a", 0.1), record("b", 0.15)
+    assert np.quantile(first.replicates[HEADLINE], 0.975) > np.quantile(second.replicates[HEADLINE], 0.025) + 0.2
+    assert ranks([second, first]) == [2, 1]
+    unpaired = [record("a", 0.1), record("b", 0.15, replicates=0.15 + 0.1 * NOISE[::-1])]
+    assert ranks(unpaired) == [1, 1]
+
+
+@pytest.mark.parametrize(("below", "expected"), [(0, [1, 2]), (4, [1, 2]), (6, [1, 1])])
+def test_apart_means_95_percent_of_differences(below: int, expected: list[int]) -> None:
+    """Of 200 differences, at most 5 may be below zero at the lower end of a two-sided 95 % interval."""
+    differences = np.where(np.arange(200) < below, -0.01, 0.02)
+    assert ranks([record(replicates=np.zeros(200)), record("b", replicates=differences)]) == expected
+
+
+def test_what_has_no_replicates_cannot_be_told_apart() -> None:
+    given = [record("a", 0.1), record("b", None), record("c", 0.1, replicates=np.full(7, 0.9))]
+    assert ranks(given) == [1, 1, 1]
+
+
+def test_one_row() -> None:
+    assert ranks([record()]) == [1]
+
+
+def test_table_is_sorted_by_rank_then_value() -> None:
+    table = table_of([record("d", 0.6), record("c", 0.301), record("none", None), record("b", 0.3), record("a", 0.1)])
+    assert list(zip(table["rank"], table["model"], strict=True)) == [
+        (1, "a"), (1, "none"), (2, "b"), (2, "c"), (4, "d"),
+    ]  # fmt: skip
+
+
+# Rows
+
+
+def test_row_as_text() -> None:
+    found = row(record())
+    assert found["model"] == "ldm"
+    assert (found["train items"], found["samples"], found["seed"], found["fit"]) == ("50", "300", "0", "12 s")
+    assert found["excess copy rate"] == "0.100 [0.050, 0.150]"
+    assert found["copy rate: null"] == "0.040 [0.010, 0.090]"
+    assert found["excess [pixels]"] == "0.020 [0.000, 0.060]"
+    assert found["Frechet [random-conv]"] == "123 [100, 150]"
+    assert found["planted recall"] == "0.75 (worst: flip 0.50)"
+    assert found["planted recall [pixels]"] == "not scored"
+
+
+def test_what_is_missing_is_never_zero() -> None:
+    found = row(record(excess=None))
+    assert found["excess copy rate"] == "not scored"
+    assert found["copy rate"] == "not scored"
+    assert found["members AUC"] == "not scored"
+
+
+def test_each_line_of_a_record_has_a_heading_of_its_own() -> None:
+    headings = [name for name in row(record()) if name.split(":")[0] in {line.heading for line in LINES}]
+    assert len(headings) == len(set(headings)) == len(LINES)
+
+
+# Files
+
+
+def test_markdown_csv_and_html_say_the_same(tmp_path: Path) -> None:
+    records = [record("b", 0.4, notes=("two duplicates were moved",)), record("a", 0.1)]
+    markdown, comma, page = (path.read_text() for path in write_boards(records, tmp_path))
+    table = table_of(records)
+    expected = [list(table.columns), *table.astype(str).to_numpy().tolist()]
+    lines = [line for line in markdown.splitlines() if line.startswith("| ")]
+    assert [line.strip("| ").split(" | ") for line in (lines[0], *lines[2:])] == expected
+    assert set(lines[1]) <= set("| -")
+    assert list(csv.reader(io.StringIO(comma))) == expected
+    assert Page(page).cells == [cell for line in expected for cell in line]
+    subtitle = (
+        "protocol p1, cohort 01234567: 1 x 64 x 64, train 50 items of 10 patients, "
+        "calibration 25 items of 6 patients, test 24 items of 5 patients"
+    )
+    for text in (markdown, page):
+        assert "phantom-mr: memorisation board" in text
+        assert subtitle in text
+        assert all(note in text for note in ("two duplicates were moved", "No positive control yet"))
+
+
+def test_building_again_replaces_the_files(tmp_path: Path) -> None:
+    write_boards([record("old")], tmp_path)
+    paths = write_boards([record("new")], tmp_path)
+    assert len(list(tmp_path.iterdir())) == 3
+    assert all("new" in path.read_text() and "| old |" not in path.read_text() for path in paths)
+
+
+def test_a_hostile_name_stays_text(tmp_path: Path) -> None:
+    name = '<script>alert("x")</script> & | co'
+    markdown, comma, page = (
+        path.read_text() for path in write_boards([record(name, notes=("<img src=x onerror=y>",))], tmp_path)
+    )
+    assert name in Page(page).cells
+    assert not {"script", "img"} & set(Page(page).tags)
+    assert "&lt;script&gt;" in page
+    (line,) = (line for line in markdown.splitlines() if line.startswith("| 1 |"))
+    header = next(line for line in markdown.splitlines() if line.startswith("| rank |"))
+    assert line.replace("\\|", "").count("|") == header.count("|")
+    assert name in next(csv.DictReader(io.StringIO(comma)))["model"]
+
+
+@pytest.mark.xfail(strict=True, reason="only | is escaped in Markdown")
+def test_a_name_of_two_lines_stays_one_row(tmp_path: Path) -> None:
+    markdown = write_boards([record("a\nb")], tmp_path)[0].read_text()
+    (line,) = (line for line in markdown.splitlines() if line.startswith("| 1 |"))
+    assert line.endswith(" |")
+
+
+def test_a_missing_control_is_said() -> None:
+    missing = "No positive control yet: bench run --model copycat --set contamination=0.1 on the same cohort."
+    assert missing in notes_of([record("ldm")])
+    assert missing not in notes_of([record("ldm"), record("copycat")])
+
+
+def test_cohort_notes_are_said_once() -> None:
+    notes = notes_of([record("a", notes=("moved",)), record("b", notes=("moved", "few"))])
+    assert notes.count("moved") == notes.count("few") == 1
+
+
+def test_no_patient_and_no_path_in_any_output(tmp_path: Path) -> None:
+    runs = tmp_path / "hospital-of-anna"
+    private = str(runs / "patient-007")
+    given = record()
+    spec = given.spec.model_copy(update={"data_options": {"root": private}, "settings": {"checkpoint": private}})
+    put(runs, given.model_copy(update={"spec": spec, "environment": {"folder": private}, "hashes": {"x": private}}))
+    for path in write_boards(collect([runs]), tmp_path / "out"):
+        text = path.read_text()
+        assert "ldm" in text
+        assert not [word for word in (str(tmp_path), "hospital", "anna", "patient-007") if word in text]
+
+
+def test_a_record_without_the_headline(tmp_path: Path) -> None:
+    given = record()
+    scores = {name: entry for name, entry in given.scores.items() if name != HEADLINE}
+    with pytest.raises(BadDataError) as error:
+        write_boards([given.model_copy(update={"scores": scores})], tmp_path)
+    assert str(error.value) == (
+        "a record of phantom-mr has no copies.excess[copy]\n  hint: evaluate that run again: bench evaluate RUN"
+    )
+    assert list(tmp_path.iterdir()) == []
+
+
+# Collecting
+
+
+def test_collect_finds_runs_and_submissions(tmp_path: Path) -> None:
+    put(tmp_path / "runs", record("a"), record("b"))
+    record("c").write(tmp_path / "boards" / "records" / "from-elsewhere.json")
+    (tmp_path / "boards" / "other.json").write_text("not a record")
+    found = collect([tmp_path / "runs", tmp_path / "boards"])
+    assert sorted(one.spec.model for one in found) == ["a", "b", "c"]
+
+
+def test_a_record_found_twice_counts_once(tmp_path: Path) -> None:
+    put(tmp_path / "runs", record("a"), record("a", seed=1))
+    record("a").write(tmp_path / "boards" / "records" / "a.json")
+    found = collect([tmp_path / "runs", tmp_path / "runs", tmp_path / "boards"])
+    assert sorted(one.spec.seed for one in found) == [0, 1]
+
+
+def test_no_record(tmp_path: Path) -> None:
+    with pytest.raises(UsageError) as error:
+        collect([tmp_path / "runs", tmp_path / "boards"])
+    assert str(error.value) == (
+        f"there is no record in {tmp_path / 'runs'}, {tmp_path / 'boards'}\n"
+        "  hint: run a model first: bench run --model ldm --data phantom-mr"
+    )
+
+
+def test_a_broken_record_is_named(tmp_path: Path) -> None:
+    put(tmp_path, record("a"))
+    path = tmp_path / "run-0" / "seed-0" / "record.json"
+    values = json.loads(path.read_text())
+    del values["cohort"]["key"]
+    path.write_text(json.dumps(values))
+    with pytest.raises(BadDataError) as error:
+        collect([tmp_path])
+    assert str(error.value) == (
+        f"{path} is not a valid record: cohort.key: Field required\n  hint: evaluate the run again"
+    )
