@@ -30,7 +30,7 @@ def smooth_images(*shape: int) -> Tensor:
 def disc(size: int = 33, dims: int = 2) -> Tensor:
     """A soft disc or ball about the centre."""
     axes = torch.meshgrid(*[torch.arange(size) - (size - 1) / 2] * dims, indexing="ij")
-    radius = sum(axis**2 for axis in axes) ** 0.5  # type: ignore[union-attr]
+    radius = sum(axis**2 for axis in axes) ** 0.5
     return (2 * torch.sigmoid((size / 4 - radius) / 2) - 1)[None, None].float()
 
 
@@ -40,7 +40,8 @@ def still(images: Tensor) -> Tensor:
 
 def inside(images: Tensor, margin: int) -> Tensor:
     """What is not near the border."""
-    return images[(..., *[slice(margin, -margin)] * (images.ndim - 2))]
+    within: list[slice] = [slice(margin, -margin)] * (images.ndim - 2)
+    return images[(slice(None), slice(None), *within)]
 
 
 # All of them

@@ -35,7 +35,7 @@ def slow_quantile(values: np.ndarray, codes: np.ndarray, level: float) -> float:
     for value in sorted(values.tolist()):
         shares = [float(np.mean(values[codes == name] <= value)) for name in names]
         if sum(shares) / (len(names) + 1) >= level - 1e-12:
-            return value
+            return float(value)
     return float(max(values))
 
 

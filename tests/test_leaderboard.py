@@ -40,7 +40,6 @@ def record(
     """A record whose replicates share a large error with all others and have a small one of their own."""
     own = np.random.default_rng([*model.encode(), seed]).standard_normal(200)
     spread = (excess or 0) + 0.1 * NOISE + 0.01 * own if replicates is None else replicates
-    missing = excess is None
     return Record(
         protocol=protocol,
         spec=Spec(
@@ -52,14 +51,14 @@ def record(
             notes=notes,
         ),
         scores={
-            HEADLINE: score(None, reason="failed") if missing else score(excess, excess - 0.05, excess + 0.05),
+            HEADLINE: score(None, reason="failed") if excess is None else score(excess, excess - 0.05, excess + 0.05),
             "copies.null[copy]": score(0.04, 0.01, 0.09),
             "copies.excess[pixels]": score(0.02, 0.0, 0.06),
             "detector.recall.flip[copy]": score(0.5),
             "detector.recall.exact[copy]": score(1.0),
             "quality.frechet[random-conv]": score(123.4, 100.0, 150.0),
         },
-        replicates={} if missing else {HEADLINE: tuple(spread.tolist())},
+        replicates={} if excess is None else {HEADLINE: tuple(spread.tolist())},
         cost={"fit_seconds": 12.4},
         environment={"torch": "2.8.0"},
         hashes={"samples": f"{model}{seed}"},
@@ -308,6 +307,13 @@ def test_a_record_found_twice_counts_once(tmp_path: Path) -> None:
     record("a").write(tmp_path / "boards" / "records" / "a.json")
     found = collect([tmp_path / "runs", tmp_path / "runs", tmp_path / "boards"])
     assert sorted(one.spec.seed for one in found) == [0, 1]
+
+
+def test_a_run_done_again_elsewhere_counts_once(tmp_path: Path) -> None:
+    """The same run is the same row, however long it took and wherever."""
+    again = record("a").model_copy(update={"cost": {"fit_seconds": 99.0}, "environment": {"torch": "2.9.0"}})
+    put(tmp_path, record("a"), again)
+    assert len(collect([tmp_path])) == 1
 
 
 def test_no_record(tmp_path: Path) -> None:

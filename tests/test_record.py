@@ -201,7 +201,7 @@ def test_nothing_is_left_behind_when_writing_fails(tmp_path: Path) -> None:
 def test_a_record_cannot_be_changed() -> None:
     record = Record.model_validate(values())
     with pytest.raises(ValidationError):
-        record.protocol = "p2"  # type: ignore[misc]
+        record.protocol = "p2"
 
 
 # Scores

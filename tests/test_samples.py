@@ -12,6 +12,7 @@ from benchmark import samples
 from benchmark.contracts import Split, to_images
 from benchmark.errors import AdapterError
 from benchmark.samples import Samples, draw
+from benchmark.seeding import word
 
 CHUNK = 8
 
@@ -168,7 +169,7 @@ def _only(made: Samples) -> Path:
 def test_float_cohorts_keep_floats(tmp_path: Path) -> None:
     made = make(tmp_path, Noise(), like=split("float32"))
     assert np.load(made.files[0]).dtype == np.float32
-    expected = np.concatenate(list(Noise().sample(8, seed=samples.word(0, 0))))
+    expected = np.concatenate(list(Noise().sample(8, seed=word(0, 0))))
     assert np.array_equal(made.images(slice(0, 8)), expected)
 
 

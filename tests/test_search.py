@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tracemalloc
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -12,14 +13,14 @@ from benchmark.search import Rows, blocks, error_bound, join, nearest, settle, s
 
 def unit(rng: np.random.Generator, count: int, dimension: int) -> np.ndarray:
     rows = rng.standard_normal((count, dimension))
-    return (rows / np.linalg.norm(rows, axis=1, keepdims=True)).astype(np.float32)
+    return np.asarray(rows / np.linalg.norm(rows, axis=1, keepdims=True), dtype=np.float32)
 
 
 def cosines(queries: np.ndarray, bank: np.ndarray) -> np.ndarray:
     """All similarities in float64, a pair at a time in exact sums; a zero row resembles nothing."""
     a, b = queries.astype(np.float64), bank.astype(np.float64)
     lengths = np.linalg.norm(a, axis=1)[:, None] * np.linalg.norm(b, axis=1)[None]
-    return np.divide(a @ b.T, lengths, out=np.zeros(lengths.shape), where=lengths > 0)
+    return np.asarray(np.divide(a @ b.T, lengths, out=np.zeros(lengths.shape), where=lengths > 0))
 
 
 def on_the_fly(array: np.ndarray) -> Rows:
@@ -39,12 +40,12 @@ def on_the_fly(array: np.ndarray) -> Rows:
 def test_equals_brute_force(memory: int) -> None:
     rng = np.random.default_rng(0)
     for _ in range(25):
-        count, size, dimension = rng.integers(1, 30), rng.integers(1, 60), rng.integers(2, 1300)
+        count, size, dimension = (int(rng.integers(low, high)) for low, high in ((1, 30), (1, 60), (2, 1300)))
         queries, bank = unit(rng, count, dimension), unit(rng, size, dimension)
         expected = cosines(queries, bank)
         found = nearest(Rows.of(queries), Rows.of(bank), memory=memory)
         assert np.array_equal(found.index, expected.argmax(axis=1))
-        np.testing.assert_allclose(found.similarity, expected.max(axis=1), atol=1e-12)
+        np.testing.assert_allclose(found.similarity, expected.max(axis=1), rtol=0, atol=1e-12)
         assert found.index.dtype == np.int64
         assert found.similarity.dtype == np.float64
 
@@ -58,9 +59,9 @@ def test_near_ties_that_float32_gets_wrong() -> None:
     expected = cosines(queries, bank)
     assert ((queries @ bank.T).argmax(axis=1) != expected.argmax(axis=1)).any()  # or this test tests nothing
     found = nearest(Rows.of(queries), Rows.of(bank))
-    np.testing.assert_allclose(found.similarity, expected.max(axis=1), atol=1e-15)
+    np.testing.assert_allclose(found.similarity, expected.max(axis=1), rtol=0, atol=1e-14)
     chosen = np.take_along_axis(expected, found.index[:, None], axis=1)[:, 0]
-    np.testing.assert_allclose(chosen, expected.max(axis=1), atol=1e-15)
+    np.testing.assert_allclose(chosen, expected.max(axis=1), rtol=0, atol=1e-14)
 
 
 def test_rows_made_on_the_fly_are_the_same() -> None:
@@ -72,7 +73,7 @@ def test_rows_made_on_the_fly_are_the_same() -> None:
     assert np.array_equal(held.similarity, made.similarity)
 
 
-def test_rows_of_a_memory_map(tmp_path) -> None:
+def test_rows_of_a_memory_map(tmp_path: Path) -> None:
     rng = np.random.default_rng(3)
     array = unit(rng, 9, 5).astype(np.float64)
     np.save(tmp_path / "rows.npy", array)
@@ -89,7 +90,7 @@ def test_a_part_of_the_bank_counts_from_its_own_beginning() -> None:
     found = settle(block[:, 10:25], queries, Rows.of(bank), offset=10)
     expected = cosines(queries, bank[10:25])
     assert np.array_equal(found.index, expected.argmax(axis=1))
-    np.testing.assert_allclose(found.similarity, expected.max(axis=1), atol=1e-12)
+    np.testing.assert_allclose(found.similarity, expected.max(axis=1), rtol=0, atol=1e-12)
 
 
 def test_one_item_against_one_item() -> None:
@@ -204,7 +205,7 @@ def test_join_keeps_the_order() -> None:
     whole = nearest(Rows.of(queries), Rows.of(bank))
     joined = join([nearest(Rows.of(queries[part]), Rows.of(bank)) for part in (slice(0, 4), slice(4, 9))])
     assert np.array_equal(whole.index, joined.index)
-    np.testing.assert_allclose(whole.similarity, joined.similarity, atol=1e-15)
+    np.testing.assert_allclose(whole.similarity, joined.similarity, rtol=0, atol=1e-14)
 
 
 # By subject

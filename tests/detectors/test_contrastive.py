@@ -26,7 +26,7 @@ SMALL = Options(size=24, volume_size=12, width=8, dimension=32, steps=60, batch_
 def blobs(count: int, size: int = 24, dims: int = 2, seed: int = 0) -> np.ndarray:
     noise = np.random.default_rng(seed).standard_normal((count, 1, *[size] * dims))
     soft = gaussian_filter(noise, (0, 0, *[2] * dims))
-    return np.clip(soft / soft.std() / 3, -1, 1).astype(np.float32)
+    return np.asarray(np.clip(soft / soft.std() / 3, -1, 1), dtype=np.float32)
 
 
 def split(pixels: np.ndarray, rows: list[int], name: str = "train") -> Split:
@@ -149,6 +149,23 @@ def test_training_and_held_out_items_are_fed_alike(tmp_path: Path, monkeypatch: 
     some = feed.take(np.array([5, 5, 0]))
     assert np.array_equal(some[0].numpy(), pixels[[11, 11, 4]])
     assert some[1].tolist() == [3, 3, 0]
+
+
+def test_both_views_are_changed_one_less(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    kept, strengths = captured(monkeypatch), list[float]()
+
+    def augment(images: Tensor, strength: float = 1.0) -> Tensor:
+        strengths.append(strength)
+        return images * (1 - 0.1 * strength)
+
+    monkeypatch.setattr(contrastive, "augment", augment)
+    fit_copy(split(blobs(4, 48), [0, 1, 2, 3]), folder=tmp_path, key="k", device="cpu", options=SMALL)
+    images, codes = kept["feed"].take(np.arange(4))
+    net = network().encoder
+    expected = nt_xent(net(net.shrink(images) * 0.9), net(net.shrink(images) * 0.95), codes, SMALL.temperature)
+    assert kept["loss"](net, (images, codes)).item() == pytest.approx(expected.item(), rel=1e-5)
+    assert strengths == [1.0, 0.5]
+    assert (kept["recipe"].steps, kept["recipe"].batch_size) == (SMALL.steps, SMALL.batch_size)
 
 
 def test_a_checkpoint_of_another_cohort_is_refused(tmp_path: Path) -> None:

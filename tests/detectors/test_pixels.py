@@ -34,7 +34,9 @@ def test_channels_count_together() -> None:
 @pytest.mark.parametrize(("scale", "offset"), [(0.5, 0.0), (1.0, -0.3), (0.2, 0.6)])
 def test_brightness_and_contrast_do_not_matter(scale: float, offset: float) -> None:
     given = images(4, 1, 12, 12)
-    np.testing.assert_allclose(Pixels().embed(scale * given + offset), Pixels().embed(given), atol=1e-6)
+    np.testing.assert_allclose(
+        Pixels().embed(np.float32(scale) * given + np.float32(offset)), Pixels().embed(given), atol=1e-6
+    )
     np.testing.assert_allclose(Pixels().embed(-given), -Pixels().embed(given), atol=1e-7)
 
 

@@ -19,7 +19,7 @@ COMMON = np.random.default_rng(99).standard_normal(DIMENSION)
 
 def unit(rows: np.ndarray) -> np.ndarray:
     centred = rows - rows.mean(axis=1, keepdims=True)
-    return centred / np.linalg.norm(centred, axis=1, keepdims=True)
+    return np.asarray(centred / np.linalg.norm(centred, axis=1, keepdims=True))
 
 
 def people(rng: np.random.Generator, count: int) -> np.ndarray:
@@ -138,6 +138,14 @@ def test_half_samples_count_for_all_patients() -> None:
     assert np.mean(values) == pytest.approx(1, abs=0.15)
     assert len(spread) == 40
     assert spread.std() < 0.2
+
+
+def test_synthetic_items_are_resampled_too() -> None:
+    """Cuts that are all the same leave only the synthetic items' own spread, that of a share of 30 % of 100."""
+    parts, twins = np.zeros((100, 1)), np.linspace(0.1, 0.2, 100)[:, None]
+    parts[:30] = 2
+    found = excess(by_hand(parts.tolist(), twins.tolist(), replicates=300, scale=1.0), seed=0)
+    assert np.std(found.replicates) == pytest.approx((0.3 * 0.7 / 100) ** 0.5, rel=0.15)
 
 
 def test_same_seed_same_numbers() -> None:
