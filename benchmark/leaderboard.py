@@ -119,7 +119,7 @@ def notes_of(records: list[Record]) -> list[str]:
 
 
 def write_boards(records: list[Record], out: Path) -> list[Path]:
-    """Write COHORT-KEY.md, .csv and .html for every board and return their paths. Raises BadDataError."""
+    """Write COHORT-KEY-PROTOCOL.md, .csv and .html for every board and return their paths. Raises BadDataError."""
     written: list[Path] = []
     for (name, key, protocol), group in boards(records).items():
         if any(HEADLINE not in record.scores for record in group):
@@ -131,7 +131,8 @@ def write_boards(records: list[Record], out: Path) -> list[Path]:
             ".csv": table.to_csv(index=False),
             ".html": _html(title, subtitle, table, notes),
         }
-        written += [_write(out / f"{name}-{key[:8]}{ending}", text) for ending, text in texts.items()]
+        stem = f"{name}-{key[:8]}-{protocol}"
+        written += [_write(out / f"{stem}{ending}", text) for ending, text in texts.items()]
     return written
 
 
@@ -149,8 +150,15 @@ def _write(path: Path, text: str) -> Path:
 
 def _markdown(title: str, subtitle: str, table: pd.DataFrame, notes: list[str]) -> str:
     cells = [list(table.columns), ["---"] * len(table.columns), *table.astype(str).to_numpy().tolist()]
-    lines = ["| " + " | ".join(cell.replace("|", "\\|") for cell in line) + " |" for line in cells]
+    lines = ["| " + " | ".join(_plain(cell) for cell in line) + " |" for line in cells]
     return "\n".join([f"# {title}", "", subtitle, "", *lines, "", *(f"- {note}" for note in notes), ""])
+
+
+def _plain(cell: str) -> str:
+    """One line without Markdown's or HTML's own characters: a submitted name may hold any."""
+    from markupsafe import escape
+
+    return str(escape(" ".join(cell.split()))).replace("|", "\\|")
 
 
 def _html(title: str, subtitle: str, table: pd.DataFrame, notes: list[str]) -> str:

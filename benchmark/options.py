@@ -30,6 +30,10 @@ def build(cls: type[Any], settings: dict[str, Any], *, what: str) -> Any:
     types = typing.get_type_hints(cls)
     known = {field.name: types[field.name] for field in dataclasses.fields(cls) if field.init}
     values: dict[str, Any] = {}
+    needed = [field.name for field in dataclasses.fields(cls) if field.init and _required(field)]
+    missing = [name for name in needed if name not in settings]
+    if missing:
+        raise UsageError(f"{what} needs {' and '.join(missing)}", f"give it with --set {missing[0]}=...")
     for name, value in settings.items():
         if name not in known:
             raise UsageError(
@@ -45,8 +49,16 @@ def suggest(name: str, known: typing.Iterable[str]) -> str:
     return f"did you mean {near[0]!r}? " if near else ""
 
 
+def _required(field: dataclasses.Field[Any]) -> bool:
+    return field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING
+
+
+def _takes_tuple(kind: Any) -> bool:
+    return any(typing.get_origin(part) is tuple for part in (kind, *typing.get_args(kind)))
+
+
 def _convert(what: str, name: str, kind: Any, value: Any) -> Any:
-    if isinstance(value, str) and typing.get_origin(kind) is tuple:
+    if isinstance(value, str) and _takes_tuple(kind):
         value = [part.strip() for part in value.split(",") if part.strip()]
     try:
         return TypeAdapter(kind).validate_python(value)

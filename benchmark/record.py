@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
@@ -16,6 +17,10 @@ SCHEMA: Literal[1] = 1
 PROTOCOL = "p1"
 
 Finite = Annotated[float, Field(allow_inf_nan=False)]
+
+
+PathPart = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]
+"""Boards are files named after these: a submitted record must not choose another folder."""
 
 
 class _Part(BaseModel):
@@ -61,8 +66,8 @@ class Spec(_Part):
 class CohortFacts(_Part):
     """Sizes of the cohort and the digest that a board groups by."""
 
-    name: str
-    key: str
+    name: PathPart
+    key: PathPart
     shape: tuple[int, ...]
     channels: tuple[str, ...]
     spacing_mm: tuple[float, ...]
@@ -77,7 +82,7 @@ class Record(_Part):
     """One finished run."""
 
     schema_number: Literal[1] = Field(default=SCHEMA, alias="schema")
-    protocol: str = PROTOCOL
+    protocol: PathPart = PROTOCOL
     status: Literal["done"] = "done"
     spec: Spec
     cohort: CohortFacts
@@ -119,4 +124,8 @@ def entries(scores: dict[str, Score]) -> dict[str, ScoreEntry]:
 def _entry(score: Score) -> ScoreEntry:
     if score.value is None or not math.isfinite(score.value):
         return ScoreEntry(value=None, n=score.n, direction=score.direction, reason=score.reason or "not finite")
+    if any(end is not None and not math.isfinite(end) for end in (score.low, score.high)):
+        score = replace(
+            score, low=None, high=None, reason="; ".join(filter(None, (score.reason, "no finite interval")))
+        )
     return ScoreEntry(**vars(score))

@@ -21,6 +21,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from benchmark.errors import AdapterError, UsageError
 from benchmark.options import suggest
+from benchmark.storage import content_key
 
 Kind = Literal["models", "datasets"]
 
@@ -97,7 +98,7 @@ def listing(kind: Kind) -> Listing:
     for path in _card_paths(kind):
         try:
             card = _read_card(kind, path)
-        except (tomllib.TOMLDecodeError, ValidationError, UnicodeDecodeError) as error:
+        except (tomllib.TOMLDecodeError, ValidationError, UnicodeDecodeError, OSError) as error:
             problems.append(f"{path} is not a usable card: {_first_line(error)}")
             continue
         _add(cards, problems, card)
@@ -168,20 +169,20 @@ def find_dataset(name: str) -> DatasetCard:
 def load_class(kind: Kind, card: Card) -> type[Any]:
     """Import the class behind a card. Raises AdapterError naming the file or package that failed."""
     module_name, _, attribute = card.entry.rpartition(":")
-    try:
-        module = _import(kind, card, module_name)
-        return typing.cast("type[Any]", getattr(module, attribute))
-    except FileNotFoundError:
+    if module_name.endswith(".py") and not Path(module_name).is_file():
         raise UsageError(
             f"there is no file {module_name}", "give the path of a Python file, then a colon and a class name"
-        ) from None
-    except AttributeError:
-        raise AdapterError(f"{module_name} has no class {attribute!r}", "check the name behind the colon") from None
+        )
+    try:
+        module = _import(kind, card, module_name)
     except Exception as error:
         raise AdapterError(
             f"{card.name} could not be imported: {type(error).__name__}: {error}",
             "install what it needs, or mend it: the rest of memobench works without it",
         ) from error
+    if not hasattr(module, attribute):
+        raise AdapterError(f"{module_name} has no class {attribute!r}", "check the name behind the colon")
+    return typing.cast("type[Any]", getattr(module, attribute))
 
 
 def _import(kind: Kind, card: Card, module_name: str) -> Any:
@@ -193,7 +194,7 @@ def _import(kind: Kind, card: Card, module_name: str) -> Any:
 
 
 def _import_file(path: Path) -> Any:
-    name = f"memobench_file_{path.stem}"
+    name = f"memobench_file_{path.stem}_{content_key(str(path.resolve()), length=8)}"
     spec = importlib.util.spec_from_file_location(name, path.resolve(strict=True))
     assert spec is not None
     assert spec.loader is not None

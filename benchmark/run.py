@@ -14,7 +14,7 @@ from benchmark.cohorts.prepare import prepare, to_stderr
 from benchmark.contracts import Budget, Cohort
 from benchmark.errors import AdapterError, BadDataError, BenchError, MachineError, UsageError
 from benchmark.machine import leave_world, wait_for_all
-from benchmark.record import CohortFacts, Record, Spec
+from benchmark.record import PROTOCOL, CohortFacts, Record, Spec
 from benchmark.request import Request, Resolved, resolve
 from benchmark.stages import Say, Stages, code_digest, exclusive
 from benchmark.storage import content_key, read_json, replacing, write_json
@@ -211,6 +211,7 @@ def _record(resolved: Resolved, cohort: Cohort, stages: Stages) -> None:
     found = read_json(stages.folder / "evaluation.json")
     status = stages.status()
     record = Record(
+        protocol=PROTOCOL if resolved.request.split == "patients" else "custom",
         spec=_public_spec(resolved),
         cohort=_facts(cohort),
         scores=found["scores"],

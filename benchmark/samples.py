@@ -42,7 +42,14 @@ def draw(adapter: ModelAdapter, count: int, like: Split, *, folder: Path, seed: 
 
 
 def _collect(batches: Iterator[Images], part: slice, like: Split, name: str) -> Images:
-    images = np.concatenate(list(batches))
+    drawn = list(batches)
+    if len({batch.shape[1:] for batch in drawn}) != 1:
+        shapes = ", ".join(str(batch.shape) for batch in drawn) or "none"
+        raise AdapterError(
+            f"{name} returned batches of shapes that do not go together: {shapes}",
+            "sample() must yield exactly `count` images shaped like training",
+        )
+    images = np.concatenate(drawn)
     _check(images, part, like.shape, name)
     return images
 

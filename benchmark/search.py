@@ -95,8 +95,9 @@ def settle(block: NDArray[np.float32], rows: NDArray[np.float32], bank: Rows, of
 def _cosines(row: NDArray[np.float64], others: NDArray[np.float32]) -> NDArray[np.float64]:
     # Rows were rounded to float32, so their length is 1 only to 1e-7: divide it out, or an exact copy reads 1.0000001.
     wide = others.astype(np.float64)
-    inner = np.einsum("d,nd->n", row, wide)
-    lengths = np.sqrt(np.einsum("nd,nd->n", wide, wide) * (row @ row))
+    # The same order of summation in all three sums: a copy then reads exactly 1.
+    inner = (wide * row).sum(axis=1)
+    lengths = np.sqrt((wide * wide).sum(axis=1) * (row * row)[None].sum(axis=1))
     cosines = np.divide(inner, lengths, out=np.zeros_like(inner), where=lengths > 0)
     return np.asarray(np.clip(cosines, -1.0, 1.0))
 

@@ -133,7 +133,6 @@ def test_a_disc_stays_under_rotation(dims: int, name: str) -> None:
     torch.testing.assert_close(made, images, atol=0.02, rtol=0)
 
 
-@pytest.mark.xfail(strict=True, reason="affine turns in coordinates of the field of view: oblong images are sheared")
 def test_a_disc_stays_under_rotation_in_an_oblong_image() -> None:
     wide = torch.nn.functional.pad(disc(), (16, 16, 0, 0), value=-1)
     torch.testing.assert_close(PLANTED["rotate15"](wide), wide, atol=0.05, rtol=0)

@@ -148,7 +148,6 @@ def test_suggestions() -> None:
     assert suggest("ldm", []) == ""
 
 
-@pytest.mark.xfail(strict=True, raises=TypeError, reason="build calls the class without looking for missing fields")
 def test_an_option_without_default_is_asked_for() -> None:
     @dataclass
     class Needy:
@@ -158,7 +157,6 @@ def test_an_option_without_default_is_asked_for() -> None:
         build(Needy, {}, what="needy")
 
 
-@pytest.mark.xfail(strict=True, raises=UsageError, reason="text is cut at commas for tuple, not for tuple | None")
 def test_a_tuple_that_may_be_missing() -> None:
     @dataclass
     class Loose:

@@ -253,7 +253,6 @@ def test_a_file_that_is_not_python(tmp_path: Path) -> None:
         load_class("models", find("models", f"{path}:Thing"))
 
 
-@pytest.mark.xfail(strict=True, reason="load_class takes every FileNotFoundError and AttributeError for its own")
 @pytest.mark.parametrize("text", ["open('weights-of-mine.bin')", "import math\nmath.no_such_name"])
 def test_a_file_s_own_missing_file_or_attribute_is_told(tmp_path: Path, text: str) -> None:
     path = tmp_path / "fails.py"

@@ -122,7 +122,6 @@ def test_an_exact_copy_reads_one() -> None:
         assert found.similarity.max() <= 1.0
 
 
-@pytest.mark.xfail(strict=True, reason="product and lengths are summed in different orders: down to 1 - 1e-15")
 def test_an_exact_copy_reads_exactly_one() -> None:
     rng = np.random.default_rng(6)
     for dimension in (2, 3, 64, 192, 1000, 4096):

@@ -20,16 +20,17 @@ from benchmark.seeding import seed_all
 from benchmark.storage import content_key, read_json
 from benchmark.training import train as train_network
 
-from .autoencoder import build_autoencoder
+from .autoencoder import Autoencoder, build_autoencoder
 from .diffusion import build_denoiser
 from .files import DESCRIPTION, WEIGHTS, load_weights, save_model, usable
+from .linear import LinearAutoencoder
 from .model import Model, encode_all
 
 if TYPE_CHECKING:
     from benchmark.contracts import Array, Images
 
 CHOICES = {
-    "autoencoder": ("kl", "vq"),
+    "autoencoder": ("kl", "vq", "linear"),
     "prediction": ("epsilon", "v_prediction", "sample"),
     "noise_schedule": ("squaredcos_cap_v2", "scaled_linear", "linear"),
     "precision": ("auto", "fp32", "bf16"),
@@ -45,8 +46,9 @@ class LatentDiffusion:
     """An autoencoder, and a diffusion model of its latents."""
 
     autoencoder: str = "kl"
-    """`kl`, or `vq`: cheaper, and the better one for small volumes."""
+    """`kl`, `vq` (cheaper), or `linear`: principal components of patches, which takes no training."""
     latent_channels: int = 4
+    """At most the pixels of a patch for `linear`."""
     autoencoder_widths: tuple[int, ...] = (32, 64, 64)
     """Channels a level; each level after the first halves the image (`vq` has no first level)."""
     autoencoder_blocks: int = 1
@@ -82,7 +84,7 @@ class LatentDiffusion:
         self._shape: tuple[int, ...] = ()
 
     def _check_widths(self) -> None:
-        least = 2 if self.autoencoder == "vq" else 1
+        least = 1 if self.autoencoder == "kl" else 2
         if len(self.autoencoder_widths) < least or not self.widths:
             raise UsageError(
                 f"ldm was given autoencoder_widths {self.autoencoder_widths} and widths {self.widths}",
@@ -111,13 +113,16 @@ class LatentDiffusion:
             return {**where, "seed": seed, "device": device}
 
         first, second = self._recipes()
-        model.autoencoder = train_network(
-            model.autoencoder,
-            lambda net, images: net.loss(images),
-            feed,
-            first,
-            **stage("autoencoder", AUTOENCODER_SHARE),
-        )
+        if isinstance(model.autoencoder, LinearAutoencoder):
+            model.autoencoder.to(pick_device(device)).fit(feed)
+        else:
+            model.autoencoder = train_network(
+                model.autoencoder,
+                lambda net, images: net.loss(images),
+                feed,
+                first,
+                **stage("autoencoder", AUTOENCODER_SHARE),
+            )
         latents = encode_all(model.autoencoder, feed, self.sampling_batch)
         model.denoiser.scale.copy_(1 / latents.std())
         model.denoiser = train_network(
@@ -171,7 +176,25 @@ class LatentDiffusion:
         channels, size = shape[0], shape[1:]
         factor = 2 ** (len(self.autoencoder_widths) - 1)
         multiple = factor * 2 ** (len(self.widths) - 1)
-        autoencoder = build_autoencoder(
+        latent_channels, autoencoder = self._autoencoder(channels, size, factor, multiple)
+        denoiser = build_denoiser(
+            dims=len(size),
+            latent_channels=latent_channels,
+            widths=self.widths,
+            blocks=self.blocks,
+            attention=self.attention,
+            head_channels=self.head_channels,
+            prediction=self.prediction,
+            noise_schedule=self.noise_schedule,
+        )
+        latent_sides = (-(-side // multiple) * multiple // factor for side in size)
+        return Model(autoencoder, denoiser, (latent_channels, *latent_sides))
+
+    def _autoencoder(self, channels: int, size: tuple[int, ...], factor: int, multiple: int) -> tuple[int, Autoencoder]:
+        if self.autoencoder == "linear":
+            components = min(self.latent_channels, channels * factor ** len(size))
+            return components, LinearAutoencoder(channels, size, factor, components, multiple)
+        return self.latent_channels, build_autoencoder(
             self.autoencoder,
             channels=channels,
             size=size,
@@ -181,18 +204,6 @@ class LatentDiffusion:
             codebook=self.codebook,
             multiple=multiple,
         )
-        denoiser = build_denoiser(
-            dims=len(size),
-            latent_channels=self.latent_channels,
-            widths=self.widths,
-            blocks=self.blocks,
-            attention=self.attention,
-            head_channels=self.head_channels,
-            prediction=self.prediction,
-            noise_schedule=self.noise_schedule,
-        )
-        latent_sides = (-(-side // multiple) * multiple // factor for side in size)
-        return Model(autoencoder, denoiser, (self.latent_channels, *latent_sides))
 
     def _recipes(self) -> tuple[Recipe, Recipe]:
         precision = cast(Literal["auto", "fp32", "bf16"], self.precision)

@@ -26,7 +26,15 @@ TOY = {
     "sampling_steps": 3,
     "sampling_batch": 4,
 }
-SHAPES = [("kl", (1, 16, 16)), ("vq", (5, 16, 16)), ("vq", (1, 8, 8, 8)), ("kl", (2, 8, 8, 8)), ("kl", (1, 15, 18))]
+SHAPES = [
+    ("kl", (1, 16, 16)),
+    ("vq", (5, 16, 16)),
+    ("vq", (1, 8, 8, 8)),
+    ("kl", (2, 8, 8, 8)),
+    ("kl", (1, 15, 18)),
+    ("linear", (2, 15, 18)),
+    ("linear", (1, 8, 8, 8)),
+]
 
 
 def make_split(shape: tuple[int, ...], count: int = 6) -> Split:
@@ -124,7 +132,7 @@ def test_changed_diffusion_keeps_the_autoencoder(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"autoencoder": "gan"}, "ldm has no autoencoder 'gan'\n  hint: choose one of kl, vq"),
+        ({"autoencoder": "gan"}, "ldm has no autoencoder 'gan'\n  hint: choose one of kl, vq, linear"),
         (
             {"prediction": "x0"},
             "ldm has no prediction 'x0'\n  hint: choose one of epsilon, v_prediction, sample",

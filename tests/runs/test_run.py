@@ -50,7 +50,11 @@ def test_copycat_from_files_to_record(run: Bench, tmp_path: Path) -> None:
     members = pd.read_parquet(folder / "members.parquet")
     assert len(members) == 120
     assert (folder / "environment.json").exists()
-    assert {path.name for path in (folder / "pictures").iterdir()} == {"samples.png", "pairs-copy.png", "pairs-pixels.png"}
+    assert {path.name for path in (folder / "pictures").iterdir()} == {
+        "samples.png",
+        "pairs-copy.png",
+        "pairs-pixels.png",
+    }
     assert "excess copy rate" in done.stdout
 
 
@@ -134,7 +138,16 @@ def test_killed_run_ends_with_the_same_scores(stage: str, xrays: Path, tmp_path:
 @pytest.mark.slow
 def test_torchrun_trains_in_two_processes(xrays: Path, tmp_path: Path) -> None:
     command = _arguments(xrays, tmp_path / "cache", tmp_path / "runs")
-    launch = [command[0], "-m", "torch.distributed.run", "--nproc-per-node", "2", "--master-port", "29517", *command[1:]]
+    launch = [
+        command[0],
+        "-m",
+        "torch.distributed.run",
+        "--nproc-per-node",
+        "2",
+        "--master-port",
+        "29517",
+        *command[1:],
+    ]
     done = subprocess.run(launch, capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stderr
     assert len(list((tmp_path / "runs").rglob("record.json"))) == 1

@@ -1,0 +1,65 @@
+"""The autoencoder that needs no training: principal components of image patches, in closed form.
+
+The best linear autoencoder there is (Baldi & Hornik 1989). At smoke size a convolutional one learns in minutes what a
+patch looks like on average and little more; this one keeps most of it at once.
+"""
+
+from __future__ import annotations
+
+import torch
+from einops import rearrange
+from torch import Tensor
+
+from benchmark.feeding import Resident, Streamed
+
+from .autoencoder import Autoencoder
+
+ENOUGH = 1024
+"""Items from which the components are computed, evenly spread over the training split."""
+BATCH = 64
+
+
+class LinearAutoencoder(Autoencoder):
+    """Patches of factor x factor (x factor) pixels and all channels, projected on their first components."""
+
+    mean: Tensor
+    basis: Tensor
+
+    def __init__(self, channels: int, size: tuple[int, ...], factor: int, components: int, multiple: int) -> None:
+        super().__init__(torch.nn.Identity(), size, multiple)
+        self.factor, self.dims = factor, len(size)
+        self.register_buffer("mean", torch.zeros(channels * factor**self.dims))
+        self.register_buffer("basis", torch.zeros(components, channels * factor**self.dims))
+
+    @torch.no_grad()
+    def fit(self, feed: Resident | Streamed) -> None:
+        """Compute mean and components from a feed, in float64; the sign of each makes its largest entry positive."""
+        positions = torch.linspace(0, len(feed) - 1, min(len(feed), ENOUGH)).long().split(BATCH)
+        total, squares, count = torch.zeros(()), torch.zeros(()), 0
+        for part in positions:
+            rows = self._patches(feed.take(part.numpy())).movedim(1, -1).flatten(0, -2).double()
+            total, squares, count = rows.sum(0) + total, rows.T @ rows + squares, count + len(rows)
+        mean = total / count
+        _, vectors = torch.linalg.eigh(squares / count - mean[:, None] * mean)
+        basis = vectors.flip(1)[:, : len(self.basis)].T
+        signs = basis.gather(1, basis.abs().argmax(dim=1, keepdim=True)).sign()
+        self.mean.copy_(mean)
+        self.basis.copy_(basis * signs)
+
+    def encode(self, images: Tensor) -> Tensor:
+        """Return the components' coefficients."""
+        centred = self._patches(images).movedim(1, -1) - self.mean
+        return (centred @ self.basis.T).movedim(-1, 1)
+
+    def decode(self, latents: Tensor) -> Tensor:
+        """Return images, not clamped."""
+        rows = (latents.movedim(1, -1) @ self.basis + self.mean).movedim(-1, 1)
+        pattern = "n (c a b) h w -> n c (h a) (w b)" if self.dims == 2 else "n (c a b e) h w d -> n c (h a) (w b) (d e)"
+        return self.crop(rearrange(rows, pattern, **self._sides()))
+
+    def _patches(self, images: Tensor) -> Tensor:
+        pattern = "n c (h a) (w b) -> n (c a b) h w" if self.dims == 2 else "n c (h a) (w b) (d e) -> n (c a b e) h w d"
+        return rearrange(self.pad(images), pattern, **self._sides())
+
+    def _sides(self) -> dict[str, int]:
+        return dict.fromkeys("abe"[: self.dims], self.factor)
