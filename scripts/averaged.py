@@ -1,0 +1,56 @@
+"""A negative control: real images of patients in no bank, averaged in threes and blurred. Nothing here is a copy.
+
+    bench run --model scripts/averaged.py:Averaged --set folder=OTHER_PATIENTS --data cxr-pneumonia --root REST
+
+Smooth averages correlate with everything; a threshold taken from real images calls many of them copies, the twin
+threshold must not: the interval of the excess copy rate has to hold 0.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Self
+
+import numpy as np
+import torch
+
+from benchmark.augment import blur
+from benchmark.cohorts.grid import resize_smooth, to_uint8
+from benchmark.contracts import Budget, Images, Split, to_images
+from benchmark.readers import read_image
+from benchmark.storage import read_json, write_json
+
+
+@dataclass
+class Averaged:
+    """Averages of three images of a folder, blurred by one pixel."""
+
+    folder: str
+    """A folder of grey images of patients that the cohort does not hold."""
+    image_size: int = 64
+
+    def fit(self, train: Split, *, folder: Path, budget: Budget, seed: int, device: str) -> None:
+        """Learn nothing."""
+
+    def sample(self, count: int, *, seed: int, prompts: Sequence[str] | None = None) -> Iterator[Images]:
+        """Yield count averages."""
+        files = sorted(path for path in Path(self.folder).rglob("*") if path.is_file())
+        rng = np.random.default_rng(seed)
+        for _ in range(count):
+            three = [self._read(files[i]) for i in rng.choice(len(files), 3, replace=False)]
+            yield blur(torch.from_numpy(np.mean(three, axis=0, dtype=np.float32)[None]), 1.0).numpy()
+
+    def _read(self, path: Path) -> Images:
+        grey = resize_smooth(read_image(path).pixels.astype(np.float32), self.image_size)
+        return to_images(to_uint8(grey))[None]
+
+    def save(self, folder: Path) -> None:
+        """Write the options."""
+        write_json(folder / "averaged.json", asdict(self))
+
+    @classmethod
+    def load(cls, folder: Path, *, device: str) -> Self:
+        """Read the options."""
+        return cls(**read_json(folder / "averaged.json"))
