@@ -51,10 +51,8 @@ def with_interval(score: ScoreEntry | None) -> str:
 
 
 def number(value: float) -> str:
-    """Three digits behind the point, or three significant ones for large and tiny values."""
-    if value == 0 or 0.001 <= abs(value) < 100:
-        return f"{value:.3f}"
-    return f"{value:.3g}"
+    """Three digits behind the point, or three significant ones from 100 on."""
+    return f"{value:.3f}" if abs(value) < 100 else f"{value:.3g}"
 
 
 def recalls(record: Record, detector: str) -> dict[str, float]:

@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 
     Images = NDArray[np.float32]  # (N, C, *spatial), 2D or 3D, values in [-1, 1]
     Array = NDArray[Any]
+else:
+    Images = Array = Any  # so that an adapter may import the names; NumPy is not loaded for them
 
 Direction = Literal["lower", "higher", "none"]
 

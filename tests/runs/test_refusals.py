@@ -1,0 +1,143 @@
+"""What `bench run` says when it cannot: the whole message, the exit code, and nothing taken for finished."""
+
+from __future__ import annotations
+
+import subprocess
+from pathlib import Path
+
+import pytest
+from conftest import Bench
+from filelock import FileLock
+
+from benchmark.record import Record
+
+TOYS = Path(__file__).parent / "toy_models.py"
+
+
+def told(done: subprocess.CompletedProcess[str]) -> str:
+    """The error message, without the lines of progress before it."""
+    assert "Traceback" not in done.stderr
+    return done.stderr[done.stderr.index("error: ") :].rstrip("\n")
+
+
+def test_missing_data_says_how_to_get_it(bench: Bench) -> None:
+    done = bench("run", "--model", "copycat", "--data", "brats20")
+    assert done.returncode == 3
+    assert told(done) == (
+        "error: brats20 is not on this disk: looked in data/brats20\n"
+        "  hint: Register at https://www.med.upenn.edu/cbica/brats2020/registration.html, download "
+        "MICCAI_BraTS2020_TrainingData.zip and unpack it.\n"
+        "  licence: free for research with citation; no redistribution; cite: Menze et al., IEEE TMI 34(10), 2015; "
+        "Bakas et al., Sci Data 4:170117, 2017; Bakas et al., arXiv:1811.02629, 2018\n"
+        "  layout: MICCAI_BraTS2020_TrainingData/BraTS20_Training_001/BraTS20_Training_001_{t1,t2,flair,t1ce,seg}"
+        ".nii.gz (or .nii); any folder of case folders reads, BraTS 2021 and 2023 names too\n"
+        "  then give the folder with --root, or put it at data/brats20 or $MEMOBENCH_DATA/brats20\n"
+        "  without any download: bench run --model ldm --data phantom-mr"
+    )
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "message"),
+    [
+        (
+            ("--set", "contaminaton=0.1"),
+            2,
+            (
+                "error: model copycat has no option 'contaminaton'\n"
+                "  hint: did you mean 'contamination'? it has: contamination, transform"
+            ),
+        ),
+        (
+            ("--set", "contamination"),
+            2,
+            "error: --set contamination is not name=value\n  hint: write --set steps=500",
+        ),
+        (("--preset", "huge"), 2, "error: copycat has no preset 'huge'\n  hint: it has: smoke, small, paper"),
+        (
+            ("--samples", "1"),
+            2,
+            "error: 1 samples were asked for\n  hint: at least 2 are needed; a share of 1 % needs some hundreds",
+        ),
+        (("--split", "random"), 2, "error: there is no split 'random'\n  hint: choose patients or official"),
+        (
+            ("--train-items", "1"),
+            4,
+            (
+                "error: cxr-pneumonia has 1 training patient; the twin threshold compares groups of patients\n"
+                "  hint: train on at least 2 patients"
+            ),
+        ),
+        (
+            ("--set", "transform=twist"),
+            2,
+            (
+                "error: copycat has no transform 'twist'\n  hint: choose one of exact, flip, rotate5, rotate15, shift, "
+                "crop, contrast, blur, noise, resample, deform, recode"
+            ),
+        ),
+    ],
+)
+def test_wrong_options(run: Bench, arguments: tuple[str, ...], code: int, message: str) -> None:
+    done = run(*arguments)
+    assert told(done) == message
+    assert done.returncode == code
+
+
+def test_a_gpu_that_is_not_there(run: Bench) -> None:
+    done = run("--device", "cuda:7", "--samples", "20", "--set", "autoencoder=linear", model="ldm")
+    assert done.returncode == 6
+    assert told(done).startswith("error: device cuda:7 was asked for, but this machine has ")
+
+
+def test_samples_that_are_not_finite(run: Bench, tmp_path: Path) -> None:
+    done = run("--samples", 20, model=f"{TOYS}:NotFinite")
+    assert told(done) == (
+        "error: notfinite: sample 3 is not finite\n"
+        "  hint: the model diverged: train with a lower learning rate, or in fp32"
+    )
+    assert done.returncode == 5
+    assert not list(tmp_path.rglob("record.json"))
+    assert not list(tmp_path.rglob("chunk-*.npy"))
+
+
+def test_a_model_that_crashes(run: Bench) -> None:
+    done = run("--samples", 20, model=f"{TOYS}:Crashes")
+    assert told(done) == (
+        "error: crashes failed in fit: ZeroDivisionError: the learning rate was 0\n"
+        "  hint: run with BENCH_TRACE=1 for the stack trace"
+    )
+    assert done.returncode == 5
+
+
+def test_a_full_disk(run: Bench) -> None:
+    done = run("--samples", 20, model=f"{TOYS}:Diskful")
+    assert told(done).startswith("error: the disk is full: ")
+    assert done.returncode == 6
+
+
+def test_a_run_that_another_process_holds(run: Bench, tmp_path: Path) -> None:
+    first = run("--samples", 20, model=f"{TOYS}:Crashes")
+    assert first.returncode == 5
+    (folder,) = (path.parent for path in tmp_path.rglob("spec.json"))
+    with FileLock(folder / ".lock"):
+        done = run("--samples", 20, model=f"{TOYS}:Crashes")
+    assert told(done) == (
+        f"error: another process is working on {folder.relative_to(tmp_path)}\n"
+        "  hint: wait for it, or choose another --seed or --runs"
+    )
+    assert done.returncode == 6
+
+
+def test_black_images_are_scored(run: Bench, tmp_path: Path) -> None:
+    done = run("--samples", 40, model=f"{TOYS}:Collapsed")
+    assert done.returncode == 0, done.stderr
+    (path,) = tmp_path.rglob("record.json")
+    assert Record.read(path).scores["copies.rate[pixels]"].value == 0
+
+
+def test_evaluate_needs_a_run(bench: Bench) -> None:
+    done = bench("evaluate", "nowhere")
+    assert told(done) == (
+        "error: nowhere is not a run folder: it has no spec.json\n  hint: give the folder that `bench run` printed"
+    )
+    assert done.returncode == 2
