@@ -17,11 +17,11 @@ from itertools import pairwise
 from pathlib import Path
 
 import torch
-from benchmark.models.ldm.adapter import LatentDiffusion
 from torch import Tensor, nn
 
 from benchmark.feeding import Resident
 from benchmark.machine import pick_device
+from benchmark.models.ldm.adapter import LatentDiffusion
 from benchmark.recipe import Recipe
 from benchmark.training import train
 

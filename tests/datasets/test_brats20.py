@@ -7,9 +7,9 @@ from pathlib import Path
 import nibabel
 import numpy as np
 import pytest
-from benchmark.datasets.brats20.dataset import Brats20
 
 from benchmark.cohorts.prepare import prepare_items
+from benchmark.datasets.brats20.dataset import Brats20
 from benchmark.errors import BadDataError, MissingDataError, UsageError
 
 FOUR = ("t1", "t2", "flair", "t1ce")

@@ -9,11 +9,11 @@ from typing import Any
 import numpy as np
 import PIL.Image
 import pytest
-from benchmark.datasets.cxr_pneumonia.dataset import CxrPneumonia
 
 from benchmark.cohorts.check import check
 from benchmark.cohorts.duplicates import find_duplicates
 from benchmark.cohorts.prepare import prepare_items
+from benchmark.datasets.cxr_pneumonia.dataset import CxrPneumonia
 from benchmark.errors import BadDataError, MissingDataError, UsageError
 
 NAMES = (

@@ -7,8 +7,8 @@ from pathlib import Path
 import nibabel
 import numpy as np
 import pytest
-from benchmark.datasets.msd.dataset import Msd
 
+from benchmark.datasets.msd.dataset import Msd
 from benchmark.errors import BadDataError, MissingDataError, UsageError
 
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import nibabel as nib
 import numpy as np
 import pytest
+
 from benchmark.datasets.phantom_mr import dataset, simulate
 from benchmark.datasets.phantom_mr.dataset import PhantomMR, case_folder, write_patient
-
 from benchmark.errors import MissingDataError, UsageError
 
 

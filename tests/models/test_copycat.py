@@ -6,11 +6,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from benchmark.models.copycat.adapter import Copycat, place_copies
 
 from benchmark.augment import PLANTED
 from benchmark.contracts import Budget, Split
 from benchmark.errors import AdapterError, UsageError
+from benchmark.models.copycat.adapter import Copycat, place_copies
 
 XRAYS = Path(__file__).parents[3] / "shared/data/cxr_kermany_224/cxr_kermany_64.npz"
 

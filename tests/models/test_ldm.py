@@ -6,11 +6,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from benchmark.models.ldm import adapter as ldm
-from benchmark.models.ldm.adapter import LatentDiffusion
 
 from benchmark.contracts import Budget, HasLoss, HasReconstruction, Split
 from benchmark.errors import AdapterError, UsageError
+from benchmark.models.ldm import adapter as ldm
+from benchmark.models.ldm.adapter import LatentDiffusion
 
 torch.set_num_threads(1)
 TOY = {
