@@ -104,7 +104,7 @@ def test_a_chunk_that_fails_leaves_no_file_and_keeps_the_others(tmp_path: Path) 
         (Noise(more=1), (9, 1, 4, 4)),
         (Noise(more=-2), (6, 1, 4, 4)),
     ],
-    ids=str,
+    ids=["oblong", "channels", "flat", "one more", "two fewer"],
 )
 def test_another_shape_or_number(tmp_path: Path, adapter: Noise, shape: tuple[int, ...]) -> None:
     assert refusal(tmp_path, adapter) == (
