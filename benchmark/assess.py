@@ -55,7 +55,9 @@ def assess(cohort: Cohort, folder: Path, *, count: int, cache: Path, device: str
         outcomes[pixels.name] = evaluate(pixels, bank, flat, seed=SEED, device=place, advance=advance)
         scores = quality_scores(samples, cohort, device=place)
         advance(note="quality")
-    hashes = _write_tables(folder, bank.real, outcomes)
+    parts = (cohort.train, cohort.calibration, cohort.test)
+    splits = [part.name for part in parts for _ in range(len(part))]
+    hashes = _write_tables(folder, bank.real, splits, outcomes)
     draw_pictures(folder / "pictures", samples, cohort, outcomes)
     _write_scores(folder, outcomes, scores, hashes)
 
@@ -107,12 +109,13 @@ def _some(count: int) -> NDArray[np.int64]:
     return np.sort(np.random.default_rng(SEED).permutation(count)[:ENOUGH])
 
 
-def _write_tables(folder: Path, real: Split, outcomes: dict[str, Outcome]) -> dict[str, str]:
+def _write_tables(folder: Path, real: Split, splits: list[str], outcomes: dict[str, Outcome]) -> dict[str, str]:
     """Write one row a synthetic item and one row a real item; return the digests of both files."""
     matches = _side_by_side({name: outcome.matches for name, outcome in outcomes.items()})
     members = _side_by_side({name: outcome.members for name, outcome in outcomes.items()})
-    members.insert(0, "item", real.items)
-    members.insert(1, "subject", real.subjects)
+    members.insert(0, "split", splits)
+    members.insert(1, "item", real.items)
+    members.insert(2, "subject", real.subjects)
     matches.insert(0, "synthetic", np.arange(len(matches)))
     return {
         name: _write_table(folder / f"{name}.parquet", table)

@@ -48,7 +48,7 @@ def test_copycat_from_files_to_record(run: Bench, tmp_path: Path) -> None:
     assert copied.sum() == 90
     assert matches.loc[copied, "withhold[pixels]"].mean() > 0.9
     members = pd.read_parquet(folder / "members.parquet")
-    assert len(members) == 120
+    assert members["split"].value_counts().to_dict() == record.cohort.items
     assert (folder / "environment.json").exists()
     assert {path.name for path in (folder / "pictures").iterdir()} == {
         "samples.png",
