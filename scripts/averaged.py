@@ -1,6 +1,6 @@
-"""A negative control: real images of patients in no bank, averaged in threes and blurred. Nothing here is a copy.
+"""A negative control: real images of patients that no model trained on, averaged in threes and blurred: no copies.
 
-    bench run --model scripts/averaged.py:Averaged --set folder=OTHER_PATIENTS --data cxr-pneumonia --root REST
+    bench run --model scripts/averaged.py:Averaged --set folder=HELD_OUT --data cxr-pneumonia --root R1 --image-size 64
 
 Smooth averages correlate with everything; a threshold taken from real images calls many of them copies, the twin
 threshold must not: the interval of the excess copy rate has to hold 0.
@@ -28,7 +28,7 @@ class Averaged:
     """Averages of three images of a folder, blurred by one pixel."""
 
     folder: str
-    """A folder of grey images of patients that the cohort does not hold."""
+    """A folder of grey images of held-out patients, or of patients that the cohort does not hold."""
     image_size: int = 64
 
     def fit(self, train: Split, *, folder: Path, budget: Budget, seed: int, device: str) -> None:
