@@ -239,7 +239,7 @@ def _version(
 
 def main() -> None:
     """Run the command line; a BenchError becomes one message and its exit code."""
-    # OpenMP's threads spin while they wait, which beside other work made steps up to 30 times slower. A short spin
+    # OpenMP's threads spin while they wait, which beside other work made steps about 20 times slower. A short spin
     # keeps nearly all of the speed of a machine of one's own (0.190 s a step against 0.183; with none, 0.259).
     os.environ.setdefault("GOMP_SPINCOUNT", "10000")
     try:

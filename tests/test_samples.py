@@ -133,7 +133,10 @@ def test_values_out_of_range_by_rounding_are_taken(tmp_path: Path) -> None:
 
 
 def test_a_model_that_yields_nothing(tmp_path: Path) -> None:
-    refusal(tmp_path, Noise(more=-8))
+    assert refusal(tmp_path, Noise(more=-8)) == (
+        "noise returned batches of shapes that do not go together: none\n"
+        "  hint: sample() must yield exactly `count` images shaped like training"
+    )
 
 
 # Storage
