@@ -7,7 +7,7 @@ import difflib
 import typing
 from typing import Any
 
-from pydantic import TypeAdapter, ValidationError
+from pydantic import ConfigDict, TypeAdapter, ValidationError
 
 from benchmark.errors import AdapterError, UsageError
 
@@ -61,7 +61,7 @@ def _convert(what: str, name: str, kind: Any, value: Any) -> Any:
     if isinstance(value, str) and _takes_tuple(kind):
         value = [part.strip() for part in value.split(",") if part.strip()]
     try:
-        return TypeAdapter(kind).validate_python(value)
+        return TypeAdapter(kind, config=ConfigDict(allow_inf_nan=False)).validate_python(value)
     except ValidationError as error:
         reason = error.errors()[0]["msg"]
         raise UsageError(

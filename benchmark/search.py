@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from benchmark.contracts import Match, chunks
+from benchmark.errors import BadDataError
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -43,7 +44,12 @@ def error_bound(dimension: int) -> float:
 def blocks(
     queries: Rows, bank: Rows, *, device: str = "cpu", memory: int = MEMORY_BYTES
 ) -> Iterator[tuple[slice, NDArray[np.float32]]]:
-    """Yield (query slice, (n, bank.count) similarities) with n as large as memory bytes allow."""
+    """Yield (query slice, (n, bank.count) similarities) with n as large as memory bytes allow.
+
+    Raises BadDataError when a side is empty, or an embedding is not a number.
+    """
+    if not queries.count or not bank.count:
+        raise BadDataError(f"{queries.count} items cannot be searched in {bank.count}", "give at least one of each")
     height = max(1, min(queries.count, memory // 4 // max(1, 4 * bank.count + 4 * queries.dimension)))
     width = max(1, memory // 4 // (4 * bank.dimension))
     for part in chunks(queries.count, height):
@@ -51,6 +57,8 @@ def blocks(
         block = np.empty((len(rows), bank.count), dtype=np.float32)
         for piece in chunks(bank.count, width):
             block[:, piece] = _product(rows, bank.take(piece), device)
+        if np.isnan(block.max()):
+            raise BadDataError("an embedding is not a number", "train the detector anew: delete its folder in cache/")
         yield part, block
 
 

@@ -163,3 +163,10 @@ def test_a_tuple_that_may_be_missing() -> None:
         widths: tuple[int, ...] | None = None
 
     assert build(Loose, {"widths": "8,16"}, what="loose").widths == (8, 16)
+
+
+@pytest.mark.parametrize("text", ["nan", "inf", "-inf"])
+def test_numbers_are_finite(text: str) -> None:
+    assert refusal({"rate": text}) == (
+        f"thing: rate={text!r} does not fit: Input should be a finite number\n  hint: rate is of type float"
+    )

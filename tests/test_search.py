@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from benchmark.errors import BadDataError
 from benchmark.search import Rows, blocks, error_bound, join, nearest, settle, subject_maxima
 
 
@@ -225,3 +226,15 @@ def test_subject_maxima_against_a_loop(order: str) -> None:
     for i in range(11):
         for subject in range(codes.max() + 1):
             assert found[i, subject] == max(block[i, j] for j in range(16) if codes[j] == subject)
+
+
+def test_empty_sides_and_embeddings_that_are_no_numbers_are_refused() -> None:
+    rows = Rows.of(np.eye(3, dtype=np.float32))
+    with pytest.raises(BadDataError) as error:
+        nearest(Rows.of(np.zeros((0, 3), np.float32)), rows)
+    assert str(error.value) == "0 items cannot be searched in 3\n  hint: give at least one of each"
+    with pytest.raises(BadDataError) as error:
+        nearest(rows, Rows.of(np.full((2, 3), np.nan, np.float32)))
+    assert str(error.value) == (
+        "an embedding is not a number\n  hint: train the detector anew: delete its folder in cache/"
+    )

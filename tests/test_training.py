@@ -226,7 +226,14 @@ def test_finished_training_returns_at_once(tmp_path: Path) -> None:
 
 
 def test_fewer_items_than_the_batch(tmp_path: Path) -> None:
-    train(network(), noisy_loss, feed(3), recipe(batch_size=8), folder=tmp_path, seed=0, device="cpu")
+    sizes = []
+
+    def loss(net: nn.Module, batch: Tensor) -> Tensor:
+        sizes.append((len(batch), len(batch.unique(dim=0))))
+        return noisy_loss(net, batch)
+
+    train(network(), loss, feed(3), recipe(batch_size=8), folder=tmp_path, seed=0, device="cpu")
+    assert set(sizes) == {(8, 3)}
 
 
 def test_no_items_are_refused(tmp_path: Path) -> None:
@@ -282,8 +289,8 @@ def test_a_checkpoint_of_other_options_is_refused(tmp_path: Path) -> None:
 
 def test_when_to_save_may_change_between_calls(tmp_path: Path) -> None:
     where = {"folder": tmp_path, "seed": 0, "device": "cpu"}
-    train(network(), noisy_loss, feed(), recipe(), **where)
-    train(network(), noisy_loss, feed(), recipe(checkpoint_steps=2), **where)
+    first = train(network(), noisy_loss, feed(), recipe(), **where)
+    assert same(first, train(network(), stop_at(0), feed(), recipe(checkpoint_steps=2), **where))
 
 
 @pytest.mark.parametrize("content", [b"", b"PK\x03\x04 cut off", None])

@@ -66,6 +66,8 @@ def frechet_score(synthetic: Floats, real: Floats, *, seed: int, resamples: int 
 
     Resampling adds distance of its own (the covariance loses rank), so the resamples are centred on the value.
     """
+    if min(len(synthetic), len(real)) < 2:
+        return Score(value=None, n=len(synthetic), reason="a covariance needs two items a side")
     value = frechet(synthetic, real)
     rng = np.random.default_rng(seed)
     drawn = np.array(

@@ -52,6 +52,8 @@ class LatentDiffusion:
     autoencoder_widths: tuple[int, ...] = (32, 64, 64)
     """Channels a level; each level after the first halves the image (`vq` has no first level)."""
     autoencoder_blocks: int = 1
+    autoencoder_attention: bool = False
+    """Self-attention at the bottom of a `kl` encoder and decoder."""
     codebook: int = 256
     """Entries of the `vq` codebook."""
     autoencoder_steps: int = 2000
@@ -63,9 +65,14 @@ class LatentDiffusion:
     attention: tuple[int, ...] = (1,)
     """The U-Net's levels, from 0, that have self-attention."""
     head_channels: int = 32
+    """Channels of one attention head; 0 for a single head as wide as its level."""
+    residual_resampling: bool = False
+    """Let residual blocks, in place of plain convolutions, halve and double the latents."""
     prediction: str = "v_prediction"
     """What the U-Net predicts: `epsilon`, `v_prediction` or `sample` (memorises in the fewest steps)."""
     noise_schedule: str = "squaredcos_cap_v2"
+    noise_end: float = 0.0195
+    """The last beta of `scaled_linear`; the first is 0.0015."""
     steps: int = 5000
     batch_size: int = 16
     learning_rate: float = 1e-3
@@ -93,7 +100,7 @@ class LatentDiffusion:
         for level in self.attention:
             if not 0 <= level < len(self.widths):
                 raise UsageError(f"there is no level {level} for attention", f"levels are 0 to {len(self.widths) - 1}")
-            if self.widths[level] % self.head_channels:
+            if self.head_channels and self.widths[level] % self.head_channels:
                 raise UsageError(
                     f"head_channels {self.head_channels} does not divide level {level}'s width {self.widths[level]}",
                     "choose a divisor",
@@ -184,8 +191,10 @@ class LatentDiffusion:
             blocks=self.blocks,
             attention=self.attention,
             head_channels=self.head_channels,
+            residual_resampling=self.residual_resampling,
             prediction=self.prediction,
             noise_schedule=self.noise_schedule,
+            noise_end=self.noise_end,
         )
         latent_sides = (-(-side // multiple) * multiple // factor for side in size)
         return Model(autoencoder, denoiser, (latent_channels, *latent_sides))
@@ -202,6 +211,7 @@ class LatentDiffusion:
             blocks=self.autoencoder_blocks,
             latent_channels=self.latent_channels,
             codebook=self.codebook,
+            attention=self.autoencoder_attention,
             multiple=multiple,
         )
 

@@ -99,15 +99,18 @@ def build_autoencoder(
     blocks: int,
     latent_channels: int,
     codebook: int,
+    attention: bool,
     multiple: int,
 ) -> Autoencoder:
     """Build an untrained autoencoder; each width after the first stands for a halving of the image."""
     if kind == "kl":
-        return KLAutoencoder(_kl(channels, len(size), widths, blocks, latent_channels), size, multiple)
+        return KLAutoencoder(_kl(channels, len(size), widths, blocks, latent_channels, attention), size, multiple)
     return VQAutoencoder(_vq(channels, len(size), widths, blocks, latent_channels, codebook), size, multiple)
 
 
-def _kl(channels: int, dims: int, widths: tuple[int, ...], blocks: int, latent_channels: int) -> nn.Module:
+def _kl(
+    channels: int, dims: int, widths: tuple[int, ...], blocks: int, latent_channels: int, attention: bool
+) -> nn.Module:
     from monai.networks.nets import AutoencoderKL
 
     body: nn.Module = AutoencoderKL(
@@ -119,8 +122,8 @@ def _kl(channels: int, dims: int, widths: tuple[int, ...], blocks: int, latent_c
         attention_levels=(False,) * len(widths),
         latent_channels=latent_channels,
         norm_num_groups=math.gcd(32, *widths),
-        with_encoder_nonlocal_attn=False,
-        with_decoder_nonlocal_attn=False,
+        with_encoder_nonlocal_attn=attention,
+        with_decoder_nonlocal_attn=attention,
     )
     return body
 

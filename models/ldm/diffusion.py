@@ -17,7 +17,7 @@ class Denoiser(nn.Module):
     scale: Tensor
     """1 / standard deviation of the training latents; saved with the weights."""
 
-    def __init__(self, unet: nn.Module, *, prediction: str, noise_schedule: str) -> None:
+    def __init__(self, unet: nn.Module, *, prediction: str, noise_schedule: str, noise_end: float) -> None:
         super().__init__()
         from diffusers.schedulers import DDIMScheduler, DDPMScheduler
 
@@ -31,7 +31,7 @@ class Denoiser(nn.Module):
             "clip_sample": False,
         }
         if noise_schedule == "scaled_linear":
-            options |= {"beta_start": 0.0015, "beta_end": 0.0195}  # Rombach et al. 2022, as MONAI's tutorials
+            options |= {"beta_start": 0.0015, "beta_end": noise_end}  # Rombach et al. 2022, as MONAI's tutorials
         self._noising: Any = DDPMScheduler(**options)
         self._steps: Any = DDIMScheduler(**options, timestep_spacing="trailing")
 
@@ -75,8 +75,10 @@ def build_denoiser(
     blocks: int,
     attention: tuple[int, ...],
     head_channels: int,
+    residual_resampling: bool,
     prediction: str,
     noise_schedule: str,
+    noise_end: float,
 ) -> Denoiser:
     """Build an untrained denoiser; `attention` lists the levels, from 0, that have self-attention."""
     from monai.networks.nets import DiffusionModelUNet
@@ -88,7 +90,8 @@ def build_denoiser(
         num_res_blocks=blocks,
         channels=widths,
         attention_levels=[level in attention for level in range(len(widths))],
-        num_head_channels=head_channels,
+        num_head_channels=[head_channels or width for width in widths],
+        resblock_updown=residual_resampling,
         norm_num_groups=math.gcd(32, *widths),
     )
-    return Denoiser(unet, prediction=prediction, noise_schedule=noise_schedule)
+    return Denoiser(unet, prediction=prediction, noise_schedule=noise_schedule, noise_end=noise_end)

@@ -97,6 +97,11 @@ def test_frechet_score_holds_its_value() -> None:
     assert frechet_score(a, b, seed=0) == found
 
 
+def test_one_item_has_no_covariance() -> None:
+    found = frechet_score(np.zeros((1, 6)), np.ones((9, 6)), seed=0)
+    assert (found.value, found.n, found.reason) == (None, 1, "a covariance needs two items a side")
+
+
 def test_standardised_features() -> None:
     rng = np.random.default_rng(7)
     like = rng.standard_normal((50, 4)) * [1, 100, 1e-3, 0] + [0, 5, 1, 2]

@@ -6,11 +6,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from monai.networks.nets import AutoencoderKL, DiffusionModelUNet
 
+from benchmark import registry
 from benchmark.contracts import Budget, HasLoss, HasReconstruction, Split
 from benchmark.errors import AdapterError, UsageError
 from benchmark.models.ldm import adapter as ldm
 from benchmark.models.ldm.adapter import LatentDiffusion
+from benchmark.models.ldm.model import Model
 
 torch.set_num_threads(1)
 TOY = {
@@ -191,3 +194,55 @@ def test_unreadable_files_are_named(tmp_path: Path, name: str, damage: str) -> N
         LatentDiffusion.load(tmp_path, device="cpu")
     assert error.value.message.startswith(f"{path} cannot be used: ")
     assert error.value.hint == "train the model again, or copy both files from where it was saved"
+
+
+def build_preset(preset: str, dims: int) -> tuple[Model, tuple[int, ...]]:
+    chosen = registry.find_model("ldm").presets[preset]
+    settings = chosen.set | (chosen.volumes if dims == 3 else {})
+    given = {name: tuple(v) if isinstance(v, list) else v for name, v in settings.items()}
+    side = chosen.image_size if dims == 2 else chosen.volume_size
+    assert side is not None
+    with torch.device("meta"):
+        return LatentDiffusion(**given)._build((1, *(side,) * dims)), (1, 1, *(side,) * dims)
+
+
+@pytest.mark.parametrize("dims", [2, 3])
+@pytest.mark.parametrize("preset", ["smoke", "small", "paper"])
+def test_presets_fit_their_size(preset: str, dims: int) -> None:
+    model, shape = build_preset(preset, dims)
+    images = torch.zeros(shape, device="meta")
+    latents = model.autoencoder.encode(images)
+    assert latents.shape[1:] == model.latent_shape
+    assert model.denoiser.unet(latents, torch.zeros(1, device="meta")).shape == latents.shape
+    assert model.autoencoder.decode(latents).shape == shape
+
+
+def shapes(network: torch.nn.Module) -> dict[str, tuple[int, ...]]:
+    return {name: tuple(weight.shape) for name, weight in network.state_dict().items()}
+
+
+def test_paper_preset_has_the_published_networks() -> None:
+    """MONAI tutorials generation/2d_ldm (32 GB) and model-zoo brain_image_synthesis_latent_diffusion_model."""
+    plane, volume = build_preset("paper", 2)[0], build_preset("paper", 3)[0]
+    with torch.device("meta"):
+        kl = {"num_res_blocks": 2, "norm_num_groups": 32}
+        level = (False, False, False)
+        tutorial = AutoencoderKL(2, 1, 1, channels=(64, 128, 256), attention_levels=level, latent_channels=1, **kl)
+        wide = (64, 128, 128, 128)
+        bundle = AutoencoderKL(
+            3, 1, 1, channels=wide, attention_levels=(False,) * 4, latent_channels=3,
+            with_encoder_nonlocal_attn=False, with_decoder_nonlocal_attn=False, **kl,
+        )  # fmt: skip
+        unet = DiffusionModelUNet(
+            2, 1, 1, channels=(32, 64, 128, 256), attention_levels=(False, True, True, True),
+            num_head_channels=(0, 32, 32, 32), num_res_blocks=2,
+        )  # fmt: skip
+        brain = DiffusionModelUNet(
+            3, 3, 3, channels=(256, 512, 768), attention_levels=(False, True, True),
+            num_head_channels=(0, 512, 768), num_res_blocks=2, resblock_updown=True,
+        )  # fmt: skip
+    assert shapes(plane.autoencoder.body) == shapes(tutorial)
+    assert shapes(volume.autoencoder.body) == shapes(bundle)
+    assert shapes(plane.denoiser.unet) == shapes(unet)
+    assert shapes(volume.denoiser.unet) == shapes(brain)
+    assert volume.denoiser._noising.config.beta_end == 0.0205
