@@ -23,9 +23,13 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     add_completion=False,
 )
+detectors_app = typer.Typer(
+    help="List detectors, or measure their errors.", invoke_without_command=True, rich_markup_mode=None
+)
 datasets_app = typer.Typer(help="List data sets, or check one.", invoke_without_command=True, rich_markup_mode=None)
 board_app = typer.Typer(help="Make tables from records.", no_args_is_help=True, rich_markup_mode=None)
 app.add_typer(datasets_app, name="datasets")
+app.add_typer(detectors_app, name="detectors")
 app.add_typer(board_app, name="leaderboard")
 
 Model = Annotated[str, typer.Option("--model", "-m", help="Model name (see `bench models`), or ./file.py:Class.")]
@@ -39,6 +43,10 @@ TrainItems = Annotated[int | None, typer.Option("--train-items", help="Train on 
 Seed = Annotated[int, typer.Option("--seed", help="Of patient split, training and sampling.")]
 Cache = Annotated[Path, typer.Option("--cache", help="Prepared cohorts and detectors (patients' pixels).")]
 Runs = Annotated[Path, typer.Option("--runs", help="Where run folders go.")]
+Detectors = Annotated[
+    list[str] | None,
+    typer.Option("--detector", help="One more detector, such as pixels:foreground=true (see `bench detectors`)."),
+]
 Device = Annotated[str, typer.Option("--device", help="auto, cpu, cuda or cuda:N.")]
 
 
@@ -55,6 +63,7 @@ def run_command(
     split: SplitBy = "patients",
     train_items: TrainItems = None,
     samples: Annotated[int | None, typer.Option("--samples", "-n", help="Synthetic items to draw.")] = None,
+    detectors: Detectors = None,
     seed: Seed = 0,
     budget_seconds: Annotated[float | None, typer.Option("--budget-seconds", help="End training early.")] = None,
     device: Device = "auto",
@@ -68,8 +77,8 @@ def run_command(
     request = Request(
         model=model, data=data, preset=preset, root=root, settings=_pairs("--set", settings), image_size=image_size,
         channels=channels, data_settings=_pairs("--set-data", data_settings), split=_rule(split),
-        train_items=train_items, samples=samples, seed=seed, budget_seconds=budget_seconds, device=device,
-        runs=runs, cache=cache,
+        train_items=train_items, samples=samples, detectors=tuple(detectors or ()), seed=seed,
+        budget_seconds=budget_seconds, device=device, runs=runs, cache=cache,
     )  # fmt: skip
     folder = run(request)
     if os.environ.get("RANK", "0") == "0":
@@ -79,12 +88,13 @@ def run_command(
 @app.command("evaluate")
 def evaluate_command(
     folder: Annotated[Path, typer.Argument(metavar="RUN", help="A run folder.")],
+    detectors: Detectors = None,
     device: Annotated[str | None, typer.Option("--device", help="auto, cpu, cuda or cuda:N.")] = None,
 ) -> None:
     """Evaluate a run's samples again, without training or sampling."""
     from benchmark.run import evaluate_again
 
-    evaluate_again(folder, device=device)
+    evaluate_again(folder, detectors=tuple(detectors or ()), device=device)
     _show(folder)
 
 
@@ -180,14 +190,26 @@ def check_command(
         raise typer.Exit(4)
 
 
+@detectors_app.callback(invoke_without_command=True)
+def detectors_command(context: typer.Context) -> None:
+    """List the detectors."""
+    if context.invoked_subcommand:
+        return
+    from benchmark.catalogue import CARDS, PROTOCOL
+    from benchmark.terminal import print_table
+
+    rows = [(card.name, "p1" if card.name in PROTOCOL else "", card.summary, card.paper) for card in CARDS.values()]
+    print_table("detectors", ("name", "protocol", "summary", "source"), rows)
+
+
 @app.command("metrics")
 def metrics_command() -> None:
     """List the scores of a record: what each means, and which way is better."""
     from benchmark.columns import LINES, QUALITY
     from benchmark.terminal import print_table
 
-    rows = [(f"{line.id}[{{copy,pixels}}]", line.meaning) for line in LINES]
-    rows.append(("detector.recall.NAME[{copy,pixels}]", "share of planted copies found above tau, by transformation"))
+    rows = [(f"{line.id}[DETECTOR]", line.meaning) for line in LINES]
+    rows.append(("detector.recall.NAME[DETECTOR]", "share of planted copies found above tau, by transformation"))
     print_table("scores", ("id", "meaning"), [*rows, *((line.id, line.meaning) for line in QUALITY)])
 
 

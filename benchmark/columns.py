@@ -9,6 +9,7 @@ if TYPE_CHECKING:
     from benchmark.record import Record, ScoreEntry
 
 DETECTORS = ("copy", "pixels")
+"""Those that every record has, and boards show."""
 RECALL = "detector.recall."
 
 
@@ -53,6 +54,12 @@ def with_interval(score: ScoreEntry | None) -> str:
 def number(value: float) -> str:
     """Three digits behind the point, or three significant ones from 100 on."""
     return f"{value:.3f}" if abs(value) < 100 else f"{value:.3g}"
+
+
+def detectors_of(record: Record) -> tuple[str, ...]:
+    """Return the detectors that a record holds, in its order."""
+    first = f"{LINES[0].id}["
+    return tuple(name[len(first) : -1] for name in record.scores if name.startswith(first))
 
 
 def recalls(record: Record, detector: str) -> dict[str, float]:

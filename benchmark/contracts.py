@@ -189,19 +189,46 @@ class HasReconstruction(Protocol):
         """Return images of the same shape."""
 
 
-class Detector(Protocol):
-    """A similarity between two items: the inner product of their unit vectors."""
+class Similarity(Protocol):
+    """How two embedded items are compared; `benchmark.search.COSINE` for unit rows."""
 
-    @property
-    def name(self) -> str:
-        """As in the ids of its scores."""
+    def block(self, queries: Array, others: Array, device: str) -> Array:
+        """Compare (n, D) with (m, D), float32, in -1 to 1: (n, m), float32."""
+
+    def exact(self, row: Array, others: Array) -> Array:
+        """Compare (D,) with (k, D), float32, to (k,) in float64; an exact copy reads 1."""
+
+    def error(self, dimension: int) -> float:
+        """How far an element of `block` can be from `exact`."""
+
+
+class Detector(Protocol):
+    """A similarity between two items: how they are embedded, and how embeddings are compared."""
 
     @property
     def invariances(self) -> tuple[str, ...]:
         """The planted transformations it claims to see through."""
 
+    @property
+    def similarity(self) -> Similarity:
+        """Compares rows that `embed` made."""
+
     def embed(self, images: Images) -> Array:
-        """Map (N, C, *spatial) to unit rows (N, D), float32, whatever the batch size."""
+        """Map (N, C, *spatial) to rows (N, D), float32, whatever the batch size."""
+
+
+class DetectorOptions(Protocol):
+    """A detector not yet made: a dataclass whose fields are its options, as `catalogue.py` lists."""
+
+    def fit(self, real: Split, *, folder: Path, key: str, device: str) -> Detector:
+        """Make the detector for a cohort; training, where there is any, resumes from folder.
+
+        Args:
+            real: the items of all three splits: training and held-out items are treated alike (design 6.5).
+            folder: for checkpoints.
+            key: digest of cohort, options and code: a checkpoint of another one is refused.
+            device: `auto`, `cpu`, `cuda` or `cuda:N`.
+        """
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -14,7 +14,7 @@ import numpy as np
 
 from benchmark.augment import PLANTED
 from benchmark.calibration import benjamini_hochberg, conformal_quantile, interval, patient_share, resample_patients
-from benchmark.contracts import Cohort, Detector, Match, Score, Split, merge, patient_codes
+from benchmark.contracts import Cohort, Detector, Match, Score, Split, patient_codes
 from benchmark.metrics import twin
 from benchmark.metrics.shares import Sample, membership, share_above, threshold
 from benchmark.search import Rows, blocks, join, nearest, settle, subject_maxima
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from numpy.random import Generator
     from numpy.typing import NDArray
 
-    from benchmark.contracts import Images
+    from benchmark.fitted import Fitted
 
     Columns = dict[str, NDArray[np.generic]]
 
@@ -64,6 +64,7 @@ class Outcome:
     """What one detector says of one synthetic set."""
 
     scores: dict[str, Score]
+    """By id without the detector."""
     replicates: tuple[float, ...]
     matches: Columns
     """Columns of matches.parquet, one row a synthetic item."""
@@ -80,16 +81,9 @@ class _Found:
     maxima: list[twin.TwinMaxima] = field(default_factory=list)
 
 
-def bank_of(cohort: Cohort, rows: Callable[[Split], Rows]) -> Bank:
-    """Line up a cohort's real items and their unit rows."""
-    real = merge("real", cohort.train, cohort.calibration, cohort.test)
-    return Bank(real=real, rows=rows(real), train=len(cohort.train), calibration=len(cohort.calibration))
-
-
-def rows_of(detector: Detector, images: Callable[[slice | NDArray[np.int64]], Images], count: int) -> Rows:
-    """Unit rows made on the fly: only a block of images is ever in memory."""
-    dimension = detector.embed(images(slice(0, 1))).shape[1]
-    return Rows(count, dimension, lambda index: detector.embed(images(index)))
+def bank_of(cohort: Cohort, fitted: Fitted) -> Bank:
+    """Line up a cohort's real items and their rows."""
+    return Bank(real=fitted.real, rows=fitted.rows, train=len(cohort.train), calibration=len(cohort.calibration))
 
 
 def piece(rows: Rows, part: slice) -> Rows:
@@ -102,7 +96,7 @@ def piece(rows: Rows, part: slice) -> Rows:
             return rows.take(slice(first + start, last + start))
         return rows.take(index + start)
 
-    return Rows(stop - start, rows.dimension, take)
+    return Rows(stop - start, rows.dimension, take, rows.similarity)
 
 
 def evaluate(detector: Detector, bank: Bank, synthetic: Rows, *, seed: int, device: str, advance: Advance) -> Outcome:
@@ -111,7 +105,7 @@ def evaluate(detector: Detector, bank: Bank, synthetic: Rows, *, seed: int, devi
     Args:
         detector: embeds planted copies.
         bank: all real items.
-        synthetic: unit rows of the synthetic items.
+        synthetic: rows of the synthetic items.
         seed: of the patient cuts, the resampling and the choice of planted items.
         device: where products are computed.
         advance: called with a note after each of five steps.
@@ -138,7 +132,7 @@ def evaluate(detector: Detector, bank: Bank, synthetic: Rows, *, seed: int, devi
     advance(note="train side")
     p = twin.p_values(maxima)
     return Outcome(
-        scores={f"{name}[{detector.name}]": score for name, score in scores.items()},
+        scores=scores,
         replicates=headline.replicates,
         matches=_match_columns(bank, match, join(found.heldout), p, tau),
         members={"synthetic": best.index, "similarity": best.similarity, "above": best.similarity > _tau(member)},
@@ -223,7 +217,7 @@ def _planted(detector: Detector, bank: Bank, tau: float, *, seed: int, device: s
     train = patient_codes(bank.real.subjects[: bank.train])
     scores = {}
     for name, transformation in PLANTED.items():
-        planted = Rows.of(detector.embed(transformation(images).numpy()))
+        planted = Rows.of(detector.embed(transformation(images).numpy()), detector.similarity)
         match = nearest(planted, bank.part("train"), device=device)
         hit = (match.similarity > tau) & (train[match.index] == train[chosen])
         scores[f"detector.recall.{name}"] = _recall(hit, patient_codes([bank.real.subjects[i] for i in chosen]))

@@ -23,7 +23,7 @@ from benchmark.errors import AdapterError, UsageError
 from benchmark.options import suggest
 from benchmark.storage import content_key
 
-Kind = Literal["models", "datasets"]
+Kind = Literal["models", "datasets", "detectors"]
 
 
 class Preset(BaseModel):
@@ -76,6 +76,12 @@ class DatasetCard(Card):
     recipe: str = ""
     traps: tuple[str, ...] = ()
     embedded: bool = False
+
+
+class DetectorCard(Card):
+    """A similarity between two items."""
+
+    paper: str = ""
 
 
 _OPTION: dict[Kind, str] = {"models": "--model", "datasets": "--data"}

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmark import registry
+from benchmark.catalogue import Choice, choose_all
 from benchmark.cohorts.splits import Rule
 from benchmark.contracts import Dataset, ModelAdapter
 from benchmark.errors import UsageError
@@ -31,6 +32,8 @@ class Request:
     split: Rule = "patients"
     train_items: int | None = None
     samples: int | None = None
+    detectors: tuple[str, ...] = ()
+    """Beside those of the protocol."""
     seed: int = 0
     budget_seconds: float | None = None
     device: str = "auto"
@@ -49,6 +52,8 @@ class Resolved:
     data: DatasetCard
     dataset: Dataset
     samples: int
+    detectors: tuple[Choice, ...]
+    """Those of the protocol, then those asked for."""
 
     @property
     def settings(self) -> dict[str, Any]:
@@ -78,6 +83,7 @@ def resolve(request: Request) -> Resolved:
         data=data,
         dataset=dataset,
         samples=_positive(preset.samples if request.samples is None else request.samples),
+        detectors=choose_all(request.detectors),
     )
 
 

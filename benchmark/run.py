@@ -29,6 +29,7 @@ EVALUATION_CODE = (
     "augment.py",
     "metrics/*.py",
     "detectors/*.py",
+    "fitted.py",
 )
 
 
@@ -54,14 +55,17 @@ def run(request: Request, *, say: Say = to_stderr) -> Path:
     return folder
 
 
-def evaluate_again(folder: Path, *, device: str | None = None, say: Say = to_stderr) -> None:
-    """Evaluate a run's samples anew and rewrite its record, without training. Raises BenchError."""
+def evaluate_again(
+    folder: Path, *, detectors: tuple[str, ...] = (), device: str | None = None, say: Say = to_stderr
+) -> None:
+    """Evaluate a run's samples anew, with the run's detectors or these, and rewrite its record. Raises BenchError."""
     if not (folder / "spec.json").exists():
         raise UsageError(
             f"{folder} is not a run folder: it has no spec.json", "give the folder that `bench run` printed"
         )
     request = _request_of(read_json(folder / "spec.json"))
-    resolved = resolve(replace(request, device=device or request.device))
+    request = replace(request, device=device or request.device, detectors=detectors or request.detectors)
+    resolved = resolve(request)
     cohort = open_cohort(resolved, say)
     stages = Stages(folder, say)
     with exclusive(folder):
@@ -111,7 +115,7 @@ def _private_spec(request: Request) -> dict[str, Any]:
 
 def _request_of(values: dict[str, Any]) -> Request:
     paths = {name: Path(values[name]) if values[name] else None for name in ("root", "runs", "cache")}
-    return Request(**{**values, **paths})
+    return Request(**{**values, **paths, "detectors": tuple(values.get("detectors", ()))})
 
 
 def _rank() -> int:
@@ -188,12 +192,13 @@ def _evaluate(resolved: Resolved, cohort: Cohort, stages: Stages) -> None:
     from benchmark import assess
 
     code = [path for pattern in EVALUATION_CODE for path in CORE.glob(pattern)]
-    key = content_key(stages.facts("sample")["key"], cohort.key, code_digest(code))
+    detectors = {choice.name: choice.values for choice in resolved.detectors}
+    key = content_key(stages.facts("sample")["key"], cohort.key, detectors, code_digest(code))
 
     def work() -> dict[str, Any]:
         assess.assess(
-            cohort, stages.folder, count=stages.facts("sample")["count"], cache=resolved.request.cache,
-            device=resolved.request.device, say=stages.say,
+            cohort, stages.folder, resolved.detectors, count=stages.facts("sample")["count"],
+            cache=resolved.request.cache, device=resolved.request.device, say=stages.say,
         )  # fmt: skip
         write_json(stages.folder / "environment.json", _environment(resolved.request.device))
         return {"peak_bytes": _peak_bytes()}

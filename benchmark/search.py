@@ -1,7 +1,8 @@
 """Exact nearest neighbours over all items of a bank, in bounded memory.
 
-Items are unit rows; similarity is their inner product. A float32 product finds every pair that can be the nearest
-(its error has a proven bound), float64 decides among these. Nothing of size queries x bank is ever held.
+Items are rows; a detector's similarity compares them. For unit rows that is their inner product: a float32 product
+finds every pair that can be the nearest (its error has a proven bound), float64 decides among these. Nothing of size
+queries x bank is ever held.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from benchmark.contracts import Match, chunks
+from benchmark.contracts import Match, Similarity, chunks
 from benchmark.errors import BadDataError
 
 if TYPE_CHECKING:
@@ -22,23 +23,54 @@ MEMORY_BYTES = 1 << 30
 _DEPTH = 512  # products are summed over pieces of this many terms, which bounds their rounding error
 
 
+class Cosine:
+    """The inner product of unit rows; a zero row (a constant image) resembles nothing: 0."""
+
+    def block(self, queries: NDArray[np.float32], others: NDArray[np.float32], device: str) -> NDArray[np.float32]:
+        """Multiply in float32, summing pieces of 512 terms."""
+        if device == "cpu":
+            total = queries[:, :_DEPTH] @ others[:, :_DEPTH].T
+            for piece in list(chunks(queries.shape[1], _DEPTH))[1:]:
+                total += queries[:, piece] @ others[:, piece].T
+            return total
+        import torch
+
+        left, right = torch.from_numpy(queries).to(device), torch.from_numpy(others).to(device)
+        result = torch.zeros(len(queries), len(others), device=device)
+        for piece in chunks(queries.shape[1], _DEPTH):
+            result.addmm_(left[:, piece], right[:, piece].T)
+        return result.cpu().numpy()
+
+    def exact(self, row: NDArray[np.float32], others: NDArray[np.float32]) -> NDArray[np.float64]:
+        """Divide the inner product by both lengths: rounded rows are of length 1 only to 1e-7."""
+        one, wide = row.astype(np.float64), others.astype(np.float64)
+        # The same order of summation in all three sums: a copy then reads exactly 1.
+        inner = (wide * one).sum(axis=1)
+        lengths = np.sqrt((wide * wide).sum(axis=1) * (one * one)[None].sum(axis=1))
+        cosines = np.divide(inner, lengths, out=np.zeros_like(inner), where=lengths > 0)
+        return np.asarray(np.clip(cosines, -1.0, 1.0))
+
+    def error(self, dimension: int) -> float:
+        """How far a float32 product of unit rows, summed in pieces of 512, can be from the exact one."""
+        return (_DEPTH + dimension / _DEPTH + 4) * 2.0**-24
+
+
+COSINE = Cosine()
+
+
 @dataclass(frozen=True)
 class Rows:
-    """Unit vectors that are made when asked for: `take` returns (n, dimension) float32 rows of a slice or index."""
+    """Embedded items that are made when asked for: `take` returns (n, dimension) float32 rows of a slice or index."""
 
     count: int
     dimension: int
     take: Callable[[slice | NDArray[np.int64]], NDArray[np.float32]]
+    similarity: Similarity = COSINE
 
     @classmethod
-    def of(cls, array: NDArray[np.float32]) -> Rows:
-        """Wrap an array of unit rows, in memory or memory-mapped."""
-        return cls(len(array), array.shape[1], lambda index: np.asarray(array[index], dtype=np.float32))
-
-
-def error_bound(dimension: int) -> float:
-    """How far a float32 product of unit rows, summed in pieces of 512, can be from the exact one."""
-    return (_DEPTH + dimension / _DEPTH + 4) * 2.0**-24
+    def of(cls, array: NDArray[np.float32], similarity: Similarity = COSINE) -> Rows:
+        """Wrap an array of rows, in memory or memory-mapped."""
+        return cls(len(array), array.shape[1], lambda index: np.asarray(array[index], dtype=np.float32), similarity)
 
 
 def blocks(
@@ -56,29 +88,14 @@ def blocks(
         rows = queries.take(part)
         block = np.empty((len(rows), bank.count), dtype=np.float32)
         for piece in chunks(bank.count, width):
-            block[:, piece] = _product(rows, bank.take(piece), device)
+            block[:, piece] = bank.similarity.block(rows, bank.take(piece), device)
         if np.isnan(block.max()):
             raise BadDataError("an embedding is not a number", "train the detector anew: delete its folder in cache/")
         yield part, block
 
 
-def _product(a: NDArray[np.float32], b: NDArray[np.float32], device: str) -> NDArray[np.float32]:
-    if device == "cpu":
-        total = a[:, :_DEPTH] @ b[:, :_DEPTH].T
-        for piece in list(chunks(a.shape[1], _DEPTH))[1:]:
-            total += a[:, piece] @ b[:, piece].T
-        return total
-    import torch
-
-    left, right = torch.from_numpy(a).to(device), torch.from_numpy(b).to(device)
-    result = torch.zeros(len(a), len(b), device=device)
-    for piece in chunks(a.shape[1], _DEPTH):
-        result.addmm_(left[:, piece], right[:, piece].T)
-    return result.cpu().numpy()
-
-
 def settle(block: NDArray[np.float32], rows: NDArray[np.float32], bank: Rows, offset: int = 0) -> Match:
-    """Decide the nearest bank item of each query in float64; a zero row (a constant image) resembles nothing: 0.
+    """Decide the nearest bank item of each query in float64.
 
     Args:
         block: (n, m) float32 similarities of `rows` to bank items offset .. offset + m.
@@ -89,25 +106,16 @@ def settle(block: NDArray[np.float32], rows: NDArray[np.float32], bank: Rows, of
     Returns:
         `index` counts from `offset`; ties go to the lowest index.
     """
-    reach = block.max(axis=1) - 2 * error_bound(rows.shape[1])
+    compare = bank.similarity
+    reach = block.max(axis=1) - 2 * compare.error(rows.shape[1])
     index = np.empty(len(rows), dtype=np.int64)
     similarity = np.empty(len(rows))
-    for i, row in enumerate(rows.astype(np.float64)):
+    for i, row in enumerate(rows):
         near = np.flatnonzero(block[i] >= reach[i]) if row.any() else np.zeros(1, dtype=np.int64)
-        exact = np.concatenate([_cosines(row, bank.take(near[part] + offset)) for part in chunks(len(near), 256)])
+        exact = np.concatenate([compare.exact(row, bank.take(near[part] + offset)) for part in chunks(len(near), 256)])
         best = int(exact.argmax())
         index[i], similarity[i] = near[best], exact[best]
     return Match(index=index, similarity=similarity)
-
-
-def _cosines(row: NDArray[np.float64], others: NDArray[np.float32]) -> NDArray[np.float64]:
-    # Rows were rounded to float32, so their length is 1 only to 1e-7: divide it out, or an exact copy reads 1.0000001.
-    wide = others.astype(np.float64)
-    # The same order of summation in all three sums: a copy then reads exactly 1.
-    inner = (wide * row).sum(axis=1)
-    lengths = np.sqrt((wide * wide).sum(axis=1) * (row * row)[None].sum(axis=1))
-    cosines = np.divide(inner, lengths, out=np.zeros_like(inner), where=lengths > 0)
-    return np.asarray(np.clip(cosines, -1.0, 1.0))
 
 
 def nearest(queries: Rows, bank: Rows, *, device: str = "cpu", memory: int = MEMORY_BYTES) -> Match:

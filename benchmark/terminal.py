@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from benchmark.columns import DETECTORS, LINES, QUALITY, recall_text, recalls, with_interval
+from benchmark.columns import LINES, QUALITY, detectors_of, recall_text, recalls, with_interval
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -35,17 +35,19 @@ def print_run(record: Record, folder: Path) -> None:
     sizes = ", ".join(f"{name} {cohort.items[name]} items / {cohort.patients[name]} patients" for name in cohort.items)
     spec = record.spec
     title = f"{spec.model} ({spec.preset}, seed {spec.seed}) on {cohort.name}, protocol {record.protocol}"
-    cells = {line: [_cell(record, line.id, detector) for detector in DETECTORS] for line in LINES}
+    detectors = detectors_of(record)
+    cells = {line: [_cell(record, line.id, detector) for detector in detectors] for line in LINES}
     rows = [[line.heading, *found, line.meaning] for line, found in cells.items()]
     rows.append(
-        ["planted recall at tau", *(recall_text(record, detector) for detector in DETECTORS), "of known copies"]
+        ["planted recall at tau", *(recall_text(record, detector) for detector in detectors), "of known copies"]
     )
     rows += [
-        [f"  {name}", *(f"{recalls(record, detector)[name]:.2f}" for detector in DETECTORS), ""]
-        for name in recalls(record, DETECTORS[0])
+        [f"  {name}", *(f"{recalls(record, detector)[name]:.2f}" for detector in detectors), ""]
+        for name in recalls(record, detectors[0])
     ]
-    rows += [[line.heading, with_interval(record.scores.get(line.id)), "", line.meaning] for line in QUALITY]
-    print_table(f"{title}\n{sizes}; {record.spec.samples} samples", ["", *DETECTORS, ""], rows)
+    empty = [""] * (len(detectors) - 1)
+    rows += [[line.heading, with_interval(record.scores.get(line.id)), *empty, line.meaning] for line in QUALITY]
+    print_table(f"{title}\n{sizes}; {record.spec.samples} samples", ["", *detectors, ""], rows)
     for line in (*_reasons(record), *cohort.notes):
         print(f"note: {line}")  # noqa: T201
     print(f"record: {folder / 'record.json'}")  # noqa: T201

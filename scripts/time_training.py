@@ -29,9 +29,9 @@ ROOT = Path(__file__).parents[1]
 
 
 def smoke_adapter(dims: int) -> LatentDiffusion:
-    """Return ldm with its smoke preset's hyper-parameters."""
+    """Return ldm with its smoke preset's hyper-parameters, but an autoencoder that is trained step by step."""
     preset = tomllib.loads((ROOT / "models/ldm/card.toml").read_text())["presets"]["smoke"]
-    given = preset["set"] | (preset["volumes"] if dims == 3 else {})
+    given = preset["set"] | (preset["volumes"] if dims == 3 else {}) | {"autoencoder": "vq"}
     return LatentDiffusion(**{name: tuple(v) if isinstance(v, list) else v for name, v in given.items()})
 
 

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from benchmark.errors import BadDataError
-from benchmark.search import Rows, blocks, error_bound, join, nearest, settle, subject_maxima
+from benchmark.search import COSINE, Rows, blocks, join, nearest, settle, subject_maxima
 
 
 def unit(rng: np.random.Generator, count: int, dimension: int) -> np.ndarray:
@@ -162,12 +162,12 @@ def test_the_error_bound_holds(dimension: int) -> None:
     rows = np.concatenate([random, np.abs(random), even, peak])
     ((_, block),) = blocks(Rows.of(rows), Rows.of(rows))
     error = np.abs(block - rows.astype(np.float64) @ rows.astype(np.float64).T).max()
-    assert 0 <= error <= error_bound(dimension)
+    assert 0 <= error <= COSINE.error(dimension)
 
 
 def test_the_error_bound_is_small_and_grows_slowly() -> None:
-    assert error_bound(512) < 4e-5
-    assert error_bound(512) < error_bound(1 << 20) < 5 * error_bound(512)  # 2,048 times as many terms
+    assert COSINE.error(512) < 4e-5
+    assert COSINE.error(512) < COSINE.error(1 << 20) < 5 * COSINE.error(512)  # 2,048 times as many terms
 
 
 # Memory

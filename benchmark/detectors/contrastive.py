@@ -20,20 +20,21 @@ from benchmark.contracts import Split, chunks, patient_codes
 from benchmark.feeding import Feed, feed_split
 from benchmark.machine import pick_device
 from benchmark.recipe import Recipe
+from benchmark.search import COSINE
 from benchmark.training import train
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from benchmark.contracts import Array, Images
+    from benchmark.contracts import Array, Images, Similarity
 
 EMBED_BATCH = 128
 
 
 @dataclass(frozen=True)
 class Options:
-    """What decides the encoder; the defaults are protocol p1."""
+    """The options of `copy`, which decide the encoder; the defaults are protocol p1."""
 
     size: int = 64
     """Pixels a side that a 2D item is reduced to."""
@@ -48,6 +49,12 @@ class Options:
     """Items a step; each is seen in two augmented views."""
     learning_rate: float = 2e-3
     temperature: float = 0.1
+    seed: int = 0
+    """Of weights, batches and augmentation."""
+
+    def fit(self, real: Split, *, folder: Path, key: str, device: str) -> Copy:
+        """Train on all real items, or load a finished training."""
+        return fit_copy(real, self, folder=folder, key=key, device=device)
 
 
 class Encoder(nn.Module):
@@ -110,7 +117,7 @@ class Copy:
 
     encoder: Encoder
     device: torch.device
-    name: str = "copy"
+    similarity: Similarity = COSINE
     invariances: tuple[str, ...] = (
         "exact", "flip", "rotate5", "rotate15", "shift", "crop", "contrast", "blur", "noise", "resample", "recode",
     )  # fmt: skip
@@ -122,22 +129,18 @@ class Copy:
         return torch.cat([self.encoder(self.encoder.shrink(part)).cpu() for part in parts]).numpy()
 
 
-def fit_copy(
-    real: Split, *, folder: Path, key: str, device: str, seed: int = 0, options: Options | None = None
-) -> Copy:
+def fit_copy(real: Split, chosen: Options, *, folder: Path, key: str, device: str) -> Copy:
     """Train the detector on all real items of a cohort, or load it where folder holds a finished training.
 
     Args:
         real: items of all three splits.
+        chosen: the options.
         folder: keeps the checkpoint; a training that was cut off continues.
         key: digest of the cohort: a checkpoint of another one is refused.
         device: `auto`, `cpu`, `cuda`.
-        seed: of weights, batches and augmentation.
-        options: defaults are protocol p1.
     """
-    chosen = options or Options()
     place = pick_device(device)
-    torch.manual_seed(seed)
+    torch.manual_seed(chosen.seed)
     encoder = Encoder(real.shape[0], len(real.shape) - 1, chosen)
 
     def loss(net: Encoder, batch: tuple[Tensor, Tensor]) -> Tensor:
@@ -149,7 +152,7 @@ def fit_copy(
     )
     feed = _WithPatients(feed_split(real, place), patient_codes(real.subjects), place)
     trained = train(
-        encoder, loss, feed, recipe, folder=folder, seed=seed, device=device, label="copy detector",
+        encoder, loss, feed, recipe, folder=folder, seed=chosen.seed, device=device, label="copy detector",
         options={"cohort": key, **asdict(chosen)},
     )  # fmt: skip
     return Copy(trained, place)

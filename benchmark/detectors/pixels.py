@@ -3,19 +3,31 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from benchmark.search import COSINE
+
 if TYPE_CHECKING:
-    from benchmark.contracts import Array, Images
+    from benchmark.contracts import Array, Images, Similarity, Split
+
+
+@dataclass(frozen=True)
+class Options:
+    """The options of `pixels`."""
+
+    def fit(self, real: Split, *, folder: Path, key: str, device: str) -> Pixels:
+        """Return the detector."""
+        return Pixels()
 
 
 @dataclass(frozen=True)
 class Pixels:
     """Pearson correlation of two items: the inner product of their centred, normalised pixels."""
 
-    name: str = "pixels"
+    similarity: Similarity = COSINE
     invariances: tuple[str, ...] = ("exact", "contrast", "noise", "recode")
 
     def embed(self, images: Images) -> Array:

@@ -77,4 +77,3 @@ def test_the_given_images_are_left_alone() -> None:
 
 def test_invariances_are_names_of_planted_copies() -> None:
     assert set(Pixels().invariances) <= set(PLANTED)
-    assert Pixels().name == "pixels"
