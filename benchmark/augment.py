@@ -1,20 +1,15 @@
-"""Batched 2D and 3D transformations on the device: what copies may have gone through.
+"""Batched 2D and 3D transformations on the device, and `augment`, which draws random ones to train detectors by.
 
-`PLANTED` are fixed transformations by which detectors are tested; `augment` draws random ones, by which the copy
-detector is trained. Everything takes and returns (N, C, *spatial) float32 in [-1, 1].
+Everything takes and returns (N, C, *spatial) float32 in [-1, 1].
 """
 
 from __future__ import annotations
 
-import io
 import math
-from collections.abc import Callable
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
-
-Transformation = Callable[[Tensor], Tensor]
 
 
 def _column(values: Tensor, like: Tensor) -> Tensor:
@@ -87,69 +82,6 @@ def deform(images: Tensor, amplitude: float, generator: torch.Generator | None =
     unit = torch.eye(dims, dims + 1, device=images.device).expand(len(images), -1, -1)
     grid = F.affine_grid(unit, list(images.shape), align_corners=False) + field.movedim(1, -1)
     return F.grid_sample(images, grid, padding_mode="border", align_corners=False)
-
-
-def _rotate(degrees: float) -> Transformation:
-    def rotate(images: Tensor) -> Tensor:
-        signs = images.new_ones(len(images))
-        signs[1::2] = -1
-        still = images.new_zeros(len(images), images.ndim - 2)
-        return affine(images, signs * math.radians(degrees), images.new_ones(len(images)), still)
-
-    return rotate
-
-
-def _shift(images: Tensor) -> Tensor:
-    move = images.new_full((len(images), images.ndim - 2), 0.05)
-    move[1::2] *= -1
-    return affine(images, images.new_zeros(len(images)), images.new_ones(len(images)), move)
-
-
-def _crop(images: Tensor) -> Tensor:
-    still = images.new_zeros(len(images), images.ndim - 2)
-    return affine(images, images.new_zeros(len(images)), images.new_full((len(images),), 1 / 0.9), still)
-
-
-def _resample(images: Tensor) -> Tensor:
-    mode = "bilinear" if images.ndim == 4 else "trilinear"
-    half = [max(1, size // 2) for size in images.shape[2:]]
-    small = F.interpolate(images, size=half, mode="area")
-    return F.interpolate(small, size=images.shape[2:], mode=mode, align_corners=False)
-
-
-def _recode(images: Tensor) -> Tensor:
-    """Through an 8-bit JPEG of quality 75, plane by plane."""
-    import numpy as np
-    from PIL import Image
-
-    planes = ((images.cpu() + 1) * 127.5).round().clamp(0, 255).byte().numpy().reshape(-1, *images.shape[-2:])
-    for i, plane in enumerate(planes):
-        buffer = io.BytesIO()
-        Image.fromarray(plane).save(buffer, format="JPEG", quality=75)
-        planes[i] = np.asarray(Image.open(buffer))
-    return (torch.from_numpy(planes).view(images.shape).float() / 127.5 - 1).to(images.device)
-
-
-def _seeded() -> torch.Generator:
-    return torch.Generator().manual_seed(0)
-
-
-PLANTED: dict[str, Transformation] = {
-    "exact": lambda images: images,
-    "flip": lambda images: images.flip(-1),
-    "rotate5": _rotate(5),
-    "rotate15": _rotate(15),
-    "shift": _shift,
-    "crop": _crop,
-    "contrast": lambda images: gamma(images, images.new_full((len(images),), 1.4)),
-    "blur": lambda images: blur(images, 1.0),
-    "noise": lambda images: add_noise(images, images.new_full((len(images),), 0.1), _seeded()),
-    "resample": _resample,
-    "deform": lambda images: deform(images, 0.02, _seeded()),
-    "recode": _recode,
-}
-"""Name -> what is done to a training image: +-5 and +-15 degrees, 5 % shift, 10 % crop, gamma 1.4, blur of 1 pixel,
-noise of 5 % of the range, half resolution, small deformation (1 % of the field of view), JPEG of quality 75."""
 
 
 def augment(images: Tensor, strength: float = 1.0) -> Tensor:

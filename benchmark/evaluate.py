@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from benchmark.augment import PLANTED
 from benchmark.calibration import benjamini_hochberg, conformal_quantile, interval, patient_share, resample_patients
 from benchmark.contracts import Cohort, Detector, Match, Score, Split, patient_codes
 from benchmark.metrics import twin
 from benchmark.metrics.shares import Sample, membership, share_above, threshold
+from benchmark.planted import PLANTED
 from benchmark.search import Rows, blocks, join, nearest, settle, subject_maxima
 
 if TYPE_CHECKING:

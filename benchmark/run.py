@@ -27,6 +27,7 @@ EVALUATION_CODE = (
     "search.py",
     "calibration.py",
     "augment.py",
+    "planted.py",
     "metrics/*.py",
     "detectors/*.py",
     "fitted.py",

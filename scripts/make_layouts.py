@@ -3,6 +3,7 @@
     python scripts/make_layouts.py cxr OUT            chest_xray/{train,test}/{NORMAL,PNEUMONIA}/*.jpeg
     python scripts/make_layouts.py brats OUT          two real cases and twelve phantom patients, BraTS20 layout
     python scripts/make_layouts.py hippocampus OUT    imagesTr/*.nii.gz
+    python scripts/make_layouts.py luna OUT           block_000.npz ..., for the data set `arrays`
 
 Files keep their bytes and names. An OUT that exists is filled up, never emptied.
 """
@@ -15,9 +16,13 @@ import shutil
 import zipfile
 from pathlib import Path
 
+import numpy as np
+
 from benchmark.registry import find_dataset, load_class
 
 SHARED = Path(__file__).resolve().parents[2] / "shared" / "data"
+LUNA_BLOCK = 620
+"""Candidates a scan, on average."""
 CASES = "MICCAI_BraTS2020_TrainingData"
 
 
@@ -57,6 +62,19 @@ def make_hippocampus(out: Path) -> int:
     return len(names)
 
 
+def make_luna(out: Path) -> int:
+    """Write the lung patches, one file for each run of candidates that is about one CT scan long.
+
+    The source names no scan; candidates are listed by scan, 551,065 of 888 scans, so a run of 620 stands in for one.
+    """
+    out.mkdir(parents=True, exist_ok=True)
+    archive = np.load(SHARED / "ct_luna16_patches50" / "ct_luna16_patches50.npz")
+    images, order = archive["images"], archive["candidate_index"]
+    for block in np.unique(order // LUNA_BLOCK):
+        np.savez(out / f"block_{block:03d}.npz", images=images[order // LUNA_BLOCK == block])
+    return len(images)
+
+
 def _write(path: Path, content: bytes) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_bytes(content)
@@ -65,7 +83,7 @@ def _write(path: Path, content: bytes) -> None:
 def main() -> None:
     """Make one layout and say how much is in it."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("layout", choices=("cxr", "brats", "hippocampus"))
+    parser.add_argument("layout", choices=("cxr", "brats", "hippocampus", "luna"))
     parser.add_argument("out", type=Path)
     parser.add_argument("--phantoms", type=int, default=12, help="simulated patients beside the two real ones")
     options = parser.parse_args()
@@ -75,6 +93,8 @@ def main() -> None:
         print(f"{make_cxr(options.out)} images under {options.out}/chest_xray")
     elif options.layout == "brats":
         print(f"{make_brats(options.out, options.phantoms)} cases under {options.out}/{CASES}")
+    elif options.layout == "luna":
+        print(f"{make_luna(options.out)} patches under {options.out}")
     else:
         print(f"{make_hippocampus(options.out)} volumes under {options.out}/imagesTr")
 

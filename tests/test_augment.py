@@ -10,7 +10,8 @@ import torch
 from scipy.ndimage import gaussian_filter
 from torch import Tensor
 
-from benchmark.augment import PLANTED, add_noise, affine, augment, blur, deform, gamma, rotations
+from benchmark.augment import add_noise, affine, augment, blur, deform, gamma, rotations
+from benchmark.planted import PLANTED
 
 torch.set_num_threads(1)
 

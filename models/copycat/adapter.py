@@ -42,7 +42,7 @@ class Copycat:
         self._check_transform()
 
     def _check_transform(self) -> None:
-        from benchmark.augment import PLANTED
+        from benchmark.planted import PLANTED
 
         if self.transform not in PLANTED:
             raise UsageError(f"copycat has no transform {self.transform!r}", f"choose one of {', '.join(PLANTED)}")
@@ -70,7 +70,7 @@ class Copycat:
     def _transformed(self, images: Images) -> Images:
         import torch
 
-        from benchmark.augment import PLANTED
+        from benchmark.planted import PLANTED
 
         changed: Images = PLANTED[self.transform](torch.from_numpy(images)).clamp(-1, 1).numpy()
         return changed

@@ -13,11 +13,11 @@ import torch
 from scipy.ndimage import gaussian_filter
 from torch import Tensor
 
-from benchmark.augment import PLANTED
 from benchmark.contracts import Split, merge
 from benchmark.detectors import contrastive
 from benchmark.detectors.contrastive import Copy, Encoder, Options, fit_copy, nt_xent
 from benchmark.errors import AdapterError
+from benchmark.planted import PLANTED
 
 torch.set_num_threads(1)
 SMALL = Options(size=24, volume_size=12, width=8, dimension=32, steps=60, batch_size=24)

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from benchmark.augment import PLANTED
 from benchmark.detectors.pixels import Pixels
+from benchmark.planted import PLANTED
 
 
 def images(*shape: int, seed: int = 0) -> np.ndarray:

@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 import torch
 
-from benchmark.augment import PLANTED
 from benchmark.contracts import Budget, Split
 from benchmark.errors import AdapterError, UsageError
 from benchmark.models.copycat.adapter import Copycat, place_copies
+from benchmark.planted import PLANTED
 
 XRAYS = Path(__file__).parents[3] / "shared/data/cxr_kermany_224/cxr_kermany_64.npz"
 
