@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from benchmark import registry
 from benchmark.contracts import DetectorOptions
 from benchmark.errors import UsageError
-from benchmark.options import build, suggest
+from benchmark.options import build, suggest, without_paths
 from benchmark.registry import DetectorCard
 
 PROTOCOL = ("copy", "pixels")
@@ -52,6 +52,15 @@ class Choice:
     def values(self) -> dict[str, Any]:
         """Every option, defaults included."""
         return asdict(self.options)  # type: ignore[call-overload, no-any-return]
+
+    @property
+    def public(self) -> dict[str, Any]:
+        """Every option but paths."""
+        return without_paths(self.values)
+
+    def with_seed(self, seed: int) -> Choice:
+        """Return the same detector, trained from another seed."""
+        return Choice(f"{self.name}:seed={seed}", self.card, replace(self.options, seed=seed))  # type: ignore[type-var]
 
 
 def choose(text: str) -> Choice:

@@ -202,6 +202,43 @@ def detectors_command(context: typer.Context) -> None:
     print_table("detectors", ("name", "protocol", "summary", "source"), rows)
 
 
+@detectors_app.command("check")
+def check_detectors_command(
+    data: Data,
+    root: Root = None,
+    image_size: ImageSize = None,
+    channels: Channels = None,
+    data_settings: SetData = None,
+    split: SplitBy = "patients",
+    train_items: TrainItems = None,
+    detectors: Annotated[
+        list[str] | None,
+        typer.Option("--detector", help="NAME or NAME:option=value; repeatable; default: all that need no file."),
+    ] = None,
+    seeds: Annotated[int, typer.Option("--seeds", help="How often each trained detector is trained.")] = 1,
+    seed: Annotated[int, typer.Option("--seed", help="Of the patient split.")] = 0,
+    out: Annotated[Path, typer.Option("--out", help="Where audits go.")] = Path("audits"),
+    device: Device = "auto",
+    cache: Cache = Path("cache"),
+) -> None:
+    """Measure detectors on a cohort: recall of planted copies, false positives, agreement of seeds, speed."""
+    from benchmark.audit_report import table_rows
+    from benchmark.check_detectors import check_detectors
+    from benchmark.request import Request
+    from benchmark.terminal import print_table
+
+    request = Request(
+        model="", data=data, root=root, image_size=image_size, channels=channels,
+        data_settings=_pairs("--set-data", data_settings), split=_rule(split), train_items=train_items, seed=seed,
+        device=device, cache=cache,
+    )  # fmt: skip
+    audit, folder = check_detectors(request, detectors or [], seeds=seeds, out=out)
+    sizes = ", ".join(f"{name} {count} items" for name, count in audit.cohort.items.items())
+    print_table(f"detectors on {audit.cohort.name}: {sizes}", ["", *audit.detectors, ""], table_rows(audit))
+    typer.echo(f"audit: {folder / 'audit.json'}")
+    typer.echo(f"plot: {folder / 'audit.png'}")
+
+
 @app.command("metrics")
 def metrics_command() -> None:
     """List the scores of a record: what each means, and which way is better."""

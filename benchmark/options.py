@@ -43,6 +43,11 @@ def build(cls: type[Any], settings: dict[str, Any], *, what: str) -> Any:
     return cls(**values)
 
 
+def without_paths(settings: dict[str, Any]) -> dict[str, Any]:
+    """Paths name people and hospitals; a public file keeps only that one was given."""
+    return {name: "(path)" if "/" in str(value) or "\\" in str(value) else value for name, value in settings.items()}
+
+
 def suggest(name: str, known: typing.Iterable[str]) -> str:
     """Return "did you mean ...? " for the nearest known name, or nothing."""
     near = difflib.get_close_matches(name, list(known), n=1)

@@ -23,11 +23,13 @@ PathPart = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]
 """Boards are files named after these: a submitted record must not choose another folder."""
 
 
-class _Part(BaseModel):
+class Part(BaseModel):
+    """A piece of a public file: unknown fields are refused."""
+
     model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True)
 
 
-class ScoreEntry(_Part):
+class ScoreEntry(Part):
     """One number of a record; `reason` says why there is none, or what weakens it."""
 
     value: Finite | None
@@ -47,7 +49,7 @@ class ScoreEntry(_Part):
         return self
 
 
-class Spec(_Part):
+class Spec(Part):
     """What was run."""
 
     model: str
@@ -63,7 +65,7 @@ class Spec(_Part):
     budget_seconds: float | None = None
 
 
-class CohortFacts(_Part):
+class CohortFacts(Part):
     """Sizes of the cohort and the digest that a board groups by."""
 
     name: PathPart
@@ -78,7 +80,7 @@ class CohortFacts(_Part):
     notes: tuple[str, ...] = ()
 
 
-class Record(_Part):
+class Record(Part):
     """One finished run."""
 
     schema_number: Literal[1] = Field(default=SCHEMA, alias="schema")

@@ -82,6 +82,8 @@ class DetectorCard(Card):
     """A similarity between two items."""
 
     paper: str = ""
+    needs_file: bool = False
+    """Nothing works without the user's own weights."""
 
 
 _OPTION: dict[Kind, str] = {"models": "--model", "datasets": "--data"}

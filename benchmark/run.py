@@ -14,6 +14,7 @@ from benchmark.cohorts.prepare import prepare, to_stderr
 from benchmark.contracts import Budget, Cohort
 from benchmark.errors import AdapterError, BadDataError, BenchError, MachineError, UsageError
 from benchmark.machine import leave_world, wait_for_all
+from benchmark.options import without_paths
 from benchmark.record import PROTOCOL, CohortFacts, Record, Spec
 from benchmark.request import Request, Resolved, resolve
 from benchmark.stages import Say, Stages, code_digest, exclusive
@@ -219,7 +220,7 @@ def _record(resolved: Resolved, cohort: Cohort, stages: Stages) -> None:
     record = Record(
         protocol=PROTOCOL if resolved.request.split == "patients" else "custom",
         spec=_public_spec(resolved),
-        cohort=_facts(cohort),
+        cohort=facts_of(cohort),
         scores=found["scores"],
         replicates=found["replicates"],
         cost=_cost(status),
@@ -232,19 +233,15 @@ def _record(resolved: Resolved, cohort: Cohort, stages: Stages) -> None:
 def _public_spec(resolved: Resolved) -> Spec:
     request = resolved.request
     return Spec(
-        model=resolved.model.name, preset=request.preset, settings=_without_paths(resolved.settings),
+        model=resolved.model.name, preset=request.preset, settings=without_paths(resolved.settings),
         data=resolved.data.name, data_options=asdict(resolved.dataset),  # type: ignore[call-overload]
         split=request.split, train_items=request.train_items, samples=resolved.samples, seed=request.seed,
         budget_seconds=request.budget_seconds,
     )  # fmt: skip
 
 
-def _without_paths(settings: dict[str, Any]) -> dict[str, Any]:
-    """Paths name people and hospitals; a public record keeps only that one was given."""
-    return {name: "(path)" if "/" in str(value) or "\\" in str(value) else value for name, value in settings.items()}
-
-
-def _facts(cohort: Cohort) -> CohortFacts:
+def facts_of(cohort: Cohort) -> CohortFacts:
+    """Return what a record may tell of a cohort."""
     splits = (cohort.train, cohort.calibration, cohort.test)
     return CohortFacts(
         name=cohort.name, key=cohort.key, shape=cohort.train.shape, channels=cohort.train.channels,

@@ -1,0 +1,230 @@
+"""The audit of the auditor: what each detector finds, what it flags by mistake, and how long it takes, on one cohort.
+
+Known copies are training items after a known transformation. All is measured at tau, the threshold that the copy rate
+of a run uses: the 0.95 conformal quantile of calibration items against train.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from benchmark.calibration import auc, conformal_quantile, interval, patient_share, resample_patients
+from benchmark.contracts import Cohort, Score, patient_codes
+from benchmark.evaluate import Bank, bank_of, piece
+from benchmark.metrics.shares import Sample, share_above, threshold
+from benchmark.planted import STRENGTHS
+from benchmark.search import Rows, nearest
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from numpy.random import Generator
+    from numpy.typing import NDArray
+
+    from benchmark.fitted import Fitted
+
+    Floats = NDArray[np.floating]
+    Flags = NDArray[np.bool_]
+    Codes = NDArray[np.int64]
+
+COPIES = 200
+"""Training items that are copied, drawn by seed."""
+ALPHA = 0.05
+"""False positives that tau allows."""
+NONE = -2.0
+"""Below every similarity: stands for no item."""
+
+
+@dataclass(frozen=True)
+class Audit:
+    """What one fitted detector does on one cohort."""
+
+    scores: dict[str, Score]
+    verdicts: Flags
+    """Every planted copy and every test item in a fixed order: above tau or not. Compared between seeds."""
+
+
+@dataclass(frozen=True)
+class _Chosen:
+    """The copied items, and all that is known of them."""
+
+    rows: Codes
+    """Positions in train."""
+    codes: Codes
+    """Their patients."""
+    neighbour: Floats
+    """Similarity to the nearest real item of another patient."""
+
+
+def audit(fitted: Fitted, cohort: Cohort, *, device: str, advance: Callable[..., None], seed: int = 0) -> Audit:
+    """Measure one detector.
+
+    Args:
+        fitted: the detector and its rows of the cohort's real items.
+        cohort: where copies are taken from.
+        device: where similarities are computed.
+        advance: called after each kind of copy.
+        seed: of the choice of items.
+    """
+    bank = bank_of(cohort, fitted)
+    codes = {name: patient_codes(bank.real.subjects[part]) for name, part in bank.parts.items()}
+    near, test = (_nearest_train(bank, name, codes, device) for name in ("calibration", "test"))
+    tau = conformal_quantile(near.values, near.codes)
+    chosen = _choose(bank, seed, device)
+    scores = {
+        "detector.tau": threshold(near),
+        "detector.false_positives": share_above(test, near),
+        "detector.same_patient": same_patient(bank, codes["train"], tau, device=device),
+    }
+    verdicts = [test.values > tau]
+    for kind, strengths in STRENGTHS.items():
+        for strength, transformation in strengths.items():
+            flags, scores_of = _copies(fitted, bank, chosen, transformation, tau, codes["train"], device)
+            name = f"{kind}[{strength}]" if strength else kind
+            scores |= {f"detector.{what}.{name}": score for what, score in scores_of.items()}
+            verdicts.append(flags)
+        advance(note=kind)
+    scores |= _speed(fitted, bank, chosen, device)
+    return Audit(scores, np.concatenate(verdicts))
+
+
+def _nearest_train(bank: Bank, name: str, codes: dict[str, Codes], device: str) -> Sample:
+    found = nearest(bank.part(name), bank.part("train"), device=device)
+    return Sample(found.similarity, codes[name])
+
+
+def _choose(bank: Bank, seed: int, device: str) -> _Chosen:
+    rng = np.random.default_rng([seed, bank.train])
+    rows = np.sort(rng.permutation(bank.train)[:COPIES])
+    owners = patient_codes(bank.real.subjects)
+    near = _others(bank.rows, rows, owners, device, same=False)
+    return _Chosen(rows, patient_codes([bank.real.subjects[i] for i in rows]), near)
+
+
+def _others(rows: Rows, chosen: Codes, owners: Codes, device: str, *, same: bool) -> Floats:
+    """The greatest similarity of items to others of the same patient, or of other patients; NONE without one."""
+    best = np.full(len(chosen), NONE)
+    queries = rows.take(chosen)
+    for start in range(0, rows.count, 4096):
+        stop = min(start + 4096, rows.count)
+        block = rows.similarity.block(queries, rows.take(slice(start, stop)), device)
+        wanted = (owners[chosen][:, None] == owners[None, start:stop]) == same
+        wanted &= chosen[:, None] != np.arange(start, stop)[None]
+        best = np.maximum(best, np.where(wanted, block, NONE).max(axis=1))
+    return best
+
+
+def same_patient(bank: Bank, codes: Codes, tau: float, *, device: str) -> Score:
+    """Share of training items above tau with another training item of their own patient: flags that are no copies."""
+    several = np.flatnonzero(np.bincount(codes)[codes] > 1)[: 10 * COPIES]
+    if not len(several):
+        return Score(value=None, n=0, reason="no patient has two training items")
+    found = _others(piece(bank.rows, bank.parts["train"]), several, codes, device, same=True)
+    owners = patient_codes([str(code) for code in codes[several]])
+    return _share(found > tau, owners, "lower")
+
+
+def _copies(
+    fitted: Fitted,
+    bank: Bank,
+    chosen: _Chosen,
+    transformation: Callable[..., object],
+    tau: float,
+    train: Codes,
+    device: str,
+) -> tuple[Flags, dict[str, Score]]:
+    """Recall at tau (the nearest training item is above it and of the copied patient), and AUC against neighbours."""
+    import torch
+
+    images = transformation(torch.from_numpy(bank.real.images(chosen.rows)))
+    assert isinstance(images, torch.Tensor)
+    copies = Rows.of(fitted.detector.embed(images.contiguous().numpy()), fitted.rows.similarity)
+    match = nearest(copies, bank.part("train"), device=device)
+    found = (match.similarity > tau) & (train[match.index] == train[chosen.rows])
+    source = np.array(
+        [
+            fitted.rows.similarity.exact(row, bank.rows.take(chosen.rows[i : i + 1]))[0]
+            for i, row in enumerate(copies.take(slice(0, copies.count)))
+        ]
+    )
+    scores = {"recall": _share(found, chosen.codes, "higher"), "auc": _auc(source, chosen)}
+    return found, scores
+
+
+def _auc(source: Floats, chosen: _Chosen) -> Score:
+    """P(a copy is nearer to its source than an item to its nearest real neighbour of another patient)."""
+    rng = np.random.default_rng(0)
+    drawn = []
+    for _ in range(200):
+        index = resample_patients(chosen.codes, rng)[0]
+        drawn.append(auc(source[index], chosen.neighbour[index]))
+    value = auc(source, chosen.neighbour)
+    low, high = np.quantile(drawn, [0.025, 0.975])
+    return Score(
+        value=value, low=float(min(low, value)), high=float(max(high, value)), n=len(source), direction="higher"
+    )
+
+
+def _share(flags: Flags, codes: Codes, direction: str) -> Score:
+    value = patient_share(flags, codes)
+
+    def once(rng: Generator) -> float:
+        index, drawn = resample_patients(codes, rng)
+        return patient_share(flags[index], drawn)
+
+    low, high = interval(once, value, seed=0, n=int(codes.max()) + 1)
+    return Score(
+        value=value, low=low, high=high, n=len(flags), direction="higher" if direction == "higher" else "lower"
+    )
+
+
+def _speed(fitted: Fitted, bank: Bank, chosen: _Chosen, device: str) -> dict[str, Score]:
+    """Seconds to embed 1,000 items and to compare a million pairs of embedded ones."""
+    started = time.perf_counter()
+    fitted.detector.embed(bank.real.images(chosen.rows))
+    embedded = time.perf_counter() - started
+    others = bank.rows.take(slice(0, min(bank.rows.count, 4096)))
+    queries = bank.rows.take(chosen.rows)
+    started = time.perf_counter()
+    fitted.rows.similarity.block(queries, others, device)
+    compared = time.perf_counter() - started
+    pairs = len(queries) * len(others)
+    return {
+        "detector.embed_seconds": Score(value=1000 * embedded / len(queries), n=len(queries), direction="lower"),
+        "detector.pair_seconds": Score(value=1e6 * compared / pairs, n=pairs, direction="lower"),
+    }
+
+
+def between_seeds(audits: Sequence[Audit]) -> dict[str, Score]:
+    """Mean recall's spread over detector seeds, and the share of verdicts that every seed agrees on."""
+    recalls = [np.mean(list(recall_of(one.scores).values())) for one in audits]
+    if len(audits) < 2:
+        reason = "one seed; give --seeds 3, or a detector that is trained"
+        return {
+            "detector.recall_mean": Score(value=float(recalls[0]), n=COPIES, direction="higher"),
+            "detector.agreement": Score(value=None, n=1, reason=reason),
+        }
+    verdicts = np.stack([one.verdicts for one in audits])
+    agreed = (verdicts == verdicts[0]).all(axis=0)
+    return {
+        "detector.recall_mean": Score(
+            value=float(np.mean(recalls)), low=float(min(recalls)), high=float(max(recalls)), n=len(audits),
+            direction="higher", reason="the ends are the least and the greatest of the seeds",
+        ),
+        "detector.agreement": Score(value=float(agreed.mean()), n=agreed.size, direction="higher"),
+    }  # fmt: skip
+
+
+def recall_of(scores: dict[str, Score]) -> dict[str, float]:
+    """Return recall by kind and strength of copy."""
+    start = "detector.recall."
+    return {
+        name[len(start) :]: score.value
+        for name, score in scores.items()
+        if name.startswith(start) and score.value is not None
+    }

@@ -1,0 +1,119 @@
+"""An audit as a file that boards cite, a table and a plot."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, Self
+
+from pydantic import Field, ValidationError
+
+from benchmark.columns import number, with_interval
+from benchmark.errors import BadDataError
+from benchmark.record import PROTOCOL, CohortFacts, Part, ScoreEntry
+from benchmark.storage import read_json, replacing, write_json
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+SCHEMA: Literal[1] = 1
+RECALL, AUC = "detector.recall.", "detector.auc."
+LINES = (
+    ("detector.false_positives", "false positives", "test patients' items above tau; tau allows 5 %"),
+    ("detector.same_patient", "same patient", "items above tau with another item of their patient: not copies"),
+    ("detector.tau", "tau", "the 0.95 conformal quantile of calibration items against train"),
+    ("detector.recall_mean", "mean recall", "over all kinds and strengths below; ends: worst and best seed"),
+    ("detector.agreement", "agreement of seeds", "share of copies and test items that all seeds judge alike"),
+    ("detector.embed_seconds", "s per 1,000 items", "embedding"),
+    ("detector.pair_seconds", "s per million pairs", "comparing embedded items"),
+)
+
+
+class AuditedDetector(Part):
+    """One detector's options and scores; those of its first seed, but for what compares seeds."""
+
+    options: dict[str, Any]
+    seeds: int
+    scores: dict[str, ScoreEntry]
+
+
+class AuditFile(Part):
+    """audit.json: the errors of detectors on one cohort."""
+
+    schema_number: Literal[1] = Field(default=SCHEMA, alias="schema")
+    protocol: str = PROTOCOL
+    cohort: CohortFacts
+    detectors: dict[str, AuditedDetector]
+    environment: dict[str, Any]
+
+    def write(self, path: Path) -> None:
+        """Write atomically."""
+        write_json(path, self.model_dump(mode="json", by_alias=True))
+
+    @classmethod
+    def read(cls, path: Path) -> Self:
+        """Read and check. Raises BadDataError naming the file and the first thing that is wrong."""
+        try:
+            return cls.model_validate(read_json(path))
+        except ValidationError as error:
+            first = error.errors()[0]
+            place = ".".join(str(part) for part in first["loc"])
+            raise BadDataError(
+                f"{path} is not a valid audit: {place}: {first['msg']}", "make it again: bench detectors check"
+            ) from None
+
+    def sentence(self) -> str:
+        """Return what a board says of the audit."""
+        parts = []
+        for name, found in self.detectors.items():
+            wrong, mean = (found.scores[line] for line in ("detector.false_positives", "detector.recall_mean"))
+            parts.append(f"{name} finds {_value(mean)} of planted copies, false positives {with_interval(wrong)}")
+        return "Audit of the detectors on this cohort: " + "; ".join(parts) + "."
+
+
+def _value(score: ScoreEntry) -> str:
+    return "not scored" if score.value is None else number(score.value)
+
+
+def kinds(audit: AuditFile) -> list[str]:
+    """Return the names of all copies, `rotate[15 deg]`, in the order they were made."""
+    first = next(iter(audit.detectors.values())).scores
+    return [name[len(RECALL) :] for name in first if name.startswith(RECALL)]
+
+
+def table_rows(audit: AuditFile) -> list[list[str]]:
+    """Return one row a score and one a kind of copy (`recall / AUC`), a column a detector."""
+    scores = [found.scores for found in audit.detectors.values()]
+    rows = [[heading, *(with_interval(one.get(name)) for one in scores), meaning] for name, heading, meaning in LINES]
+    rows.append(["recall at tau / AUC", *[""] * len(scores), "AUC: copy against nearest neighbour"])
+    for kind in kinds(audit):
+        cells = [f"{_value(one[RECALL + kind])} / {_value(one[AUC + kind])}" for one in scores]
+        rows.append([f"  {kind}", *cells, ""])
+    return rows
+
+
+def draw_recall(audit: AuditFile, path: Path) -> None:
+    """Save recall as a grid of colours and numbers: kinds of copies down, detectors across."""
+    with replacing(path) as temporary:
+        _figure(audit).savefig(temporary, format="png", dpi=150)
+
+
+def _figure(audit: AuditFile) -> Figure:
+    import numpy as np
+    from matplotlib.figure import Figure
+
+    names, rows = list(audit.detectors), kinds(audit)
+    values = np.array([[found.scores[RECALL + row].value for found in audit.detectors.values()] for row in rows], float)
+    figure = Figure(figsize=(2.2 + 1.1 * len(names), 0.9 + 0.24 * len(rows)), layout="constrained")
+    axes = figure.subplots()
+    axes.imshow(values, vmin=0, vmax=1, cmap="viridis", aspect="auto")
+    for row, column in np.ndindex(*values.shape):
+        dark = values[row, column] < 0.6
+        axes.text(
+            column, row, f"{values[row, column]:.2f}", ha="center", va="center", fontsize=8,
+            color="white" if dark else "black",
+        )  # fmt: skip
+    axes.set_xticks(range(len(names)), names, fontsize=8)
+    axes.set_yticks(range(len(rows)), [row.replace("[", " ").rstrip("]") for row in rows], fontsize=8)
+    axes.xaxis.tick_top()
+    axes.set_title(f"{audit.cohort.name}: share of planted copies found at tau", fontsize=9)
+    return figure

@@ -1,0 +1,65 @@
+"""`bench detectors check`: audit detectors on a cohort and leave audit.json and audit.png."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from benchmark.audit import Audit, audit, between_seeds
+from benchmark.audit_report import AuditedDetector, AuditFile, draw_recall
+from benchmark.catalogue import CARDS, Choice, choose
+from benchmark.cohorts.locate import locate
+from benchmark.cohorts.prepare import prepare, to_stderr
+from benchmark.contracts import Cohort
+from benchmark.environment import describe
+from benchmark.errors import UsageError
+from benchmark.fitted import fit_detector
+from benchmark.machine import pick_device
+from benchmark.planted import STRENGTHS
+from benchmark.progress import progress
+from benchmark.record import entries
+from benchmark.request import Request, build_dataset
+from benchmark.run import facts_of
+
+
+def check_detectors(request: Request, texts: Sequence[str], *, seeds: int, out: Path) -> tuple[AuditFile, Path]:
+    """Audit the detectors that texts name, or all that need no file; return the audit and its folder.
+
+    Raises BenchError.
+
+    Args:
+        request: the data set, its options, the split, the device and the cache.
+        texts: such as `copy` or `pixels:foreground=true`.
+        seeds: how often a trained detector is trained.
+        out: a folder COHORT-KEY is made in it.
+    """
+    if seeds < 1:
+        raise UsageError(f"{seeds} seeds were asked for", "give 1 or more; 3 tell how far trainings differ")
+    choices = [choose(text) for text in texts or [card.name for card in CARDS.values() if not card.needs_file]]
+    card, dataset = build_dataset(request)
+    root = locate(card, dataset, root=request.root, cache=request.cache)
+    cohort = prepare(
+        card.name, dataset, root, request.cache,
+        seed=request.seed, train_items=request.train_items, split=request.split, say=to_stderr,
+    )  # fmt: skip
+    found = {choice.name: _audited(choice, cohort, request, seeds) for choice in choices}
+    file = AuditFile(cohort=facts_of(cohort), detectors=found, environment=describe(request.device))
+    folder = out / f"{cohort.name}-{cohort.key[:8]}"
+    folder.mkdir(parents=True, exist_ok=True)
+    file.write(folder / "audit.json")
+    draw_recall(file, folder / "audit.png")
+    return file, folder
+
+
+def _audited(choice: Choice, cohort: Cohort, request: Request, seeds: int) -> AuditedDetector:
+    trained = seeds if "seed" in choice.values else 1
+    audits = [_audit_seed(choice, seed, cohort, request) for seed in range(trained)]
+    scores = audits[0].scores | between_seeds(audits)
+    return AuditedDetector(options=choice.public, seeds=trained, scores=entries(scores))
+
+
+def _audit_seed(choice: Choice, seed: int, cohort: Cohort, request: Request) -> Audit:
+    chosen = choice.with_seed(seed) if seed else choice
+    fitted = fit_detector(chosen, cohort, cache=request.cache, device=request.device, say=to_stderr)
+    with progress(f"audit {chosen.name}", len(STRENGTHS)) as advance:
+        return audit(fitted, cohort, device=str(pick_device(request.device)), advance=advance)
