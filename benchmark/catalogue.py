@@ -70,7 +70,7 @@ def choose(text: str) -> Choice:
         first, rest = f"{first}:{rest[0]}", rest[1:]
     card = find_detector(first)
     options = build(registry.load_class("detectors", card), _settings(text, rest), what=f"detector {card.name}")
-    given = sorted(f"{part}" for part in rest)
+    given = sorted(part for part in rest if "/" not in part and "\\" not in part)  # ids are public, paths are not
     return Choice(":".join([getattr(options, "label", card.name), *given]), card, options)
 
 

@@ -253,12 +253,16 @@ def metrics_command() -> None:
 @board_app.command("build")
 def build_command(
     runs: Annotated[list[Path] | None, typer.Option("--runs", help="Where records are; repeatable.")] = None,
+    audits: Annotated[Path, typer.Option("--audits", help="Where `bench detectors check` left its audits.")] = Path(
+        "audits"
+    ),
     out: Annotated[Path, typer.Option("--out", help="Where tables go.")] = Path("leaderboards"),
 ) -> None:
     """Turn records into one table per cohort and protocol: Markdown, CSV and HTML."""
-    from benchmark.leaderboard import collect, write_boards
+    from benchmark.leaderboard import collect, collect_audits, write_boards
 
-    for path in write_boards(collect([*(runs or [Path("runs")]), out]), out):
+    records = collect([*(runs or [Path("runs")]), out])
+    for path in write_boards(records, out, collect_audits(audits)):
         typer.echo(path)
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,7 +11,7 @@ import numpy as np
 
 from benchmark.contracts import Cohort, Detector, Split, chunks, merge
 from benchmark.search import Rows
-from benchmark.storage import content_key, replacing
+from benchmark.storage import content_key, file_name, replacing
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -51,7 +50,7 @@ def fit_detector(choice: Choice, cohort: Cohort, *, cache: Path, device: str, sa
 
     real = merge("real", cohort.train, cohort.calibration, cohort.test)
     key = content_key(cohort.key, choice.card.entry, choice.values, _code(choice))
-    place = cache / "detectors" / f"{cohort.name}-{re.sub(r'[^A-Za-z0-9.]+', '-', choice.name)}-{key}"
+    place = cache / "detectors" / f"{cohort.name}-{file_name(choice.name)}-{key}"
     place.mkdir(parents=True, exist_ok=True)
     with FileLock(place / ".lock"):
         kept = place / "real.npy"

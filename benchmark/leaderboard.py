@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -118,13 +118,24 @@ def notes_of(records: list[Record]) -> list[str]:
     return notes
 
 
-def write_boards(records: list[Record], out: Path) -> list[Path]:
+def collect_audits(place: Path) -> dict[str, list[str]]:
+    """Read every audit.json below a folder: cohort key -> what boards of that cohort say of it. Raises BadDataError."""
+    from benchmark.audit_report import AuditFile
+
+    found = defaultdict(list)
+    for path in sorted(place.glob("**/audit.json")):
+        audit = AuditFile.read(path)
+        found[audit.cohort.key].append(audit.sentence())
+    return found
+
+
+def write_boards(records: list[Record], out: Path, audits: Mapping[str, list[str]] | None = None) -> list[Path]:
     """Write COHORT-KEY-PROTOCOL.md, .csv and .html for every board and return their paths. Raises BadDataError."""
     written: list[Path] = []
     for (name, key, protocol), group in boards(records).items():
         if any(HEADLINE not in record.scores for record in group):
             raise BadDataError(f"a record of {name} has no {HEADLINE}", "evaluate that run again: bench evaluate RUN")
-        table, notes = table_of(group), notes_of(group)
+        table, notes = table_of(group), [*notes_of(group), *(audits or {}).get(key, [])]
         title, subtitle = f"{name}: memorisation board", _subtitle(group[0], key, protocol)
         texts = {
             ".md": _markdown(title, subtitle, table, notes),

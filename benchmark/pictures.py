@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from benchmark.contracts import merge
-from benchmark.storage import replacing
+from benchmark.storage import file_name, replacing
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -31,7 +31,7 @@ def draw_pictures(folder: Path, samples: Samples, cohort: Cohort, outcomes: dict
     rows = {f"synthetic {i}": image for i, image in enumerate(first)}
     _save(folder / "samples.png", _grid(rows, cohort.train.channels, f"{cohort.name}: synthetic items"))
     for name, outcome in outcomes.items():
-        _save(folder / f"pairs-{name}.png", _pairs(name, outcome, samples, real.images))
+        _save(folder / f"pairs-{file_name(name)}.png", _pairs(name, outcome, samples, real.images))
 
 
 def plane(image: NDArray[np.float32]) -> NDArray[np.float32]:

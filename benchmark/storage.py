@@ -6,6 +6,7 @@ import errno
 import hashlib
 import json
 import os
+import re
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -19,6 +20,11 @@ def content_key(*parts: object, length: int = 16) -> str:
     """Return a hex digest of JSON-serialisable parts; equal parts, equal key, in every process."""
     text = json.dumps(parts, sort_keys=True, default=str, separators=(",", ":"))
     return hashlib.sha256(text.encode()).hexdigest()[:length]
+
+
+def file_name(text: str) -> str:
+    """Return text with all but letters, digits and points as hyphens, fit for a file's name."""
+    return re.sub(r"[^A-Za-z0-9.]+", "-", text)
 
 
 @contextmanager
