@@ -16,8 +16,9 @@ PROTOCOL = ("copy", "pixels")
 """The detectors of protocol p1: every run has them, others come beside."""
 
 
-def _card(name: str, entry: str, summary: str, paper: str = "") -> DetectorCard:
-    return DetectorCard(name=name, entry=f"benchmark.detectors.{entry}", summary=summary, paper=paper)
+def _card(name: str, entry: str, summary: str, paper: str, *, needs_file: bool = False) -> DetectorCard:
+    place = f"benchmark.detectors.{entry}"
+    return DetectorCard(name=name, entry=place, summary=summary, paper=paper, needs_file=needs_file)
 
 
 CARDS = {
@@ -34,6 +35,26 @@ CARDS = {
             "pixels:Options",
             "Pearson correlation over all pixels; foreground only or less the mean image, where asked.",
             "Akbar et al. 2025 (2305.07644)",
+        ),
+        _card(
+            "dar2025",
+            "dar2025:Options",
+            "The published self-supervised detector: small rotations and flips, one augmented branch.",
+            "Dar et al. 2025 (2402.01054)",
+        ),
+        _card("ssim", "ssim:Options", "Mean structural similarity over uniform windows.", "Wang et al. 2004"),
+        _card(
+            "random-conv",
+            "random_conv:Options",
+            "Cosine of a fixed random network's features: a floor that needs no weights and no training.",
+            "Ulyanov et al. 2018 (1711.10925)",
+        ),
+        _card(
+            "frozen",
+            "frozen:Options",
+            "A frozen encoder of your own: TorchScript, or a transformers model from a folder or a pinned hub name.",
+            "RAD-DINO (2401.10815), DINOv2 (2304.07193), SSCD (2202.10261) ...",
+            needs_file=True,
         ),
     )
 }
@@ -69,9 +90,16 @@ def choose(text: str) -> Choice:
     if first.endswith(".py") and rest:
         first, rest = f"{first}:{rest[0]}", rest[1:]
     card = find_detector(first)
-    options = build(registry.load_class("detectors", card), _settings(text, rest), what=f"detector {card.name}")
-    given = sorted(part for part in rest if "/" not in part and "\\" not in part)  # ids are public, paths are not
-    return Choice(":".join([getattr(options, "label", card.name), *given]), card, options)
+    settings = _settings(text, rest)
+    options = build(registry.load_class("detectors", card), settings, what=f"detector {card.name}")
+    return Choice(":".join([getattr(options, "label", card.name), *_named(settings, options)]), card, options)
+
+
+def _named(settings: dict[str, Any], options: DetectorOptions) -> list[str]:
+    """Return the options that ids show: ids are public, paths are not."""
+    shown = without_paths({name: settings[name] for name in sorted(settings)})
+    hidden = getattr(options, "unnamed", ())
+    return [f"{name}={value}" for name, value in shown.items() if name not in hidden]
 
 
 def choose_all(texts: Sequence[str]) -> tuple[Choice, ...]:

@@ -21,7 +21,8 @@ class Recipe:
     weight_decay: float = 0.0
     warmup: float = 0.05
     """Share of the steps during which the rate rises in a line."""
-    schedule: Literal["cosine", "constant"] = "cosine"
+    schedule: Literal["cosine", "half-cosine", "constant"] = "cosine"
+    """Fall to 0, to half of the rate, or not at all."""
     clip: float = 1.0
     """Largest norm of the gradient, over all weights; 0 leaves it as it is."""
     ema: float = 0.999
@@ -51,7 +52,8 @@ class Recipe:
             return self.learning_rate * (step + 1) / (rising + 1)
         if self.schedule == "constant":
             return self.learning_rate
-        return self.learning_rate * 0.5 * (1 + math.cos(math.pi * (step - rising) / (self.steps - rising)))
+        fallen = 0.5 * (1 + math.cos(math.pi * (step - rising) / (self.steps - rising)))
+        return self.learning_rate * (fallen if self.schedule == "cosine" else 0.5 + 0.5 * fallen)
 
     def decay(self, step: int) -> float:
         """Return the average's decay after a step, counted from 0: min(ema, (1 + n) / (10 + n)) with n = step + 1."""

@@ -64,7 +64,7 @@ def begin(net: nn.Module, recipe: Recipe, device: torch.device) -> Training:
         [weight for weight in net.parameters() if weight.requires_grad],
         lr=recipe.learning_rate,
         weight_decay=recipe.weight_decay,
-        fused=device.type == "cuda",
+        fused=device.type in ("cuda", "cpu"),
     )
     return Training(net, average, optimizer, torch.zeros(recipe.lines_apart(), device=device))
 

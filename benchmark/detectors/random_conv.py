@@ -1,4 +1,4 @@
-"""Encoder `random-conv`: features of a fixed random convolutional network, the one that needs no weights.
+"""Encoder and detector `random-conv`: features of a fixed random convolutional network, which needs no weights.
 
 Random convolutions see texture and shape well enough to order samples by quality, and everybody can compute them
 without a download; a Frechet distance in them must not be read beside one from Inception (Ulyanov et al. 2018,
@@ -7,16 +7,55 @@ without a download; a Frechet distance in them must not be read beside one from 
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from benchmark.contracts import chunks
+from benchmark.search import COSINE
+
 if TYPE_CHECKING:
     from torch import nn
 
-    from benchmark.contracts import Array, Images
+    from benchmark.contracts import Array, Images, Similarity, Split
 
 WIDTHS = (16, 32, 48)
+AT_ONCE = 256
+
+
+@dataclass(frozen=True)
+class Options:
+    """The options of `random-conv`: it has none."""
+
+    def fit(self, real: Split, *, folder: Path, key: str, device: str) -> RandomConv:
+        """Return the detector; features are standardised over training and held-out items alike."""
+        from benchmark.machine import pick_device
+
+        place = str(pick_device(device))
+        found = np.concatenate(
+            [random_features(real.images(part), device=place) for part in chunks(len(real), AT_ONCE)]
+        )
+        spread = found.std(axis=0)
+        return RandomConv(place, found.mean(axis=0), np.where(spread > 0, spread, 1.0))
+
+
+@dataclass(frozen=True, eq=False)
+class RandomConv:
+    """Cosine of two items' standardised features: what a detector finds that has learnt nothing."""
+
+    device: str
+    mean: Array
+    spread: Array
+    similarity: Similarity = COSINE
+    invariances: tuple[str, ...] = ("exact",)
+
+    def embed(self, images: Images) -> Array:
+        """Map (N, C, *spatial) to unit rows (N, 192)."""
+        rows = (random_features(images, device=self.device) - self.mean) / self.spread
+        lengths = np.linalg.norm(rows, axis=1, keepdims=True)
+        return np.asarray(rows / np.where(lengths > 0, lengths, 1.0), dtype=np.float32)
 
 
 def _network(channels: int, dims: int) -> list[nn.Module]:

@@ -1,0 +1,185 @@
+"""Detector `frozen`: cosine of an encoder that somebody else trained, from the user's disk or a pinned hub revision.
+
+Works with TorchScript files (SSCD) and with models that transformers loads by itself (RAD-DINO, DINOv2, ViT). What
+needs torchvision or open_clip (BiomedCLIP) does not load: there is no torchvision build for every machine of ours.
+Weights are checked against a SHA-256 digest before they are opened, and TorchScript runs code: take it from nobody
+whom you would not let run a program.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from benchmark.contracts import chunks
+from benchmark.errors import AdapterError, BadDataError, MissingDataError, UsageError
+from benchmark.machine import pick_device
+from benchmark.search import COSINE
+
+if TYPE_CHECKING:
+    from benchmark.contracts import Array, Images, Similarity, Split
+
+SCRIPTS = (".pt", ".ts", ".torchscript")
+WEIGHTS = "model.safetensors"
+COMMIT = re.compile(r"[0-9a-f]{40}")
+EMBED_BATCH = 32
+PLANES = 3
+"""Planes of a volume that are embedded: a quarter, half and three quarters along its first axis."""
+
+
+@dataclass(frozen=True)
+class Options:
+    """The options of `frozen`."""
+
+    source: str
+    """A TorchScript file, a folder that transformers saved, or a hub name such as microsoft/rad-dino."""
+    tag: str
+    """What scores call it; letters, digits, points and hyphens."""
+    revision: str = ""
+    """The commit of a hub name, 40 hexadecimal digits."""
+    sha256: str = ""
+    """Digest of the file, or of the folder's or hub's model.safetensors; needed for hub names."""
+    size: int = 224
+    """Pixels a side that every plane is resized to."""
+    mean: tuple[float, float, float] = (0.485, 0.456, 0.406)
+    """Of the three colours in [0, 1], subtracted; ImageNet's by default."""
+    std: tuple[float, float, float] = (0.229, 0.224, 0.225)
+
+    unnamed: ClassVar[tuple[str, ...]] = ("source", "tag", "revision", "sha256")
+    """Options that a score's name leaves out: the tag stands for them."""
+
+    def __post_init__(self) -> None:
+        if not re.fullmatch(r"[A-Za-z0-9.-]+", self.tag):
+            raise UsageError(f"tag {self.tag!r} does not fit a score's name", "use letters, digits, points and hyphens")
+
+    @property
+    def label(self) -> str:
+        """Begin the name of the scores."""
+        return f"frozen-{self.tag}"
+
+    def fit(self, real: Split, *, folder: Path, key: str, device: str) -> Frozen:
+        """Check and load the weights; nothing is learnt."""
+        place = pick_device(device)
+        path = Path(self.source)
+        if path.suffix in SCRIPTS:
+            return Frozen(self, place, _script(path, self.sha256, place))
+        return Frozen(self, place, _transformer(path if path.is_dir() else _from_hub(self), self.sha256, place))
+
+
+def check_digest(path: Path, expected: str) -> None:
+    """Compare a file with its SHA-256. Raises MissingDataError, BadDataError."""
+    if not path.is_file():
+        raise MissingDataError(f"there are no weights at {path}", "give the path of a file that is there")
+    if not expected:
+        return
+    with path.open("rb") as file:
+        found = hashlib.file_digest(file, "sha256").hexdigest()
+    if found != expected.lower():
+        raise BadDataError(f"{path} has SHA-256 {found}, not {expected}", "download it again, or correct the digest")
+
+
+def _script(path: Path, digest: str, device: torch.device) -> Callable[[Tensor], Tensor]:
+    check_digest(path, digest)
+    try:
+        network = torch.jit.load(str(path), map_location=device).eval()
+    except (RuntimeError, ValueError) as error:
+        raise BadDataError(
+            f"{path} is not a TorchScript file: {str(error).splitlines()[0]}", "save it with torch.jit.save"
+        ) from error
+    return lambda planes: _vectors(network(planes))
+
+
+def _transformer(folder: Path, digest: str, device: torch.device) -> Callable[[Tensor], Tensor]:
+    check_digest(folder / WEIGHTS, digest)
+    network = _transformers().AutoModel.from_pretrained(folder, local_files_only=True).to(device).eval()
+    return lambda planes: _vectors(network(pixel_values=planes))
+
+
+def _transformers() -> Any:
+    try:
+        import transformers
+    except ImportError as error:
+        raise AdapterError(
+            "frozen needs transformers for this encoder", "install it: pip install 'memobench[text]'"
+        ) from error
+    return transformers
+
+
+def _from_hub(options: Options) -> Path:
+    """Download configuration and weights of a pinned commit, or find them in the hub's cache."""
+    name = options.source
+    if not re.fullmatch(r"[\w.-]+/[\w.-]+", name):
+        raise MissingDataError(f"there is no encoder at {name}", "give a .pt file, a folder, or a hub name OWNER/NAME")
+    if not COMMIT.fullmatch(options.revision) or not options.sha256:
+        raise UsageError(
+            f"{name} is not pinned: revision {options.revision!r}, sha256 {options.sha256!r}",
+            "give the commit (40 hexadecimal digits) and the SHA-256 of model.safetensors: names move",
+        )
+    from huggingface_hub import snapshot_download
+
+    try:
+        found = snapshot_download(name, revision=options.revision, allow_patterns=["config.json", WEIGHTS])
+    except Exception as error:
+        raise MissingDataError(
+            f"{name} could not be downloaded: {type(error).__name__}",
+            "check the network and the name, or download it elsewhere and give the folder",
+        ) from error
+    return Path(found)
+
+
+def _vectors(output: Any) -> Tensor:
+    """One vector an image: the pooled output, the first token, or the output itself."""
+    for name in ("pooler_output", "image_embeds"):
+        if getattr(output, name, None) is not None:
+            found: Tensor = getattr(output, name)
+            return found.flatten(1)
+    hidden = getattr(output, "last_hidden_state", output)
+    if not isinstance(hidden, Tensor):
+        raise AdapterError(
+            f"the frozen encoder returns {type(hidden).__name__}, not a tensor", "wrap it so that it returns (N, D)"
+        )
+    return hidden[:, 0] if hidden is not output and hidden.ndim == 3 else hidden.flatten(1)
+
+
+@dataclass(frozen=True, eq=False)
+class Frozen:
+    """Cosine of two items' vectors; channels, and a volume's planes, are embedded one by one and lined up."""
+
+    options: Options
+    device: torch.device
+    network: Callable[[Tensor], Tensor]
+    similarity: Similarity = COSINE
+    invariances: tuple[str, ...] = ("exact", "contrast", "noise", "recode")
+
+    @torch.inference_mode()
+    def embed(self, images: Images) -> Array:
+        """Map (N, C, *spatial) to unit rows (N, C * planes * D)."""
+        planes = torch.from_numpy(_planes(images))
+        flat = planes.flatten(0, 1)
+        parts = [self._vectors(flat[part].to(self.device)).cpu() for part in chunks(len(flat), EMBED_BATCH)]
+        rows: Array = F.normalize(torch.cat(parts).view(len(images), -1), dim=1).numpy()
+        return rows
+
+    def _vectors(self, planes: Tensor) -> Tensor:
+        size = [self.options.size] * 2
+        resized = F.interpolate(planes[:, None], size=size, mode="bilinear", antialias=True, align_corners=False)
+        colours = ((resized + 1) / 2).expand(-1, 3, -1, -1)
+        mean, std = (colours.new_tensor(values).view(1, 3, 1, 1) for values in (self.options.mean, self.options.std))
+        return F.normalize(self.network((colours - mean) / std).float(), dim=1)
+
+
+def _planes(images: Images) -> Images:
+    """Return (N, planes, H, W): every channel, and of volumes three planes of each."""
+    if images.ndim == 4:
+        return images
+    depth = images.shape[2]
+    chosen = images[:, :, [depth * (number + 1) // (PLANES + 1) for number in range(PLANES)]]
+    return chosen.reshape(len(images), -1, *images.shape[-2:])

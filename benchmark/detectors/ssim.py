@@ -1,0 +1,120 @@
+"""Detector `ssim`: mean structural similarity (Wang et al. 2004) over uniform windows.
+
+SSIM is no inner product, so it brings its own comparison: the local covariance of every pair of items is one matrix
+product a window, the local means and variances belong to single items.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from benchmark.contracts import chunks
+
+if TYPE_CHECKING:
+    from benchmark.contracts import Array, Images, Split
+
+C1, C2 = (0.01 * 2) ** 2, (0.03 * 2) ** 2
+"""The constants of the paper for a range of 2."""
+PAIRS_AT_ONCE = 1 << 22
+
+
+@dataclass(frozen=True)
+class Options:
+    """The options of `ssim`."""
+
+    size: int = 64
+    """Pixels a side that larger 2D items are reduced to, by area averaging."""
+    volume_size: int = 32
+    """The same for volumes."""
+    window: int = 8
+    """Pixels a side of a window; windows are half of it apart."""
+
+    def fit(self, real: Split, *, folder: Path, key: str, device: str) -> Ssim:
+        """Return the detector; nothing is learnt."""
+        dims = len(real.shape) - 1
+        most = self.size if dims == 2 else self.volume_size
+        spatial = tuple(min(side, most) for side in real.shape[1:])
+        window = min(self.window, *spatial)
+        return Ssim(Windows((real.shape[0], *spatial), window, max(1, window // 2)))
+
+
+@dataclass(frozen=True)
+class Windows:
+    """Compares flattened items (N, C * pixels) by SSIM, averaged over windows and channels; -1 to 1."""
+
+    shape: tuple[int, ...]
+    """(C, *spatial) of an item."""
+    window: int
+    stride: int
+
+    def block(self, queries: Array, others: Array, device: str) -> Array:
+        """Compare every pair, (n, m), float32."""
+        height = max(1, PAIRS_AT_ONCE // len(others))
+        right = torch.from_numpy(others).to(device)
+        parts = [
+            self._block(torch.from_numpy(queries[part]).to(device), right) for part in chunks(len(queries), height)
+        ]
+        return np.concatenate([part.cpu().numpy() for part in parts])
+
+    def exact(self, row: Array, others: Array) -> Array:
+        """Compare one row with others in float64, (k,)."""
+        one, many = torch.from_numpy(row[None]).double(), torch.from_numpy(others).double()
+        values: Array = self._block(one, many)[0].numpy()
+        return values
+
+    def error(self, dimension: int) -> float:
+        """Float32 sums of a window's squares, at most 1 each, beside a denominator of at least C2."""
+        pixels = float(self.window ** (len(self.shape) - 1))
+        return 4 * pixels * 2.0**-24 / C2
+
+    def _block(self, a: Tensor, b: Tensor) -> Tensor:
+        total = torch.zeros(len(a), len(b), dtype=a.dtype, device=a.device)
+        places = list(self._places())
+        left, right = a.view(-1, *self.shape), b.view(-1, *self.shape)
+        for place in places:
+            total += _window_ssim(left[place].flatten(1), right[place].flatten(1))
+        return total / len(places)
+
+    def _places(self) -> Iterator[tuple[slice | int, ...]]:
+        starts = [_starts(side, self.window, self.stride) for side in self.shape[1:]]
+        for channel, *corner in itertools.product(range(self.shape[0]), *starts):
+            yield (slice(None), channel, *(slice(start, start + self.window) for start in corner))
+
+
+def _starts(side: int, window: int, stride: int) -> list[int]:
+    """Where windows begin along an axis; the last one ends at the border."""
+    return sorted({*range(0, side - window + 1, stride), side - window})
+
+
+def _window_ssim(a: Tensor, b: Tensor) -> Tensor:
+    """SSIM of one window of every pair: (n, pixels) and (m, pixels) to (n, m)."""
+    mean_a, mean_b = a.mean(1, keepdim=True), b.mean(1, keepdim=True).T
+    centred_a, centred_b = a - a.mean(1, keepdim=True), b - b.mean(1, keepdim=True)
+    covariance = centred_a @ centred_b.T / a.shape[1]
+    var_a, var_b = centred_a.square().mean(1, keepdim=True), centred_b.square().mean(1, keepdim=True).T
+    luminance = (2 * mean_a * mean_b + C1) / (mean_a.square() + mean_b.square() + C1)
+    return luminance * (2 * covariance + C2) / (var_a + var_b + C2)
+
+
+@dataclass(frozen=True)
+class Ssim:
+    """Mean SSIM of two items."""
+
+    similarity: Windows
+    invariances: tuple[str, ...] = ("exact", "recode")
+
+    def embed(self, images: Images) -> Array:
+        """Map (N, C, *spatial) to rows of pixels (N, C * pixels), reduced to the detector's size."""
+        size = list(self.similarity.shape[1:])
+        if list(images.shape[2:]) != size:
+            images = F.interpolate(torch.from_numpy(images), size=size, mode="area").numpy()
+        return np.ascontiguousarray(images.reshape(len(images), -1))

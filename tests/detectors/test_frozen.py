@@ -1,0 +1,187 @@
+"""Detector `frozen`: encoders from files, checked before they are opened."""
+
+from __future__ import annotations
+
+import builtins
+import hashlib
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from benchmark.catalogue import choose
+from benchmark.contracts import Split
+from benchmark.detectors import frozen
+from benchmark.detectors.frozen import Frozen, Options, _planes
+from benchmark.errors import AdapterError, BadDataError, BenchError, MissingDataError, UsageError
+
+torch.set_num_threads(1)
+COMMIT = "a" * 40
+
+
+def images(count: int, *shape: int) -> np.ndarray:
+    return np.random.default_rng(0).uniform(-1, 1, (count, *shape)).astype(np.float32)
+
+
+def real(*shape: int) -> Split:
+    given = images(4, *shape)
+    names = ("a", "b", "c", "d")
+    return Split(
+        name="real", pixels=given, rows=np.arange(4), subjects=names, items=names, channels=("x",) * len(given[0])
+    )
+
+
+def fit(options: Options, folder: Path, *shape: int) -> Frozen:
+    return options.fit(real(*(shape or (1, 16, 16))), folder=folder, key="k", device="cpu")
+
+
+@pytest.fixture
+def script(tmp_path: Path) -> Path:
+    torch.manual_seed(0)
+    network = nn.Sequential(nn.Conv2d(3, 8, 4, 4), nn.BatchNorm2d(8), nn.Flatten(), nn.Linear(8 * 64, 6))
+    path = tmp_path / "encoder.pt"
+    torch.jit.script(network).save(str(path))
+    return path
+
+
+@pytest.fixture
+def model(tmp_path: Path) -> Path:
+    """A DINOv2 with random weights, as transformers saves it."""
+    from transformers import Dinov2Config, Dinov2Model
+
+    torch.manual_seed(0)
+    config = Dinov2Config(hidden_size=16, num_hidden_layers=2, num_attention_heads=2, image_size=28, patch_size=14)
+    Dinov2Model(config).save_pretrained(tmp_path / "dino")
+    return tmp_path / "dino"
+
+
+def digest(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def refusal(kind: type[BenchError], options: Options, folder: Path) -> str:
+    with pytest.raises(kind) as error:
+        fit(options, folder)
+    return str(error.value)
+
+
+@pytest.mark.parametrize(("shape", "planes"), [((1, 20, 20), 1), ((2, 16, 24), 2), ((2, 12, 16, 16), 6)])
+def test_torchscript(script: Path, tmp_path: Path, shape: tuple[int, ...], planes: int) -> None:
+    detector = fit(Options(source=str(script), tag="toy", size=32, sha256=digest(script)), tmp_path, *shape)
+    given = images(5, *shape)
+    rows = detector.embed(given)
+    assert rows.shape == (5, 6 * planes)
+    assert np.linalg.norm(rows, axis=1) == pytest.approx(1)
+    alone = np.concatenate([detector.embed(given[[k]]) for k in range(5)])
+    np.testing.assert_allclose(alone, rows, atol=1e-6)
+
+
+def test_colours_are_normalised_as_asked(script: Path, tmp_path: Path) -> None:
+    options = Options(source=str(script), tag="toy", size=32, mean=(0.1, 0.2, 0.3), std=(0.5, 1.0, 2.0))
+    given = images(2, 1, 32, 32)
+    grey = torch.from_numpy(given + 1) / 2
+    colours = (grey.expand(-1, 3, -1, -1) - torch.tensor([0.1, 0.2, 0.3]).view(3, 1, 1)) / torch.tensor(
+        [0.5, 1.0, 2.0]
+    ).view(3, 1, 1)
+    with torch.inference_mode():
+        expected = nn.functional.normalize(torch.jit.load(str(script)).eval()(colours), dim=1).numpy()
+    np.testing.assert_allclose(fit(options, tmp_path).embed(given), expected, atol=1e-5)
+
+
+def test_a_transformers_folder(model: Path, tmp_path: Path) -> None:
+    options = Options(source=str(model), tag="dino", size=28, sha256=digest(model / "model.safetensors"))
+    detector = fit(options, tmp_path)
+    given = images(3, 1, 16, 16)
+    rows = detector.embed(given)
+    assert rows.shape == (3, 16)
+    assert np.array_equal(rows, fit(options, tmp_path).embed(given))
+    assert rows @ rows.T == pytest.approx(np.ones((3, 3)), abs=0.5)
+
+
+def test_planes_of_a_volume() -> None:
+    volume = np.arange(8, dtype=np.float32)[None, None, :, None, None] * np.ones((1, 1, 8, 4, 4), np.float32)
+    assert _planes(volume)[0, :, 0, 0].tolist() == [2, 4, 6]
+
+
+def test_names_hold_no_path(script: Path) -> None:
+    choice = choose(f"frozen:source={script}:tag=toy:size=32")
+    assert choice.name == "frozen-toy:size=32"
+    assert choice.public["source"] == "(path)"
+
+
+def test_refusals(script: Path, tmp_path: Path) -> None:
+    with pytest.raises(UsageError) as error:
+        Options(source="x.pt", tag="a/b")
+    assert str(error.value) == (
+        "tag 'a/b' does not fit a score's name\n  hint: use letters, digits, points and hyphens"
+    )
+    right = digest(script)
+    assert refusal(BadDataError, Options(source=str(script), tag="t", sha256="0" * 64), tmp_path) == (
+        f"{script} has SHA-256 {right}, not {'0' * 64}\n  hint: download it again, or correct the digest"
+    )
+    missing = tmp_path / "none.pt"
+    assert refusal(MissingDataError, Options(source=str(missing), tag="t"), tmp_path) == (
+        f"there are no weights at {missing}\n  hint: give the path of a file that is there"
+    )
+    broken = tmp_path / "broken.pt"
+    broken.write_bytes(b"not a network")
+    assert refusal(BadDataError, Options(source=str(broken), tag="t"), tmp_path).startswith(
+        f"{broken} is not a TorchScript file: "
+    )
+    assert refusal(MissingDataError, Options(source="./nowhere/at/all", tag="t"), tmp_path) == (
+        "there is no encoder at ./nowhere/at/all\n  hint: give a .pt file, a folder, or a hub name OWNER/NAME"
+    )
+    assert refusal(UsageError, Options(source="microsoft/rad-dino", tag="t", revision="main"), tmp_path) == (
+        "microsoft/rad-dino is not pinned: revision 'main', sha256 ''\n"
+        "  hint: give the commit (40 hexadecimal digits) and the SHA-256 of model.safetensors: names move"
+    )
+
+
+def test_a_pinned_name_is_downloaded_and_checked(model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    import huggingface_hub
+
+    asked: list[Any] = []
+
+    def download(name: str, **options: Any) -> str:
+        asked.append((name, options["revision"]))
+        return str(model)
+
+    monkeypatch.setattr(huggingface_hub, "snapshot_download", download)
+    weights = digest(model / "model.safetensors")
+    options = Options(source="some/encoder", tag="t", revision=COMMIT, sha256=weights, size=28)
+    assert fit(options, tmp_path).embed(images(1, 1, 8, 8)).shape == (1, 16)
+    assert asked == [("some/encoder", COMMIT)]
+    other = Options(source="some/encoder", tag="t", revision=COMMIT, sha256="1" * 64)
+    assert "has SHA-256" in refusal(BadDataError, other, tmp_path)
+
+
+def test_no_network(tmp_path: Path) -> None:
+    options = Options(source="some/encoder", tag="t", revision=COMMIT, sha256="1" * 64)
+    message = refusal(MissingDataError, options, tmp_path)
+    assert message.startswith("some/encoder could not be downloaded: ")
+    assert message.endswith("\n  hint: check the network and the name, or download it elsewhere and give the folder")
+
+
+def test_without_transformers(model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    real_import = builtins.__import__
+
+    def no_transformers(name: str, *rest: Any, **options: Any) -> Any:
+        if name == "transformers":
+            raise ImportError(name)
+        return real_import(name, *rest, **options)
+
+    monkeypatch.setattr(builtins, "__import__", no_transformers)
+    assert refusal(AdapterError, Options(source=str(model), tag="t"), tmp_path) == (
+        "frozen needs transformers for this encoder\n  hint: install it: pip install 'memobench[text]'"
+    )
+
+
+def test_an_output_that_is_no_tensor() -> None:
+    with pytest.raises(AdapterError) as error:
+        frozen._vectors(["a list"])
+    assert str(error.value) == (
+        "the frozen encoder returns list, not a tensor\n  hint: wrap it so that it returns (N, D)"
+    )
