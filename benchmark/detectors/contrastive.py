@@ -1,8 +1,8 @@
 """Detector `copy`: a small contrastive encoder that knows an item again after flips, turns, crops, contrast and noise.
 
 It is trained on the cohort's real items of all three splits alike, so that training and held-out images are embedded
-by a network that has seen both equally often (design 6.5). Loss: NT-Xent (Chen et al. 2020, 2002.05709), with other
-items of the same patient left out of the negatives.
+by a network that has seen both equally often (design 6.5). Loss: NT-Xent (Chen et al. 2020, 2002.05709) between an item
+transformed and the item as it is, as the search compares them; other items of the same patient are no negatives.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from benchmark.augment import augment
 from benchmark.contracts import Split, chunks, patient_codes
-from benchmark.feeding import Feed, feed_split
+from benchmark.feeding import LAYOUTS, Feed, feed_split
 from benchmark.machine import pick_device
 from benchmark.recipe import Recipe
 from benchmark.search import COSINE
@@ -37,16 +37,16 @@ class Options:
     """The options of `copy`, which decide the encoder; the defaults are protocol p1."""
 
     size: int = 64
-    """Pixels a side that a 2D item is reduced to."""
-    volume_size: int = 32
-    """Voxels a side that a 3D item is reduced to."""
+    """Pixels a side that a larger 2D item is reduced to."""
+    volume_size: int = 24
+    """Voxels a side that a larger 3D item is reduced to."""
     width: int = 16
     """Channels of the first stage; later ones have 2, 4 and 4 times as many."""
     dimension: int = 128
     """Length of the embedding."""
-    steps: int = 700
+    steps: int = 1000
     batch_size: int = 96
-    """Items a step; each is seen in two augmented views."""
+    """Items a step, each seen as it is and transformed; half as many for volumes."""
     learning_rate: float = 2e-3
     temperature: float = 0.1
     seed: int = 0
@@ -76,14 +76,20 @@ class Encoder(nn.Module):
         self.layers = nn.Sequential(*layers, *head)
 
     def shrink(self, images: Tensor) -> Tensor:
-        """Reduce larger images to the encoder's size by area averaging."""
-        if list(images.shape[2:]) == self.size:
-            return images
-        return F.interpolate(images, size=self.size, mode="area")
+        """Reduce sides that are longer than the encoder's by area averaging."""
+        size = [min(side, most) for side, most in zip(images.shape[2:], self.size, strict=True)]
+        return images if list(images.shape[2:]) == size else F.interpolate(images, size=size, mode="area")
 
     def forward(self, images: Tensor) -> Tensor:
-        """Embed images of the encoder's size as unit vectors."""
-        return F.normalize(self.layers(images).float(), dim=1)
+        """Embed images as unit vectors, after centring and scaling every channel of every item.
+
+        Without that, volumes were hardly told apart after 300 steps (mean planted recall 0.17 against 0.30).
+        """
+        axes = tuple(range(2, images.ndim))
+        spread, mean = torch.std_mean(images, dim=axes, keepdim=True)
+        scaled = (images - mean) / (spread + 0.02)
+        layout = LAYOUTS[images.ndim]
+        return F.normalize(self.layers(scaled.contiguous(memory_format=layout)).float(), dim=1)
 
 
 class _WithPatients:
@@ -141,15 +147,16 @@ def fit_copy(real: Split, chosen: Options, *, folder: Path, key: str, device: st
     """
     place = pick_device(device)
     torch.manual_seed(chosen.seed)
-    encoder = Encoder(real.shape[0], len(real.shape) - 1, chosen)
+    dims = len(real.shape) - 1
+    encoder = Encoder(real.shape[0], dims, chosen)
+    encoder.to(memory_format=LAYOUTS[dims + 2])  # type: ignore[call-overload]  # a quarter faster on CPU
 
     def loss(net: Encoder, batch: tuple[Tensor, Tensor]) -> Tensor:
         images, codes = net.shrink(batch[0]), batch[1]
-        return nt_xent(net(augment(images)), net(augment(images, 0.5)), codes, chosen.temperature)
+        return nt_xent(net(augment(images)), net(images), codes, chosen.temperature)
 
-    recipe = Recipe(
-        steps=chosen.steps, batch_size=chosen.batch_size, learning_rate=chosen.learning_rate, weight_decay=1e-4
-    )
+    batch = chosen.batch_size if len(real.shape) == 3 else max(1, chosen.batch_size // 2)
+    recipe = Recipe(steps=chosen.steps, batch_size=batch, learning_rate=chosen.learning_rate, weight_decay=1e-4)
     feed = _WithPatients(feed_split(real, place), patient_codes(real.subjects), place)
     trained = train(
         encoder, loss, feed, recipe, folder=folder, seed=chosen.seed, device=device, label="copy detector",

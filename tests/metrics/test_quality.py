@@ -8,7 +8,18 @@ import torch
 from scipy.linalg import sqrtm
 from scipy.ndimage import correlate1d
 
-from benchmark.metrics.quality import diversity_score, frechet, frechet_score, ms_ssim_pairs, standardised
+from benchmark.metrics.quality import (
+    diversity_score,
+    frechet,
+    frechet_score,
+    kernel,
+    kernel_score,
+    mifid,
+    ms_ssim_pairs,
+    neighbourhood_scores,
+    neighbourhoods,
+    standardised,
+)
 
 torch.set_num_threads(1)
 
@@ -188,3 +199,101 @@ def test_what_is_too_small_is_not_scored(shape: tuple[int, ...]) -> None:
     assert found.value is None
     assert found.n == shape[0]
     assert found.reason == "MS-SSIM needs two images of at least 11 pixels a side"
+
+
+# Kernel distance, neighbourhoods, memorisation-informed distance
+
+
+def slow_kernel(a: np.ndarray, b: np.ndarray) -> float:
+    def k(x: np.ndarray, y: np.ndarray) -> float:
+        return float((x @ y / len(x) + 1) ** 3)
+
+    within_a = [k(a[i], a[j]) for i in range(len(a)) for j in range(len(a)) if i != j]
+    within_b = [k(b[i], b[j]) for i in range(len(b)) for j in range(len(b)) if i != j]
+    return float(np.mean(within_a) + np.mean(within_b) - 2 * np.mean([k(x, y) for x in a for y in b]))
+
+
+def test_kernel_distance_is_its_sum_over_pairs() -> None:
+    rng = np.random.default_rng(0)
+    a, b = rng.standard_normal((12, 4)), rng.standard_normal((9, 4)) + 0.3
+    assert kernel(a, b) == pytest.approx(slow_kernel(a, b))
+    assert kernel(b, a) == pytest.approx(kernel(a, b))
+
+
+def test_kernel_distance_is_unbiased() -> None:
+    rng = np.random.default_rng(1)
+    drawn = [kernel(rng.standard_normal((40, 3)), rng.standard_normal((30, 3))) for _ in range(200)]
+    assert abs(np.mean(drawn)) < 3 * np.std(drawn) / 200**0.5
+    assert min(drawn) < 0
+
+
+def slow_neighbourhoods(synthetic: np.ndarray, real: np.ndarray, k: int) -> dict[str, float]:
+    def ball(items: np.ndarray, i: int) -> float:
+        return float(np.sort([np.linalg.norm(items[i] - x) for j, x in enumerate(items) if j != i])[k - 1])
+
+    real_balls = [ball(real, i) for i in range(len(real))]
+    own_balls = [ball(synthetic, i) for i in range(len(synthetic))]
+    hits = [[np.linalg.norm(s - r) <= radius for r, radius in zip(real, real_balls, strict=True)] for s in synthetic]
+    back = [[np.linalg.norm(s - r) <= radius for s, radius in zip(synthetic, own_balls, strict=True)] for r in real]
+    return {
+        "precision": float(np.mean([any(row) for row in hits])),
+        "recall": float(np.mean([any(row) for row in back])),
+        "density": float(np.mean([sum(row) / k for row in hits])),
+        "coverage": float(np.mean(np.any(hits, axis=0))),
+    }
+
+
+def test_neighbourhoods_by_loops() -> None:
+    rng = np.random.default_rng(2)
+    synthetic, real = 0.7 * rng.standard_normal((25, 3)) + 0.4, rng.standard_normal((30, 3))
+    assert neighbourhoods(synthetic, real, 3) == pytest.approx(slow_neighbourhoods(synthetic, real, 3))
+
+
+def test_precision_and_recall_swap_sides() -> None:
+    rng = np.random.default_rng(3)
+    a, b = rng.standard_normal((40, 4)), 0.5 * rng.standard_normal((50, 4))
+    assert neighbourhoods(a, b)["precision"] == neighbourhoods(b, a)["recall"]
+    assert neighbourhoods(a, b)["recall"] == neighbourhoods(b, a)["precision"]
+    assert neighbourhoods(a, b)["coverage"] != neighbourhoods(b, a)["coverage"]
+
+
+def test_a_collapsed_generator_has_precision_and_no_coverage() -> None:
+    rng = np.random.default_rng(4)
+    real = rng.standard_normal((100, 4))
+    found = neighbourhoods(np.repeat(real[:1], 100, axis=0) + 1e-3 * rng.standard_normal((100, 4)), real)
+    assert found["precision"] == 1
+    assert found["recall"] < 0.1
+    assert found["coverage"] < 0.2
+
+
+def test_mifid_punishes_a_replayer() -> None:
+    rng = np.random.default_rng(5)
+    train, real, fresh = (rng.standard_normal((80, 20)) for _ in range(3))
+    assert mifid(fresh, real, train) == frechet(fresh, real)
+    copies = train + 1e-3
+    nearest = [min(1 - abs(x @ y) / np.linalg.norm(x) / np.linalg.norm(y) for y in train) for x in copies]
+    assert mifid(copies, real, train) == pytest.approx(frechet(copies, real) / np.mean(nearest), rel=1e-6)
+    assert mifid(copies, real, train) > 100 * frechet(copies, real)
+
+
+def test_scores_hold_their_values() -> None:
+    rng = np.random.default_rng(6)
+    a, b = rng.standard_normal((60, 5)) + 0.4, rng.standard_normal((70, 5))
+    score = kernel_score(a, b, seed=0)
+    assert score.value == kernel(a, b)
+    assert score.direction == "lower"
+    found = neighbourhood_scores(a, b, seed=0)
+    assert {name: one.value for name, one in found.items()} == neighbourhoods(a, b)
+    for one in (score, *found.values()):
+        assert one.low is not None
+        assert one.high is not None
+        assert one.value is not None
+        assert one.low <= one.value <= one.high
+        assert one.n == 60
+
+
+def test_too_few_items() -> None:
+    few = np.zeros((1, 3))
+    assert kernel_score(few, np.ones((9, 3)), seed=0).reason == "pairs need two items a side"
+    reasons = {score.reason for score in neighbourhood_scores(np.zeros((11, 3)), np.ones((99, 3)), seed=0).values()}
+    assert reasons == {"5 neighbours in a half need 12 items a side"}

@@ -1,0 +1,178 @@
+"""Metrics of nearest neighbours that others use, each computed for synthetic items and for items of test patients.
+
+All work on a detector's unit rows: similarity s is a cosine, distance is d = sqrt(2 - 2 s), the Euclidean one. None has
+a threshold that holds 0 for a generator that copies nobody, so the value for test patients, printed beside it, is what
+to compare with. Sources: DCR share: SDMetrics; nearest-neighbour ratio: diffusion literature; calibrated L2: Carlini et
+al. 2023 (2301.13188); authenticity: Alaa et al. 2022 (2102.08921); C_T: Meehan et al. 2020 (2004.05675); m3: m3-score.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from benchmark.calibration import patient_weights, resample_patients
+from benchmark.contracts import Score
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from numpy.typing import NDArray
+
+    from benchmark.contracts import Direction
+
+    Floats = NDArray[np.floating]
+    Codes = NDArray[np.int64]
+
+NEAREST = 50
+"""Training items that calibrated L2 averages over (Carlini et al.)."""
+RATIO = 1 / 3
+RESAMPLES = 200
+CELL_ITEMS = 20
+"""Fewest items a side in a cell of C_T."""
+
+
+@dataclass(frozen=True)
+class Near:
+    """What a set of N queries sees of the real items; one similarity each, or the k greatest in falling order."""
+
+    codes: Codes
+    """(N,) patient of each query; synthetic items are their own."""
+    train: Floats
+    """(N, k) to the nearest training items."""
+    index: Codes
+    """(N,) which training item is nearest."""
+    equal: Floats
+    """(N,) to the nearest of a random part of train that has as many items as the held-out bank."""
+    heldout: Floats
+    """(N,) to the nearest item of the held-out bank."""
+
+    def take(self, index: Codes, codes: Codes) -> Near:
+        """Return the queries at these positions, with new patient codes."""
+        return Near(codes, self.train[index], self.index[index], self.equal[index], self.heldout[index])
+
+
+def distance(similarity: Floats) -> Floats:
+    """Euclidean distance of unit rows from their cosine."""
+    return np.asarray(np.sqrt(np.maximum(0.0, 2 - 2 * similarity)))
+
+
+def dcr_share(near: Near) -> Score:
+    """Share of queries nearer to train than to an equally large held-out bank; ties count half.
+
+    Lower is better, 0.5 without copying. Blind to copies of items that the random part of train leaves out.
+    """
+    return _score(near, lambda n: _mean((n.equal > n.heldout) + 0.5 * (n.equal == n.heldout), n.codes), "lower")
+
+
+def ratio_share(near: Near) -> Score:
+    """Share of queries whose nearest training item is three times nearer than the second nearest.
+
+    Lower is better, about 0 without copying. A copied patient with two alike images hides it.
+    """
+    return _score(near, lambda n: _mean(_ratio(n) < RATIO, n.codes), "lower")
+
+
+def ratio_median(near: Near) -> Score:
+    """Median of d1 / d2 over queries: the nearest and second nearest training item. Higher is better, 1 at most."""
+    return _score(near, lambda n: float(np.median(_ratio(n))), "higher")
+
+
+def calibrated_l2(near: Near, alpha: float = 0.5) -> Score:
+    """Lower 5 % quantile over queries of d1 / (alpha * mean distance to the 50 nearest training items).
+
+    Higher is better; without copying it is that of test patients. A quantile, not a share: Carlini et al. take their
+    cut by eye. Where train has fewer items, all are averaged.
+    """
+
+    def quantile(n: Near) -> float:
+        far = distance(n.train)
+        scale = alpha * far[:, :NEAREST].mean(axis=1)
+        return float(np.quantile(np.divide(far[:, 0], scale, out=np.zeros(len(far)), where=scale > 0), 0.05))
+
+    return _score(near, quantile, "higher")
+
+
+def auth_share(near: Near, within: Floats) -> Score:
+    """Share of queries farther from their nearest training item than that is from its nearest other training item.
+
+    Higher is better; the value of test patients is what to expect. `within`: (M,) similarity of each training item to
+    its nearest other one. Reads copies of isolated patients only: in a dense cluster even copies pass.
+    """
+    return _score(near, lambda n: _mean(n.train[:, 0] < within[n.index], n.codes), "higher")
+
+
+def m3_share(near: Near, within: Floats) -> Score:
+    """Share of queries nearer to train than half of the training items are to each other (m3-score's rule).
+
+    Lower is better, but about 0.5 for a perfect generator: read it beside the value of test patients.
+    """
+    median = np.median(within)
+    return _score(near, lambda n: _mean(n.train[:, 0] > median, n.codes), "lower")
+
+
+def cells(rows: Floats, count: int, *, seed: int = 0) -> Callable[[Floats], Codes]:
+    """Cut the space of unit rows by k-means on `rows` (M, D); the result maps (N, D) to cells (N,)."""
+    from sklearn.cluster import KMeans
+
+    means = KMeans(count, n_init=1, random_state=seed).fit(rows.astype(np.float64))
+    return lambda others: np.asarray(means.predict(others.astype(np.float64)), dtype=np.int64)
+
+
+def c_t(first: Floats, first_cells: Codes, second: Floats, second_cells: Codes) -> Score:
+    """Data-copying test: z of "first is farther than second" by Mann-Whitney in each cell, weighted by second's cells.
+
+    Args:
+        first: (N,) distances of synthetic items to their nearest training item.
+        first_cells: (N,) their cells.
+        second: (M,) distances of held-out items to their nearest training item.
+        second_cells: (M,) their cells.
+
+    About 0 without copying, far below 0 with it. Swapped, with training and held-out items' distances to their nearest
+    synthetic item, it asks the same of the other side. It takes items as independent: slices of one patient make z too
+    large. Unlike Meehan et al., the nearest item may lie in another cell.
+    """
+    total, weight = 0.0, 0
+    for cell in np.unique(second_cells):
+        a, b = first[first_cells == cell], second[second_cells == cell]
+        if min(len(a), len(b)) >= CELL_ITEMS:
+            total += len(b) * _mann_whitney(a, b)
+            weight += len(b)
+    if not weight:
+        reason = f"no cell holds {CELL_ITEMS} items of either side"
+        return Score(value=None, n=len(first), reason=reason)
+    return Score(value=total / weight, n=len(first), direction="higher")
+
+
+def _mann_whitney(a: Floats, b: Floats) -> float:
+    ordered = np.sort(b)
+    below, upto = (np.searchsorted(ordered, a, side=side).sum() for side in ("left", "right"))
+    u = (below + upto) / 2
+    return float((u - len(a) * len(b) / 2) / np.sqrt(len(a) * len(b) * (len(a) + len(b) + 1) / 12))
+
+
+def _ratio(near: Near) -> Floats:
+    far = distance(near.train[:, :2])
+    if far.shape[1] < 2:
+        return np.ones(len(far))
+    return np.divide(far[:, 0], far[:, 1], out=np.zeros(len(far)), where=far[:, 1] > 0)
+
+
+def _mean(values: Floats | NDArray[np.bool_], codes: Codes) -> float:
+    return float((values * patient_weights(codes)).sum())
+
+
+def _score(near: Near, rule: Callable[[Near], float], direction: Direction) -> Score:
+    """Apply a rule, with a 95 % interval over patients (synthetic items are their own)."""
+    value, rng = rule(near), np.random.default_rng(0)
+    drawn = [rule(near.take(*resample_patients(near.codes, rng))) for _ in range(RESAMPLES)]
+    low, high = np.quantile(drawn, [0.025, 0.975])
+    return Score(
+        value=value,
+        low=float(min(low, value)),
+        high=float(max(high, value)),
+        n=len(near.codes),
+        direction=direction,
+    )

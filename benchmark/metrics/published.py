@@ -1,0 +1,110 @@
+"""The papers' own rules, under their names, beside what they would read without any memorisation."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from benchmark.calibration import resample_patients
+from benchmark.contracts import Score
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from numpy.typing import NDArray
+
+    from benchmark.metrics.shares import Sample
+
+    Floats = NDArray[np.floating]
+
+LEVEL = 0.95
+RESAMPLES = 200
+BINS = np.linspace(-1, 1, 101)
+
+
+def dar2025(to_validation: Sample, to_synthetic: Sample, from_synthetic: Sample) -> dict[str, Score]:
+    """N_mem and N_copies of Dar et al. 2025 (2402.01054), each with the value that chance alone gives at these sizes.
+
+    tau is the 95th percentile over training items of the similarity to the nearest validation item; N_mem is the share
+    of training items whose nearest synthetic item is above tau, N_copies that of synthetic items whose nearest training
+    item is. Lower is better. The neutral value is not 0: a maximum over more items is larger, so that without any
+    memorisation N_mem reads up to 1 - 0.95^(N_syn / N_val), N_copies about 1 - 0.95^(N_train / N_val).
+
+    Args:
+        to_validation: training items to their nearest validation item; its patients are resampled.
+        to_synthetic: the same training items to their nearest synthetic item.
+        from_synthetic: synthetic items to their nearest training item.
+    """
+    return {
+        "published.dar2025.tau": _interval(lambda a, b, c: _tau(a), to_validation, to_synthetic, from_synthetic),
+        "published.dar2025.n_mem": _interval(
+            lambda a, b, c: float((b > _tau(a)).mean()), to_validation, to_synthetic, from_synthetic
+        ),
+        "published.dar2025.n_copies": _interval(
+            lambda a, b, c: float((c > _tau(a)).mean()), to_validation, to_synthetic, from_synthetic
+        ),
+    }
+
+
+def dar2025_expected(train: int, validation: int, synthetic: int) -> dict[str, Score]:
+    """What dar2025 reads when nothing is memorised and all items are equally typical; numbers of items a set."""
+    return {
+        "published.dar2025.n_mem_expected": Score(value=1 - LEVEL ** (synthetic / validation), n=train),
+        "published.dar2025.n_copies_expected": Score(value=1 - LEVEL ** (train / validation), n=synthetic),
+    }
+
+
+def _tau(values: Floats) -> float:
+    return float(np.quantile(values, LEVEL))
+
+
+def _interval(rule: Callable[[Floats, Floats, Floats], float], first: Sample, second: Sample, third: Sample) -> Score:
+    """Resample training patients (the same ones in both of their samples) and synthetic items."""
+    value, rng, drawn = rule(first.values, second.values, third.values), np.random.default_rng(0), []
+    for _ in range(RESAMPLES):
+        index = resample_patients(first.codes, rng)[0]
+        drawn.append(rule(first.values[index], second.values[index], third.resample(rng).values))
+    low, high = np.quantile(drawn, [0.025, 0.975])
+    return Score(
+        value=value,
+        low=float(min(low, value)),
+        high=float(max(high, value)),
+        n=len(first.values),
+        direction="lower",
+    )
+
+
+@dataclass(frozen=True)
+class Distribution:
+    """Similarities of queries to their nearest item of a bank, as Akbar et al. 2025 (2305.07644) show them."""
+
+    scores: dict[str, Score]
+    """mean, max and three quantiles, by name."""
+    counts: tuple[int, ...]
+    """How many fall between the edges BINS, -1 to 1 in steps of 0.02."""
+
+
+def akbar2025(queries: Sample) -> Distribution:
+    """Mean, maximum, quantiles and histogram of nearest similarities (N,).
+
+    No threshold and no neutral value: compare synthetic -> train with test -> train and synthetic -> held-out. The
+    mean and the quantiles grow with the bank, the maximum with the queries too.
+    """
+    rules: dict[str, Callable[[Floats], np.floating]] = {
+        "mean": lambda values: np.mean(values),
+        "q50": lambda values: np.quantile(values, 0.5),
+        "q95": lambda values: np.quantile(values, 0.95),
+        "q99": lambda values: np.quantile(values, 0.99),
+    }
+    rng, count = np.random.default_rng(0), len(queries.values)
+    drawn = [queries.resample(rng).values for _ in range(RESAMPLES)]
+    scores = {}
+    for name, rule in rules.items():
+        value = float(rule(queries.values))
+        low, high = np.quantile([rule(values) for values in drawn], [0.025, 0.975])
+        scores[name] = Score(value=value, low=float(min(low, value)), high=float(max(high, value)), n=count)
+    scores["max"] = Score(value=float(queries.values.max()), n=count)
+    counts = np.histogram(np.clip(queries.values, -1, 1), BINS)[0]
+    return Distribution(scores, tuple(int(c) for c in counts))
