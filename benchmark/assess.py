@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,11 +12,20 @@ import numpy as np
 import pandas as pd
 
 from benchmark.catalogue import Choice
-from benchmark.contracts import Cohort, Score, merge
+from benchmark.contracts import Cohort, HasLoss, Score, merge, patient_codes
 from benchmark.detectors.random_conv import random_features
 from benchmark.evaluate import Advance, Outcome, bank_of, evaluate
 from benchmark.fitted import Fitted, fit_detector
-from benchmark.metrics.quality import diversity_score, frechet_score, standardised
+from benchmark.metrics.quality import (
+    diversity_score,
+    frechet_score,
+    kernel_score,
+    mifid,
+    neighbourhood_scores,
+    resampled,
+    standardised,
+)
+from benchmark.metrics.shares import Sample, membership
 from benchmark.progress import progress
 from benchmark.record import entries
 from benchmark.samples import Samples
@@ -30,23 +40,37 @@ SEED = 0
 """Of patient cuts and resampling: the same for every run, so that models of one cohort are compared in pairs."""
 ENOUGH = 2000
 """Items a side that quality is measured on, drawn by seed."""
+ATTACKED = 250
+"""Items a side whose loss is measured."""
 
 Say = Callable[[str], None]
 
 
 def assess(
-    cohort: Cohort, folder: Path, choices: Sequence[Choice], *, count: int, cache: Path, device: str, say: Say
+    cohort: Cohort,
+    folder: Path,
+    choices: Sequence[Choice],
+    adapter: object,
+    *,
+    count: int,
+    cache: Path,
+    device: str,
+    say: Say,
 ) -> None:
-    """Write matches.parquet, members.parquet, evaluation.json and pictures/ for a run's samples."""
+    """Write matches.parquet, members.parquet, evaluation.json and pictures/ for a run's samples.
+
+    `adapter` is the trained model; its losses are attacked where it offers them.
+    """
     from benchmark.machine import pick_device
     from benchmark.pictures import draw_pictures
 
     place = str(pick_device(device))
     samples = Samples.open(folder / "samples", count)
     made = [fit_detector(choice, cohort, cache=cache, device=device, say=say) for choice in choices]
-    with progress("evaluate", 5 * len(made) + 1) as advance:
+    with progress("evaluate", 6 * len(made) + 1) as advance:
         outcomes = {one.name: _outcome(one, cohort, samples, place, advance) for one in made}
         scores = quality_scores(samples, cohort, device=place)
+        scores |= attack_scores(adapter, cohort) if isinstance(adapter, HasLoss) else {}
         advance(note="quality")
     parts = (cohort.train, cohort.calibration, cohort.test)
     splits = [part.name for part in parts for _ in range(len(part))]
@@ -68,12 +92,37 @@ def quality_scores(samples: Samples, cohort: Cohort, *, device: str) -> dict[str
     floor = cohort.train.images(_some(len(cohort.train))[: len(synthetic)])
     target, drawn, train = (random_features(images, device=device) for images in (real, synthetic, floor))
     target, drawn, train = (standardised(features, like=target) for features in (target, drawn, train))
-    return {
-        "quality.frechet[random-conv]": frechet_score(drawn, target, seed=SEED),
-        "quality.frechet_floor[random-conv]": frechet_score(train, target, seed=SEED),
+    scores = {
+        f"quality.{name}[random-conv]": score
+        for ending, features in (("", drawn), ("_floor", train))
+        for name, score in _likeness(features, target, ending).items()
+    }
+    memorised = resampled(lambda items: {"": mifid(items, target, train)}, drawn, seed=SEED)[""]
+    return scores | {
+        "quality.mifid[random-conv]": replace(memorised, direction="lower"),
         "quality.ms_ssim[pixels]": diversity_score(synthetic, seed=SEED),
         "quality.ms_ssim_real[pixels]": diversity_score(real, seed=SEED),
     }
+
+
+def _likeness(features: NDArray[np.floating], target: NDArray[np.floating], ending: str) -> dict[str, Score]:
+    scores = {
+        "frechet": frechet_score(features, target, seed=SEED),
+        "kernel": kernel_score(features, target, seed=SEED),
+        **neighbourhood_scores(features, target, seed=SEED),
+    }
+    return {f"{name}{ending}": score for name, score in scores.items()}
+
+
+def attack_scores(adapter: HasLoss, cohort: Cohort) -> dict[str, Score]:
+    """Score the loss-based membership attack on up to 250 training and as many held-out items, drawn by seed."""
+    heldout = merge("held-out", cohort.calibration, cohort.test)
+    samples = []
+    for split in (cohort.train, heldout):
+        index = np.sort(np.random.default_rng(SEED).permutation(len(split))[:ATTACKED])
+        losses = adapter.losses(split.images(index), seed=SEED)
+        samples.append(Sample(-losses, patient_codes([split.subjects[i] for i in index])))
+    return {f"attack.loss.{name}": score for name, score in membership(*samples).items()}
 
 
 def _some(count: int) -> NDArray[np.int64]:
@@ -117,6 +166,11 @@ def _write_scores(
         folder / "evaluation.json",
         {
             "scores": {name: entry.model_dump(mode="json") for name, entry in entries(scores).items()},
+            "histograms": {
+                f"{name}[{detector}]": counts
+                for detector, outcome in outcomes.items()
+                for name, counts in outcome.histograms.items()
+            },
             "replicates": {f"copies.excess[{name}]": outcome.replicates for name, outcome in outcomes.items()},
             "hashes": hashes,
         },

@@ -84,16 +84,16 @@ def deform(images: Tensor, amplitude: float, generator: torch.Generator | None =
     return F.grid_sample(images, grid, padding_mode="border", align_corners=False)
 
 
-def augment(images: Tensor, strength: float = 1.0) -> Tensor:
+def augment(images: Tensor) -> Tensor:
     """Draw one random transformation an image from torch's global generator.
 
     Flip of the last axis (half of them), rotation up to 22 degrees, shift 10 %, scale 20 %, gamma, contrast, blur (of
-    up to 2 pixels, up to 1 where a side has fewer than 48), noise: each at most times `strength`.
+    up to 2 pixels, up to 1 where a side has fewer than 48) and noise of up to 10 % of the range.
     """
     count, dims, device = len(images), images.ndim - 2, images.device
 
     def uniform(*shape: int) -> Tensor:
-        return (torch.rand(count, *shape) * 2 - 1).to(device) * strength
+        return (torch.rand(count, *shape) * 2 - 1).to(device)
 
     flipped = torch.where(_column(uniform(), images) < 0, images.flip(-1), images)
     axes = F.normalize(torch.randn(count, 3), dim=1).to(device) if dims == 3 else None

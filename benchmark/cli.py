@@ -242,12 +242,14 @@ def check_detectors_command(
 @app.command("metrics")
 def metrics_command() -> None:
     """List the scores of a record: what each means, and which way is better."""
-    from benchmark.columns import LINES, QUALITY
+    from benchmark.columns import FURTHER, FURTHER_QUALITY, LINES, QUALITY
     from benchmark.terminal import print_table
 
-    rows = [(f"{line.id}[DETECTOR]", line.meaning) for line in LINES]
+    rows = [(f"{line.id}[DETECTOR]", line.meaning) for line in (*LINES, *FURTHER)]
     rows.append(("detector.recall.NAME[DETECTOR]", "share of planted copies found above tau, by transformation"))
-    print_table("scores", ("id", "meaning"), [*rows, *((line.id, line.meaning) for line in QUALITY)])
+    print_table(
+        "scores", ("id", "meaning"), [*rows, *((line.id, line.meaning) for line in (*QUALITY, *FURTHER_QUALITY))]
+    )
 
 
 @board_app.command("build")

@@ -42,6 +42,36 @@ QUALITY = (
 )
 
 
+FURTHER = (
+    Line("members.tpr_at_1_fpr", "", "share of training items found at 1 % of held-out ones (0.01: chance)"),
+    Line("neighbours.dcr_share", "", "share nearer to train than to as many held-out items (0.5: chance)"),
+    Line("neighbours.ratio_share", "", "share whose nearest training item is 3 times nearer than the second"),
+    Line("neighbours.ratio_median", "", "median distance to the nearest over that to the second training item"),
+    Line("neighbours.calibrated_l2", "", "5 % quantile of the distance over half the mean of the 50 nearest"),
+    Line("neighbours.auth_share", "", "share farther from its training item than that is from the next one"),
+    Line("neighbours.m3_share", "", "share nearer to train than half of train is to itself (about 0.5)"),
+    Line("neighbours.c_t", "", "data-copying z by cells: far below 0 is copying"),
+    Line("neighbours.c_t_swapped", "", "the same for training items by their nearest synthetic item"),
+    Line("published.dar2025.n_mem", "", "Dar et al.: share of training items memorised; see _expected"),
+    Line("published.dar2025.n_copies", "", "Dar et al.: share of synthetic items that are copies; see _expected"),
+    Line("published.akbar2025.mean", "", "Akbar et al.: mean nearest similarity; also max, q50, q95, q99"),
+)
+"""In the record, not in the row; most have the same for test patients beside them, as ID_null."""
+
+FURTHER_QUALITY = (
+    Line("quality.kernel[random-conv]", "", "kernel distance to held-out patients, 0 for the same law; _floor: train"),
+    Line("quality.precision[random-conv]", "", "share of synthetic items near a real one; recall: the other way"),
+    Line(
+        "quality.density[random-conv]",
+        "",
+        "real neighbourhoods around a synthetic item; coverage: those with one",
+    ),
+    Line("quality.mifid[random-conv]", "", "Frechet distance, larger where items are near to train"),
+    Line("attack.loss.auc", "", "training items have a lower loss than held-out ones (0.5: no)"),
+)
+"""In the record, not in the row; for all detectors together."""
+
+
 def with_interval(score: ScoreEntry | None) -> str:
     """Return `0.102 [0.061, 0.148]`, or `not scored`."""
     if score is None or score.value is None:

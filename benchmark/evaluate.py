@@ -14,10 +14,12 @@ import numpy as np
 
 from benchmark.calibration import benjamini_hochberg, conformal_quantile, interval, patient_share, resample_patients
 from benchmark.contracts import Cohort, Detector, Match, Score, Split, patient_codes
+from benchmark.fitted import SHORT
 from benchmark.metrics import twin
 from benchmark.metrics.shares import Sample, membership, share_above, threshold
 from benchmark.planted import PLANTED
 from benchmark.search import Rows, blocks, join, nearest, settle, subject_maxima
+from benchmark.secondary import Searched, correlations, secondary_scores
 
 if TYPE_CHECKING:
     from numpy.random import Generator
@@ -70,6 +72,8 @@ class Outcome:
     """Columns of matches.parquet, one row a synthetic item."""
     members: Columns
     """Columns of members.parquet, one row a real item."""
+    histograms: dict[str, tuple[int, ...]]
+    """Counts of nearest similarities, by what was searched in what."""
 
 
 @dataclass
@@ -108,7 +112,7 @@ def evaluate(detector: Detector, bank: Bank, synthetic: Rows, *, seed: int, devi
         synthetic: rows of the synthetic items.
         seed: of the patient cuts, the resampling and the choice of planted items.
         device: where products are computed.
-        advance: called with a note after each of five steps.
+        advance: called with a note after each of six steps.
     """
     codes = {name: patient_codes(bank.real.subjects[part]) for name, part in bank.parts.items()}
     heldout_codes = patient_codes(bank.real.subjects[bank.train :])
@@ -130,12 +134,21 @@ def evaluate(detector: Detector, bank: Bank, synthetic: Rows, *, seed: int, devi
     member = {name: Sample(best.similarity[part], codes[name]) for name, part in bank.parts.items()}
     scores |= _member_scores(member, Sample(best.similarity[bank.train :], heldout_codes))
     advance(note="train side")
+    done = Searched(
+        match, join(found.heldout), Sample(heldout.similarity[bank.calibration :], codes["test"]), best.similarity
+    )
+    published, histograms = correlations(done)
+    scores |= published
+    if bank.rows.dimension <= SHORT:
+        scores |= secondary_scores(bank, synthetic, done, seed=seed, device=device)
+    advance(note="published rules")
     p = twin.p_values(maxima)
     return Outcome(
         scores=scores,
         replicates=headline.replicates,
-        matches=_match_columns(bank, match, join(found.heldout), p, tau),
+        matches=_match_columns(bank, match, done.to_heldout, p, tau),
         members={"synthetic": best.index, "similarity": best.similarity, "above": best.similarity > _tau(member)},
+        histograms=histograms,
     )
 
 

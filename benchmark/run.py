@@ -11,7 +11,7 @@ from typing import Any
 
 from benchmark.cohorts.locate import locate
 from benchmark.cohorts.prepare import prepare, to_stderr
-from benchmark.contracts import Budget, Cohort
+from benchmark.contracts import Budget, Cohort, ModelAdapter
 from benchmark.errors import AdapterError, BadDataError, BenchError, MachineError, UsageError
 from benchmark.machine import leave_world, wait_for_all
 from benchmark.options import without_paths
@@ -29,6 +29,7 @@ EVALUATION_CODE = (
     "calibration.py",
     "augment.py",
     "planted.py",
+    "secondary.py",
     "metrics/*.py",
     "detectors/*.py",
     "fitted.py",
@@ -166,8 +167,8 @@ def _fit(resolved: Resolved, cohort: Cohort, folder: Path) -> dict[str, Any]:
 def _sample(resolved: Resolved, cohort: Cohort, folder: Path) -> dict[str, Any]:
     from benchmark.samples import draw
 
+    adapter = _trained(resolved, folder)
     try:
-        adapter = resolved.model_class.load(folder / "fit" / "model", device=resolved.request.device)
         draw(
             adapter, resolved.samples, cohort.train, folder=folder / "samples",
             seed=resolved.request.seed, name=resolved.model.name,
@@ -177,6 +178,15 @@ def _sample(resolved: Resolved, cohort: Cohort, folder: Path) -> dict[str, Any]:
     except Exception as error:
         raise _plugin_failure(resolved, "sample", error) from error
     return {"count": resolved.samples, "cohort": cohort.key}
+
+
+def _trained(resolved: Resolved, folder: Path) -> ModelAdapter:
+    try:
+        return resolved.model_class.load(folder / "fit" / "model", device=resolved.request.device)
+    except (BenchError, KeyboardInterrupt):
+        raise
+    except Exception as error:
+        raise _plugin_failure(resolved, "load", error) from error
 
 
 def _plugin_failure(resolved: Resolved, stage: str, error: Exception) -> BenchError:
@@ -198,8 +208,9 @@ def _evaluate(resolved: Resolved, cohort: Cohort, stages: Stages) -> None:
     key = content_key(stages.facts("sample")["key"], cohort.key, detectors, code_digest(code))
 
     def work() -> dict[str, Any]:
+        adapter = _trained(resolved, stages.folder)
         assess.assess(
-            cohort, stages.folder, resolved.detectors, count=stages.facts("sample")["count"],
+            cohort, stages.folder, resolved.detectors, adapter, count=stages.facts("sample")["count"],
             cache=resolved.request.cache, device=resolved.request.device, say=stages.say,
         )  # fmt: skip
         write_json(stages.folder / "environment.json", _environment(resolved.request.device))

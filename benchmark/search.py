@@ -126,6 +126,21 @@ def nearest(queries: Rows, bank: Rows, *, device: str = "cpu", memory: int = MEM
     return join(found)
 
 
+def top(queries: Rows, bank: Rows, count: int, *, device: str = "cpu") -> tuple[NDArray[np.float32], NDArray[np.int64]]:
+    """Return the `count` greatest similarities of every query in falling order, and their places, (N, count) each.
+
+    All items where the bank holds fewer. Float32 decides, unlike in `nearest`.
+    """
+    count = min(count, bank.count)
+    values, places = [], []
+    for _, block in blocks(queries, bank, device=device):
+        chosen = np.argpartition(-block, count - 1, axis=1)[:, :count]
+        order = np.argsort(-np.take_along_axis(block, chosen, axis=1), axis=1, kind="stable")
+        places.append(np.take_along_axis(chosen, order, axis=1))
+        values.append(np.take_along_axis(block, places[-1], axis=1))
+    return np.concatenate(values), np.concatenate(places)
+
+
 def join(found: list[Match]) -> Match:
     """Concatenate the matches of consecutive query blocks."""
     return Match(

@@ -101,16 +101,10 @@ def test_augment_treats_each_image_on_its_own() -> None:
     assert len({tuple(image.flatten().tolist()) for image in made}) == 6
 
 
-def test_augment_without_strength_only_flips() -> None:
-    torch.manual_seed(0)
-    images = disc(32)
-    torch.testing.assert_close(augment(images, 0.0), images, atol=2e-4, rtol=0)
-
-
 def test_half_of_the_images_are_flipped() -> None:
     torch.manual_seed(0)
     ramp = torch.linspace(-0.5, 0.5, 16).expand(400, 1, 16, 16)
-    made = augment(ramp, 0.2)
+    made = augment(ramp)
     flipped = (made[:, 0, :, -4:].mean((1, 2)) < made[:, 0, :, :4].mean((1, 2))).float().mean()
     assert 0.4 < flipped < 0.6
 

@@ -150,21 +150,31 @@ def test_training_and_held_out_items_are_fed_alike(tmp_path: Path, monkeypatch: 
     assert some[1].tolist() == [3, 3, 0]
 
 
-def test_both_views_are_changed_one_less(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    kept, strengths = captured(monkeypatch), list[float]()
-
-    def augment(images: Tensor, strength: float = 1.0) -> Tensor:
-        strengths.append(strength)
-        return images * (1 - 0.1 * strength)
-
-    monkeypatch.setattr(contrastive, "augment", augment)
-    fit_copy(split(blobs(4, 48), [0, 1, 2, 3]), SMALL, folder=tmp_path, key="k", device="cpu")
+@pytest.mark.parametrize(("dims", "batch"), [(2, SMALL.batch_size), (3, SMALL.batch_size // 2)])
+def test_one_view_is_changed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, dims: int, batch: int) -> None:
+    kept = captured(monkeypatch)
+    monkeypatch.setattr(contrastive, "augment", lambda images: images.flip(-2))
+    fit_copy(split(blobs(4, 30, dims), [0, 1, 2, 3]), SMALL, folder=tmp_path, key="k", device="cpu")
     images, codes = kept["feed"].take(np.arange(4))
-    net = network().encoder
-    expected = nt_xent(net(net.shrink(images) * 0.9), net(net.shrink(images) * 0.95), codes, SMALL.temperature)
+    net = network(dims=dims).encoder
+    small = net.shrink(images)
+    expected = nt_xent(net(small.flip(-2)), net(small), codes, SMALL.temperature)
     assert kept["loss"](net, (images, codes)).item() == pytest.approx(expected.item(), rel=1e-5)
-    assert strengths == [1.0, 0.5]
-    assert (kept["recipe"].steps, kept["recipe"].batch_size) == (SMALL.steps, SMALL.batch_size)
+    assert (kept["recipe"].steps, kept["recipe"].batch_size) == (SMALL.steps, batch)
+
+
+def test_brightness_and_contrast_of_an_item_do_not_count() -> None:
+    images, detector = blobs(5), network()
+    np.testing.assert_allclose(detector.embed(0.5 * images + 0.3), detector.embed(images), atol=0.03)
+
+
+def test_only_long_sides_are_shrunk() -> None:
+    net = network().encoder
+    assert [net.shrink(torch.zeros(1, 1, *sides)).shape[2:] for sides in ((48, 30), (20, 30), (9, 9))] == [
+        (24, 24),
+        (20, 24),
+        (9, 9),
+    ]
 
 
 def test_a_checkpoint_of_another_cohort_is_refused(tmp_path: Path) -> None:
@@ -191,7 +201,7 @@ def test_a_short_training_learns_to_see_through_transformations(tmp_path: Path) 
     assert recall(trained, images, "exact") == 1
     others = blobs(96, seed=1)  # patients it never saw
     for name in ("flip", "rotate5", "contrast", "noise"):
-        assert recall(network(), images, name) < 0.05  # chance is 1 of 96
+        assert recall(network(), images, name) < 0.1  # chance is 1 of 96
         assert recall(trained, images, name) > 0.2
         assert recall(trained, others, name) > 0.1
     assert recall(trained, others, "rotate5") > 0.8

@@ -1,0 +1,134 @@
+"""What other papers measure, for one detector whose rows are short: each number beside that of test patients."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from benchmark.contracts import Match, Score, patient_codes
+from benchmark.metrics import neighbours
+from benchmark.metrics.neighbours import Near, distance
+from benchmark.metrics.published import akbar2025, dar2025, dar2025_expected
+from benchmark.metrics.shares import Sample
+from benchmark.search import Rows, nearest, top
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from numpy.typing import NDArray
+
+    from benchmark.evaluate import Bank
+
+    Codes = NDArray[np.int64]
+
+CELLS = 10
+"""At most so many cells of C_T."""
+
+
+@dataclass(frozen=True)
+class Searched:
+    """Nearest items that the evaluation has found already."""
+
+    to_train: Match
+    """Synthetic items to train."""
+    to_heldout: Match
+    """Synthetic items to calibration and test."""
+    test: Sample
+    """Test items to train."""
+    to_synthetic: NDArray[np.float64]
+    """Every real item to the synthetic ones."""
+
+
+def correlations(found: Searched) -> tuple[dict[str, Score], dict[str, tuple[int, ...]]]:
+    """Return the scores and histograms of Akbar et al.: synthetic -> train, test -> train, synthetic -> held-out."""
+    queries = {
+        "": Sample.alone(found.to_train.similarity),
+        "_test": found.test,
+        "_heldout": Sample.alone(found.to_heldout.similarity),
+    }
+    scores: dict[str, Score] = {}
+    counts = {}
+    for ending, sample in queries.items():
+        distribution = akbar2025(sample)
+        counts[f"published.akbar2025{ending}"] = distribution.counts
+        scores |= {f"published.akbar2025.{name}{ending}": score for name, score in distribution.scores.items()}
+    return scores, counts
+
+
+def secondary_scores(bank: Bank, synthetic: Rows, found: Searched, *, seed: int, device: str) -> dict[str, Score]:
+    """Score neighbours, C_T and the rule of Dar et al. with a detector whose rows fit in memory.
+
+    Args:
+        bank: all real items.
+        synthetic: rows of the synthetic items.
+        found: what was searched already.
+        seed: of the part of train that is as large as the held-out bank, and of cells.
+        device: where similarities are computed.
+    """
+    train, codes = bank.part("train"), patient_codes(bank.real.subjects[: bank.train])
+    within = top(train, train, 2, device=device)[0][:, -1]
+    queries = {"": _near(bank, synthetic, np.arange(synthetic.count), seed, device)}
+    queries["_null"] = _near(bank, bank.part("test"), found.test.codes, seed, device)
+    scores = {
+        f"neighbours.{name}{ending}": rule(near)
+        for name, rule in _rules(within).items()
+        for ending, near in queries.items()
+    }
+    scores |= _copying(bank, synthetic, queries, found, seed, device)
+    validation = Sample(nearest(train, bank.part("calibration"), device=device).similarity, codes)
+    to_synthetic = Sample(found.to_synthetic[: bank.train], codes)
+    scores |= dar2025(validation, to_synthetic, Sample.alone(found.to_train.similarity))
+    return scores | dar2025_expected(bank.train, bank.calibration, synthetic.count)
+
+
+def _rules(within: NDArray[np.float32]) -> dict[str, Callable[[Near], Score]]:
+    return {
+        "dcr_share": neighbours.dcr_share,
+        "ratio_share": neighbours.ratio_share,
+        "ratio_median": neighbours.ratio_median,
+        "calibrated_l2": neighbours.calibrated_l2,
+        "auth_share": lambda near: neighbours.auth_share(near, within),
+        "m3_share": lambda near: neighbours.m3_share(near, within),
+    }
+
+
+def _near(bank: Bank, queries: Rows, codes: Codes, seed: int, device: str) -> Near:
+    """Look at train, and at equally many training and calibration items."""
+    train, heldout = bank.part("train"), bank.part("calibration")
+    size, rng = min(train.count, heldout.count), np.random.default_rng([seed, train.count])
+    some = [np.sort(rng.permutation(rows.count)[:size]) for rows in (train, heldout)]
+    equal, held = (
+        top(queries, Rows.of(rows.take(index), rows.similarity), 1, device=device)[0][:, 0]
+        for rows, index in zip((train, heldout), some, strict=True)
+    )
+    values, places = top(queries, train, neighbours.NEAREST, device=device)
+    return Near(codes, values, places[:, 0], equal, held)
+
+
+def _copying(
+    bank: Bank, synthetic: Rows, queries: dict[str, Near], found: Searched, seed: int, device: str
+) -> dict[str, Score]:
+    """C_T of synthetic and of test items against calibration items; and swapped, of training and of test items."""
+    rows = {name: part.take(slice(0, part.count)) for name, part in _parts(bank, synthetic).items()}
+    count = max(1, min(CELLS, bank.calibration // (4 * neighbours.CELL_ITEMS)))
+    place = neighbours.cells(rows["train"], count, seed=seed)
+    reference = top(bank.part("calibration"), bank.part("train"), 1, device=device)[0][:, 0]
+    far, where = distance(reference), place(rows["calibration"])
+    forward = {
+        ending: neighbours.c_t(distance(near.train[:, 0]), place(rows[name]), far, where)
+        for (ending, near), name in zip(queries.items(), ("synthetic", "test"), strict=True)
+    }
+    back = neighbours.cells(rows["synthetic"], min(count, synthetic.count), seed=seed)
+    real = {name: (distance(found.to_synthetic[part]), back(rows[name])) for name, part in bank.parts.items()}
+    swapped = {
+        ending: neighbours.c_t(*real[name], *real["calibration"]) for ending, name in (("", "train"), ("_null", "test"))
+    }
+    return {f"neighbours.c_t{ending}": score for ending, score in forward.items()} | {
+        f"neighbours.c_t_swapped{ending}": score for ending, score in swapped.items()
+    }
+
+
+def _parts(bank: Bank, synthetic: Rows) -> dict[str, Rows]:
+    return {name: bank.part(name) for name in bank.parts} | {"synthetic": synthetic}
