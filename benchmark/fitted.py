@@ -25,7 +25,8 @@ ITEMS_AT_ONCE = 256
 SHORT = 2048
 """Rows of at most so many numbers are kept; longer ones are made again when asked for."""
 CORE = Path(__file__).parent
-CODE = ("training.py", "recipe.py", "seeding.py", "feeding.py", "augment.py", "detectors/*.py")
+CODE = ("training.py", "recipe.py", "seeding.py", "feeding.py", "augment.py", "detectors/contrastive.py")
+"""What any detector may rest on, beside its own file."""
 
 
 @dataclass(frozen=True)
@@ -68,9 +69,9 @@ def fit_detector(choice: Choice, cohort: Cohort, *, cache: Path, device: str, sa
 def _code(choice: Choice) -> str:
     from benchmark.stages import code_digest
 
-    files = [path for pattern in CODE for path in CORE.glob(pattern)]
-    source = choice.card.entry.rpartition(":")[0]
-    return code_digest([*files, Path(source)] if source.endswith(".py") else files)
+    module = choice.card.entry.rpartition(":")[0]
+    own = Path(module) if module.endswith(".py") else CORE / "detectors" / f"{module.rpartition('.')[2]}.py"
+    return code_digest({*(CORE / name for name in CODE), own})
 
 
 def rows_of(detector: Detector, take: Take, count: int) -> Rows:

@@ -72,9 +72,9 @@ class Windows:
         return values
 
     def error(self, dimension: int) -> float:
-        """Float32 sums of a window's squares, at most 1 each, beside a denominator of at least C2."""
+        """Bound the float32 error: a covariance's is relative to the variances, a mean's is divided by sqrt(C1)."""
         pixels = float(self.window ** (len(self.shape) - 1))
-        return 4 * pixels * 2.0**-24 / C2
+        return pixels * 2.0**-24 * (2 + C1**-0.5)
 
     def _block(self, a: Tensor, b: Tensor) -> Tensor:
         total = torch.zeros(len(a), len(b), dtype=a.dtype, device=a.device)

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from benchmark.calibration import patient_weights, resample_patients
+from benchmark.calibration import interval, patient_weights, resample_patients
 from benchmark.contracts import Score
 
 if TYPE_CHECKING:
@@ -64,7 +64,7 @@ def dcr_share(near: Near) -> Score:
 
     Lower is better, 0.5 without copying. Blind to copies of items that the random part of train leaves out.
     """
-    return _score(near, lambda n: _mean((n.equal > n.heldout) + 0.5 * (n.equal == n.heldout), n.codes), "lower")
+    return _share(near, lambda n: _mean((n.equal > n.heldout) + 0.5 * (n.equal == n.heldout), n.codes), "lower")
 
 
 def ratio_share(near: Near) -> Score:
@@ -72,12 +72,12 @@ def ratio_share(near: Near) -> Score:
 
     Lower is better, about 0 without copying. A copied patient with two alike images hides it.
     """
-    return _score(near, lambda n: _mean(_ratio(n) < RATIO, n.codes), "lower")
+    return _share(near, lambda n: _mean(_ratio(n) < RATIO, n.codes), "lower")
 
 
 def ratio_median(near: Near) -> Score:
     """Median of d1 / d2 over queries: the nearest and second nearest training item. Higher is better, 1 at most."""
-    return _score(near, lambda n: float(np.median(_ratio(n))), "higher")
+    return _quantity(near, lambda n: float(np.median(_ratio(n))), "higher")
 
 
 def calibrated_l2(near: Near, alpha: float = 0.5) -> Score:
@@ -92,7 +92,7 @@ def calibrated_l2(near: Near, alpha: float = 0.5) -> Score:
         scale = alpha * far[:, :NEAREST].mean(axis=1)
         return float(np.quantile(np.divide(far[:, 0], scale, out=np.zeros(len(far)), where=scale > 0), 0.05))
 
-    return _score(near, quantile, "higher")
+    return _quantity(near, quantile, "higher")
 
 
 def auth_share(near: Near, within: Floats) -> Score:
@@ -101,7 +101,7 @@ def auth_share(near: Near, within: Floats) -> Score:
     Higher is better; the value of test patients is what to expect. `within`: (M,) similarity of each training item to
     its nearest other one. Reads copies of isolated patients only: in a dense cluster even copies pass.
     """
-    return _score(near, lambda n: _mean(n.train[:, 0] < within[n.index], n.codes), "higher")
+    return _share(near, lambda n: _mean(n.train[:, 0] < within[n.index], n.codes), "higher")
 
 
 def m3_share(near: Near, within: Floats) -> Score:
@@ -110,7 +110,7 @@ def m3_share(near: Near, within: Floats) -> Score:
     Lower is better, but about 0.5 for a perfect generator: read it beside the value of test patients.
     """
     median = np.median(within)
-    return _score(near, lambda n: _mean(n.train[:, 0] > median, n.codes), "lower")
+    return _share(near, lambda n: _mean(n.train[:, 0] > median, n.codes), "lower")
 
 
 def cells(rows: Floats, count: int, *, seed: int = 0) -> Callable[[Floats], Codes]:
@@ -164,15 +164,19 @@ def _mean(values: Floats | NDArray[np.bool_], codes: Codes) -> float:
     return float((values * patient_weights(codes)).sum())
 
 
-def _score(near: Near, rule: Callable[[Near], float], direction: Direction) -> Score:
-    """Apply a rule, with a 95 % interval over patients (synthetic items are their own)."""
+def _share(near: Near, rule: Callable[[Near], float], direction: Direction) -> Score:
+    """Score a share, with a 95 % interval over patients; 0 of n gets the exact bound."""
+    value = rule(near)
+    low, high = interval(
+        lambda rng: rule(near.take(*resample_patients(near.codes, rng))), value, seed=0, n=int(near.codes.max()) + 1
+    )
+    return Score(value=value, low=low, high=high, n=len(near.codes), direction=direction)
+
+
+def _quantity(near: Near, rule: Callable[[Near], float], direction: Direction) -> Score:
+    """Score what is no share, with a 95 % interval over patients."""
     value, rng = rule(near), np.random.default_rng(0)
     drawn = [rule(near.take(*resample_patients(near.codes, rng))) for _ in range(RESAMPLES)]
     low, high = np.quantile(drawn, [0.025, 0.975])
-    return Score(
-        value=value,
-        low=float(min(low, value)),
-        high=float(max(high, value)),
-        n=len(near.codes),
-        direction=direction,
-    )
+    low, high = float(min(low, value)), float(max(high, value))
+    return Score(value=value, low=low, high=high, n=len(near.codes), direction=direction)

@@ -2,22 +2,24 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from benchmark.calibration import resample_patients
+from benchmark.calibration import interval, resample_patients
 from benchmark.contracts import Score
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from numpy.random import Generator
     from numpy.typing import NDArray
 
     from benchmark.metrics.shares import Sample
 
     Floats = NDArray[np.floating]
+    Rule = Callable[[Floats, Floats, Floats], float]
 
 LEVEL = 0.95
 RESAMPLES = 200
@@ -37,13 +39,12 @@ def dar2025(to_validation: Sample, to_synthetic: Sample, from_synthetic: Sample)
         to_synthetic: the same training items to their nearest synthetic item.
         from_synthetic: synthetic items to their nearest training item.
     """
+    samples = (to_validation, to_synthetic, from_synthetic)
     return {
-        "published.dar2025.tau": _interval(lambda a, b, c: _tau(a), to_validation, to_synthetic, from_synthetic),
-        "published.dar2025.n_mem": _interval(
-            lambda a, b, c: float((b > _tau(a)).mean()), to_validation, to_synthetic, from_synthetic
-        ),
-        "published.dar2025.n_copies": _interval(
-            lambda a, b, c: float((c > _tau(a)).mean()), to_validation, to_synthetic, from_synthetic
+        "published.dar2025.tau": _scored(lambda a, b, c: _tau(a), *samples, share=False),
+        "published.dar2025.n_mem": _scored(lambda a, b, c: float((b > _tau(a)).mean()), *samples),
+        "published.dar2025.n_copies": replace(
+            _scored(lambda a, b, c: float((c > _tau(a)).mean()), *samples), n=len(from_synthetic.values)
         ),
     }
 
@@ -60,20 +61,20 @@ def _tau(values: Floats) -> float:
     return float(np.quantile(values, LEVEL))
 
 
-def _interval(rule: Callable[[Floats, Floats, Floats], float], first: Sample, second: Sample, third: Sample) -> Score:
+def _scored(rule: Rule, first: Sample, second: Sample, third: Sample, *, share: bool = True) -> Score:
     """Resample training patients (the same ones in both of their samples) and synthetic items."""
-    value, rng, drawn = rule(first.values, second.values, third.values), np.random.default_rng(0), []
-    for _ in range(RESAMPLES):
+
+    def once(rng: Generator) -> float:
         index = resample_patients(first.codes, rng)[0]
-        drawn.append(rule(first.values[index], second.values[index], third.resample(rng).values))
-    low, high = np.quantile(drawn, [0.025, 0.975])
-    return Score(
-        value=value,
-        low=float(min(low, value)),
-        high=float(max(high, value)),
-        n=len(first.values),
-        direction="lower",
-    )
+        return rule(first.values[index], second.values[index], third.resample(rng).values)
+
+    value = rule(first.values, second.values, third.values)
+    if share:
+        low, high = interval(once, value, seed=0, n=min(first.patients, third.patients))
+        return Score(value=value, low=low, high=high, n=len(first.values), direction="lower")
+    rng = np.random.default_rng(0)
+    low, high = np.quantile([once(rng) for _ in range(RESAMPLES)], [0.025, 0.975])
+    return Score(value=value, low=float(min(low, value)), high=float(max(high, value)), n=len(first.values))
 
 
 @dataclass(frozen=True)

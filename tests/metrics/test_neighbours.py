@@ -96,6 +96,12 @@ def test_a_perfect_generator_reads_what_is_neutral() -> None:
     assert (score.n, score.direction) == (600, "lower")
 
 
+def test_none_of_n_has_an_upper_bound() -> None:
+    score = ratio_share(FRESH)
+    assert (score.value, score.low) == (0, 0)
+    assert score.high == pytest.approx(1 - 0.025 ** (1 / 600))
+
+
 def test_a_replayer_reads_the_extreme() -> None:
     gaps = within()
     assert value(dcr_share(COPIES)) == pytest.approx(1)
