@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import resource
 import sys
@@ -12,6 +13,7 @@ from typing import Any
 from benchmark.cohorts.locate import locate
 from benchmark.cohorts.prepare import prepare, to_stderr
 from benchmark.contracts import Budget, Cohort, ModelAdapter
+from benchmark.energy import joules, spent
 from benchmark.errors import AdapterError, BadDataError, BenchError, MachineError, UsageError
 from benchmark.machine import leave_world, wait_for_all
 from benchmark.options import without_paths
@@ -146,7 +148,7 @@ def _fit_and_sample(resolved: Resolved, cohort: Cohort, stages: Stages) -> None:
 
 
 def _fit(resolved: Resolved, cohort: Cohort, folder: Path) -> dict[str, Any]:
-    request = resolved.request
+    request, before = resolved.request, joules()
     wait_for_all(request.device)
     try:
         resolved.adapter.fit(
@@ -161,13 +163,13 @@ def _fit(resolved: Resolved, cohort: Cohort, folder: Path) -> dict[str, Any]:
         raise
     except Exception as error:
         raise _plugin_failure(resolved, "fit", error) from error
-    return {"peak_bytes": _peak_bytes()}
+    return {"peak_bytes": _peak_bytes(), "parameters": parameters(folder / "fit" / "model"), **spent(before)}
 
 
 def _sample(resolved: Resolved, cohort: Cohort, folder: Path) -> dict[str, Any]:
     from benchmark.samples import draw
 
-    adapter = _trained(resolved, folder)
+    before, adapter = joules(), _trained(resolved, folder)
     try:
         draw(
             adapter, resolved.samples, cohort.train, folder=folder / "samples",
@@ -177,7 +179,7 @@ def _sample(resolved: Resolved, cohort: Cohort, folder: Path) -> dict[str, Any]:
         raise
     except Exception as error:
         raise _plugin_failure(resolved, "sample", error) from error
-    return {"count": resolved.samples, "cohort": cohort.key}
+    return {"count": resolved.samples, "cohort": cohort.key, **spent(before)}
 
 
 def _trained(resolved: Resolved, folder: Path) -> ModelAdapter:
@@ -262,8 +264,24 @@ def facts_of(cohort: Cohort) -> CohortFacts:
 
 
 def _cost(status: dict[str, Any]) -> dict[str, float]:
-    seconds = {f"{name}_seconds": float(status[name]["seconds"]) for name in ("fit", "sample", "evaluate")}
-    return seconds | {"peak_bytes": float(max(status[name].get("peak_bytes", 0) for name in ("fit", "evaluate")))}
+    """Seconds of each stage, greatest memory, parameters of the saved model, and energy where counters tell."""
+    cost = {f"{name}_seconds": float(status[name]["seconds"]) for name in ("fit", "sample", "evaluate")}
+    cost["peak_bytes"] = float(max(status[name].get("peak_bytes", 0) for name in ("fit", "evaluate")))
+    cost |= {f"{name}_joules": float(status[name]["joules"]) for name in ("fit", "sample") if "joules" in status[name]}
+    if status["fit"].get("parameters"):
+        cost["parameters"] = float(status["fit"]["parameters"])
+    return cost
+
+
+def parameters(folder: Path) -> int:
+    """Count the numbers in the safetensors files of a saved model; 0 where it is saved otherwise."""
+    from safetensors import safe_open
+
+    total = 0
+    for path in folder.rglob("*.safetensors"):
+        with safe_open(path, framework="numpy") as weights:
+            total += sum(math.prod(weights.get_slice(name).get_shape()) for name in weights.keys())  # noqa: SIM118
+    return total
 
 
 def _peak_bytes() -> int:

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from benchmark.errors import BadDataError
-from benchmark.search import COSINE, Rows, blocks, join, nearest, settle, subject_maxima
+from benchmark.search import COSINE, Rows, blocks, join, nearest, settle, subject_maxima, top
 
 
 def unit(rng: np.random.Generator, count: int, dimension: int) -> np.ndarray:
@@ -238,3 +238,21 @@ def test_empty_sides_and_embeddings_that_are_no_numbers_are_refused() -> None:
     assert str(error.value) == (
         "an embedding is not a number\n  hint: train the detector anew: delete its folder in cache/"
     )
+
+
+@pytest.mark.parametrize("memory", [1 << 12, 1 << 30])
+def test_top_is_a_sort(memory: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("benchmark.search.MEMORY_BYTES", memory)
+    rng = np.random.default_rng(0)
+    a, b = (rng.standard_normal((count, 6)).astype(np.float32) for count in (17, 40))
+    values, places = top(Rows.of(a), Rows.of(b), 5)
+    expected = np.sort(a @ b.T, axis=1)[:, ::-1][:, :5]
+    np.testing.assert_allclose(values, expected, rtol=1e-5)
+    np.testing.assert_allclose(np.take_along_axis(a @ b.T, places, axis=1), expected, rtol=1e-5)
+
+
+def test_top_of_a_small_bank_is_all_of_it() -> None:
+    rows = Rows.of(np.eye(3, dtype=np.float32))
+    values, places = top(rows, rows, 50)
+    assert values.shape == (3, 3)
+    assert places[:, 0].tolist() == [0, 1, 2]

@@ -7,6 +7,7 @@ product a window, the local means and variances belong to single items.
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -74,7 +75,7 @@ class Windows:
     def error(self, dimension: int) -> float:
         """Bound the float32 error: a covariance's is relative to the variances, a mean's is divided by sqrt(C1)."""
         pixels = float(self.window ** (len(self.shape) - 1))
-        return pixels * 2.0**-24 * (2 + C1**-0.5)
+        return pixels * 2.0**-24 * (2 + math.sqrt(1 / C1))
 
     def _block(self, a: Tensor, b: Tensor) -> Tensor:
         total = torch.zeros(len(a), len(b), dtype=a.dtype, device=a.device)

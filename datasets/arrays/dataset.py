@@ -65,8 +65,8 @@ class Arrays:
 
     def _grey(self, planes: Array, file: str) -> Array:
         if self.low is not None and self.high is not None:
-            levels = (planes.astype(np.float32) - self.low) / (self.high - self.low) * 255
-            return np.clip(levels, 0, 255)
+            levels: Array = (planes.astype(np.float32) - self.low) / (self.high - self.low) * 255
+            return levels.clip(0, 255)
         if planes.dtype != np.uint8:
             raise BadDataError(
                 f"{file} holds {planes.dtype} values, and no window to make grey levels of them",
