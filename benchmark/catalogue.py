@@ -75,6 +75,11 @@ class Choice:
         return asdict(self.options)  # type: ignore[call-overload, no-any-return]
 
     @property
+    def identity(self) -> dict[str, Any]:
+        """What decides the rows: every option, and the content of files that options name."""
+        return {**self.values, "files": getattr(self.options, "files_digest", "")}
+
+    @property
     def public(self) -> dict[str, Any]:
         """Every option but paths."""
         return without_paths(self.values)
@@ -104,7 +109,10 @@ def _named(settings: dict[str, Any], options: DetectorOptions) -> list[str]:
 
 def choose_all(texts: Sequence[str]) -> tuple[Choice, ...]:
     """Return the protocol's detectors and then the given ones, each once. Raises UsageError."""
-    choices = {choice.name: choice for choice in (choose(text) for text in (*PROTOCOL, *texts))}
+    choices: dict[str, Choice] = {}
+    for choice in (choose(text) for text in (*PROTOCOL, *texts)):
+        if choices.setdefault(choice.name, choice) != choice:
+            raise UsageError(f"two different detectors are named {choice.name}", "give one of them another tag")
     return tuple(choices.values())
 
 

@@ -50,7 +50,7 @@ def fit_detector(choice: Choice, cohort: Cohort, *, cache: Path, device: str, sa
     from filelock import FileLock
 
     real = merge("real", cohort.train, cohort.calibration, cohort.test)
-    key = content_key(cohort.key, choice.card.entry, choice.values, _code(choice))
+    key = content_key(cohort.key, choice.card.entry, choice.identity, _code(choice))
     place = cache / "detectors" / f"{cohort.name}-{file_name(choice.name)}-{key}"
     place.mkdir(parents=True, exist_ok=True)
     with FileLock(place / ".lock"):

@@ -206,7 +206,7 @@ def _evaluate(resolved: Resolved, cohort: Cohort, stages: Stages) -> None:
     from benchmark import assess
 
     code = [path for pattern in EVALUATION_CODE for path in CORE.glob(pattern)]
-    detectors = {choice.name: choice.values for choice in resolved.detectors}
+    detectors = {choice.name: choice.identity for choice in resolved.detectors}
     key = content_key(stages.facts("sample")["key"], cohort.key, detectors, code_digest(code))
 
     def work() -> dict[str, Any]:

@@ -111,7 +111,9 @@ def settle(block: NDArray[np.float32], rows: NDArray[np.float32], bank: Rows, of
     index = np.empty(len(rows), dtype=np.int64)
     similarity = np.empty(len(rows))
     for i, row in enumerate(rows):
-        near = np.flatnonzero(block[i] >= reach[i]) if row.any() else np.zeros(1, dtype=np.int64)
+        # A zero row resembles nothing, everything equally: no need to compare it with all of the bank.
+        alone = not row.any() and not block[i].any()
+        near = np.zeros(1, dtype=np.int64) if alone else np.flatnonzero(block[i] >= reach[i])
         exact = np.concatenate([compare.exact(row, bank.take(near[part] + offset)) for part in chunks(len(near), 256)])
         best = int(exact.argmax())
         index[i], similarity[i] = near[best], exact[best]

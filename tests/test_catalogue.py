@@ -64,6 +64,12 @@ def test_a_class_in_a_file(tmp_path: Path) -> None:
     assert "/" not in choice.name
 
 
+def test_two_detectors_with_one_name() -> None:
+    with pytest.raises(UsageError) as error:
+        choose_all(["frozen:source=a.pt:tag=x", "frozen:source=b.pt:tag=x"])
+    assert str(error.value) == ("two different detectors are named frozen-x\n  hint: give one of them another tag")
+
+
 def test_refusals() -> None:
     assert refusal("pixel") == (
         "there is no detector named 'pixel'\n"

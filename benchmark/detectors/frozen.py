@@ -65,6 +65,13 @@ class Options:
         """Begin the name of the scores."""
         return f"frozen-{self.tag}"
 
+    @property
+    def files_digest(self) -> str:
+        """SHA-256 of the weights on this disk: rows of another file are never taken for this one's."""
+        path = Path(self.source)
+        weights = path / WEIGHTS if path.is_dir() else path
+        return _digest(weights) if weights.is_file() else self.sha256
+
     def fit(self, real: Split, *, folder: Path, key: str, device: str) -> Frozen:
         """Check and load the weights; nothing is learnt."""
         place = pick_device(device)
@@ -80,10 +87,14 @@ def check_digest(path: Path, expected: str) -> None:
         raise MissingDataError(f"there are no weights at {path}", "give the path of a file that is there")
     if not expected:
         return
-    with path.open("rb") as file:
-        found = hashlib.file_digest(file, "sha256").hexdigest()
+    found = _digest(path)
     if found != expected.lower():
         raise BadDataError(f"{path} has SHA-256 {found}, not {expected}", "download it again, or correct the digest")
+
+
+def _digest(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _script(path: Path, digest: str, device: torch.device) -> Callable[[Tensor], Tensor]:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -75,20 +74,25 @@ class Windows:
     def error(self, dimension: int) -> float:
         """Bound the float32 error: a covariance's is relative to the variances, a mean's is divided by sqrt(C1)."""
         pixels = float(self.window ** (len(self.shape) - 1))
-        return pixels * 2.0**-24 * (2 + math.sqrt(1 / C1))
+        return 2 * pixels * 2.0**-24 * (2 + math.sqrt(1 / C1))
 
     def _block(self, a: Tensor, b: Tensor) -> Tensor:
+        places = torch.from_numpy(self._places()).to(a.device)
         total = torch.zeros(len(a), len(b), dtype=a.dtype, device=a.device)
-        places = list(self._places())
-        left, right = a.view(-1, *self.shape), b.view(-1, *self.shape)
-        for place in places:
-            total += _window_ssim(left[place].flatten(1), right[place].flatten(1))
+        for part in chunks(len(places), max(1, PAIRS_AT_ONCE // total.numel())):
+            total += _windows_ssim(a[:, places[part]].movedim(1, 0), b[:, places[part]].movedim(1, 0)).sum(0)
         return total / len(places)
 
-    def _places(self) -> Iterator[tuple[slice | int, ...]]:
+    def _places(self) -> Array:
+        """Where the pixels of each window lie in a row, (windows, pixels)."""
+        positions = np.arange(math.prod(self.shape)).reshape(self.shape)
         starts = [_starts(side, self.window, self.stride) for side in self.shape[1:]]
-        for channel, *corner in itertools.product(range(self.shape[0]), *starts):
-            yield (slice(None), channel, *(slice(start, start + self.window) for start in corner))
+        corners = itertools.product(range(self.shape[0]), *starts)
+        windows = [
+            positions[channel][tuple(slice(start, start + self.window) for start in corner)].ravel()
+            for channel, *corner in corners
+        ]
+        return np.stack(windows)
 
 
 def _starts(side: int, window: int, stride: int) -> list[int]:
@@ -96,14 +100,14 @@ def _starts(side: int, window: int, stride: int) -> list[int]:
     return sorted({*range(0, side - window + 1, stride), side - window})
 
 
-def _window_ssim(a: Tensor, b: Tensor) -> Tensor:
-    """SSIM of one window of every pair: (n, pixels) and (m, pixels) to (n, m)."""
-    mean_a, mean_b = a.mean(1, keepdim=True), b.mean(1, keepdim=True).T
-    centred_a, centred_b = a - a.mean(1, keepdim=True), b - b.mean(1, keepdim=True)
-    covariance = centred_a @ centred_b.T / a.shape[1]
-    var_a, var_b = centred_a.square().mean(1, keepdim=True), centred_b.square().mean(1, keepdim=True).T
-    luminance = (2 * mean_a * mean_b + C1) / (mean_a.square() + mean_b.square() + C1)
-    return luminance * (2 * covariance + C2) / (var_a + var_b + C2)
+def _windows_ssim(a: Tensor, b: Tensor) -> Tensor:
+    """SSIM of every pair in every window: (windows, n, pixels) and (windows, m, pixels) to (windows, n, m)."""
+    mean_a, mean_b = a.mean(2, keepdim=True), b.mean(2, keepdim=True)
+    centred_a, centred_b = a - mean_a, b - mean_b
+    covariance = centred_a @ centred_b.mT / a.shape[2]
+    var_a, var_b = centred_a.square().mean(2, keepdim=True), centred_b.square().mean(2, keepdim=True)
+    luminance = (2 * mean_a * mean_b.mT + C1) / (mean_a.square() + mean_b.square().mT + C1)
+    return luminance * (2 * covariance + C2) / (var_a + var_b.mT + C2)
 
 
 @dataclass(frozen=True)
@@ -114,8 +118,11 @@ class Ssim:
     invariances: tuple[str, ...] = ("exact", "recode")
 
     def embed(self, images: Images) -> Array:
-        """Map (N, C, *spatial) to rows of pixels (N, C * pixels), reduced to the detector's size."""
+        """Map (N, C, *spatial) to rows of pixels (N, C * pixels), reduced to the detector's size.
+
+        Grey levels are counted from 0 to 2: the luminance term is made for levels that are not negative.
+        """
         size = list(self.similarity.shape[1:])
         if list(images.shape[2:]) != size:
             images = F.interpolate(torch.from_numpy(images), size=size, mode="area").numpy()
-        return np.ascontiguousarray(images.reshape(len(images), -1))
+        return np.ascontiguousarray(images.reshape(len(images), -1) + np.float32(1))

@@ -112,6 +112,14 @@ def test_names_hold_no_path(script: Path) -> None:
     assert choice.public["source"] == "(path)"
 
 
+def test_another_file_at_the_same_place_is_another_detector(script: Path) -> None:
+    text = f"frozen:source={script}:tag=toy"
+    before = choose(text).identity
+    assert choose(text).identity == before
+    torch.jit.script(nn.Flatten()).save(str(script))
+    assert choose(text).identity != before
+
+
 def test_refusals(script: Path, tmp_path: Path) -> None:
     with pytest.raises(UsageError) as error:
         Options(source="x.pt", tag="a/b")

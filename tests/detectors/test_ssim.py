@@ -50,7 +50,7 @@ def test_comparison_is_its_formula(shape: tuple[int, ...], tmp_path: Path) -> No
     given[4] = 0.3  # constant
     detector = Options().fit(real(given), folder=tmp_path, key="k", device="cpu")
     rows = detector.embed(given)
-    expected = np.array([[slow_ssim(a, b, 8, 4) for b in given] for a in given])
+    expected = np.array([[slow_ssim(a + 1, b + 1, 8, 4) for b in given] for a in given])
     block = detector.similarity.block(rows, rows, "cpu")
     np.testing.assert_allclose(block, expected, atol=1e-5)
     exact = np.stack([detector.similarity.exact(row, rows) for row in rows])
@@ -88,6 +88,9 @@ def test_the_search_finds_copies(tmp_path: Path) -> None:
     bank = Rows.of(detector.embed(given), detector.similarity)
     match = nearest(Rows.of(detector.embed(given[[4, 9]] * 0.99), detector.similarity), bank)
     assert match.index.tolist() == [4, 9]
+    black = np.full((1, 1, 16, 16), -1, np.float32)
+    with_black = Rows.of(detector.embed(np.concatenate([given, black])), detector.similarity)
+    assert nearest(Rows.of(detector.embed(black), detector.similarity), with_black).index[0] == 30
     exact = nearest(Rows.of(detector.embed(given[[7]]), detector.similarity), bank)
     assert exact.similarity[0] == pytest.approx(1, abs=1e-12)
     assert set(detector.invariances) <= set(PLANTED)
