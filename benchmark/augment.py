@@ -84,6 +84,15 @@ def deform(images: Tensor, amplitude: float, generator: torch.Generator | None =
     return F.grid_sample(images, grid, padding_mode="border", align_corners=False)
 
 
+def turned(images: Tensor) -> Tensor:
+    """Turn the last two axes by a random number of quarters; with the flips of `augment`, all eight orientations."""
+    quarters = _column(torch.randint(4, (len(images),)).to(images.device), images)
+    # A quarter of an oblong image is another shape: those are turned by halves only.
+    once = images.rot90(1, (-2, -1)) if images.shape[-1] == images.shape[-2] else images
+    images = torch.where(quarters % 2 == 1, once, images)
+    return torch.where(quarters >= 2, images.rot90(2, (-2, -1)), images)
+
+
 def augment(images: Tensor) -> Tensor:
     """Draw one random transformation an image from torch's global generator.
 

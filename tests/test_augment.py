@@ -10,7 +10,7 @@ import torch
 from scipy.ndimage import gaussian_filter
 from torch import Tensor
 
-from benchmark.augment import add_noise, affine, augment, blur, deform, gamma, rotations
+from benchmark.augment import add_noise, affine, augment, blur, deform, gamma, rotations, turned
 from benchmark.planted import PLANTED
 
 torch.set_num_threads(1)
@@ -150,6 +150,21 @@ def test_a_quarter_turn_is_exact() -> None:
     assert any(  # about the first spatial axis
         torch.allclose(turned, volumes.rot90(turns, (3, 4)), atol=1e-4) for turns in (1, 3)
     )
+
+
+@pytest.mark.parametrize("shape", [(1, 9, 9), (2, 5, 9, 9)])
+def test_random_turns_are_all_four(shape: tuple[int, ...]) -> None:
+    torch.manual_seed(0)
+    image = random_images(1, *shape)
+    found = {bytes(turn.numpy()) for turn in turned(image.expand(64, *shape))}
+    assert found == {bytes(image[0].rot90(turns, (-2, -1)).numpy()) for turns in range(4)}
+
+
+def test_oblong_images_are_turned_by_halves() -> None:
+    torch.manual_seed(0)
+    image = random_images(1, 1, 9, 14)
+    found = {bytes(turn.numpy()) for turn in turned(image.expand(64, 1, 9, 14))}
+    assert found == {bytes(image[0].numpy()), bytes(image[0].rot90(2, (-2, -1)).numpy())}
 
 
 def test_nothing_given_moves_nothing() -> None:

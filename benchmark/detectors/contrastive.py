@@ -15,7 +15,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from benchmark.augment import augment
+from benchmark.augment import augment, turned
 from benchmark.contracts import Split, chunks, patient_codes
 from benchmark.feeding import LAYOUTS, Feed, feed_split
 from benchmark.machine import pick_device
@@ -49,6 +49,8 @@ class Options:
     """Items a step, each seen as it is and transformed; half as many for volumes."""
     learning_rate: float = 2e-3
     temperature: float = 0.1
+    turns: bool = False
+    """Know items again after quarter turns and up-down flips too, at the cost of recall after other changes."""
     seed: int = 0
     """Of weights, batches and augmentation."""
 
@@ -153,7 +155,8 @@ def fit_copy(real: Split, chosen: Options, *, folder: Path, key: str, device: st
 
     def loss(net: Encoder, batch: tuple[Tensor, Tensor]) -> Tensor:
         images, codes = net.shrink(batch[0]), batch[1]
-        return nt_xent(net(augment(images)), net(images), codes, chosen.temperature)
+        changed = augment(turned(images) if chosen.turns else images)
+        return nt_xent(net(changed), net(images), codes, chosen.temperature)
 
     batch = chosen.batch_size if len(real.shape) == 3 else max(1, chosen.batch_size // 2)
     recipe = Recipe(steps=chosen.steps, batch_size=batch, learning_rate=chosen.learning_rate, weight_decay=1e-4)

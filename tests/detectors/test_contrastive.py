@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -148,6 +149,18 @@ def test_training_and_held_out_items_are_fed_alike(tmp_path: Path, monkeypatch: 
     some = feed.take(np.array([5, 5, 0]))
     assert np.array_equal(some[0].numpy(), pixels[[11, 11, 4]])
     assert some[1].tolist() == [3, 3, 0]
+
+
+def test_turns_only_where_asked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    kept = captured(monkeypatch)
+    monkeypatch.setattr(contrastive, "augment", lambda images: images)
+    monkeypatch.setattr(contrastive, "turned", lambda images: images.flip(-2))
+    chosen = replace(SMALL, turns=True)
+    fit_copy(split(blobs(4, 24), [0, 1, 2, 3]), chosen, folder=tmp_path, key="k", device="cpu")
+    images, codes = kept["feed"].take(np.arange(4))
+    net = network().encoder
+    expected = nt_xent(net(images.flip(-2)), net(images), codes, SMALL.temperature)
+    assert kept["loss"](net, (images, codes)).item() == pytest.approx(expected.item(), rel=1e-5)
 
 
 @pytest.mark.parametrize(("dims", "batch"), [(2, SMALL.batch_size), (3, SMALL.batch_size // 2)])
