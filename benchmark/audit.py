@@ -17,7 +17,7 @@ from benchmark.calibration import auc, conformal_quantile, interval, patient_sha
 from benchmark.contracts import Cohort, Score, patient_codes
 from benchmark.evaluate import Bank, bank_of, piece
 from benchmark.metrics.shares import Sample, share_above, threshold
-from benchmark.planted import STRENGTHS
+from benchmark.planted import PLANTED_AS, STRENGTHS, title
 from benchmark.search import Rows, nearest
 
 if TYPE_CHECKING:
@@ -45,6 +45,8 @@ class Audit:
     """What one fitted detector does on one cohort."""
 
     scores: dict[str, Score]
+    claims: tuple[str, ...]
+    """The copies that the detector claims to find."""
     verdicts: Flags
     """Every planted copy and every test item in a fixed order: above tau or not. Compared between seeds."""
 
@@ -85,12 +87,12 @@ def audit(fitted: Fitted, cohort: Cohort, *, device: str, advance: Callable[...,
     for kind, strengths in STRENGTHS.items():
         for strength, transformation in strengths.items():
             flags, scores_of = _copies(fitted, bank, chosen, transformation, tau, codes["train"], device)
-            name = f"{kind}[{strength}]" if strength else kind
-            scores |= {f"detector.{what}.{name}": score for what, score in scores_of.items()}
+            scores |= {f"detector.{what}.{title(kind, strength)}": score for what, score in scores_of.items()}
             verdicts.append(flags)
         advance(note=kind)
     scores |= _speed(fitted, bank, chosen, device)
-    return Audit(scores, np.concatenate(verdicts))
+    claims = tuple(title(*PLANTED_AS[name]) for name in fitted.detector.invariances)
+    return Audit(scores, claims, np.concatenate(verdicts))
 
 
 def _nearest_train(bank: Bank, name: str, codes: dict[str, Codes], device: str) -> Sample:

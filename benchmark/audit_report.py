@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
 SCHEMA: Literal[1] = 1
 RECALL, AUC = "detector.recall.", "detector.auc."
+CLAIMED = 0.95
+"""Recall at tau that an invariance which a detector claims should have."""
 LINES = (
     ("detector.false_positives", "false positives", "test patients' items above tau; tau allows 5 %"),
     ("detector.same_patient", "same patient", "items above tau with another item of their patient: not copies"),
@@ -33,7 +35,13 @@ class AuditedDetector(Part):
 
     options: dict[str, Any]
     seeds: int
+    claims: tuple[str, ...]
     scores: dict[str, ScoreEntry]
+
+    def broken(self) -> list[str]:
+        """Return the claimed copies that are found less often than a claim needs."""
+        recalls = {claim: self.scores[RECALL + claim].value for claim in self.claims}
+        return [claim for claim, recall in recalls.items() if recall is not None and recall < CLAIMED]
 
 
 class AuditFile(Part):
@@ -84,6 +92,8 @@ def table_rows(audit: AuditFile) -> list[list[str]]:
     """Return one row a score and one a kind of copy (`recall / AUC`), a column a detector."""
     scores = [found.scores for found in audit.detectors.values()]
     rows = [[heading, *(with_interval(one.get(name)) for one in scores), meaning] for name, heading, meaning in LINES]
+    broken = [", ".join(found.broken()) or "none" for found in audit.detectors.values()]
+    rows.append(["claims not kept", *broken, f"copies it claims to find, but finds less than {CLAIMED:.0%} of"])
     rows.append(["recall at tau / AUC", *[""] * len(scores), "AUC: copy against nearest neighbour"])
     for kind in kinds(audit):
         cells = [f"{_value(one[RECALL + kind])} / {_value(one[AUC + kind])}" for one in scores]

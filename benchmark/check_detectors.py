@@ -55,7 +55,7 @@ def _audited(choice: Choice, cohort: Cohort, request: Request, seeds: int) -> Au
     trained = seeds if "seed" in choice.values else 1
     audits = [_audit_seed(choice, seed, cohort, request) for seed in range(trained)]
     scores = audits[0].scores | between_seeds(audits)
-    return AuditedDetector(options=choice.public, seeds=trained, scores=entries(scores))
+    return AuditedDetector(options=choice.public, seeds=trained, claims=audits[0].claims, scores=entries(scores))
 
 
 def _audit_seed(choice: Choice, seed: int, cohort: Cohort, request: Request) -> Audit:

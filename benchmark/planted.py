@@ -107,18 +107,25 @@ STRENGTHS: dict[str, dict[str, Transformation]] = {
 """What is done to an item -> how strongly -> the function. Rotations and shifts go either way; a crop is magnified
 back; noise is a share of the grey range; a turn is about the axis through the last plane."""
 
-PLANTED: dict[str, Transformation] = {
-    "exact": STRENGTHS["exact"][""],
-    "flip": STRENGTHS["flip"]["left-right"],
-    "rotate5": STRENGTHS["rotate"]["5 deg"],
-    "rotate15": STRENGTHS["rotate"]["15 deg"],
-    "shift": STRENGTHS["shift"]["5%"],
-    "crop": STRENGTHS["crop"]["10%"],
-    "contrast": STRENGTHS["contrast"]["gamma 1.4"],
-    "blur": STRENGTHS["blur"]["1.0 px"],
-    "noise": STRENGTHS["noise"]["5.0%"],
-    "resample": STRENGTHS["resample"]["1/2"],
-    "deform": STRENGTHS["deform"]["1.0%"],
-    "recode": STRENGTHS["recode"]["JPEG 75"],
+PLANTED_AS = {
+    "exact": ("exact", ""),
+    "flip": ("flip", "left-right"),
+    "rotate5": ("rotate", "5 deg"),
+    "rotate15": ("rotate", "15 deg"),
+    "shift": ("shift", "5%"),
+    "crop": ("crop", "10%"),
+    "contrast": ("contrast", "gamma 1.4"),
+    "blur": ("blur", "1.0 px"),
+    "noise": ("noise", "5.0%"),
+    "resample": ("resample", "1/2"),
+    "deform": ("deform", "1.0%"),
+    "recode": ("recode", "JPEG 75"),
 }
-"""Those that every run measures (protocol p1)."""
+"""Those that every run measures (protocol p1) and that detectors may claim to be invariant to: kind and strength."""
+
+PLANTED: dict[str, Transformation] = {name: STRENGTHS[kind][strength] for name, (kind, strength) in PLANTED_AS.items()}
+
+
+def title(kind: str, strength: str) -> str:
+    """Name a transformation of STRENGTHS, as audits do: `rotate[15 deg]`."""
+    return f"{kind}[{strength}]" if strength else kind

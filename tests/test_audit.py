@@ -16,7 +16,7 @@ from benchmark.detectors.pixels import Pixels
 from benchmark.errors import BadDataError
 from benchmark.fitted import Fitted, rows_of
 from benchmark.planted import STRENGTHS
-from benchmark.record import CohortFacts, entries
+from benchmark.record import CohortFacts, ScoreEntry, entries
 
 SIZES = {"train": 60, "calibration": 40, "test": 30}
 FORMS = sum(map(len, STRENGTHS.values()))
@@ -119,7 +119,7 @@ def test_speed_is_measured(found: Audit) -> None:
 
 def test_between_seeds() -> None:
     def one(recall: float, flags: list[bool]) -> Audit:
-        return Audit({"detector.recall.exact": Score(value=recall)}, np.array(flags))
+        return Audit({"detector.recall.exact": Score(value=recall)}, ("exact",), np.array(flags))
 
     two = between_seeds([one(0.9, [True, True, False, False]), one(0.7, [True, False, False, False])])
     assert two["detector.agreement"].value == 0.75
@@ -143,7 +143,7 @@ def file(found: Audit) -> AuditFile:
         patients={name: size // 2 for name, size in SIZES.items()},
     )  # fmt: skip
     scores = entries(found.scores | between_seeds([found]))
-    detector = AuditedDetector(options={}, seeds=1, scores=scores)
+    detector = AuditedDetector(options={}, seeds=1, claims=found.claims, scores=scores)
     return AuditFile(cohort=cohort, detectors={"pixels": detector}, environment={})
 
 
@@ -167,6 +167,21 @@ def test_the_table_has_every_form(file: AuditFile) -> None:
     assert {row[0].strip() for row in rows} >= set(kinds(file)) | {"false positives", "agreement of seeds"}
     assert all(len(row) == 3 for row in rows)
     assert next(row for row in rows if row[0] == "  exact")[1] == "1.000 / 1.000"
+
+
+def test_claims_that_are_not_kept_are_named(file: AuditFile) -> None:
+    found = file.detectors["pixels"]
+    assert found.claims == ("exact", "contrast[gamma 1.4]", "noise[5.0%]", "recode[JPEG 75]")
+    few = ScoreEntry(value=0.94, n=60, direction="higher")
+    worse = found.model_copy(update={"scores": found.scores | {"detector.recall.noise[5.0%]": few}})
+    assert worse.broken() == ["noise[5.0%]"]
+    rows = table_rows(file.model_copy(update={"detectors": {"pixels": worse}}))
+    assert next(row for row in rows if row[0] == "claims not kept") == [
+        "claims not kept",
+        "noise[5.0%]",
+        "copies it claims to find, but finds less than 95% of",
+    ]
+    assert found.broken() == []
 
 
 def test_the_plot_is_drawn(tmp_path: Path, file: AuditFile) -> None:
