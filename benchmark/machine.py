@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import atexit
+import gc
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from importlib import import_module
 from typing import TYPE_CHECKING
 
 from benchmark.errors import MachineError, UsageError
@@ -61,6 +63,7 @@ def join_world(device: torch.device) -> World:
     import torch.distributed as dist
 
     if not dist.is_initialized():
+        import_module("torch.distributed.nn")  # imported later, its functions' defaults would keep the group for good
         dist.init_process_group("nccl" if device.type == "cuda" else "gloo")
         atexit.register(leave_world)
     return World(dist.get_rank(), size)
@@ -76,11 +79,16 @@ def wait_for_all(device: str) -> None:
 
 
 def leave_world() -> None:
-    """End the common work of torchrun's processes: what this one trains later, it trains alone."""
+    """End the common work of torchrun's processes: what this one trains later, it trains alone.
+
+    Gloo's threads end with the last owner of the group, so that what DistributedDataParallel left is collected first. A
+    thread that lives longer may free a tensor while Python ends, which aborts (pytorch/pytorch#179291).
+    """
     if os.environ.pop("WORLD_SIZE", "1") != "1":
         import torch.distributed as dist
 
         if dist.is_initialized():
+            gc.collect()
             dist.destroy_process_group()
 
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from benchmark.contracts import merge
+from benchmark.metrics.published import BINS
 from benchmark.storage import file_name, replacing
 
 if TYPE_CHECKING:
@@ -21,10 +22,14 @@ if TYPE_CHECKING:
 SHOWN = 8
 PANEL = 1.5
 """Inches a panel."""
+NEAREST = {"": "synthetic to training", "_heldout": "synthetic to held-out", "_test": "test to training"}
 
 
 def draw_pictures(folder: Path, samples: Samples, cohort: Cohort, outcomes: dict[str, Outcome]) -> None:
-    """Write samples.png and one pairs-DETECTOR.png each; they show patients and never leave the run folder."""
+    """Write samples.png, and pairs-DETECTOR.png and similarity-DETECTOR.png for each detector.
+
+    They show patients, and never leave the run folder.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     real = merge("real", cohort.train, cohort.calibration, cohort.test)
     first = samples.images(np.arange(min(SHOWN, len(samples))))
@@ -32,6 +37,7 @@ def draw_pictures(folder: Path, samples: Samples, cohort: Cohort, outcomes: dict
     _save(folder / "samples.png", _grid(rows, cohort.train.channels, f"{cohort.name}: synthetic items"))
     for name, outcome in outcomes.items():
         _save(folder / f"pairs-{file_name(name)}.png", _pairs(name, outcome, samples, real.images))
+        _save(folder / f"similarity-{file_name(name)}.png", _similarity(name, outcome))
 
 
 def plane(image: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -74,6 +80,27 @@ def _pairs(name: str, outcome: Outcome, samples: Samples, real: object) -> Figur
             _show(axes[row, column], image[0])
             axes[row, column].set_title(titles[column], fontsize=7)
     figure.suptitle(f"nearest pairs by detector {name}: private, shows patients", fontsize=9)
+    return figure
+
+
+def _similarity(name: str, outcome: Outcome) -> Figure:
+    """How similar items are to their nearest ones, as Akbar et al. 2025 show it (2305.07644), with tau."""
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(7, 3.2), layout="constrained")
+    axis = figure.subplots()
+    counts = {label: np.array(outcome.histograms[f"published.akbar2025{ending}"]) for ending, label in NEAREST.items()}
+    seen = np.flatnonzero(sum(counts.values()))
+    shown = slice(max(0, seen.min() - 1), min(seen.max() + 2, len(BINS) - 1))
+    edges = BINS[shown.start : shown.stop + 1]
+    for label, items in counts.items():
+        axis.stairs(items[shown] / items.sum(), edges, label=label)
+    tau = outcome.scores["copies.tau"].value
+    if tau is not None:
+        axis.axvline(tau, color="black", linestyle=":", label="tau")
+    axis.set_xlabel(f"similarity to the nearest item, detector {name}")
+    axis.set_ylabel("share of items")
+    axis.legend(fontsize=8)
     return figure
 
 

@@ -388,3 +388,11 @@ def test_a_killed_training_resumes_exactly(tmp_path: Path, processes: int) -> No
     assert len(found) == 2 * processes
     for other in found[1:]:
         assert all(torch.equal(value, other[name]) for name, value in found[0].items())
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="this system does not list threads")
+def test_no_thread_of_the_group_outlives_it(tmp_path: Path) -> None:
+    run_job(tmp_path, processes=2)
+    for rank in range(2):
+        assert "gloo" not in (tmp_path / f"threads-{rank}.txt").read_text()

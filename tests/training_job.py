@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from benchmark.feeding import Resident
+from benchmark.machine import leave_world
 from benchmark.recipe import Recipe
 from benchmark.seeding import seed_all
 from benchmark.training import train
@@ -32,3 +33,6 @@ items = Resident(torch.randn(10, 4, generator=torch.Generator().manual_seed(0)),
 recipe = Recipe(steps=30, batch_size=4, learning_rate=0.01, ema=0.9, checkpoint_steps=4)
 trained = train(network, loss, items, recipe, folder=folder, seed=0, device="cpu")
 torch.save(trained.state_dict(), folder / f"result-{rank}.pt")
+leave_world()
+names = [path.read_text().strip() for path in Path("/proc/self/task").glob("*/comm")]
+(folder / f"threads-{rank}.txt").write_text("\n".join(names))

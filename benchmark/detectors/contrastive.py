@@ -83,15 +83,22 @@ class Encoder(nn.Module):
         return images if list(images.shape[2:]) == size else F.interpolate(images, size=size, mode="area")
 
     def forward(self, images: Tensor) -> Tensor:
-        """Embed images as unit vectors, after centring and scaling every channel of every item.
+        """Embed images as unit vectors; volumes are standardised first.
 
-        Without that, volumes were hardly told apart after 300 steps (mean planted recall 0.17 against 0.30).
+        Without that, volumes were hardly told apart after 300 steps (mean planted recall 0.17 against 0.30). Planes do
+        without: there it cost recall where a channel is nearly empty (0.50 against 0.87 on phantom-mr, whose fifth is a
+        segmentation), as noise in it was blown up.
         """
-        axes = tuple(range(2, images.ndim))
-        spread, mean = torch.std_mean(images, dim=axes, keepdim=True)
-        scaled = (images - mean) / (spread + 0.02)
         layout = LAYOUTS[images.ndim]
+        scaled = standardise(images) if images.ndim == 5 else images
         return F.normalize(self.layers(scaled.contiguous(memory_format=layout)).float(), dim=1)
+
+
+def standardise(images: Tensor) -> Tensor:
+    """Centre every channel of every item, and divide each item by the spread of all its channels together."""
+    centred = images - images.mean(dim=tuple(range(2, images.ndim)), keepdim=True)
+    spread = centred.square().mean(dim=tuple(range(1, images.ndim)), keepdim=True).sqrt()
+    return centred / (spread + 0.02)
 
 
 class _WithPatients:

@@ -16,7 +16,7 @@ from torch import Tensor
 
 from benchmark.contracts import Split, merge
 from benchmark.detectors import contrastive
-from benchmark.detectors.contrastive import Copy, Encoder, Options, fit_copy, nt_xent
+from benchmark.detectors.contrastive import Copy, Encoder, Options, fit_copy, nt_xent, standardise
 from benchmark.errors import AdapterError
 from benchmark.planted import PLANTED
 
@@ -176,9 +176,19 @@ def test_one_view_is_changed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, di
     assert (kept["recipe"].steps, kept["recipe"].batch_size) == (SMALL.steps, batch)
 
 
-def test_brightness_and_contrast_of_an_item_do_not_count() -> None:
-    images, detector = blobs(5), network()
+def test_brightness_and_contrast_of_a_volume_do_not_count() -> None:
+    images, detector = blobs(5, 16, dims=3), network(dims=3)
     np.testing.assert_allclose(detector.embed(0.5 * images + 0.3), detector.embed(images), atol=0.03)
+
+
+def test_a_nearly_empty_channel_stays_faint() -> None:
+    images = torch.from_numpy(blobs(4, 16, dims=3)).repeat(1, 2, 1, 1, 1)
+    images[:, 1] *= 0.01
+    scaled = standardise(images)
+    assert scaled.mean(dim=(2, 3, 4)).abs().max() < 1e-6
+    spread = scaled.square().mean(dim=(2, 3, 4)).sqrt()
+    np.testing.assert_allclose(spread[:, 1] / spread[:, 0], 0.01, rtol=1e-4)
+    assert ((spread[:, 0] > 0.85 * 2**0.5) & (spread[:, 0] < 2**0.5)).all()
 
 
 def test_only_long_sides_are_shrunk() -> None:

@@ -54,6 +54,8 @@ def test_copycat_from_files_to_record(run: Bench, tmp_path: Path) -> None:
         "samples.png",
         "pairs-copy.png",
         "pairs-pixels.png",
+        "similarity-copy.png",
+        "similarity-pixels.png",
     }
     assert "excess copy rate" in done.stdout
 
