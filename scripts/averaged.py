@@ -1,6 +1,8 @@
-"""A negative control: real images of patients that no model trained on, averaged in threes and blurred: no copies.
+r"""A negative control: real images of patients that no model trained on, averaged in threes and blurred: no copies.
 
-    bench run --model scripts/averaged.py:Averaged --set folder=HELD_OUT --data cxr-pneumonia --root R1 --image-size 64
+    python scripts/make_layouts.py cxr R1A --aside 250
+    bench run --model scripts/averaged.py:Averaged --set folder=R1A/aside --data cxr-pneumonia --root R1A \
+        --image-size 64 --samples 1000
 
 Smooth averages correlate with everything; a threshold taken from real images calls many of them copies, the twin
 threshold must not: the interval of the excess copy rate has to hold 0.

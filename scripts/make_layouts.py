@@ -1,6 +1,6 @@
 """Make folders in the layouts that people download, from the small real sets in ../shared/data.
 
-    python scripts/make_layouts.py cxr OUT            chest_xray/{train,test}/{NORMAL,PNEUMONIA}/*.jpeg
+    python scripts/make_layouts.py cxr OUT            chest_xray/{train,test}/{NORMAL,PNEUMONIA}/*.jpeg, aside/
     python scripts/make_layouts.py brats OUT          two real cases and twelve phantom patients, BraTS20 layout
     python scripts/make_layouts.py hippocampus OUT    imagesTr/*.nii.gz
     python scripts/make_layouts.py luna OUT           block_000.npz ..., for the data set `arrays`
@@ -26,17 +26,27 @@ LUNA_BLOCK = 620
 CASES = "MICCAI_BraTS2020_TrainingData"
 
 
-def make_cxr(out: Path) -> int:
-    """Unpack the X-rays into the published folders; undecided ones go to train."""
+def make_cxr(out: Path, aside: int) -> int:
+    """Unpack the X-rays into the published folders; undecided ones go to train, some patients' into OUT/aside."""
     folder = SHARED / "cxr_kermany_224"
     with (folder / "index.csv").open(newline="") as table:
-        groups = {row["file"]: row["official_split_reconstructed"] for row in csv.DictReader(table)}
+        rows = {row["file"]: row for row in csv.DictReader(table)}
+    apart = _patients_aside(list(rows.values()), aside)
     with zipfile.ZipFile(folder / "cxr_kermany_224.zip") as archive:
         names = [name for name in archive.namelist() if name.endswith(".jpeg")]
         for name in names:
-            group = "test" if groups[Path(name).name] == "test" else "train"
-            _write(out / "chest_xray" / group / name, archive.read(name))
+            row = rows[Path(name).name]
+            group = "test" if row["official_split_reconstructed"] == "test" else "train"
+            part = "aside" if row["name_patient_id"] in apart else f"chest_xray/{group}"
+            _write(out / part / name, archive.read(name))
     return len(names)
+
+
+def _patients_aside(rows: list[dict[str, str]], count: int) -> set[str]:
+    """Draw patients, of whom no image has a copy among the other patients' images."""
+    copied = {row["name_patient_id"] for row in rows if row["exact_dup_group"]}
+    patients = sorted({row["name_patient_id"] for row in rows} - copied)
+    return set(np.random.default_rng(0).permutation(patients)[:count].tolist())
 
 
 def make_brats(out: Path, phantoms: int) -> int:
@@ -85,12 +95,13 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("layout", choices=("cxr", "brats", "hippocampus", "luna"))
     parser.add_argument("out", type=Path)
+    parser.add_argument("--aside", type=int, default=0, help="patients whose X-rays go to OUT/aside, for averaged.py")
     parser.add_argument("--phantoms", type=int, default=12, help="simulated patients beside the two real ones")
     options = parser.parse_args()
     if not SHARED.is_dir():
         parser.exit(3, f"{SHARED} is not there: the real data lies beside the project\n")
     if options.layout == "cxr":
-        print(f"{make_cxr(options.out)} images under {options.out}/chest_xray")
+        print(f"{make_cxr(options.out, options.aside)} images under {options.out}")
     elif options.layout == "brats":
         print(f"{make_brats(options.out, options.phantoms)} cases under {options.out}/{CASES}")
     elif options.layout == "luna":
