@@ -134,7 +134,7 @@ class Copy:
     device: torch.device
     similarity: Similarity = COSINE
     invariances: tuple[str, ...] = (
-        "exact", "flip", "rotate5", "rotate15", "shift", "crop", "contrast", "blur", "noise", "resample", "recode",
+        "exact", "flip", "rotate5", "contrast", "blur", "noise", "resample", "recode",
     )  # fmt: skip
 
     @torch.inference_mode()
