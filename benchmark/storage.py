@@ -11,9 +11,12 @@ import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from benchmark.errors import BadDataError, MachineError
+from benchmark.errors import AdapterError, BadDataError, MachineError
+
+if TYPE_CHECKING:
+    import numpy as np
 
 
 def content_key(*parts: object, length: int = 16) -> str:
@@ -71,3 +74,24 @@ def read_json(path: Path) -> Any:
         return json.loads(path.read_text(encoding="utf-8"))
     except (ValueError, UnicodeDecodeError) as error:
         raise BadDataError(f"{path} is not readable JSON: {error}", "delete it; the next run makes it anew") from error
+
+
+def write_arrays(path: Path, **arrays: np.ndarray[Any, Any]) -> None:
+    """Write arrays by name (npz), whole or not at all."""
+    import numpy as np
+
+    with replacing(path) as temporary, temporary.open("wb") as file:
+        np.savez(file, allow_pickle=False, **arrays)
+
+
+def read_arrays(path: Path, *names: str) -> dict[str, np.ndarray[Any, Any]]:
+    """Read arrays by name from a model's file. Raises AdapterError naming the file when it cannot be read."""
+    from zipfile import BadZipFile
+
+    import numpy as np
+
+    try:
+        with np.load(path) as arrays:
+            return {name: arrays[name] for name in names}
+    except (OSError, ValueError, KeyError, EOFError, BadZipFile) as error:
+        raise AdapterError(f"{path} cannot be read: {error}", "train the model again") from error

@@ -1,4 +1,4 @@
-"""A trained model as two files: weights in safetensors, and in JSON what the networks are built from."""
+"""A trained network as two files: weights in safetensors, and in JSON what the networks are built from."""
 
 from __future__ import annotations
 
