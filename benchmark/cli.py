@@ -121,6 +121,26 @@ def models_command() -> None:
     _warn(found.problems)
 
 
+@app.command("check")
+def check_model_command(
+    model: Annotated[str, typer.Argument(help="Model name (see `bench models`), or ./file.py:Class.")],
+    settings: Annotated[list[str] | None, typer.Option("--set", help="Hyper-parameter: name=value.")] = None,
+    device: Device = "cpu",
+) -> None:
+    """Try whether a model keeps its contract, on toy cohorts; exit code 5 when it does not."""
+    from benchmark.check_model import check_model, conforms, table_rows
+    from benchmark.terminal import print_table
+
+    findings = check_model(model, _pairs("--set", settings), device=device)
+    columns, rows = table_rows(findings)
+    print_table(f"{model}: does it keep its contract?", columns, rows)
+    for finding in findings:
+        if finding.status in ("fault", "refused"):
+            typer.echo(f"{finding.status}: {finding.check} ({finding.on}): {finding.detail}")
+    if not conforms(findings):
+        raise typer.Exit(5)
+
+
 @datasets_app.callback(invoke_without_command=True)
 def datasets_command(context: typer.Context) -> None:
     """List the data sets, or check one with `bench datasets check NAME`."""

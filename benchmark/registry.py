@@ -62,6 +62,8 @@ class ModelCard(Card):
     dimensions: tuple[int, ...] = (2, 3)
     abilities: tuple[str, ...] = ()
     presets: dict[str, Preset] = {}
+    toy: dict[str, Any] = {}
+    """Hyper-parameters that train in seconds on items of side 16, for `bench check`."""
 
 
 class DatasetCard(Card):

@@ -50,11 +50,12 @@ def _collect(batches: Iterator[Images], part: slice, like: Split, name: str) -> 
             "sample() must yield exactly `count` images shaped like training",
         )
     images = np.concatenate(drawn)
-    _check(images, part, like.shape, name)
+    check_samples(images, part, like.shape, name)
     return images
 
 
-def _check(images: Images, part: slice, shape: tuple[int, ...], name: str) -> None:
+def check_samples(images: Images, part: slice, shape: tuple[int, ...], name: str) -> None:
+    """Refuse, with AdapterError, samples of another number or shape, not finite or outside [-1, 1]."""
     wanted = (part.stop - part.start, *shape)
     if images.shape != wanted:
         raise AdapterError(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import math
+import os
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
@@ -180,7 +181,8 @@ def _line_due(training: Training, recipe: Recipe) -> bool:
 
 
 def _save_due(training: Training, recipe: Recipe) -> bool:
-    if recipe.checkpoint_steps and training.done % recipe.checkpoint_steps == 0:
+    apart = int(os.environ.get("BENCH_CHECKPOINT_STEPS", recipe.checkpoint_steps))
+    if apart and training.done % apart == 0:
         return True
     least = max(recipe.checkpoint_seconds, CHECKPOINT_SHARE * training.saving_took)
     return time.monotonic() - training.saved_at >= least

@@ -27,8 +27,8 @@ class LatentModel(nn.Module):
 
     def reconstruct(self, images: Tensor) -> Tensor:
         """Return the autoencoder's view of images, not clamped."""
-        images = self.autoencoder.decode(self.autoencoder.encode(images))
-        return images
+        view: Tensor = self.autoencoder.decode(self.autoencoder.encode(images))
+        return view
 
     def errors(self, images: Tensor, seed: int) -> Tensor:
         """Return each image's denoising error, averaged over ten timesteps with the same noise for all, (N,)."""
