@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from benchmark.contracts import Array, Images
 
 Net = TypeVar("Net", bound=nn.Module)
+PRECISIONS = ("auto", "fp32", "bf16")
 
 
 @dataclass
