@@ -37,7 +37,7 @@ class Phase:
 
     name: str
     loss: Loss
-    """Called as loss(net, batch) for a scalar."""
+    """Called as loss(net, batch) for a scalar; one without a graph says that the gradient has been accumulated."""
     part: Part = Part()
     every: int = 1
     """Its turn comes at each step whose number, from 0, this divides."""

@@ -193,9 +193,10 @@ def _turn(training: Training, objective: nn.Module, batch: Any, number: int, job
         for name, other in training.optimizers.items():
             for weight in moved_by(other):
                 weight.requires_grad_(name == phase.part.name)
-    loss: Tensor = objective(batch, number)
     optimizer.zero_grad(set_to_none=True)
-    loss.backward()
+    loss: Tensor = objective(batch, number)
+    if loss.requires_grad:
+        loss.backward()
     weights = moved_by(optimizer)
     if len(job.phases) > 1 and job.world.size > 1:
         share_gradients(weights, job.world)

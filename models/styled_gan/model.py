@@ -63,9 +63,12 @@ def discriminator_loss(net: Model, images: Tensor) -> Tensor:
 
 
 def gradient_penalty(net: Model, images: Tensor, weight: float) -> Tensor:
-    """R1: weight / 2 times the squared gradient of the logits at real images (Mescheder et al. 2018)."""
+    """R1: weight / 2 times the squared gradient of the logits at real images (Mescheder et al. 2018).
+
+    Images are not augmented here: torch before 2.12 has no second derivative of what resamples them.
+    """
     images = images.detach().requires_grad_()
-    (gradient,) = torch.autograd.grad(net.judge(images).sum(), images, create_graph=True)
+    (gradient,) = torch.autograd.grad(net.discriminator(images).sum(), images, create_graph=True)
     return 0.5 * weight * gradient.square().sum((1, 2, 3)).mean()
 
 

@@ -8,8 +8,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-import numpy as np
-
 from benchmark.errors import UsageError
 from benchmark.feeding import Resident, Streamed
 from benchmark.networks.autoencoder import Autoencoder
@@ -37,7 +35,6 @@ class VQGAN(TokenAdapter):
 
     def train_autoencoder(self, autoencoder: Autoencoder, feed: Resident | Streamed, **options: Any) -> Autoencoder:
         """Train the first stage against a discriminator, which is not kept."""
-        channels = feed.take(np.zeros(1, dtype=np.int64)).shape[1]
-        net = Adversarial(autoencoder, channels, self.discriminator_width, self.discriminator_layers)
+        net = Adversarial(autoencoder, self.discriminator_width, self.discriminator_layers)
         recipe = self.recipe(self.autoencoder_steps, self.autoencoder_batch, self.autoencoder_rate, 0)
         return train_network(net, phases(self.adversarial), feed, recipe, label="autoencoder", **options).autoencoder

@@ -13,11 +13,12 @@ from benchmark.phases import Part, Phase
 class Adversarial(nn.Module):
     """An autoencoder and its adversary (Isola et al. 2017: each logit sees a patch)."""
 
-    def __init__(self, autoencoder: Autoencoder, channels: int, width: int, layers: int) -> None:
+    def __init__(self, autoencoder: Autoencoder, width: int, layers: int) -> None:
         from monai.networks.nets import PatchDiscriminator
 
         super().__init__()
         self.autoencoder = autoencoder
+        channels = autoencoder.body.in_channels
         self.discriminator = PatchDiscriminator(len(autoencoder.size), width, channels, num_layers_d=layers)
 
     def judge(self, images: Tensor) -> Tensor:
