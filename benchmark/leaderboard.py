@@ -70,7 +70,7 @@ def table_of(records: list[Record]) -> pd.DataFrame:
 
     done, empty = ([record for record in records if (record.status == "done") == wanted] for wanted in (True, False))
     ranked = sorted(zip(ranks(done), done, strict=True), key=lambda pair: (pair[0], _value(pair[1])))
-    rows = [{"rank": str(rank), **row(record)} for rank, record in ranked]
+    rows: list[dict[str, object]] = [{"rank": rank, **row(record)} for rank, record in ranked]
     return pd.DataFrame(rows + [{"rank": "", **row(record)} for record in empty]).fillna("")
 
 

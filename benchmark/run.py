@@ -12,7 +12,7 @@ from typing import Any
 
 from benchmark.cohorts.locate import locate
 from benchmark.cohorts.prepare import prepare, to_stderr
-from benchmark.contracts import Budget, Cohort, ModelAdapter
+from benchmark.contracts import Budget, Cohort, HasFiles, ModelAdapter
 from benchmark.energy import joules, spent
 from benchmark.errors import AdapterError, BadDataError, BenchError, DeclinedError, MachineError, UsageError
 from benchmark.machine import leave_world, wait_for_all
@@ -137,7 +137,8 @@ def _fit_key(resolved: Resolved, cohort: Cohort) -> str:
     elif ".py:" in resolved.model.entry:
         code.append(Path(resolved.model.entry.rpartition(":")[0]))
     request = resolved.request
-    return content_key(resolved.settings, cohort.key, request.seed, request.budget_seconds, code_digest(code))
+    files = resolved.adapter.fingerprint() if isinstance(resolved.adapter, HasFiles) else ""
+    return content_key(resolved.settings, cohort.key, request.seed, request.budget_seconds, code_digest(code), files)
 
 
 def _fit_and_sample(resolved: Resolved, cohort: Cohort, stages: Stages) -> None:
