@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from benchmark.contracts import Budget, HasLoss, HasReconstruction, ModelAdapter
-from benchmark.errors import AdapterError, BenchError, UsageError
+from benchmark.errors import AdapterError, BenchError, DeclinedError, MissingDataError, UsageError
 from benchmark.options import build
 from benchmark.registry import ModelCard, load_class
 from benchmark.samples import check_samples
@@ -94,6 +94,9 @@ def check_adapter(
 ) -> list[Finding]:
     """Try every check on every toy cohort: 2D and 3D with 1 and 5 channels; those the card declines must be refused.
 
+    Raises UsageError and AdapterError for what cannot be built, DeclinedError and MissingDataError for what the adapter
+    needs and this machine has not.
+
     Args:
         card: the adapter's; `card.toy` are hyper-parameters that train in seconds.
         settings: further hyper-parameters, which go before those of the card.
@@ -132,6 +135,8 @@ def _try(name: str, check: Callable[[Trial], None], trial: Trial, on: str) -> Fi
     try:
         with no_network(lambda host: FaultError(f"it asked the network for {host}: bring weights along")):
             check(trial)
+    except (DeclinedError, MissingDataError):
+        raise  # no fault of the adapter: what it needs is not on this machine
     except FaultError as fault:
         return Finding(name, on, "fault", str(fault))
     except NotApplicableError as reason:

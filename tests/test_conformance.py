@@ -15,7 +15,7 @@ from benchmark.conformance import Finding, check_adapter
 from benchmark.trials import toy_split
 
 TOYS = Path(__file__).parent / "toy_adapters.py"
-NEED_FILES: set[str] = set()
+NEED_FILES = {"diffusers", "folder", "monai-bundle", "stylegan2-ada"}
 """Models that are nothing without what a user brings; their own tests run the suite."""
 
 
@@ -93,6 +93,14 @@ def test_a_model_that_refuses_everything_does_not_conform() -> None:
     done = bench_check(f"{TOYS}:RefusesAll")
     assert done.returncode == 5
     assert "refused: trains (3D, 5 channels): nothing suits me\n  hint: bring something else" in done.stdout
+
+
+def test_what_a_model_needs_and_has_not_is_said(tmp_path: Path) -> None:
+    done = bench_check("folder", "--set", f"path={tmp_path / 'none'}")
+    assert (done.returncode, done.stdout) == (3, "")
+    assert done.stderr == (
+        f"error: there is no folder {tmp_path / 'none'}\n  hint: give the folder of the images: --set path=DIR\n"
+    )
 
 
 def test_unknown_names_are_refused() -> None:

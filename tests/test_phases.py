@@ -89,8 +89,11 @@ def test_a_loss_may_accumulate_its_own_gradient(tmp_path: Path) -> None:
 
 
 def test_each_phase_is_logged_with_its_last_loss(tmp_path: Path) -> None:
-    fit(tmp_path, [Phase("a", lambda net, x: together(net, x) * 0 + 2, Part("one")),
-                   Phase("b", lambda net, x: together(net, x) * 0 + 3, Part("other"), every=4)], log_every=3)  # fmt: skip
+    def constant(value: float):
+        return lambda net, batch: together(net, batch) * 0 + value
+
+    phases = [Phase("a", constant(2), Part("one")), Phase("b", constant(3), Part("other"), every=4)]
+    fit(tmp_path, phases, log_every=3)
     lines = [json.loads(line) for line in (tmp_path / "log.jsonl").read_text().splitlines()]
     assert [(line["a"], line["b"]) for line in lines] == [(2, 3), (2, 3)]
 

@@ -90,18 +90,24 @@ def test_it_conforms(tmp_path: Path) -> None:
     [
         (
             np.zeros((16, 17), np.uint8)[None, None, None],
-            "{file} holds an array of shape (1, 1, 1, 16, 17); the cohort's items are (1, 16, 16)\n"
-            "  hint: save images of that shape (channels first), or prepare the cohort with another --image-size",
+            (
+                "{file} holds an array of shape (1, 1, 1, 16, 17); the cohort's items are (1, 16, 16)\n"
+                "  hint: save images of that shape (channels first), or prepare the cohort with another --image-size"
+            ),
         ),
         (
             np.full((1, 16, 16), 4095, np.uint16),
-            "{file} holds uint16 values from 4095 to 4095\n"
-            "  hint: save 8-bit grey levels, or floats scaled to [-1, 1] as the model was trained",
+            (
+                "{file} holds uint16 values from 4095 to 4095\n"
+                "  hint: save 8-bit grey levels, or floats scaled to [-1, 1] as the model was trained"
+            ),
         ),
         (
             np.full((1, 16, 16), 1.5, np.float32),
-            "{file} holds float32 values from 1.5 to 1.5\n"
-            "  hint: save 8-bit grey levels, or floats scaled to [-1, 1] as the model was trained",
+            (
+                "{file} holds float32 values from 1.5 to 1.5\n"
+                "  hint: save 8-bit grey levels, or floats scaled to [-1, 1] as the model was trained"
+            ),
         ),
     ],
 )
