@@ -27,7 +27,11 @@ detectors_app = typer.Typer(
     help="List detectors, or measure their errors.", invoke_without_command=True, rich_markup_mode=None
 )
 datasets_app = typer.Typer(help="List data sets, or check one.", invoke_without_command=True, rich_markup_mode=None)
+models_app = typer.Typer(
+    help="List models, or install what one needs.", invoke_without_command=True, rich_markup_mode=None
+)
 board_app = typer.Typer(help="Make tables from records.", no_args_is_help=True, rich_markup_mode=None)
+app.add_typer(models_app, name="models")
 app.add_typer(datasets_app, name="datasets")
 app.add_typer(detectors_app, name="detectors")
 app.add_typer(board_app, name="leaderboard")
@@ -105,9 +109,11 @@ def _show(folder: Path) -> None:
     print_run(Record.read(folder / "record.json"), folder)
 
 
-@app.command("models")
-def models_command() -> None:
+@models_app.callback(invoke_without_command=True)
+def models_command(context: typer.Context) -> None:
     """List the models: dimensions, abilities, presets."""
+    if context.invoked_subcommand:
+        return
     from benchmark.registry import ModelCard, listing
     from benchmark.terminal import print_table
 
@@ -119,6 +125,38 @@ def models_command() -> None:
     ]
     print_table("models", ("name", "items", "abilities", "presets", "summary"), rows)
     _warn(found.problems)
+
+
+@models_app.command("install")
+def install_command(
+    name: Annotated[str, typer.Argument(help="Model name (see `bench models`).")],
+    accepted: Annotated[bool, typer.Option("--accept-licence", help="You have read the terms and keep them.")] = False,
+) -> None:
+    """Fetch the repository that a model needs, with git, once its licence is accepted."""
+    from benchmark.checkouts import install
+    from benchmark.registry import find_model
+
+    typer.echo(f"{name} is installed: {install(find_model(name), accepted=accepted)}")
+
+
+@app.command("check")
+def check_model_command(
+    model: Annotated[str, typer.Argument(help="Model name (see `bench models`), or ./file.py:Class.")],
+    settings: Annotated[list[str] | None, typer.Option("--set", help="Hyper-parameter: name=value.")] = None,
+    device: Device = "cpu",
+) -> None:
+    """Try whether a model keeps its contract, on toy cohorts; exit code 5 when it does not."""
+    from benchmark.check_model import check_model, conforms, table_rows
+    from benchmark.terminal import print_table
+
+    findings = check_model(model, _pairs("--set", settings), device=device)
+    columns, rows = table_rows(findings)
+    print_table(f"{model}: does it keep its contract?", columns, rows)
+    for finding in findings:
+        if finding.status in ("fault", "refused"):
+            typer.echo(f"{finding.status}: {finding.check} ({finding.on}): {finding.detail}")
+    if not conforms(findings):
+        raise typer.Exit(5)
 
 
 @datasets_app.callback(invoke_without_command=True)

@@ -189,6 +189,25 @@ class HasReconstruction(Protocol):
         """Return images of the same shape."""
 
 
+@runtime_checkable
+class HasFiles(Protocol):
+    """A model that lives in files which may change between two calls."""
+
+    def fingerprint(self) -> str:
+        """Return a digest that changes with them: a finished stage of other files is done again."""
+
+
+@runtime_checkable
+class HasNumberedImages(Protocol):
+    """A model whose images exist already: each is looked at once."""
+
+    def available(self) -> int:
+        """Return how many there are."""
+
+    def numbered(self, part: slice) -> Iterator[Images]:
+        """Yield the images with these numbers, in batches."""
+
+
 class Similarity(Protocol):
     """How two embedded items are compared; `benchmark.search.COSINE` for unit rows."""
 

@@ -19,7 +19,7 @@ class BenchError(Exception):
     def __str__(self) -> str:
         return f"{self.message}\n  hint: {self.hint}" if self.hint else self.message
 
-    def __reduce__(self) -> tuple[type, tuple[str, str]]:
+    def __reduce__(self) -> tuple[type, tuple[str, ...]]:
         """Keep the hint when a worker process hands the error back."""
         return type(self), (self.message, self.hint)
 
@@ -34,6 +34,26 @@ class MissingDataError(BenchError):
     """A cohort, or a file of it, that is not on this disk."""
 
     exit_code = 3
+
+
+class DeclinedError(BenchError):
+    """A model that cannot run here, whatever the options: a board shows the cell as declined.
+
+    Args:
+        message: as of BenchError.
+        hint: as of BenchError.
+        reason: two or three words for the board, without any path.
+    """
+
+    exit_code = 3
+
+    def __init__(self, message: str, hint: str = "", reason: str = "") -> None:
+        super().__init__(message, hint)
+        self.reason = reason
+
+    def __reduce__(self) -> tuple[type, tuple[str, ...]]:
+        """Keep hint and reason when a worker process hands the error back."""
+        return type(self), (self.message, self.hint, self.reason)
 
 
 class BadDataError(BenchError):

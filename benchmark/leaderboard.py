@@ -68,8 +68,10 @@ def table_of(records: list[Record]) -> pd.DataFrame:
     """Return one board as text, best rank first."""
     import pandas as pd
 
-    ranked = sorted(zip(ranks(records), records, strict=True), key=lambda pair: (pair[0], _value(pair[1])))
-    return pd.DataFrame([{"rank": rank, **row(record)} for rank, record in ranked])
+    done, empty = ([record for record in records if (record.status == "done") == wanted] for wanted in (True, False))
+    ranked = sorted(zip(ranks(done), done, strict=True), key=lambda pair: (pair[0], _value(pair[1])))
+    rows: list[dict[str, object]] = [{"rank": rank, **row(record)} for rank, record in ranked]
+    return pd.DataFrame(rows + [{"rank": "", **row(record)} for record in empty]).fillna("")
 
 
 def _value(record: Record) -> float:
@@ -78,20 +80,28 @@ def _value(record: Record) -> float:
 
 
 def row(record: Record) -> dict[str, str]:
-    """Return one board row as text: what was run, then every line for the copy detector, then pixels' headline."""
-    cells = {heading: with_interval(record.scores.get(f"{score}[copy]")) for heading, score in _headings().items()}
-    return {
-        "model": record.spec.model,
-        "preset": record.spec.preset,
+    """Return one board row as text: what was run, then every line for the copy detector, then pixels' headline.
+
+    A run that was declined or failed has the reason in place of the headline, and no other number.
+    """
+    spec, headings = record.spec, _headings()
+    run = {
+        "model": spec.model,
+        "preset": spec.preset,
         "train items": str(record.cohort.items["train"]),
-        "samples": str(record.spec.samples),
-        **cells,
+        "samples": str(spec.samples),
+    }
+    if record.status != "done":
+        return {**run, next(iter(headings)): f"{record.status}: {record.reason}", "seed": str(spec.seed)}
+    return {
+        **run,
+        **{heading: with_interval(record.scores.get(f"{score}[copy]")) for heading, score in headings.items()},
         "planted recall": recall_text(record, "copy"),
         "excess [pixels]": with_interval(record.scores.get("copies.excess[pixels]")),
         "planted recall [pixels]": recall_text(record, "pixels"),
         QUALITY[0].heading: with_interval(record.scores.get(QUALITY[0].id)),
         QUALITY[2].heading: with_interval(record.scores.get(QUALITY[2].id)),
-        "seed": str(record.spec.seed),
+        "seed": str(spec.seed),
         "fit": f"{record.cost['fit_seconds']:.0f} s",
     }
 
@@ -133,7 +143,7 @@ def write_boards(records: list[Record], out: Path, audits: Mapping[str, list[str
     """Write COHORT-KEY-PROTOCOL.md, .csv and .html for every board and return their paths. Raises BadDataError."""
     written: list[Path] = []
     for (name, key, protocol), group in boards(records).items():
-        if any(HEADLINE not in record.scores for record in group):
+        if any(record.status == "done" and HEADLINE not in record.scores for record in group):
             raise BadDataError(f"a record of {name} has no {HEADLINE}", "evaluate that run again: bench evaluate RUN")
         table, notes = table_of(group), [*notes_of(group), *(audits or {}).get(key, [])]
         title, subtitle = f"{name}: memorisation board", _subtitle(group[0], key, protocol)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import atexit
 import gc
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib import import_module
@@ -15,6 +15,7 @@ from benchmark.errors import MachineError, UsageError
 
 if TYPE_CHECKING:
     import torch
+    from torch import nn
 
 
 @dataclass(frozen=True)
@@ -102,6 +103,35 @@ def agree(world: World, answer: bool, device: torch.device) -> bool:
     flag = torch.tensor([answer], dtype=torch.uint8, device=device)
     dist.broadcast(flag, src=0)
     return bool(flag.item())
+
+
+def share_values(net: nn.Module) -> None:
+    """Give every process the first one's weights and buffers."""
+    import torch.distributed as dist
+
+    for value in net.state_dict().values():
+        dist.broadcast(value, src=0)
+
+
+def share_buffers(net: nn.Module) -> None:
+    """Give every process the first one's buffers."""
+    import torch.distributed as dist
+
+    for value in net.buffers():
+        dist.broadcast(value, src=0)
+
+
+def share_gradients(weights: Sequence[torch.Tensor], world: World) -> None:
+    """Replace each gradient by its mean over the processes; a weight without one counts as 0."""
+    import torch
+    import torch.distributed as dist
+
+    gradients = [torch.zeros_like(weight) if weight.grad is None else weight.grad for weight in weights]
+    flat = torch.cat([gradient.flatten() for gradient in gradients])
+    dist.all_reduce(flat)
+    flat /= world.size
+    for weight, gradient, mean in zip(weights, gradients, flat.split([one.numel() for one in weights]), strict=True):
+        weight.grad = gradient.copy_(mean.view(weight.shape))  # in the weight's own layout, as fused AdamW needs it
 
 
 @contextmanager

@@ -81,11 +81,13 @@ class CohortFacts(Part):
 
 
 class Record(Part):
-    """One finished run."""
+    """One run: finished, or a cell of a board that says why there is none."""
 
     schema_number: Literal[1] = Field(default=SCHEMA, alias="schema")
     protocol: PathPart = PROTOCOL
-    status: Literal["done"] = "done"
+    status: Literal["done", "declined", "failed"] = "done"
+    reason: str = ""
+    """Why a run was declined or failed, in a few words."""
     spec: Spec
     cohort: CohortFacts
     scores: dict[str, ScoreEntry]
@@ -94,6 +96,12 @@ class Record(Part):
     cost: dict[str, Finite]
     environment: dict[str, Any]
     hashes: dict[str, str]
+
+    @model_validator(mode="after")
+    def _explained(self) -> Self:
+        if self.status != "done" and not self.reason:
+            raise ValueError(f"a run that was {self.status} needs a reason")
+        return self
 
     def write(self, path: Path) -> None:
         """Write atomically."""

@@ -55,6 +55,17 @@ class Card(BaseModel):
     folder: str = ""
 
 
+class Checkout(BaseModel):
+    """A repository that a model needs, and that this package does not hold."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    repository: str
+    commit: str
+    terms: str
+    """What its licence allows, in a sentence or two."""
+
+
 class ModelCard(Card):
     """A model family."""
 
@@ -62,6 +73,9 @@ class ModelCard(Card):
     dimensions: tuple[int, ...] = (2, 3)
     abilities: tuple[str, ...] = ()
     presets: dict[str, Preset] = {}
+    checkout: Checkout | None = None
+    toy: dict[str, Any] = {}
+    """Hyper-parameters that train in seconds on items of side 16, for `bench check`."""
 
 
 class DatasetCard(Card):

@@ -12,9 +12,9 @@ from typing import Any
 
 from benchmark.cohorts.locate import locate
 from benchmark.cohorts.prepare import prepare, to_stderr
-from benchmark.contracts import Budget, Cohort, ModelAdapter
+from benchmark.contracts import Budget, Cohort, HasFiles, ModelAdapter
 from benchmark.energy import joules, spent
-from benchmark.errors import AdapterError, BadDataError, BenchError, MachineError, UsageError
+from benchmark.errors import AdapterError, BadDataError, BenchError, DeclinedError, MachineError, UsageError
 from benchmark.machine import leave_world, wait_for_all
 from benchmark.options import without_paths
 from benchmark.record import PROTOCOL, CohortFacts, Record, Spec
@@ -23,7 +23,7 @@ from benchmark.stages import Say, Stages, code_digest, exclusive
 from benchmark.storage import content_key, read_json, replacing, write_json
 
 CORE = Path(__file__).parent
-TRAINING_CODE = ("training.py", "recipe.py", "seeding.py", "feeding.py")
+TRAINING_CODE = ("training.py", "phases.py", "recipe.py", "seeding.py", "feeding.py", "normal.py", "networks/*.py")
 EVALUATION_CODE = (
     "assess.py",
     "evaluate.py",
@@ -55,6 +55,8 @@ def run(request: Request, *, say: Say = to_stderr) -> Path:
             _evaluate(resolved, cohort, stages)
         except BaseException as error:
             stages.fail(error)
+            if isinstance(error, DeclinedError):
+                _record_declined(resolved, cohort, stages, error.reason)
             raise
         _record(resolved, cohort, stages)
     return folder
@@ -128,14 +130,15 @@ def _rank() -> int:
 
 
 def _fit_key(resolved: Resolved, cohort: Cohort) -> str:
-    code = [CORE / name for name in TRAINING_CODE]
+    code = [path for pattern in TRAINING_CODE for path in CORE.glob(pattern)]
     source = Path(resolved.model.folder) if resolved.model.folder else None
     if source:
         code += source.glob("*.py")
     elif ".py:" in resolved.model.entry:
         code.append(Path(resolved.model.entry.rpartition(":")[0]))
     request = resolved.request
-    return content_key(resolved.settings, cohort.key, request.seed, request.budget_seconds, code_digest(code))
+    files = resolved.adapter.fingerprint() if isinstance(resolved.adapter, HasFiles) else ""
+    return content_key(resolved.settings, cohort.key, request.seed, request.budget_seconds, code_digest(code), files)
 
 
 def _fit_and_sample(resolved: Resolved, cohort: Cohort, stages: Stages) -> None:
@@ -231,7 +234,7 @@ def _record(resolved: Resolved, cohort: Cohort, stages: Stages) -> None:
     found = read_json(stages.folder / "evaluation.json")
     status = stages.status()
     record = Record(
-        protocol=PROTOCOL if resolved.request.split == "patients" else "custom",
+        protocol=_protocol(resolved),
         spec=_public_spec(resolved),
         cohort=facts_of(cohort),
         scores=found["scores"],
@@ -241,6 +244,26 @@ def _record(resolved: Resolved, cohort: Cohort, stages: Stages) -> None:
         hashes={**found["hashes"], "cohort": cohort.key, "fit": status["fit"]["key"]},
     )
     record.write(stages.folder / "record.json")
+
+
+def _record_declined(resolved: Resolved, cohort: Cohort, stages: Stages, reason: str) -> None:
+    """Leave a record without scores, so that the board shows why the cell is empty."""
+    record = Record(
+        protocol=_protocol(resolved),
+        status="declined",
+        reason=reason,
+        spec=_public_spec(resolved),
+        cohort=facts_of(cohort),
+        scores={},
+        cost={},
+        environment=_environment(resolved.request.device),
+        hashes={"cohort": cohort.key},
+    )
+    record.write(stages.folder / "record.json")
+
+
+def _protocol(resolved: Resolved) -> str:
+    return PROTOCOL if resolved.request.split == "patients" else "custom"
 
 
 def _public_spec(resolved: Resolved) -> Spec:

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from benchmark.contracts import chunks, to_images
-from benchmark.errors import AdapterError
+from benchmark.contracts import HasNumberedImages, chunks, to_images
+from benchmark.errors import AdapterError, UsageError
 from benchmark.progress import progress
 from benchmark.seeding import word
 from benchmark.storage import replacing
@@ -27,18 +27,30 @@ TOLERANCE = 0.01
 def draw(adapter: ModelAdapter, count: int, like: Split, *, folder: Path, seed: int, name: str) -> None:
     """Write count images to folder as chunk-00000.npy ..., in the cohort's own grey levels.
 
-    Chunk k has its own seed, a function of (seed, k); chunks that are there already are kept.
-    Raises AdapterError for images of another shape, outside [-1, 1] or not finite.
+    Chunk k has its own seed, a function of (seed, k); chunks that are there already are kept. Of images that exist
+    already, the first `count` are taken. Raises AdapterError for images of another shape, outside [-1, 1] or not
+    finite, UsageError when fewer exist than are asked for.
     """
+    if isinstance(adapter, HasNumberedImages) and adapter.available() < count:
+        raise UsageError(
+            f"{count} samples were asked for, and {name} holds {adapter.available()} images",
+            f"give --samples {adapter.available()}, or more images",
+        )
     folder.mkdir(parents=True, exist_ok=True)
     with progress(f"sample {name}", count) as advance:
         for number, part in enumerate(chunks(count, CHUNK)):
             path = folder / f"chunk-{number:05d}.npy"
             if not path.exists():
-                images = _collect(adapter.sample(part.stop - part.start, seed=word(seed, number)), part, like, name)
+                images = _collect(_batches(adapter, part, word(seed, number)), part, like, name)
                 with replacing(path) as temporary, temporary.open("wb") as file:
                     np.save(file, _as_stored(images, like.pixels.dtype))
             advance(part.stop - part.start)
+
+
+def _batches(adapter: ModelAdapter, part: slice, seed: int) -> Iterator[Images]:
+    if isinstance(adapter, HasNumberedImages):
+        return adapter.numbered(part)
+    return adapter.sample(part.stop - part.start, seed=seed)
 
 
 def _collect(batches: Iterator[Images], part: slice, like: Split, name: str) -> Images:
@@ -50,11 +62,12 @@ def _collect(batches: Iterator[Images], part: slice, like: Split, name: str) -> 
             "sample() must yield exactly `count` images shaped like training",
         )
     images = np.concatenate(drawn)
-    _check(images, part, like.shape, name)
+    check_samples(images, part, like.shape, name)
     return images
 
 
-def _check(images: Images, part: slice, shape: tuple[int, ...], name: str) -> None:
+def check_samples(images: Images, part: slice, shape: tuple[int, ...], name: str) -> None:
+    """Refuse, with AdapterError, samples of another number or shape, not finite or outside [-1, 1]."""
     wanted = (part.stop - part.start, *shape)
     if images.shape != wanted:
         raise AdapterError(

@@ -11,15 +11,25 @@ import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from benchmark.errors import BadDataError, MachineError
+from benchmark.errors import AdapterError, BadDataError, MachineError
+
+if TYPE_CHECKING:
+    import numpy as np
 
 
 def content_key(*parts: object, length: int = 16) -> str:
     """Return a hex digest of JSON-serialisable parts; equal parts, equal key, in every process."""
     text = json.dumps(parts, sort_keys=True, default=str, separators=(",", ":"))
     return hashlib.sha256(text.encode()).hexdigest()[:length]
+
+
+def files_key(place: Path) -> str:
+    """Return a digest of the names, sizes and times of all files under a folder, or of one file."""
+    files = sorted(place.rglob("*")) if place.is_dir() else [place]
+    stats = [(str(file.relative_to(place)), file.stat()) for file in files if file.is_file()]
+    return content_key([(name, stat.st_size, stat.st_mtime_ns) for name, stat in stats])
 
 
 def file_name(text: str) -> str:
@@ -71,3 +81,24 @@ def read_json(path: Path) -> Any:
         return json.loads(path.read_text(encoding="utf-8"))
     except (ValueError, UnicodeDecodeError) as error:
         raise BadDataError(f"{path} is not readable JSON: {error}", "delete it; the next run makes it anew") from error
+
+
+def write_arrays(path: Path, **arrays: np.ndarray[Any, Any]) -> None:
+    """Write arrays by name (npz), whole or not at all."""
+    import numpy as np
+
+    with replacing(path) as temporary, temporary.open("wb") as file:
+        np.savez(file, allow_pickle=False, **arrays)
+
+
+def read_arrays(path: Path, *names: str) -> dict[str, np.ndarray[Any, Any]]:
+    """Read arrays by name from a model's file. Raises AdapterError naming the file when it cannot be read."""
+    from zipfile import BadZipFile
+
+    import numpy as np
+
+    try:
+        with np.load(path) as arrays:
+            return {name: arrays[name] for name in names}
+    except (OSError, ValueError, KeyError, EOFError, BadZipFile) as error:
+        raise AdapterError(f"{path} cannot be read: {error}", "train the model again") from error

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import logging
 import math
+import os
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -17,7 +18,17 @@ from benchmark.checkpoints import load_checkpoint, save_checkpoint
 from benchmark.contracts import Budget
 from benchmark.errors import UsageError
 from benchmark.feeding import Feed, batches
-from benchmark.machine import World, agree, join_world, memory_explained, pick_device
+from benchmark.machine import (
+    World,
+    agree,
+    join_world,
+    memory_explained,
+    pick_device,
+    share_buffers,
+    share_gradients,
+    share_values,
+)
+from benchmark.phases import Phase, as_phases, moved_by
 from benchmark.progress import progress
 from benchmark.recipe import Recipe
 from benchmark.seeding import batch_positions, seed_all
@@ -35,16 +46,16 @@ CHECKPOINT_SHARE = 50
 
 
 class Objective(nn.Module):
-    """The loss as a module, so that DistributedDataParallel and autocast cover all that it calls on the network."""
+    """The losses as a module, so that DistributedDataParallel and autocast cover all that they call on the network."""
 
-    def __init__(self, net: nn.Module, loss: Callable[[Any, Any], Tensor], *, half: bool, device: str) -> None:
+    def __init__(self, net: nn.Module, phases: Sequence[Phase], *, half: bool, device: str) -> None:
         super().__init__()
-        self.net, self.loss, self.half_precision, self.device_type = net, loss, half, device
+        self.net, self.phases, self.half_precision, self.device_type = net, phases, half, device
 
-    def forward(self, batch: Any) -> Tensor:
-        """Return the batch's loss, a scalar."""
+    def forward(self, batch: Any, phase: int) -> Tensor:
+        """Return the batch's loss in a phase, a scalar."""
         with torch.autocast(self.device_type, torch.bfloat16, enabled=self.half_precision):
-            return self.loss(self.net, batch)
+            return self.phases[phase].loss(self.net, batch)
 
 
 @dataclass(frozen=True)
@@ -52,6 +63,7 @@ class Job:
     """What stays the same from step to step."""
 
     recipe: Recipe
+    phases: tuple[Phase, ...]
     seed: int
     world: World
     label: str
@@ -69,7 +81,7 @@ class Job:
 
 def train(
     net: Net,
-    loss: Callable[[Net, T], Tensor],
+    loss: Callable[[Net, T], Tensor] | Sequence[Phase],
     feed: Feed[T],
     recipe: Recipe,
     *,
@@ -83,7 +95,8 @@ def train(
     """Train net by recipe and return the averaged network (net itself where ema is 0), in evaluation mode.
 
     Before each step all generators are seeded from (seed, step, rank), and the batch follows from (seed, step), so
-    `loss(net, batch)` may draw what it likes. State is kept in folder/training.pt; a call that finds it there
+    `loss(net, batch)` may draw what it likes; several losses that take turns, as of adversarial networks, are given as
+    phases. State is kept in folder/training.pt; a call that finds it there
     continues, and returns at once when nothing is left to do. `options` is what else decides the weights (data,
     architecture): a checkpoint made with other ones is refused. Under torchrun, processes share each batch.
 
@@ -95,10 +108,11 @@ def train(
     _check(feed, recipe, world)
     key = {**_decisive(recipe), "seed": seed, "items": len(feed), "processes": world.size, **(options or {})}
     limit = budget.seconds if budget and budget.seconds is not None else math.inf
-    job = Job(recipe, seed, world, label, limit, len(feed), folder / "training.pt", key)
-    objective = Objective(to_device(net, place), loss, half=recipe.half(place.type), device=place.type)
+    phases = as_phases(loss)
+    job = Job(recipe, phases, seed, world, label, limit, len(feed), folder / "training.pt", key)
+    objective = Objective(to_device(net, place), phases, half=recipe.half(place.type), device=place.type)
     shared = _distribute(objective, world, place)  # first, as it gives every process the first one's weights
-    training = begin(net, recipe, place)
+    training = begin(net, phases, recipe, place)
     saved = load_checkpoint(job.path, key)
     if saved:
         training.restore(saved)
@@ -122,8 +136,12 @@ def _decisive(recipe: Recipe) -> dict[str, object]:
     return {name: value for name, value in asdict(recipe).items() if name not in WHEN_TO_SAVE}
 
 
-def _distribute(objective: nn.Module, world: World, device: torch.device) -> nn.Module:
+def _distribute(objective: Objective, world: World, device: torch.device) -> nn.Module:
+    """Let processes train one network: of several phases, whose gradients are partial, `_step` shares them itself."""
     if world.size == 1:
+        return objective
+    if len(objective.phases) > 1:
+        share_values(objective.net)
         return objective
     return nn.parallel.DistributedDataParallel(objective, device_ids=[device] if device.type == "cuda" else None)
 
@@ -135,10 +153,10 @@ def _run(training: Training, objective: nn.Module, feed: Feed[T], job: Job, writ
     with progress(job.label, job.recipe.steps, first) as advance:
         for batch in batches(feed, job.positions, first, stop):
             seed_all(job.seed, training.done, job.world.rank)
-            _step(training, objective, batch, job.recipe)
+            _step(training, objective, batch, job)
             training.seconds = before + time.monotonic() - began
             if line := _line_due(training, job.recipe):
-                note = _report(training, job.recipe, write)
+                note = _report(training, job, write)
             if job.world.rank == 0:
                 advance(1, note)
             if _save_due(training, job.recipe):
@@ -152,27 +170,50 @@ def _run(training: Training, objective: nn.Module, feed: Feed[T], job: Job, writ
         _tell_early(training, job, write)
 
 
-def _step(training: Training, objective: nn.Module, batch: Any, recipe: Recipe) -> None:
-    rate = recipe.rate(training.done)
-    for group in training.optimizer.param_groups:
-        group["lr"] = rate
-    loss = objective(batch)
-    training.optimizer.zero_grad(set_to_none=True)
-    loss.backward()
-    if recipe.clip:
-        nn.utils.clip_grad_norm_(training.net.parameters(), recipe.clip)
-    training.optimizer.step()
+def _step(training: Training, objective: nn.Module, batch: Any, job: Job) -> None:
+    """Give each phase whose turn it is its loss, gradient and optimiser step; then move the average."""
+    row = training.done % len(training.losses)
+    training.losses[row] = training.losses[row - 1]
+    for number, phase in enumerate(job.phases):
+        if training.done % phase.every == 0:
+            loss = _turn(training, objective, batch, number, job)
+            training.losses[row, number] = loss.detach()
     if training.average:
-        follow(training.average, training.net, recipe.decay(training.done))
-    training.losses[training.done % len(training.losses)] = loss.detach()
+        follow(training.average, training.net, job.recipe.decay(training.done))
     training.done += 1
 
 
-def _report(training: Training, recipe: Recipe, write: Write) -> str:
-    """Log the mean loss since the last line and return it as a note."""
-    mean = float(unread_losses(training).mean())
-    write(training.done, loss=mean, learning_rate=recipe.rate(training.done - 1), seconds=round(training.seconds, 3))
-    return f"loss {mean:.4g}"
+def _turn(training: Training, objective: nn.Module, batch: Any, number: int, job: Job) -> Tensor:
+    """Take one phase's optimiser step; only the weights that it moves get a gradient."""
+    phase = job.phases[number]
+    optimizer = training.optimizers[phase.part.name]
+    for group in optimizer.param_groups:
+        group["lr"] = phase.part.rate * job.recipe.rate(training.done)
+    if len(training.optimizers) > 1:
+        for name, other in training.optimizers.items():
+            for weight in moved_by(other):
+                weight.requires_grad_(name == phase.part.name)
+    optimizer.zero_grad(set_to_none=True)
+    loss: Tensor = objective(batch, number)
+    if loss.requires_grad:
+        loss.backward()
+    weights = moved_by(optimizer)
+    if len(job.phases) > 1 and job.world.size > 1:
+        share_gradients(weights, job.world)
+        share_buffers(training.net)
+    if job.recipe.clip:
+        nn.utils.clip_grad_norm_(weights, job.recipe.clip)
+    optimizer.step()
+    return loss
+
+
+def _report(training: Training, job: Job, write: Write) -> str:
+    """Log the mean losses since the last line and return them as a note."""
+    means = unread_losses(training).mean(0).tolist()
+    named = {phase.name: mean for phase, mean in zip(job.phases, means, strict=True)}
+    rate = job.recipe.rate(training.done - 1)
+    write(training.done, **named, learning_rate=rate, seconds=round(training.seconds, 3))
+    return ", ".join(f"{name} {mean:.4g}" for name, mean in named.items())
 
 
 def _line_due(training: Training, recipe: Recipe) -> bool:
@@ -180,7 +221,8 @@ def _line_due(training: Training, recipe: Recipe) -> bool:
 
 
 def _save_due(training: Training, recipe: Recipe) -> bool:
-    if recipe.checkpoint_steps and training.done % recipe.checkpoint_steps == 0:
+    apart = int(os.environ.get("BENCH_CHECKPOINT_STEPS", recipe.checkpoint_steps))
+    if apart and training.done % apart == 0:
         return True
     least = max(recipe.checkpoint_seconds, CHECKPOINT_SHARE * training.saving_took)
     return time.monotonic() - training.saved_at >= least

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -14,6 +14,7 @@ from torch.optim.swa_utils import get_ema_multi_avg_fn
 
 from benchmark.errors import AdapterError
 from benchmark.feeding import LAYOUTS
+from benchmark.phases import Phase, build_optimizers
 from benchmark.recipe import Recipe
 
 
@@ -23,9 +24,10 @@ class Training:
 
     net: nn.Module
     average: nn.Module | None
-    optimizer: torch.optim.Optimizer
+    optimizers: dict[str, torch.optim.Optimizer]
+    """By the name of the part that each moves."""
     losses: Tensor
-    """The losses since the last line of the log, on the device: read there only when a line is written."""
+    """(steps, phases): the losses since the last line of the log, on the device, read only when a line is written."""
     done: int = 0
     seconds: float = 0.0
     saved_at: float = field(default_factory=time.monotonic)
@@ -35,12 +37,14 @@ class Training:
         """Return all that a resumed training needs, as tensors and numbers."""
         average = self.average.state_dict() if self.average else {}
         counts = {"done": self.done, "seconds": self.seconds, "losses": self.losses}
-        return {"net": self.net.state_dict(), "average": average, "optimizer": self.optimizer.state_dict(), **counts}
+        optimizers = {name: optimizer.state_dict() for name, optimizer in self.optimizers.items()}
+        return {"net": self.net.state_dict(), "average": average, "optimizers": optimizers, **counts}
 
     def restore(self, state: Mapping[str, Any]) -> None:
         """Continue from a saved state."""
         self.net.load_state_dict(state["net"])
-        self.optimizer.load_state_dict(state["optimizer"])
+        for name, optimizer in self.optimizers.items():
+            optimizer.load_state_dict(state["optimizers"][name])
         if self.average:
             self.average.load_state_dict(state["average"])
         self.losses.copy_(state["losses"])
@@ -57,16 +61,11 @@ def to_device(net: nn.Module, device: torch.device) -> nn.Module:
     return net
 
 
-def begin(net: nn.Module, recipe: Recipe, device: torch.device) -> Training:
+def begin(net: nn.Module, phases: Sequence[Phase], recipe: Recipe, device: torch.device) -> Training:
     """Return the state before the first step."""
     average = copy.deepcopy(net).requires_grad_(False).eval() if recipe.ema else None
-    optimizer = torch.optim.AdamW(
-        [weight for weight in net.parameters() if weight.requires_grad],
-        lr=recipe.learning_rate,
-        weight_decay=recipe.weight_decay,
-        fused=device.type in ("cuda", "cpu"),
-    )
-    return Training(net, average, optimizer, torch.zeros(recipe.lines_apart(), device=device))
+    losses = torch.zeros(recipe.lines_apart(), len(phases), device=device)
+    return Training(net, average, build_optimizers(net, phases, recipe, device), losses)
 
 
 @torch.no_grad()
@@ -78,14 +77,17 @@ def follow(average: nn.Module, net: nn.Module, decay: float) -> None:
 
 
 def unread_losses(training: Training) -> Tensor:
-    """Return the losses since the last line of the log, on the CPU: the only wait for the device. All are finite."""
+    """Return the losses since the last line of the log (steps, phases), on the CPU: the only wait for the device.
+
+    All are finite. A phase that does not have its turn at each step stands with its last loss.
+    """
     count = (training.done - 1) % len(training.losses) + 1
     losses = training.losses[:count].cpu()
     bad = torch.nonzero(~torch.isfinite(losses))
     if len(bad):
-        step = training.done - count + int(bad[0]) + 1
+        step, phase = bad[0].tolist()
         raise AdapterError(
-            f"the loss is not finite ({float(losses[bad[0]])}) at step {step}",
+            f"the loss is not finite ({float(losses[step, phase])}) at step {training.done - count + step + 1}",
             "lower the learning rate, or train with precision fp32; the last checkpoint is from before it",
         )
     return losses

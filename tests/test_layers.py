@@ -82,7 +82,7 @@ def test_the_reader_of_imports_sees_them() -> None:
     assert kinds == [5, 6]
     assert name_of(place) == "benchmark.metrics.unwritten"
     assert "benchmark.contracts" in imports(ROOT / "benchmark" / "search.py")
-    assert "models.copycat.normal" in imports(ROOT / "models" / "copycat" / "adapter.py")
+    assert "models.ldm.linear" in imports(ROOT / "models" / "ldm" / "adapter.py")
     assert len(CORE) > 30
     assert len(ADAPTERS) > 5
 

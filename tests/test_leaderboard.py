@@ -331,3 +331,18 @@ def test_a_broken_record_is_named(tmp_path: Path) -> None:
     assert str(error.value) == (
         f"{path} is not a valid record: cohort.key: Field required\n  hint: evaluate the run again"
     )
+
+
+def test_a_declined_run_has_a_row_without_rank_or_numbers(tmp_path: Path) -> None:
+    declined = record("stylegan2-ada").model_copy(
+        update={"status": "declined", "reason": "no checkout", "scores": {}, "cost": {}, "replicates": {}}
+    )
+    table = table_of([declined, record("ldm")])
+    assert list(table["model"]) == ["ldm", "stylegan2-ada"]
+    assert list(table["rank"]) == [1, ""]
+    shown = {name: value for name, value in table.iloc[1].items() if value}
+    assert shown == {
+        "model": "stylegan2-ada", "preset": "smoke", "train items": "50", "samples": "300",
+        "excess copy rate": "declined: no checkout", "seed": "0",
+    }  # fmt: skip
+    assert all(path.exists() for path in write_boards([declined], tmp_path))

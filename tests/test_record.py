@@ -23,6 +23,7 @@ def values() -> Values:
         "schema": 1,
         "protocol": "p1",
         "status": "done",
+        "reason": "",
         "spec": {
             "model": "ldm",
             "preset": "smoke",
@@ -125,7 +126,8 @@ OUTSIDE = "lies outside its interval [0.05, 0.15]"
         ("spec/split", "slices", "spec.split: Input should be 'patients' or 'official'"),
         ("spec/path", "/home/me", "spec.path: Extra inputs are not permitted"),
         ("patients", ["anna"], "patients: Extra inputs are not permitted"),
-        ("status", "failed", "status: Input should be 'done'"),
+        ("status", "stopped", "status: Input should be 'done', 'declined' or 'failed'"),
+        ("status", "failed", "record: Value error, a run that was failed needs a reason"),
         (
             "scores/copies.excess[copy]/value",
             0.5,

@@ -7,6 +7,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -150,7 +151,7 @@ def test_problems_are_printed_and_the_rest_listed(
     from benchmark.cli import models_command
 
     home = models("broken", "entry = 'adapter:Thing'\n")
-    models_command()
+    models_command(SimpleNamespace(invoked_subcommand=None))  # type: ignore[arg-type]
     printed = capsys.readouterr()
     assert printed.err == f"problem: {home / 'card.toml'} is not a usable card: name: Field required\n"
     assert "ldm" in printed.out

@@ -6,15 +6,13 @@ from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
-from zipfile import BadZipFile
 
 import numpy as np
 
 from benchmark.contracts import Budget, Split, chunks, to_images
 from benchmark.errors import AdapterError, UsageError
-from benchmark.storage import read_json, replacing, write_json
-
-from .normal import Normal, fit_normal
+from benchmark.normal import Normal, fit_normal
+from benchmark.storage import read_arrays, read_json, write_arrays, write_json
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -83,20 +81,15 @@ class Copycat:
     def save(self, folder: Path) -> None:
         """Write options (JSON) and training items with the normal's arrays (npz)."""
         pixels, normal = self._fitted()
-        with replacing(folder / ARRAYS) as temporary, temporary.open("wb") as file:
-            np.savez(file, pixels=pixels, mean=normal.mean, axes=normal.axes)
+        write_arrays(folder / ARRAYS, pixels=pixels, mean=normal.mean, axes=normal.axes)
         write_json(folder / OPTIONS, asdict(self))
 
     @classmethod
     def load(cls, folder: Path, *, device: str) -> Self:
         """Restore what `save` wrote. Raises BadDataError or AdapterError naming the file that cannot be read."""
         adapter = cls(**read_json(folder / OPTIONS))
-        path = folder / ARRAYS
-        try:
-            with np.load(path) as arrays:
-                adapter._pixels, adapter._normal = arrays["pixels"], Normal(arrays["mean"], arrays["axes"])
-        except (OSError, ValueError, KeyError, EOFError, BadZipFile) as error:
-            raise AdapterError(f"{path} cannot be read: {error}", "train the model again") from error
+        arrays = read_arrays(folder / ARRAYS, "pixels", "mean", "axes")
+        adapter._pixels, adapter._normal = arrays["pixels"], Normal(arrays["mean"], arrays["axes"])
         return adapter
 
 

@@ -7,12 +7,11 @@ patch looks like on average and little more; this one keeps most of it at once.
 from __future__ import annotations
 
 import torch
-from einops import rearrange
 from torch import Tensor
 
 from benchmark.feeding import Resident, Streamed
-
-from .autoencoder import Autoencoder
+from benchmark.networks.autoencoder import Autoencoder
+from benchmark.networks.folded import fold, unfold
 
 ENOUGH = 1024
 """Items from which the components are computed, evenly spread over the training split."""
@@ -54,12 +53,7 @@ class LinearAutoencoder(Autoencoder):
     def decode(self, latents: Tensor) -> Tensor:
         """Return images, not clamped."""
         rows = (latents.movedim(1, -1) @ self.basis + self.mean).movedim(-1, 1)
-        pattern = "n (c a b) h w -> n c (h a) (w b)" if self.dims == 2 else "n (c a b e) h w d -> n c (h a) (w b) (d e)"
-        return self.crop(rearrange(rows, pattern, **self._sides()))
+        return self.crop(unfold(rows, self.factor, self.dims))
 
     def _patches(self, images: Tensor) -> Tensor:
-        pattern = "n c (h a) (w b) -> n (c a b) h w" if self.dims == 2 else "n c (h a) (w b) (d e) -> n (c a b e) h w d"
-        return rearrange(self.pad(images), pattern, **self._sides())
-
-    def _sides(self) -> dict[str, int]:
-        return dict.fromkeys("abe"[: self.dims], self.factor)
+        return fold(self.pad(images), self.factor)

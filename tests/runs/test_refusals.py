@@ -141,3 +141,20 @@ def test_evaluate_needs_a_run(bench: Bench) -> None:
         "error: nowhere is not a run folder: it has no spec.json\n  hint: give the folder that `bench run` printed"
     )
     assert done.returncode == 2
+
+
+def test_a_model_that_cannot_run_here_leaves_a_declined_cell(
+    run: Bench, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MEMOBENCH_HOME", str(tmp_path / "home"))
+    monkeypatch.delenv("STYLEGAN2_ADA_DIR", raising=False)
+    done = run(model="stylegan2-ada")
+    assert done.returncode == 3
+    assert told(done) == (
+        "error: stylegan2-ada needs NVIDIA's repository, and there is no checkout at "
+        f"{tmp_path / 'home' / 'checkouts' / 'stylegan2-ada'}\n"
+        "  hint: `bench models install stylegan2-ada` fetches it, or give --set checkout=DIR, or set STYLEGAN2_ADA_DIR"
+    )
+    (path,) = (tmp_path / "runs").rglob("record.json")
+    record = Record.read(path)
+    assert (record.status, record.reason, record.scores) == ("declined", "no checkout", {})

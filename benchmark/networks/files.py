@@ -1,4 +1,4 @@
-"""A trained model as two files: weights in safetensors, and in JSON what the networks are built from."""
+"""A trained network as two files: weights in safetensors, and in JSON what the networks are built from."""
 
 from __future__ import annotations
 
@@ -17,11 +17,16 @@ WEIGHTS, DESCRIPTION = "model.safetensors", "model.json"
 
 def save_model(folder: Path, weights: Mapping[str, Tensor], description: Mapping[str, Any]) -> None:
     """Write both files, each whole or not at all."""
+    save_weights(folder / WEIGHTS, weights)
+    write_json(folder / DESCRIPTION, description)
+
+
+def save_weights(path: Path, weights: Mapping[str, Tensor]) -> None:
+    """Write tensors by name (safetensors), whole or not at all."""
     from safetensors.torch import save_file
 
-    with replacing(folder / WEIGHTS) as temporary:
+    with replacing(path) as temporary:
         save_file({name: value.cpu().contiguous() for name, value in weights.items()}, temporary)
-    write_json(folder / DESCRIPTION, description)
 
 
 def load_weights(network: nn.Module, path: Path) -> None:

@@ -1,0 +1,274 @@
+"""Whether an adapter keeps its contract (`contracts.ModelAdapter`), tried on toy cohorts: `bench check NAME`.
+
+Each check is one sentence of the contract. A fault names the check, what was seen and what to do.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+
+from benchmark.contracts import Budget, HasLoss, HasReconstruction, ModelAdapter
+from benchmark.errors import AdapterError, BenchError, DeclinedError, MissingDataError, UsageError
+from benchmark.options import build
+from benchmark.registry import ModelCard, load_class
+from benchmark.samples import check_samples
+from benchmark.trials import Cut, checkpoint_each_step, counted_steps, no_network, toy_split
+
+if TYPE_CHECKING:
+    from benchmark.contracts import Images, Split
+
+COUNT = 5
+"""Images drawn at a time: no multiple of a usual batch."""
+COHORTS = {
+    "2D, 1 channel": (2, 1),
+    "2D, 5 channels": (2, 5),
+    "3D, 1 channel": (3, 1),
+    "3D, 5 channels": (3, 5),
+}
+"""Dimensions and channels of the toy cohorts."""
+
+
+class FaultError(Exception):
+    """The contract is broken: what was seen."""
+
+
+class NotApplicableError(Exception):
+    """The check asks for what the adapter does not offer: which."""
+
+
+@dataclass(frozen=True)
+class Finding:
+    """What one check found on one toy cohort."""
+
+    check: str
+    on: str
+    """`2D, 5 channels`."""
+    status: Literal["ok", "fault", "refused", "not applicable"]
+    """`refused`: the adapter said, with a hint, that it cannot do this."""
+    detail: str = ""
+
+
+@dataclass(frozen=True)
+class Trial:
+    """An adapter's class and toy hyper-parameters, one toy cohort, and an empty folder."""
+
+    name: str
+    cls: type[Any]
+    settings: Mapping[str, Any]
+    split: Split
+    folder: Path
+    device: str
+
+    def new(self) -> ModelAdapter:
+        """Return an adapter that has not been trained."""
+        adapter: ModelAdapter = build(self.cls, dict(self.settings), what=f"model {self.name}")
+        return adapter
+
+    def fitted(self, name: str, split: Split | None = None, budget: Budget | None = None) -> ModelAdapter:
+        """Train a new adapter in a folder of this name: in the same folder a second time, it resumes."""
+        adapter, folder = self.new(), self.folder / name
+        folder.mkdir(exist_ok=True)
+        split = self.split if split is None else split
+        adapter.fit(split, folder=folder, budget=budget or Budget(), seed=3, device=self.device)
+        return adapter
+
+
+def draw(adapter: ModelAdapter, seed: int = 7) -> Images:
+    """Return COUNT samples."""
+    return np.concatenate(list(adapter.sample(COUNT, seed=seed)))
+
+
+def _same(one: Images, other: Images) -> bool:
+    return np.array_equal(one, other, equal_nan=True)
+
+
+def check_adapter(
+    card: ModelCard, settings: Mapping[str, Any], *, device: str = "cpu", advance: Callable[..., None] | None = None
+) -> list[Finding]:
+    """Try every check on every toy cohort: 2D and 3D with 1 and 5 channels; those the card declines must be refused.
+
+    Raises UsageError and AdapterError for what cannot be built, DeclinedError and MissingDataError for what the adapter
+    needs and this machine has not.
+
+    Args:
+        card: the adapter's; `card.toy` are hyper-parameters that train in seconds.
+        settings: further hyper-parameters, which go before those of the card.
+        device: `auto`, `cpu`, `cuda` or `cuda:N`.
+        advance: called with `note` after each check.
+    """
+    cls = load_class("models", card)
+    build(cls, {**card.toy, **settings}, what=f"model {card.name}")
+    found: list[Finding] = []
+    for on, (dims, channels) in COHORTS.items():
+        with tempfile.TemporaryDirectory() as folder:
+            split = toy_split(channels, dims)
+            trial = Trial(card.name, cls, {**card.toy, **settings}, split, Path(folder), device)
+            found += _try_all(trial, on, card, advance)
+    return found
+
+
+def _try_all(trial: Trial, on: str, card: ModelCard, advance: Callable[..., None] | None) -> list[Finding]:
+    """Try the checks in turn; without a training or repeatable samples the others are moot."""
+    found: list[Finding] = []
+    dims = len(trial.split.shape) - 1
+    for name, check in CHECKS.items():
+        finding = _try(name, check, trial, on)
+        if advance:
+            advance(note=f"{name}, {on}")
+        if name == "trains" and finding.status == "ok" and dims not in card.dimensions:
+            detail = f"the card says dimensions {list(card.dimensions)}, but {dims}D items were trained on: add {dims}"
+            finding = replace(finding, status="fault", detail=detail)
+        found.append(finding)
+        if name in ("trains", "seeds") and finding.status != "ok":
+            break
+    return found
+
+
+def _try(name: str, check: Callable[[Trial], None], trial: Trial, on: str) -> Finding:
+    try:
+        with no_network(lambda host: FaultError(f"it asked the network for {host}: bring weights along")):
+            check(trial)
+    except (DeclinedError, MissingDataError):
+        raise  # no fault of the adapter: what it needs is not on this machine
+    except FaultError as fault:
+        return Finding(name, on, "fault", str(fault))
+    except NotApplicableError as reason:
+        return Finding(name, on, "not applicable", str(reason))
+    except UsageError as refusal:
+        if refusal.hint:
+            return Finding(name, on, "refused", str(refusal))
+        return Finding(name, on, "fault", f"it refused without a hint: {refusal.message}")
+    except Exception as error:  # noqa: BLE001  any failure of a plugin is a finding, with its name
+        return Finding(name, on, "fault", f"{type(error).__name__}: {error}")
+    return Finding(name, on, "ok")
+
+
+def trains(trial: Trial) -> None:
+    """`fit` trains on the split, or refuses it with a UsageError that has a hint."""
+    trial.fitted("whole")
+
+
+def range_and_shape(trial: Trial) -> None:
+    """`sample` yields exactly `count` images of training's shape, finite, in [-1, 1], float32."""
+    images = draw(trial.fitted("whole"))
+    try:
+        check_samples(images, slice(0, COUNT), trial.split.shape, trial.name)
+    except AdapterError as error:
+        raise FaultError(error.message) from error
+    if images.dtype != np.float32:
+        raise FaultError(f"samples are {images.dtype}: return float32")
+
+
+def seeds(trial: Trial) -> None:
+    """The same seed draws the same images, another seed other ones."""
+    adapter = trial.fitted("whole")
+    once = draw(adapter)
+    if not _same(once, draw(adapter)):
+        raise FaultError("the same seed drew different images: draw all noise from `seed`")
+    if _same(once, draw(adapter, seed=8)):
+        raise FaultError("two seeds drew the same images: use `seed`")
+
+
+def held_out(trial: Trial) -> None:
+    """Training twice gives the same model, whatever the cohort's held-out items hold."""
+    once = draw(trial.fitted("whole"))
+    if not _same(once, draw(trial.fitted("again"))):
+        raise FaultError("training twice with one seed made different models: draw all random numbers from `seed`")
+    channels, dims = trial.split.shape[0], len(trial.split.shape) - 1
+    other = trial.fitted("others", toy_split(channels, dims, held_out=1))
+    if not _same(once, draw(other)):
+        raise FaultError("other held-out items made another model: read `split.images()`, never `split.pixels` whole")
+
+
+def saved(trial: Trial) -> None:
+    """What `load` restores draws what the saved adapter draws."""
+    adapter, folder = trial.fitted("whole"), trial.folder / "saved"
+    folder.mkdir(exist_ok=True)
+    adapter.save(folder)
+    restored = trial.cls.load(folder, device=trial.device)
+    if not _same(draw(adapter), draw(restored)):
+        raise FaultError("the loaded model draws other images than the saved one: save all that `sample` needs")
+
+
+def resumes(trial: Trial) -> None:
+    """A training cut off at any step and called again ends with the same model."""
+    with counted_steps() as steps:
+        whole = draw(trial.fitted("counted"))
+    if not steps.count:
+        raise NotApplicableError("it trains without optimiser steps in this process")
+    for after in sorted({1, (steps.count + 1) // 2, steps.count - 1} - {0}):
+        name = f"cut-{after}"
+        with suppress(Cut), checkpoint_each_step(), counted_steps(cut_after=after):
+            trial.fitted(name)
+        if not _same(whole, draw(trial.fitted(name))):
+            raise FaultError(f"cut after {after} of {steps.count} steps and resumed, it made another model")
+
+
+def budget(trial: Trial) -> None:
+    """A budget that is spent ends training early, with a model that samples."""
+    with counted_steps() as all_steps:
+        trial.fitted("unlimited")
+    if all_steps.count < 3:
+        raise NotApplicableError(f"it takes {all_steps.count} optimiser steps in this process")
+    with counted_steps() as steps:
+        adapter = trial.fitted("limited", budget=Budget(seconds=1e-6))
+    if steps.count >= all_steps.count:
+        raise FaultError(f"with a budget of a microsecond it took all {steps.count} steps: stop when it is spent")
+    draw(adapter)
+
+
+def abilities(trial: Trial) -> None:
+    """`losses` gives one finite number an image, `reconstruct` images of the same shape in [-1, 1]."""
+    adapter, images = trial.fitted("whole"), trial.split.images()[:COUNT]
+    if isinstance(adapter, HasLoss):
+        losses = adapter.losses(images, seed=1)
+        if losses.shape != (COUNT,) or not np.isfinite(losses).all():
+            raise FaultError(f"losses has shape {losses.shape} or is not finite: return ({COUNT},) numbers")
+        if not _same(losses, adapter.losses(images, seed=1)):
+            raise FaultError("losses differ between two calls with one seed: draw all noise from `seed`")
+    if isinstance(adapter, HasReconstruction):
+        try:
+            check_samples(adapter.reconstruct(images), slice(0, COUNT), trial.split.shape, trial.name)
+        except AdapterError as error:
+            raise FaultError(f"reconstruct: {error.message}") from error
+
+
+def refusals(trial: Trial) -> None:
+    """Prompts, an empty split and sampling before training are refused by a message with a hint."""
+    fitted = trial.fitted("whole")
+    empty = replace(trial.split, rows=np.arange(0), subjects=(), items=())
+    _must_refuse("prompts", lambda: next(fitted.sample(1, seed=0, prompts=["a lung"])))
+    _must_refuse("an empty training split", lambda: trial.fitted("empty", empty))
+    _must_refuse("sampling before training", lambda: draw(trial.new()))
+
+
+def _must_refuse(what: str, action: Callable[[], object]) -> None:
+    try:
+        action()
+    except BenchError as refusal:
+        if not refusal.hint:
+            raise FaultError(f"{what}: refused without a hint: {refusal.message}") from None
+    except Exception as error:
+        raise FaultError(f"{what}: {type(error).__name__}, where a UsageError is expected: {error}") from error
+    else:
+        raise FaultError(f"{what}: accepted in silence; raise UsageError(message, hint)")
+
+
+CHECKS: dict[str, Callable[[Trial], None]] = {
+    "trains": trains,
+    "range and shape": range_and_shape,
+    "seeds": seeds,
+    "held-out data": held_out,
+    "saved and loaded": saved,
+    "resumes": resumes,
+    "budget": budget,
+    "abilities": abilities,
+    "refusals": refusals,
+}

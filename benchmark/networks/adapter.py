@@ -1,0 +1,139 @@
+"""The frame of adapters that are one torch network: files, batches, refusals. The family fills in what differs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, Self, TypeVar
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from benchmark.contracts import Split, chunks
+from benchmark.errors import AdapterError, UsageError
+from benchmark.machine import pick_device
+from benchmark.networks.files import DESCRIPTION, WEIGHTS, load_weights, save_model, usable
+from benchmark.seeding import word
+from benchmark.storage import content_key, read_json
+
+if TYPE_CHECKING:
+    from benchmark.contracts import Array, Images
+
+Net = TypeVar("Net", bound=nn.Module)
+PRECISIONS = ("auto", "fp32", "bf16")
+
+
+@dataclass
+class NetworkAdapter(Generic[Net]):
+    """An adapter whose trained state is one network that its hyper-parameters and an item's shape decide.
+
+    A family writes `build` and `fit`, which ends with `trained`, and `generate`; the rest of the contract is here.
+    """
+
+    name: ClassVar[str]
+    """For messages: the card's name."""
+
+    sampling_batch: int = 50
+    """Images made at once."""
+
+    def __post_init__(self) -> None:
+        self._net: Net | None = None
+        self._shape: tuple[int, ...] = ()
+
+    def build(self, shape: tuple[int, ...]) -> Net:
+        """Return an untrained network for items of this shape (C, *spatial)."""
+        raise NotImplementedError
+
+    def generate(self, net: Net, seed: int, part: slice) -> Tensor:
+        """Return the samples with these numbers, (n, C, *spatial), on the network's device; need not be clamped."""
+        raise NotImplementedError
+
+    def trained(self, net: Net, shape: tuple[int, ...]) -> None:
+        """Take a network as the trained one."""
+        self._net, self._shape = net.eval(), shape
+
+    def network(self) -> Net:
+        """Return the trained network. Raises AdapterError before `fit` or `load`."""
+        if self._net is None:
+            raise AdapterError(f"this {self.name} has not been trained", "call fit or load first")
+        return self._net
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Shape of the items trained on, (C, *spatial)."""
+        return self._shape
+
+    def sample(self, count: int, *, seed: int, prompts: Sequence[str] | None = None) -> Iterator[Images]:
+        """Yield count images in batches of `sampling_batch`, each from its own noise."""
+        if prompts is not None:
+            raise UsageError(f"{self.name} takes no prompts", "leave them out, or choose a text-to-image model")
+        net = self.network()
+        for part in chunks(count, self.sampling_batch):
+            with torch.no_grad():
+                yield in_range(self.generate(net, seed, part), self.name).cpu().numpy()
+
+    def save(self, folder: Path) -> None:
+        """Write weights (safetensors) and the numbers to build the network again (JSON)."""
+        description = {"hyperparameters": asdict(self), "shape": list(self._shape)}
+        save_model(folder, self.network().state_dict(), description)
+
+    @classmethod
+    def load(cls, folder: Path, *, device: str) -> Self:
+        """Restore what `save` wrote. Raises AdapterError naming the file that cannot be used."""
+        with usable(folder / DESCRIPTION) as path:
+            description = read_json(path)
+            saved = description["hyperparameters"]
+            given: dict[str, Any] = {name: tuple(v) if isinstance(v, list) else v for name, v in saved.items()}
+            adapter = cls(**given)
+            shape = tuple(description["shape"])
+            net = adapter.build(shape)
+        with usable(folder / WEIGHTS) as path:
+            load_weights(net, path)
+        adapter.trained(net.to(pick_device(device)), shape)
+        return adapter
+
+    def batchwise(self, function: Callable[[Tensor], Tensor], images: Images) -> Array:
+        """Apply a function of tensors to images in batches of `sampling_batch`, without gradients."""
+        device = next(self.network().parameters()).device
+        with torch.no_grad():
+            return np.concatenate(
+                [
+                    function(torch.from_numpy(images[part]).to(device)).cpu().numpy()
+                    for part in chunks(len(images), self.sampling_batch)
+                ]
+            )
+
+    def decisive(self) -> dict[str, object]:
+        """Return the hyper-parameters that decide the weights: all that do not begin with `sampl`."""
+        return {name: value for name, value in asdict(self).items() if not name.startswith("sampl")}
+
+
+def data_key(train: Split) -> str:
+    """Return a digest of what is trained on: a checkpoint of other data is refused by it."""
+    return content_key(train.name, train.items, train.shape, str(train.pixels.dtype))
+
+
+def seeded_noise(shape: Sequence[int], *counters: int, device: torch.device) -> Tensor:
+    """Return standard normal noise drawn on the CPU, so that every device starts from the same."""
+    generator = torch.Generator().manual_seed(word(*counters))
+    return torch.randn(*shape, generator=generator).to(device)
+
+
+def in_range(images: Tensor, name: str) -> Tensor:
+    """Clamp images to [-1, 1]. Raises AdapterError when they are not finite."""
+    if not torch.isfinite(images).all():
+        raise AdapterError(
+            f"{name} made images that are not finite",
+            "train it again with a lower learning rate, or with precision fp32",
+        )
+    return images.float().clamp(-1, 1)
+
+
+def check_choices(name: str, given: object, choices: Mapping[str, Sequence[str]]) -> None:
+    """Refuse, with UsageError, a field of `given` whose value is none of its choices."""
+    for field, allowed in choices.items():
+        value: Any = getattr(given, field)
+        if value not in allowed:
+            raise UsageError(f"{name} has no {field} {value!r}", f"choose one of {', '.join(allowed)}")

@@ -1,0 +1,46 @@
+"""Diffusion of what an encoder makes of images: the two networks together, in tensors."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from benchmark.feeding import Resident, Streamed
+from benchmark.networks.adapter import seeded_noise
+from benchmark.networks.autoencoder import Autoencoder
+from benchmark.networks.diffusion import LOSS_TIMESTEPS, Denoiser
+from benchmark.seeding import word
+
+
+class LatentModel(nn.Module):
+    """An autoencoder (for pixel diffusion one that only folds) and the denoiser of its latents."""
+
+    def __init__(self, autoencoder: Autoencoder, denoiser: Denoiser, latent_shape: tuple[int, ...]) -> None:
+        super().__init__()
+        self.autoencoder, self.denoiser, self.latent_shape = autoencoder, denoiser, latent_shape
+
+    def generate(self, seed: int, part: slice, steps: int) -> Tensor:
+        """Return the images that the noise of (seed, first number) becomes, not clamped."""
+        noise = self._noise(part.stop - part.start, seed, part.start)
+        images: Tensor = self.autoencoder.decode(self.denoiser.sample(noise, steps, word(seed, part.start, 1)))
+        return images
+
+    def reconstruct(self, images: Tensor) -> Tensor:
+        """Return the autoencoder's view of images, not clamped."""
+        view: Tensor = self.autoencoder.decode(self.autoencoder.encode(images))
+        return view
+
+    def errors(self, images: Tensor, seed: int) -> Tensor:
+        """Return each image's denoising error, averaged over ten timesteps with the same noise for all, (N,)."""
+        noise = torch.cat([self._noise(1, seed, timestep) for timestep in range(LOSS_TIMESTEPS)])
+        return self.denoiser.mean_errors(self.autoencoder.encode(images), noise)
+
+    def _noise(self, count: int, *counters: int) -> Tensor:
+        return seeded_noise((count, *self.latent_shape), *counters, device=self.denoiser.scale.device)
+
+
+@torch.no_grad()
+def encode_all(autoencoder: Autoencoder, feed: Resident | Streamed, batch_size: int) -> Tensor:
+    """Return the latents of a whole feed, (N, latent channels, *spatial / factor), on its device."""
+    positions = torch.arange(len(feed)).split(batch_size)
+    return torch.cat([autoencoder.encode(feed.take(part.numpy())) for part in positions])

@@ -1,0 +1,108 @@
+"""What the conformance suite does to an adapter: toy cohorts, cut trainings, no network."""
+
+from __future__ import annotations
+
+import os
+import socket
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any, NoReturn
+
+import numpy as np
+
+from benchmark.contracts import Split
+
+TRAIN, HELD_OUT = 10, 6
+SIDE = 16
+
+
+class Cut(BaseException):
+    """A training stopped in its midst, as by Control-C."""
+
+
+@dataclass
+class Steps:
+    """How many optimiser steps were taken."""
+
+    count: int = 0
+
+
+def toy_split(channels: int, dims: int, *, items: int = TRAIN, held_out: int = 0) -> Split:
+    """Return smooth training items of side 16 whose cohort also holds held-out ones, drawn from the seed held_out."""
+    shape = (channels, *(SIDE,) * dims)
+    pixels = np.concatenate([_smooth(0, TRAIN, shape), _smooth(1 + held_out, HELD_OUT, shape)])
+    names = tuple(f"toy-{number}" for number in range(items))
+    return Split(
+        name="train",
+        pixels=pixels,
+        rows=np.arange(items),
+        subjects=names,
+        items=names,
+        channels=tuple(f"c{channel}" for channel in range(channels)),
+    )
+
+
+def _smooth(seed: int, count: int, shape: tuple[int, ...]) -> Any:
+    """Grey levels of a few cosines, the same in no two items."""
+    rng = np.random.default_rng([seed, *shape])
+    axes = np.meshgrid(*[np.linspace(0, np.pi, side) for side in shape[1:]], indexing="ij")
+    waves = np.stack([np.cos(number * axis) for number in (1, 2, 3) for axis in axes])
+    weights = rng.normal(size=(count, shape[0], len(waves))) / np.sqrt(len(waves))
+    return np.clip(127.5 + 60 * np.tensordot(weights, waves, axes=1), 0, 255).astype(np.uint8)
+
+
+@contextmanager
+def counted_steps(*, cut_after: int = 0) -> Iterator[Steps]:
+    """Count the steps of every torch optimiser of this process, and raise Cut after so many (0: never)."""
+    from torch.optim.optimizer import register_optimizer_step_post_hook
+
+    steps = Steps()
+
+    def count(*_: object) -> None:
+        steps.count += 1
+        if steps.count == cut_after:
+            raise Cut
+
+    handle = register_optimizer_step_post_hook(count)
+    try:
+        yield steps
+    finally:
+        handle.remove()
+
+
+@contextmanager
+def checkpoint_each_step() -> Iterator[None]:
+    """Make `benchmark.training.train` save its state after each step, in this process and in those it starts."""
+    os.environ["BENCH_CHECKPOINT_STEPS"] = "1"
+    try:
+        yield
+    finally:
+        del os.environ["BENCH_CHECKPOINT_STEPS"]
+
+
+@contextmanager
+def no_network(refused: Callable[[str], Exception]) -> Iterator[None]:
+    """Refuse connections to other machines with the exception that `refused` makes of their address."""
+    connect = socket.socket.connect
+
+    def local_only(self: socket.socket, address: Any) -> None:
+        if self.family == socket.AF_UNIX or str(address[0]) in ("127.0.0.1", "::1", "localhost"):
+            connect(self, address)
+        else:
+            fail(str(address[0]))
+
+    def lookup(host: Any, *_: object, **__: object) -> NoReturn:
+        fail(str(host))
+
+    def fail(host: str) -> NoReturn:
+        raise refused(host)
+
+    getaddrinfo = socket.getaddrinfo
+    socket.socket.connect = local_only  # type: ignore[assignment, method-assign]
+    socket.getaddrinfo = lookup
+    try:
+        yield
+    finally:
+        socket.socket.connect = connect  # type: ignore[method-assign]
+        socket.getaddrinfo = getaddrinfo

@@ -1,0 +1,113 @@
+"""A pipeline of Hugging Face's diffusers, trained elsewhere and sampled here; no code of the folder is run."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Self
+
+import numpy as np
+import torch
+
+from benchmark.contracts import Budget, Split, chunks
+from benchmark.errors import AdapterError, MissingDataError, UsageError
+from benchmark.machine import pick_device
+from benchmark.seeding import word
+from benchmark.storage import files_key, read_json, write_json
+
+if TYPE_CHECKING:
+    from benchmark.contracts import Images
+
+OPTIONS = "diffusers.json"
+
+
+@dataclass
+class Pipeline:
+    """Any pipeline that is called without a prompt, such as DDPMPipeline, DDIMPipeline or LDMPipeline."""
+
+    path: str
+    """Folder that `save_pretrained` wrote, with safetensors weights; or a hub id such as google/ddpm-cat-256."""
+    revision: str = ""
+    """Commit of the hub id: without it the weights could change between two calls."""
+    steps: int = 50
+    """Sampling steps."""
+    sampling_batch: int = 25
+
+    def __post_init__(self) -> None:
+        if not Path(self.path).is_dir() and not self.revision:
+            raise MissingDataError(
+                f"{self.path} is no folder on this disk, and a hub id needs the commit of its files",
+                "give --set path=FOLDER, or add --set revision=COMMIT",
+            )
+        self._pipeline: Any = None
+        self._shape: tuple[int, ...] = ()
+
+    def fingerprint(self) -> str:
+        """Return a digest that changes with the files."""
+        return files_key(Path(self.path)) if Path(self.path).is_dir() else self.revision
+
+    def fit(self, train: Split, *, folder: Path, budget: Budget, seed: int, device: str) -> None:
+        """Train nothing; load the pipeline and refuse one of other images than the cohort's."""
+        if not len(train):
+            raise UsageError("there are no items to compare with", "give a training split that is not empty")
+        self._shape = train.shape
+        self._open(device)
+
+    def sample(self, count: int, *, seed: int, prompts: Sequence[str] | None = None) -> Iterator[Images]:
+        """Yield count images in batches of `sampling_batch`, each from a generator of its own."""
+        if prompts is not None:
+            raise UsageError("diffusers takes no prompts", "leave them out, or choose a text-to-image model")
+        if self._pipeline is None:
+            raise AdapterError("this pipeline has not been loaded", "call fit or load first")
+        for part in chunks(count, self.sampling_batch):
+            numbers = range(part.start, part.stop)
+            generators = [torch.Generator().manual_seed(word(seed, number)) for number in numbers]
+            made = self._pipeline(
+                batch_size=len(generators), generator=generators, num_inference_steps=self.steps, output_type="np"
+            )
+            images: Images = np.moveaxis(np.asarray(made.images, dtype=np.float32), -1, 1) * 2 - 1
+            yield images
+
+    def save(self, folder: Path) -> None:
+        """Write where the pipeline is."""
+        write_json(folder / OPTIONS, {"options": asdict(self), "shape": list(self._shape)})
+
+    @classmethod
+    def load(cls, folder: Path, *, device: str) -> Self:
+        """Load the pipeline again."""
+        saved = read_json(folder / OPTIONS)
+        adapter = cls(**saved["options"])
+        adapter._shape = tuple(saved["shape"])
+        adapter._open(device)
+        return adapter
+
+    def _open(self, device: str) -> None:
+        from diffusers import DiffusionPipeline
+
+        here = Path(self.path).is_dir()
+        try:
+            pipeline = DiffusionPipeline.from_pretrained(
+                self.path, revision=self.revision or None, local_files_only=here, use_safetensors=True
+            )
+        except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
+            why = (str(error).strip().splitlines() or [type(error).__name__])[0]
+            raise AdapterError(
+                f"{self.path} is no pipeline that diffusers can load: {why}",
+                "give a folder with model_index.json and .safetensors weights, as save_pretrained writes it",
+            ) from error
+        pipeline.set_progress_bar_config(disable=True)
+        self._pipeline = pipeline.to(pick_device(device))
+        self._check()
+
+    def _check(self) -> None:
+        config = getattr(getattr(self._pipeline, "unet", None), "config", {})
+        side, channels = config.get("sample_size"), config.get("out_channels")
+        if hasattr(self._pipeline, "vqvae") or side is None:
+            return  # the size of its images is known only once they are made: `samples.draw` checks them
+        sides = (side, side) if isinstance(side, int) else tuple(side)
+        if (channels, *sides) != self._shape:
+            raise UsageError(
+                f"{self.path} makes images of shape {(channels, *sides)}, the cohort's items are {self._shape}",
+                f"give --image-size {sides[0]} and as many channels",
+            )

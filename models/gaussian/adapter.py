@@ -1,0 +1,67 @@
+"""The floor: draws of a normal distribution with few principal components, fitted to the training images."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Self
+
+import numpy as np
+
+from benchmark.contracts import Budget, Split, chunks
+from benchmark.errors import AdapterError, UsageError
+from benchmark.normal import Normal, fit_normal
+from benchmark.storage import read_arrays, read_json, write_arrays, write_json
+
+if TYPE_CHECKING:
+    from benchmark.contracts import Images
+
+BATCH = 50
+ARRAYS, OPTIONS = "gaussian.npz", "gaussian.json"
+
+
+@dataclass
+class Gaussian:
+    """Mean image plus principal components with independent normal coefficients."""
+
+    components: int = 16
+    """At most so many; never more than one for every fifty training items."""
+
+    def __post_init__(self) -> None:
+        if self.components < 1:
+            raise UsageError(f"components is {self.components}", "give at least 1")
+        self._normal: Normal | None = None
+
+    def fit(self, train: Split, *, folder: Path, budget: Budget, seed: int, device: str) -> None:
+        """Fit in closed form; takes seconds, so that folder, budget and device are left alone."""
+        if not len(train):
+            raise UsageError("there are no items to fit to", "give a training split that is not empty")
+        self._normal = fit_normal(train, seed, self.components)
+
+    def sample(self, count: int, *, seed: int, prompts: Sequence[str] | None = None) -> Iterator[Images]:
+        """Yield count draws, clipped to [-1, 1]."""
+        if prompts is not None:
+            raise UsageError("gaussian takes no prompts", "leave them out, or choose a text-to-image model")
+        normal = self._fitted()
+        for part in chunks(count, BATCH):
+            yield normal.draw(np.random.default_rng([seed, part.start]), part.stop - part.start)
+
+    def save(self, folder: Path) -> None:
+        """Write options (JSON) and the normal's arrays (npz)."""
+        normal = self._fitted()
+        write_arrays(folder / ARRAYS, mean=normal.mean, axes=normal.axes)
+        write_json(folder / OPTIONS, asdict(self))
+
+    @classmethod
+    def load(cls, folder: Path, *, device: str) -> Self:
+        """Restore what `save` wrote. Raises BadDataError or AdapterError naming the file that cannot be read."""
+        adapter = cls(**read_json(folder / OPTIONS))
+        arrays = read_arrays(folder / ARRAYS, "mean", "axes")
+        adapter._normal = Normal(arrays["mean"], arrays["axes"])
+        return adapter
+
+    def _fitted(self) -> Normal:
+        if self._normal is None:
+            raise AdapterError("this gaussian has not been trained", "call fit or load first")
+        return self._normal

@@ -1,0 +1,111 @@
+"""NVIDIA's repository on this disk: found, recognised, imported. Only the worker process imports it."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import sys
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+from benchmark.checkouts import checkout_folder
+from benchmark.errors import DeclinedError, UsageError
+
+NAME = "stylegan2-ada"
+VARIABLE = "STYLEGAN2_ADA_DIR"
+TESTED = "d72cc7d041b42ec8e806021a205ed9349f87c6a4"
+MODULES = ("training.networks", "training.loss", "training.augment", "torch_utils.training_stats", "torch_utils.misc")
+OPS = ("torch_utils.ops.bias_act", "torch_utils.ops.upfirdn2d", "torch_utils.ops.grid_sample_gradfix")
+GENERIC = ("training", "dnnlib", "torch_utils")
+
+
+def find_checkout(given: str) -> Path:
+    """Return the checkout's folder: the one given, else of the environment, else where `bench models install` puts it.
+
+    Raises DeclinedError when there is none, UsageError for a folder that is something else.
+    """
+    folder = Path(given or os.environ.get(VARIABLE, "") or checkout_folder(NAME))
+    if not folder.is_dir():
+        raise DeclinedError(
+            f"{NAME} needs NVIDIA's repository, and there is no checkout at {folder}",
+            f"`bench models install {NAME}` fetches it, or give --set checkout=DIR, or set {VARIABLE}",
+            reason="no checkout",
+        )
+    if (folder / "training" / "networks_stylegan2.py").exists():
+        raise UsageError(f"{folder} is NVlabs/stylegan3", f"{NAME} needs a checkout of NVlabs/stylegan2-ada-pytorch")
+    for part in ("training/networks.py", "training/loss.py", "training/augment.py", "dnnlib/__init__.py"):
+        if not (folder / part).exists():
+            raise UsageError(
+                f"{folder} is no checkout of stylegan2-ada-pytorch: it has no {part}",
+                f"`bench models install {NAME}` fetches one",
+            )
+    return folder
+
+
+def commit_of(folder: Path) -> str:
+    """Return the checkout's commit, or `unknown`."""
+    head = folder / ".git" / "HEAD"
+    text = head.read_text().strip() if head.exists() else ""
+    if text.startswith("ref: "):
+        branch = folder / ".git" / text.removeprefix("ref: ")
+        text = branch.read_text().strip() if branch.exists() else ""
+    return text or "unknown"
+
+
+def import_checkout(folder: Path, ops: str, device: str) -> SimpleNamespace:
+    """Import the repository's classes, with what today's torch needs put in place; record the path of its ops.
+
+    Nothing is written to the checkout, and no code of it is changed: two attributes are set by name.
+    """
+    taken = [name for name in GENERIC if name in sys.modules]
+    if taken:
+        raise UsageError(f"this process has imported another {taken[0]!r} already", "start a process of its own")
+    sys.dont_write_bytecode = True
+    sys.path.insert(0, str(folder))
+    _stand_in_for_distutils()
+    parts: list[Any] = [importlib.import_module(name) for name in MODULES]
+    bias_act, upfirdn2d, grid_sample = (importlib.import_module(name) for name in OPS)
+    found = SimpleNamespace(networks=parts[0], loss=parts[1], augment=parts[2], stats=parts[3])
+    found.ops = _choose_ops((bias_act, upfirdn2d), ops, device)
+    found.patches = _mend_grid_sample(grid_sample, device)
+    return found
+
+
+def _stand_in_for_distutils() -> None:
+    """Python 3.12 has no distutils; dnnlib wants one function of it."""
+    try:
+        importlib.import_module("distutils.util")
+    except ImportError:
+        from types import ModuleType
+
+        package, util = ModuleType("distutils"), ModuleType("distutils.util")
+        util.strtobool = lambda text: int(str(text).lower() in ("y", "yes", "t", "true", "on", "1"))  # type: ignore[attr-defined]
+        package.util = util  # type: ignore[attr-defined]
+        sys.modules.update({"distutils": package, "distutils.util": util})
+
+
+def _choose_ops(modules: tuple[Any, ...], ops: str, device: str) -> str:
+    """Compile the CUDA operations where asked for; else make the reference code the only one, without a try a call."""
+    importlib.import_module("torch_utils.custom_ops").verbosity = "none"  # type: ignore[attr-defined]
+    if ops != "reference" and device.startswith("cuda"):
+        if all(module._init() for module in modules):
+            return "cuda"
+        if ops == "cuda":
+            raise UsageError("the CUDA operations of stylegan2-ada did not compile", "use --set ops=reference")
+    elif ops == "cuda":
+        raise UsageError("ops=cuda was asked for on a CPU", "use --set ops=auto")
+    for module in modules:
+        module._inited, module._plugin = True, None
+    return "reference"
+
+
+def _mend_grid_sample(module: Any, device: str) -> list[str]:
+    """Replace grid_sample where this torch cannot differentiate it twice; found by trying, not by version."""
+    from .resample import grid_sample, has_second_derivative
+
+    module.enabled = False
+    if has_second_derivative(device):
+        return []
+    module.grid_sample = grid_sample
+    return ["grid_sample with a second derivative"]

@@ -1,0 +1,126 @@
+"""Official network files, read without running what they hold.
+
+A .pkl of the repository is a pickle that rebuilds objects by executing module source stored in it. Here only tensors
+and plain containers are let in by name; the stored source stays text. The weights then go into the checkout's classes.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import pickle
+from collections import OrderedDict
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from benchmark.errors import AdapterError, MissingDataError, UsageError
+from benchmark.networks.files import save_weights
+
+MOST_SIDE = 4096
+
+
+class Inert:
+    """What stands for a network: its class name and state; nothing of it can run."""
+
+    def __init__(self, meta: dict[str, Any]) -> None:
+        self.class_name = str(meta.get("class_name"))
+        self.state: dict[str, Any] = dict(meta.get("state") or {})
+
+
+class Kwargs(dict[str, Any]):
+    """Stands for dnnlib's dictionary."""
+
+
+def _load_storage(content: bytes) -> Any:
+    """Stand for torch's nested load, which is not safe."""
+    return torch.load(io.BytesIO(content), weights_only=True)
+
+
+def _allowed() -> dict[tuple[str, str], Any]:
+    numpy_core = [("numpy.core.multiarray", "scalar"), ("numpy._core.multiarray", "scalar")]
+    return {
+        ("torch_utils.persistence", "_reconstruct_persistent_obj"): Inert,
+        ("dnnlib.util", "EasyDict"): Kwargs,
+        ("collections", "OrderedDict"): OrderedDict,
+        ("torch._utils", "_rebuild_parameter"): torch._utils._rebuild_parameter,
+        ("torch._utils", "_rebuild_tensor_v2"): torch._utils._rebuild_tensor_v2,
+        ("torch.storage", "_load_from_bytes"): _load_storage,
+        ("numpy", "dtype"): np.dtype,
+        **dict.fromkeys(numpy_core, np.float64(0).__reduce__()[0]),
+    }
+
+
+class _Reader(pickle.Unpickler):
+    def find_class(self, module: str, name: str) -> Any:
+        allowed = _allowed()
+        if (module, name) not in allowed:
+            raise pickle.UnpicklingError(f"it names {module}.{name}, which is not on the list of what may be read")
+        return allowed[module, name]
+
+
+def read_generator(path: Path, sha256: str, shape: Sequence[int], weights: Path) -> dict[str, Any]:
+    """Write the weights of a file's G_ema as safetensors, and return the hyper-parameters it was built with.
+
+    Args:
+        path: an official .pkl.
+        sha256: its digest.
+        shape: of the items it must make, (C, H, W).
+        weights: where the tensors go.
+
+    Raises MissingDataError without the file, UsageError for another digest or shape, AdapterError for a file that
+    names anything else than tensors, or holds no generator.
+    """
+    content = _verified(path, sha256)
+    try:
+        found = _Reader(io.BytesIO(content)).load()
+    except (pickle.UnpicklingError, EOFError, AttributeError, ValueError, TypeError, RuntimeError, KeyError) as error:
+        raise AdapterError(f"{path} was refused: {error}", "give a network pickle of stylegan2-ada-pytorch") from error
+    generator = found.get("G_ema") if isinstance(found, dict) else None
+    if not isinstance(generator, Inert) or generator.class_name != "Generator":
+        raise AdapterError(f"{path} holds no G_ema of class Generator", "give a snapshot of stylegan2-ada-pytorch")
+    arguments = dict(generator.state.get("_init_kwargs") or {})
+    made = (arguments.get("img_channels"), arguments.get("img_resolution"))
+    if made != (shape[0], shape[1]) or not 4 <= shape[1] <= MOST_SIDE:
+        raise UsageError(
+            f"{path} makes {made[0]} channels of {made[1]} pixels a side; the cohort has {shape[0]} of {shape[1]}",
+            f"give --image-size {made[1]} and as many channels",
+        )
+    save_weights(weights, dict(_tensors(generator)))
+    return _settings(arguments)
+
+
+def _verified(path: Path, sha256: str) -> bytes:
+    if not path.is_file():
+        raise MissingDataError(f"there is no network file {path}", "give the path of a .pkl file")
+    content = path.read_bytes()
+    if (digest := hashlib.sha256(content).hexdigest()) != sha256.lower():
+        raise UsageError(f"{path} has the SHA-256 {digest}, not {sha256}", "check where the file came from")
+    return content
+
+
+def _tensors(network: Inert, prefix: str = "") -> Any:
+    """Yield a rebuilt network's parameters and buffers by their names, those of its parts included."""
+    for kind in ("_parameters", "_buffers"):
+        for name, value in (network.state.get(kind) or {}).items():
+            if isinstance(value, torch.Tensor):
+                yield prefix + name, value.detach()
+    for name, part in (network.state.get("_modules") or {}).items():
+        if isinstance(part, Inert):
+            yield from _tensors(part, f"{prefix}{name}.")
+
+
+def _settings(arguments: dict[str, Any]) -> dict[str, Any]:
+    if arguments.get("c_dim") or arguments["z_dim"] != arguments["w_dim"]:
+        raise UsageError("the network has classes, or latents of two sizes", "give an unconditional one")
+    synthesis, mapping = arguments.get("synthesis_kwargs") or {}, arguments.get("mapping_kwargs") or {}
+    return {
+        "latent": int(arguments["z_dim"]),
+        "mapping_layers": int(mapping.get("num_layers", 8)),
+        "channel_base": int(synthesis.get("channel_base", 32768)),
+        "channel_max": int(synthesis.get("channel_max", 512)),
+        "half_precision_levels": int(synthesis.get("num_fp16_res", 0)),
+    }

@@ -1,0 +1,129 @@
+"""What runs in a process of its own: the repository's modules have names that other repositories use too."""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+
+from benchmark.contracts import Budget, chunks
+from benchmark.feeding import Resident
+from benchmark.machine import pick_device
+from benchmark.networks.adapter import in_range
+from benchmark.networks.files import load_weights, save_weights, usable
+from benchmark.recipe import Recipe
+from benchmark.seeding import seed_all, word
+from benchmark.training import train
+
+from .checkout import commit_of, import_checkout
+from .networks import Networks, build_networks, phases
+
+if TYPE_CHECKING:
+    from benchmark.contracts import Array, Images
+
+
+@dataclass(frozen=True)
+class Job:
+    """What decides the networks."""
+
+    checkout: Path
+    ops: str
+    device: str
+    shape: tuple[int, ...]
+    settings: dict[str, Any]
+
+
+def watch_parent(parent: int) -> None:
+    """End this process when the one that started it has ended: nobody else would."""
+
+    def watch() -> None:
+        while os.getppid() == parent:
+            time.sleep(1)
+        os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()
+
+
+@cache
+def _repository(checkout: Path, ops: str, device: str) -> SimpleNamespace:
+    return import_checkout(checkout, ops, device)
+
+
+def _build(job: Job) -> Networks:
+    place = str(pick_device(job.device))
+    return build_networks(_repository(job.checkout, job.ops, place), job.shape, job.settings)
+
+
+def fit(
+    job: Job, pixels: Array, folder: Path, weights: Path, seed: int, seconds: float | None, data: str
+) -> dict[str, Any]:
+    """Train, write the averaged generator's weights, and return what a record should know of the repository."""
+    seed_all(seed)
+    networks, settings, device = _build(job), job.settings, pick_device(job.device)
+    recipe = Recipe(
+        steps=settings["steps"],
+        batch_size=settings["batch_size"],
+        learning_rate=settings["learning_rate"],
+        schedule="constant",
+        warmup=0,
+        clip=0,
+        ema=settings["ema"],
+        precision="fp32",  # the networks choose half precision themselves, by half_precision_levels
+    )
+    trained = train(
+        networks,
+        phases(settings),
+        Resident(torch.from_numpy(pixels), device),
+        recipe,
+        folder=folder,
+        seed=seed,
+        device=job.device,
+        label="stylegan2-ada",
+        budget=Budget(seconds),
+        options={**settings, "data": data},
+    )
+    save_weights(weights, trained.generator.state_dict())
+    repository = _repository(job.checkout, job.ops, str(device))
+    return {
+        "commit": commit_of(job.checkout),
+        "ops": repository.ops,
+        "patches": repository.patches,
+        "augmentation_probability": float(trained.probability()),
+    }
+
+
+@torch.no_grad()
+def sample(job: Job, weights: Path, count: int, seed: int, batch: int, truncation: float) -> Images:
+    """Return count images of the generator whose weights lie in a file; z of each batch from (seed, first number)."""
+    generator, device = _generator(job, weights), pick_device(job.device)
+    made = []
+    for part in chunks(count, batch):
+        random = torch.Generator().manual_seed(word(seed, part.start))
+        z = torch.randn(part.stop - part.start, generator.z_dim, generator=random).to(device)
+        labels = torch.zeros(len(z), 0, device=device)
+        images = generator(z, labels, truncation_psi=truncation, noise_mode="const")
+        made.append(in_range(images, "stylegan2-ada").cpu().numpy())
+    return np.concatenate(made)
+
+
+_loaded: dict[tuple[str, int], Any] = {}
+
+
+def _generator(job: Job, weights: Path) -> Any:
+    """Return the generator of a file, which stays in memory until another is asked for."""
+    key = (str(weights), weights.stat().st_mtime_ns if weights.exists() else 0)
+    if key not in _loaded:
+        _loaded.clear()
+        generator = _build(job).generator
+        with usable(weights) as path:
+            load_weights(generator, path)
+        _loaded[key] = generator.to(pick_device(job.device)).eval()
+    return _loaded[key]

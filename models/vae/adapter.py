@@ -1,0 +1,100 @@
+"""A variational autoencoder (Kingma & Welling 2014) as a generator, in 2D and 3D, any channels."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, ClassVar, Literal, cast
+
+from torch import Tensor
+
+from benchmark.contracts import Budget, Split
+from benchmark.errors import UsageError
+from benchmark.feeding import feed_split
+from benchmark.machine import pick_device
+from benchmark.networks.adapter import PRECISIONS, NetworkAdapter, check_choices, data_key, in_range, seeded_noise
+from benchmark.recipe import Recipe
+from benchmark.seeding import seed_all
+from benchmark.training import train as train_network
+
+from .model import VAE, fit_density
+
+if TYPE_CHECKING:
+    from benchmark.contracts import Array, Images
+
+DENSITIES = ("fitted", "prior")
+
+
+@dataclass
+class VariationalAutoencoder(NetworkAdapter[VAE]):
+    """MONAI's VarAutoEncoder; samples decode draws of a latent density."""
+
+    name: ClassVar[str] = "vae"
+
+    widths: tuple[int, ...] = (32, 64, 128, 128)
+    """Channels a level; each halves the image."""
+    latent: int = 64
+    """Numbers that describe an image."""
+    blocks: int = 0
+    """Residual units a level; 0 for plain convolutions."""
+    steps: int = 5000
+    batch_size: int = 32
+    learning_rate: float = 1e-3
+    ema: float = 0.998
+    precision: str = "fp32"
+    """`fp32`, `bf16`, or `auto` (bf16 on CUDA)."""
+    sampling_density: str = "fitted"
+    """Of latents: `prior`, the standard normal, or `fitted`, a normal with the mean and covariance of the posteriors of
+    the training images."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_choices(self.name, self, {"precision": PRECISIONS, "sampling_density": DENSITIES})
+        if not self.widths or self.latent < 1:
+            raise UsageError(
+                f"vae was given widths {self.widths} and latent {self.latent}", "give a width and a latent size"
+            )
+
+    def fit(self, train: Split, *, folder: Path, budget: Budget, seed: int, device: str) -> None:
+        """Train, then fit the latent density; resumes exactly from folder."""
+        seed_all(seed)
+        feed = feed_split(train, pick_device(device))
+        model = train_network(
+            self.build(train.shape),
+            lambda net, images: net.loss(images),
+            feed,
+            Recipe(
+                steps=self.steps,
+                batch_size=self.batch_size,
+                learning_rate=self.learning_rate,
+                ema=self.ema,
+                precision=cast(Literal["auto", "fp32", "bf16"], self.precision),
+            ),
+            folder=folder / "vae",
+            label="vae",
+            budget=budget,
+            options={"data": data_key(train), **self.decisive()},
+            seed=seed,
+            device=device,
+        )
+        fit_density(model, feed, self.sampling_batch)
+        self.trained(model, train.shape)
+
+    def build(self, shape: tuple[int, ...]) -> VAE:
+        """Return an untrained network for items of this shape."""
+        return VAE(shape, self.widths, self.latent, self.blocks)
+
+    def generate(self, net: VAE, seed: int, part: slice) -> Tensor:
+        """Return the samples with these numbers: decoded means, without the pixel noise of the model."""
+        z = seeded_noise((part.stop - part.start, self.latent), seed, part.start, device=net.mean.device)
+        return net.decode(net.place(z) if self.sampling_density == "fitted" else z)
+
+    def reconstruct(self, images: Images) -> Images:
+        """Return what the autoencoder makes of images, same shape."""
+        net = self.network()
+        return self.batchwise(lambda part: in_range(net.decode(net.encode(part)), self.name), images)
+
+    def losses(self, images: Images, *, seed: int) -> Array:
+        """Return each image's mean squared error of reconstruction, (N,), float32."""
+        net = self.network()
+        return self.batchwise(lambda part: (net.decode(net.encode(part)) - part).square().flatten(1).mean(1), images)

@@ -1,0 +1,40 @@
+"""VQGAN (Esser et al. 2021) without its perceptual loss, in 2D and 3D, any channels.
+
+The perceptual loss needs a network trained on photographs, which would have to be downloaded and knows three channels.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+from benchmark.errors import UsageError
+from benchmark.feeding import Resident, Streamed
+from benchmark.networks.autoencoder import Autoencoder
+from benchmark.networks.tokens import TokenAdapter
+from benchmark.training import train as train_network
+
+from .adversarial import Adversarial, phases
+
+
+@dataclass
+class VQGAN(TokenAdapter):
+    """As `vqvae`, with a patch discriminator that keeps textures sharp."""
+
+    name: ClassVar[str] = "vqgan"
+
+    adversarial: float = 0.05
+    """Weight of the discriminator's verdict beside the absolute error."""
+    discriminator_width: int = 32
+    discriminator_layers: int = 2
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not self.adversarial > 0:
+            raise UsageError(f"adversarial is {self.adversarial}", "give more than 0, or choose the model vqvae")
+
+    def train_autoencoder(self, autoencoder: Autoencoder, feed: Resident | Streamed, **options: Any) -> Autoencoder:
+        """Train the first stage against a discriminator, which is not kept."""
+        net = Adversarial(autoencoder, self.discriminator_width, self.discriminator_layers)
+        recipe = self.recipe(self.autoencoder_steps, self.autoencoder_batch, self.autoencoder_rate, 0)
+        return train_network(net, phases(self.adversarial), feed, recipe, label="autoencoder", **options).autoencoder

@@ -1,0 +1,47 @@
+"""The first stage of a VQGAN: an autoencoder and a patch discriminator that train in turns."""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from benchmark.networks.autoencoder import Autoencoder
+from benchmark.phases import Part, Phase
+
+
+class Adversarial(nn.Module):
+    """An autoencoder and its adversary (Isola et al. 2017: each logit sees a patch)."""
+
+    def __init__(self, autoencoder: Autoencoder, width: int, layers: int) -> None:
+        from monai.networks.nets import PatchDiscriminator
+
+        super().__init__()
+        self.autoencoder = autoencoder
+        channels = autoencoder.body.in_channels
+        self.discriminator = PatchDiscriminator(len(autoencoder.size), width, channels, num_layers_d=layers)
+
+    def judge(self, images: Tensor) -> Tensor:
+        """Return the logits of patches: high for real."""
+        logits: Tensor = self.discriminator(images)[-1]
+        return logits.float()
+
+
+def phases(weight: float) -> tuple[Phase, Phase]:
+    """Return the autoencoder's turn and the discriminator's, which sees the same images (hinge loss)."""
+
+    def fool(net: Adversarial, images: Tensor) -> Tensor:
+        decoded, commitment = net.autoencoder.body(net.autoencoder.pad(images))
+        decoded = net.autoencoder.crop(decoded).float()
+        loss: Tensor = F.l1_loss(decoded, images) + commitment - weight * net.judge(decoded).mean()
+        return loss
+
+    def tell(net: Adversarial, images: Tensor) -> Tensor:
+        with torch.no_grad():
+            decoded = net.autoencoder.decode(net.autoencoder.encode(images)).float()
+        return F.relu(1 - net.judge(images)).mean() + F.relu(1 + net.judge(decoded)).mean()
+
+    return (
+        Phase("autoencoder", fool, Part("autoencoder")),
+        Phase("discriminator", tell, Part("discriminator", betas=(0.5, 0.9))),
+    )
