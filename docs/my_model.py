@@ -1,0 +1,47 @@
+"""A whole adapter: a convolutional autoencoder whose latents are drawn from a normal. Copy it, and put your own in."""
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+import torch
+from torch import nn
+
+from benchmark.feeding import feed_split
+from benchmark.machine import pick_device
+from benchmark.networks.adapter import NetworkAdapter, data_key, seeded_noise
+from benchmark.recipe import Recipe
+from benchmark.seeding import seed_all
+from benchmark.training import train
+
+
+@dataclass
+class MyModel(NetworkAdapter[nn.Module]):
+    """Its fields are its hyper-parameters: `--set steps=500`."""
+
+    name: ClassVar[str] = "mymodel"
+    width: int = 32
+    steps: int = 300
+
+    def build(self, shape):
+        conv, up = (nn.Conv2d, nn.ConvTranspose2d) if len(shape) == 3 else (nn.Conv3d, nn.ConvTranspose3d)
+        encoder = nn.Sequential(conv(shape[0], self.width, 4, 4), nn.GELU(), conv(self.width, 4, 1), nn.Tanh())
+        return nn.Sequential(encoder, nn.Sequential(up(4, self.width, 4, 4), nn.GELU(), conv(self.width, shape[0], 1)))
+
+    def fit(self, train_split, *, folder, budget, seed, device):
+        seed_all(seed)
+        net = train(
+            self.build(train_split.shape),
+            lambda net, images: (net(images) - images).square().mean(),
+            feed_split(train_split, pick_device(device)),
+            Recipe(steps=self.steps, batch_size=16, learning_rate=1e-3),
+            folder=folder,
+            seed=seed,
+            device=device,
+            budget=budget,
+            options={"data": data_key(train_split)},
+        )
+        self.trained(net, train_split.shape)
+
+    def generate(self, net, seed, part):
+        latents = (part.stop - part.start, 4, *(side // 4 for side in self.shape[1:]))
+        return net[1](seeded_noise(latents, seed, part.start, device=next(net.parameters()).device).tanh())

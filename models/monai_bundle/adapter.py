@@ -1,0 +1,166 @@
+"""Generative bundles of MONAI's model zoo, trained elsewhere and sampled here."""
+
+from __future__ import annotations
+
+import pickle
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Self
+
+import torch
+from torch import Tensor, nn
+
+from benchmark.contracts import Budget, Split, chunks
+from benchmark.errors import AdapterError, MissingDataError, UsageError
+from benchmark.machine import pick_device
+from benchmark.networks.adapter import check_choices, in_range, seeded_noise
+from benchmark.seeding import seed_all, word
+from benchmark.storage import files_key, read_json, write_json
+
+from .configuration import FORMER_SCHEDULES, NETWORKS, SCHEDULERS, Configuration
+
+if TYPE_CHECKING:
+    from benchmark.contracts import Images
+
+OPTIONS = "bundle.json"
+
+
+@dataclass
+class Bundle:
+    """A diffusion U-Net, its autoencoder where there is one, and its scheduler."""
+
+    path: str
+    """The bundle's folder, with configs/ and models/."""
+    config: str = "configs/inference.json"
+    weights: str = "models/model.pt"
+    """Of the U-Net; read as tensors only."""
+    autoencoder_weights: str = "models/model_autoencoder.pt"
+    scale: float = 1.0
+    """What latents are multiplied by before the U-Net sees them (scale_factor of the training)."""
+    steps: int = 50
+    """Sampling steps."""
+    range: str = "unit"
+    """Grey levels of the bundle's images: `unit` for 0 to 1, as MONAI's tutorials train, or `signed` for -1 to 1."""
+    sampling_batch: int = 10
+
+    def __post_init__(self) -> None:
+        check_choices("monai-bundle", self, {"range": ("unit", "signed")})
+        self._networks: dict[str, nn.Module] = {}
+        self._scheduler: Any = None
+        self._noise: tuple[int, ...] = ()
+        self._shape: tuple[int, ...] = ()
+        self._device = torch.device("cpu")
+
+    def fingerprint(self) -> str:
+        """Return a digest that changes with the files."""
+        return files_key(Path(self.path)) if Path(self.path).is_dir() else ""
+
+    def fit(self, train: Split, *, folder: Path, budget: Budget, seed: int, device: str) -> None:
+        """Train nothing; build the networks and load their weights."""
+        if not len(train):
+            raise UsageError("there are no items to compare with", "give a training split that is not empty")
+        self._shape = train.shape
+        self._open(device)
+
+    def sample(self, count: int, *, seed: int, prompts: Sequence[str] | None = None) -> Iterator[Images]:
+        """Yield count images, the noise of each batch from (seed, first number)."""
+        if prompts is not None:
+            raise UsageError("monai-bundle takes no prompts", "leave them out, or choose a text-to-image model")
+        if self._scheduler is None:
+            raise AdapterError("this bundle has not been loaded", "call fit or load first")
+        for part in chunks(count, self.sampling_batch):
+            seed_all(word(seed, part.start, 1))  # some schedulers draw noise of their own
+            noise = seeded_noise((part.stop - part.start, *self._noise), seed, part.start, device=self._device)
+            images = self._sampled(noise)
+            yield in_range(images * 2 - 1 if self.range == "unit" else images, "monai-bundle").cpu().numpy()
+
+    @torch.no_grad()
+    def _sampled(self, noise: Tensor) -> Tensor:
+        from monai.inferers import DiffusionInferer, LatentDiffusionInferer
+
+        self._scheduler.set_timesteps(self.steps)
+        given: dict[str, Any] = {"diffusion_model": self._networks["unet"], "verbose": False}
+        if "autoencoder" not in self._networks:
+            pixels: Tensor = DiffusionInferer(self._scheduler).sample(noise, **given)
+            return pixels
+        inferer = LatentDiffusionInferer(self._scheduler, scale_factor=self.scale)
+        images: Tensor = inferer.sample(noise, autoencoder_model=self._networks["autoencoder"], **given)
+        return images
+
+    def save(self, folder: Path) -> None:
+        """Write where the bundle is."""
+        write_json(folder / OPTIONS, {"options": asdict(self), "shape": list(self._shape)})
+
+    @classmethod
+    def load(cls, folder: Path, *, device: str) -> Self:
+        """Load the bundle again."""
+        saved = read_json(folder / OPTIONS)
+        adapter = cls(**saved["options"])
+        adapter._shape = tuple(saved["shape"])
+        adapter._open(device)
+        return adapter
+
+    def _open(self, device: str) -> None:
+        from monai.networks import schedulers
+
+        place, found = Path(self.path), Configuration(Path(self.path) / self.config)
+        unet, autoencoder = found.find("DiffusionModelUNet"), found.find("AutoencoderKL", "VQVAE")
+        scheduler = found.find(*SCHEDULERS)
+        if unet is None or scheduler is None:
+            raise AdapterError(
+                f"{found.path} builds no DiffusionModelUNet of MONAI, or no scheduler",
+                f"bundles of {', '.join(NETWORKS)} with {', '.join(SCHEDULERS)} can be read",
+            )
+        schedule = scheduler.get("schedule", "linear_beta")
+        chosen = {**scheduler, "schedule": FORMER_SCHEDULES.get(schedule, schedule)}
+        self._scheduler = getattr(schedulers, found.name_of(*SCHEDULERS))(**chosen)
+        self._device = pick_device(device)
+        self._networks = {"unet": self._built("DiffusionModelUNet", unet, place / self.weights)}
+        self._noise = tuple(found.value("latent_shape") or self._shape)
+        if autoencoder is not None:
+            name = found.name_of("AutoencoderKL", "VQVAE")
+            self._networks["autoencoder"] = self._built(name, autoencoder, place / self.autoencoder_weights)
+
+    def _built(self, name: str, arguments: dict[str, Any], path: Path) -> nn.Module:
+        from monai.networks import nets
+
+        try:
+            network: nn.Module = getattr(nets, name)(**arguments)
+        except (TypeError, ValueError) as error:
+            raise AdapterError(
+                f"{name} of {self.config} cannot be built: {error}", "check the bundle against this MONAI"
+            ) from error
+        _fill(network, path)
+        return network.to(self._device).eval()
+
+
+def _fill(network: nn.Module, path: Path) -> None:
+    """Load weights as tensors only; those of the package `generative` under MONAI's names."""
+    if not path.is_file():
+        raise MissingDataError(f"there is no file {path}", "give --set weights=FILE and --set autoencoder_weights=FILE")
+    try:
+        state = torch.load(path, map_location="cpu", weights_only=True)
+    except (RuntimeError, EOFError, OSError, ValueError, pickle.UnpicklingError) as error:
+        raise AdapterError(
+            f"{path} holds no plain tensors ({type(error).__name__})", "save state_dict() with torch.save"
+        ) from error
+    try:
+        if state.keys() != network.state_dict().keys():
+            state = _renamed(network, state)
+        network.load_state_dict(state)
+    except (RuntimeError, AttributeError, TypeError, KeyError) as error:
+        why = str(error).splitlines()[0]
+        raise AdapterError(
+            f"the weights of {path} do not fit the network: {why}", "check that file and configuration belong together"
+        ) from error
+
+
+def _renamed(network: nn.Module, state: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Return the weights of a network of the package `generative` under MONAI's names; each has to find a place."""
+    left = dict(state)
+    network.load_old_state_dict(left)  # type: ignore[operator]
+    renamed: dict[str, Tensor] = network.state_dict()
+    if left or len(state) != len(renamed):
+        raise KeyError(f"{len(left)} of {len(state)} weights have no place among the network's {len(renamed)}")
+    return renamed

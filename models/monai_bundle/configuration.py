@@ -1,0 +1,90 @@
+"""A bundle's configuration read as data: names of MONAI's networks and their numbers, nothing that could run.
+
+MONAI's own parser evaluates every value that begins with `$` and calls whatever `_target_` names. Here a reference
+`@name` is looked up, three networks and three schedulers are known by name, and all else is refused where it is needed.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from benchmark.errors import AdapterError, MissingDataError
+
+NETWORKS = ("DiffusionModelUNet", "AutoencoderKL", "VQVAE")
+SCHEDULERS = ("DDPMScheduler", "DDIMScheduler", "PNDMScheduler")
+SOURCES = ("monai.", "generative.")
+FORMER_NAMES = {"num_channels": "channels"}
+"""Arguments of the package `generative`, which became part of MONAI."""
+FORMER_SCHEDULES = {"linear": "linear_beta", "scaled_linear": "scaled_linear_beta"}
+
+
+class Configuration:
+    """The values of a bundle's configuration file."""
+
+    def __init__(self, path: Path) -> None:
+        self.path, self.values = path, _read(path)
+
+    def find(self, *names: str) -> dict[str, Any] | None:
+        """Return the arguments of the one section that builds one of these classes, or None."""
+        sections = [value for value in self.values.values() if isinstance(value, dict) and _class_of(value) in names]
+        if len(sections) > 1:
+            raise AdapterError(f"{self.path} builds several of {', '.join(names)}", "leave one section in it")
+        return self._arguments(sections[0]) if sections else None
+
+    def name_of(self, *names: str) -> str:
+        """Return which of these classes a section builds."""
+        return next(_class_of(value) for value in self.values.values() if _class_of(value) in names)
+
+    def value(self, name: str) -> Any:
+        """Return a plain value, references looked up; None where it is missing."""
+        return self._plain(self.values[name]) if name in self.values else None
+
+    def _arguments(self, section: dict[str, Any]) -> dict[str, Any]:
+        given = {name: self._plain(value) for name, value in section.items() if not name.startswith("_")}
+        return {FORMER_NAMES.get(name, name): value for name, value in given.items()}
+
+    def _plain(self, value: Any, depth: int = 0) -> Any:
+        if isinstance(value, str) and value.startswith("$"):
+            raise AdapterError(
+                f"{self.path} holds the expression {value!r} where a number is needed, and none is run",
+                "write the number into a copy of the file",
+            )
+        if isinstance(value, str) and value.startswith("@"):
+            if depth > 20 or value[1:] not in self.values:
+                raise AdapterError(f"{self.path} refers to {value!r}, which it does not define", "mend the file")
+            return self._plain(self.values[value[1:]], depth + 1)
+        if isinstance(value, list):
+            return [self._plain(part, depth) for part in value]
+        return value
+
+
+def _class_of(section: Any) -> str:
+    """Return the last part of a section's `_target_` when it is one of MONAI's, else nothing."""
+    target = section.get("_target_", "") if isinstance(section, dict) else ""
+    name = str(target).rpartition(".")[2]
+    ours = str(target) == name or str(target).startswith(SOURCES)
+    return name if ours and name in NETWORKS + SCHEDULERS else ""
+
+
+def _read(path: Path) -> dict[str, Any]:
+    if not path.is_file():
+        raise MissingDataError(f"there is no file {path}", "give --set path=BUNDLE and, if need be, --set config=FILE")
+    try:
+        text = path.read_text(encoding="utf-8")
+        values = json.loads(text) if path.suffix == ".json" else _yaml(text)
+    except ValueError as error:
+        raise AdapterError(f"{path} is not readable: {error}", "give the bundle's inference.json or .yaml") from error
+    if not isinstance(values, dict):
+        raise AdapterError(f"{path} holds no sections", "give the bundle's inference.json or .yaml")
+    return values
+
+
+def _yaml(text: str) -> Any:
+    import yaml  # type: ignore[import-untyped]
+
+    try:
+        return yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise ValueError(str(error).splitlines()[0]) from error
