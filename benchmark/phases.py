@@ -55,17 +55,21 @@ def as_phases(loss: Loss | Sequence[Phase]) -> tuple[Phase, ...]:
 def build_optimizers(
     net: nn.Module, phases: Iterable[Phase], recipe: Recipe, device: torch.device
 ) -> dict[str, torch.optim.Optimizer]:
-    """Return an AdamW for each part that phases move, by the part's name."""
+    """Return an AdamW for each part that phases move, by the part's name; alone, it leaves frozen weights out.
+
+    With several parts, whose turn it is decides which weights need a gradient.
+    """
+    parts = {phase.part.name: phase.part for phase in phases}.values()
     return {
         part.name: torch.optim.AdamW(
-            [weight for weight in part.weights(net) if weight.requires_grad],
+            [weight for weight in part.weights(net) if weight.requires_grad or len(parts) > 1],
             lr=part.rate * recipe.learning_rate,
             betas=part.betas,
             eps=part.epsilon,
             weight_decay=recipe.weight_decay,
             fused=device.type in ("cuda", "cpu"),
         )
-        for part in {phase.part.name: phase.part for phase in phases}.values()
+        for part in parts
     }
 
 
