@@ -23,7 +23,16 @@ from benchmark.stages import Say, Stages, code_digest, exclusive
 from benchmark.storage import content_key, read_json, replacing, write_json
 
 CORE = Path(__file__).parent
-TRAINING_CODE = ("training.py", "phases.py", "recipe.py", "seeding.py", "feeding.py", "normal.py", "networks/*.py")
+TRAINING_CODE = (
+    "training.py",
+    "phases.py",
+    "recipe.py",
+    "seeding.py",
+    "feeding.py",
+    "normal.py",
+    "brought.py",
+    "networks/*.py",
+)
 EVALUATION_CODE = (
     "assess.py",
     "evaluate.py",

@@ -3,31 +3,32 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 import torch
 
-from benchmark.contracts import Budget, Split, chunks
+from benchmark.brought import Brought
+from benchmark.contracts import chunks
 from benchmark.errors import AdapterError, MissingDataError, UsageError
 from benchmark.machine import pick_device
 from benchmark.seeding import word
-from benchmark.storage import files_key, read_json, write_json
 
 if TYPE_CHECKING:
     from benchmark.contracts import Images
 
-OPTIONS = "diffusers.json"
-
 
 @dataclass
-class Pipeline:
-    """Any pipeline that is called without a prompt, such as DDPMPipeline, DDIMPipeline or LDMPipeline."""
+class Pipeline(Brought):
+    """Any pipeline that is called without a prompt, such as DDPMPipeline, DDIMPipeline or LDMPipeline.
 
-    path: str
-    """Folder that `save_pretrained` wrote, with safetensors weights; or a hub id such as google/ddpm-cat-256."""
+    `path` is a folder that `save_pretrained` wrote, with safetensors weights; or a hub id such as google/ddpm-cat-256.
+    """
+
+    name: ClassVar[str] = "diffusers"
+
     revision: str = ""
     """Commit of the hub id: without it the weights could change between two calls."""
     steps: int = 50
@@ -35,29 +36,17 @@ class Pipeline:
     sampling_batch: int = 25
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         if not Path(self.path).is_dir() and not self.revision:
             raise MissingDataError(
                 f"{self.path} is no folder on this disk, and a hub id needs the commit of its files",
                 "give --set path=FOLDER, or add --set revision=COMMIT",
             )
         self._pipeline: Any = None
-        self._shape: tuple[int, ...] = ()
-
-    def fingerprint(self) -> str:
-        """Return a digest that changes with the files."""
-        return files_key(Path(self.path)) if Path(self.path).is_dir() else self.revision
-
-    def fit(self, train: Split, *, folder: Path, budget: Budget, seed: int, device: str) -> None:
-        """Train nothing; load the pipeline and refuse one of other images than the cohort's."""
-        if not len(train):
-            raise UsageError("there are no items to compare with", "give a training split that is not empty")
-        self._shape = train.shape
-        self._open(device)
 
     def sample(self, count: int, *, seed: int, prompts: Sequence[str] | None = None) -> Iterator[Images]:
         """Yield count images in batches of `sampling_batch`, each from a generator of its own."""
-        if prompts is not None:
-            raise UsageError("diffusers takes no prompts", "leave them out, or choose a text-to-image model")
+        self.refuse_prompts(prompts)
         if self._pipeline is None:
             raise AdapterError("this pipeline has not been loaded", "call fit or load first")
         for part in chunks(count, self.sampling_batch):
@@ -69,20 +58,8 @@ class Pipeline:
             images: Images = np.moveaxis(np.asarray(made.images, dtype=np.float32), -1, 1) * 2 - 1
             yield images
 
-    def save(self, folder: Path) -> None:
-        """Write where the pipeline is."""
-        write_json(folder / OPTIONS, {"options": asdict(self), "shape": list(self._shape)})
-
-    @classmethod
-    def load(cls, folder: Path, *, device: str) -> Self:
-        """Load the pipeline again."""
-        saved = read_json(folder / OPTIONS)
-        adapter = cls(**saved["options"])
-        adapter._shape = tuple(saved["shape"])
-        adapter._open(device)
-        return adapter
-
-    def _open(self, device: str) -> None:
+    def open(self, device: str) -> None:
+        """Load the pipeline and refuse one of other images than the cohort's."""
         from diffusers import DiffusionPipeline
 
         here = Path(self.path).is_dir()
@@ -106,8 +83,8 @@ class Pipeline:
         if hasattr(self._pipeline, "vqvae") or side is None:
             return  # the size of its images is known only once they are made: `samples.draw` checks them
         sides = (side, side) if isinstance(side, int) else tuple(side)
-        if (channels, *sides) != self._shape:
+        if (channels, *sides) != self.shape:
             raise UsageError(
-                f"{self.path} makes images of shape {(channels, *sides)}, the cohort's items are {self._shape}",
+                f"{self.path} makes images of shape {(channels, *sides)}, the cohort's items are {self.shape}",
                 f"give --image-size {sides[0]} and as many channels",
             )

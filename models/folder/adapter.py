@@ -3,80 +3,58 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 
+from benchmark.brought import Brought
 from benchmark.cohorts.grid import resize_smooth, to_uint8
-from benchmark.contracts import Budget, Split, to_images
-from benchmark.errors import AdapterError, BadDataError, MissingDataError, UsageError
+from benchmark.contracts import to_images
+from benchmark.errors import AdapterError, BadDataError, MissingDataError
 from benchmark.readers import READERS, read_image, suffix
-from benchmark.storage import files_key, read_json, write_json
 
 if TYPE_CHECKING:
     from benchmark.contracts import Array, Images
 
-OPTIONS = "folder.json"
-
 
 @dataclass
-class ImageFolder:
-    """Every image under a folder, in the order of names; an array file may hold several."""
+class ImageFolder(Brought):
+    """Every image under a folder, in the order of names; an array file may hold several.
 
-    path: str
-    """Grey levels of 8 bits, or floats in [-1, 1]; as many channels as the cohort has."""
+    Grey levels of 8 bits, or floats in [-1, 1]; as many channels as the cohort has.
+    """
+
+    name: ClassVar[str] = "folder"
 
     def __post_init__(self) -> None:
-        self._shape: tuple[int, ...] = ()
-        self._images: Array | None = None
+        super().__post_init__()
+        self._read_images: Array | None = None
 
-    def fit(self, train: Split, *, folder: Path, budget: Budget, seed: int, device: str) -> None:
-        """Learn nothing of the split but the shape of its items; read all images."""
-        if not len(train):
-            raise UsageError("there are no items to compare with", "give a training split that is not empty")
-        self._shape = train.shape
-        self._images = self._read_all()
+    @property
+    def _images(self) -> Array:
+        if self._read_images is None:
+            raise AdapterError("this folder has not been read", "call fit or load first")
+        return self._read_images
 
-    def fingerprint(self) -> str:
-        """Return a digest that changes with the files."""
-        return files_key(Path(self.path)) if Path(self.path).is_dir() else ""
+    def open(self, device: str) -> None:
+        """Read all images."""
+        self._read_images = self._read_all()
 
     def available(self) -> int:
         """Return how many images there are."""
-        return len(self._found())
+        return len(self._images)
 
     def numbered(self, part: slice) -> Iterator[Images]:
         """Yield the images with these numbers."""
-        yield to_images(self._found()[part])
+        yield to_images(self._images[part])
 
     def sample(self, count: int, *, seed: int, prompts: Sequence[str] | None = None) -> Iterator[Images]:
         """Yield count of the images, drawn without replacement while there are enough."""
-        if prompts is not None:
-            raise UsageError("folder takes no prompts", "leave them out, or choose a text-to-image model")
-        found = self._found()
-        order = np.random.default_rng(seed).choice(len(found), count, replace=count > len(found))
-        yield to_images(found[order])
-
-    def save(self, folder: Path) -> None:
-        """Write where the images are."""
-        self._found()
-        write_json(folder / OPTIONS, {"options": asdict(self), "shape": list(self._shape)})
-
-    @classmethod
-    def load(cls, folder: Path, *, device: str) -> Self:
-        """Read the images again."""
-        saved = read_json(folder / OPTIONS)
-        adapter = cls(**saved["options"])
-        adapter._shape = tuple(saved["shape"])
-        adapter._images = adapter._read_all()
-        return adapter
-
-    def _found(self) -> Array:
-        if self._images is None:
-            raise AdapterError("this folder has not been read", "call fit or load first")
-        return self._images
+        self.refuse_prompts(prompts)
+        order = np.random.default_rng(seed).choice(len(self._images), count, replace=count > len(self._images))
+        yield to_images(self._images[order])
 
     def _read_all(self) -> Array:
         place = Path(self.path)
@@ -95,23 +73,23 @@ class ImageFolder:
                 f"{file} holds {pixels.dtype} values from {pixels.min():g} to {pixels.max():g}",
                 "save 8-bit grey levels, or floats scaled to [-1, 1] as the model was trained",
             )
-        if pixels.ndim == 2 and len(self._shape) == 3 and pixels.shape != self._shape[1:]:
+        if pixels.ndim == 2 and len(self.shape) == 3 and pixels.shape != self.shape[1:]:
             pixels = self._resized(pixels, file)
-        items = pixels.reshape(-1, *self._shape) if self._fits(pixels) else None
+        items = pixels.reshape(-1, *self.shape) if self._fits(pixels) else None
         if items is None:
             raise BadDataError(
-                f"{file} holds an array of shape {pixels.shape}; the cohort's items are {self._shape}",
+                f"{file} holds an array of shape {pixels.shape}; the cohort's items are {self.shape}",
                 "save images of that shape (channels first), or prepare the cohort with another --image-size",
             )
         return items if items.dtype == np.uint8 else items.astype(np.float32)
 
     def _fits(self, pixels: Array) -> bool:
-        one = self._shape[1:] if self._shape[0] == 1 else self._shape
-        return pixels.shape in (one, self._shape) or pixels.shape[1:] in (one, self._shape)
+        one = self.shape[1:] if self.shape[0] == 1 else self.shape
+        return pixels.shape in (one, self.shape) or pixels.shape[1:] in (one, self.shape)
 
     def _resized(self, plane: Array, file: Path) -> Array:
         """Bring a plane to the cohort's grid as the readers of X-rays do."""
-        height, width = self._shape[1:]
+        height, width = self.shape[1:]
         if height != width:
             raise BadDataError(
                 f"{file} has {plane.shape[0]} x {plane.shape[1]} pixels, the cohort {height} x {width}",

@@ -4,34 +4,35 @@ from __future__ import annotations
 
 import pickle
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import torch
 from torch import Tensor, nn
 
-from benchmark.contracts import Budget, Split, chunks
-from benchmark.errors import AdapterError, MissingDataError, UsageError
+from benchmark.brought import Brought
+from benchmark.contracts import chunks
+from benchmark.errors import AdapterError, MissingDataError
 from benchmark.machine import pick_device
 from benchmark.networks.adapter import check_choices, in_range, seeded_noise
 from benchmark.seeding import seed_all, word
-from benchmark.storage import files_key, read_json, write_json
 
 from .configuration import FORMER_SCHEDULES, NETWORKS, SCHEDULERS, Configuration
 
 if TYPE_CHECKING:
     from benchmark.contracts import Images
 
-OPTIONS = "bundle.json"
-
 
 @dataclass
-class Bundle:
-    """A diffusion U-Net, its autoencoder where there is one, and its scheduler."""
+class Bundle(Brought):
+    """A diffusion U-Net, its autoencoder where there is one, and its scheduler.
 
-    path: str
-    """The bundle's folder, with configs/ and models/."""
+    `path` is the bundle's folder, with configs/ and models/.
+    """
+
+    name: ClassVar[str] = "monai-bundle"
+
     config: str = "configs/inference.json"
     weights: str = "models/model.pt"
     """Of the U-Net; read as tensors only."""
@@ -45,28 +46,16 @@ class Bundle:
     sampling_batch: int = 10
 
     def __post_init__(self) -> None:
-        check_choices("monai-bundle", self, {"range": ("unit", "signed")})
+        super().__post_init__()
+        check_choices(self.name, self, {"range": ("unit", "signed")})
         self._networks: dict[str, nn.Module] = {}
         self._scheduler: Any = None
         self._noise: tuple[int, ...] = ()
-        self._shape: tuple[int, ...] = ()
         self._device = torch.device("cpu")
-
-    def fingerprint(self) -> str:
-        """Return a digest that changes with the files."""
-        return files_key(Path(self.path)) if Path(self.path).is_dir() else ""
-
-    def fit(self, train: Split, *, folder: Path, budget: Budget, seed: int, device: str) -> None:
-        """Train nothing; build the networks and load their weights."""
-        if not len(train):
-            raise UsageError("there are no items to compare with", "give a training split that is not empty")
-        self._shape = train.shape
-        self._open(device)
 
     def sample(self, count: int, *, seed: int, prompts: Sequence[str] | None = None) -> Iterator[Images]:
         """Yield count images, the noise of each batch from (seed, first number)."""
-        if prompts is not None:
-            raise UsageError("monai-bundle takes no prompts", "leave them out, or choose a text-to-image model")
+        self.refuse_prompts(prompts)
         if self._scheduler is None:
             raise AdapterError("this bundle has not been loaded", "call fit or load first")
         for part in chunks(count, self.sampling_batch):
@@ -88,20 +77,8 @@ class Bundle:
         images: Tensor = inferer.sample(noise, autoencoder_model=self._networks["autoencoder"], **given)
         return images
 
-    def save(self, folder: Path) -> None:
-        """Write where the bundle is."""
-        write_json(folder / OPTIONS, {"options": asdict(self), "shape": list(self._shape)})
-
-    @classmethod
-    def load(cls, folder: Path, *, device: str) -> Self:
-        """Load the bundle again."""
-        saved = read_json(folder / OPTIONS)
-        adapter = cls(**saved["options"])
-        adapter._shape = tuple(saved["shape"])
-        adapter._open(device)
-        return adapter
-
-    def _open(self, device: str) -> None:
+    def open(self, device: str) -> None:
+        """Build the networks and load their weights."""
         from monai.networks import schedulers
 
         place, found = Path(self.path), Configuration(Path(self.path) / self.config)
@@ -117,7 +94,7 @@ class Bundle:
         self._scheduler = getattr(schedulers, found.name_of(*SCHEDULERS))(**chosen)
         self._device = pick_device(device)
         self._networks = {"unet": self._built("DiffusionModelUNet", unet, place / self.weights)}
-        self._noise = tuple(found.value("latent_shape") or self._shape)
+        self._noise = tuple(found.value("latent_shape") or self.shape)
         if autoencoder is not None:
             name = found.name_of("AutoencoderKL", "VQVAE")
             self._networks["autoencoder"] = self._built(name, autoencoder, place / self.autoencoder_weights)

@@ -1,0 +1,68 @@
+"""The frame of adapters for what a user brings: nothing is trained, and the model stays in the files where it is."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import ClassVar, Self
+
+from benchmark.contracts import Budget, Split
+from benchmark.errors import AdapterError, UsageError
+from benchmark.storage import files_key, read_json, write_json
+
+DESCRIPTION = "brought.json"
+
+
+@dataclass
+class Brought:
+    """An adapter that opens `path`. A family writes `open` and `sample`; the rest of the contract is here."""
+
+    name: ClassVar[str]
+    """For messages: the card's name."""
+
+    path: str
+    """Where the files are."""
+
+    def __post_init__(self) -> None:
+        self._shape: tuple[int, ...] = ()
+
+    def open(self, device: str) -> None:
+        """Read the files, for items of `shape`. Raises BenchError."""
+        raise NotImplementedError
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Shape of the cohort's items, (C, *spatial). Raises AdapterError before `fit` or `load`."""
+        if not self._shape:
+            raise AdapterError(f"this {self.name} has not been opened", "call fit or load first")
+        return self._shape
+
+    def fingerprint(self) -> str:
+        """Return a digest that changes with the files; nothing while there are none."""
+        return files_key(Path(self.path)) if Path(self.path).exists() else ""
+
+    def fit(self, train: Split, *, folder: Path, budget: Budget, seed: int, device: str) -> None:
+        """Train nothing: learn the shape of the items, and open the files."""
+        if not len(train):
+            raise UsageError("there are no items to compare with", "give a training split that is not empty")
+        self._shape = train.shape
+        self.open(device)
+
+    def refuse_prompts(self, prompts: Sequence[str] | None) -> None:
+        """Refuse, with UsageError, prompts of any kind."""
+        if prompts is not None:
+            raise UsageError(f"{self.name} takes no prompts", "leave them out, or choose a text-to-image model")
+
+    def save(self, folder: Path) -> None:
+        """Write where the files are."""
+        write_json(folder / DESCRIPTION, {"options": asdict(self), "shape": list(self.shape)})
+
+    @classmethod
+    def load(cls, folder: Path, *, device: str) -> Self:
+        """Open the files again."""
+        saved = read_json(folder / DESCRIPTION)
+        adapter = cls(**saved["options"])
+        adapter._shape = tuple(saved["shape"])
+        adapter.open(device)
+        return adapter
