@@ -23,8 +23,10 @@ class VQGAN(TokenAdapter):
 
     name: ClassVar[str] = "vqgan"
 
-    adversarial: float = 0.05
+    adversarial: float = 0.02
     """Weight of the discriminator's verdict beside the absolute error."""
+    adversarial_from: float = 0.5
+    """Share of the autoencoder's steps after which the verdict counts."""
     discriminator_width: int = 32
     discriminator_layers: int = 2
 
@@ -36,5 +38,8 @@ class VQGAN(TokenAdapter):
     def train_autoencoder(self, autoencoder: Autoencoder, feed: Resident | Streamed, **options: Any) -> Autoencoder:
         """Train the first stage against a discriminator, which is not kept."""
         net = Adversarial(autoencoder, self.discriminator_width, self.discriminator_layers)
+        start = round(self.adversarial_from * self.autoencoder_steps)
         recipe = self.recipe(self.autoencoder_steps, self.autoencoder_batch, self.autoencoder_rate, 0)
-        return train_network(net, phases(self.adversarial), feed, recipe, label="autoencoder", **options).autoencoder
+        return train_network(
+            net, phases(self.adversarial, start), feed, recipe, label="autoencoder", **options
+        ).autoencoder

@@ -13,11 +13,15 @@ from benchmark.phases import Part, Phase
 class Adversarial(nn.Module):
     """An autoencoder and its adversary (Isola et al. 2017: each logit sees a patch)."""
 
+    steps: Tensor
+    """Steps taken: the adversary's verdict counts from a certain one on."""
+
     def __init__(self, autoencoder: Autoencoder, width: int, layers: int) -> None:
         from monai.networks.nets import PatchDiscriminator
 
         super().__init__()
         self.autoencoder = autoencoder
+        self.register_buffer("steps", torch.zeros((), dtype=torch.long))
         channels = autoencoder.body.in_channels
         self.discriminator = PatchDiscriminator(len(autoencoder.size), width, channels, num_layers_d=layers)
 
@@ -27,21 +31,25 @@ class Adversarial(nn.Module):
         return logits.float()
 
 
-def phases(weight: float) -> tuple[Phase, Phase]:
-    """Return the autoencoder's turn and the discriminator's, which sees the same images (hinge loss)."""
+def phases(weight: float, start: int) -> tuple[Phase, Phase]:
+    """Return the autoencoder's turn and the discriminator's, which sees the same images (hinge loss).
+
+    Args:
+        weight: of the discriminator's verdict beside the absolute error.
+        start: the step from which it counts; by then the images are no longer blobs that anybody can tell.
+    """
 
     def fool(net: Adversarial, images: Tensor) -> Tensor:
         decoded, commitment = net.autoencoder.body(net.autoencoder.pad(images))
         decoded = net.autoencoder.crop(decoded).float()
-        loss: Tensor = F.l1_loss(decoded, images) + commitment - weight * net.judge(decoded).mean()
-        return loss
+        loss: Tensor = F.l1_loss(decoded, images) + commitment
+        return loss - (net.steps >= start) * weight * net.judge(decoded).mean()
 
     def tell(net: Adversarial, images: Tensor) -> Tensor:
+        net.steps += 1
         with torch.no_grad():
             decoded = net.autoencoder.decode(net.autoencoder.encode(images)).float()
         return F.relu(1 - net.judge(images)).mean() + F.relu(1 + net.judge(decoded)).mean()
 
-    return (
-        Phase("autoencoder", fool, Part("autoencoder")),
-        Phase("discriminator", tell, Part("discriminator", betas=(0.5, 0.9))),
-    )
+    slow = Part("discriminator", rate=0.25, betas=(0.5, 0.9))
+    return Phase("autoencoder", fool, Part("autoencoder")), Phase("discriminator", tell, slow)
