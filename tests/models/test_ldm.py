@@ -1,6 +1,7 @@
 """Latent diffusion at toy size: 2D and 3D, sampling by seed, files, refusals."""
 
 from dataclasses import replace
+from itertools import product
 from pathlib import Path
 
 import numpy as np
@@ -203,8 +204,10 @@ def build_preset(preset: str, dims: int) -> tuple[LatentModel, tuple[int, ...]]:
         return LatentDiffusion(**given).build((1, *(side,) * dims)), (1, 1, *(side,) * dims)
 
 
-@pytest.mark.parametrize("dims", [2, 3])
-@pytest.mark.parametrize("preset", ["smoke", "small", "paper"])
+@pytest.mark.parametrize(
+    ("preset", "dims"),
+    [*product(("smoke", "small", "paper"), (2, 3)), ("medicaldiffusion", 3), ("tutorial", 3)],
+)
 def test_presets_fit_their_size(preset: str, dims: int) -> None:
     model, shape = build_preset(preset, dims)
     images = torch.zeros(shape, device="meta")
