@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -63,3 +65,16 @@ def test_a_model_without_repository_needs_none() -> None:
     with pytest.raises(BenchError) as error:
         install(ModelCard(name="ldm", entry="adapter:LDM"), accepted=True)
     assert str(error.value) == ("ldm needs no checkout\n  hint: run it: bench run --model ldm --data phantom-mr")
+
+
+def test_the_command_prints_the_terms_first(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "benchmark", "models", "install", "stylegan2-ada"]
+    environment = {**os.environ, "MEMOBENCH_HOME": str(tmp_path)}
+    done = subprocess.run(command, capture_output=True, text=True, env=environment)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr == (
+        "error: https://github.com/NVlabs/stylegan2-ada-pytorch.git: The NVIDIA Source Code License allows use for "
+        "research or evaluation only, not commercially, and redistribution only under the same licence (LICENSE.txt of "
+        "the repository). It does not mention trained weights or samples.\n"
+        "  hint: add --accept-licence if you may use it so\n"
+    )
