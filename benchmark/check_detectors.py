@@ -8,8 +8,7 @@ from pathlib import Path
 from benchmark.audit import Audit, audit, between_seeds
 from benchmark.audit_report import AuditedDetector, AuditFile, draw_recall
 from benchmark.catalogue import CARDS, Choice, choose
-from benchmark.cohorts.locate import locate
-from benchmark.cohorts.prepare import prepare, to_stderr
+from benchmark.cohorts.prepare import to_stderr
 from benchmark.contracts import Cohort
 from benchmark.environment import describe
 from benchmark.errors import UsageError
@@ -18,7 +17,7 @@ from benchmark.machine import pick_device
 from benchmark.planted import STRENGTHS
 from benchmark.progress import progress
 from benchmark.record import entries
-from benchmark.request import Request, build_dataset
+from benchmark.request import Request, build_dataset, open_cohort
 from benchmark.run import facts_of
 
 
@@ -37,11 +36,7 @@ def check_detectors(request: Request, texts: Sequence[str], *, seeds: int, out: 
         raise UsageError(f"{seeds} seeds were asked for", "give 1 or more; 3 tell how far trainings differ")
     choices = [choose(text) for text in texts or [card.name for card in CARDS.values() if not card.needs_file]]
     card, dataset = build_dataset(request)
-    root = locate(card, dataset, root=request.root, cache=request.cache)
-    cohort = prepare(
-        card.name, dataset, root, request.cache,
-        seed=request.seed, train_items=request.train_items, split=request.split, say=to_stderr,
-    )  # fmt: skip
+    cohort = open_cohort(request, card, dataset, to_stderr)
     found = {choice.name: _audited(choice, cohort, request, seeds) for choice in choices}
     file = AuditFile(cohort=facts_of(cohort), detectors=found, environment=describe(request.device))
     folder = out / f"{cohort.name}-{cohort.key[:8]}"

@@ -42,7 +42,16 @@ Root = Annotated[Path | None, typer.Option("--root", help="Folder with the data 
 ImageSize = Annotated[int | None, typer.Option("--image-size", help="Pixels (voxels) a side; default: the preset's.")]
 Channels = Annotated[str | None, typer.Option("--channels", help="Some channels only, such as t1,flair.")]
 SetData = Annotated[list[str] | None, typer.Option("--set-data", help="Option of the data set: name=value.")]
-SplitBy = Annotated[str, typer.Option("--split", help="patients (by seed), or official (the published split).")]
+SplitBy = Annotated[
+    str, typer.Option("--split", help="patients (by seed), official (published), or images (marked custom).")
+]
+GroupPattern = Annotated[
+    str | None, typer.Option("--group-pattern", help="With --data folder: regular expression that finds the patient.")
+]
+Exclude = Annotated[
+    Path | None, typer.Option("--exclude", help="CSV of items to leave out, as `bench datasets check --fix` writes.")
+]
+Strict = Annotated[bool, typer.Option("--strict", help="Refuse where any file would be left out.")]
 TrainItems = Annotated[int | None, typer.Option("--train-items", help="Train on so many items; held-out stays.")]
 Seed = Annotated[int, typer.Option("--seed", help="Of patient split, training and sampling.")]
 Cache = Annotated[Path, typer.Option("--cache", help="Prepared cohorts and detectors (patients' pixels).")]
@@ -64,8 +73,11 @@ def run_command(
     image_size: ImageSize = None,
     channels: Channels = None,
     data_settings: SetData = None,
+    group_pattern: GroupPattern = None,
     split: SplitBy = "patients",
     train_items: TrainItems = None,
+    exclude: Exclude = None,
+    strict: Strict = False,
     samples: Annotated[int | None, typer.Option("--samples", "-n", help="Synthetic items to draw.")] = None,
     detectors: Detectors = None,
     seed: Seed = 0,
@@ -80,9 +92,10 @@ def run_command(
 
     request = Request(
         model=model, data=data, preset=preset, root=root, settings=_pairs("--set", settings), image_size=image_size,
-        channels=channels, data_settings=_pairs("--set-data", data_settings), split=_rule(split),
-        train_items=train_items, samples=samples, detectors=tuple(detectors or ()), seed=seed,
-        budget_seconds=budget_seconds, device=device, runs=runs, cache=cache,
+        channels=channels, data_settings=_data_pairs(data_settings, group_pattern), split=_rule(split),
+        train_items=train_items, exclude=exclude, strict=strict, samples=samples,
+        detectors=tuple(detectors or ()), seed=seed, budget_seconds=budget_seconds, device=device, runs=runs,
+        cache=cache,
     )  # fmt: skip
     folder = run(request)
     if os.environ.get("RANK", "0") == "0":
@@ -204,13 +217,19 @@ def check_command(
     image_size: ImageSize = None,
     channels: Channels = None,
     data_settings: SetData = None,
+    group_pattern: GroupPattern = None,
     split: SplitBy = "patients",
     train_items: TrainItems = None,
+    exclude: Exclude = None,
+    strict: Strict = False,
     seed: Seed = 0,
+    fix: Annotated[bool, typer.Option("--fix", help="Write exclude.csv, which `--exclude` then takes.")] = False,
+    out: Annotated[Path, typer.Option("--out", help="Where findings, manifest and contact sheet go.")] = Path("checks"),
     cache: Cache = Path("cache"),
 ) -> None:
-    """Report sizes, intensities, duplicates and leaks; exit code 4 when a patient or image is in two splits."""
+    """Report duplicates, leaks, odd files and grey levels; exit code 4 when a patient or image is in two splits."""
     from benchmark.cohorts.check import check
+    from benchmark.cohorts.dossier import write_dossier
     from benchmark.cohorts.locate import locate
     from benchmark.cohorts.render import render
     from benchmark.request import Request, build_dataset
@@ -218,12 +237,16 @@ def check_command(
 
     request = Request(
         model="", data=name, root=root, image_size=image_size, channels=channels,
-        data_settings=_pairs("--set-data", data_settings),
+        data_settings=_data_pairs(data_settings, group_pattern),
     )  # fmt: skip
     card, dataset = build_dataset(request)
-    place = locate(card, dataset, root=root, cache=cache)
-    report = check(card.name, dataset, place, cache, seed=seed, train_items=train_items, rule=_rule(split))
+    report, stored, cohort = check(
+        card.name, dataset, locate(card, dataset, root=root, cache=cache), cache,
+        seed=seed, train_items=train_items, rule=_rule(split), exclude=exclude, strict=strict,
+    )  # fmt: skip
     print_table(f"{card.name}: cohort {report.key[:8]}", ("what", "found"), render(report))
+    for path in write_dossier(out / f"{card.name}-{report.key[:8]}", report, stored, cohort, fix=fix):
+        typer.echo(f"{path.stem}: {path} (private)")
     if not report.ok:
         raise typer.Exit(4)
 
@@ -247,8 +270,11 @@ def check_detectors_command(
     image_size: ImageSize = None,
     channels: Channels = None,
     data_settings: SetData = None,
+    group_pattern: GroupPattern = None,
     split: SplitBy = "patients",
     train_items: TrainItems = None,
+    exclude: Exclude = None,
+    strict: Strict = False,
     detectors: Annotated[
         list[str] | None,
         typer.Option("--detector", help="NAME or NAME:option=value; repeatable; default: all that need no file."),
@@ -267,8 +293,8 @@ def check_detectors_command(
 
     request = Request(
         model="", data=data, root=root, image_size=image_size, channels=channels,
-        data_settings=_pairs("--set-data", data_settings), split=_rule(split), train_items=train_items, seed=seed,
-        device=device, cache=cache,
+        data_settings=_data_pairs(data_settings, group_pattern), split=_rule(split), train_items=train_items,
+        exclude=exclude, strict=strict, seed=seed, device=device, cache=cache,
     )  # fmt: skip
     audit, folder = check_detectors(request, detectors or [], seeds=seeds, out=out)
     sizes = ", ".join(f"{name} {count} items" for name, count in audit.cohort.items.items())
@@ -325,9 +351,13 @@ def _pairs(option: str, texts: list[str] | None) -> dict[str, Any]:
     return pairs
 
 
+def _data_pairs(texts: list[str] | None, group_pattern: str | None) -> dict[str, Any]:
+    return _pairs("--set-data", texts) | ({"group_pattern": group_pattern} if group_pattern else {})
+
+
 def _rule(name: str) -> Any:
-    if name not in ("patients", "official"):
-        raise UsageError(f"there is no split {name!r}", "choose patients or official")
+    if name not in ("patients", "official", "images"):
+        raise UsageError(f"there is no split {name!r}", "choose patients, official or images")
     return name
 
 

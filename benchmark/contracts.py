@@ -85,7 +85,9 @@ class Cohort:
     name: str
     key: str
     """Digest of the pixels, the recipe and the split."""
-    spacing_mm: tuple[float, ...]
+    files_key: str = ""
+    """Digest of the digests of all files that were read."""
+    spacing_mm: tuple[float, ...] = ()
     """Millimetres between neighbouring pixels, one per spatial axis; empty where the files do not say."""
     train: Split
     calibration: Split
@@ -117,6 +119,10 @@ class Items:
     names: tuple[str, ...]
     """n names, unique within the source (slice `z077`, or empty for a single image)."""
     spacing_mm: tuple[float, ...] = ()
+    orientation: str = ""
+    """How the file was stored, such as LPS, where it says so; items themselves are all turned one way."""
+    remarks: tuple[tuple[str, str], ...] = ()
+    """What of the source was left out or mended, and its name: for the person at the keyboard, never for a record."""
 
 
 class Dataset(Protocol):
@@ -147,6 +153,14 @@ class HasRemarks(Protocol):
 
     def remarks(self, root: Path) -> Mapping[str, Sequence[str]]:
         """Map what was done (`left out, no seg`) to the names it was done to; records tell how many, never which."""
+
+
+@runtime_checkable
+class HasReports(Protocol):
+    """A data set whose images come with reports."""
+
+    def reports(self, root: Path) -> dict[str, str]:
+        """Return the text of each image's report, by the name of its source. Private: never in a record or a log."""
 
 
 @dataclass(frozen=True)

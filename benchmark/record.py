@@ -58,7 +58,7 @@ class Spec(Part):
     """Every hyper-parameter of the adapter, defaults included."""
     data: str
     data_options: dict[str, Any]
-    split: Literal["patients", "official"] = "patients"
+    split: Literal["patients", "official", "images"] = "patients"
     train_items: int | None = None
     samples: int
     seed: int

@@ -8,8 +8,10 @@ from typing import Any
 
 from benchmark import registry
 from benchmark.catalogue import Choice, choose_all
+from benchmark.cohorts.locate import locate
+from benchmark.cohorts.prepare import Say, prepare
 from benchmark.cohorts.splits import Rule
-from benchmark.contracts import Dataset, ModelAdapter
+from benchmark.contracts import Cohort, Dataset, ModelAdapter
 from benchmark.errors import UsageError
 from benchmark.options import build
 from benchmark.registry import DatasetCard, ModelCard, Preset
@@ -31,6 +33,10 @@ class Request:
     """Options of the data set given with --set-data."""
     split: Rule = "patients"
     train_items: int | None = None
+    exclude: Path | None = None
+    """A list of items to leave out."""
+    strict: bool = False
+    """Refuse a data set of which anything cannot be used."""
     samples: int | None = None
     detectors: tuple[str, ...] = ()
     """Beside those of the protocol."""
@@ -65,11 +71,12 @@ def resolve(request: Request) -> Resolved:
     """Find model and data set, and check every option before anything is read or trained. Raises UsageError."""
     model, data = registry.find_model(request.model), registry.find_dataset(request.data)
     preset = _preset(model, request.preset)
-    volumes = data.dimensions == 3
-    if data.dimensions not in model.dimensions:
-        takes = " or ".join(f"{dimensions}D" for dimensions in model.dimensions)
+    dimensions = item_dimensions(data, build_dataset(request)[1])
+    volumes = dimensions == 3
+    if dimensions not in model.dimensions:
+        takes = " or ".join(f"{count}D" for count in model.dimensions)
         raise UsageError(
-            f"{model.name} takes {takes} items, {data.name} has {data.dimensions}D items",
+            f"{model.name} takes {takes} items, {data.name} has {dimensions}D items",
             "choose another model: `bench models` lists their dimensions",
         )
     settings = preset.set | (preset.volumes if volumes else {}) | request.settings
@@ -92,6 +99,21 @@ def build_dataset(request: Request, preset_size: int | None = None) -> tuple[Dat
     card = registry.find_dataset(request.data)
     cls = registry.load_class("datasets", card)
     return card, build(cls, data_options(request, cls, preset_size), what=f"data set {card.name}")
+
+
+def item_dimensions(card: DatasetCard, dataset: Dataset) -> int:
+    """Return 2 or 3: as the options of the data set say, else as its card does."""
+    return int(getattr(dataset, "dimensions", card.dimensions))
+
+
+def open_cohort(request: Request, card: DatasetCard, dataset: Dataset, say: Say) -> Cohort:
+    """Find the files of a data set, and prepare them or open the cache. Raises as `locate` and `prepare` do."""
+    root = locate(card, dataset, root=request.root, cache=request.cache)
+    return prepare(
+        card.name, dataset, root, request.cache,
+        seed=request.seed, train_items=request.train_items, split=request.split,
+        exclude=request.exclude, strict=request.strict, say=say,
+    )  # fmt: skip
 
 
 def data_options(request: Request, dataset_class: type[Any], preset_size: int | None) -> dict[str, Any]:

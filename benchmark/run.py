@@ -10,15 +10,14 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
-from benchmark.cohorts.locate import locate
-from benchmark.cohorts.prepare import prepare, to_stderr
+from benchmark.cohorts.prepare import to_stderr
 from benchmark.contracts import Budget, Cohort, HasFiles, ModelAdapter
 from benchmark.energy import joules, spent
 from benchmark.errors import AdapterError, BadDataError, BenchError, DeclinedError, MachineError, UsageError
 from benchmark.machine import leave_world, wait_for_all
 from benchmark.options import without_paths
 from benchmark.record import PROTOCOL, CohortFacts, Record, Spec
-from benchmark.request import Request, Resolved, resolve
+from benchmark.request import Request, Resolved, open_cohort, resolve
 from benchmark.stages import Say, Stages, code_digest, exclusive
 from benchmark.storage import content_key, read_json, replacing, write_json
 
@@ -50,7 +49,7 @@ EVALUATION_CODE = (
 def run(request: Request, *, say: Say = to_stderr) -> Path:
     """Run all stages and return the run folder; finished stages are skipped. Raises BenchError."""
     resolved = resolve(request)
-    cohort = open_cohort(resolved, say)
+    cohort = open_trainable(resolved, say)
     folder = run_folder(resolved, cohort)
     if _rank() > 0:  # torchrun's other processes only help to train
         if not Stages(folder, say).finished("fit", _fit_key(resolved, cohort)):
@@ -82,7 +81,7 @@ def evaluate_again(
     request = _request_of(read_json(folder / "spec.json"))
     request = replace(request, device=device or request.device, detectors=detectors or request.detectors)
     resolved = resolve(request)
-    cohort = open_cohort(resolved, say)
+    cohort = open_trainable(resolved, say)
     stages = Stages(folder, say)
     with exclusive(folder):
         if stages.facts("sample").get("state") != "done":
@@ -100,14 +99,9 @@ def evaluate_again(
         _record(resolved, cohort, stages)
 
 
-def open_cohort(resolved: Resolved, say: Say) -> Cohort:
-    """Find the files, prepare them or open the cache, and check that the protocol can be followed."""
-    request = resolved.request
-    root = locate(resolved.data, resolved.dataset, root=request.root, cache=request.cache)
-    cohort = prepare(
-        resolved.data.name, resolved.dataset, root, request.cache,
-        seed=request.seed, train_items=request.train_items, split=request.split, say=say,
-    )  # fmt: skip
+def open_trainable(resolved: Resolved, say: Say) -> Cohort:
+    """Open the cohort, and check that the protocol can be followed."""
+    cohort = open_cohort(resolved.request, resolved.data, resolved.dataset, say)
     patients = len(set(cohort.train.subjects))
     if patients < 2:
         raise BadDataError(
@@ -250,7 +244,7 @@ def _record(resolved: Resolved, cohort: Cohort, stages: Stages) -> None:
         replicates=found["replicates"],
         cost=_cost(status),
         environment=read_json(stages.folder / "environment.json"),
-        hashes={**found["hashes"], "cohort": cohort.key, "fit": status["fit"]["key"]},
+        hashes={**found["hashes"], "cohort": cohort.key, "files": cohort.files_key, "fit": status["fit"]["key"]},
     )
     record.write(stages.folder / "record.json")
 
@@ -266,7 +260,7 @@ def _record_declined(resolved: Resolved, cohort: Cohort, stages: Stages, reason:
         scores={},
         cost={},
         environment=_environment(resolved.request.device),
-        hashes={"cohort": cohort.key},
+        hashes={"cohort": cohort.key, "files": cohort.files_key},
     )
     record.write(stages.folder / "record.json")
 

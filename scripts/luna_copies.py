@@ -66,7 +66,7 @@ def main() -> None:
     parser.add_argument("--detector", action="append")
     parser.add_argument("--cache", type=Path, default=Path("cache"))
     given = parser.parse_args()
-    card, dataset = build_dataset(Request(model="", data="arrays"))
+    card, dataset = build_dataset(Request(model="", data="folder", image_size=64))
     cohort = prepare(
         card.name, dataset, given.root, given.cache, seed=0, train_items=None, split="patients", say=to_stderr
     )

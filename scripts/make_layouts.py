@@ -3,7 +3,7 @@
     python scripts/make_layouts.py cxr OUT            chest_xray/{train,test}/{NORMAL,PNEUMONIA}/*.jpeg, aside/
     python scripts/make_layouts.py brats OUT          two real cases and twelve phantom patients, BraTS20 layout
     python scripts/make_layouts.py hippocampus OUT    imagesTr/*.nii.gz
-    python scripts/make_layouts.py luna OUT           block_000.npz ..., for the data set `arrays`
+    python scripts/make_layouts.py luna OUT           block_000.npz ..., for the data set `folder`
 
 Files keep their bytes and names. An OUT that exists is filled up, never emptied.
 """

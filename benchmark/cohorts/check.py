@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import combinations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,27 +14,16 @@ import pandas as pd
 
 from benchmark.cohorts.cohort import assemble
 from benchmark.cohorts.duplicates import Duplicates, find_duplicates
+from benchmark.cohorts.exclusions import read_exclusions
+from benchmark.cohorts.near import NearPair, find_near
+from benchmark.cohorts.oddities import Oddities, scan
 from benchmark.cohorts.prepare import Say, prepare_items, to_stderr
 from benchmark.cohorts.splits import FRACTIONS, NAMES, Plan, Rule, split
 from benchmark.cohorts.store import Stored
-from benchmark.cohorts.writer import digest
-from benchmark.contracts import Cohort, Dataset, chunks
+from benchmark.contracts import Cohort, Dataset, HasReports
 
 if TYPE_CHECKING:
     from benchmark.contracts import Array
-
-AT_ONCE = 64
-"""Items in memory at once."""
-
-
-@dataclass(frozen=True)
-class Intensity:
-    """The stored values of one channel: grey levels 0 to 255, or -1 to 1."""
-
-    channel: str
-    least: float
-    mean: float
-    greatest: float
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,27 +40,34 @@ class Report:
     """Items a class; empty without classes."""
     shape: tuple[int, ...]
     """(C, *spatial)."""
-    spacing_mm: tuple[float, ...]
-    intensity: tuple[Intensity, ...]
+    spacing_mm: dict[str, int]
+    """Sources by the spacing of their items, such as `1 x 1`; empty text where unknown."""
+    orientation: dict[str, int]
+    """Sources by the orientation of their files, such as LPS; empty text where files do not say."""
+    pixels: Oddities
     within: tuple[tuple[str, ...], ...]
     """Exact duplicates inside one patient: groups of item names."""
     across: tuple[tuple[str, ...], ...]
     """Exact duplicates across patients."""
+    near: tuple[tuple[str, str, float], ...]
+    """Near duplicates across patients, and their correlation."""
+    same_patient: dict[str, int]
+    """Pairs of patients that share images, exact or near, and how many: one person under two names?"""
     mended: int
     """How many groups a split by patient name alone would have put on two sides."""
     leaks: tuple[str, ...]
     """One sentence a patient or image that is in two splits: must be empty."""
-    constant: tuple[str, ...]
-    """Items of one value in every channel."""
-    damaged: tuple[str, ...]
-    """Items whose stored pixels are no longer those that were prepared."""
+    fixes: dict[str, str]
+    """Items that `--fix` excludes, and why."""
+    reports: tuple[int, int] | None
+    """Images with a report, and reports whose text another one repeats; none where the data set has no reports."""
     remarks: dict[str, list[str]]
     """What was left out or mended, with the names."""
 
     @property
     def ok(self) -> bool:
         """Whether nothing leaks and nothing is damaged."""
-        return not self.leaks and not self.damaged
+        return not self.leaks and not self.pixels.damaged
 
 
 def check(
@@ -82,22 +80,37 @@ def check(
     fractions: Sequence[float] = FRACTIONS,
     train_items: int | None = None,
     rule: Rule = "patients",
+    exclude: Path | None = None,
+    strict: bool = False,
     workers: int | None = None,
     say: Say = to_stderr,
-) -> Report:
+) -> tuple[Report, Stored, Cohort]:
     """Prepare a cohort, or open it, and read every stored pixel once. Arguments and errors as for `prepare`."""
-    stored = prepare_items(name, dataset, root, cache, workers=workers, say=say)
-    cohort = assemble(name, dataset, stored, seed=seed, fractions=fractions, train_items=train_items, rule=rule)
-    found = find_duplicates(stored.table)
+    stored = prepare_items(name, dataset, root, cache, strict=strict, workers=workers, say=say)
+    excluded = read_exclusions(exclude, stored.table)
+    cohort = assemble(
+        name, dataset, stored, seed=seed, fractions=fractions, rule=rule, train_items=train_items, exclude=excluded
+    )
     alone = split(stored.table, seed=seed, fractions=fractions, rule=rule, mend=False)
-    return describe(stored, cohort, found, mended=_crossing(found, alone))
+    texts = dataset.reports(root) if isinstance(dataset, HasReports) else None
+    report = describe(
+        stored, cohort, mended=_crossing(find_duplicates(stored.table), alone), texts=texts, excluded=excluded
+    )
+    return report, stored, cohort
 
 
-def describe(stored: Stored, cohort: Cohort, found: Duplicates, *, mended: int) -> Report:
+def describe(
+    stored: Stored, cohort: Cohort, *, mended: int, texts: dict[str, str] | None, excluded: frozenset[str]
+) -> Report:
     """Collect the report of a cohort from its stored items."""
     table = stored.table
-    intensity, constant, damaged = _scan(stored)
+    found, seen = find_duplicates(table), scan(stored)
+    used = ~table["item"].isin(excluded).to_numpy()
+    near = [pair for pair in find_near(stored.pixels, table) if used[pair.first] and used[pair.second]]
     parts = [getattr(cohort, part) for part in NAMES]
+    plan = Plan(*(part.rows for part in parts))
+    torn = _torn(near, plan, len(table))
+    names = table["item"].to_numpy()
     return Report(
         name=cohort.name,
         key=cohort.key,
@@ -106,14 +119,17 @@ def describe(stored: Stored, cohort: Cohort, found: Duplicates, *, mended: int) 
         splits={part.name: (len(part), len(set(part.subjects))) for part in parts},
         labels={str(label): int(count) for label, count in table["label"].value_counts().items()},
         shape=cohort.train.shape,
-        spacing_mm=stored.spacing_mm,
-        intensity=intensity,
+        spacing_mm=_counts(stored, "spacing_mm"),
+        orientation=_counts(stored, "orientation"),
+        pixels=seen,
         within=_named(table, found.within),
         across=_named(table, found.across),
+        near=tuple((names[pair.first], names[pair.second], round(pair.correlation, 4)) for pair in near),
+        same_patient=_shared(table, found, near),
         mended=mended,
-        leaks=tuple(find_leaks(table, Plan(*(part.rows for part in parts)))),
-        constant=constant,
-        damaged=damaged,
+        leaks=(*find_leaks(table, plan), *(_sentence(pair, names, plan) for pair in torn)),
+        fixes=_fixes(torn, names, plan) | dict.fromkeys(set(seen.constant) - excluded, "constant"),
+        reports=None if texts is None else _repeated(texts),
         remarks=stored.remarks,
     )
 
@@ -133,6 +149,46 @@ def find_leaks(table: pd.DataFrame, plan: Plan) -> list[str]:
     return leaks
 
 
+def _torn(near: Sequence[NearPair], plan: Plan, total: int) -> list[NearPair]:
+    sides = _sides(plan, total)
+    return [pair for pair in near if -1 != sides[pair.first] != sides[pair.second] != -1]
+
+
+def _sentence(pair: NearPair, names: Array, plan: Plan) -> str:
+    sides = _sides(plan, len(names))
+    where = [f"{names[row]} in {NAMES[sides[row]]}" for row in (pair.first, pair.second)]
+    return f"near duplicates ({pair.correlation:.3f}): {' and '.join(where)}"
+
+
+def _fixes(torn: Sequence[NearPair], names: Array, plan: Plan) -> dict[str, str]:
+    """Leave out the side that training does not see; of two held-out ones the later."""
+    sides = _sides(plan, len(names))
+    fixes = {}
+    for pair in torn:
+        kept, out = sorted((pair.first, pair.second), key=lambda row: (sides[row], row))
+        fixes[str(names[out])] = f"near duplicate of {names[kept]} in {NAMES[sides[kept]]}"
+    return fixes
+
+
+def _shared(table: pd.DataFrame, found: Duplicates, near: Sequence[NearPair]) -> dict[str, int]:
+    subjects = table["subject"].to_numpy()
+    groups = [*found.across, *((pair.first, pair.second) for pair in near)]
+    pairs = Counter(
+        " = ".join(pair) for group in groups for pair in combinations(sorted({subjects[row] for row in group}), 2)
+    )
+    return dict(pairs.most_common())
+
+
+def _counts(stored: Stored, column: str) -> dict[str, int]:
+    sources = stored.files.drop_duplicates("source")
+    return {str(value): int(count) for value, count in sources[column].value_counts().items()}
+
+
+def _repeated(texts: dict[str, str]) -> tuple[int, int]:
+    counts = Counter(text.strip() for text in texts.values() if text.strip())
+    return sum(counts.values()), sum(count for count in counts.values() if count > 1)
+
+
 def _crossing(found: Duplicates, plan: Plan) -> int:
     rows = np.concatenate([plan.train, plan.calibration, plan.test])
     sides = _sides(plan, int(rows.max()) + 1)
@@ -148,24 +204,3 @@ def _sides(plan: Plan, total: int) -> Array:
 
 def _named(table: pd.DataFrame, groups: tuple[tuple[int, ...], ...]) -> tuple[tuple[str, ...], ...]:
     return tuple(tuple(table["item"].iloc[list(rows)]) for rows in groups)
-
-
-def _scan(stored: Stored) -> tuple[tuple[Intensity, ...], tuple[str, ...], tuple[str, ...]]:
-    """Read all pixels in blocks: values a channel, constant items, items that changed on disk."""
-    pixels, table = stored.pixels, stored.table
-    least, greatest, means = [], [], []
-    for block in chunks(len(pixels), AT_ONCE):
-        flat = pixels[block].reshape(-1, pixels.shape[1], int(np.prod(pixels.shape[2:])))
-        least.append(flat.min(axis=2))
-        greatest.append(flat.max(axis=2))
-        means.append(flat.mean(axis=2, dtype=np.float64))
-    low, high, mean = (np.concatenate(parts) for parts in (least, greatest, means))
-    intensity = tuple(
-        Intensity(channel, float(low[:, at].min()), float(mean[:, at].mean()), float(high[:, at].max()))
-        for at, channel in enumerate(stored.channels)
-    )
-    constant = tuple(table["item"][(low == high).all(axis=1)])
-    damaged = tuple(
-        name for name, sha, item in zip(table["item"], table["sha"], pixels, strict=True) if digest(item) != sha
-    )
-    return intensity, constant, damaged

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from benchmark.cohorts.duplicates import Duplicates, find_duplicates
 from benchmark.cohorts.manifest import recipe
 from benchmark.cohorts.splits import NAMES, Plan, Rule, require_disjoint, split
@@ -13,7 +15,7 @@ from benchmark.contracts import Cohort, Dataset, Split
 from benchmark.storage import content_key
 
 if TYPE_CHECKING:
-    import numpy as np
+    import pandas as pd
     from numpy.typing import NDArray
 
 FEW = 10
@@ -29,31 +31,40 @@ def assemble(
     fractions: Sequence[float],
     train_items: int | None,
     rule: Rule,
+    exclude: frozenset[str] = frozenset(),
 ) -> Cohort:
-    """Split prepared items into a cohort. Raises BadDataError, UsageError as `split` does."""
-    plan = split(stored.table, seed=seed, fractions=fractions, train_items=train_items, rule=rule)
-    parts = {part: _part(part, stored, getattr(plan, part)) for part in NAMES}
+    """Split prepared items into a cohort, without those named in `exclude`.
+
+    The rule `images` takes each item for a patient of its own. Raises BadDataError, UsageError as `split` does.
+    """
+    table = stored.table.assign(subject=stored.table["item"]) if rule == "images" else stored.table
+    used = np.flatnonzero(~table["item"].isin(exclude))
+    kept = table.iloc[used].reset_index(drop=True)
+    plan = split(kept, seed=seed, fractions=fractions, train_items=train_items, rule=rule)
+    plan = Plan(*(used[getattr(plan, part)] for part in NAMES))
+    parts = {part: _part(part, stored, table, getattr(plan, part)) for part in NAMES}
     require_disjoint({part: items.subjects for part, items in parts.items()})
     return Cohort(
         name=name,
         key=_key(name, dataset, stored, plan),
+        files_key=content_key(sorted(stored.files["sha256"])),
         spacing_mm=stored.spacing_mm,
-        notes=tuple(_notes(stored, parts)),
+        notes=tuple(_notes(stored, kept, parts, len(exclude))),
         **parts,
     )
 
 
-def _part(name: str, stored: Stored, rows: NDArray[np.int64]) -> Split:
-    table = stored.table.iloc[rows]
-    labelled = table["label"].notna().all()
+def _part(name: str, stored: Stored, table: pd.DataFrame, rows: NDArray[np.int64]) -> Split:
+    own = table.iloc[rows]
+    labelled = own["label"].notna().all()
     return Split(
         name=name,
         pixels=stored.pixels,
         rows=rows,
-        subjects=tuple(table["subject"]),
-        items=tuple(table["item"]),
+        subjects=tuple(own["subject"]),
+        items=tuple(own["item"]),
         channels=stored.channels,
-        labels=tuple(table["label"]) if labelled else None,
+        labels=tuple(own["label"]) if labelled else None,
     )
 
 
@@ -64,9 +75,10 @@ def _key(name: str, dataset: Dataset, stored: Stored, plan: Plan) -> str:
     return content_key(name, recipe(dataset), items, *(getattr(plan, part).tolist() for part in NAMES))
 
 
-def _notes(stored: Stored, parts: dict[str, Split]) -> list[str]:
+def _notes(stored: Stored, kept: pd.DataFrame, parts: dict[str, Split], excluded: int) -> list[str]:
     notes = [f"{what}: {len(names)}" if names else what for what, names in stored.remarks.items()]
-    notes += _duplicates(find_duplicates(stored.table))
+    notes += [f"items excluded by a list: {excluded}"] if excluded else []
+    notes += _duplicates(find_duplicates(kept))
     for part in NAMES[1:]:
         patients = len(set(parts[part].subjects))
         if patients < FEW:

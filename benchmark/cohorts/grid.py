@@ -11,11 +11,11 @@ if TYPE_CHECKING:
     from benchmark.contracts import Array
 
 
-def pad_to(array: Array, shape: tuple[int, ...]) -> Array:
-    """Zero-pad the last len(shape) axes to at least `shape`, centred; an odd pixel goes to the far end."""
+def pad_to(array: Array, shape: tuple[int, ...], fill: float = 0) -> Array:
+    """Pad the last len(shape) axes to at least `shape`, centred; an odd pixel goes to the far end."""
     missing = [max(0, want - have) for want, have in zip(shape, array.shape[-len(shape) :], strict=True)]
     widths = [(0, 0)] * (array.ndim - len(shape)) + [(left // 2, left - left // 2) for left in missing]
-    return np.pad(array, widths)
+    return np.pad(array, widths, constant_values=fill)
 
 
 def crop_to(array: Array, shape: tuple[int, ...]) -> Array:
@@ -55,11 +55,12 @@ def resize_smooth(plane: Array, side: int) -> Array:
     return _resize(plane.astype(np.float32), side, PIL.Image.Resampling.LANCZOS)
 
 
-def block_mean(volume: Array, factor: int) -> Array:
-    """Average (x, y, z) over cubes of `factor` voxels a side, float32; an incomplete last cube is cut off."""
-    x, y, z = (size // factor for size in volume.shape)
-    whole = volume[: x * factor, : y * factor, : z * factor].astype(np.float32)
-    means: Array = whole.reshape(x, factor, y, factor, z, factor).mean(axis=(1, 3, 5))
+def block_mean(volume: Array, factors: tuple[int, ...]) -> Array:
+    """Average (x, y, z) over blocks of so many voxels a side, float32; an incomplete last block is cut off."""
+    x, y, z = (size // factor for size, factor in zip(volume.shape, factors, strict=True))
+    a, b, c = factors
+    whole = volume[: x * a, : y * b, : z * c].astype(np.float32)
+    means: Array = whole.reshape(x, a, y, b, z, c).mean(axis=(1, 3, 5))
     return means
 
 

@@ -11,10 +11,12 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 from benchmark.cohorts.cohort import assemble
+from benchmark.cohorts.exclusions import read_exclusions
 from benchmark.cohorts.manifest import preparation_key
+from benchmark.cohorts.notes import LEFT_OUT, Notes
 from benchmark.cohorts.splits import FRACTIONS, Rule
 from benchmark.cohorts.store import PIXELS, Stored, finish, open_stored
-from benchmark.cohorts.stream import read_all
+from benchmark.cohorts.stream import Reading, read_all
 from benchmark.cohorts.writer import Writer
 from benchmark.contracts import Cohort, Dataset, HasRemarks, Source
 from benchmark.errors import BadDataError, MachineError, MissingDataError
@@ -39,6 +41,8 @@ def prepare(
     fractions: Sequence[float] = FRACTIONS,
     train_items: int | None = None,
     split: Rule = "patients",
+    exclude: Path | None = None,
+    strict: bool = False,
     workers: int | None = None,
     say: Say = to_stderr,
 ) -> Cohort:
@@ -52,8 +56,10 @@ def prepare(
         seed: orders the patients.
         fractions: shares of patients in train, calibration and test.
         train_items: use only so many training items, of the first patients.
-        split: `patients`, or `official` for the published split.
-        workers: reading threads; all cores by default.
+        split: `patients`, `official` for the published split, or `images`, as if each were a patient.
+        exclude: a CSV file whose column `item` names items to leave out, as `bench datasets check --fix` writes it.
+        strict: refuse where anything would be left out.
+        workers: readers; all cores by default.
         say: takes each line for the person at the keyboard.
 
     Raises:
@@ -61,12 +67,22 @@ def prepare(
         UsageError: options that do not fit.
         MachineError: a full or read-only disk.
     """
-    stored = prepare_items(name, dataset, root, cache, workers=workers, say=say)
-    return assemble(name, dataset, stored, seed=seed, fractions=fractions, train_items=train_items, rule=split)
+    stored = prepare_items(name, dataset, root, cache, strict=strict, workers=workers, say=say)
+    return assemble(
+        name, dataset, stored, seed=seed, fractions=fractions, train_items=train_items, rule=split,
+        exclude=read_exclusions(exclude, stored.table),
+    )  # fmt: skip
 
 
 def prepare_items(
-    name: str, dataset: Dataset, root: Path, cache: Path, *, workers: int | None = None, say: Say = to_stderr
+    name: str,
+    dataset: Dataset,
+    root: Path,
+    cache: Path,
+    *,
+    strict: bool = False,
+    workers: int | None = None,
+    say: Say = to_stderr,
 ) -> Stored:
     """Read all items of a data set, or open them from the cache. Arguments and errors as for `prepare`."""
     sources = dataset.sources(root)
@@ -86,7 +102,9 @@ def prepare_items(
         raise MachineError(f"{folder} was written but does not read back", "check this disk, or choose another cache")
     say(f"{name}: {done}, {len(stored.table)} items of {stored.table['subject'].nunique()} patients")
     for what, names in stored.remarks.items():
-        say(f"{name}: {what}: {_shortened(names)}")
+        say(f"{name}: {what}: {_shortened(names)}" if names else f"{name}: {what}")
+    if strict:
+        _require_nothing_left_out(name, stored)
     return stored
 
 
@@ -98,29 +116,44 @@ def _write(
     folder: Path,
     workers: int | None,
 ) -> None:
-    spacings: set[tuple[float, ...]] = set()
-    empty: list[str] = []
+    notes = Notes(remarks)
     with replacing(folder) as part:
         part.mkdir()
         with Writer(part / PIXELS, dataset.channels) as writer, progress(f"prepare {name}", len(sources)) as advance:
-            for source, items in read_all(dataset, sources, workers=workers):
-                writer.append(source, items)
-                spacings.add(tuple(round(size, 4) for size in items.spacing_mm))
-                empty += [source.name] * (len(items.names) == 0)
+            for reading in read_all(dataset, sources, workers=workers):
+                _append(writer, reading, notes)
                 advance()
+        notes.require_most(len(sources))
         table = writer.table()
         if not len(table):
             raise BadDataError(f"none of the {len(sources)} sources of {name} gave an item", "check its options")
-        spacing = spacings.pop() if len(spacings) == 1 else ()
-        found = {what: list(names) for what, names in remarks.items()} | _own_remarks(empty, bool(spacings))
-        finish(part, table, channels=dataset.channels, spacing_mm=spacing, remarks=found)
+        finish(
+            part,
+            table,
+            notes.table(),
+            channels=dataset.channels,
+            spacing_mm=notes.spacing_mm,
+            remarks=notes.remarks(),
+        )
 
 
-def _own_remarks(empty: list[str], mixed_spacing: bool) -> dict[str, list[str]]:
-    remarks = {"left out, no item passes the recipe": empty} if empty else {}
-    if mixed_spacing:
-        remarks["pixel spacing differs between files, so none is recorded"] = []
-    return remarks
+def _append(writer: Writer, reading: Reading, notes: Notes) -> None:
+    """Write the items of a source, or note why it has none."""
+    error = reading.error
+    if reading.items is not None:
+        try:
+            writer.append(reading.source, reading.items)
+        except BadDataError as misfit:
+            error = misfit
+    notes.add(reading, error)
+
+
+def _require_nothing_left_out(name: str, stored: Stored) -> None:
+    for what, names in stored.remarks.items():
+        if what.startswith(LEFT_OUT):
+            raise BadDataError(
+                f"{name}: {what}: {_shortened(names)}", "mend or remove these, or leave --strict out: the rest is used"
+            )
 
 
 @contextmanager

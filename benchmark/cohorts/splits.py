@@ -19,7 +19,8 @@ if TYPE_CHECKING:
     Rows = NDArray[np.int64]
     Unit = tuple[str, ...]
 
-Rule = Literal["patients", "official"]
+Rule = Literal["patients", "official", "images"]
+
 FRACTIONS = (0.5, 0.3, 0.2)
 NAMES = ("train", "calibration", "test")
 

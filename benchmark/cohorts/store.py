@@ -15,7 +15,7 @@ from benchmark.storage import read_json, write_json
 if TYPE_CHECKING:
     from benchmark.contracts import Array
 
-PIXELS, TABLE, FINISHED = "pixels.npy", "items.parquet", "finished.json"
+PIXELS, TABLE, FILES, FINISHED = "pixels.npy", "items.parquet", "files.parquet", "finished.json"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,6 +27,8 @@ class Stored:
     """(M, C, *spatial), memory-mapped read-only, uint8 or float32."""
     table: pd.DataFrame
     """One row an item: item, subject, label, group, sha (of its pixels)."""
+    files: pd.DataFrame
+    """One row a file: source, subject, items, spacing_mm, orientation, file, bytes, sha256."""
     channels: tuple[str, ...]
     spacing_mm: tuple[float, ...]
     remarks: dict[str, list[str]]
@@ -36,14 +38,16 @@ class Stored:
 def finish(
     folder: Path,
     table: pd.DataFrame,
+    files: pd.DataFrame,
     *,
     channels: tuple[str, ...],
     spacing_mm: tuple[float, ...],
     remarks: dict[str, list[str]],
 ) -> None:
-    """Write the table, and last the file that says that the folder is whole."""
+    """Write the tables, and last the file that says that the folder is whole."""
     table.to_parquet(folder / TABLE, index=False)
-    sizes = {name: (folder / name).stat().st_size for name in (PIXELS, TABLE)}
+    files.to_parquet(folder / FILES, index=False)
+    sizes = {name: (folder / name).stat().st_size for name in (PIXELS, TABLE, FILES)}
     facts = {"items": len(table), "channels": channels, "spacing_mm": spacing_mm, "remarks": remarks, "bytes": sizes}
     write_json(folder / FINISHED, facts)
 
@@ -54,7 +58,7 @@ def open_stored(folder: Path) -> Stored | None:
         facts = read_json(folder / FINISHED)
         if any((folder / name).stat().st_size != size for name, size in facts["bytes"].items()):
             return None
-        table = pd.read_parquet(folder / TABLE)
+        table, files = (pd.read_parquet(folder / name) for name in (TABLE, FILES))
         pixels = np.load(folder / PIXELS, mmap_mode="r", allow_pickle=False)
     except (OSError, ValueError, KeyError, TypeError, BadDataError):
         return None
@@ -64,6 +68,7 @@ def open_stored(folder: Path) -> Stored | None:
         folder=folder,
         pixels=pixels,
         table=table,
+        files=files,
         channels=tuple(facts["channels"]),
         spacing_mm=tuple(facts["spacing_mm"]),
         remarks=facts["remarks"],

@@ -1,49 +1,101 @@
-"""Reading many sources with several threads, in order, with few of them in memory."""
+"""Reading many sources with all cores, in order, with few of them in memory."""
 
 from __future__ import annotations
 
+import hashlib
+import importlib.util
 import os
+import time
 from collections import deque
 from collections.abc import Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Executor, Future, ThreadPoolExecutor
+from dataclasses import dataclass
 from itertools import islice
+from pathlib import Path
 
 from benchmark.contracts import Dataset, Items, Source
+from benchmark.errors import BadDataError
+from benchmark.workers import processes
 
 AHEAD = 1
-"""Sources that may wait, read, beyond one a thread."""
+"""Sources that may wait, read, beyond one a worker."""
+WORTH_PROCESSES = 4.0
+"""Seconds of reading by one core below which starting processes costs more than it saves."""
 
 
-def read_all(
-    dataset: Dataset, sources: Sequence[Source], *, workers: int | None = None
-) -> Iterator[tuple[Source, Items]]:
-    """Yield each source with its items, in the order of `sources`, holding at most workers + AHEAD of them.
+@dataclass(frozen=True)
+class Hashed:
+    """A file as it was when it was read."""
 
-    Threads, since unpacking and resizing run outside Python's lock: no pickling, any class of any file, and nothing
-    outlives a killed process. One worker reads in the calling thread. Errors of `read` come out unchanged.
+    path: str
+    size: int
+    """Bytes."""
+    sha256: str
+
+
+@dataclass(frozen=True)
+class Reading:
+    """What became of one source: items, or why there are none."""
+
+    source: Source
+    items: Items | None
+    error: BadDataError | None
+    files: tuple[Hashed, ...]
+
+
+def read_all(dataset: Dataset, sources: Sequence[Source], *, workers: int | None = None) -> Iterator[Reading]:
+    """Yield a reading of each source, in their order, holding at most workers + AHEAD of them.
+
+    The first source is read here and timed: long work goes to processes, where the data set's class can be imported
+    there, short work to threads. One worker reads in the calling thread. BadDataError of `read` is part of the
+    reading, other errors come out unchanged.
     """
-    workers = min(workers or os.cpu_count() or 1, len(sources))
+    started = time.monotonic()
+    yield read_one(dataset, sources[0])
+    rest = sources[1:]
+    workers = min(workers or os.cpu_count() or 1, len(rest))
     if workers <= 1:
-        yield from ((source, dataset.read(source)) for source in sources)
+        yield from (read_one(dataset, source) for source in rest)
         return
-    pool = ThreadPoolExecutor(workers, thread_name_prefix="read")
+    pool = _pool(dataset, workers, (time.monotonic() - started) * len(rest))
     try:
-        yield from _in_order(pool, dataset, sources, workers + AHEAD)
+        yield from _in_order(pool, dataset, rest, workers + AHEAD)
     finally:
         pool.shutdown(cancel_futures=True)
 
 
-def _in_order(
-    pool: ThreadPoolExecutor, dataset: Dataset, sources: Sequence[Source], depth: int
-) -> Iterator[tuple[Source, Items]]:
-    waiting: deque[tuple[Source, Future[Items]]] = deque()
+def read_one(dataset: Dataset, source: Source) -> Reading:
+    """Read one source and the digests of its files, which the system still holds in memory."""
+    try:
+        items = dataset.read(source)
+    except BadDataError as error:
+        return Reading(source, None, error, ())
+    return Reading(source, items, None, tuple(_hashed(path) for path in source.files))
+
+
+def _hashed(path: str) -> Hashed:
+    with Path(path).open("rb") as file:
+        return Hashed(path, os.fstat(file.fileno()).st_size, hashlib.file_digest(file, "sha256").hexdigest())
+
+
+def _pool(dataset: Dataset, workers: int, seconds: float) -> Executor:
+    if seconds > WORTH_PROCESSES and _importable(type(dataset).__module__):
+        return processes(workers)
+    return ThreadPoolExecutor(workers, thread_name_prefix="read")
+
+
+def _importable(module: str) -> bool:
+    """Return whether another process finds a class's module: not that of a script or of ./file.py:Class."""
+    try:
+        return module != "__main__" and importlib.util.find_spec(module) is not None
+    except (ImportError, ValueError):
+        return False
+
+
+def _in_order(pool: Executor, dataset: Dataset, sources: Sequence[Source], depth: int) -> Iterator[Reading]:
+    waiting: deque[Future[Reading]] = deque()
     left = iter(sources)
-    for source in islice(left, depth):
-        waiting.append((source, pool.submit(dataset.read, source)))
+    waiting.extend(pool.submit(read_one, dataset, source) for source in islice(left, depth))
     while waiting:
-        source, future = waiting.popleft()
-        items = future.result()
-        del future
-        yield source, items
-        del items
-        waiting.extend((after, pool.submit(dataset.read, after)) for after in islice(left, 1))
+        yield waiting.popleft().result()
+        waiting.extend(pool.submit(read_one, dataset, after) for after in islice(left, 1))

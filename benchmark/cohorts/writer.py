@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 
 from benchmark.contracts import Items, Source
-from benchmark.errors import BadDataError
+from benchmark.errors import AdapterError, BadDataError
 
 if TYPE_CHECKING:
     from benchmark.contracts import Array
@@ -31,7 +31,10 @@ class Writer:
         self._rows: list[tuple[str, str, str | None, str, str]] = []
 
     def append(self, source: Source, items: Items) -> None:
-        """Add the items of one source. Raises BadDataError where they do not fit those before."""
+        """Add the items of one source.
+
+        Raises BadDataError where they do not fit those before, AdapterError where no data set may return such items.
+        """
         pixels = np.ascontiguousarray(items.pixels)
         self._check(source, pixels, items)
         for name, item in zip(items.names, pixels, strict=True):
@@ -51,7 +54,7 @@ class Writer:
 
     def _check(self, source: Source, pixels: Array, items: Items) -> None:
         if len(items.names) != len(pixels) or pixels.dtype.name not in KINDS:
-            raise BadDataError(
+            raise AdapterError(
                 f"{source.name} gave {len(pixels)} items of type {pixels.dtype} with {len(items.names)} names",
                 "a data set's `read` returns uint8 or float32 items, one name each",
             )
@@ -64,14 +67,14 @@ class Writer:
                 "bring all images to one shape, or leave this one out",
             )
         if pixels.dtype == "float32" and len(pixels) and not _in_range(pixels):
-            raise BadDataError(
+            raise AdapterError(
                 f"{source.name} has values outside [-1, 1], or values that are not finite",
                 "a data set's `read` scales float32 items to [-1, 1]",
             )
 
     def _begin(self, source: Source, pixels: Array) -> None:
         if pixels.ndim < 2 or pixels.shape[1] != len(self._channels):
-            raise BadDataError(
+            raise AdapterError(
                 f"{source.name} has items of shape {pixels.shape[1:]}, "
                 f"but {len(self._channels)} channels are named: {', '.join(self._channels)}",
                 "a data set's `read` returns (items, channels, *spatial), one name a channel",

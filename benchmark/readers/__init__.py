@@ -1,33 +1,44 @@
-"""One function that reads any supported image file: NIfTI, PNG, JPEG, TIFF, npy, npz."""
+"""One function that reads any supported image file: NIfTI, DICOM, MetaImage, NRRD, HDF5, PNG, JPEG, TIFF, npy, npz."""
 
 from __future__ import annotations
 
+import importlib
 from pathlib import Path
 
 from benchmark.errors import BadDataError
-from benchmark.readers import arrays, nifti, raster
 from benchmark.readers.image import Image, checked
 
 __all__ = ["Image", "read_image"]
 
 READERS = {
-    ".nii": nifti.read,
-    ".nii.gz": nifti.read,
-    ".npy": arrays.read_npy,
-    ".npz": arrays.read_npz,
-    ".png": raster.read,
-    ".jpg": raster.read,
-    ".jpeg": raster.read,
-    ".tif": raster.read,
-    ".tiff": raster.read,
+    ".nii": "nifti:read",
+    ".nii.gz": "nifti:read",
+    ".dcm": "dicom:read",
+    ".dicom": "dicom:read",
+    ".ima": "dicom:read",
+    ".mhd": "itk:read",
+    ".mha": "itk:read",
+    ".nrrd": "itk:read",
+    ".nhdr": "itk:read",
+    ".h5": "hdf5:read",
+    ".hdf5": "hdf5:read",
+    ".npy": "arrays:read_npy",
+    ".npz": "arrays:read_npz",
+    ".png": "raster:read",
+    ".jpg": "raster:read",
+    ".jpeg": "raster:read",
+    ".tif": "raster:read",
+    ".tiff": "raster:read",
 }
+"""The function of each ending; its module, and the library behind it, is imported when the first such file is read."""
 PICKLES = (".pkl", ".pickle", ".pt", ".pth", ".joblib")
 
 
 def read_image(path: Path | str, *, constant_ok: bool = False) -> Image:
     """Read one image or volume in the number type of its file.
 
-    2D files give (rows, columns); NIfTI gives (x, y, z) in RAS+ orientation with millimetre spacing.
+    2D files give (rows, columns); NIfTI, MetaImage and NRRD volumes (x, y, z) in RAS+ orientation with millimetre
+    spacing; arrays keep their shape. A DICOM series, one file a plane, is for `series.read_series`.
     `constant_ok` admits an image of one value, such as an empty segmentation.
     Raises BadDataError, naming the file, for all that cannot be used.
     """
@@ -36,7 +47,9 @@ def read_image(path: Path | str, *, constant_ok: bool = False) -> Image:
     if reader is None:
         raise _unsupported(path)
     _require_bytes(path)
-    return checked(reader(path), path, constant_ok=constant_ok)
+    module, _, name = reader.partition(":")
+    read = getattr(importlib.import_module(f"benchmark.readers.{module}"), name)
+    return checked(read(path), path, constant_ok=constant_ok)
 
 
 def suffix(path: Path) -> str:

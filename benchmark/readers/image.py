@@ -22,6 +22,10 @@ class Image:
     """(rows, columns) of a raster, (x, y, z) in RAS+ of a NIfTI, any shape of an array file."""
     spacing_mm: tuple[float, ...] = ()
     """Millimetres between neighbours, one an axis; empty where the file does not say."""
+    affine: Array | None = None
+    """From voxel numbers to mm in RAS, 4 x 4, where the file says how it lies in the patient."""
+    orientation: str = ""
+    """How the file stored it, such as LPS, where it says so."""
 
 
 def checked(image: Image, path: Path, *, constant_ok: bool) -> Image:

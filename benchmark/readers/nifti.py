@@ -14,6 +14,7 @@ from nibabel.spatialimages import HeaderDataError
 from nibabel.wrapstruct import WrapStructError
 
 from benchmark.errors import BadDataError
+from benchmark.readers.canonical import canonical
 from benchmark.readers.image import Image
 
 if TYPE_CHECKING:
@@ -25,27 +26,28 @@ HEADER_DAMAGE = (ImageFileError, HeaderDataError, WrapStructError, OSError, EOFE
 MILLIMETRES = {"meter": 1000.0, "mm": 1.0, "micron": 0.001, "unknown": 1.0}
 
 
-def read(path: Path) -> Image:
+def read(path: Path, *, part: int | None = None) -> Image:
     """Read a 3D volume as (x, y, z) in RAS+: x grows to the right, y to the front, z to the head.
 
-    Files that store the same head in LPS and in RAS give identical arrays. Spacing in mm.
+    Files that store the same head in LPS and in RAS give identical arrays. Spacing in mm. `part` chooses one volume of
+    a 4D file, from 0.
     Raises BadDataError for a damaged file, another number of dimensions or an unusable orientation.
     """
-    volume = _load(path)
-    _require_axes(volume, path)
+    volume = _load(path, part)
     unit = MILLIMETRES[volume.header.get_xyzt_units()[0]]
-    canonical = nibabel.as_closest_canonical(volume)
-    spacing = tuple(float(size) * unit for size in canonical.header.get_zooms()[:3])
-    return Image(_pixels(canonical, path), spacing)
+    affine = np.diag([unit, unit, unit, 1.0]) @ volume.affine
+    return canonical(_pixels(volume, path), affine, path)
 
 
-def _load(path: Path) -> nibabel.Nifti1Image:
+def _load(path: Path, part: int | None) -> nibabel.Nifti1Image:
     try:
         volume = _unpacked(path) if path.name.lower().endswith(".gz") else nibabel.load(path)
     except HEADER_DAMAGE as error:
         raise BadDataError(f"{path} is not a NIfTI file, or its header is damaged", _AGAIN) from error
-    if len(volume.shape) == 4 and volume.shape[3] == 1:
-        volume = volume.slicer[..., 0]
+    if len(volume.shape) == 4 and (part or 0) >= volume.shape[3]:
+        raise BadDataError(f"{path} holds {volume.shape[3]} volumes, number {part} was asked for", "count from 0")
+    if len(volume.shape) == 4 and (part is not None or volume.shape[3] == 1):
+        volume = volume.slicer[..., part or 0]
     if len(volume.shape) != 3:
         raise BadDataError(
             f"{path} holds {len(volume.shape)} dimensions {volume.shape}, one 3D volume is needed",
@@ -62,15 +64,6 @@ def _unpacked(path: Path) -> nibabel.Nifti1Image:
         raise BadDataError(f"{path} is truncated or damaged: it cannot be unpacked", _AGAIN) from error
     kind = nibabel.Nifti2Image if content[:4] in NIFTI2 else nibabel.Nifti1Image
     return kind.from_bytes(content)
-
-
-def _require_axes(volume: nibabel.Nifti1Image, path: Path) -> None:
-    directions = volume.affine[:3, :3]
-    if not np.isfinite(directions).all() or abs(np.linalg.det(directions)) < 1e-9:
-        raise BadDataError(
-            f"{path} does not say how its axes lie in the patient (its affine is singular or not finite)",
-            "convert the original DICOM series again, or leave it out",
-        )
 
 
 def _pixels(volume: nibabel.Nifti1Image, path: Path) -> Array:

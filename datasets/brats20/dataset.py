@@ -93,11 +93,12 @@ class Brats20:
             pixels=pixels,
             names=tuple(f"z{z:03d}" for z in kept),
             spacing_mm=_spacing(head, self.image_size),
+            orientation=head.orientation,
         )
 
     def _source(self, case: Case) -> Source:
         files = [str(case.files[channel]) for channel in ("t1", *self.channels)]
-        return Source(subject=case.name, name=case.name, files=tuple(files))
+        return Source(subject=case.patient, name=case.name, files=tuple(files))
 
     def _missing(self, case: Case) -> list[str]:
         return [channel for channel in dict.fromkeys(("t1", *self.channels)) if channel not in case.files]

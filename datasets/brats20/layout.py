@@ -20,6 +20,7 @@ ENDINGS = {
 }
 """How file names end: BraTS 2017-2021, then 2023. Case 355 of BraTS20 has its labels in `W39_1998.09.19_Segm.nii`."""
 DEPTH = 3
+VISIT = re.compile(r"(?<=-\d{5})-\d{3}$")
 
 
 @dataclass(frozen=True)
@@ -29,6 +30,11 @@ class Case:
     name: str
     files: dict[str, Path]
     """Channel to file, for the channels that are there."""
+
+    @property
+    def patient(self) -> str:
+        """The case, without the number of the visit that releases from 2023 on append: BraTS-GLI-00001-000."""
+        return VISIT.sub("", self.name)
 
     @property
     def automatic(self) -> bool:

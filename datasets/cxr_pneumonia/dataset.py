@@ -6,15 +6,10 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, ClassVar
 
-from benchmark.cohorts.grid import resize_smooth, to_uint8
-from benchmark.contracts import Items, Source
-from benchmark.errors import BadDataError, MissingDataError, UsageError
-from benchmark.readers import read_image
-
-if TYPE_CHECKING:
-    from benchmark.contracts import Array
+from benchmark.cohorts.radiographs import Radiographs
+from benchmark.contracts import Source
+from benchmark.errors import BadDataError, MissingDataError
 
 CLASSES = ("NORMAL", "PNEUMONIA")
 GROUPS = ("train", "val", "test")
@@ -24,21 +19,11 @@ PATIENT = re.compile(r"(person\d+)_|((?:NORMAL2-)?IM-\d+)-")
 ENDINGS = (".jpeg", ".jpg", ".png")
 
 
-@dataclass(frozen=True)
-class CxrPneumonia:
-    """Grey chest X-rays, one channel, uint8; the class is normal or pneumonia.
+@dataclass(frozen=True, kw_only=True)
+class CxrPneumonia(Radiographs):
+    """Grey chest X-rays, one channel, uint8; the class is normal or pneumonia. Options as of Radiographs."""
 
-    Args:
-        image_size: side of an item in pixels. Both sides are resized to it, so aspect is not kept.
-    """
-
-    image_size: int = 256
-
-    channels: ClassVar[tuple[str, ...]] = ("xray",)
-
-    def __post_init__(self) -> None:
-        if not 8 <= self.image_size <= 2048:
-            raise UsageError(f"image_size {self.image_size} does not fit a chest X-ray", "choose a size from 8 to 2048")
+    window: str = "levels"
 
     def sources(self, root: Path) -> Sequence[Source]:
         """List the images under root or root/chest_xray. Raises MissingDataError, BadDataError."""
@@ -50,11 +35,6 @@ class CxrPneumonia:
                 "give the folder that holds chest_xray, as the Kaggle download unpacks",
             )
         return found
-
-    def read(self, source: Source) -> Items:
-        """Read one image as (1, 1, image_size, image_size), uint8. Raises BadDataError naming the file."""
-        plane = _levels(read_image(source.files[0]).pixels, source.files[0])
-        return Items(pixels=to_uint8(resize_smooth(plane, self.image_size))[None, None], names=("",))
 
 
 def _groups(top: Path) -> Iterator[tuple[str, Path]]:
@@ -88,12 +68,3 @@ def _patient(file: Path) -> str:
             "give it the name of the published file, or leave it out",
         )
     return match[1] or match[2]
-
-
-def _levels(plane: Array, file: str) -> Array:
-    if plane.ndim != 2 or plane.dtype != "uint8":
-        raise BadDataError(
-            f"{file} holds {plane.dtype} pixels of shape {plane.shape}, the published X-rays are 8-bit grey",
-            "save it as an 8-bit grey image",
-        )
-    return plane

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import gzip
-import multiprocessing
 import os
 from collections.abc import Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures import as_completed
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -17,6 +16,7 @@ import numpy as np
 from benchmark.errors import MissingDataError, UsageError
 from benchmark.progress import progress
 from benchmark.storage import replacing
+from benchmark.workers import processes
 
 from ..brats20.dataset import Brats20  # noqa: TID252 (absolute, mypy cannot find it in a checkout)
 from .simulate import simulate
@@ -55,7 +55,7 @@ class PhantomMR(Brats20):
             return
         workers = min(os.cpu_count() or 1, len(todo))
         with (
-            ProcessPoolExecutor(workers, mp_context=multiprocessing.get_context("spawn")) as pool,
+            processes(workers) as pool,
             progress("simulating patients", self.patients, self.patients - len(todo)) as advance,
         ):
             jobs = [pool.submit(write_patient, root, number) for number in todo]

@@ -50,5 +50,5 @@ def test_resize_smooth_keeps_equal_sizes_exactly() -> None:
 
 def test_block_mean_cuts_the_incomplete_cube() -> None:
     volume = np.arange(5 * 4 * 4, dtype=float).reshape(5, 4, 4)
-    assert block_mean(volume, 2).shape == (2, 2, 2)
-    assert block_mean(volume, 2)[0, 0, 0] == volume[:2, :2, :2].mean()
+    assert block_mean(volume, (2, 2, 2)).shape == (2, 2, 2)
+    assert block_mean(volume, (2, 2, 2))[0, 0, 0] == volume[:2, :2, :2].mean()

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import dataclasses
 import errno
+import hashlib
 import os
 import signal
 import subprocess
@@ -19,7 +20,7 @@ import pytest
 from benchmark.cohorts import store
 from benchmark.cohorts.prepare import prepare, prepare_items
 from benchmark.contracts import Items, Source
-from benchmark.errors import BadDataError, MachineError, MissingDataError
+from benchmark.errors import AdapterError, BadDataError, MachineError, MissingDataError, UsageError
 
 MakeRoot = Callable[..., Path]
 
@@ -30,10 +31,15 @@ def prepared(arrays: Any, root: Path, **options: Any) -> tuple[Any, list[str]]:
 
 
 def refusal(arrays: Any, root: Path, kind: type[Exception] = BadDataError, **options: Any) -> str:
-    with pytest.raises(kind) as caught:
-        prepared(arrays, root, **options)
+    said = refused(arrays, root, kind, **options)
     assert not list(root.parent.glob("cache/cohorts/toy-*"))
     assert not list(root.parent.glob("cache/cohorts/.*.part"))
+    return said
+
+
+def refused(arrays: Any, root: Path, kind: type[Exception] = BadDataError, **options: Any) -> str:
+    with pytest.raises(kind) as caught:
+        prepared(arrays, root, **options)
     return str(caught.value)
 
 
@@ -120,23 +126,91 @@ def test_no_files(arrays: Any, make_root: MakeRoot) -> None:
     )
 
 
+UNUSABLE = "left out, could not be used"
+ODD = "p005_1 has items of shape (1, 5, 6) uint8, but p000_0 has (1, 4, 4) uint8"
+
+
 def test_mixed_shapes(arrays: Any, make_root: MakeRoot) -> None:
     root = make_root()
     np.save(root / "p005_1.npy", np.arange(30, dtype=np.uint8).reshape(5, 6))
-    assert refusal(arrays, root) == (
-        "p005_1 has items of shape (1, 5, 6) uint8, but p000_0 has (1, 4, 4) uint8"
-        "\n  hint: bring all images to one shape, or leave this one out"
-    )
+    cohort, said = prepared(arrays, root)
+    assert said[1] == f"toy: {UNUSABLE}: p005_1 ({ODD})"
+    assert cohort.notes[0] == f"{UNUSABLE}: 1"
+    assert "p005_1" not in (*cohort.train.items, *cohort.calibration.items, *cohort.test.items)
 
 
 @pytest.mark.parametrize("workers", [1, 2])
-def test_truncated_file_ends_preparation(arrays: Any, make_root: MakeRoot, workers: int) -> None:
+def test_truncated_file_is_left_out(arrays: Any, make_root: MakeRoot, workers: int) -> None:
     root = make_root()
     (root / "p005_1.npy").write_bytes((root / "p005_1.npy").read_bytes()[:-3])
-    assert refusal(arrays, root, workers=workers) == (
-        f"{root}/p005_1.npy is truncated, damaged or not a numpy file"
-        "\n  hint: save it again with numpy.save or numpy.savez"
+    cohort, said = prepared(arrays, root, workers=workers)
+    damage = f"p005_1 ({root}/p005_1.npy is truncated, damaged or not a numpy file)"
+    assert said == ["toy: prepared, 19 items of 10 patients", f"toy: {UNUSABLE}: {damage}"]
+    assert sum(map(len, (cohort.train, cohort.calibration, cohort.test))) == 19
+    for _ in range(2):  # prepared, then cached
+        assert refused(arrays, root, strict=True) == (
+            f"toy: {UNUSABLE}: {damage}\n  hint: mend or remove these, or leave --strict out: the rest is used"
+        )
+
+
+def test_a_folder_that_is_mostly_unusable_is_refused(arrays: Any, make_root: MakeRoot) -> None:
+    root = make_root()
+    for file in sorted(root.iterdir())[:11]:
+        file.write_bytes(b"")
+    assert refusal(arrays, root) == (
+        f"11 of 20 sources cannot be used, the first: {root}/p000_0.npy is empty (0 bytes)"
+        "\n  hint: download or copy the file again"
     )
+    assert not list(root.parent.glob("cache/cohorts/toy-*"))
+
+
+def test_every_file_is_listed_with_its_digest(arrays: Any, make_root: MakeRoot) -> None:
+    root = make_root()
+    stored = prepare_items("toy", arrays, root, root.parent / "cache", say=lambda text: None)
+    assert len(stored.files) == 20
+    first = stored.files.iloc[0]
+    content = (root / "p000_0.npy").read_bytes()
+    assert (first["source"], first["file"]) == ("p000_0", str(root / "p000_0.npy"))
+    assert (first["bytes"], first["sha256"]) == (len(content), hashlib.sha256(content).hexdigest())
+
+
+def test_digest_of_the_files_does_not_depend_on_their_place(arrays: Any, make_root: MakeRoot) -> None:
+    root = make_root()
+    first, _ = prepared(arrays, root)
+    moved = root.rename(root.parent / "elsewhere")
+    assert prepared(arrays, moved)[0].files_key == first.files_key
+    np.save(moved / "p000_0.npy", np.arange(16, dtype=np.uint8).reshape(4, 4))
+    assert prepared(arrays, moved)[0].files_key != first.files_key
+
+
+def test_excluded_items_are_in_no_split(arrays: Any, make_root: MakeRoot, tmp_path: Path) -> None:
+    root = make_root()
+    listed = tmp_path / "exclude.csv"
+    listed.write_text("item,reason\np003_0,blurred\np004_1,twice\n")
+    cohort, _ = prepared(arrays, root, exclude=listed)
+    items = {item for split in (cohort.train, cohort.calibration, cohort.test) for item in split.items}
+    assert len(items) == 18
+    assert not items & {"p003_0", "p004_1"}
+    assert "items excluded by a list: 2" in cohort.notes
+    for split in (cohort.train, cohort.calibration, cohort.test):
+        (where,) = (row for row in split.rows[:1])
+        assert np.array_equal(split.pixels[where, 0], np.load(root / f"{split.items[0]}.npy"))
+
+
+def test_exclusion_of_what_is_not_there(arrays: Any, make_root: MakeRoot, tmp_path: Path) -> None:
+    listed = tmp_path / "exclude.csv"
+    listed.write_text("item\np003_0\np999_0\n")
+    assert refused(arrays, make_root(), UsageError, exclude=listed) == (
+        f"{listed} excludes 1 items that are not in the cohort, the first is p999_0"
+        "\n  hint: write the list again with `bench datasets check --fix` and the same options"
+    )
+
+
+def test_images_as_if_each_were_a_patient(arrays: Any, make_root: MakeRoot) -> None:
+    cohort, _ = prepared(arrays, make_root(), split="images")
+    sides = [{item.split("_")[0] for item in split.items} for split in (cohort.train, cohort.calibration)]
+    assert sides[0] & sides[1], "with 10 patients of 2 images, some patient is torn"
+    assert cohort.train.subjects == cohort.train.items
 
 
 def test_two_patients(arrays: Any, make_root: MakeRoot) -> None:
@@ -164,14 +238,14 @@ class Wrong:
 
 
 def test_wrong_type(make_root: MakeRoot) -> None:
-    assert refusal(Wrong(np.zeros((1, 1, 4, 4))), make_root(0)) == (
+    assert refusal(Wrong(np.zeros((1, 1, 4, 4))), make_root(0), AdapterError) == (
         "a gave 1 items of type float64 with 1 names"
         "\n  hint: a data set's `read` returns uint8 or float32 items, one name each"
     )
 
 
 def test_wrong_channels(make_root: MakeRoot) -> None:
-    assert refusal(Wrong(np.zeros((1, 2, 4, 4), np.uint8)), make_root(0)) == (
+    assert refusal(Wrong(np.zeros((1, 2, 4, 4), np.uint8)), make_root(0), AdapterError) == (
         "a has items of shape (2, 4, 4), but 1 channels are named: grey"
         "\n  hint: a data set's `read` returns (items, channels, *spatial), one name a channel"
     )
@@ -179,7 +253,7 @@ def test_wrong_channels(make_root: MakeRoot) -> None:
 
 @pytest.mark.parametrize("value", [np.nan, np.inf, 1.5])
 def test_wrong_range(make_root: MakeRoot, value: float) -> None:
-    assert refusal(Wrong(np.full((1, 1, 4, 4), value, np.float32)), make_root(0)) == (
+    assert refusal(Wrong(np.full((1, 1, 4, 4), value, np.float32)), make_root(0), AdapterError) == (
         "a has values outside [-1, 1], or values that are not finite"
         "\n  hint: a data set's `read` scales float32 items to [-1, 1]"
     )

@@ -108,15 +108,14 @@ def test_sixteen_bits(tmp_path: Path) -> None:
     file = tmp_path / "NORMAL" / "IM-0001-0001.png"
     PIL.Image.fromarray(np.arange(64, dtype=np.uint16).reshape(8, 8)).save(file)
     assert refusal(tmp_path) == (
-        f"{file} holds uint16 pixels of shape (8, 8), the published X-rays are 8-bit grey"
-        "\n  hint: save it as an 8-bit grey image"
+        f"{file} holds uint16 values, 8-bit grey levels are needed\n  hint: choose another window"
     )
 
 
 def test_size_that_does_not_fit() -> None:
     with pytest.raises(UsageError) as caught:
         CxrPneumonia(image_size=1)
-    assert str(caught.value) == "image_size 1 does not fit a chest X-ray\n  hint: choose a size from 8 to 2048"
+    assert str(caught.value) == "image_size 1 does not fit a radiograph\n  hint: choose a size from 8 to 2048"
 
 
 @pytest.fixture

@@ -64,8 +64,8 @@ def test_constant_but_for_a_few_voxels(tmp_path: Path) -> None:
     with pytest.raises(BadDataError) as caught:
         Msd().read(Msd().sources(root)[0])
     assert str(caught.value) == (
-        f"{root}/imagesTr/a.nii.gz is constant between its percentiles 0.5 and 99.5"
-        "\n  hint: crop it closer to the organ, or leave it out"
+        f"{root}/imagesTr/a.nii.gz has one value, 0, at both ends of the window 'percentiles'"
+        "\n  hint: choose another window, crop it closer to the organ, or leave it out"
     )
 
 

@@ -204,7 +204,8 @@ def test_array_without_pixels(tmp_path: Path) -> None:
 def test_unknown_format(tmp_path: Path) -> None:
     assert refusal(tmp_path / "a.bmp") == (
         f"{tmp_path}/a.bmp is not an image format that can be read"
-        "\n  hint: convert it to one of .nii, .nii.gz, .npy, .npz, .png, .jpg, .jpeg, .tif, .tiff"
+        "\n  hint: convert it to one of .nii, .nii.gz, .dcm, .dicom, .ima, .mhd, .mha, .nrrd, .nhdr, "
+        ".h5, .hdf5, .npy, .npz, .png, .jpg, .jpeg, .tif, .tiff"
     )
 
 

@@ -58,7 +58,7 @@ def test_missing_data_says_how_to_get_it(bench: Bench) -> None:
             2,
             "error: 1 samples were asked for\n  hint: at least 2 are needed; a share of 1 % needs some hundreds",
         ),
-        (("--split", "random"), 2, "error: there is no split 'random'\n  hint: choose patients or official"),
+        (("--split", "random"), 2, "error: there is no split 'random'\n  hint: choose patients, official or images"),
         (
             ("--train-items", "1"),
             4,

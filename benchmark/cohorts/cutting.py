@@ -1,0 +1,80 @@
+"""Slices, tiles, volumes and patches of a volume in RAS+, shown as radiologists see them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from itertools import product
+from typing import TYPE_CHECKING, Literal
+
+import numpy as np
+import PIL.Image
+
+from benchmark.cohorts.grid import crop_to, pad_to
+
+if TYPE_CHECKING:
+    from benchmark.contracts import Array
+
+Axis = Literal["axial", "coronal", "sagittal"]
+ORDER = {"axial": (2, 1, 0), "coronal": (1, 2, 0), "sagittal": (0, 2, 1)}
+"""Which of x, y, z counts slices, rows and columns."""
+LETTER = {"axial": "z", "coronal": "y", "sagittal": "x"}
+
+
+def planes(volume: Array, axis: Axis) -> Array:
+    """View a volume (x, y, z) as (slices, rows, columns).
+
+    Axial and coronal columns run from the patient's right to left, sagittal ones from front to back; axial rows from
+    front to back, the others from head to feet; slices to the head, the front, the right.
+    """
+    return np.flip(volume.transpose(ORDER[axis]), (1, 2))
+
+
+def resample(volume: Array, shape: Sequence[int]) -> Array:
+    """Resize an array (a, b, c) linearly, averaging where it shrinks, float32."""
+    volume = volume.astype(np.float32, copy=False)
+    if volume.shape[1:] != tuple(shape[1:]):
+        volume = np.stack([_resize(plane, shape[1:]) for plane in volume])
+    if volume.shape[0] != shape[0]:
+        flat = volume.reshape(volume.shape[0], -1)
+        volume = _resize(flat, (shape[0], flat.shape[1])).reshape(shape[0], *volume.shape[1:])
+    return volume
+
+
+def _resize(plane: Array, shape: Sequence[int]) -> Array:
+    picture = PIL.Image.fromarray(np.ascontiguousarray(plane))
+    return np.asarray(picture.resize((shape[1], shape[0]), PIL.Image.Resampling.BILINEAR))
+
+
+def centred(array: Array, shape: tuple[int, ...], fill: float) -> Array:
+    """Pad the last axes with a value, and cut them around their centre, to exactly `shape`."""
+    return crop_to(pad_to(array, shape, fill), shape)
+
+
+def corners(shape: Sequence[int], size: int, stride: int) -> Iterator[tuple[int, ...]]:
+    """Yield the first corners of cubes of `size` that lie whole in `shape`, every `stride`."""
+    yield from product(*(range(0, extent - size + 1, stride) for extent in shape))
+
+
+def seen_at(point: Array, shape: Sequence[int], axis: Axis) -> Array:
+    """Return where a point (x, y, z) of a volume of this shape lies in `planes`: slice, row, column."""
+    order = list(ORDER[axis])
+    place = np.asarray(point)[order]
+    extents = np.asarray(shape)[order]
+    place[1:] = extents[1:] - 1 - place[1:]
+    return place
+
+
+def around(array: Array, centre: Sequence[float], size: int, fill: float) -> Array:
+    """Return the square or cube of `size` around a point; what lies outside the array is `fill`."""
+    first = [round(place - (size - 1) / 2) for place in centre]
+    cube = np.full((size,) * array.ndim, fill, array.dtype)
+    inside = [(max(0, start), min(extent, start + size)) for start, extent in zip(first, array.shape, strict=True)]
+    if all(start < end for start, end in inside):
+        there = tuple(slice(start - at, end - at) for (start, end), at in zip(inside, first, strict=True))
+        cube[there] = array[tuple(slice(start, end) for start, end in inside)]
+    return cube
+
+
+def from_planes(stack: Array, axis: Axis) -> Array:
+    """Return the volume (x, y, z) whose `planes` along an axis are `stack` (slices, rows, columns)."""
+    return np.flip(stack, (1, 2)).transpose(np.argsort(ORDER[axis]))

@@ -1,0 +1,35 @@
+"""What data sets of DICOM series share: a folder of files is a source, each series in it a volume."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from benchmark.cohorts.volumes import Volumes
+from benchmark.contracts import Items, Source
+from benchmark.readers.series import FEWEST, is_dicom, read_series
+
+
+@dataclass(frozen=True, kw_only=True)
+class DicomSeries(Volumes):
+    """Volumes of DICOM folders. Options as of Volumes."""
+
+    def read(self, source: Source) -> Items:
+        """Read all series of a folder; each becomes items. Raises BadDataError naming the file."""
+        series = read_series([Path(file) for file in source.files])
+        items = self.gridded(series.volumes, source)
+        passed = f"DICOM series of fewer than {FEWEST} planes passed over"
+        return replace(items, remarks=((passed, source.name),) if series.scouts else ())
+
+
+def dicom_folders(root: Path) -> dict[Path, list[Path]]:
+    """Map each folder under root that holds DICOM files to them, sorted; hidden names and DICOMDIR are passed over."""
+    found: dict[Path, list[Path]] = {}
+    for folder, below, names in os.walk(root, followlinks=True):
+        below[:] = sorted(name for name in below if not name.startswith("."))
+        files = [Path(folder, name) for name in sorted(names) if not name.startswith(".") and name != "DICOMDIR"]
+        series = [file for file in files if is_dicom(file)]
+        if series:
+            found[Path(folder)] = series
+    return dict(sorted(found.items()))

@@ -1,0 +1,191 @@
+"""Any tree of images: radiographs, arrays of planes, volumes, or folders of DICOM files."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+
+from benchmark.cohorts.dicoms import DicomSeries, dicom_folders
+from benchmark.cohorts.radiographs import Fit, square
+from benchmark.cohorts.tables import read_csv, require_csv, require_unique
+from benchmark.cohorts.volumes import Volumes, stem
+from benchmark.contracts import Items, Source
+from benchmark.errors import BadDataError, MissingDataError, UsageError
+from benchmark.readers import READERS, read_image, suffix
+from benchmark.readers.series import FEWEST
+
+VOLUMES = (".nii", ".nii.gz", ".mhd", ".mha", ".nrrd", ".nhdr", ".h5", ".hdf5")
+ARRAYS = (".npy", ".npz")
+SERIES = "DICOM series"
+COLUMNS = ("file", "patient")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Folder(DicomSeries):
+    """One channel, uint8: planes from flat images and arrays (n, rows, columns), slices or volumes from volumes.
+
+    Args:
+        group_pattern: regular expression that finds the patient in a file's path below the folder: its first group,
+            or all that it matches. Without it a file's topmost folder is the patient, or its name where there is none.
+        table: CSV file with the columns file (the path below the folder) and patient, and where wanted label and
+            split (train for the published training set).
+        ending: use files of this ending only, such as .png; needed where a tree mixes kinds.
+        aspect: of planes: `squash` to a square, or `pad`.
+
+    Others as of Volumes.
+    """
+
+    group_pattern: str = ""
+    table: str = ""
+    ending: str = ""
+    aspect: Fit = "squash"
+    items: Literal["slices", "tiles", "volumes", "patches"] = "slices"
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        require_csv("table", self.table)
+        try:
+            re.compile(self.group_pattern)
+        except re.error as error:
+            raise UsageError(
+                f"group_pattern {self.group_pattern!r} is no regular expression: {error}", "mend it"
+            ) from error
+
+    def sources(self, root: Path) -> Sequence[Source]:
+        """List the images under root. Raises MissingDataError, BadDataError where kinds are mixed."""
+        listed = self._listed(root)
+        rows = self._rows()
+        found = []
+        for name, files in listed.items():
+            row = rows.get(name, {}) if rows else {}
+            if rows and not row:
+                continue
+            subject = row["patient"] if row else self._patient(name)
+            found.append(
+                Source(
+                    subject=subject,
+                    name=_plain(name),
+                    files=tuple(map(str, files)),
+                    label=row.get("label") or None,
+                    group=row.get("split", ""),
+                )
+            )
+        if not found:
+            raise MissingDataError(
+                f"{root} holds none of the {len(rows)} files of {self.table}",
+                "give paths below the folder, with forward slashes, in the column file",
+            )
+        return found
+
+    def remarks(self, root: Path) -> Mapping[str, Sequence[str]]:
+        """Say how patients were told apart, and name files that the table does not list."""
+        if not self.table:
+            guessed = "each file, or topmost folder, counts as a patient of its own: no group_pattern was given"
+            return {} if self.group_pattern else {guessed: []}
+        unlisted = sorted(set(self._listed(root)) - set(self._rows()))
+        return {"left out, not in the table": unlisted} if unlisted else {}
+
+    def read(self, source: Source) -> Items:
+        """Read one image, array, volume or DICOM folder. Raises BadDataError naming the file."""
+        file = source.files[0]
+        if len(source.files) > 1:
+            return super().read(source)
+        if suffix(Path(file)) in VOLUMES or self.dimensions == 3:
+            return Volumes.read(self, source)
+        return self._planes_of(source)
+
+    def _planes_of(self, source: Source) -> Items:
+        (file,) = source.files
+        image = read_image(file)
+        if image.pixels.ndim not in (2, 3):
+            raise BadDataError(
+                f"{file} holds an array of shape {image.pixels.shape}", "save planes as (n, rows, columns)"
+            )
+        planes = image.pixels.reshape(-1, *image.pixels.shape[-2:])
+        pixels = np.stack([square(plane, self.image_size, self.window, self.aspect, file) for plane in planes])
+        names = ("",) if image.pixels.ndim == 2 else tuple(f"{number:05d}" for number in range(len(pixels)))
+        return Items(pixels=pixels[:, None], names=names)
+
+    def _listed(self, root: Path) -> dict[str, list[Path]]:
+        """Map names below root to files: one an image, all of a folder a DICOM series."""
+        kinds: dict[str, dict[str, list[Path]]] = {}
+        for folder, files in dicom_folders(root).items():
+            if len(files) >= FEWEST:
+                kinds.setdefault(SERIES, {})[folder.relative_to(root).as_posix()] = files
+            else:
+                kinds.setdefault("DICOM", {}).update({_below(file, root): [file] for file in files})
+        for file in _files(root):
+            kinds.setdefault(_kind(file), {})[_below(file, root)] = [file]
+        if self.ending:
+            kinds = {kind: _ending_with(found, self.ending) for kind, found in kinds.items()}
+        kinds = {kind: found for kind, found in kinds.items() if found}
+        if not kinds:
+            raise MissingDataError(
+                f"{root} holds no image{f' that ends in {self.ending}' if self.ending else ''}",
+                f"put files there that end in {', '.join(READERS)}, or DICOM folders",
+            )
+        if len(kinds) > 1:
+            counts = ", ".join(f"{len(found)} {kind}" for kind, found in kinds.items())
+            raise BadDataError(f"{root} mixes kinds of files: {counts}", "choose one: --set-data ending=.png")
+        return dict(sorted(kinds.popitem()[1].items()))
+
+    def _rows(self) -> dict[str, dict[str, str]]:
+        if not self.table:
+            return {}
+        path = Path(self.table)
+        table = read_csv(path, COLUMNS, ("label", "split"))
+        require_unique(table, "file", path)
+        if (table["patient"] == "").any():
+            raise BadDataError(f"{path} has a row without a patient", "fill it in, or leave the row out")
+        names = list(table.columns)
+        return {row[0]: dict(zip(names, row, strict=True)) for row in table.itertuples(index=False, name=None)}
+
+    def _patient(self, name: str) -> str:
+        if not self.group_pattern:
+            return name.partition("/")[0] if "/" in name else _plain(name)
+        match = re.search(self.group_pattern, name)
+        found = match and (match[1] if match.re.groups else match[0])
+        if not found:
+            raise BadDataError(
+                f"group_pattern {self.group_pattern!r} finds no patient in {name}",
+                "widen it, or choose --set-data ending",
+            )
+        return found
+
+
+def _files(root: Path) -> list[Path]:
+    found = []
+    for folder, below, names in os.walk(root, followlinks=True):
+        below[:] = sorted(name for name in below if not name.startswith("."))
+        found += [Path(folder, name) for name in sorted(names) if not name.startswith(".") and _kind(Path(name))]
+    return found
+
+
+def _kind(file: Path) -> str:
+    """Return volumes, arrays or flat images; nothing for DICOM, which is listed by folder, and for other files."""
+    ending = suffix(file)
+    if ending in VOLUMES:
+        return "volumes"
+    if ending in ARRAYS:
+        return "arrays"
+    return "flat images" if ending in READERS and ending not in (".dcm", ".dicom", ".ima") else ""
+
+
+def _below(file: Path, root: Path) -> str:
+    return file.relative_to(root).as_posix()
+
+
+def _plain(name: str) -> str:
+    """Return a path below the folder without the file's ending."""
+    folder, slash, last = name.rpartition("/")
+    return f"{folder}{slash}{stem(last) if suffix(Path(last)) in READERS else last}"
+
+
+def _ending_with(found: dict[str, list[Path]], ending: str) -> dict[str, list[Path]]:
+    return {name: files for name, files in found.items() if str(files[0]).lower().endswith(ending.lower())}

@@ -1,0 +1,47 @@
+"""LIDC-IDRI: chest CT as The Cancer Imaging Archive hands it out."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from benchmark.cohorts.dicoms import DicomSeries, dicom_folders
+from benchmark.contracts import Source
+from benchmark.errors import MissingDataError
+from benchmark.readers.series import FEWEST
+
+PATIENT = re.compile(r"LIDC-IDRI-\d{4}")
+
+
+@dataclass(frozen=True, kw_only=True)
+class LidcIdri(DicomSeries):
+    """Axial slices (or volumes) of chest CT, one channel, uint8. Options as of Volumes."""
+
+    window: str = "lung"
+
+    def sources(self, root: Path) -> Sequence[Source]:
+        """List the series under root/LIDC-IDRI-0001/STUDY/SERIES; radiographs are passed over.
+
+        Raises MissingDataError.
+        """
+        found: dict[str, list[list[Path]]] = {}
+        for folder, files in dicom_folders(root).items():
+            patient = PATIENT.search(folder.relative_to(root.parent).as_posix())
+            if patient and len(files) >= FEWEST:
+                found.setdefault(patient[0], []).append(files)
+        if not found:
+            raise MissingDataError(
+                f"{root} holds no CT: no folder LIDC-IDRI-0001/STUDY/SERIES with at least {FEWEST} DICOM files",
+                "give the folder that the NBIA Data Retriever filled",
+            )
+        return [
+            Source(
+                subject=patient,
+                name=patient if number == 0 else f"{patient}_scan{number + 1}",
+                files=tuple(str(file) for file in files),
+            )
+            for patient, scans in found.items()
+            for number, files in enumerate(scans)
+        ]
