@@ -89,7 +89,7 @@ def quality_scores(samples: Samples, cohort: Cohort, *, device: str) -> dict[str
     heldout = merge("held-out", cohort.calibration, cohort.test)
     synthetic = samples.images(_some(len(samples)))
     real = heldout.images(_some(len(heldout)))
-    floor = cohort.train.images(_some(len(cohort.train))[: len(synthetic)])
+    floor = cohort.train.images(_some(len(cohort.train), len(synthetic)))
     target, drawn, train = (random_features(images, device=device) for images in (real, synthetic, floor))
     target, drawn, train = (standardised(features, like=target) for features in (target, drawn, train))
     scores = {
@@ -125,8 +125,8 @@ def attack_scores(adapter: HasLoss, cohort: Cohort) -> dict[str, Score]:
     return {f"attack.loss.{name}": score for name, score in membership(*samples).items()}
 
 
-def _some(count: int) -> NDArray[np.int64]:
-    return np.sort(np.random.default_rng(SEED).permutation(count)[:ENOUGH])
+def _some(count: int, most: int = ENOUGH) -> NDArray[np.int64]:
+    return np.sort(np.random.default_rng(SEED).permutation(count)[:most])
 
 
 def _write_tables(folder: Path, real: Split, splits: list[str], outcomes: dict[str, Outcome]) -> dict[str, str]:

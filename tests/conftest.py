@@ -1,7 +1,25 @@
 """One thread a process: tests run side by side, and numbers must not depend on how many there are."""
 
 import os
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
 
 for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
     os.environ[name] = "1"
 os.environ["HF_HUB_OFFLINE"] = "1"
+
+SHARED = Path(__file__).resolve().parents[1].parent / "shared" / "data"
+
+
+@pytest.fixture
+def real_data() -> Callable[[str], Path]:
+    """Give the folder of a real set; the test skips where it is missing."""
+
+    def folder(name: str) -> Path:
+        if not (SHARED / name).is_dir():
+            pytest.skip(f"real data {SHARED / name} is not on this machine")
+        return SHARED / name
+
+    return folder

@@ -8,7 +8,8 @@ from pathlib import Path
 
 from benchmark.cohorts.volumes import Volumes
 from benchmark.contracts import Items, Source
-from benchmark.readers.series import FEWEST, is_dicom, read_series
+from benchmark.readers import is_dicom
+from benchmark.readers.series import FEWEST, read_series
 
 
 @dataclass(frozen=True, kw_only=True)

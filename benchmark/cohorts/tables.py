@@ -18,7 +18,7 @@ def read_csv(path: Path, columns: Sequence[str], optional: Sequence[str] = ()) -
     Raises MissingDataError where there is no such file, BadDataError where it is no CSV or lacks a column.
     """
     try:
-        table = pd.read_csv(path, dtype=str, keep_default_na=False, compression="infer")
+        table = pd.read_csv(path, dtype=str, keep_default_na=False, index_col=False)
     except FileNotFoundError as error:
         raise MissingDataError(f"{path} does not exist", "copy it beside the images, as it was downloaded") from error
     except (ValueError, UnicodeDecodeError, OSError, EOFError) as error:

@@ -8,7 +8,7 @@ from pathlib import Path
 from benchmark.errors import BadDataError
 from benchmark.readers.image import Image, checked
 
-__all__ = ["Image", "read_image"]
+__all__ = ["Image", "is_dicom", "read_image"]
 
 READERS = {
     ".nii": "nifti:read",
@@ -31,6 +31,7 @@ READERS = {
     ".tiff": "raster:read",
 }
 """The function of each ending; its module, and the library behind it, is imported when the first such file is read."""
+DICOM = (".dcm", ".dicom", ".ima")
 PICKLES = (".pkl", ".pickle", ".pt", ".pth", ".joblib")
 
 
@@ -43,13 +44,27 @@ def read_image(path: Path | str, *, constant_ok: bool = False) -> Image:
     Raises BadDataError, naming the file, for all that cannot be used.
     """
     path = Path(path)
-    reader = READERS.get(suffix(path))
+    reader = "dicom:read" if is_dicom(path) else READERS.get(suffix(path))
     if reader is None:
         raise _unsupported(path)
     _require_bytes(path)
     module, _, name = reader.partition(":")
     read = getattr(importlib.import_module(f"benchmark.readers.{module}"), name)
     return checked(read(path), path, constant_ok=constant_ok)
+
+
+def is_dicom(path: Path) -> bool:
+    """Return whether a file's name, or its first bytes where the name says nothing, are those of DICOM."""
+    ending = path.suffix.lower()
+    if ending in DICOM:
+        return True
+    if ending and not ending[1:].isdigit():  # names of scanners have no ending, or end in a number
+        return False
+    try:
+        with path.open("rb") as file:
+            return file.read(132)[128:] == b"DICM"
+    except OSError:
+        return False
 
 
 def suffix(path: Path) -> str:

@@ -16,6 +16,7 @@ import numpy as np
 import pydicom
 from pydicom.errors import InvalidDicomError
 from pydicom.pixels.processing import apply_rescale
+from pydicom.uid import ExplicitVRBigEndian, ExplicitVRLittleEndian, ImplicitVRLittleEndian
 
 from benchmark.errors import BadDataError
 from benchmark.readers.image import Image
@@ -86,7 +87,17 @@ def _header(path: Path) -> Dataset:
         raise BadDataError(f"{path} is not a DICOM file, or its header is damaged", _AGAIN)
     if not any(name in header for name in ("PixelData", "FloatPixelData", "DoubleFloatPixelData")):
         raise BadDataError(f"{path} is DICOM without an image (no pixel data)", "leave it out")
+    _name_syntax(header)
     return header
+
+
+def _name_syntax(header: Dataset) -> None:
+    """Write down how a file without a preamble turned out to be stored: decoding asks for it."""
+    header.ensure_file_meta()
+    if "TransferSyntaxUID" not in header.file_meta:
+        implicit, little = header.original_encoding
+        plain = ImplicitVRLittleEndian if implicit else ExplicitVRLittleEndian
+        header.file_meta.TransferSyntaxUID = plain if little else ExplicitVRBigEndian
 
 
 def _planes(header: Dataset, path: Path) -> Array:
@@ -98,15 +109,10 @@ def _planes(header: Dataset, path: Path) -> Array:
         planes: Array = header.pixel_array
     except UNDECODABLE as error:
         raise BadDataError(
-            f"{path} holds pixels that cannot be decoded ({_syntax(header)})",
+            f"{path} holds pixels that cannot be decoded ({header.file_meta.TransferSyntaxUID.name})",
             "copy it again; where it is whole, unpack it with `gdcmconv --raw`",
         ) from error
     return planes if planes.ndim == 3 else planes[None]
-
-
-def _syntax(header: Dataset) -> str:
-    syntax = getattr(header, "file_meta", {}).get("TransferSyntaxUID")
-    return syntax.name if syntax is not None else "no transfer syntax is named"
 
 
 def _frame(header: Dataset, plane: Array, number: int, path: Path) -> Frame:

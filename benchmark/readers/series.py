@@ -33,20 +33,6 @@ class Series:
     """Series that were passed over, because they have too few planes."""
 
 
-def is_dicom(path: Path) -> bool:
-    """Return whether a file's name, or its first bytes where the name says nothing, are those of DICOM."""
-    ending = path.suffix.lower()
-    if ending in (".dcm", ".dicom", ".ima"):
-        return True
-    if ending and not ending[1:].isdigit():
-        return False
-    try:
-        with path.open("rb") as file:
-            return file.read(132)[128:] == b"DICM"
-    except OSError:
-        return False
-
-
 def read_series(files: Sequence[Path]) -> Series:
     """Read every file once and stack the planes of each series.
 

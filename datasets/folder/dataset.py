@@ -17,7 +17,7 @@ from benchmark.cohorts.tables import read_csv, require_csv, require_unique
 from benchmark.cohorts.volumes import Volumes, stem
 from benchmark.contracts import Items, Source
 from benchmark.errors import BadDataError, MissingDataError, UsageError
-from benchmark.readers import READERS, read_image, suffix
+from benchmark.readers import DICOM, READERS, read_image, suffix
 from benchmark.readers.series import FEWEST
 
 VOLUMES = (".nii", ".nii.gz", ".mhd", ".mha", ".nrrd", ".nhdr", ".h5", ".hdf5")
@@ -54,7 +54,7 @@ class Folder(DicomSeries):
             re.compile(self.group_pattern)
         except re.error as error:
             raise UsageError(
-                f"group_pattern {self.group_pattern!r} is no regular expression: {error}", "mend it"
+                f"group_pattern {self.group_pattern!r} is no regular expression: {error}", "write such as '(P[0-9]+)_'"
             ) from error
 
     def sources(self, root: Path) -> Sequence[Source]:
@@ -174,7 +174,7 @@ def _kind(file: Path) -> str:
         return "volumes"
     if ending in ARRAYS:
         return "arrays"
-    return "flat images" if ending in READERS and ending not in (".dcm", ".dicom", ".ima") else ""
+    return "flat images" if ending in READERS and ending not in DICOM else ""
 
 
 def _below(file: Path, root: Path) -> str:

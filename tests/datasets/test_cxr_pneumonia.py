@@ -154,7 +154,7 @@ def test_real_patients_labels_and_duplicates(
     assert len(published) == len(found.within) + len(found.across) == 23
     groups = {frozenset(files.iloc[list(group)]) for group in (*found.within, *found.across)}
     assert groups == {frozenset(group) for group in published.values()}
-    report = check("cxr", dataset, root, tmp_path / "cache", say=quiet)
+    report, _, _ = check("cxr", dataset, root, tmp_path / "cache", say=quiet)
     assert report.ok
     assert report.constant == ()
     assert sum(items for items, _ in report.splits.values()) == 4707

@@ -1,0 +1,275 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import h5py
+import nibabel
+import numpy as np
+import PIL.Image
+import pytest
+import SimpleITK
+from dicom_files import write_series, write_slice
+
+from benchmark.cohorts.prepare import prepare
+from benchmark.datasets.folder.dataset import Folder
+from benchmark.errors import BadDataError, BenchError, MissingDataError, UsageError
+
+GUESSED = "each file, or topmost folder, counts as a patient of its own: no group_pattern was given"
+
+
+def noise(*shape: int, seed: int = 0) -> np.ndarray:
+    return np.random.default_rng(seed).integers(0, 256, shape, dtype=np.uint8)
+
+
+def refusal(read: Callable[[], object], kind: type[BenchError] = BadDataError) -> str:
+    with pytest.raises(kind) as caught:
+        read()
+    return str(caught.value)
+
+
+def png(path: Path, seed: int = 0) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    PIL.Image.fromarray(noise(20, 30, seed=seed)).save(path)
+    return path
+
+
+def subjects(dataset: Folder, root: Path) -> list[tuple[str, str]]:
+    return [(source.subject, source.name) for source in dataset.sources(root)]
+
+
+def read_all(dataset: Folder, root: Path) -> list[tuple[int, ...]]:
+    return [dataset.read(source).pixels.shape for source in dataset.sources(root)]
+
+
+def test_topmost_folder_is_the_patient(tmp_path: Path) -> None:
+    for name in ("anna/day1/a.png", "anna/day2/a.png", "bert/a.png", "carl.png"):
+        png(tmp_path / name)
+    assert subjects(Folder(), tmp_path) == [
+        ("anna", "anna/day1/a"), ("anna", "anna/day2/a"), ("bert", "bert/a"), ("carl", "carl"),
+    ]  # fmt: skip
+    assert Folder().remarks(tmp_path) == {GUESSED: []}
+
+
+@pytest.mark.parametrize("pattern", ["P[0-9]+", "_(P[0-9]+)_"])
+def test_pattern_finds_the_patient(tmp_path: Path, pattern: str) -> None:
+    for name in ("x_P01_1.png", "x_P01_2.png", "x_P02_1.png"):
+        png(tmp_path / name)
+    dataset = Folder(group_pattern=pattern)
+    assert [subject for subject, _ in subjects(dataset, tmp_path)] == ["P01", "P01", "P02"]
+    assert dataset.remarks(tmp_path) == {}
+
+
+def test_pattern_that_misses_one(tmp_path: Path) -> None:
+    for name in ("P01.png", "other.png"):
+        png(tmp_path / name)
+    assert refusal(lambda: Folder(group_pattern="P[0-9]+").sources(tmp_path)) == (
+        "group_pattern 'P[0-9]+' finds no patient in other.png\n  hint: widen it, or choose --set-data ending"
+    )
+
+
+def test_pattern_that_is_none() -> None:
+    assert refusal(lambda: Folder(group_pattern="(P"), UsageError) == (
+        "group_pattern '(P' is no regular expression: missing ), unterminated subpattern at position 0"
+        "\n  hint: write such as '(P[0-9]+)_'"
+    )
+
+
+def test_table(tmp_path: Path) -> None:
+    root = tmp_path / "images"
+    for number in range(3):
+        png(root / "a" / f"{number}.png", number)
+    table = tmp_path / "patients.csv"
+    table.write_text("file,patient,label,split\na/0.png,P1,sick,train\na/1.png,P2,well,test\n")
+    dataset = Folder(table=str(table))
+    found = dataset.sources(root)
+    assert [(source.subject, source.label, source.group) for source in found] == [
+        ("P1", "sick", "train"),
+        ("P2", "well", "test"),
+    ]
+    assert dataset.remarks(root) == {"left out, not in the table": ["a/2.png"]}
+
+
+MISSING = (
+    "{} has no column file and no patient; it has name"
+    "\n  hint: give the file as it was published, or name the columns so"
+)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("name\na.png\n", MISSING),
+        ("file,patient\na.png,\n", "{} has a row without a patient\n  hint: fill it in, or leave the row out"),
+        ("file,patient\na.png,1\na.png,2\n", "{} lists a.png twice in column file\n  hint: keep one row a file"),
+        ("file,patient\n", "{} has no rows\n  hint: download or copy the file again"),
+    ],
+)  # fmt: skip
+def test_wrong_tables(tmp_path: Path, text: str, message: str) -> None:
+    png(tmp_path / "images" / "a.png")
+    table = tmp_path / "t.csv"
+    table.write_text(text)
+    assert refusal(lambda: Folder(table=str(table)).sources(tmp_path / "images")) == message.format(table)
+
+
+def test_table_of_other_files(tmp_path: Path) -> None:
+    png(tmp_path / "images" / "a.png")
+    (tmp_path / "t.csv").write_text("file,patient\nb.png,1\n")
+    dataset = Folder(table=str(tmp_path / "t.csv"))
+    assert refusal(lambda: dataset.sources(tmp_path / "images"), MissingDataError) == (
+        f"{tmp_path}/images holds none of the 1 files of {tmp_path}/t.csv"
+        "\n  hint: give paths below the folder, with forward slashes, in the column file"
+    )
+
+
+def test_table_that_is_not_there() -> None:
+    assert refusal(lambda: Folder(table="/nowhere.csv"), UsageError) == (
+        "table names /nowhere.csv, which is no file\n  hint: give the path of a CSV file"
+    )
+
+
+def test_flat_images_of_all_kinds(tmp_path: Path) -> None:
+    png(tmp_path / "a.png")
+    PIL.Image.fromarray(noise(20, 30).astype(np.uint16) * 200).save(tmp_path / "b.png")
+    PIL.Image.fromarray(noise(40, 30)).save(tmp_path / "c.jpg")
+    PIL.Image.fromarray(noise(20, 30).astype(np.float32)).save(tmp_path / "d.tif")
+    assert read_all(Folder(image_size=16), tmp_path) == [(1, 1, 16, 16)] * 4
+
+
+def test_radiographs_in_dicom(tmp_path: Path) -> None:
+    for number in range(3):
+        stored = noise(30, 20, seed=number).astype(np.uint16) * 16
+        write_slice(tmp_path / f"p{number}" / "IM0001", stored, PhotometricInterpretation="MONOCHROME1")
+    assert subjects(Folder(), tmp_path)[0] == ("p0", "p0/IM0001")
+    assert read_all(Folder(image_size=16), tmp_path) == [(1, 1, 16, 16)] * 3
+
+
+def test_arrays_hold_planes_of_one_patient(tmp_path: Path) -> None:
+    planes = noise(5, 16, 16)
+    np.savez(tmp_path / "anna.npz", images=planes)
+    np.save(tmp_path / "bert.npy", planes[0])
+    dataset = Folder(image_size=16)
+    first, second = (dataset.read(source) for source in dataset.sources(tmp_path))
+    assert np.array_equal(first.pixels[:, 0], planes)
+    assert first.names == ("00000", "00001", "00002", "00003", "00004")
+    assert second.names == ("",)
+
+
+def test_arrays_of_other_numbers_need_no_window_but_may_have_one(tmp_path: Path) -> None:
+    np.save(tmp_path / "ct.npy", np.linspace(-1000, 400, 256).reshape(16, 16))
+    dataset = Folder(image_size=16, window="-1000,400")
+    pixels = dataset.read(dataset.sources(tmp_path)[0]).pixels
+    assert (pixels.min(), pixels.max()) == (0, 255)
+
+
+def test_arrays_can_be_volumes(tmp_path: Path) -> None:
+    np.save(tmp_path / "a.npy", noise(16, 16, 16))
+    dataset = Folder(image_size=16, items="volumes")
+    assert dataset.dimensions == 3
+    assert read_all(dataset, tmp_path) == [(1, 1, 16, 16, 16)]
+
+
+def test_flat_images_are_no_volumes(tmp_path: Path) -> None:
+    png(tmp_path / "a.png")
+    dataset = Folder(image_size=16, items="volumes")
+    assert refusal(lambda: read_all(dataset, tmp_path)) == (
+        f"{tmp_path}/a.png holds an array of shape (20, 30), one 3D volume is needed"
+        "\n  hint: give volumes, one a file or one a DICOM folder"
+    )
+
+
+def test_volumes_of_all_formats_are_one_cohort(tmp_path: Path) -> None:
+    root = tmp_path / "root"
+    root.mkdir()
+    for number in range(3):
+        voxels = noise(12, 16, 10, seed=number)
+        nibabel.save(nibabel.Nifti1Image(voxels, np.eye(4)), root / f"n{number}.nii.gz")
+        SimpleITK.WriteImage(
+            SimpleITK.GetImageFromArray(noise(10, 16, 12, seed=9 + number)), str(root / f"m{number}.mha")
+        )
+    with h5py.File(root / "h.h5", "w") as file:
+        file["image"] = noise(12, 16, 10, seed=30)
+    cohort = prepare("folder", Folder(image_size=16), root, tmp_path / "cache", say=lambda text: None)
+    assert sum(map(len, (cohort.train, cohort.calibration, cohort.test))) == 70
+    assert GUESSED in cohort.notes
+
+
+def test_dicom_series_by_folder(tmp_path: Path) -> None:
+    for number in range(3):
+        hu = np.random.default_rng(number).integers(-1000, 400, (6, 20, 20))
+        write_series(tmp_path / f"p{number}" / "study" / "ct", hu, names="I{:03d}")
+    assert subjects(Folder(), tmp_path)[0] == ("p0", "p0/study/ct")
+    assert read_all(Folder(image_size=20, window="lung"), tmp_path) == [(6, 1, 20, 20)] * 3
+
+
+def test_mixed_kinds(tmp_path: Path) -> None:
+    png(tmp_path / "a.png")
+    np.save(tmp_path / "b.npy", noise(8, 8))
+    (tmp_path / "notes.txt").write_text("mine")
+    assert refusal(lambda: Folder().sources(tmp_path)) == (
+        f"{tmp_path} mixes kinds of files: 1 flat images, 1 arrays\n  hint: choose one: --set-data ending=.png"
+    )
+    assert subjects(Folder(ending=".npy"), tmp_path) == [("b", "b")]
+
+
+@pytest.mark.parametrize("ending", ["", ".mha"])
+def test_no_images(tmp_path: Path, ending: str) -> None:
+    (tmp_path / "notes.txt").write_text("mine")
+    said = refusal(lambda: Folder(ending=ending).sources(tmp_path), MissingDataError)
+    assert said.startswith(
+        f"{tmp_path} holds no image{' that ends in .mha' if ending else ''}\n  hint: put files there"
+    )
+
+
+def test_array_of_four_dimensions(tmp_path: Path) -> None:
+    np.save(tmp_path / "a.npy", noise(2, 2, 8, 8))
+    assert refusal(lambda: read_all(Folder(), tmp_path)) == (
+        f"{tmp_path}/a.npy holds an array of shape (2, 2, 8, 8)\n  hint: save planes as (n, rows, columns)"
+    )
+
+
+def damaged(kind: str, root: Path) -> str:
+    """Break one file of a folder of volumes, and return what must be said of it."""
+    path = root / "odd.nii.gz"
+    whole = nibabel.Nifti1Image(noise(16, 16, 10, seed=99), np.eye(4))
+    nibabel.save(whole, path)
+    content: dict[str, Any] = {
+        "truncated": (path.read_bytes()[:-200], "is truncated or damaged: it cannot be unpacked"),
+        "empty": (b"", "is empty (0 bytes)"),
+        "text": (b"not a volume", "is truncated or damaged: it cannot be unpacked"),
+    }
+    if kind in content:
+        path.write_bytes(content[kind][0])
+        return f"{path} {content[kind][1]}"
+    voxels: dict[str, Any] = {
+        "nan": (np.where(noise(16, 16, 10) > 250, np.nan, 1.0).astype(np.float32), None),
+        "constant": (np.ones((16, 16, 10), np.uint8), "is constant: every pixel is 1"),
+        "four dimensions": (noise(8, 8, 8, 3), "holds 4 dimensions (8, 8, 8, 3), one 3D volume is needed"),
+    }
+    if kind in voxels:
+        array, said = voxels[kind]
+        nibabel.save(nibabel.Nifti1Image(array, np.eye(4)), path)
+        return f"{path} {said or f'holds {int(np.isnan(array).sum())} pixels that are NaN or infinite'}"
+    assert kind == "no orientation"
+    whole.set_sform(np.zeros((4, 4)), code=1)
+    nibabel.save(whole, path)
+    return f"{path} does not say how its axes lie in the patient (its affine is singular or not finite)"
+
+
+@pytest.mark.parametrize("kind", ["truncated", "empty", "text", "nan", "constant", "four dimensions", "no orientation"])
+def test_one_broken_volume_is_named_and_the_rest_is_used(tmp_path: Path, kind: str) -> None:
+    root = tmp_path / "root"
+    root.mkdir()
+    for number in range(4):
+        nibabel.save(nibabel.Nifti1Image(noise(16, 16, 10, seed=number), np.eye(4)), root / f"n{number}.nii.gz")
+    said: list[str] = []
+    expected = damaged(kind, root)
+    cohort = prepare("folder", Folder(image_size=16), root, tmp_path / "cache", say=said.append)
+    assert f"folder: left out, could not be used: odd ({expected})" in said
+    assert sum(map(len, (cohort.train, cohort.calibration, cohort.test))) == 40
+    strict = refusal(lambda: prepare("folder", Folder(image_size=16), root, tmp_path / "cache", strict=True))
+    assert strict == (
+        f"folder: left out, could not be used: odd ({expected})"
+        "\n  hint: mend or remove these, or leave --strict out: the rest is used"
+    )
