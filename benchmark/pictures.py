@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from benchmark.cohorts.neighbours import neighbours
 from benchmark.contracts import merge
 from benchmark.metrics.published import BINS
 from benchmark.storage import file_name, replacing
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
     from numpy.typing import NDArray
 
-    from benchmark.contracts import Cohort, Images
+    from benchmark.contracts import Array, Cohort, Images, Split
     from benchmark.evaluate import Outcome
     from benchmark.samples import Samples
 
@@ -36,7 +37,7 @@ def draw_pictures(folder: Path, samples: Samples, cohort: Cohort, outcomes: dict
     rows = {f"synthetic {i}": image for i, image in enumerate(first)}
     _save(folder / "samples.png", _grid(rows, cohort.train.channels, f"{cohort.name}: synthetic items"))
     for name, outcome in outcomes.items():
-        _save(folder / f"pairs-{file_name(name)}.png", _pairs(name, outcome, samples, real.images))
+        _save(folder / f"pairs-{file_name(name)}.png", _pairs(name, outcome, samples, real))
         _save(folder / f"similarity-{file_name(name)}.png", _similarity(name, outcome))
 
 
@@ -61,26 +62,48 @@ def _grid(rows: dict[str, NDArray[np.float32]], channels: tuple[str, ...], title
     return figure
 
 
-def _pairs(name: str, outcome: Outcome, samples: Samples, real: object) -> Figure:
-    """The synthetic items nearest to a training item, in the first channel: above it the item, below both sides."""
+def _pairs(name: str, outcome: Outcome, samples: Samples, real: Split) -> Figure:
+    """The synthetic items nearest to a training item, in the first channel, above what they are nearest to.
+
+    Of slices also those before and after the training slice, as Akbar et al. 2025 show them (2305.07644).
+    """
     from matplotlib.figure import Figure
 
     matches = outcome.matches
     order = np.argsort(-matches["similarity"].astype(float), kind="stable")[:SHOWN]
-    sides = {
-        "synthetic": (samples.images(order), [f"{i}" for i in order]),
-        "nearest\ntraining": (real(matches["train_row"][order]), _numbers(matches["similarity"][order])),  # type: ignore[operator]
-        "nearest\nheld-out": (real(matches["heldout_row"][order]), _numbers(matches["heldout_similarity"][order])),  # type: ignore[operator]
-    }
-    figure = Figure(figsize=(PANEL * len(order), PANEL * 3 + 0.6), layout="constrained")
-    axes = figure.subplots(3, len(order), squeeze=False)
-    for row, (label, (images, titles)) in enumerate(sides.items()):
+    trained = matches["train_row"][order]
+    rows = [
+        ("synthetic", samples.images(order), [f"{i}" for i in order]),
+        ("nearest\ntraining", real.images(trained), _numbers(matches["similarity"][order])),
+        *_beside(real, trained),
+        (
+            "nearest\nheld-out",
+            real.images(matches["heldout_row"][order]),
+            _numbers(matches["heldout_similarity"][order]),
+        ),
+    ]
+    figure = Figure(figsize=(PANEL * len(order), PANEL * len(rows) + 0.6), layout="constrained")
+    axes = figure.subplots(len(rows), len(order), squeeze=False)
+    for row, (label, images, titles) in enumerate(rows):
         axes[row, 0].set_ylabel(label, fontsize=8)
         for column, image in enumerate(images):
             _show(axes[row, column], image[0])
             axes[row, column].set_title(titles[column], fontsize=7)
     figure.suptitle(f"nearest pairs by detector {name}: private, shows patients", fontsize=9)
     return figure
+
+
+def _beside(real: Split, rows: Array) -> list[tuple[str, Images, list[str]]]:
+    """The slices before and after some; nothing where none of them has a neighbour."""
+    sides = [found[rows] for found in neighbours(real.items)]
+    if all((side < 0).all() for side in sides):
+        return []
+    found = []
+    for label, side in zip(("slice\nbefore", "slice\nafter"), sides, strict=True):
+        images = real.images(np.maximum(side, 0))
+        images[side < 0] = -1
+        found.append((label, images, ["" if row >= 0 else "none" for row in side]))
+    return found
 
 
 def _similarity(name: str, outcome: Outcome) -> Figure:

@@ -144,14 +144,22 @@ def test_the_core_names_no_adapter(path: Path) -> None:
     assert [name for name in imports(path, typing_only=True) if under(name, *adapters)] == []
 
 
+SHARED_FILES = {
+    "datasets.phantom_mr": ("datasets.brats20",),
+    "datasets.brats21": ("datasets.brats20",),
+    "datasets.phantom_ct": ("datasets.phantom_mr.fields",),
+    "datasets.phantom_cxr": ("datasets.phantom_ct",),
+}
+"""Data sets that write each other's files, or simulate the same patients."""
+
+
 @pytest.mark.parametrize("path", ADAPTERS, ids=name_of)
 def test_adapters_stand_alone(path: Path) -> None:
     """They import the core and their own folder, never the evaluation."""
     own = ".".join(name_of(path).split(".")[:2])
     named = imports(path, typing_only=True)
     others = {name for name in named if under(name, "models", "datasets") and not under(name, own)}
-    if own in ("datasets.phantom_mr", "datasets.brats21"):  # their files are those of BraTS20, which reads them
-        others = {name for name in others if not under(name, "datasets.brats20")}
+    others = {name for name in others if not under(name, *SHARED_FILES.get(own, ()))}
     assert others == set()
     parts = ("models", "datasets", "evaluate", "assess", "run", "record", "leaderboard", "registry", "cli", "metrics")
     assert [name for name in named if under(name, *(f"benchmark.{part}" for part in parts))] == []

@@ -47,9 +47,7 @@ class MedMnist:
 
     def __post_init__(self) -> None:
         if not NAME.fullmatch(self.set):
-            raise UsageError(
-                f"{self.set!r} is no name of a MedMNIST set", "give such as pneumoniamnist, organmnist3d"
-            )
+            raise UsageError(f"{self.set!r} is no name of a MedMNIST set", "give such as pneumoniamnist, organmnist3d")
         largest = SIZES[self.dimensions][-1]
         if not 8 <= self.image_size <= largest:
             raise UsageError(

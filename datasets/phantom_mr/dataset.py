@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import gzip
-import os
 from collections.abc import Sequence
-from concurrent.futures import as_completed
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -13,10 +11,9 @@ from typing import TYPE_CHECKING
 import nibabel as nib
 import numpy as np
 
-from benchmark.errors import MissingDataError, UsageError
-from benchmark.progress import progress
+from benchmark.cohorts.simulated import require_patients, write_missing
+from benchmark.errors import MissingDataError
 from benchmark.storage import replacing
-from benchmark.workers import processes
 
 from ..brats20.dataset import Brats20  # noqa: TID252 (absolute, mypy cannot find it in a checkout)
 from .simulate import simulate
@@ -25,8 +22,6 @@ if TYPE_CHECKING:
     from benchmark.contracts import Array, Source
 
 FOLDER = "MICCAI_BraTS2020_TrainingData"
-MOST = 999
-"""Patients are numbered with three digits, as in the release."""
 AFFINE = np.array([[-1, 0, 0, 0], [0, -1, 0, 239], [0, 0, 1, 0], [0, 0, 0, 1]], float)
 
 
@@ -42,30 +37,15 @@ class PhantomMR(Brats20):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if not 1 <= self.patients <= MOST:
-            raise UsageError(f"patients {self.patients} does not fit", f"choose a number from 1 to {MOST}")
+        require_patients(self.patients)
 
     def create(self, root: Path) -> None:
         """Simulate and write the patients that are not under root yet, one process a core.
 
         Raises MachineError when the disk is full or refuses to be written.
         """
-        todo = [number for number in range(1, self.patients + 1) if not case_folder(root, number).is_dir()]
-        if not todo:
-            return
-        workers = min(os.cpu_count() or 1, len(todo))
-        with (
-            processes(workers) as pool,
-            progress("simulating patients", self.patients, self.patients - len(todo)) as advance,
-        ):
-            jobs = [pool.submit(write_patient, root, number) for number in todo]
-            try:
-                for job in as_completed(jobs):
-                    job.result()
-                    advance()
-            except BaseException:
-                pool.shutdown(wait=False, cancel_futures=True)
-                raise
+        missing = [number for number in range(1, self.patients + 1) if not case_folder(root, number).is_dir()]
+        write_missing(root, write_patient, missing, self.patients)
 
     def sources(self, root: Path) -> Sequence[Source]:
         """List the first `patients` patients under root. Raises MissingDataError where one is not there."""

@@ -42,9 +42,9 @@ def place() -> Place:
     return Place(left, -back, up)
 
 
-def smooth_noise(rng: np.random.Generator, scale_mm: float) -> Field:
-    """Return a Gaussian field of unit variance that varies over about scale_mm, shape COARSE."""
-    weights = [_weights(n, scale_mm / 2) for n in COARSE]
+def smooth_noise(rng: np.random.Generator, scale_mm: float, shape: Sequence[int] = COARSE) -> Field:
+    """Return a Gaussian field of unit variance that varies over about scale_mm, on a 2 mm grid."""
+    weights = [_weights(n, scale_mm / 2) for n in shape]
     field = rng.standard_normal([w.shape[1] for w in weights], dtype=np.float32)
     for axis, w in enumerate(weights):
         field = np.moveaxis(np.tensordot(w, field, axes=(1, axis)), 0, axis)

@@ -1,0 +1,81 @@
+"""Simulated chest CT, one NIfTI file a patient."""
+
+from __future__ import annotations
+
+import gzip
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import nibabel as nib
+import numpy as np
+
+from benchmark.cohorts.simulated import require_patients, write_missing
+from benchmark.cohorts.volumes import Volumes
+from benchmark.contracts import Source
+from benchmark.errors import MissingDataError
+from benchmark.storage import replacing
+
+from .chest import SHAPE, STEP, simulate
+
+AFFINE = np.diag([-STEP, -STEP, STEP, 1.0])
+AFFINE[:3, 3] = [(SHAPE[0] - 1) * STEP / 2, (SHAPE[1] - 1) * STEP / 2, -(SHAPE[2] - 1) * STEP / 2]
+
+
+@dataclass(frozen=True, kw_only=True)
+class PhantomCT(Volumes):
+    """Chest CT in Hounsfield units, cut to cubes (or slices, patches), one channel, uint8.
+
+    Args:
+        patients: how many simulated patients, 1 to 999; patient i is the same whatever the number.
+
+    Others as of Volumes.
+    """
+
+    image_size: int = 64
+    items: Literal["slices", "tiles", "volumes", "patches"] = "volumes"
+    window: str = "lung"
+    patients: int = 64
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        require_patients(self.patients)
+
+    def create(self, root: Path) -> None:
+        """Simulate and write the patients that are not under root yet. Raises MachineError."""
+        missing = [number for number in range(1, self.patients + 1) if not file_of(root, number).is_file()]
+        write_missing(root, write_patient, missing, self.patients)
+
+    def sources(self, root: Path) -> Sequence[Source]:
+        """List the first `patients` patients under root. Raises MissingDataError where one is not there."""
+        files = [file_of(root, number) for number in range(1, self.patients + 1)]
+        missing = [file for file in files if not file.is_file()]
+        if missing:
+            raise MissingDataError(
+                f"{root} lacks {len(missing)} of {self.patients} simulated patients, the first is {missing[0].name}",
+                "run the command again: it simulates those that are missing",
+            )
+        return [Source(subject=_name(file), name=_name(file), files=(str(file),)) for file in files]
+
+
+def file_of(root: Path, number: int) -> Path:
+    """Return the file of patient `number` (from 1)."""
+    return root / f"chest_{number:03d}.nii.gz"
+
+
+def write_patient(root: Path, number: int) -> None:
+    """Simulate patient `number` and write the volume; the file appears only when it is whole."""
+    image = nib.Nifti1Image(simulate(number), AFFINE)
+    image.header.set_xyzt_units("mm", "sec")
+    with (
+        replacing(file_of(root, number)) as temporary,
+        temporary.open("wb") as raw,
+        # No time and no name in the gzip header: the same patient is the same bytes.
+        gzip.GzipFile("", "wb", compresslevel=1, fileobj=raw, mtime=0) as packed,
+    ):
+        packed.write(image.to_bytes())
+
+
+def _name(file: Path) -> str:
+    return file.name.removesuffix(".nii.gz")
