@@ -31,17 +31,21 @@ def planes(volume: Array, axis: Axis) -> Array:
 
 def resample(volume: Array, shape: Sequence[int]) -> Array:
     """Resize an array (a, b, c) linearly, averaging where it shrinks, float32."""
-    volume = volume.astype(np.float32, copy=False)
-    if volume.shape[1:] != tuple(shape[1:]):
-        volume = np.stack([_resize(plane, shape[1:]) for plane in volume])
-    if volume.shape[0] != shape[0]:
-        flat = volume.reshape(volume.shape[0], -1)
-        volume = _resize(flat, (shape[0], flat.shape[1])).reshape(shape[0], *volume.shape[1:])
-    return volume
+    if volume.shape == tuple(shape):
+        return volume.astype(np.float32)
+    # Planes along the axis that memory counts slowest are contiguous: they are resized first, then that axis.
+    slow = int(np.argmax(np.abs(volume.strides)))
+    turned, wanted = np.moveaxis(volume, slow, 0), np.array(shape)
+    rows, columns = np.delete(wanted, slow)
+    small = np.stack([_resize(plane, (rows, columns)) for plane in turned])
+    flat = _resize(small.reshape(len(small), -1), (shape[slow], rows * columns))
+    return np.moveaxis(flat.reshape(shape[slow], rows, columns), 0, slow)
 
 
 def _resize(plane: Array, shape: Sequence[int]) -> Array:
-    picture = PIL.Image.fromarray(np.ascontiguousarray(plane))
+    if plane.shape == tuple(shape):
+        return plane.astype(np.float32)
+    picture = PIL.Image.fromarray(plane.astype(np.float32, order="C"))
     return np.asarray(picture.resize((shape[1], shape[0]), PIL.Image.Resampling.BILINEAR))
 
 

@@ -66,7 +66,9 @@ def block_mean(volume: Array, factors: tuple[int, ...]) -> Array:
 
 def to_uint8(levels: Array) -> Array:
     """Round grey levels to the nearest, halves up, and clip to 0 ... 255 (as MATLAB's `uint8` does)."""
-    return np.clip(np.floor(levels + 0.5), 0, 255).astype(np.uint8)
+    within = np.clip(levels, 0, 255)
+    within += within.dtype.type(0.5)
+    return within.astype(np.uint8)
 
 
 def _resize(plane: Array, side: int, filter_: PIL.Image.Resampling) -> Array:

@@ -172,8 +172,8 @@ def _rescaled(header: Dataset, groups: Sequence[Dataset], plane: Array, path: Pa
     if str(header.get("PhotometricInterpretation")) == "MONOCHROME1":
         values = values.max() + values.min() - values
     padding = _number(header.get("PixelPaddingValue"))
-    outside = plane == padding
-    if padding is not None and outside.any() and not outside.all():
+    outside = None if padding is None else plane == padding
+    if outside is not None and outside.any() and not outside.all():
         values[outside] = values[~outside].min()  # scanners pad far below air
     return values
 

@@ -83,12 +83,13 @@ class Brats20:
         Raises BadDataError for a damaged file, different shapes in one case, or no positive voxel.
         """
         head = _read(source.files[0])
-        t1 = _grey(head, source.files[0])
-        plane = max(SIDE, *t1.shape[1:]) ** 2
-        kept = np.flatnonzero((t1 > self.threshold).sum(axis=(1, 2)) > self.content * plane)
+        bright = _slices(head, slice(None)) > self.threshold * _greatest(head, source.files[0]) / 255
+        plane = max(SIDE, *bright.shape[1:]) ** 2
+        kept = np.flatnonzero(bright.sum(axis=(1, 2)) > self.content * plane)
         pixels = np.empty((len(kept), len(self.channels), self.image_size, self.image_size), np.uint8)
         for position, (channel, file) in enumerate(zip(self.channels, source.files[1:], strict=True)):
-            pixels[:, position] = self._planes(channel, file, head, kept)
+            image = head if file == source.files[0] else _read(file, constant_ok=channel == "seg")
+            pixels[:, position] = self._planes(channel, image, file, head, kept)
         return Items(
             pixels=pixels,
             names=tuple(f"z{z:03d}" for z in kept),
@@ -103,8 +104,7 @@ class Brats20:
     def _missing(self, case: Case) -> list[str]:
         return [channel for channel in dict.fromkeys(("t1", *self.channels)) if channel not in case.files]
 
-    def _planes(self, channel: str, file: str, head: Image, kept: Array) -> Array:
-        image = _read(file, constant_ok=channel == "seg")
+    def _planes(self, channel: str, image: Image, file: str, head: Image, kept: Array) -> Array:
         _require_same_grid(image, head, file)
         levels = _labels(image, file, kept) if channel == "seg" else _grey(image, file, kept)
         square = pad_to(to_uint8(levels), (max(SIDE, *levels.shape[1:]),) * 2)
@@ -124,14 +124,18 @@ def _slices(image: Image, kept: Array | slice) -> Array:
     return image.pixels[::-1, ::-1].T[kept]
 
 
-def _grey(image: Image, file: str, kept: Array | slice = slice(None)) -> Array:
+def _grey(image: Image, file: str, kept: Array) -> Array:
     """Scale by the volume's own maximum to 0 ... 255, float32; values below 0 become 0."""
+    levels = _slices(image, kept).astype(np.float32)
+    levels *= np.float32(255 / _greatest(image, file))
+    return np.maximum(levels, 0, out=levels)
+
+
+def _greatest(image: Image, file: str) -> float:
     greatest = float(image.pixels.max())
     if greatest <= 0:
         raise BadDataError(f"{file} has no voxel above 0", "export it again, or leave this case out")
-    levels = _slices(image, kept).astype(np.float32)
-    scaled: Array = np.clip(levels * np.float32(255 / greatest), 0, None)
-    return scaled
+    return greatest
 
 
 def _labels(image: Image, file: str, kept: Array) -> Array:

@@ -156,5 +156,5 @@ def test_real_patients_labels_and_duplicates(
     assert groups == {frozenset(group) for group in published.values()}
     report, _, _ = check("cxr", dataset, root, tmp_path / "cache", say=quiet)
     assert report.ok
-    assert report.constant == ()
+    assert report.pixels.constant == ()
     assert sum(items for items, _ in report.splits.values()) == 4707

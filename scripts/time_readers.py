@@ -1,0 +1,92 @@
+"""What reading and preparing costs beside a bare read of the same files, processor time of one core.
+
+    python scripts/make_layouts.py brats R2
+    python scripts/time_readers.py --brats R2 --ct ../shared/data/ct_covidctmd_128/normal002_24slices_512.npz
+
+BraTS cases against nibabel (`np.asanyarray(load(file).dataobj)`), chest CT written here as DICOM series, plain and JPEG
+lossless, against pydicom (`dcmread(file).pixel_array`). Ours reads, checks, rescales, turns, resizes, and digests the
+files. Medians of 5 turns, one after the other.
+"""
+
+from __future__ import annotations
+
+import argparse
+import statistics
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import nibabel
+import numpy as np
+import pydicom
+
+from benchmark.cohorts.stream import read_one
+from benchmark.contracts import Source
+from benchmark.registry import find_dataset, load_class
+
+sys.path.append(str(Path(__file__).resolve().parents[1] / "tests" / "files"))
+from dicom_files import write_series
+
+TURNS = 5
+
+
+def compare(name: str, dataset: Any, sources: Sequence[Source], bare: Callable[[str], object]) -> None:
+    """Print milliseconds a file of both, and their ratio."""
+    files = [file for source in sources for file in dict.fromkeys(source.files)]
+
+    def read() -> None:
+        for file in files:
+            bare(file)
+
+    def prepare() -> None:
+        for source in sources:
+            read_one(dataset, source)
+
+    turns = [(seconds(read), seconds(prepare)) for _ in range(TURNS)]
+    alone, ours = (1000 * statistics.median(side) / len(files) for side in zip(*turns, strict=True))
+    print(f"{name:28} {len(files):4} files  bare {alone:7.2f} ms  ours {ours:7.2f} ms  ratio {ours / alone:5.2f}")
+
+
+def seconds(job: Callable[[], None]) -> float:
+    """Return the processor time of a call."""
+    started = time.process_time()
+    job()
+    return time.process_time() - started
+
+
+def load(name: str, **options: Any) -> Any:
+    """Return a configured data set."""
+    return load_class("datasets", find_dataset(name))(**options)
+
+
+def main() -> None:
+    """Parse and compare."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--brats", type=Path)
+    parser.add_argument("--ct", type=Path)
+    given = parser.parse_args()
+    if given.brats:
+        for size in (64, 256):
+            dataset = load("brats20", image_size=size)
+            sources = dataset.sources(given.brats)[:4]
+            compare(f"BraTS to {size}", dataset, sources, lambda file: np.asanyarray(nibabel.load(file).dataobj))
+    if given.ct:
+        with np.load(given.ct) as archive:
+            hu = archive["hu"]
+        for syntax in ("plain", "jpeg"):
+            with tempfile.TemporaryDirectory() as folder:
+                for patient in range(3):
+                    write_series(Path(folder) / f"P{patient}", hu, syntax=syntax)
+                for size in (64, 512):
+                    dataset = load("covid-ct-md", image_size=size)
+                    sources = dataset.sources(Path(folder))
+                    compare(
+                        f"DICOM {syntax} to {size}", dataset, sources, lambda file: pydicom.dcmread(file).pixel_array
+                    )
+
+
+if __name__ == "__main__":
+    main()
