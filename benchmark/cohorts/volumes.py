@@ -43,8 +43,8 @@ class Volumes:
         threshold: grey level, 0 to 255.
         depth: slices of a volume along `axis`, neither shrunk nor averaged; 0 makes cubes.
         stride: pixels between tiles or patches; 0 for image_size.
-        padding: `black`, as if the background had been padded before scaling; `mid-grey`, 0 of [-1, 1], as
-            Dar et al. pad after scaling.
+        padding: `background`, the darkest value of the volume (air), as if padded before scaling; `mid-grey`, 0 of
+            [-1, 1], as Dar et al. pad after scaling.
     """
 
     image_size: int = 128
@@ -58,7 +58,7 @@ class Volumes:
     threshold: float = 50.0
     depth: int = 0
     stride: int = 0
-    padding: Literal["black", "mid-grey"] = "black"
+    padding: Literal["background", "mid-grey"] = "background"
 
     channels: ClassVar[tuple[str, ...]] = ("image",)
 
@@ -119,33 +119,33 @@ class Volumes:
         averaged = self.window == "percentiles" or (self.window == "auto" and not eight_bit)
         low, high = limits(small if averaged else image.pixels, self.window, source.files[0])
         levels = np.clip(grey(small, low, high), 0, 255)
-        for name, piece in self._cut(levels, self._centres(source, image, small.shape)):
+        fill = MID_GREY if self.padding == "mid-grey" else _level(float(image.pixels.min()), low, high)
+        for name, piece in self._cut(levels, fill, self._centres(source, image, small.shape)):
             if not self.content or (piece > self.threshold).mean() > self.content:
                 yield name, piece
 
-    def _cut(self, volume: Array, centres: Array | None) -> Iterator[Piece]:
+    def _cut(self, volume: Array, fill: float, centres: Array | None) -> Iterator[Piece]:
         if self.items == "volumes":
             shape = [self.image_size] * 3
             shape[ORDER[self.axis][0]] = self.depth or self.image_size
-            yield "", centred(volume, tuple(shape), self._fill)
+            yield "", centred(volume, tuple(shape), fill)
         elif self.items == "slices":
-            yield from (
-                (name, centred(plane, (self.image_size,) * 2, self._fill)) for name, plane in self._planes(volume)
-            )
+            for name, plane in self._planes(volume):
+                yield name, centred(plane, (self.image_size,) * 2, fill)
         elif centres is not None:
-            yield from self._around(volume, centres)
+            yield from self._around(volume, fill, centres)
         else:
             yield from self._tiles(volume) if self.items == "tiles" else self._patches(volume)
 
-    def _around(self, volume: Array, centres: Array) -> Iterator[Piece]:
+    def _around(self, volume: Array, fill: float, centres: Array) -> Iterator[Piece]:
         seen = planes(volume, self.axis)
         for number, centre in enumerate(centres):
             if self.items == "patches":
-                piece = around(volume, centre, self.image_size, self._fill)
+                piece = around(volume, centre, self.image_size, fill)
             else:
                 at, row, column = seen_at(centre, volume.shape, self.axis)
                 plane = seen[int(np.clip(round(at), 0, len(seen) - 1))]
-                piece = around(plane, (row, column), self.image_size, self._fill)
+                piece = around(plane, (row, column), self.image_size, fill)
             yield f"p{number:05d}", piece
 
     def _centres(self, source: Source, image: Image, shape: tuple[int, ...]) -> Array | None:
@@ -180,10 +180,6 @@ class Volumes:
             yield f"{LETTER[self.axis]}{number:03d}", seen[number]
 
     @property
-    def _fill(self) -> float:
-        return 0.0 if self.padding == "black" else MID_GREY
-
-    @property
     def _pieces(self) -> bool:
         return self.items in ("tiles", "patches")
 
@@ -215,6 +211,11 @@ class Volumes:
         return tuple(
             max(1, round(extents[axis] * sizes[axis] / step)) if axis in sized else extents[axis] for axis in range(3)
         )
+
+
+def _level(value: float, low: float, high: float) -> float:
+    """Return the grey level of one value, 0 to 255."""
+    return float(np.clip((value - low) / (high - low), 0, 1) * 255)
 
 
 def require_volume(image: Image, file: str) -> Image:

@@ -150,11 +150,11 @@ def test_band_and_content(tmp_path: Path) -> None:
     assert read(tmp_path, voxels, image_size=16, window="0,1000", content=0.3).names == ()
 
 
-@pytest.mark.parametrize(("padding", "fill"), [("black", 0), ("mid-grey", 128)])
+@pytest.mark.parametrize(("padding", "fill"), [("background", 26), ("mid-grey", 128)])
 def test_depth_is_padded_before_or_after_scaling(tmp_path: Path, padding: Any, fill: int) -> None:
-    items = read(
-        tmp_path, blocky(6, 32, 32), items="volumes", axis="sagittal", depth=10, image_size=16, padding=padding
-    )
+    voxels = blocky(6, 16, 16)
+    options = {"items": "volumes", "axis": "sagittal", "depth": 10, "image_size": 16, "window": "-100,900"}
+    items = read(tmp_path, np.maximum(voxels, 1), padding=padding, **options)
     assert items.pixels.shape == (1, 1, 10, 16, 16)
     assert (items.pixels[0, 0, :2] == fill).all()
     assert (items.pixels[0, 0, -2:] == fill).all()
