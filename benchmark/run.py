@@ -118,13 +118,17 @@ def run_folder(resolved: Resolved, cohort: Cohort) -> Path:
     return request.runs / cohort.name / f"{resolved.model.name}-{request.preset}-{key}" / f"seed-{request.seed}"
 
 
+PATHS = ("root", "runs", "cache", "exclude")
+"""Of a request: text in spec.json."""
+
+
 def _private_spec(request: Request) -> dict[str, Any]:
     values = asdict(request)
-    return values | {name: str(values[name]) if values[name] else None for name in ("root", "runs", "cache")}
+    return values | {name: str(values[name]) if values[name] else None for name in PATHS}
 
 
 def _request_of(values: dict[str, Any]) -> Request:
-    paths = {name: Path(values[name]) if values[name] else None for name in ("root", "runs", "cache")}
+    paths = {name: Path(values[name]) if values.get(name) else None for name in PATHS}
     return Request(**{**values, **paths, "detectors": tuple(values.get("detectors", ()))})
 
 
@@ -273,7 +277,7 @@ def _public_spec(resolved: Resolved) -> Spec:
     request = resolved.request
     return Spec(
         model=resolved.model.name, preset=request.preset, settings=without_paths(resolved.settings),
-        data=resolved.data.name, data_options=asdict(resolved.dataset),  # type: ignore[call-overload]
+        data=resolved.data.name, data_options=without_paths(asdict(resolved.dataset)),  # type: ignore[call-overload]
         split=request.split, train_items=request.train_items, samples=resolved.samples, seed=request.seed,
         budget_seconds=request.budget_seconds,
     )  # fmt: skip
