@@ -11,6 +11,9 @@ from benchmark.contracts import Items, Source
 from benchmark.readers import is_dicom
 from benchmark.readers.series import FEWEST, read_series
 
+SCOUTS = f"DICOM series of fewer than {FEWEST} planes passed over"
+FACES = "scans of the head: a face can be rebuilt from them, so remove faces before anything leaves the house"
+
 
 @dataclass(frozen=True, kw_only=True)
 class DicomSeries(Volumes):
@@ -20,8 +23,8 @@ class DicomSeries(Volumes):
         """Read all series of a folder; each becomes items. Raises BadDataError naming the file."""
         series = read_series([Path(file) for file in source.files])
         items = self.gridded(series.volumes, source)
-        passed = f"DICOM series of fewer than {FEWEST} planes passed over"
-        return replace(items, remarks=((passed, source.name),) if series.scouts else ())
+        seen = {SCOUTS: series.scouts > 0, FACES: series.head}
+        return replace(items, remarks=tuple((what, source.name) for what, holds in seen.items() if holds))
 
 
 def dicom_folders(root: Path) -> dict[Path, list[Path]]:

@@ -29,7 +29,8 @@ if TYPE_CHECKING:
 GREY = ("MONOCHROME1", "MONOCHROME2")
 UNREADABLE = (InvalidDicomError, OSError, EOFError, ValueError, KeyError, TypeError, AttributeError)
 UNDECODABLE = (RuntimeError, NotImplementedError, ValueError, AttributeError, TypeError, KeyError, OSError, IndexError)
-SLICE_TAGS = ("ImagePositionPatient", "ImageOrientationPatient", "PixelSpacing")
+HEAD = ("HEAD", "BRAIN", "SKULL", "FACE", "HEADNECK", "SINUS", "ORBIT", "JAW", "EAR")
+"""Values of BodyPartExamined (DICOM PS3.16, Annex L) whose scans show a face."""
 
 logging.getLogger("pydicom").setLevel(logging.CRITICAL)  # its warnings quote values of tags
 
@@ -53,6 +54,8 @@ class Frame:
     """Between rows, between columns; empty where no tag says."""
     place: float | None
     """SliceLocation or InstanceNumber: the order where positions are missing."""
+    head: bool
+    """Whether the head was scanned, by BodyPartExamined."""
 
 
 def read(path: Path) -> Image:
@@ -132,6 +135,7 @@ def _frame(header: Dataset, plane: Array, number: int, path: Path) -> Frame:
         directions=None if directions is None else directions.reshape(2, 3),
         spacing_mm=() if spacing is None else tuple(float(size) for size in spacing),
         place=next((place for place in places if place is not None), None),
+        head=str(header.get("BodyPartExamined", "")).upper() in HEAD,
     )
 
 

@@ -31,6 +31,8 @@ class Series:
     """(x, y, z) in RAS+, in the order of the scanner's series numbers."""
     scouts: int
     """Series that were passed over, because they have too few planes."""
+    head: bool
+    """Whether one of the volumes is of the head."""
 
 
 def read_series(files: Sequence[Path]) -> Series:
@@ -51,7 +53,8 @@ def read_series(files: Sequence[Path]) -> Series:
             f"{files[0].parent} holds no volume: its longest DICOM series has {max(map(len, ordered))} planes",
             f"give a folder with at least {FEWEST} planes of one series",
         )
-    return Series(tuple(_stack(frames) for frames in full), scouts=len(ordered) - len(full))
+    head = any(frame.head for frames in full for frame in frames)
+    return Series(tuple(_stack(frames) for frames in full), scouts=len(ordered) - len(full), head=head)
 
 
 def _group(frame: Frame) -> tuple[object, ...]:

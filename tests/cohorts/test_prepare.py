@@ -395,3 +395,44 @@ def test_prepare_is_quick_when_cached(arrays: Any, make_root: MakeRoot) -> None:
     started = time.perf_counter()
     prepared(arrays, root)
     assert time.perf_counter() - started < 2
+
+
+LIMITED = """
+import resource, sys
+from pathlib import Path
+from benchmark.cohorts.prepare import prepare
+from benchmark.contracts import Items, Source
+import numpy as np
+
+class Large:
+    channels = ("grey",)
+    def sources(self, root):
+        return [Source(subject=str(n), name=str(n), files=()) for n in range(80)]
+    def read(self, source):
+        rng = np.random.default_rng(int(source.name))
+        return Items(pixels=rng.integers(0, 256, (4, 1, 1024, 1024), dtype=np.uint8), names=tuple("abcd"))
+
+def held():
+    return int(Path("/proc/self/statm").read_text().split()[5]) * resource.getpagesize()
+
+margin = int(sys.argv[2]) << 20
+resource.setrlimit(resource.RLIMIT_DATA, (held() + margin, held() + margin))
+cohort = prepare("toy", Large(), Path(sys.argv[1]), Path(sys.argv[1]) / "cache", workers=1)
+total = 0.0
+for split in (cohort.train, cohort.calibration, cohort.test):
+    for start in range(0, len(split), 4):
+        total += float(split.images(slice(start, start + 4)).mean(dtype="float64")) * 4
+print(cohort.train.pixels.nbytes >> 20, round(total, 1))
+"""
+
+
+def test_cohort_larger_than_memory(tmp_path: Path) -> None:
+    """320 MiB of pixels are written and read in a process that may hold 96 MiB more than at its start."""
+    script = tmp_path / "limited.py"
+    script.write_text(LIMITED)
+    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])}
+    command = [sys.executable, str(script), str(tmp_path), "96"]
+    done = subprocess.run(command, capture_output=True, env=environment, text=True)
+    assert done.returncode == 0, done.stderr
+    mebibytes, _ = done.stdout.split()
+    assert int(mebibytes) == 320

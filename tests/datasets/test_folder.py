@@ -273,3 +273,13 @@ def test_one_broken_volume_is_named_and_the_rest_is_used(tmp_path: Path, kind: s
         f"folder: left out, could not be used: odd ({expected})"
         "\n  hint: mend or remove these, or leave --strict out: the rest is used"
     )
+
+
+def test_scans_of_the_head_warn_of_faces(tmp_path: Path) -> None:
+    for number in range(3):
+        hu = np.random.default_rng(number).integers(-1000, 400, (6, 20, 20))
+        write_series(tmp_path / "root" / f"p{number}", hu, BodyPartExamined="HEAD" if number else "CHEST")
+    said: list[str] = []
+    prepare("folder", Folder(image_size=20), tmp_path / "root", tmp_path / "cache", say=said.append)
+    warning = "a face can be rebuilt from them, so remove faces before anything leaves the house"
+    assert f"folder: scans of the head: {warning}: p1, p2" in said
