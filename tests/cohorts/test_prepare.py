@@ -17,10 +17,12 @@ from typing import Any
 import numpy as np
 import pytest
 
-from benchmark.cohorts import store
+from benchmark.cohorts import store, stream
 from benchmark.cohorts.prepare import prepare, prepare_items
 from benchmark.contracts import Items, Source
+from benchmark.datasets.folder.dataset import Folder
 from benchmark.errors import AdapterError, BadDataError, MachineError, MissingDataError, UsageError
+from benchmark.workers import processes
 
 MakeRoot = Callable[..., Path]
 
@@ -436,3 +438,47 @@ def test_cohort_larger_than_memory(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr
     mebibytes, _ = done.stdout.split()
     assert int(mebibytes) == 320
+
+
+@pytest.mark.parametrize("seconds", [0.0, 1e9])
+def test_processes_and_threads_prepare_the_same(
+    make_root: MakeRoot, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, seconds: float
+) -> None:
+    root, dataset, used = make_root(), Folder(image_size=16, group_pattern="p[0-9]+"), []
+    monkeypatch.setattr(stream, "WORTH_PROCESSES", seconds)
+    monkeypatch.setattr(stream, "processes", lambda count: used.append(count) or processes(count))
+    alone = prepare_items("folder", dataset, root, tmp_path / "one", workers=1, say=str)
+    both = prepare_items("folder", dataset, root, tmp_path / "two", workers=2, say=str)
+    assert used == ([2] if seconds == 0 else [])
+    assert both.table.equals(alone.table)
+    assert both.files.equals(alone.files)
+    assert np.array_equal(both.pixels, alone.pixels)
+
+
+def test_workers_do_not_outlive_a_killed_parent(tmp_path: Path) -> None:
+    script = tmp_path / "parent.py"
+    script.write_text(
+        "import os, time\n"
+        "from benchmark.workers import processes\n"
+        "if __name__ == '__main__':\n"
+        "    pool = processes(1)\n"
+        "    print(pool.submit(os.getpid).result(), flush=True)\n"
+        "    time.sleep(60)\n"
+    )
+    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])}
+    parent = subprocess.Popen([sys.executable, str(script)], stdout=subprocess.PIPE, env=environment, text=True)
+    assert parent.stdout is not None
+    worker = int(parent.stdout.readline())
+    parent.kill()
+    parent.wait()
+    deadline = time.monotonic() + 20
+    while alive(worker) and time.monotonic() < deadline:
+        time.sleep(0.1)
+    assert not alive(worker)
+
+
+def alive(process: int) -> bool:
+    try:
+        return Path(f"/proc/{process}/stat").read_text().split()[2] != "Z"
+    except FileNotFoundError:
+        return False
