@@ -303,6 +303,39 @@ def check_detectors_command(
     typer.echo(f"plot: {folder / 'audit.png'}")
 
 
+@app.command("prompts")
+def prompts_command(
+    pipeline: Annotated[str, typer.Argument(help="Folder of a text-to-image pipeline, as save_pretrained writes it.")],
+    prompts: Annotated[Path, typer.Option("--prompts", help="CSV file; its text stays in the folder of --out.")],
+    column: Annotated[str, typer.Option("--column", help="Its column with the prompts.")],
+    steps: Annotated[int, typer.Option("--steps", help="Of DDIM sampling.")] = 50,
+    seeds: Annotated[int, typer.Option("--seeds", help="Noises a prompt.")] = 4,
+    guidance: Annotated[float, typer.Option("--guidance", help="Scale of the guidance.")] = 7.5,
+    first: Annotated[
+        bool, typer.Option("--first", help="The first step only: for large lists, --steps times cheaper.")
+    ] = False,
+    percentile: Annotated[float, typer.Option("--percentile", help="Outliers are at or above it.")] = 99.0,
+    z: Annotated[float | None, typer.Option("--z", help="Instead: so many deviations above the mean.")] = None,
+    marker: Annotated[
+        str | None, typer.Option("--marker", help="Regular expression of de-identification marks.")
+    ] = None,
+    batch: Annotated[int, typer.Option("--batch", help="Pairs of prompt and seed at once.")] = 16,
+    out: Annotated[Path, typer.Option("--out", help="Where scores go (private: prompts lie there).")] = Path("prompts"),
+    device: Device = "auto",
+) -> None:
+    """Score prompts by d_mem: which does a text-to-image pipeline know by heart, and do markers stand out?"""
+    from benchmark.prompts import Pass, Rule, read_prompts, rows, score_prompts
+    from benchmark.terminal import print_table
+
+    ask = Pass(steps=steps, seeds=seeds, guidance=guidance, first=first)
+    rule = Rule(percentile=percentile, z=z, **({"marker": marker} if marker else {}))
+    table = read_prompts(prompts, column)
+    folder, summary = score_prompts(pipeline, table, ask, rule, out=out, batch=batch, device=device)
+    print_table("prompts", ("", "d_mem", "length-adjusted"), rows(summary))
+    typer.echo(f"scores: {folder / 'scores.parquet'} (private, with prompts.parquet)")
+    typer.echo(f"summary: {folder / 'summary.json'} (no text)")
+
+
 @app.command("metrics")
 def metrics_command() -> None:
     """List the scores of a record: what each means, and which way is better."""

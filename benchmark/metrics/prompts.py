@@ -1,0 +1,88 @@
+"""Scores of prompts from the norms of their guidance: d_mem and its variants, outliers, length, markers."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from benchmark.contracts import Score
+
+if TYPE_CHECKING:
+    from benchmark.contracts import Array
+
+FIRST_STEPS = 10
+"""Of the n-step variant (Wen et al. 2024)."""
+NORMAL_95 = 1.959964
+
+
+def variants(norms: Array, size: int) -> dict[str, Array]:
+    """Return the variants of d_mem of P prompts from one pass, each (P,).
+
+    Args:
+        norms: (P, seeds, steps): || eps(x_t, prompt) - eps(x_t, empty) ||_2, not squared, along guided DDIM sampling.
+        size: numbers in a latent.
+
+    `d_mem`, the mean over seeds and steps (Dutt et al. 2025); `first`, of the first step alone, and `first10` (Wen et
+    al. 2024, 2407.21720); `per_root_size`, d_mem over the root of the latent's size, which models of one latent share.
+    """
+    everything = norms.mean(axis=(1, 2), dtype=np.float64)
+    return {
+        "d_mem": everything,
+        "first": norms[:, :, 0].mean(axis=1, dtype=np.float64),
+        f"first{FIRST_STEPS}": norms[:, :, :FIRST_STEPS].mean(axis=(1, 2), dtype=np.float64),
+        "per_root_size": everything / np.sqrt(size),
+    }
+
+
+def length_adjusted(scores: Array, lengths: Array) -> Array:
+    """Return what a line in the length leaves, (P,): longer prompts move the prediction further by themselves."""
+    design = np.c_[np.ones(len(lengths)), lengths.astype(np.float64)]
+    line, *_ = np.linalg.lstsq(design, scores, rcond=None)
+    residual: Array = scores - design @ line
+    return residual
+
+
+def outliers(scores: Array, *, percentile: float | None = 99.0, z: float | None = None) -> Array:
+    """Return which prompts stand out, (P,) bool: at or above a percentile, or more than z deviations above the mean."""
+    if z is not None:
+        spread = scores.std()
+        above: Array = (scores - scores.mean()) > z * spread if spread > 0 else np.zeros(len(scores), bool)
+        return above
+    assert percentile is not None
+    top: Array = scores >= np.quantile(scores, percentile / 100, method="higher")
+    return top
+
+
+@dataclass(frozen=True)
+class Enrichment:
+    """How much more often a marker stands in the top prompts than in the others."""
+
+    top: int
+    top_marked: int
+    rest: int
+    rest_marked: int
+    ratio: Score
+    """Share in the top over share in the rest, with its 95 % interval."""
+
+
+def enrichment(marked: Array, top: Array) -> Enrichment:
+    """Compare the shares of marked prompts, (P,) bool each; interval of the log ratio (Katz et al. 1978).
+
+    Half a prompt is added to each count, so that a share of 0 has an interval too.
+    """
+    tops, hits, rest, others = (int(side.sum()) for side in (top, top & marked, ~top, ~top & marked))
+    if not tops or not rest:
+        return Enrichment(tops, hits, rest, others, Score(value=None, reason="every prompt is on one side"))
+    if not marked.any():
+        return Enrichment(tops, hits, rest, others, Score(value=None, reason="no prompt holds the marker"))
+    a, n, b, m = hits + 0.5, tops + 0.5, others + 0.5, rest + 0.5
+    log, deviation = np.log((a / n) / (b / m)), np.sqrt(1 / a - 1 / n + 1 / b - 1 / m)
+    ratio = Score(
+        value=float(np.exp(log)),
+        low=float(np.exp(log - NORMAL_95 * deviation)),
+        high=float(np.exp(log + NORMAL_95 * deviation)),
+        n=len(marked),
+    )
+    return Enrichment(tops, hits, rest, others, ratio)

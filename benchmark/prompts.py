@@ -1,0 +1,266 @@
+"""`bench prompts`: which prompts of a list does a text-to-image pipeline know by heart?"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+
+from benchmark.cohorts.tables import read_csv
+from benchmark.contracts import chunks
+from benchmark.errors import AdapterError, BadDataError, MissingDataError, UsageError
+from benchmark.metrics.prompts import Enrichment, enrichment, length_adjusted, outliers, variants
+from benchmark.progress import progress
+from benchmark.storage import content_key, files_key, replacing, write_json
+
+if TYPE_CHECKING:
+    from benchmark.contracts import Array
+
+NORMS, TEXTS, SCORES, SUMMARY = "norms.npy", "prompts.parquet", "scores.parquet", "summary.json"
+QUANTILES = (0.01, 0.25, 0.5, 0.75, 0.99)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Pass:
+    """How a pipeline is asked."""
+
+    steps: int = 50
+    """Of DDIM sampling."""
+    seeds: int = 4
+    """Noises a prompt."""
+    guidance: float = 7.5
+    first: bool = False
+    """The first step alone: `steps` times cheaper, for large lists."""
+
+    def __post_init__(self) -> None:
+        if self.steps < 1 or self.seeds < 1:
+            raise UsageError(f"{self.steps} steps and {self.seeds} seeds were asked for", "give 1 or more of each")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Rule:
+    """Which prompts are called outliers, and what a marker looks like."""
+
+    percentile: float = 99.0
+    z: float | None = None
+    """Instead of the percentile: deviations above the mean."""
+    marker: str = r"___|XXXX|\[\*\*.*?\*\*\]"
+    """Regular expression of de-identification marks."""
+
+    def __post_init__(self) -> None:
+        if not 0 < self.percentile < 100:
+            raise UsageError(f"percentile {self.percentile:g} is none", "give a number between 0 and 100, such as 99")
+        try:
+            re.compile(self.marker)
+        except re.error as error:
+            raise UsageError(
+                f"marker {self.marker!r} is no regular expression: {error}", "give such as '___|XXXX'"
+            ) from error
+
+
+def read_prompts(path: Path, column: str) -> pd.DataFrame:
+    """Return each different prompt of a CSV column once (prompt, sha, count), in order of appearance.
+
+    Empty prompts are left out: their guidance is 0 by definition. Raises MissingDataError, BadDataError.
+    """
+    texts = read_csv(path, (column,))[column].str.strip()
+    texts = texts[texts != ""]
+    if not len(texts):
+        raise BadDataError(f"{path} has only empty prompts in column {column}", "name the column that holds them")
+    counts = texts.value_counts(sort=False)
+    table = pd.DataFrame({"prompt": texts.drop_duplicates().to_numpy()})
+    table["sha"] = [hashlib.sha256(text.encode()).hexdigest()[:16] for text in table["prompt"]]
+    table["count"] = table["prompt"].map(counts).astype(int)
+    return table
+
+
+def open_pipeline(path: str, device: str) -> Any:
+    """Load a pipeline of Stable Diffusion's kind from a folder, offline. Raises MissingDataError, AdapterError."""
+    from diffusers import DiffusionPipeline
+    from diffusers.utils import logging as diffusers_logging
+
+    from benchmark.machine import pick_device
+
+    try:
+        from transformers.utils import logging as transformers_logging
+    except ImportError as error:
+        raise AdapterError("text encoders need transformers", "install it: pip install 'memobench[text]'") from error
+    for logging in (diffusers_logging, transformers_logging):  # their warnings quote prompts
+        logging.set_verbosity_error()
+        logging.disable_progress_bar()
+    if not Path(path).is_dir():
+        raise MissingDataError(f"{path} is no folder on this disk", "give a folder that save_pretrained wrote")
+    try:
+        pipeline = DiffusionPipeline.from_pretrained(
+            path, local_files_only=True, use_safetensors=True, safety_checker=None, requires_safety_checker=False
+        )
+    except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
+        why = (str(error).strip().splitlines() or [type(error).__name__])[0]
+        raise AdapterError(
+            f"{path} is no pipeline that diffusers can load: {why}",
+            "give a folder with model_index.json and .safetensors weights, as save_pretrained writes it",
+        ) from error
+    if not all(hasattr(pipeline, part) for part in ("tokenizer", "text_encoder", "unet")):
+        raise AdapterError(
+            f"{path} holds a {type(pipeline).__name__}, which takes no prompts", "give a text-to-image pipeline"
+        )
+    pipeline.set_progress_bar_config(disable=True)
+    return pipeline.to(pick_device(device))
+
+
+def score_prompts(
+    path: str, table: pd.DataFrame, ask: Pass, rule: Rule, *, out: Path, batch: int, device: str
+) -> tuple[Path, dict[str, Any]]:
+    """Score every prompt of a table (`read_prompts`), and leave norms, scores and a summary in a folder of `out`.
+
+    Args:
+        path: folder of the pipeline.
+        table: prompt, sha, count.
+        ask: steps, seeds, guidance.
+        rule: outliers and markers.
+        out: a folder PIPELINE-KEY is made in it; a second call with equal arguments goes on where the first ended.
+        batch: pairs of prompt and seed at once.
+        device: `auto`, `cpu`, `cuda` or `cuda:N`.
+
+    Returns the folder and the summary, which holds no text. Raises as `open_pipeline`.
+    """
+    if batch < 1:
+        raise UsageError(f"batch {batch} is none", "give 1 or more")
+    from benchmark.networks.guided import latent_shape
+
+    pipeline = open_pipeline(path, device)
+    key = content_key(files_key(Path(path)), asdict(ask), list(table["sha"]), length=8)
+    folder = out / f"{Path(path).resolve().name}-{key}"
+    folder.mkdir(parents=True, exist_ok=True)
+    norms = _norms(pipeline, list(table["prompt"]), ask, folder / NORMS, batch)
+    scores = _scores(
+        table, norms, _lengths(pipeline, list(table["prompt"])), rule, int(np.prod(latent_shape(pipeline)))
+    )
+    summary = summarise(scores, ask, rule)
+    for name, frame in ((TEXTS, table), (SCORES, scores)):
+        with replacing(folder / name) as temporary:
+            frame.to_parquet(temporary, index=False)
+    write_json(folder / SUMMARY, summary)
+    return folder, summary
+
+
+def _norms(pipeline: Any, prompts: Sequence[str], ask: Pass, file: Path, batch: int) -> Array:
+    """Fill (prompts, seeds, steps), float32, on disk; what is not NaN there is done."""
+    from benchmark.networks.guided import guidance_norms
+
+    steps = 1 if ask.first else ask.steps
+    shape = (len(prompts), ask.seeds, steps)
+    if not file.exists():
+        with replacing(file) as temporary:
+            np.lib.format.open_memmap(temporary, "w+", np.float32, shape)[:] = np.nan
+    norms: np.memmap[Any, Any] = np.load(file, mmap_mode="r+")
+    pairs = np.argwhere(np.isnan(norms[:, :, -1]))
+    done = norms.shape[0] * ask.seeds - len(pairs)
+    with progress("prompts", norms.shape[0] * ask.seeds, done) as advance:
+        for part in chunks(len(pairs), batch):
+            rows, seeds = pairs[part].T
+            texts = [prompts[row] for row in rows]
+            found = guidance_norms(
+                pipeline,
+                texts,
+                seeds.tolist(),
+                steps=ask.steps,
+                guidance=ask.guidance,
+                only=steps if ask.first else None,
+            )
+            if not np.isfinite(found).all():
+                raise AdapterError(
+                    "the pipeline's prediction is not finite", "use another precision, or check its weights"
+                )
+            norms[rows, seeds] = found
+            norms.flush()
+            advance(len(rows))
+    return norms
+
+
+def _lengths(pipeline: Any, prompts: Sequence[str]) -> Array:
+    """Return the number of tokens of each prompt before it is cut, without those that begin and end every prompt."""
+    tokenizer = pipeline.tokenizer
+    return np.array([len(tokenizer(text, add_special_tokens=False, verbose=False).input_ids) for text in prompts])
+
+
+def _scores(table: pd.DataFrame, norms: Array, lengths: Array, rule: Rule, size: int) -> pd.DataFrame:
+    """Return one row a prompt, highest d_mem first; no text."""
+    scores = table[["sha", "count"]].assign(**variants(np.asarray(norms), size), tokens=lengths)
+    scores["adjusted"] = length_adjusted(scores["d_mem"].to_numpy(), lengths)
+    scores["marked"] = table["prompt"].str.contains(rule.marker, regex=True).to_numpy()
+    for column in ("d_mem", "adjusted"):
+        scores[f"{column}_outlier"] = outliers(scores[column].to_numpy(), percentile=rule.percentile, z=rule.z)
+    return scores.sort_values(["d_mem", "sha"], ascending=[False, True], ignore_index=True)
+
+
+def summarise(scores: pd.DataFrame, ask: Pass, rule: Rule) -> dict[str, Any]:
+    """Return aggregates that may be published: no text, no digest of a text."""
+    found = {column: _enrichment(scores, column) for column in ("d_mem", "adjusted")}
+    ranks = scores[["d_mem", "adjusted", "tokens"]].rank()
+    return {
+        "prompts": len(scores),
+        "repeated": int((scores["count"] > 1).sum()),
+        "marked": int(scores["marked"].sum()),
+        "pass": asdict(ask),
+        "rule": asdict(rule),
+        "quantiles": {
+            column: {
+                str(q): float(value) for q, value in zip(QUANTILES, np.quantile(scores[column], QUANTILES), strict=True)
+            }
+            for column in ("d_mem", "first", "per_root_size", "adjusted", "tokens")
+        },
+        "length_correlation": {
+            column: _correlation(ranks[column], ranks["tokens"]) for column in ("d_mem", "adjusted")
+        },
+        "outliers": {column: int(scores[f"{column}_outlier"].sum()) for column in ("d_mem", "adjusted")},
+        "enrichment": {column: asdict(value) for column, value in found.items()},
+    }
+
+
+def _enrichment(scores: pd.DataFrame, column: str) -> Enrichment:
+    return enrichment(scores["marked"].to_numpy(), scores[f"{column}_outlier"].to_numpy())
+
+
+def _correlation(first: pd.Series[float], second: pd.Series[float]) -> float | None:
+    """Return Spearman's correlation from ranks; nothing where one side is constant."""
+    if first.nunique() < 2 or second.nunique() < 2:
+        return None
+    return float(np.corrcoef(first, second)[0, 1])
+
+
+def rows(summary: dict[str, Any]) -> list[tuple[str, str, str]]:
+    """Return (what, by d_mem, length-adjusted) rows for a table on the terminal."""
+    columns: tuple[str, ...] = ("d_mem", "adjusted")
+
+    def both(value: Callable[[str], str]) -> tuple[str, str]:
+        first, second = (value(column) for column in columns)
+        return first, second
+
+    return [
+        ("prompts", str(summary["prompts"]), ""),
+        ("  repeated in the list", str(summary["repeated"]), ""),
+        ("  with a marker", str(summary["marked"]), ""),
+        ("median", *both(lambda column: f"{summary['quantiles'][column]['0.5']:.4g}")),
+        ("99 % quantile", *both(lambda column: f"{summary['quantiles'][column]['0.99']:.4g}")),
+        ("rank correlation with length", *both(lambda column: _number(summary["length_correlation"][column]))),
+        ("outliers", *both(lambda column: str(summary["outliers"][column]))),
+        ("marker: share in outliers / others", *both(lambda column: _ratio(summary["enrichment"][column]))),
+    ]
+
+
+def _number(value: float | None) -> str:
+    return "none: one side is constant" if value is None else f"{value:.2f}"
+
+
+def _ratio(found: dict[str, Any]) -> str:
+    ratio = found["ratio"]
+    if ratio["value"] is None:
+        return f"none: {ratio['reason']}"
+    return f"{ratio['value']:.2f} [{ratio['low']:.2f}, {ratio['high']:.2f}]"

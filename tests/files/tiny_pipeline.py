@@ -1,0 +1,64 @@
+"""A text-to-image pipeline of random weights, small enough to be made in a test."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import torch
+
+CAPTIONS = ("no acute cardiopulmonary abnormality", "___ year old with pneumonia", "small left pleural effusion")
+TOKENS = 16
+
+
+def tokenizer() -> Any:
+    """A WordPiece tokenizer that keeps a run of underscores as one word."""
+    from tokenizers import Regex, Tokenizer, models, normalizers, pre_tokenizers, processors, trainers
+    from transformers import PreTrainedTokenizerFast
+
+    words = Tokenizer(models.WordPiece(unk_token="[UNK]"))
+    words.normalizer = normalizers.Lowercase()
+    words.pre_tokenizer = pre_tokenizers.Sequence(
+        [pre_tokenizers.Split(Regex("_+"), "isolated"), pre_tokenizers.WhitespaceSplit()]
+    )
+    special = ["[PAD]", "[UNK]", "[CLS]", "[SEP]"]
+    trainer = trainers.WordPieceTrainer(vocab_size=256, special_tokens=special, show_progress=False)
+    words.train_from_iterator(CAPTIONS, trainer)
+    words.post_processor = processors.TemplateProcessing(
+        single="[CLS] $A [SEP]", special_tokens=[("[CLS]", 2), ("[SEP]", 3)]
+    )
+    names = {"pad_token": "[PAD]", "unk_token": "[UNK]", "bos_token": "[CLS]", "eos_token": "[SEP]"}
+    return PreTrainedTokenizerFast(tokenizer_object=words, model_max_length=TOKENS, **names)
+
+
+def save_tiny(folder: Path, prediction: str = "epsilon") -> Path:
+    """Write a StableDiffusionPipeline of one grey channel, 16 x 16 pixels, as `save_pretrained` does."""
+    from diffusers import AutoencoderKL, DDIMScheduler, StableDiffusionPipeline, UNet2DConditionModel
+    from transformers import CLIPTextConfig, CLIPTextModel
+
+    torch.manual_seed(0)
+    words = tokenizer()
+    text = CLIPTextConfig(
+        vocab_size=len(words), hidden_size=32, intermediate_size=64, num_hidden_layers=1, num_attention_heads=4,
+        max_position_embeddings=TOKENS, pad_token_id=0, bos_token_id=2, eos_token_id=3,
+    )  # fmt: skip
+    autoencoder = AutoencoderKL(
+        in_channels=1, out_channels=1, block_out_channels=(8, 16), latent_channels=4, norm_num_groups=4,
+        layers_per_block=1, mid_block_add_attention=False, sample_size=16,
+        down_block_types=("DownEncoderBlock2D",) * 2, up_block_types=("UpDecoderBlock2D",) * 2,
+    )  # fmt: skip
+    unet = UNet2DConditionModel(
+        sample_size=8, in_channels=4, out_channels=4, block_out_channels=(16, 32), layers_per_block=1,
+        cross_attention_dim=32, norm_num_groups=8, attention_head_dim=8,
+        down_block_types=("CrossAttnDownBlock2D", "DownBlock2D"), up_block_types=("UpBlock2D", "CrossAttnUpBlock2D"),
+        mid_block_type="UNetMidBlock2DCrossAttn",
+    )  # fmt: skip
+    scheduler = DDIMScheduler(
+        beta_schedule="squaredcos_cap_v2", prediction_type=prediction, clip_sample=False, steps_offset=1
+    )
+    pipeline = StableDiffusionPipeline(
+        vae=autoencoder, text_encoder=CLIPTextModel(text), tokenizer=words, unet=unet, scheduler=scheduler,
+        safety_checker=None, feature_extractor=None, requires_safety_checker=False,
+    )  # fmt: skip
+    pipeline.save_pretrained(folder)
+    return folder

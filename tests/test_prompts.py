@@ -1,0 +1,284 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from tiny_pipeline import CAPTIONS, save_tiny
+from typer.testing import CliRunner
+
+from benchmark import prompts
+from benchmark.cli import app
+from benchmark.errors import AdapterError, BadDataError, BenchError, MissingDataError, UsageError
+from benchmark.metrics.prompts import enrichment, length_adjusted, outliers, variants
+from benchmark.networks import guided
+from benchmark.prompts import Pass, Rule, open_pipeline, read_prompts, score_prompts
+
+LONG = "secretword " * 1000
+SHORT = Pass(steps=4, seeds=2)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return save_tiny(tmp_path_factory.mktemp("pipelines") / "tiny")
+
+
+@pytest.fixture(scope="module")
+def pipeline(folder: Path) -> Any:
+    return open_pipeline(str(folder), "cpu")
+
+
+def refusal(call: Any, kind: type[BenchError]) -> str:
+    with pytest.raises(kind) as caught:
+        call()
+    return str(caught.value)
+
+
+def listed(path: Path, texts: list[str], column: str = "report") -> Path:
+    pd.DataFrame({"id": range(len(texts)), column: texts}).to_csv(path, index=False)
+    return path
+
+
+def score(folder: Path, texts: list[str], out: Path, ask: Pass = SHORT, batch: int = 4) -> pd.DataFrame:
+    table = read_prompts(listed(out.parent / "list.csv", texts), "report")
+    where, _ = score_prompts(str(folder), table, ask, Rule(), out=out, batch=batch, device="cpu")
+    return pd.read_parquet(where / "scores.parquet").set_index("sha")
+
+
+def test_trajectory_is_that_of_plain_sampling(pipeline: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The last x_t of our loop, one step on, is what the pipeline itself makes from the same noise."""
+    prompt, last = CAPTIONS[1], []
+    step = guided_step = pipeline.scheduler.__class__.step
+
+    def seen(self: Any, *args: Any, **kwargs: Any) -> Any:
+        result = guided_step(self, *args, **kwargs)
+        last.append(result.prev_sample)
+        return result
+
+    monkeypatch.setattr(pipeline.scheduler.__class__, "step", seen)
+    guided.guidance_norms(pipeline, [prompt], [3], steps=5, guidance=7.5)
+    monkeypatch.setattr(pipeline.scheduler.__class__, "step", step)
+    noise = torch.randn(4, 8, 8, generator=torch.Generator().manual_seed(guided.prompt_seed(prompt, 3)))
+    made = pipeline(prompt, latents=noise[None], num_inference_steps=5, guidance_scale=7.5, output_type="latent").images
+    assert torch.allclose(last[-1], made, atol=1e-4)
+
+
+def test_norms_are_those_of_a_slow_loop(pipeline: Any) -> None:
+    prompt = CAPTIONS[0]
+    found = guided.guidance_norms(pipeline, [prompt], [1], steps=3, guidance=2.0)
+    pipeline.scheduler.set_timesteps(3)
+    x = torch.randn(1, 4, 8, 8, generator=torch.Generator().manual_seed(guided.prompt_seed(prompt, 1)))
+    given, empty = pipeline.encode_prompt([prompt], "cpu", 1, True)
+    expected = []
+    with torch.no_grad():
+        for time in pipeline.scheduler.timesteps:
+            with_prompt, without = (
+                pipeline.unet(x, time, encoder_hidden_states=text).sample for text in (given, empty)
+            )
+            expected.append(float(((with_prompt - without) ** 2).sum().sqrt()))
+            x = pipeline.scheduler.step(without + 2.0 * (with_prompt - without), time, x).prev_sample
+    assert found[0] == pytest.approx(expected, rel=1e-4)
+
+
+@pytest.mark.parametrize("kind", ["epsilon", "v_prediction", "sample"])
+def test_other_predictions_count_as_noise(kind: str) -> None:
+    """Two predictions of one x_t: whatever the unet returns, the norm is of the difference of noises."""
+    from diffusers import DDIMScheduler
+
+    scheduler, time = DDIMScheduler(prediction_type=kind), torch.tensor(400)
+    signal = scheduler.alphas_cumprod[400]
+    x, first, second = torch.randn(3, 2, 4, 4, 4, dtype=torch.float64)
+
+    def output(noise: torch.Tensor) -> torch.Tensor:
+        clean = (x - (1 - signal).sqrt() * noise) / signal.sqrt()
+        velocity = signal.sqrt() * noise - (1 - signal).sqrt() * clean
+        return {"epsilon": noise, "sample": clean, "v_prediction": velocity}[kind]
+
+    found = guided._as_noise(output(first) - output(second), scheduler, time)
+    assert found.flatten(1).norm(dim=1) == pytest.approx((first - second).flatten(1).norm(dim=1), rel=1e-5)
+
+
+def test_unknown_prediction_is_refused(pipeline: Any) -> None:
+    scheduler = type("S", (), {"alphas_cumprod": torch.ones(9) * 0.5, "config": {"prediction_type": "flow"}})()
+    assert refusal(lambda: guided._as_noise(torch.ones(1), scheduler, torch.tensor(3)), AdapterError) == (
+        "the pipeline predicts 'flow', which is no known kind\n  hint: use epsilon, v_prediction or sample"
+    )
+
+
+@pytest.mark.parametrize("batch", [1, 3, 8])
+def test_batches_order_and_company_change_nothing(folder: Path, tmp_path: Path, batch: int) -> None:
+    texts = [*CAPTIONS, "cardiac silhouette"]
+    alone = score(folder, texts, tmp_path / "one")
+    other = score(folder, [texts[2], "one more", *texts[:2]], tmp_path / "two", batch=batch)
+    both = alone.index.intersection(other.index)
+    assert len(both) == 3
+    assert other.loc[both, "d_mem"].to_numpy() == pytest.approx(alone.loc[both, "d_mem"].to_numpy(), rel=1e-4)
+
+
+def test_an_interrupted_call_goes_on(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    whole = score(folder, list(CAPTIONS), tmp_path / "whole")
+    real, calls = guided.guidance_norms, []
+
+    def breaks(*args: Any, **kwargs: Any) -> Any:
+        calls.append(args[1])
+        if len(calls) == 2:
+            raise KeyboardInterrupt
+        return real(*args, **kwargs)
+
+    monkeypatch.setattr(guided, "guidance_norms", breaks)
+    with pytest.raises(KeyboardInterrupt):
+        score(folder, list(CAPTIONS), tmp_path / "broken", batch=2)
+    again = score(folder, list(CAPTIONS), tmp_path / "broken", batch=2)
+    assert again.equals(whole)
+    assert [len(call) for call in calls] == [2, 2, 2, 2], "the first batch is not done again"
+    score(folder, list(CAPTIONS), tmp_path / "broken", batch=2)
+    assert len(calls) == 4
+
+
+def test_first_step_alone_is_the_first_of_the_whole(folder: Path, tmp_path: Path) -> None:
+    whole = score(folder, list(CAPTIONS), tmp_path / "whole")
+    first = score(folder, list(CAPTIONS), tmp_path / "first", Pass(steps=4, seeds=2, first=True))
+    assert first["d_mem"].loc[whole.index].to_numpy() == pytest.approx(whole["first"].to_numpy(), rel=1e-5)
+
+
+def test_no_text_leaves_the_private_table(folder: Path, tmp_path: Path) -> None:
+    texts = [*CAPTIONS, LONG, "secretword éü ☃ after ___", "secretword", "secretword", ""]
+    path = listed(tmp_path / "list.csv", texts)
+    done = CliRunner().invoke(
+        app,
+        ["prompts", str(folder), "--prompts", str(path), "--column", "report", "--steps", "2", "--seeds", "1",
+         "--out", str(tmp_path / "out")],
+        catch_exceptions=False,
+    )  # fmt: skip
+    assert done.exit_code == 0
+    (where,) = (tmp_path / "out").iterdir()
+    public = done.output + (where / "summary.json").read_text() + repr(pd.read_parquet(where / "scores.parquet"))
+    for private in ("secretword", "pneumonia", "effusion"):
+        assert private not in public
+    summary = json.loads((where / "summary.json").read_text())
+    assert (summary["prompts"], summary["repeated"], summary["marked"]) == (6, 1, 2)
+    kept = pd.read_parquet(where / "prompts.parquet")
+    assert set(kept["prompt"]) == {text.strip() for text in texts} - {""}
+    assert kept.set_index("prompt")["count"]["secretword"] == 2
+
+
+def test_logs_hold_no_text(folder: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    score(folder, [LONG, CAPTIONS[0]], tmp_path / "out")
+    printed = capfd.readouterr()
+    assert "secretword" not in printed.out + printed.err
+
+
+def test_wrong_lists(tmp_path: Path) -> None:
+    path = listed(tmp_path / "list.csv", ["a"], "text")
+    assert refusal(lambda: read_prompts(path, "report"), BadDataError) == (
+        f"{path} has no column report; it has id, text"
+        "\n  hint: give the file as it was published, or name the columns so"
+    )
+    listed(path, ["", " "], "report")
+    assert refusal(lambda: read_prompts(path, "report"), BadDataError) == (
+        f"{path} has only empty prompts in column report\n  hint: name the column that holds them"
+    )
+
+
+def test_wrong_pipelines(tmp_path: Path, folder: Path) -> None:
+    assert refusal(lambda: open_pipeline("/nowhere", "cpu"), MissingDataError) == (
+        "/nowhere is no folder on this disk\n  hint: give a folder that save_pretrained wrote"
+    )
+    said = refusal(lambda: open_pipeline(str(tmp_path), "cpu"), AdapterError)
+    assert said.startswith(f"{tmp_path} is no pipeline that diffusers can load: ")
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda: Pass(steps=0), "0 steps and 4 seeds were asked for\n  hint: give 1 or more of each"),
+        (
+            lambda: Rule(percentile=100),
+            "percentile 100 is none\n  hint: give a number between 0 and 100, such as 99",
+        ),
+        (
+            lambda: Rule(marker="(_"),
+            (
+                "marker '(_' is no regular expression: missing ), unterminated subpattern at position 0"
+                "\n  hint: give such as '___|XXXX'"
+            ),
+        ),
+    ],
+)
+def test_options_that_do_not_fit(make: Any, message: str) -> None:
+    assert refusal(make, UsageError) == message
+
+
+def test_variants_of_one_pass() -> None:
+    norms = np.arange(2 * 3 * 12, dtype=np.float32).reshape(2, 3, 12)
+    found = variants(norms, 16)
+    assert found["d_mem"] == pytest.approx(norms.mean(axis=(1, 2)))
+    assert found["first"] == pytest.approx(norms[:, :, 0].mean(axis=1))
+    assert found["first10"] == pytest.approx(norms[:, :, :10].mean(axis=(1, 2)))
+    assert found["per_root_size"] == pytest.approx(found["d_mem"] / 4)
+
+
+def test_length_alone_is_taken_away() -> None:
+    lengths = np.arange(40)
+    scores = 3 + 0.5 * lengths
+    scores[7] += 10
+    adjusted = length_adjusted(scores, lengths)
+    assert adjusted.argmax() == 7
+    assert scores.argmax() != 7
+    assert abs(np.corrcoef(adjusted, lengths)[0, 1]) < 1e-9
+
+
+def test_outliers_by_percentile_or_deviations() -> None:
+    scores = np.r_[np.zeros(98), 1.0, 5.0]
+    assert outliers(scores, percentile=99).nonzero()[0].tolist() == [99]
+    assert outliers(scores, z=5).nonzero()[0].tolist() == [99]
+    assert not outliers(np.ones(5), z=1).any()
+
+
+def test_enrichment_is_the_ratio_of_shares() -> None:
+    top, marked = np.zeros(1000, bool), np.zeros(1000, bool)
+    top[:100] = True
+    marked[:40] = marked[500:590] = True
+    found = enrichment(marked, top)
+    assert (found.top, found.top_marked, found.rest, found.rest_marked) == (100, 40, 900, 90)
+    ratio = found.ratio
+    assert ratio.value == pytest.approx((40.5 / 100.5) / (90.5 / 900.5))
+    assert ratio.low is not None
+    assert ratio.high is not None
+    assert ratio.low < 4.0 < ratio.high
+    assert ratio.low > 2.5
+
+
+def test_enrichment_covers_one_where_markers_mean_nothing() -> None:
+    rng, covered = np.random.default_rng(0), 0
+    for _ in range(300):
+        ratio = enrichment(rng.random(600) < 0.3, rng.random(600) < 0.1).ratio
+        assert ratio.low is not None
+        assert ratio.high is not None
+        covered += ratio.low <= 1 <= ratio.high
+    assert 270 <= covered <= 299
+
+
+@pytest.mark.parametrize(
+    ("marked", "reason"), [(np.zeros(9, bool), "no prompt holds the marker"), (np.ones(9, bool), "")]
+)
+def test_enrichment_that_cannot_be(marked: np.ndarray, reason: str) -> None:
+    found = enrichment(marked, np.arange(9) > 6).ratio
+    assert found.reason == reason
+    assert (found.value is None) == bool(reason)
+    assert enrichment(marked, np.ones(9, bool)).ratio.reason == "every prompt is on one side"
+
+
+def test_rows_say_when_there_is_nothing_to_compare() -> None:
+    scores = pd.DataFrame({"count": 1, "d_mem": [1.0, 2.0], "adjusted": 0.0, "tokens": 3, "marked": False})
+    scores = scores.assign(first=1.0, per_root_size=1.0, d_mem_outlier=[True, False], adjusted_outlier=False)
+    summary = prompts.summarise(scores, SHORT, Rule())
+    shown = {what: rest for what, *rest in prompts.rows(summary)}
+    assert shown["rank correlation with length"] == ["none: one side is constant"] * 2
+    assert shown["marker: share in outliers / others"] == [
+        "none: no prompt holds the marker", "none: every prompt is on one side",
+    ]  # fmt: skip
