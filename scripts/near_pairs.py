@@ -2,7 +2,7 @@
 
     python scripts/near_pairs.py cxr-pneumonia --root R1 --image-size 64
     python scripts/near_pairs.py msd --root HIP --image-size 24
-    python scripts/near_pairs.py phantom-mr --root cache/embedded/phantom-mr --image-size 64
+    python scripts/near_pairs.py phantom-mr --root cache/embedded/phantom-mr --image-size 64 --least 0.965
 
 Pearson correlation of all pixels, exact duplicates left aside, at most 5,000 items.
 """
