@@ -10,9 +10,10 @@ from typing import Any
 
 from benchmark.contracts import Dataset, Source
 from benchmark.errors import MissingDataError
+from benchmark.options import without_paths
 from benchmark.storage import content_key
 
-VERSION = 1
+VERSION = 2
 """Raise it when readers, grid or writing change what a prepared item holds."""
 
 
@@ -28,10 +29,10 @@ def preparation_key(
 
 
 def recipe(dataset: Dataset) -> dict[str, Any]:
-    """Return the class name and options of a data set, ready for JSON."""
+    """Return the class name and options of a data set, ready for JSON; of a path only that one was given."""
     anything: Any = dataset
     options = dataclasses.asdict(anything) if dataclasses.is_dataclass(type(anything)) else {}
-    return {"class": type(dataset).__qualname__, **options}
+    return {"class": type(dataset).__qualname__, **without_paths(options)}
 
 
 def _code(dataset: Dataset) -> list[str]:

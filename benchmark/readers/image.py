@@ -33,6 +33,10 @@ def checked(image: Image, path: Path, *, constant_ok: bool) -> Image:
     pixels = image.pixels
     if pixels.size == 0:
         raise BadDataError(f"{path} holds an image without pixels, shape {pixels.shape}", "export the file again")
+    if pixels.dtype.kind not in "biuf":
+        raise BadDataError(
+            f"{path} holds {pixels.dtype} values, one real number a pixel is needed", "save magnitudes in grey"
+        )
     bad = _count_not_finite(pixels)
     if bad:
         raise BadDataError(

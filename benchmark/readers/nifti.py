@@ -34,9 +34,16 @@ def read(path: Path, *, part: int | None = None) -> Image:
     Raises BadDataError for a damaged file, another number of dimensions or an unusable orientation.
     """
     volume = _load(path, part)
-    unit = MILLIMETRES[volume.header.get_xyzt_units()[0]]
+    unit = _millimetres(volume)
     affine = np.diag([unit, unit, unit, 1.0]) @ volume.affine
     return canonical(_pixels(volume, path), affine, path)
+
+
+def _millimetres(volume: nibabel.Nifti1Image) -> float:
+    try:
+        return MILLIMETRES[volume.header.get_xyzt_units()[0]]
+    except KeyError:  # a code that no version of the format knows: written by mistake for millimetres
+        return 1.0
 
 
 def _load(path: Path, part: int | None) -> nibabel.Nifti1Image:

@@ -113,6 +113,19 @@ def test_wrong_tables(tmp_path: Path, text: str, message: str) -> None:
     assert refusal(lambda: Folder(table=str(table)).sources(tmp_path / "images")) == message.format(table)
 
 
+def test_a_moved_table_is_the_same_cohort(tmp_path: Path) -> None:
+    root, keys = tmp_path / "images", []
+    for number in range(4):
+        png(root / f"{number}.png", number)
+    for place in ("here", "there"):
+        (tmp_path / place).mkdir()
+        table = tmp_path / place / "patients.csv"
+        table.write_text("file,patient\n" + "".join(f"{number}.png,P{number}\n" for number in range(4)))
+        dataset = Folder(table=str(table), image_size=16)
+        keys.append(prepare("folder", dataset, root, tmp_path / "cache", say=lambda text: None).key)
+    assert keys[0] == keys[1]
+
+
 def test_table_of_other_files(tmp_path: Path) -> None:
     png(tmp_path / "images" / "a.png")
     (tmp_path / "t.csv").write_text("file,patient\nb.png,1\n")

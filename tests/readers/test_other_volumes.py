@@ -83,6 +83,23 @@ def test_nifti_in_ras_and_lps_are_one(tmp_path: Path) -> None:
     assert np.array_equal(read_image(tmp_path / "a.nii").pixels, read_image(tmp_path / "b.nii").pixels)
 
 
+@pytest.mark.parametrize(
+    "kind", [np.dtype("complex64"), np.dtype([("R", "u1"), ("G", "u1"), ("B", "u1")])], ids=["complex", "colour"]
+)
+def test_nifti_of_other_than_real_numbers(tmp_path: Path, kind: np.dtype) -> None:
+    nibabel.save(nibabel.Nifti1Image(np.zeros((4, 4, 4), kind), np.eye(4)), tmp_path / "a.nii")
+    assert refusal(tmp_path / "a.nii") == (
+        f"{tmp_path}/a.nii holds {kind} values, one real number a pixel is needed\n  hint: save magnitudes in grey"
+    )
+
+
+def test_nifti_with_an_unknown_unit(tmp_path: Path) -> None:
+    image = nibabel.Nifti1Image(volume(), np.diag([1, 2, 3, 1]))
+    image.header["xyzt_units"] = 5
+    nibabel.save(image, tmp_path / "a.nii")
+    assert read_image(tmp_path / "a.nii").spacing_mm == (1.0, 2.0, 3.0)
+
+
 @pytest.mark.parametrize("name", ["anything", "reconstruction_rss", "image"])
 def test_hdf5(tmp_path: Path, name: str) -> None:
     with h5py.File(tmp_path / "a.h5", "w") as file:
