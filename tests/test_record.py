@@ -123,7 +123,7 @@ OUTSIDE = "lies outside its interval [0.05, 0.15]"
     ("place", "value", "reason"),
     [
         ("spec/samples", "many", "spec.samples: Input should be a valid integer, unable to parse string as an integer"),
-        ("spec/split", "slices", "spec.split: Input should be 'patients' or 'official'"),
+        ("spec/split", "slices", "spec.split: Input should be 'patients', 'official' or 'images'"),
         ("spec/path", "/home/me", "spec.path: Extra inputs are not permitted"),
         ("patients", ["anna"], "patients: Extra inputs are not permitted"),
         ("status", "stopped", "status: Input should be 'done', 'declined' or 'failed'"),

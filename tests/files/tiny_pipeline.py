@@ -31,8 +31,8 @@ def tokenizer() -> Any:
     return PreTrainedTokenizerFast(tokenizer_object=words, model_max_length=TOKENS, **names)
 
 
-def save_tiny(folder: Path, prediction: str = "epsilon") -> Path:
-    """Write a StableDiffusionPipeline of one grey channel, 16 x 16 pixels, as `save_pretrained` does."""
+def save_tiny(folder: Path, *, widths: tuple[int, int] = (16, 32), side: int = 8) -> Path:
+    """Write a StableDiffusionPipeline of one grey channel, 2 * side pixels a side, as `save_pretrained` does."""
     from diffusers import AutoencoderKL, DDIMScheduler, StableDiffusionPipeline, UNet2DConditionModel
     from transformers import CLIPTextConfig, CLIPTextModel
 
@@ -44,18 +44,16 @@ def save_tiny(folder: Path, prediction: str = "epsilon") -> Path:
     )  # fmt: skip
     autoencoder = AutoencoderKL(
         in_channels=1, out_channels=1, block_out_channels=(8, 16), latent_channels=4, norm_num_groups=4,
-        layers_per_block=1, mid_block_add_attention=False, sample_size=16,
+        layers_per_block=1, mid_block_add_attention=False, sample_size=2 * side,
         down_block_types=("DownEncoderBlock2D",) * 2, up_block_types=("UpDecoderBlock2D",) * 2,
     )  # fmt: skip
     unet = UNet2DConditionModel(
-        sample_size=8, in_channels=4, out_channels=4, block_out_channels=(16, 32), layers_per_block=1,
+        sample_size=side, in_channels=4, out_channels=4, block_out_channels=widths, layers_per_block=1,
         cross_attention_dim=32, norm_num_groups=8, attention_head_dim=8,
         down_block_types=("CrossAttnDownBlock2D", "DownBlock2D"), up_block_types=("UpBlock2D", "CrossAttnUpBlock2D"),
         mid_block_type="UNetMidBlock2DCrossAttn",
     )  # fmt: skip
-    scheduler = DDIMScheduler(
-        beta_schedule="squaredcos_cap_v2", prediction_type=prediction, clip_sample=False, steps_offset=1
-    )
+    scheduler = DDIMScheduler(beta_schedule="squaredcos_cap_v2", clip_sample=False, steps_offset=1)
     pipeline = StableDiffusionPipeline(
         vae=autoencoder, text_encoder=CLIPTextModel(text), tokenizer=words, unet=unet, scheduler=scheduler,
         safety_checker=None, feature_extractor=None, requires_safety_checker=False,

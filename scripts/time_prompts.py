@@ -1,0 +1,61 @@
+"""What scoring prompts costs beside sampling from the same pipeline: both, and the first step alone.
+
+    python scripts/time_prompts.py                 a pipeline of random weights, made here
+    python scripts/time_prompts.py --pipeline DIR
+
+Processor time, medians of 3 turns, one after the other; sampling stops at the latents, as scoring does.
+"""
+
+from __future__ import annotations
+
+import argparse
+import statistics
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from benchmark.networks.guided import guidance_norms
+from benchmark.prompts import open_pipeline
+
+sys.path.append(str(Path(__file__).resolve().parents[1] / "tests" / "files"))
+from tiny_pipeline import CAPTIONS, save_tiny
+
+TURNS = 3
+
+
+def seconds(job: Callable[[], object]) -> float:
+    """Return the processor time of a call."""
+    started = time.process_time()
+    job()
+    return time.process_time() - started
+
+
+def main() -> None:
+    """Sample and score the same prompts and print the ratios."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--pipeline", type=Path)
+    parser.add_argument("--steps", type=int, default=50)
+    parser.add_argument("--batch", type=int, default=3)
+    given = parser.parse_args()
+    with tempfile.TemporaryDirectory() as folder:
+        place = given.pipeline or save_tiny(Path(folder) / "tiny", widths=(32, 64), side=16)
+        pipeline = open_pipeline(str(place), "cpu")
+        texts = [CAPTIONS[number % len(CAPTIONS)] for number in range(given.batch)]
+
+        def sample() -> None:
+            pipeline(texts, num_inference_steps=given.steps, guidance_scale=7.5, output_type="latent")
+
+        def score(only: int | None = None) -> None:
+            guidance_norms(pipeline, texts, range(given.batch), steps=given.steps, guidance=7.5, only=only)
+
+        score(1)
+        turns = [(seconds(sample), seconds(score), seconds(lambda: score(1))) for _ in range(TURNS)]
+    sampling, scoring, first = (statistics.median(side) for side in zip(*turns, strict=True))
+    print(f"sampling {sampling:.2f} s, scoring {scoring:.2f} s: ratio {scoring / sampling:.3f}")
+    print(f"first step alone {first:.3f} s: {scoring / first:.0f} times cheaper")
+
+
+if __name__ == "__main__":
+    main()
