@@ -408,6 +408,7 @@ def main() -> None:
     # OpenMP's threads spin while they wait, which beside other work made steps about 20 times slower. A short spin
     # keeps nearly all of the speed of a machine of one's own (0.190 s a step against 0.183; with none, 0.259).
     os.environ.setdefault("GOMP_SPINCOUNT", "10000")
+    os.environ.setdefault("BENCH_PROCESSES", "1")
     try:
         app()
     except BenchError as error:

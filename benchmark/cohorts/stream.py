@@ -21,6 +21,9 @@ AHEAD = 1
 """Sources that may wait, read, beyond one a worker."""
 WORTH_PROCESSES = 4.0
 """Seconds of reading by one core below which starting processes costs more than it saves."""
+ALLOWED = "BENCH_PROCESSES"
+"""Environment variable, 1 where processes may be started: `bench` sets it. A script without `if __name__ == "__main__"`
+would be run again by each of them."""
 
 
 @dataclass(frozen=True)
@@ -46,8 +49,8 @@ class Reading:
 def read_all(dataset: Dataset, sources: Sequence[Source], *, workers: int | None = None) -> Iterator[Reading]:
     """Yield a reading of each source, in their order, holding at most workers + AHEAD of them.
 
-    The first source is read here and timed: long work goes to processes, where the data set's class can be imported
-    there, short work to threads. One worker reads in the calling thread. BadDataError of `read` is part of the
+    The first source is read here and timed: long work goes to processes, where they are ALLOWED and can import the data
+    set's class, other work to threads. One worker reads in the calling thread. BadDataError of `read` is part of the
     reading, other errors come out unchanged.
     """
     started = time.monotonic()
@@ -79,7 +82,8 @@ def _hashed(path: str) -> Hashed:
 
 
 def _pool(dataset: Dataset, workers: int, seconds: float) -> Executor:
-    if seconds > WORTH_PROCESSES and _importable(type(dataset).__module__):
+    allowed = os.environ.get(ALLOWED) == "1" and _importable(type(dataset).__module__)
+    if allowed and seconds > WORTH_PROCESSES:
         return processes(workers)
     return ThreadPoolExecutor(workers, thread_name_prefix="read")
 

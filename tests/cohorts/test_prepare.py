@@ -440,16 +440,17 @@ def test_cohort_larger_than_memory(tmp_path: Path) -> None:
     assert int(mebibytes) == 320
 
 
-@pytest.mark.parametrize("seconds", [0.0, 1e9])
+@pytest.mark.parametrize(("seconds", "allowed"), [(0.0, "1"), (1e9, "1"), (0.0, "")])
 def test_processes_and_threads_prepare_the_same(
-    make_root: MakeRoot, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, seconds: float
+    make_root: MakeRoot, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, seconds: float, allowed: str
 ) -> None:
     root, dataset, used = make_root(), Folder(image_size=16, group_pattern="p[0-9]+"), []
     monkeypatch.setattr(stream, "WORTH_PROCESSES", seconds)
+    monkeypatch.setenv(stream.ALLOWED, allowed)
     monkeypatch.setattr(stream, "processes", lambda count: used.append(count) or processes(count))
     alone = prepare_items("folder", dataset, root, tmp_path / "one", workers=1, say=str)
     both = prepare_items("folder", dataset, root, tmp_path / "two", workers=2, say=str)
-    assert used == ([2] if seconds == 0 else [])
+    assert used == ([2] if seconds == 0 and allowed else [])
     assert both.table.equals(alone.table)
     assert both.files.equals(alone.files)
     assert np.array_equal(both.pixels, alone.pixels)
