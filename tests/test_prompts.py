@@ -220,6 +220,7 @@ def test_variants_of_one_pass() -> None:
     assert found["first"] == pytest.approx(norms[:, :, 0].mean(axis=1))
     assert found["first10"] == pytest.approx(norms[:, :, :10].mean(axis=(1, 2)))
     assert found["per_root_size"] == pytest.approx(found["d_mem"] / 4)
+    assert "first10" not in variants(norms[:, :, :9], 16)
 
 
 def test_length_alone_is_taken_away() -> None:

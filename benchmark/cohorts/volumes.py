@@ -38,10 +38,10 @@ class Volumes:
             longest side), then cuts around the centre; both pad.
         spacing: mm between pixels, instead of `fit`; the centre is cut out of what is larger. 0 for none: tiles and
             patches then keep the file's own.
-        band: first and last share of the slices that are used, from feet to head, from right to left ...
+        band: first and last share of the slices that are used, from feet to head, back to front, left to right.
         content: a slice, tile or patch is kept where more than this share of it is above `threshold`.
         threshold: grey level, 0 to 255.
-        depth: slices of a volume along `axis`, neither shrunk nor averaged; 0 makes cubes.
+        depth: slices of a whole volume along `axis`, neither shrunk nor averaged; 0 makes cubes.
         stride: pixels between tiles or patches; 0 for image_size.
         padding: `background`, the darkest value of the volume (air), as if padded before scaling; `mid-grey`, 0 of
             [-1, 1], as Dar et al. pad after scaling.
@@ -72,8 +72,6 @@ class Volumes:
             raise UsageError(f"band {self.band[0]:g},{self.band[1]:g} is no part of a volume", "choose such as 0.2,0.8")
         if min(self.spacing, self.depth, self.stride) < 0 or not 0 <= self.content < 1:
             raise UsageError("spacing, depth, stride and content cannot be negative, content is below 1", "correct it")
-        if self.depth and self.items != "volumes":
-            raise UsageError(f"depth {self.depth} is of whole volumes, not of {self.items}", "add items=volumes")
 
     @property
     def dimensions(self) -> int:
@@ -194,7 +192,8 @@ class Volumes:
 
     def _sized(self) -> list[int]:
         """Return the axes of x, y, z that image_size is about: two of slices and of volumes with a depth."""
-        return sorted(ORDER[self.axis][1:]) if self.dimensions == 2 or self.depth else [0, 1, 2]
+        two = self.dimensions == 2 or (self.depth and self.items == "volumes")
+        return sorted(ORDER[self.axis][1:]) if two else [0, 1, 2]
 
     def _factors(self, image: Image) -> tuple[int, ...]:
         longest = max(image.pixels.shape[axis] for axis in self._sized())

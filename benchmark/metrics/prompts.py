@@ -24,16 +24,19 @@ def variants(norms: Array, size: int) -> dict[str, Array]:
         norms: (P, seeds, steps): || eps(x_t, prompt) - eps(x_t, empty) ||_2, not squared, along guided DDIM sampling.
         size: numbers in a latent.
 
-    `d_mem`, the mean over seeds and steps (Dutt et al. 2025); `first`, of the first step alone, and `first10` (Wen et
-    al. 2024, 2407.21720); `per_root_size`, d_mem over the root of the latent's size, which models of one latent share.
+    `d_mem`, the mean over seeds and steps (Dutt et al. 2025); `first`, of the first step alone, and `first10`, where
+    there are ten (Wen et al. 2024, 2407.21720); `per_root_size`, d_mem over the root of the latent's size, which models
+    of one latent share.
     """
     everything = norms.mean(axis=(1, 2), dtype=np.float64)
-    return {
+    found = {
         "d_mem": everything,
         "first": norms[:, :, 0].mean(axis=1, dtype=np.float64),
-        f"first{FIRST_STEPS}": norms[:, :, :FIRST_STEPS].mean(axis=(1, 2), dtype=np.float64),
         "per_root_size": everything / np.sqrt(size),
     }
+    if norms.shape[2] >= FIRST_STEPS:
+        found[f"first{FIRST_STEPS}"] = norms[:, :, :FIRST_STEPS].mean(axis=(1, 2), dtype=np.float64)
+    return found
 
 
 def length_adjusted(scores: Array, lengths: Array) -> Array:

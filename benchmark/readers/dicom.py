@@ -80,6 +80,15 @@ def read_frames(path: Path) -> list[Frame]:
         return [_frame(header, plane, number, path) for number, plane in enumerate(planes)]
 
 
+def frame_count(path: Path) -> int:
+    """Return how many planes one file says that it holds; 1 where it does not say, or cannot be read."""
+    try:
+        header = pydicom.dcmread(path, force=True, stop_before_pixels=True, specific_tags=["NumberOfFrames"])
+        return int(header.get("NumberOfFrames") or 1)
+    except UNREADABLE:
+        return 1  # `read` says what is wrong with it
+
+
 def _header(path: Path) -> Dataset:
     try:
         header = pydicom.dcmread(path, force=True)  # some archives write no preamble

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -70,6 +70,8 @@ def _stack(frames: Sequence[Frame]) -> Image:
     path = frames[0].path
     known = all(frame.position is not None for frame in frames) and frames[0].directions is not None
     image = canonical(voxels, _affine(frames), path) if known else Image(voxels[::-1, ::-1])
+    if known and not frames[0].spacing_mm:  # turned by its directions, but its size is not known
+        image = replace(image, spacing_mm=(), affine=None)
     return checked(image, path, constant_ok=False)
 
 

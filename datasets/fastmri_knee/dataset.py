@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING
 
 from benchmark.cohorts.cutting import Axis, from_planes
 from benchmark.cohorts.volumes import Volumes, require_volume
@@ -19,6 +19,8 @@ from benchmark.readers.image import checked
 if TYPE_CHECKING:
     from h5py import File
 
+SCANNED: Axis = "coronal"
+"""How all knees of this set were scanned; `axis` may ask for others."""
 IMAGES = ("reconstruction_rss", "reconstruction_esc")
 RECON = re.compile(r"<reconSpace>(.*?)</reconSpace>", re.DOTALL)
 VALUE = re.compile(r"<(x|y|z)>\s*([0-9.eE+-]+)\s*</\1>")
@@ -33,9 +35,6 @@ class FastmriKnee(Volumes):
 
     axis: Axis = "coronal"
     window: str = "maximum"
-
-    recorded: ClassVar[str] = "coronal"
-    """All knees were scanned so."""
 
     def sources(self, root: Path) -> Sequence[Source]:
         """List the files of root/multicoil_train, singlecoil_val ... that hold reconstructions.
@@ -63,7 +62,7 @@ class FastmriKnee(Volumes):
         image = checked(require_volume(read(path), str(path)), path, constant_ok=False)
         with opened(path) as file:
             spacing = _spacing(file, image.pixels.shape)
-        volume = from_planes(image.pixels, self.axis)
+        volume = from_planes(image.pixels, SCANNED)
         return [Image(volume, tuple(spacing[place] for place in (2, 0, 1)) if spacing else ())]
 
 

@@ -17,7 +17,7 @@ from benchmark.cohorts.tables import read_csv, require_csv, require_unique
 from benchmark.cohorts.volumes import Volumes, stem
 from benchmark.contracts import Items, Source
 from benchmark.errors import BadDataError, MissingDataError, UsageError
-from benchmark.readers import DICOM, READERS, read_image, suffix
+from benchmark.readers import DICOM, READERS, is_dicom, read_image, suffix
 from benchmark.readers.series import FEWEST
 
 VOLUMES = (".nii", ".nii.gz", ".mhd", ".mha", ".nrrd", ".nhdr", ".h5", ".hdf5")
@@ -33,8 +33,8 @@ class Folder(DicomSeries):
     Args:
         group_pattern: regular expression that finds the patient in a file's path below the folder: its first group,
             or all that it matches. Without it a file's topmost folder is the patient, or its name where there is none.
-        table: CSV file with the columns file (the path below the folder) and patient, and where wanted label and
-            split (train for the published training set).
+        table: CSV file with the columns file (the path below the folder; of a DICOM series, of its folder) and patient,
+            and where wanted label and split (train for the published training set).
         ending: use files of this ending only, such as .png; needed where a tree mixes kinds.
         aspect: of planes: `squash` to a square, or `pad`.
 
@@ -94,7 +94,7 @@ class Folder(DicomSeries):
     def read(self, source: Source) -> Items:
         """Read one image, array, volume or DICOM folder. Raises BadDataError naming the file."""
         file = source.files[0]
-        if len(source.files) > 1:
+        if len(source.files) > 1 or _holds_series(Path(file)):
             return super().read(source)
         if suffix(Path(file)) in VOLUMES or self.dimensions == 3:
             return Volumes.read(self, source)
@@ -175,6 +175,15 @@ def _kind(file: Path) -> str:
     if ending in ARRAYS:
         return "arrays"
     return "flat images" if ending in READERS and ending not in DICOM else ""
+
+
+def _holds_series(file: Path) -> bool:
+    """Return whether one DICOM file is a whole volume, as enhanced CT and MR are."""
+    if not is_dicom(file):
+        return False
+    from benchmark.readers.dicom import frame_count
+
+    return frame_count(file) >= FEWEST
 
 
 def _below(file: Path, root: Path) -> str:

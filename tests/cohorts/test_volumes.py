@@ -116,7 +116,6 @@ def test_unknown_window(window: str) -> None:
             "image_size 512 does not fit a volume\n  hint: choose a size from 8 to 256",
         ),
         ({"band": (0.8, 0.2)}, "band 0.8,0.2 is no part of a volume\n  hint: choose such as 0.2,0.8"),
-        ({"depth": 8}, "depth 8 is of whole volumes, not of slices\n  hint: add items=volumes"),
         (
             {"spacing": -1.0},
             "spacing, depth, stride and content cannot be negative, content is below 1\n  hint: correct it",

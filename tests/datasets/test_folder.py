@@ -10,7 +10,7 @@ import numpy as np
 import PIL.Image
 import pytest
 import SimpleITK
-from dicom_files import write_series, write_slice
+from dicom_files import enhanced, write_series, write_slice
 
 from benchmark.cohorts.prepare import prepare
 from benchmark.datasets.folder.dataset import Folder
@@ -213,6 +213,13 @@ def test_dicom_series_by_folder(tmp_path: Path) -> None:
         hu = np.random.default_rng(number).integers(-1000, 400, (6, 20, 20))
         write_series(tmp_path / f"p{number}" / "study" / "ct", hu, names="I{:03d}")
     assert subjects(Folder(), tmp_path)[0] == ("p0", "p0/study/ct")
+    assert read_all(Folder(image_size=20, window="lung"), tmp_path) == [(6, 1, 20, 20)] * 3
+
+
+def test_enhanced_dicom_is_a_volume_in_one_file(tmp_path: Path) -> None:
+    for number in range(3):
+        (tmp_path / f"p{number}").mkdir()
+        enhanced(tmp_path / f"p{number}" / "vol.dcm", np.random.default_rng(number).integers(-1000, 400, (6, 20, 20)))
     assert read_all(Folder(image_size=20, window="lung"), tmp_path) == [(6, 1, 20, 20)] * 3
 
 

@@ -54,7 +54,7 @@ def test_mrnet_layout(tmp_path: Path, inside: str) -> None:
 def test_mrnet_slices_look_as_they_are_stored(tmp_path: Path) -> None:
     mrnet(tmp_path, 1, 0)
     stack = np.load(tmp_path / "train" / "sagittal" / "0000.npy").astype(float)
-    dataset = Mrnet(items="slices", depth=0)
+    dataset = Mrnet(items="slices")
     items = dataset.read(dataset.sources(tmp_path)[0])
     assert len(items.names) == 17
     low, high = stack.min(), stack.max()
@@ -146,6 +146,21 @@ def test_fastmri_slices_look_as_they_are_stored(tmp_path: Path) -> None:
     with h5py.File(path) as file:
         stack = file["reconstruction_rss"][()]
     assert np.abs(items.pixels[:, 0] - stack / stack.max() * 255).max() <= 1
+
+
+def test_fastmri_may_be_seen_from_another_side(tmp_path: Path) -> None:
+    path = fastmri(tmp_path / "multicoil_train" / "file1000001.h5", "aa", side=64)
+    dataset = FastmriKnee(image_size=64, axis="sagittal", fit="centre")
+    items = dataset.read(dataset.sources(tmp_path)[0])
+    with h5py.File(path) as file:
+        stack = file["reconstruction_rss"][()]
+    assert len(items.names) == 64, "one slice a column of the five coronal ones"
+    assert items.names[0] == "x000"
+    # The first sagittal slice is the patient's left: the last column as it is seen; in front is the last slice.
+    kept = items.pixels[0, 0].astype(float)
+    columns = kept[:, kept.any(axis=0)]
+    assert columns.shape == (64, 5)
+    assert np.corrcoef(columns[:, 0], stack[-1, :, -1])[0, 1] > 0.99
 
 
 def test_fastmri_patients_of_two_files_stay_together(tmp_path: Path) -> None:

@@ -86,6 +86,14 @@ def test_missing_positions_fall_back_to_slice_location(tmp_path: Path) -> None:
     assert image.spacing_mm == ()
 
 
+def test_missing_pixel_spacing_is_unknown_not_one(tmp_path: Path) -> None:
+    hu = ct()
+    write_series(tmp_path, hu, PixelSpacing=None)
+    (image,) = read_series(sorted(tmp_path.iterdir())).volumes
+    assert np.array_equal(seen(image), hu)
+    assert (image.spacing_mm, image.affine, image.orientation) == ((), None, "LPS")
+
+
 def test_no_place_at_all(tmp_path: Path) -> None:
     for place, plane in enumerate(ct()):
         write_slice(tmp_path / f"{place}.dcm", plane.astype(np.int16))
