@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import difflib
+import re
 import typing
 from typing import Any
 
@@ -46,6 +47,16 @@ def build(cls: type[Any], settings: dict[str, Any], *, what: str) -> Any:
 def without_paths(settings: dict[str, Any]) -> dict[str, Any]:
     """Paths name people and hospitals; a public file keeps only that one was given."""
     return {name: "(path)" if "/" in str(value) or "\\" in str(value) else value for name, value in settings.items()}
+
+
+def require_pattern(option: str, text: str, example: str) -> None:
+    """Raise UsageError where the text of an option is no regular expression."""
+    try:
+        re.compile(text)
+    except re.error as error:
+        raise UsageError(
+            f"{option} {text!r} is no regular expression: {error}", f"write such as {example!r}"
+        ) from error
 
 
 def suggest(name: str, known: typing.Iterable[str]) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-import re
+import importlib.util
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -16,6 +16,7 @@ from benchmark.cohorts.tables import read_csv
 from benchmark.contracts import chunks
 from benchmark.errors import AdapterError, BadDataError, MissingDataError, UsageError
 from benchmark.metrics.prompts import Enrichment, enrichment, length_adjusted, outliers, variants
+from benchmark.options import require_pattern
 from benchmark.progress import progress
 from benchmark.storage import content_key, files_key, replacing, write_json
 
@@ -56,12 +57,7 @@ class Rule:
     def __post_init__(self) -> None:
         if not 0 < self.percentile < 100:
             raise UsageError(f"percentile {self.percentile:g} is none", "give a number between 0 and 100, such as 99")
-        try:
-            re.compile(self.marker)
-        except re.error as error:
-            raise UsageError(
-                f"marker {self.marker!r} is no regular expression: {error}", "give such as '___|XXXX'"
-            ) from error
+        require_pattern("marker", self.marker, "___|XXXX")
 
 
 def read_prompts(path: Path, column: str) -> pd.DataFrame:
@@ -82,36 +78,18 @@ def read_prompts(path: Path, column: str) -> pd.DataFrame:
 
 def open_pipeline(path: str, device: str) -> Any:
     """Load a pipeline of Stable Diffusion's kind from a folder, offline. Raises MissingDataError, AdapterError."""
-    from diffusers import DiffusionPipeline
-    from diffusers.utils import logging as diffusers_logging
+    from benchmark.networks.pipelines import load_pipeline
 
-    from benchmark.machine import pick_device
-
-    try:
-        from transformers.utils import logging as transformers_logging
-    except ImportError as error:
-        raise AdapterError("text encoders need transformers", "install it: pip install 'memobench[text]'") from error
-    for logging in (diffusers_logging, transformers_logging):  # their warnings quote prompts
-        logging.set_verbosity_error()
-        logging.disable_progress_bar()
+    if importlib.util.find_spec("transformers") is None:
+        raise AdapterError("text encoders need transformers", "install it: pip install 'memobench[text]'")
     if not Path(path).is_dir():
         raise MissingDataError(f"{path} is no folder on this disk", "give a folder that save_pretrained wrote")
-    try:
-        pipeline = DiffusionPipeline.from_pretrained(
-            path, local_files_only=True, use_safetensors=True, safety_checker=None, requires_safety_checker=False
-        )
-    except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
-        why = (str(error).strip().splitlines() or [type(error).__name__])[0]
-        raise AdapterError(
-            f"{path} is no pipeline that diffusers can load: {why}",
-            "give a folder with model_index.json and .safetensors weights, as save_pretrained writes it",
-        ) from error
+    pipeline = load_pipeline(path, device, safety_checker=None, requires_safety_checker=False)
     if not all(hasattr(pipeline, part) for part in ("tokenizer", "text_encoder", "unet")):
         raise AdapterError(
             f"{path} holds a {type(pipeline).__name__}, which takes no prompts", "give a text-to-image pipeline"
         )
-    pipeline.set_progress_bar_config(disable=True)
-    return pipeline.to(pick_device(device))
+    return pipeline
 
 
 def score_prompts(

@@ -204,7 +204,7 @@ def test_wrong_pipelines(tmp_path: Path, folder: Path) -> None:
             lambda: Rule(marker="(_"),
             (
                 "marker '(_' is no regular expression: missing ), unterminated subpattern at position 0"
-                "\n  hint: give such as '___|XXXX'"
+                "\n  hint: write such as '___|XXXX'"
             ),
         ),
     ],

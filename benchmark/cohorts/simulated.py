@@ -7,10 +7,11 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import as_completed
 from pathlib import Path
 
-from benchmark.errors import UsageError
+from benchmark.errors import MissingDataError, UsageError
 from benchmark.progress import progress
 from benchmark.workers import processes
 
+Place = Callable[[Path, int], Path]
 MOST = 999
 """Patients are numbered with three digits."""
 
@@ -21,8 +22,16 @@ def require_patients(patients: int) -> None:
         raise UsageError(f"patients {patients} does not fit", f"choose a number from 1 to {MOST}")
 
 
-def write_missing(root: Path, write: Callable[[Path, int], None], missing: Sequence[int], patients: int) -> None:
-    """Call write(root, number) for each missing patient. Raises MachineError when the disk refuses."""
+def write_missing(root: Path, write: Callable[[Path, int], None], place: Place, patients: int) -> None:
+    """Call write(root, number) for each patient that is not there yet. Raises MachineError when the disk refuses.
+
+    Args:
+        root: the folder of the data set.
+        write: leaves one patient's file or folder whole, or not at all; importable in another process.
+        place: where patient `number` (from 1) lies under root.
+        patients: how many there are to be.
+    """
+    missing = [number for number in range(1, patients + 1) if not place(root, number).exists()]
     if not missing:
         return
     with (
@@ -37,3 +46,13 @@ def write_missing(root: Path, write: Callable[[Path, int], None], missing: Seque
         except BaseException:
             pool.shutdown(wait=False, cancel_futures=True)
             raise
+
+
+def require_all(root: Path, places: Sequence[Path]) -> None:
+    """Raise MissingDataError where one of the patients' files or folders is not there."""
+    missing = [place for place in places if not place.exists()]
+    if missing:
+        raise MissingDataError(
+            f"{root} lacks {len(missing)} of {len(places)} simulated patients, the first is {missing[0].name}",
+            "run the command again: it simulates those that are missing",
+        )

@@ -16,7 +16,8 @@ from benchmark.cohorts.radiographs import Fit, square
 from benchmark.cohorts.tables import read_csv, require_csv, require_unique
 from benchmark.cohorts.volumes import Volumes, stem
 from benchmark.contracts import Items, Source
-from benchmark.errors import BadDataError, MissingDataError, UsageError
+from benchmark.errors import BadDataError, MissingDataError
+from benchmark.options import require_pattern
 from benchmark.readers import DICOM, READERS, is_dicom, read_image, suffix
 from benchmark.readers.series import FEWEST
 
@@ -50,12 +51,7 @@ class Folder(DicomSeries):
     def __post_init__(self) -> None:
         super().__post_init__()
         require_csv("table", self.table)
-        try:
-            re.compile(self.group_pattern)
-        except re.error as error:
-            raise UsageError(
-                f"group_pattern {self.group_pattern!r} is no regular expression: {error}", "write such as '(P[0-9]+)_'"
-            ) from error
+        require_pattern("group_pattern", self.group_pattern, "(P[0-9]+)_")
 
     def sources(self, root: Path) -> Sequence[Source]:
         """List the images under root. Raises MissingDataError, BadDataError where kinds are mixed."""

@@ -11,10 +11,9 @@ from typing import Literal
 import nibabel as nib
 import numpy as np
 
-from benchmark.cohorts.simulated import require_patients, write_missing
+from benchmark.cohorts.simulated import require_all, require_patients, write_missing
 from benchmark.cohorts.volumes import Volumes
 from benchmark.contracts import Source
-from benchmark.errors import MissingDataError
 from benchmark.storage import replacing
 
 from .chest import SHAPE, STEP, simulate
@@ -44,18 +43,12 @@ class PhantomCT(Volumes):
 
     def create(self, root: Path) -> None:
         """Simulate and write the patients that are not under root yet. Raises MachineError."""
-        missing = [number for number in range(1, self.patients + 1) if not file_of(root, number).is_file()]
-        write_missing(root, write_patient, missing, self.patients)
+        write_missing(root, write_patient, file_of, self.patients)
 
     def sources(self, root: Path) -> Sequence[Source]:
         """List the first `patients` patients under root. Raises MissingDataError where one is not there."""
         files = [file_of(root, number) for number in range(1, self.patients + 1)]
-        missing = [file for file in files if not file.is_file()]
-        if missing:
-            raise MissingDataError(
-                f"{root} lacks {len(missing)} of {self.patients} simulated patients, the first is {missing[0].name}",
-                "run the command again: it simulates those that are missing",
-            )
+        require_all(root, files)
         return [Source(subject=_name(file), name=_name(file), files=(str(file),)) for file in files]
 
 

@@ -10,9 +10,8 @@ import numpy as np
 import PIL.Image
 
 from benchmark.cohorts.radiographs import Radiographs
-from benchmark.cohorts.simulated import require_patients, write_missing
+from benchmark.cohorts.simulated import require_all, require_patients, write_missing
 from benchmark.contracts import Source
-from benchmark.errors import MissingDataError
 from benchmark.storage import replacing
 
 from ..phantom_ct.chest import STEP, simulate  # noqa: TID252 (absolute, mypy cannot find it in a checkout)
@@ -41,18 +40,12 @@ class PhantomCXR(Radiographs):
 
     def create(self, root: Path) -> None:
         """Simulate and write the patients that are not under root yet. Raises MachineError."""
-        missing = [number for number in range(1, self.patients + 1) if not folder_of(root, number).is_dir()]
-        write_missing(root, write_patient, missing, self.patients)
+        write_missing(root, write_patient, folder_of, self.patients)
 
     def sources(self, root: Path) -> Sequence[Source]:
         """List the views of the first `patients` patients. Raises MissingDataError where one is not there."""
         folders = [folder_of(root, number) for number in range(1, self.patients + 1)]
-        missing = [folder for folder in folders if not folder.is_dir()]
-        if missing:
-            raise MissingDataError(
-                f"{root} lacks {len(missing)} of {self.patients} simulated patients, the first is {missing[0].name}",
-                "run the command again: it simulates those that are missing",
-            )
+        require_all(root, folders)
         return [
             Source(subject=folder.name, name=f"{folder.name}_view{view + 1}", files=(str(folder / f"{view + 1}.png"),))
             for folder in folders

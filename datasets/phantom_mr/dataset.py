@@ -11,8 +11,7 @@ from typing import TYPE_CHECKING
 import nibabel as nib
 import numpy as np
 
-from benchmark.cohorts.simulated import require_patients, write_missing
-from benchmark.errors import MissingDataError
+from benchmark.cohorts.simulated import require_all, require_patients, write_missing
 from benchmark.storage import replacing
 
 from ..brats20.dataset import Brats20  # noqa: TID252 (absolute, mypy cannot find it in a checkout)
@@ -44,20 +43,14 @@ class PhantomMR(Brats20):
 
         Raises MachineError when the disk is full or refuses to be written.
         """
-        missing = [number for number in range(1, self.patients + 1) if not case_folder(root, number).is_dir()]
-        write_missing(root, write_patient, missing, self.patients)
+        write_missing(root, write_patient, case_folder, self.patients)
 
     def sources(self, root: Path) -> Sequence[Source]:
         """List the first `patients` patients under root. Raises MissingDataError where one is not there."""
-        wanted = [case_folder(root, number).name for number in range(1, self.patients + 1)]
+        wanted = [case_folder(root, number) for number in range(1, self.patients + 1)]
+        require_all(root, wanted)
         found = {source.name: source for source in super().sources(root)}
-        missing = [name for name in wanted if name not in found]
-        if missing:
-            raise MissingDataError(
-                f"{root} lacks {len(missing)} of {self.patients} simulated patients, the first is {missing[0]}",
-                "run the command again: it simulates those that are missing",
-            )
-        return [found[name] for name in wanted]
+        return [found[folder.name] for folder in wanted]
 
 
 def case_folder(root: Path, number: int) -> Path:

@@ -13,7 +13,7 @@ import torch
 from benchmark.brought import Brought
 from benchmark.contracts import chunks
 from benchmark.errors import AdapterError, MissingDataError, UsageError
-from benchmark.machine import pick_device
+from benchmark.networks.pipelines import load_pipeline
 from benchmark.seeding import word
 
 if TYPE_CHECKING:
@@ -60,21 +60,7 @@ class Pipeline(Brought):
 
     def open(self, device: str) -> None:
         """Load the pipeline and refuse one of other images than the cohort's."""
-        from diffusers import DiffusionPipeline
-
-        here = Path(self.path).is_dir()
-        try:
-            pipeline = DiffusionPipeline.from_pretrained(
-                self.path, revision=self.revision or None, local_files_only=here, use_safetensors=True
-            )
-        except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
-            why = (str(error).strip().splitlines() or [type(error).__name__])[0]
-            raise AdapterError(
-                f"{self.path} is no pipeline that diffusers can load: {why}",
-                "give a folder with model_index.json and .safetensors weights, as save_pretrained writes it",
-            ) from error
-        pipeline.set_progress_bar_config(disable=True)
-        self._pipeline = pipeline.to(pick_device(device))
+        self._pipeline = load_pipeline(self.path, device, revision=self.revision)
         self._check()
 
     def _check(self) -> None:
