@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 
 from benchmark.catalogue import Choice
-from benchmark.contracts import Cohort, HasLoss, Score, merge, patient_codes
+from benchmark.contracts import Cohort, HasLoss, HasPrompts, Score, merge, patient_codes
 from benchmark.detectors.random_conv import random_features
 from benchmark.evaluate import Advance, Outcome, bank_of, evaluate
 from benchmark.fitted import Fitted, fit_detector
@@ -30,6 +30,7 @@ from benchmark.progress import progress
 from benchmark.record import entries
 from benchmark.samples import Samples
 from benchmark.storage import replacing, write_json
+from benchmark.text.aggregates import prompt_scores
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -71,6 +72,7 @@ def assess(
         outcomes = {one.name: _outcome(one, cohort, samples, place, advance) for one in made}
         scores = quality_scores(samples, cohort, device=place)
         scores |= attack_scores(adapter, cohort) if isinstance(adapter, HasLoss) else {}
+        scores |= text_scores(adapter, cohort)
         advance(note="quality")
     parts = (cohort.train, cohort.calibration, cohort.test)
     splits = [part.name for part in parts for _ in range(len(part))]
@@ -123,6 +125,17 @@ def attack_scores(adapter: HasLoss, cohort: Cohort) -> dict[str, Score]:
         losses = adapter.losses(split.images(index), seed=SEED)
         samples.append(Sample(-losses, patient_codes([split.subjects[i] for i in index])))
     return {f"attack.loss.{name}": score for name, score in membership(*samples).items()}
+
+
+def text_scores(adapter: object, cohort: Cohort) -> dict[str, Score]:
+    """Score captions by d_mem, where the model is a text-to-image one with the parts that d_mem needs."""
+    if not isinstance(adapter, HasPrompts) or not adapter.prompted:
+        return {}
+    pipeline = adapter.pipeline
+    if not all(hasattr(pipeline, part) for part in ("tokenizer", "text_encoder", "unet", "scheduler")):
+        reason = f"{type(pipeline).__name__} is not of Stable Diffusion's kind"
+        return {"prompts.auc[first]": Score(value=None, reason=reason)}
+    return prompt_scores(pipeline, cohort, seed=SEED)
 
 
 def _some(count: int, most: int = ENOUGH) -> NDArray[np.int64]:

@@ -5,12 +5,34 @@ from __future__ import annotations
 import os
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from benchmark import __version__
-from benchmark.errors import BenchError, UsageError
+from benchmark.cli_options import (
+    Cache,
+    Channels,
+    Data,
+    Detectors,
+    Device,
+    Exclude,
+    GroupPattern,
+    ImageSize,
+    Model,
+    Root,
+    Runs,
+    Seed,
+    SetData,
+    SplitBy,
+    Strict,
+    TrainItems,
+    data_pairs,
+    pairs,
+    rule,
+)  # fmt: skip
+from benchmark.cli_text import prompts_command, reproduce_command
+from benchmark.errors import BenchError
 
 if TYPE_CHECKING:
     from benchmark.registry import ModelCard
@@ -35,32 +57,8 @@ app.add_typer(models_app, name="models")
 app.add_typer(datasets_app, name="datasets")
 app.add_typer(detectors_app, name="detectors")
 app.add_typer(board_app, name="leaderboard")
-
-Model = Annotated[str, typer.Option("--model", "-m", help="Model name (see `bench models`), or ./file.py:Class.")]
-Data = Annotated[str, typer.Option("--data", "-d", help="Data set name (see `bench datasets`), or ./file.py:Class.")]
-Root = Annotated[Path | None, typer.Option("--root", help="Folder with the data set's files.")]
-ImageSize = Annotated[int | None, typer.Option("--image-size", help="Pixels (voxels) a side; default: the preset's.")]
-Channels = Annotated[str | None, typer.Option("--channels", help="Some channels only, such as t1,flair.")]
-SetData = Annotated[list[str] | None, typer.Option("--set-data", help="Option of the data set: name=value.")]
-SplitBy = Annotated[
-    str, typer.Option("--split", help="patients (by seed), official (published), or images (marked custom).")
-]
-GroupPattern = Annotated[
-    str | None, typer.Option("--group-pattern", help="With --data folder: regular expression that finds the patient.")
-]
-Exclude = Annotated[
-    Path | None, typer.Option("--exclude", help="CSV of items to leave out, as `bench datasets check --fix` writes.")
-]
-Strict = Annotated[bool, typer.Option("--strict", help="Refuse where any file would be left out.")]
-TrainItems = Annotated[int | None, typer.Option("--train-items", help="Train on so many items; held-out stays.")]
-Seed = Annotated[int, typer.Option("--seed", help="Of patient split, training and sampling.")]
-Cache = Annotated[Path, typer.Option("--cache", help="Prepared cohorts and detectors (patients' pixels).")]
-Runs = Annotated[Path, typer.Option("--runs", help="Where run folders go.")]
-Detectors = Annotated[
-    list[str] | None,
-    typer.Option("--detector", help="One more detector, such as pixels:foreground=true (see `bench detectors`)."),
-]
-Device = Annotated[str, typer.Option("--device", help="auto, cpu, cuda or cuda:N.")]
+app.command("prompts")(prompts_command)
+app.command("reproduce")(reproduce_command)
 
 
 @app.command("run")
@@ -91,8 +89,8 @@ def run_command(
     from benchmark.run import run
 
     request = Request(
-        model=model, data=data, preset=preset, root=root, settings=_pairs("--set", settings), image_size=image_size,
-        channels=channels, data_settings=_data_pairs(data_settings, group_pattern), split=_rule(split),
+        model=model, data=data, preset=preset, root=root, settings=pairs("--set", settings), image_size=image_size,
+        channels=channels, data_settings=data_pairs(data_settings, group_pattern), split=rule(split),
         train_items=train_items, exclude=exclude, strict=strict, samples=samples,
         detectors=tuple(detectors or ()), seed=seed, budget_seconds=budget_seconds, device=device, runs=runs,
         cache=cache,
@@ -162,7 +160,7 @@ def check_model_command(
     from benchmark.check_model import check_model, conforms, table_rows
     from benchmark.terminal import print_table
 
-    findings = check_model(model, _pairs("--set", settings), device=device)
+    findings = check_model(model, pairs("--set", settings), device=device)
     columns, rows = table_rows(findings)
     print_table(f"{model}: does it keep its contract?", columns, rows)
     for finding in findings:
@@ -237,12 +235,12 @@ def check_command(
 
     request = Request(
         model="", data=name, root=root, image_size=image_size, channels=channels,
-        data_settings=_data_pairs(data_settings, group_pattern),
+        data_settings=data_pairs(data_settings, group_pattern),
     )  # fmt: skip
     card, dataset = build_dataset(request)
     report, stored, cohort = check(
         card.name, dataset, locate(card, dataset, root=root, cache=cache), cache,
-        seed=seed, train_items=train_items, rule=_rule(split), exclude=exclude, strict=strict,
+        seed=seed, train_items=train_items, rule=rule(split), exclude=exclude, strict=strict,
     )  # fmt: skip
     print_table(f"{card.name}: cohort {report.key[:8]}", ("what", "found"), render(report))
     for path in write_dossier(out / f"{card.name}-{report.key[:8]}", report, stored, cohort, fix=fix):
@@ -293,7 +291,7 @@ def check_detectors_command(
 
     request = Request(
         model="", data=data, root=root, image_size=image_size, channels=channels,
-        data_settings=_data_pairs(data_settings, group_pattern), split=_rule(split), train_items=train_items,
+        data_settings=data_pairs(data_settings, group_pattern), split=rule(split), train_items=train_items,
         exclude=exclude, strict=strict, seed=seed, device=device, cache=cache,
     )  # fmt: skip
     audit, folder = check_detectors(request, detectors or [], seeds=seeds, out=out)
@@ -303,49 +301,18 @@ def check_detectors_command(
     typer.echo(f"plot: {folder / 'audit.png'}")
 
 
-@app.command("prompts")
-def prompts_command(
-    pipeline: Annotated[str, typer.Argument(help="Folder of a text-to-image pipeline, as save_pretrained writes it.")],
-    prompts: Annotated[Path, typer.Option("--prompts", help="CSV file; its text stays in the folder of --out.")],
-    column: Annotated[str, typer.Option("--column", help="Its column with the prompts.")],
-    steps: Annotated[int, typer.Option("--steps", help="Of DDIM sampling.")] = 50,
-    seeds: Annotated[int, typer.Option("--seeds", help="Noises a prompt.")] = 4,
-    guidance: Annotated[float, typer.Option("--guidance", help="Scale of the guidance.")] = 7.5,
-    first: Annotated[
-        bool, typer.Option("--first", help="The first step only: for large lists, --steps times cheaper.")
-    ] = False,
-    percentile: Annotated[float, typer.Option("--percentile", help="Outliers are at or above it.")] = 99.0,
-    z: Annotated[float | None, typer.Option("--z", help="Instead: so many deviations above the mean.")] = None,
-    marker: Annotated[
-        str | None, typer.Option("--marker", help="Regular expression of de-identification marks.")
-    ] = None,
-    batch: Annotated[int, typer.Option("--batch", help="Pairs of prompt and seed at once.")] = 16,
-    out: Annotated[Path, typer.Option("--out", help="Where scores go (private: prompts lie there).")] = Path("prompts"),
-    device: Device = "auto",
-) -> None:
-    """Score prompts by d_mem: which does a text-to-image pipeline know by heart, and do markers stand out?"""
-    from benchmark.prompts import Pass, Rule, read_prompts, rows, score_prompts
-    from benchmark.terminal import print_table
-
-    ask = Pass(steps=steps, seeds=seeds, guidance=guidance, first=first)
-    rule = Rule(percentile=percentile, z=z, **({"marker": marker} if marker else {}))
-    table = read_prompts(prompts, column)
-    folder, summary = score_prompts(pipeline, table, ask, rule, out=out, batch=batch, device=device)
-    print_table("prompts", ("", "d_mem", "length-adjusted"), rows(summary))
-    typer.echo(f"scores: {folder / 'scores.parquet'} (private, with prompts.parquet)")
-    typer.echo(f"summary: {folder / 'summary.json'} (no text)")
-
-
 @app.command("metrics")
 def metrics_command() -> None:
     """List the scores of a record: what each means, and which way is better."""
-    from benchmark.columns import FURTHER, FURTHER_QUALITY, LINES, QUALITY
+    from benchmark.columns import FURTHER, FURTHER_QUALITY, LINES, PROMPTS, QUALITY
     from benchmark.terminal import print_table
 
     rows = [(f"{line.id}[DETECTOR]", line.meaning) for line in (*LINES, *FURTHER)]
     rows.append(("detector.recall.NAME[DETECTOR]", "share of planted copies found above tau, by transformation"))
     print_table(
-        "scores", ("id", "meaning"), [*rows, *((line.id, line.meaning) for line in (*QUALITY, *FURTHER_QUALITY))]
+        "scores",
+        ("id", "meaning"),
+        [*rows, *((line.id, line.meaning) for line in (*QUALITY, *FURTHER_QUALITY, *PROMPTS))],
     )
 
 
@@ -372,26 +339,6 @@ def _dimensions(card: ModelCard) -> str:
 def _warn(problems: tuple[str, ...]) -> None:
     for problem in problems:
         typer.echo(f"problem: {problem}", err=True)
-
-
-def _pairs(option: str, texts: list[str] | None) -> dict[str, Any]:
-    pairs = {}
-    for text in texts or []:
-        name, equals, value = text.partition("=")
-        if not equals or not name:
-            raise UsageError(f"{option} {text} is not name=value", f"write {option} steps=500")
-        pairs[name.strip().replace("-", "_")] = value
-    return pairs
-
-
-def _data_pairs(texts: list[str] | None, group_pattern: str | None) -> dict[str, Any]:
-    return _pairs("--set-data", texts) | ({"group_pattern": group_pattern} if group_pattern else {})
-
-
-def _rule(name: str) -> Any:
-    if name not in ("patients", "official", "images"):
-        raise UsageError(f"there is no split {name!r}", "choose patients, official or images")
-    return name
 
 
 @app.callback(invoke_without_command=True)

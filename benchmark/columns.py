@@ -41,6 +41,12 @@ QUALITY = (
     Line("quality.ms_ssim_real[pixels]", "  held-out, for comparison", "the same for real items"),
 )
 
+PROMPTS = (
+    Line("prompts.auc[first]", "prompts AUC", "are captions trained on above others by d_mem's first step (0.5: no)"),
+    Line("prompts.marks[first]", "marks in top prompts", "how much more often than in the others (1: as often)"),
+    Line("prompts.length[first]", "d_mem with length", "rank correlation: longer captions move a prediction further"),
+)
+"""Of text-to-image models only."""
 
 FURTHER = (
     Line("members.tpr_at_1_fpr", "", "share of training items found at 1 % of held-out ones (0.01: chance)"),

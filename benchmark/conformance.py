@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from benchmark.contracts import Budget, HasLoss, HasReconstruction, ModelAdapter
+from benchmark.contracts import Budget, HasLoss, HasReconstruction, ModelAdapter, takes_prompts
 from benchmark.errors import AdapterError, BenchError, DeclinedError, MissingDataError, UsageError
 from benchmark.options import build
 from benchmark.registry import ModelCard, load_class
@@ -225,7 +225,7 @@ def budget(trial: Trial) -> None:
 
 
 def abilities(trial: Trial) -> None:
-    """`losses` gives one finite number an image, `reconstruct` images of the same shape in [-1, 1]."""
+    """`losses` gives one finite number an image, `reconstruct` and prompts images of the same shape in [-1, 1]."""
     adapter, images = trial.fitted("whole"), trial.split.images()[:COUNT]
     if isinstance(adapter, HasLoss):
         losses = adapter.losses(images, seed=1)
@@ -233,6 +233,10 @@ def abilities(trial: Trial) -> None:
             raise FaultError(f"losses has shape {losses.shape} or is not finite: return ({COUNT},) numbers")
         if not _same(losses, adapter.losses(images, seed=1)):
             raise FaultError("losses differ between two calls with one seed: draw all noise from `seed`")
+    if takes_prompts(adapter):
+        prompts = ["a lung", "", "___ " * 500, "\u2603", "a lung"]
+        images = np.concatenate(list(adapter.sample(COUNT, seed=1, prompts=prompts)))
+        check_samples(images, slice(0, COUNT), trial.split.shape, trial.name)
     if isinstance(adapter, HasReconstruction):
         try:
             check_samples(adapter.reconstruct(images), slice(0, COUNT), trial.split.shape, trial.name)
@@ -241,10 +245,11 @@ def abilities(trial: Trial) -> None:
 
 
 def refusals(trial: Trial) -> None:
-    """Prompts, an empty split and sampling before training are refused by a message with a hint."""
+    """Prompts (unless it takes them), an empty split and sampling before training are refused, with a hint."""
     fitted = trial.fitted("whole")
-    empty = replace(trial.split, rows=np.arange(0), subjects=(), items=())
-    _must_refuse("prompts", lambda: next(fitted.sample(1, seed=0, prompts=["a lung"])))
+    empty = replace(trial.split, rows=np.arange(0), subjects=(), items=(), captions=())
+    if not takes_prompts(fitted):
+        _must_refuse("prompts", lambda: next(fitted.sample(1, seed=0, prompts=["a lung"])))
     _must_refuse("an empty training split", lambda: trial.fitted("empty", empty))
     _must_refuse("sampling before training", lambda: draw(trial.new()))
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal, Protocol, Self, runtime_checkable
 
 if TYPE_CHECKING:
@@ -38,6 +38,8 @@ class Split:
     """One name a channel."""
     labels: tuple[str, ...] | None = None
     """One class name an item, where the data set has classes."""
+    captions: tuple[str, ...] | None = None
+    """One report an item, where the data set has reports. Private: never in a record, a log or a message."""
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -50,6 +52,21 @@ class Split:
     def images(self, index: slice | Sequence[int] | Array = slice(None)) -> Images:
         """Return the items at these positions of the split, (n, C, *spatial), float32 in [-1, 1]."""
         return to_images(self.pixels[self.rows[index]])
+
+    def part(self, positions: Sequence[int] | NDArray[np.int64]) -> Split:
+        """Return the items at these positions, in this order; an item may be named twice."""
+
+        def some(values: tuple[str, ...] | None) -> tuple[str, ...] | None:
+            return None if values is None else tuple(values[position] for position in positions)
+
+        return replace(
+            self,
+            rows=self.rows[positions],
+            subjects=some(self.subjects) or (),
+            items=some(self.items) or (),
+            labels=some(self.labels),
+            captions=some(self.captions),
+        )
 
 
 def to_images(pixels: Array) -> Images:
@@ -67,6 +84,7 @@ def merge(name: str, *splits: Split) -> Split:
 
     first = splits[0]
     labels = [label for split in splits for label in split.labels or ()]
+    captions = [caption for split in splits for caption in split.captions or ()]
     return Split(
         name=name,
         pixels=first.pixels,
@@ -75,6 +93,7 @@ def merge(name: str, *splits: Split) -> Split:
         items=sum((split.items for split in splits), ()),
         channels=first.channels,
         labels=tuple(labels) if first.labels else None,
+        captions=tuple(captions) if first.captions else None,
     )
 
 
@@ -94,6 +113,20 @@ class Cohort:
     test: Split
     notes: tuple[str, ...] = ()
     """What a reader of the record should know: duplicates moved, files left out, few patients."""
+
+
+def captioned(cohort: Cohort, reports: Mapping[str, str]) -> Cohort:
+    """Give each item its report, by the item's name, in one line; an item without one gets an empty caption."""
+
+    def with_captions(split: Split) -> Split:
+        return replace(split, captions=tuple(" ".join(reports.get(item, "").split()) for item in split.items))
+
+    return replace(
+        cohort,
+        train=with_captions(cohort.train),
+        calibration=with_captions(cohort.calibration),
+        test=with_captions(cohort.test),
+    )
 
 
 @dataclass(frozen=True)
@@ -185,6 +218,24 @@ class ModelAdapter(Protocol):
     @classmethod
     def load(cls, folder: Path, *, device: str) -> Self:
         """Restore an adapter that samples exactly as the saved one."""
+
+
+@runtime_checkable
+class HasPrompts(Protocol):
+    """Ability `prompts`: a text-to-image model. `bench run` samples it with captions of training items."""
+
+    @property
+    def prompted(self) -> bool:
+        """Whether this one, once fitted or loaded, takes prompts."""
+
+    @property
+    def pipeline(self) -> Any:
+        """A pipeline of Stable Diffusion's kind: tokenizer, text encoder, unet, scheduler, vae."""
+
+
+def takes_prompts(adapter: object) -> bool:
+    """Return whether an adapter, fitted or loaded, is a text-to-image model."""
+    return isinstance(adapter, HasPrompts) and adapter.prompted
 
 
 @runtime_checkable

@@ -11,7 +11,7 @@ from benchmark.catalogue import Choice, choose_all
 from benchmark.cohorts.locate import locate
 from benchmark.cohorts.prepare import Say, prepare
 from benchmark.cohorts.splits import Rule
-from benchmark.contracts import Cohort, Dataset, ModelAdapter
+from benchmark.contracts import Cohort, Dataset, HasReports, ModelAdapter, captioned
 from benchmark.errors import UsageError
 from benchmark.options import build
 from benchmark.registry import DatasetCard, ModelCard, Preset
@@ -109,11 +109,12 @@ def item_dimensions(card: DatasetCard, dataset: Dataset) -> int:
 def open_cohort(request: Request, card: DatasetCard, dataset: Dataset, say: Say) -> Cohort:
     """Find the files of a data set, and prepare them or open the cache. Raises as `locate` and `prepare` do."""
     root = locate(card, dataset, root=request.root, cache=request.cache)
-    return prepare(
+    cohort = prepare(
         card.name, dataset, root, request.cache,
         seed=request.seed, train_items=request.train_items, split=request.split,
         exclude=request.exclude, strict=request.strict, say=say,
     )  # fmt: skip
+    return captioned(cohort, dataset.reports(root)) if isinstance(dataset, HasReports) else cohort
 
 
 def data_options(request: Request, dataset_class: type[Any], preset_size: int | None) -> dict[str, Any]:

@@ -40,6 +40,8 @@ EVALUATION_CODE = (
     "augment.py",
     "planted.py",
     "secondary.py",
+    "text/aggregates.py",
+    "networks/guided.py",
     "metrics/*.py",
     "detectors/*.py",
     "fitted.py",

@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from benchmark.contracts import HasNumberedImages, chunks, to_images
+from benchmark.contracts import HasNumberedImages, chunks, takes_prompts, to_images
 from benchmark.errors import AdapterError, UsageError
 from benchmark.progress import progress
 from benchmark.seeding import word
 from benchmark.storage import replacing
+from benchmark.text.captions import drawn_prompts
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -28,29 +29,31 @@ def draw(adapter: ModelAdapter, count: int, like: Split, *, folder: Path, seed: 
     """Write count images to folder as chunk-00000.npy ..., in the cohort's own grey levels.
 
     Chunk k has its own seed, a function of (seed, k); chunks that are there already are kept. Of images that exist
-    already, the first `count` are taken. Raises AdapterError for images of another shape, outside [-1, 1] or not
-    finite, UsageError when fewer exist than are asked for.
+    already, the first `count` are taken; a text-to-image model is asked for captions of `like`. Raises
+    AdapterError for images of another shape, outside [-1, 1] or not finite, UsageError when fewer exist than are asked
+    for, and where a text-to-image model has no captions to be asked for.
     """
     if isinstance(adapter, HasNumberedImages) and adapter.available() < count:
         raise UsageError(
             f"{count} samples were asked for, and {name} holds {adapter.available()} images",
             f"give --samples {adapter.available()}, or more images",
         )
+    prompts = drawn_prompts(like, count, seed) if takes_prompts(adapter) else None
     folder.mkdir(parents=True, exist_ok=True)
     with progress(f"sample {name}", count) as advance:
         for number, part in enumerate(chunks(count, CHUNK)):
             path = folder / f"chunk-{number:05d}.npy"
             if not path.exists():
-                images = _collect(_batches(adapter, part, word(seed, number)), part, like, name)
+                images = _collect(_batches(adapter, part, word(seed, number), prompts), part, like, name)
                 with replacing(path) as temporary, temporary.open("wb") as file:
                     np.save(file, _as_stored(images, like.pixels.dtype))
             advance(part.stop - part.start)
 
 
-def _batches(adapter: ModelAdapter, part: slice, seed: int) -> Iterator[Images]:
+def _batches(adapter: ModelAdapter, part: slice, seed: int, prompts: Sequence[str] | None) -> Iterator[Images]:
     if isinstance(adapter, HasNumberedImages):
         return adapter.numbered(part)
-    return adapter.sample(part.stop - part.start, seed=seed)
+    return adapter.sample(part.stop - part.start, seed=seed, prompts=None if prompts is None else prompts[part])
 
 
 def _collect(batches: Iterator[Images], part: slice, like: Split, name: str) -> Images:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from benchmark.columns import LINES, QUALITY, detectors_of, recall_text, recalls, with_interval
+from benchmark.columns import LINES, PROMPTS, QUALITY, detectors_of, recall_text, recalls, with_interval
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -46,7 +46,8 @@ def print_run(record: Record, folder: Path) -> None:
         for name in recalls(record, detectors[0])
     ]
     empty = [""] * (len(detectors) - 1)
-    rows += [[line.heading, with_interval(record.scores.get(line.id)), *empty, line.meaning] for line in QUALITY]
+    shown = [*QUALITY, *(line for line in PROMPTS if line.id in record.scores)]
+    rows += [[line.heading, with_interval(record.scores.get(line.id)), *empty, line.meaning] for line in shown]
     print_table(f"{title}\n{sizes}; {record.spec.samples} samples", ["", *detectors, ""], rows)
     for line in (*_reasons(record), *cohort.notes):
         print(f"note: {line}")  # noqa: T201

@@ -40,6 +40,7 @@ def toy_split(channels: int, dims: int, *, items: int = TRAIN, held_out: int = 0
         subjects=names,
         items=names,
         channels=tuple(f"c{channel}" for channel in range(channels)),
+        captions=tuple(f"a toy picture, number {number % 4}" for number in range(items)),
     )
 
 

@@ -11,12 +11,12 @@ import torch
 from tiny_pipeline import CAPTIONS, save_tiny
 from typer.testing import CliRunner
 
-from benchmark import prompts
 from benchmark.cli import app
 from benchmark.errors import AdapterError, BadDataError, BenchError, MissingDataError, UsageError
 from benchmark.metrics.prompts import enrichment, length_adjusted, outliers, variants
 from benchmark.networks import guided
-from benchmark.prompts import Pass, Rule, open_pipeline, read_prompts, score_prompts
+from benchmark.text import prompts
+from benchmark.text.prompts import Pass, Rule, open_pipeline, read_prompts, score_prompts
 
 LONG = "secretword " * 1000
 SHORT = Pass(steps=4, seeds=2)

@@ -89,3 +89,29 @@ def enrichment(marked: Array, top: Array) -> Enrichment:
         n=len(marked),
     )
     return Enrichment(tops, hits, rest, others, ratio)
+
+
+def seed_likeness(thumbs: Array) -> Array:
+    """Return the mean correlation between the images of one prompt's seeds, (P,); one seed tells nothing: 0.
+
+    Args:
+        thumbs: (P, S, numbers) small images; the mean over all of them is subtracted first.
+
+    A memorised prompt gives one image whatever the noise (Carlini et al. 2023, 2301.13188, look for such cliques).
+    """
+    if thumbs.shape[1] < 2:
+        return np.zeros(len(thumbs))
+    rows = thumbs.astype(np.float64) - thumbs.mean(axis=(0, 1), dtype=np.float64)
+    rows -= rows.mean(axis=2, keepdims=True)
+    lengths = np.linalg.norm(rows, axis=2, keepdims=True)
+    rows = np.divide(rows, lengths, out=np.zeros_like(rows), where=lengths > 1e-9)
+    seeds = rows.shape[1]
+    likeness: Array = ((rows.sum(axis=1) ** 2).sum(axis=1) - (rows**2).sum(axis=(1, 2))) / (seeds * (seeds - 1))
+    return likeness
+
+
+def diversity(images: Array) -> float:
+    """Return the root of the mean squared difference between all pairs of images (S, ...), as floats."""
+    rows = images.reshape(len(images), -1).astype(np.float64)
+    spread = ((rows - rows.mean(axis=0)) ** 2).mean(axis=1).sum()
+    return float(np.sqrt(2 * spread / max(1, len(rows) - 1)))

@@ -1,19 +1,42 @@
-"""The norm of the guidance along guided sampling: what a text-to-image pipeline adds because of the prompt."""
+"""Guided sampling, step by step: what a text-to-image pipeline predicts with a prompt, and what without."""
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
 
 from benchmark.errors import AdapterError
+from benchmark.networks.captions import tokenized
 from benchmark.seeding import word
 
 if TYPE_CHECKING:
     from benchmark.contracts import Array
+
+Scale = float | Callable[[int, Tensor], Tensor]
+"""Of the guidance; or a function of the step's number and all norms so far (N, number + 1) to a scale each (N,)."""
+
+
+@dataclass(frozen=True)
+class Step:
+    """One step of a trajectory, for N latents."""
+
+    number: int
+    time: Tensor
+    before: Tensor
+    """x_t, (N, ...)."""
+    empty: Tensor
+    """eps(x_t, empty), float32."""
+    given: Tensor
+    """eps(x_t, prompt), float32."""
+    norms: Tensor
+    """|| given - empty ||_2 as noise, not squared, (N,)."""
+    after: Tensor
+    """The next x_t; after the last step, the latents of the image."""
 
 
 def prompt_seed(prompt: str, seed: int) -> int:
@@ -32,68 +55,112 @@ def latent_shape(pipeline: Any) -> tuple[int, int, int]:
     return int(config["in_channels"]), int(height), int(width)
 
 
-@torch.no_grad()
-def guidance_norms(
-    pipeline: Any, prompts: Sequence[str], seeds: Sequence[int], *, steps: int, guidance: float, only: int | None = None
-) -> Array:
-    """Return || eps(x_t, prompt) - eps(x_t, empty) ||_2 of each prompt with its seed, (N, steps), float32.
-
-    Args:
-        pipeline: of Stable Diffusion's kind: tokenizer, text encoder, unet, scheduler.
-        prompts: N texts; the tokenizer cuts those that are too long.
-        seeds: N numbers; the noise is drawn from the text and this, on the CPU.
-        steps: of DDIM sampling, whatever the pipeline's own scheduler is.
-        guidance: scale of the trajectory that x_t follows.
-        only: stop after so many steps; the scores of the first step cost one of `steps` calls.
-
-    Both branches of a step are one call of the unet, as in sampling. Outputs of other kinds than noise are converted,
-    so that norms are of noise (Wen et al. 2024, 2407.21720; Dutt et al. 2025).
-    """
-    from diffusers import DDIMScheduler
-
-    device, kind = pipeline.unet.device, pipeline.unet.dtype
-    scheduler = DDIMScheduler.from_config(pipeline.scheduler.config)
-    scheduler.set_timesteps(steps, device=device)
-    text = _embedded(pipeline, prompts)
-    noise = [
-        torch.randn(latent_shape(pipeline), generator=_generator(*pair)) for pair in zip(prompts, seeds, strict=True)
-    ]
-    latents = (torch.stack(noise) * scheduler.init_noise_sigma).to(device, kind)
-    norms = []
-    for time in scheduler.timesteps[:only]:
-        both = scheduler.scale_model_input(torch.cat([latents, latents]), time)
-        empty, given = pipeline.unet(both, time, encoder_hidden_states=text).sample.float().chunk(2)
-        norms.append(_as_noise(given - empty, scheduler, time).flatten(1).norm(dim=1))
-        guided = empty + guidance * (given - empty)
-        latents = scheduler.step(guided.to(kind), time, latents).prev_sample
-    found: Array = torch.stack(norms, dim=1).cpu().numpy()
-    return found
+def prompt_noise(pipeline: Any, prompts: Sequence[str], seeds: Sequence[int]) -> Tensor:
+    """Return the noise of each prompt with its seed, (N, *latent), drawn on the CPU."""
+    return _noise(pipeline, [prompt_seed(prompt, seed) for prompt, seed in zip(prompts, seeds, strict=True)])
 
 
-def _generator(prompt: str, seed: int) -> torch.Generator:
-    return torch.Generator().manual_seed(prompt_seed(prompt, seed))
-
-
-def _embedded(pipeline: Any, prompts: Sequence[str]) -> Tensor:
-    """Return the embeddings of empty prompts and of the prompts, (2N, tokens, D).
+def embed(pipeline: Any, prompts: Sequence[str]) -> Tensor:
+    """Return the text encoder's embeddings of prompts, (N, tokens, D).
 
     As the pipeline's own `encode_prompt` makes them, which however writes what it cuts off a prompt into the log.
     """
-    tokenizer, encoder = pipeline.tokenizer, pipeline.text_encoder
-    tokens = tokenizer(
-        [*("" for _ in prompts), *prompts],
-        padding="max_length",
-        max_length=tokenizer.model_max_length,
-        truncation=True,
-        return_tensors="pt",
-    )
+    encoder = pipeline.text_encoder
+    ids, mask = tokenized(pipeline.tokenizer, prompts)
     masked = getattr(encoder.config, "use_attention_mask", False)
-    mask = tokens.attention_mask.to(encoder.device) if masked else None
-    embedded: Tensor = encoder(tokens.input_ids.to(encoder.device), attention_mask=mask)[0]
+    embedded: Tensor = encoder(ids.to(encoder.device), attention_mask=mask.to(encoder.device) if masked else None)[0]
     return embedded.to(pipeline.unet.device, pipeline.unet.dtype)
 
 
-def _as_noise(difference: Tensor, scheduler: Any, time: Tensor) -> Tensor:
+def both_branches(pipeline: Any, given: Tensor) -> Tensor:
+    """Put the empty prompt's embeddings before the given ones (N, tokens, D): (2N, tokens, D)."""
+    return torch.cat([embed(pipeline, [""]).expand_as(given), given])
+
+
+def ddim(pipeline: Any, steps: int) -> Any:
+    """Return a DDIM scheduler of so many steps on the noise schedule that the pipeline was trained with."""
+    from diffusers import DDIMScheduler
+
+    scheduler = DDIMScheduler.from_config(pipeline.scheduler.config)
+    scheduler.set_timesteps(steps, device=pipeline.unet.device)
+    return scheduler
+
+
+@torch.no_grad()
+def trajectory(pipeline: Any, text: Tensor, noise: Tensor, *, steps: int, scale: Scale) -> Iterator[Step]:
+    """Follow guided DDIM sampling (Song et al. 2021), one call of the unet a step for both branches.
+
+    Args:
+        pipeline: of Stable Diffusion's kind.
+        text: (2N, tokens, D), empty prompts first, as of `both_branches`.
+        noise: (N, *latent).
+        steps: of DDIM, whatever the pipeline's own scheduler is.
+        scale: of the guidance.
+    """
+    scheduler = ddim(pipeline, steps)
+    latents = (noise * scheduler.init_noise_sigma).to(pipeline.unet.device, pipeline.unet.dtype)
+    norms: list[Tensor] = []
+    for number, time in enumerate(scheduler.timesteps):
+        both = scheduler.scale_model_input(torch.cat([latents, latents]), time)
+        empty, given = pipeline.unet(both, time, encoder_hidden_states=text).sample.float().chunk(2)
+        norms.append(as_noise(given - empty, scheduler, time).flatten(1).norm(dim=1))
+        factor = scale(number, torch.stack(norms, dim=1)).view(-1, 1, 1, 1) if callable(scale) else scale
+        guided = empty + factor * (given - empty)
+        after = scheduler.step(guided.to(latents.dtype), time, latents).prev_sample
+        yield Step(number, time, latents, empty, given, norms[-1], after)
+        latents = after
+
+
+def guidance_norms(
+    pipeline: Any, text: Tensor, noise: Tensor, *, steps: int, guidance: Scale, only: int | None = None
+) -> tuple[Array, Tensor]:
+    """Return || eps(x_t, prompt) - eps(x_t, empty) ||_2 of each prompt, and the last latents.
+
+    Args:
+        pipeline: of Stable Diffusion's kind: tokenizer, text encoder, unet, scheduler.
+        text: (2N, tokens, D), empty prompts first, as of `both_branches`.
+        noise: (N, *latent), as of `prompt_noise`.
+        steps: of DDIM sampling.
+        guidance: scale of the trajectory that x_t follows.
+        only: stop after so many steps; the scores of the first step cost one of `steps` calls.
+
+    Norms are (N, steps), float32. Outputs of other kinds than noise are converted, so that norms are of noise (Wen et
+    al. 2024, 2407.21720; Dutt 2025, 2502.07516).
+    """
+    taken = []
+    for step in trajectory(pipeline, text, noise, steps=steps, scale=guidance):
+        taken.append(step)
+        if only and step.number + 1 >= only:
+            break
+    found: Array = torch.stack([step.norms for step in taken], dim=1).cpu().numpy()
+    return found, taken[-1].after
+
+
+@torch.no_grad()
+def both_texts(pipeline: Any, prompts: Sequence[str]) -> Tensor:
+    """Return the embeddings of the empty prompt and of prompts, (2N, tokens, D)."""
+    return both_branches(pipeline, embed(pipeline, prompts))
+
+
+@torch.no_grad()
+def draw(
+    pipeline: Any, prompts: Sequence[str] | None, *, seed: int, numbers: Sequence[int], steps: int, guidance: float
+) -> Tensor:
+    """Return the latents of samples with these numbers, (N, *latent): of a prompt each, or of no prompt at all."""
+    noise = _noise(pipeline, [word(seed, number) for number in numbers])
+    texts = [""] * len(numbers) if prompts is None else prompts
+    *_, last = trajectory(pipeline, both_texts(pipeline, texts), noise, steps=steps, scale=guidance)
+    return last.after
+
+
+@torch.no_grad()
+def decode(pipeline: Any, latents: Tensor) -> Tensor:
+    """Return the images of latents, (N, C, height, width), float32, not clamped."""
+    images: Tensor = pipeline.vae.decode(latents / pipeline.vae.config.scaling_factor).sample
+    return images.float()
+
+
+def as_noise(difference: Tensor, scheduler: Any, time: Tensor) -> Tensor:
     """Turn a difference of the unet's outputs into one of predicted noise."""
     signal: Tensor = scheduler.alphas_cumprod[int(time)].to(difference.device)
     kind = scheduler.config["prediction_type"]
@@ -102,5 +169,10 @@ def _as_noise(difference: Tensor, scheduler: Any, time: Tensor) -> Tensor:
     if kind == "v_prediction":
         return signal.sqrt() * difference
     if kind == "sample":
-        return (signal / (1 - signal)).sqrt() * difference
+        return -(signal / (1 - signal)).sqrt() * difference
     raise AdapterError(f"the pipeline predicts {kind!r}, which is no known kind", "use epsilon, v_prediction or sample")
+
+
+def _noise(pipeline: Any, seeds: Sequence[int]) -> Tensor:
+    shape = latent_shape(pipeline)
+    return torch.stack([torch.randn(shape, generator=torch.Generator().manual_seed(seed)) for seed in seeds])

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from benchmark.errors import AdapterError
+from benchmark.errors import AdapterError, UsageError
 from benchmark.machine import pick_device
 
 
@@ -20,24 +22,79 @@ def load_pipeline(path: str, device: str, *, revision: str = "", **parts: Any) -
 
     Raises AdapterError where diffusers cannot load it.
     """
+    be_quiet()
     from diffusers import DiffusionPipeline
 
-    _be_quiet()
-    try:
+    hint = "give a folder with model_index.json and .safetensors weights, as save_pretrained writes it"
+    with _loadable(f"{path} is no pipeline", hint):
         pipeline = DiffusionPipeline.from_pretrained(
             path, revision=revision or None, local_files_only=Path(path).is_dir(), use_safetensors=True, **parts
         )
-    except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
-        why = (str(error).strip().splitlines() or [type(error).__name__])[0]
-        raise AdapterError(
-            f"{path} is no pipeline that diffusers can load: {why}",
-            "give a folder with model_index.json and .safetensors weights, as save_pretrained writes it",
-        ) from error
     pipeline.set_progress_bar_config(disable=True)
     return pipeline.to(pick_device(device))
 
 
-def _be_quiet() -> None:
+def load_radedit(path: str, revision: str, vae: str, text_encoder: str, device: str, *, trust: bool) -> Any:
+    """Assemble RadEdit's StableDiffusionPipeline from its parts, with the scheduler of its card.
+
+    Args:
+        path: folder or hub id that holds `unet`.
+        revision: commit of a hub id.
+        vae: folder, or ID@COMMIT, of the autoencoder (stabilityai/sdxl-vae).
+        text_encoder: folder, or ID@COMMIT, of the text encoder (microsoft/BiomedVLP-BioViL-T).
+        device: `auto`, `cpu`, `cuda` or `cuda:N`.
+        trust: whether Python code that comes with the text encoder may run.
+
+    Raises UsageError where a part is not named, AdapterError where one cannot be loaded.
+    """
+    for name, part in (("vae", vae), ("text_encoder", text_encoder)):
+        if (not Path(part).is_dir() and "@" not in part) or not part:
+            raise UsageError(
+                f"radedit takes its {name} from another place, and {part!r} is none",
+                f"give --set {name}=FOLDER or --set {name}=ID@COMMIT: docs/models.md shows the whole command",
+            )
+    be_quiet()
+    from diffusers import AutoencoderKL, DDIMScheduler, StableDiffusionPipeline, UNet2DConditionModel
+    from transformers import AutoModel, AutoTokenizer
+
+    place = {"revision": revision or None, "local_files_only": Path(path).is_dir()}
+    with _loadable(
+        f"{path}, {vae} and {text_encoder} are no RadEdit", "log in to the hub, or give folders of all three"
+    ):
+        unet = UNet2DConditionModel.from_pretrained(path, subfolder="unet", use_safetensors=True, **place)
+        autoencoder = AutoencoderKL.from_pretrained(**_found(vae), use_safetensors=True)
+        encoder = AutoModel.from_pretrained(**_found(text_encoder), trust_remote_code=trust)
+        tokenizer = AutoTokenizer.from_pretrained(**_found(text_encoder), model_max_length=128, trust_remote_code=trust)
+        scheduler = DDIMScheduler(
+            beta_schedule="linear", clip_sample=False, prediction_type="epsilon", timestep_spacing="trailing",
+            steps_offset=1,
+        )  # fmt: skip
+        pipeline = StableDiffusionPipeline(
+            vae=autoencoder, text_encoder=encoder, tokenizer=tokenizer, unet=unet, scheduler=scheduler,
+            safety_checker=None, feature_extractor=None, requires_safety_checker=False,
+        )  # fmt: skip
+    pipeline.set_progress_bar_config(disable=True)
+    return pipeline.to(pick_device(device))
+
+
+def _found(part: str) -> dict[str, Any]:
+    if Path(part).is_dir():
+        return {"pretrained_model_name_or_path": part, "local_files_only": True}
+    name, _, commit = part.partition("@")
+    return {"pretrained_model_name_or_path": name, "revision": commit}
+
+
+@contextmanager
+def _loadable(what: str, hint: str) -> Iterator[None]:
+    """Turn what goes wrong while parts are loaded into an AdapterError that names them."""
+    try:
+        yield
+    except (OSError, ValueError, TypeError, KeyError, AttributeError, ImportError) as error:
+        why = (str(error).strip().splitlines() or [type(error).__name__])[0]
+        raise AdapterError(f"{what} that diffusers can load: {why}", hint) from error
+
+
+def be_quiet() -> None:
     """Turn warnings and bars off: the warnings of both libraries quote prompts."""
     from diffusers.utils import logging as diffusers_logging
 

@@ -1,7 +1,8 @@
-"""A pipeline of Hugging Face's diffusers, trained elsewhere and sampled here; no code of the folder is run."""
+"""A pipeline of Hugging Face's diffusers, with or without prompts, trained elsewhere and sampled here."""
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,7 +14,8 @@ import torch
 from benchmark.brought import Brought
 from benchmark.contracts import chunks
 from benchmark.errors import AdapterError, MissingDataError, UsageError
-from benchmark.networks.pipelines import load_pipeline
+from benchmark.networks.adapter import check_choices
+from benchmark.networks.pipelines import load_pipeline, load_radedit
 from benchmark.seeding import word
 
 if TYPE_CHECKING:
@@ -22,7 +24,7 @@ if TYPE_CHECKING:
 
 @dataclass
 class Pipeline(Brought):
-    """Any pipeline that is called without a prompt, such as DDPMPipeline, DDIMPipeline or LDMPipeline.
+    """Any pipeline called without a prompt, such as DDPMPipeline, or with one, such as StableDiffusionPipeline.
 
     `path` is a folder that `save_pretrained` wrote, with safetensors weights; or a hub id such as google/ddpm-cat-256.
     """
@@ -31,12 +33,23 @@ class Pipeline(Brought):
 
     revision: str = ""
     """Commit of the hub id: without it the weights could change between two calls."""
+    parts: str = "pipeline"
+    """`pipeline`, or `radedit`: its unet lies under path, vae and text encoder elsewhere."""
+    vae: str = ""
+    """For radedit: a folder, or a hub id and commit as ID@COMMIT."""
+    text_encoder: str = ""
+    """For radedit: as vae."""
+    trust_remote_code: bool = False
+    """For radedit: run the Python code that comes with its text encoder. Read it first."""
+    guidance: float = 7.5
+    """Scale of the guidance, where there are prompts."""
     steps: int = 50
     """Sampling steps."""
     sampling_batch: int = 25
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        check_choices("diffusers", self, {"parts": ("pipeline", "radedit")})
         if not Path(self.path).is_dir() and not self.revision:
             raise MissingDataError(
                 f"{self.path} is no folder on this disk, and a hub id needs the commit of its files",
@@ -44,28 +57,59 @@ class Pipeline(Brought):
             )
         self._pipeline: Any = None
 
-    def sample(self, count: int, *, seed: int, prompts: Sequence[str] | None = None) -> Iterator[Images]:
-        """Yield count images in batches of `sampling_batch`, each from a generator of its own."""
-        self.refuse_prompts(prompts)
+    @property
+    def prompted(self) -> bool:
+        """Whether the pipeline is called with prompts."""
+        return "prompt" in inspect.signature(type(self.pipeline).__call__).parameters
+
+    @property
+    def pipeline(self) -> Any:
+        """The pipeline. Raises AdapterError before `fit` or `load`."""
         if self._pipeline is None:
             raise AdapterError("this pipeline has not been loaded", "call fit or load first")
+        return self._pipeline
+
+    def sample(self, count: int, *, seed: int, prompts: Sequence[str] | None = None) -> Iterator[Images]:
+        """Yield count images in batches of `sampling_batch`, each from a generator of its own; "" for no prompt."""
+        pipeline, prompted = self.pipeline, self.prompted
+        if not prompted:
+            self.refuse_prompts(prompts)
+        texts = prompts or [""] * count
         for part in chunks(count, self.sampling_batch):
             numbers = range(part.start, part.stop)
             generators = [torch.Generator().manual_seed(word(seed, number)) for number in numbers]
-            made = self._pipeline(
-                batch_size=len(generators), generator=generators, num_inference_steps=self.steps, output_type="np"
-            )
+            wanted: dict[str, Any] = {"batch_size": len(generators)}
+            if prompted:
+                wanted = {"prompt": list(texts[part]), "guidance_scale": self.guidance}
+            made = pipeline(**wanted, generator=generators, num_inference_steps=self.steps, output_type="np")
             images: Images = np.moveaxis(np.asarray(made.images, dtype=np.float32), -1, 1) * 2 - 1
-            yield images
+            yield images.mean(axis=1, keepdims=True) if self._turns_grey(images.shape[1]) else images
+
+    def _turns_grey(self, channels: int) -> bool:
+        return channels == 3 and self.shape[0] == 1
 
     def open(self, device: str) -> None:
         """Load the pipeline and refuse one of other images than the cohort's."""
-        self._pipeline = load_pipeline(self.path, device, revision=self.revision)
+        if self.parts == "radedit":
+            self._pipeline = load_radedit(
+                self.path, self.revision, self.vae, self.text_encoder, device, trust=self.trust_remote_code
+            )
+        else:
+            self._pipeline = load_pipeline(self.path, device, revision=self.revision, **self._unchecked())
         self._check()
+
+    def _unchecked(self) -> dict[str, Any]:
+        """Leave a safety checker out, which blackens images, where the folder's pipeline takes one."""
+        index = Path(self.path) / "model_index.json"
+        named = index.is_file() and '"safety_checker"' in index.read_text()
+        return {"safety_checker": None, "requires_safety_checker": False} if named else {}
 
     def _check(self) -> None:
         config = getattr(getattr(self._pipeline, "unet", None), "config", {})
         side, channels = config.get("sample_size"), config.get("out_channels")
+        if hasattr(self._pipeline, "vae") and isinstance(side, int):
+            side, channels = side * self._pipeline.vae_scale_factor, self._pipeline.vae.config.out_channels
+            channels = 1 if self._turns_grey(channels) else channels
         if hasattr(self._pipeline, "vqvae") or side is None:
             return  # the size of its images is known only once they are made: `samples.draw` checks them
         sides = (side, side) if isinstance(side, int) else tuple(side)

@@ -16,14 +16,16 @@ from benchmark.cohorts.tables import read_csv
 from benchmark.contracts import chunks
 from benchmark.errors import AdapterError, BadDataError, MissingDataError, UsageError
 from benchmark.metrics.prompts import Enrichment, enrichment, length_adjusted, outliers, variants
+from benchmark.networks.marks import MARKER
 from benchmark.options import require_pattern
 from benchmark.progress import progress
-from benchmark.storage import content_key, files_key, replacing, write_json
+from benchmark.storage import content_key, file_name, files_key, replacing, write_json
+from benchmark.text.detect import FURTHER, further_scores, require_finite
 
 if TYPE_CHECKING:
     from benchmark.contracts import Array
 
-NORMS, TEXTS, SCORES, SUMMARY = "norms.npy", "prompts.parquet", "scores.parquet", "summary.json"
+TEXTS, SCORES, SUMMARY = "prompts.parquet", "scores.parquet", "summary.json"
 QUANTILES = (0.01, 0.25, 0.5, 0.75, 0.99)
 
 
@@ -38,8 +40,12 @@ class Pass:
     guidance: float = 7.5
     first: bool = False
     """The first step alone: `steps` times cheaper, for large lists."""
+    further: bool = False
+    """Attention, anisotropy and the likeness of the seeds' images too."""
 
     def __post_init__(self) -> None:
+        if self.first and self.further:
+            raise UsageError("the further detectors need all steps", "leave one of --first and --further out")
         if self.steps < 1 or self.seeds < 1:
             raise UsageError(f"{self.steps} steps and {self.seeds} seeds were asked for", "give 1 or more of each")
 
@@ -51,7 +57,7 @@ class Rule:
     percentile: float = 99.0
     z: float | None = None
     """Instead of the percentile: deviations above the mean."""
-    marker: str = r"___|XXXX|\[\*\*.*?\*\*\]"
+    marker: str = MARKER
     """Regular expression of de-identification marks."""
 
     def __post_init__(self) -> None:
@@ -76,20 +82,36 @@ def read_prompts(path: Path, column: str) -> pd.DataFrame:
     return table
 
 
-def open_pipeline(path: str, device: str) -> Any:
-    """Load a pipeline of Stable Diffusion's kind from a folder, offline. Raises MissingDataError, AdapterError."""
+def open_pipeline(place: str, device: str) -> Any:
+    """Load a pipeline of Stable Diffusion's kind. Raises MissingDataError, AdapterError.
+
+    `place` is a folder that `save_pretrained` wrote, a run folder of ldm-text, or a hub id and commit, ID@COMMIT.
+    """
     from benchmark.networks.pipelines import load_pipeline
 
     if importlib.util.find_spec("transformers") is None:
         raise AdapterError("text encoders need transformers", "install it: pip install 'memobench[text]'")
-    if not Path(path).is_dir():
-        raise MissingDataError(f"{path} is no folder on this disk", "give a folder that save_pretrained wrote")
-    pipeline = load_pipeline(path, device, safety_checker=None, requires_safety_checker=False)
+    path, _, revision = place.partition("@") if not Path(place).is_dir() else (str(_inner(Path(place))), "", "")
+    if not revision and not Path(path).is_dir():
+        raise MissingDataError(
+            f"{path} is no folder on this disk", "give a folder that save_pretrained wrote, or a hub id as ID@COMMIT"
+        )
+    pipeline = load_pipeline(path, device, revision=revision, safety_checker=None, requires_safety_checker=False)
     if not all(hasattr(pipeline, part) for part in ("tokenizer", "text_encoder", "unet")):
         raise AdapterError(
             f"{path} holds a {type(pipeline).__name__}, which takes no prompts", "give a text-to-image pipeline"
         )
     return pipeline
+
+
+def _inner(folder: Path) -> Path:
+    """Return the pipeline within a run folder, or the folder itself."""
+    inner = folder / "fit" / "model"
+    return inner if (inner / "model_index.json").is_file() else folder
+
+
+def _identity(place: str) -> str:
+    return files_key(_inner(Path(place))) if Path(place).is_dir() else place
 
 
 def score_prompts(
@@ -113,12 +135,12 @@ def score_prompts(
     from benchmark.networks.guided import latent_shape
 
     pipeline = open_pipeline(path, device)
-    key = content_key(files_key(Path(path)), asdict(ask), list(table["sha"]), length=8)
-    folder = out / f"{Path(path).resolve().name}-{key}"
+    key = content_key(_identity(path), asdict(ask), list(table["sha"]), length=8)
+    folder = out / f"{file_name(_inner(Path(path)).resolve().name)}-{key}"
     folder.mkdir(parents=True, exist_ok=True)
-    norms = _norms(pipeline, list(table["prompt"]), ask, folder / NORMS, batch)
+    arrays = _fill(pipeline, list(table["prompt"]), ask, folder, batch)
     scores = _scores(
-        table, norms, _lengths(pipeline, list(table["prompt"])), rule, int(np.prod(latent_shape(pipeline)))
+        table, arrays, lengths(pipeline, list(table["prompt"])), rule, int(np.prod(latent_shape(pipeline)))
     )
     summary = summarise(scores, ask, rule)
     for name, frame in ((TEXTS, table), (SCORES, scores)):
@@ -128,50 +150,52 @@ def score_prompts(
     return folder, summary
 
 
-def _norms(pipeline: Any, prompts: Sequence[str], ask: Pass, file: Path, batch: int) -> Array:
-    """Fill (prompts, seeds, steps), float32, on disk; what is not NaN there is done."""
-    from benchmark.networks.guided import guidance_norms
+def _fill(pipeline: Any, prompts: Sequence[str], ask: Pass, folder: Path, batch: int) -> dict[str, Array]:
+    """Fill arrays (prompts, seeds, numbers), float32, on disk; what is not NaN there is done."""
+    from benchmark.networks.tracing import THUMB, trace
 
-    steps = 1 if ask.first else ask.steps
-    shape = (len(prompts), ask.seeds, steps)
+    widths = {"norms": 1 if ask.first else ask.steps}
+    if ask.further:
+        widths |= {"thumbs": int(pipeline.vae.config.out_channels) * THUMB**2, "further": len(FURTHER)}
+    arrays = {name: _open(folder / f"{name}.npy", (len(prompts), ask.seeds, width)) for name, width in widths.items()}
+    last = arrays[list(widths)[-1]]  # written after the others, so that its entries say what is done
+    pairs = np.argwhere(np.isnan(last[:, :, -1]))
+    total = len(prompts) * ask.seeds
+    with progress("prompts", total, total - len(pairs)) as advance:
+        for part in chunks(len(pairs), batch):
+            rows, seeds = pairs[part].T
+            found = trace(
+                pipeline, [prompts[row] for row in rows], seeds.tolist(), steps=ask.steps, guidance=ask.guidance,
+                further=ask.further, only=1 if ask.first else None,
+            )  # fmt: skip
+            require_finite(found.norms)
+            for name, array in arrays.items():
+                array[rows, seeds] = getattr(found, name)
+                array.flush()
+            advance(len(rows))
+    return dict(arrays)
+
+
+def _open(file: Path, shape: tuple[int, ...]) -> np.memmap[Any, Any]:
     if not file.exists():
         with replacing(file) as temporary:
             np.lib.format.open_memmap(temporary, "w+", np.float32, shape)[:] = np.nan
-    norms: np.memmap[Any, Any] = np.load(file, mmap_mode="r+")
-    pairs = np.argwhere(np.isnan(norms[:, :, -1]))
-    done = norms.shape[0] * ask.seeds - len(pairs)
-    with progress("prompts", norms.shape[0] * ask.seeds, done) as advance:
-        for part in chunks(len(pairs), batch):
-            rows, seeds = pairs[part].T
-            texts = [prompts[row] for row in rows]
-            found = guidance_norms(
-                pipeline,
-                texts,
-                seeds.tolist(),
-                steps=ask.steps,
-                guidance=ask.guidance,
-                only=steps if ask.first else None,
-            )
-            if not np.isfinite(found).all():
-                raise AdapterError(
-                    "the pipeline's prediction is not finite", "use another precision, or check its weights"
-                )
-            norms[rows, seeds] = found
-            norms.flush()
-            advance(len(rows))
-    return norms
+    opened: np.memmap[Any, Any] = np.load(file, mmap_mode="r+")
+    return opened
 
 
-def _lengths(pipeline: Any, prompts: Sequence[str]) -> Array:
+def lengths(pipeline: Any, prompts: Sequence[str]) -> Array:
     """Return the number of tokens of each prompt before it is cut, without those that begin and end every prompt."""
     tokenizer = pipeline.tokenizer
     return np.array([len(tokenizer(text, add_special_tokens=False, verbose=False).input_ids) for text in prompts])
 
 
-def _scores(table: pd.DataFrame, norms: Array, lengths: Array, rule: Rule, size: int) -> pd.DataFrame:
+def _scores(table: pd.DataFrame, arrays: dict[str, Array], tokens: Array, rule: Rule, size: int) -> pd.DataFrame:
     """Return one row a prompt, highest d_mem first; no text."""
-    scores = table[["sha", "count"]].assign(**variants(np.asarray(norms), size), tokens=lengths)
-    scores["adjusted"] = length_adjusted(scores["d_mem"].to_numpy(), lengths)
+    scores = table[["sha", "count"]].assign(**variants(np.asarray(arrays["norms"]), size), tokens=tokens)
+    scores["adjusted"] = length_adjusted(scores["d_mem"].to_numpy(), tokens)
+    if "further" in arrays:
+        scores = scores.assign(**further_scores(arrays["further"], arrays["thumbs"]))
     scores["marked"] = table["prompt"].str.contains(rule.marker, regex=True).to_numpy()
     for column in ("d_mem", "adjusted"):
         scores[f"{column}_outlier"] = outliers(scores[column].to_numpy(), percentile=rule.percentile, z=rule.z)

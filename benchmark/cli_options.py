@@ -1,0 +1,59 @@
+"""Options that several commands share, and how their text is read."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from benchmark.errors import UsageError
+
+Model = Annotated[str, typer.Option("--model", "-m", help="Model name (see `bench models`), or ./file.py:Class.")]
+Data = Annotated[str, typer.Option("--data", "-d", help="Data set name (see `bench datasets`), or ./file.py:Class.")]
+Root = Annotated[Path | None, typer.Option("--root", help="Folder with the data set's files.")]
+ImageSize = Annotated[int | None, typer.Option("--image-size", help="Pixels (voxels) a side; default: the preset's.")]
+Channels = Annotated[str | None, typer.Option("--channels", help="Some channels only, such as t1,flair.")]
+SetData = Annotated[list[str] | None, typer.Option("--set-data", help="Option of the data set: name=value.")]
+SplitBy = Annotated[
+    str, typer.Option("--split", help="patients (by seed), official (published), or images (marked custom).")
+]
+GroupPattern = Annotated[
+    str | None, typer.Option("--group-pattern", help="With --data folder: regular expression that finds the patient.")
+]
+Exclude = Annotated[
+    Path | None, typer.Option("--exclude", help="CSV of items to leave out, as `bench datasets check --fix` writes.")
+]
+Strict = Annotated[bool, typer.Option("--strict", help="Refuse where any file would be left out.")]
+TrainItems = Annotated[int | None, typer.Option("--train-items", help="Train on so many items; held-out stays.")]
+Seed = Annotated[int, typer.Option("--seed", help="Of patient split, training and sampling.")]
+Cache = Annotated[Path, typer.Option("--cache", help="Prepared cohorts and detectors (patients' pixels).")]
+Runs = Annotated[Path, typer.Option("--runs", help="Where run folders go.")]
+Detectors = Annotated[
+    list[str] | None,
+    typer.Option("--detector", help="One more detector, such as pixels:foreground=true (see `bench detectors`)."),
+]
+Device = Annotated[str, typer.Option("--device", help="auto, cpu, cuda or cuda:N.")]
+
+
+def pairs(option: str, texts: list[str] | None) -> dict[str, Any]:
+    """Return the name=value texts of an option as a mapping. Raises UsageError."""
+    found = {}
+    for text in texts or []:
+        name, equals, value = text.partition("=")
+        if not equals or not name:
+            raise UsageError(f"{option} {text} is not name=value", f"write {option} steps=500")
+        found[name.strip().replace("-", "_")] = value
+    return found
+
+
+def data_pairs(texts: list[str] | None, group_pattern: str | None) -> dict[str, Any]:
+    """Return the options of the data set."""
+    return pairs("--set-data", texts) | ({"group_pattern": group_pattern} if group_pattern else {})
+
+
+def rule(name: str) -> Any:
+    """Return the name of a split rule. Raises UsageError."""
+    if name not in ("patients", "official", "images"):
+        raise UsageError(f"there is no split {name!r}", "choose patients, official or images")
+    return name

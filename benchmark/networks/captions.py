@@ -1,0 +1,78 @@
+"""Captions as tokens: a WordPiece tokenizer learnt from them, which keeps a de-identification mark as one word."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor
+
+from benchmark.networks.marks import MARKER
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+SPECIAL = ("[PAD]", "[UNK]", "[CLS]", "[SEP]")
+PAD, UNKNOWN, BEGIN, END = range(len(SPECIAL))
+
+
+def train_tokenizer(captions: Sequence[str], *, vocabulary: int, length: int) -> Any:
+    """Return a lower-casing WordPiece tokenizer (Wu et al. 2016) of these captions, for `length` tokens a prompt."""
+    from tokenizers import Regex, Tokenizer, models, normalizers, pre_tokenizers, processors, trainers
+    from transformers import PreTrainedTokenizerFast
+
+    words = Tokenizer(models.WordPiece(unk_token=SPECIAL[UNKNOWN]))
+    words.normalizer = normalizers.Lowercase()
+    words.pre_tokenizer = pre_tokenizers.Sequence(
+        [
+            pre_tokenizers.Split(Regex(MARKER.replace("XXXX", "xxxx")), "isolated"),
+            pre_tokenizers.WhitespaceSplit(),
+            pre_tokenizers.Split(Regex(r"[.,;:()/]"), "isolated"),
+        ]
+    )
+    trainer = trainers.WordPieceTrainer(vocab_size=vocabulary, special_tokens=list(SPECIAL), show_progress=False)
+    words.train_from_iterator(sorted(set(captions)), trainer)
+    begin, end = SPECIAL[BEGIN], SPECIAL[END]
+    words.post_processor = processors.TemplateProcessing(
+        single=f"{begin} $A {end}", special_tokens=[(begin, BEGIN), (end, END)]
+    )
+    named = ("pad_token", "unk_token", "bos_token", "eos_token")
+    return PreTrainedTokenizerFast(
+        tokenizer_object=words, model_max_length=length, **dict(zip(named, SPECIAL, strict=True))
+    )
+
+
+def tokenized(tokenizer: Any, prompts: Sequence[str]) -> tuple[Tensor, Tensor]:
+    """Return tokens and attention mask of prompts, (N, length) int64 each; long ones are cut, the others filled up."""
+    given = tokenizer(
+        list(prompts),
+        padding="max_length",
+        max_length=tokenizer.model_max_length,
+        truncation=True,
+        return_tensors="pt",
+    )
+    return given.input_ids, given.attention_mask
+
+
+class Pairs:
+    """Latents with the tokens of their captions; a caption may have alternatives, of which the loss draws one."""
+
+    read_ahead = False
+
+    def __init__(self, latents: Tensor, alternatives: Sequence[Sequence[str]], tokenizer: Any) -> None:
+        """Take (N, C, *spatial) latents, and one or more captions of each."""
+        most = max(map(len, alternatives))
+        flat = [texts[number % len(texts)] for texts in alternatives for number in range(most)]
+        self.latents = latents
+        self.tokens = tokenized(tokenizer, flat)[0].view(len(alternatives), most, -1).to(latents.device)
+        self.counts = torch.tensor([len(texts) for texts in alternatives], device=latents.device)
+
+    def __len__(self) -> int:
+        return len(self.latents)
+
+    def take(self, positions: NDArray[np.int64]) -> tuple[Tensor, Tensor, Tensor]:
+        """Return latents (n, ...), tokens of all alternatives (n, most, length), and how many there are (n,)."""
+        index = torch.from_numpy(positions).to(self.latents.device)
+        return self.latents[index], self.tokens[index], self.counts[index]

@@ -1,0 +1,81 @@
+"""The `prompts` scores of a run's record: what d_mem says of captions trained on and of others. No text."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from benchmark.contracts import Cohort, Score, Split, chunks, merge
+from benchmark.metrics.prompts import enrichment, length_adjusted, outliers
+from benchmark.metrics.shares import Sample, membership
+from benchmark.networks.marks import MARKER
+from benchmark.text.captions import captions_of
+
+if TYPE_CHECKING:
+    from benchmark.contracts import Array
+
+ASKED = 100
+"""Captions a side."""
+ENOUGH = 20
+"""Different captions a side, fewer tell nothing."""
+STEPS, BATCH = 50, 16
+
+
+def prompt_scores(pipeline: Any, cohort: Cohort, *, seed: int) -> dict[str, Score]:
+    """Score up to 100 different captions of training items and as many of held-out ones by d_mem's first step.
+
+    `prompts.auc`: are trained captions above held-out ones that were never trained on; `prompts.median`,
+    `prompts.length` (rank correlation with length) and `prompts.marks` (how much more often marks stand in the top
+    tenth than in the others) are of the trained ones.
+    """
+    import pandas as pd
+
+    from benchmark.text.prompts import lengths
+
+    rng = np.random.default_rng(seed)
+    known, others = _captions(cohort, rng)
+    if min(len(known), len(others)) < ENOUGH:
+        reason = f"{len(known)} and {len(others)} different captions in train and held-out, {ENOUGH} are needed"
+        names = ("auc", "tpr_at_1_fpr", "median", "length", "marks")
+        return {f"prompts.{name}[first]": Score(value=None, reason=reason) for name in names}
+    values, rest = _first_step(pipeline, known), _first_step(pipeline, others)
+    tokens = lengths(pipeline, known)
+    top = outliers(length_adjusted(values, tokens), percentile=90)
+    marked = pd.Series(known).str.contains(MARKER, regex=True).to_numpy()
+    ranks = pd.Series(values).rank(), pd.Series(tokens).rank()
+    scores = membership(Sample.alone(values), Sample.alone(rest))
+    scores["median"] = Score(value=float(np.median(values)), n=len(values))
+    scores["length"] = (
+        Score(value=float(np.corrcoef(*ranks)[0, 1]), n=len(values))
+        if len(set(tokens)) > 1
+        else Score(value=None, reason="all captions have one length")
+    )
+    scores["marks"] = enrichment(marked, top).ratio
+    return {f"prompts.{name}[first]": score for name, score in scores.items()}
+
+
+def _captions(cohort: Cohort, rng: np.random.Generator) -> tuple[list[str], list[str]]:
+    """Return different captions of train, and held-out ones that train does not have."""
+    trained = _different(cohort.train)
+    known = set(trained)
+    heldout = [text for text in _different(merge("held-out", cohort.calibration, cohort.test)) if text not in known]
+    drawn = ([texts[number] for number in rng.permutation(len(texts))[:ASKED]] for texts in (trained, heldout))
+    return next(drawn), next(drawn)
+
+
+def _different(split: Split) -> list[str]:
+    return [text for text in dict.fromkeys(captions_of(split)) if text]
+
+
+def _first_step(pipeline: Any, prompts: list[str]) -> Array:
+    from benchmark.networks.guided import both_texts, guidance_norms, prompt_noise
+
+    found = []
+    for part in chunks(len(prompts), BATCH):
+        texts = prompts[part]
+        noise = prompt_noise(pipeline, texts, [0] * len(texts))
+        norms, _ = guidance_norms(pipeline, both_texts(pipeline, texts), noise, steps=STEPS, guidance=1.0, only=1)
+        found.append(norms[:, 0])
+    values: Array = np.concatenate(found)
+    return values

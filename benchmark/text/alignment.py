@@ -1,0 +1,47 @@
+"""How well images fit a text, by an encoder of both that the user brings."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from benchmark.errors import AdapterError
+from benchmark.networks.pipelines import be_quiet
+from benchmark.text.mitigate import Alignment
+
+if TYPE_CHECKING:
+    from benchmark.contracts import Array, Images
+
+MEAN, SPREAD = (0.48145466, 0.4578275, 0.40821073), (0.26862954, 0.26130258, 0.27577711)
+"""Of CLIP's training images, red, green and blue (Radford et al. 2021)."""
+
+
+def open_alignment(path: str, device: str) -> Alignment:
+    """Return the cosine between text and images in a CLIP model's space, from a folder. Raises AdapterError."""
+    be_quiet()
+    import torch
+    import torch.nn.functional as F
+    from transformers import AutoTokenizer, CLIPModel
+
+    from benchmark.machine import pick_device
+
+    place = pick_device(device)
+    try:
+        model = CLIPModel.from_pretrained(path, local_files_only=True, use_safetensors=True).to(place).eval()
+        tokenizer = AutoTokenizer.from_pretrained(path, local_files_only=True)
+    except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
+        why = (str(error).strip().splitlines() or [type(error).__name__])[0]
+        raise AdapterError(f"{path} is no CLIP model: {why}", "give a folder with its weights and tokenizer") from error
+    side = model.config.vision_config.image_size
+    mean, spread = (torch.tensor(values, device=place).view(1, 3, 1, 1) for values in (MEAN, SPREAD))
+
+    @torch.no_grad()
+    def align(prompt: str, images: Images) -> Array:
+        pixels = torch.from_numpy(images).to(place)[:, :1].expand(-1, 3, -1, -1)
+        pixels = F.interpolate((pixels + 1) / 2, size=side, mode="bilinear", antialias=True)
+        longest = model.config.text_config.max_position_embeddings
+        tokens = tokenizer([prompt], truncation=True, max_length=longest, return_tensors="pt").to(place)
+        outputs = model(pixel_values=(pixels - mean) / spread, **tokens)
+        cosines: Array = (outputs.image_embeds @ outputs.text_embeds.T)[:, 0].cpu().numpy()
+        return cosines
+
+    return align

@@ -1,0 +1,187 @@
+"""What may keep a prompt from bringing its training image back: changed words, embeddings, guidance, attention."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Sequence
+from contextlib import nullcontext
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from benchmark.networks.attention import cross_attention
+from benchmark.networks.captions import tokenized
+from benchmark.networks.guided import (
+    Scale,
+    both_branches,
+    ddim,
+    embed,
+    guidance_norms,
+    prompt_noise,
+)
+from benchmark.networks.significance import guidance_at
+
+if TYPE_CHECKING:
+    from numpy.random import Generator
+
+    from benchmark.contracts import Array
+
+BOOST = 1.25
+"""Of the first token's logit (Ren et al. 2024, 2403.11052)."""
+NOISE = 0.1
+"""On the embeddings (Somepalli et al. 2023, 2305.20086)."""
+RATE, MOST = 0.05, 10
+"""Of the embeddings' optimisation: learning rate and steps (Wen et al. 2024, 2407.21720)."""
+
+Rewrite = Callable[[str, Any, "Generator"], str]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sampling:
+    """How a mitigated prompt is sampled."""
+
+    steps: int
+    guidance: float
+    marker: str
+    """Regular expression of de-identification marks."""
+    insertions: int
+    """Words or numbers that are added."""
+    target: float
+    """Of the embeddings' optimisation: it ends where the mean norm of the first step is no greater."""
+
+
+@dataclass(frozen=True)
+class Mitigation:
+    """A way to sample a prompt; what is None stays as it was."""
+
+    source: str
+    rewrite: Rewrite | None = None
+    noise: float = 0.0
+    optimise: bool = False
+    delay: float | None = None
+    """Scale of the guidance until its norm's first local minimum, as a multiple of the usual one."""
+    rescale: bool = False
+
+
+def _inserted(prompt: str, what: str, rng: Generator) -> str:
+    words = prompt.split()
+    words.insert(int(rng.integers(len(words) + 1)), what)
+    return " ".join(words)
+
+
+def _number(prompt: str, tokenizer: Any, rng: Generator) -> str:
+    return _inserted(prompt, str(rng.integers(100_000)), rng)
+
+
+def _word(prompt: str, tokenizer: Any, rng: Generator) -> str:
+    """Insert a random piece of the vocabulary: bounded by the tokenizer's own, unlike the published code."""
+    return _inserted(prompt, tokenizer.decode([int(rng.integers(tokenizer.vocab_size))]).strip(), rng)
+
+
+def _repeat(prompt: str, tokenizer: Any, rng: Generator) -> str:
+    words = prompt.split() or [""]
+    return _inserted(prompt, words[int(rng.integers(len(words)))], rng)
+
+
+MITIGATIONS = {
+    "random number": Mitigation("Somepalli et al. 2023", rewrite=_number),
+    "random word": Mitigation("Somepalli et al. 2023", rewrite=_word),
+    "repeated word": Mitigation("Somepalli et al. 2023", rewrite=_repeat),
+    "no marker": Mitigation("Dutt 2025"),
+    "embedding noise": Mitigation("Somepalli et al. 2023", noise=NOISE),
+    "embedding optimised": Mitigation("Wen et al. 2024", optimise=True),
+    "guidance delayed": Mitigation("Jain et al. 2025", delay=0.0),
+    "guidance opposite": Mitigation("Jain et al. 2025", delay=-1.0),
+    "attention rescaled": Mitigation("Ren et al. 2024", rescale=True),
+}
+NOTHING = Mitigation("as it is")
+
+
+def without_markers(prompt: str, marker: str) -> str:
+    """Return a prompt without its de-identification marks."""
+    return " ".join(re.sub(marker, " ", prompt).split())
+
+
+def rewritten(name: str, prompt: str, seed: int, how: Sampling, tokenizer: Any) -> str:
+    """Return what a mitigation makes of a prompt's words; the draw follows from prompt, name and seed alone."""
+    if name == "no marker":
+        return without_markers(prompt, how.marker)
+    rewrite = MITIGATIONS[name].rewrite if name in MITIGATIONS else None
+    if rewrite is None:
+        return prompt
+    rng = np.random.default_rng([seed, *f"{name}/{prompt}".encode()])
+    for _ in range(how.insertions):
+        prompt = rewrite(prompt, tokenizer, rng)
+    return prompt
+
+
+def sample_mitigated(
+    pipeline: Any, name: str, prompt: str, seeds: Sequence[int], how: Sampling
+) -> tuple[Array, Tensor]:
+    """Sample one prompt with a mitigation (any other name: without): norms (N, steps) and the last latents.
+
+    The noise is that of the prompt as it was, so that before and after differ by the mitigation alone.
+    """
+    chosen = MITIGATIONS.get(name, NOTHING)
+    texts = [rewritten(name, prompt, seed, how, pipeline.tokenizer) for seed in seeds]
+    noise = prompt_noise(pipeline, [prompt] * len(seeds), seeds)
+    with torch.no_grad():
+        given = embed(pipeline, texts)
+        if chosen.noise:
+            given = given + chosen.noise * _like(given, seeds)
+    text = both_branches(pipeline, given).detach()
+    if chosen.optimise:
+        text = optimised(pipeline, text, noise, how)
+    padding = ~tokenized(pipeline.tokenizer, texts)[1].bool().to(text.device)
+    watching: Any = cross_attention(pipeline, boost=BOOST, padding=padding) if chosen.rescale else nullcontext()
+    scale: Scale = how.guidance if chosen.delay is None else delayed(how, chosen.delay)
+    with watching:
+        return guidance_norms(pipeline, text, noise, steps=how.steps, guidance=scale)
+
+
+def delayed(how: Sampling, before: float) -> Scale:
+    """Return a scale that is `before` times the usual one until the norm's first local minimum, or half of the steps.
+
+    Jain et al. (2025, 2411.16738): the dynamic transition point, with their fixed one as the latest.
+    """
+
+    def scale(number: int, norms: Tensor) -> Tensor:
+        usual = torch.full_like(norms[:, 0], how.guidance)
+        if number >= how.steps // 2:
+            return usual
+        inner = norms[:, 1:-1]
+        passed = ((inner <= norms[:, :-2]) & (inner < norms[:, 2:])).any(dim=1)
+        return torch.where(passed, usual, before * usual)
+
+    return scale
+
+
+def optimised(pipeline: Any, text: Tensor, noise: Tensor, how: Sampling) -> Tensor:
+    """Move the prompt's embeddings until the guidance of the first step is weak (Wen et al. 2024, 2407.21720).
+
+    AdamW, ten steps at most; the first token stays as it is. One embedding serves all noises, as published.
+    """
+    scheduler = ddim(pipeline, how.steps)
+    time = scheduler.timesteps[0]
+    latents = (noise * scheduler.init_noise_sigma).to(pipeline.unet.device, pipeline.unet.dtype)
+    empty, given = text.chunk(2)
+    moved = given[:1].clone().requires_grad_()
+    optimizer = torch.optim.AdamW([moved], lr=RATE)
+    for _ in range(MOST):
+        with torch.enable_grad():
+            both = torch.cat([empty, moved.expand_as(given)])
+            value = guidance_at(pipeline, both, latents, time, scheduler).flatten(1).norm(dim=1).mean()
+            if value.item() <= how.target:
+                break
+            (moved.grad,) = torch.autograd.grad(value, moved)
+        moved.grad[:, 0] = 0
+        optimizer.step()
+    return torch.cat([empty, moved.detach().expand_as(given)])
+
+
+def _like(values: Tensor, seeds: Sequence[int]) -> Tensor:
+    rows = [torch.randn(values.shape[1:], generator=torch.Generator().manual_seed(seed)) for seed in seeds]
+    return torch.stack(rows).to(values)

@@ -1,0 +1,56 @@
+"""The study's findings as tables for the terminal; they hold no text."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from benchmark.text.mitigate import COLUMNS, Effect, rows
+
+Table = tuple[str, tuple[str, ...], list[tuple[str, ...]]]
+
+
+def tables(found: dict[str, Any]) -> Iterator[Table]:
+    """Yield (title, columns, rows)."""
+    yield (
+        f"{found['prompts']} prompts, {found['memorised']} memorised by their images",
+        ("detector", "AUC", "TPR at 1 % FPR", "AUC of the repeated prompts"),
+        [
+            (
+                name,
+                with_ends(scores["auc"]),
+                with_ends(scores["tpr_at_1_fpr"]),
+                with_ends(found["planned"][name]["auc"]),
+            )
+            for name, scores in found["detectors"].items()
+        ],
+    )
+    yield (
+        "what the captions are",
+        ("group", "marks", "prompts", "memorised", "copied images", "median d_mem", "length-adjusted", "tokens"),
+        [
+            (
+                cell["group"], "yes" if cell["marked"] else "no", str(cell["prompts"]), str(cell["memorised"]),
+                f"{cell['copied']:.2f}", f"{cell['d_mem']:.2f}", f"{cell['adjusted']:.2f}", f"{cell['tokens']:.0f}",
+            )
+            for cell in found["cells"]
+        ],
+    )  # fmt: skip
+    yield (
+        "marks among the top prompts, and length",
+        ("ranked by", "share of marks in top / others", "rank correlation with length"),
+        [
+            (name, with_ends(value["ratio"]), f"{found['length_correlation'][name]:.2f}")
+            for name, value in found["enrichment"].items()
+        ],
+    )
+    for key, title in (("mitigations", "mitigations in sampling"), ("training", "mitigations in training")):
+        if key in found:
+            yield title, COLUMNS, rows({name: Effect(**effect) for name, effect in found[key].items()})
+
+
+def with_ends(score: dict[str, Any]) -> str:
+    """Return a value with its interval, or why there is none."""
+    if score["value"] is None:
+        return f"none: {score['reason']}"
+    return f"{score['value']:.3f} [{score['low']:.3f}, {score['high']:.3f}]"

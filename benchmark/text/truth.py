@@ -1,0 +1,89 @@
+"""What a prompt's images show: are they copies of training images? Thresholds come from held-out patients."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Self
+
+import numpy as np
+
+from benchmark.contracts import Split, chunks, merge
+from benchmark.detectors.pixels import Pixels, mean_image
+from benchmark.search import Rows, nearest
+
+if TYPE_CHECKING:
+    from benchmark.contracts import Array, Images
+    from benchmark.text.prompts import Pass
+
+ALPHA = 0.01
+CALIBRATED_ON = 500
+"""Generated images that a threshold rests on."""
+Judge = Callable[["Images"], tuple[float, float]]
+
+
+@dataclass(frozen=True)
+class Truth:
+    """Training images and as many held-out ones or fewer, for correlation after the mean image is subtracted."""
+
+    detector: Pixels
+    train: Rows
+    heldout: Rows
+
+    @classmethod
+    def of(cls, train: Split, heldout: Split) -> Self:
+        """Embed both sides; the mean image is over both (design 6.5)."""
+        train = train.part(np.unique(train.rows, return_index=True)[1])
+        heldout = heldout.part(range(min(len(heldout), len(train))))
+        detector = Pixels(mean=mean_image(merge("real", train, heldout)))
+        embedded = (Rows.of(detector.embed(split.images())) for split in (train, heldout))
+        return cls(detector, *embedded)
+
+    def likeness(self, images: Images) -> Array:
+        """Return the similarity of images (N, C, *spatial) to the nearest training image, (N,) float64."""
+        return nearest(Rows.of(self.detector.embed(images)), self.train).similarity
+
+    def threshold(self, images: Images) -> float:
+        """Return what at most 1 % of generated images, all prompts together, exceed against other patients.
+
+        The twin threshold (design 6.1), with alpha shared out where there are fewer held-out than training images.
+        """
+        alone = nearest(Rows.of(self.detector.embed(images)), self.heldout).similarity
+        alpha = ALPHA * self.heldout.count / self.train.count
+        return float(np.quantile(alone, 1 - alpha, method="higher"))
+
+    def judge(self, threshold: float) -> Judge:
+        """Return what tells mean likeness and share of copies of images."""
+
+        def judged(images: Images) -> tuple[float, float]:
+            likeness = self.likeness(images)
+            return float(likeness.mean()), float((likeness > threshold).mean())
+
+        return judged
+
+    def copied(self, images: Images, threshold: float) -> Array:
+        """Return which images copy a training image, (N,) bool."""
+        above: Array = self.likeness(images) > threshold
+        return above
+
+
+def judge_of(
+    pipeline: Any, data: str, root: Path | None, cache: Path, prompts: Sequence[str], ask: Pass, batch: int
+) -> Judge:
+    """Compare a pipeline's images with a data set; the threshold rests on images of up to 500 of the prompts."""
+    from benchmark.cohorts.prepare import to_stderr
+    from benchmark.networks.guided import decode, draw
+    from benchmark.request import Request, build_dataset, open_cohort
+
+    side = int(pipeline.vae.config.sample_size)
+    request = Request(model="", data=data, root=root, cache=cache, image_size=side)
+    cohort = open_cohort(request, *build_dataset(request), to_stderr)
+    truth = Truth.of(cohort.train, merge("held-out", cohort.calibration, cohort.test))
+    asked = [prompts[number % len(prompts)] for number in range(CALIBRATED_ON)]
+    images = []
+    for part in chunks(len(asked), batch):
+        numbers = range(part.start, part.stop)
+        latents = draw(pipeline, asked[part], seed=0, numbers=numbers, steps=ask.steps, guidance=ask.guidance)
+        images.append(decode(pipeline, latents).clamp(-1, 1).cpu().numpy())
+    return truth.judge(truth.threshold(np.concatenate(images)))

@@ -1,0 +1,225 @@
+"""Text-conditioned latent diffusion; what is saved is a folder that StableDiffusionPipeline.from_pretrained opens."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, Self, cast
+
+import torch
+
+from benchmark.contracts import Budget, Split, chunks
+from benchmark.errors import AdapterError, UsageError
+from benchmark.feeding import feed_split
+from benchmark.machine import pick_device
+from benchmark.networks.adapter import PRECISIONS, check_choices, data_key, in_range
+from benchmark.networks.captions import Pairs, tokenized, train_tokenizer
+from benchmark.networks.files import usable
+from benchmark.networks.guided import decode, draw
+from benchmark.networks.pipelines import be_quiet, load_pipeline
+from benchmark.networks.textual import TextDenoiser, build_encoder, build_unet, build_vae, latents_of, vae_loss
+from benchmark.recipe import Recipe
+from benchmark.seeding import seed_all
+from benchmark.storage import content_key, read_json, write_json
+from benchmark.text.captions import captions_of
+from benchmark.training import train as train_network
+
+from .captioning import Captioning
+
+if TYPE_CHECKING:
+    from benchmark.contracts import Images
+
+DESCRIPTION = "memobench.json"
+VAE_SHARE = 0.3
+"""Of the budget's seconds."""
+
+
+@dataclass
+class TextDiffusion:
+    """An autoencoder, and a diffusion model of its latents that a caption guides."""
+
+    vae_widths: tuple[int, ...] = (16, 32, 32)
+    """Channels of the autoencoder's levels; each after the first halves the image."""
+    latent_channels: int = 4
+    vae_steps: int = 600
+    vae_batch: int = 16
+    vae_rate: float = 2e-3
+    widths: tuple[int, ...] = (32, 64)
+    """Channels of the U-Net's levels."""
+    head_channels: int = 16
+    text_width: int = 64
+    """Of the text encoder's embeddings."""
+    text_layers: int = 1
+    length: int = 48
+    """Tokens of a prompt; longer ones are cut."""
+    vocabulary: int = 1024
+    """At most so many pieces of words, learnt from the captions."""
+    noise_schedule: str = "squaredcos_cap_v2"
+    steps: int = 2000
+    batch_size: int = 16
+    learning_rate: float = 2e-3
+    ema: float = 0.99
+    precision: str = "auto"
+    """`auto` (bf16 on CUDA), `fp32` or `bf16`."""
+    caption_dropout: float = 0.1
+    """Share of captions left out in training, for classifier-free guidance."""
+    embedding_noise: float = 0.0
+    """Mitigation: deviation of Gaussian noise on the caption's embeddings."""
+    random_markers: bool = False
+    """Mitigation: each de-identification mark becomes a random surrogate, another one in each draw."""
+    deduplicate: bool = False
+    """Mitigation: train on each image once, however often it is listed."""
+    variants: str = ""
+    """Mitigation: CSV with columns caption and variant; each draw takes the caption or one of its variants."""
+    recaptions: str = ""
+    """Mitigation: CSV with columns caption and variant; variants take the caption's place."""
+    sampling_guidance: float = 4.0
+    sampling_steps: int = 25
+    sampling_batch: int = 50
+
+    def __post_init__(self) -> None:
+        check_choices(
+            "ldm-text", self, {"precision": PRECISIONS, "noise_schedule": ("squaredcos_cap_v2", "scaled_linear")}
+        )
+        if not 0 <= self.caption_dropout < 1:
+            raise UsageError(f"caption_dropout is {self.caption_dropout:g}", "give a share from 0 up to 1, such as 0.1")
+        if self.embedding_noise < 0:
+            raise UsageError(f"embedding_noise is {self.embedding_noise:g}", "give 0 or more, such as 0.1")
+        self._pipeline: Any = None
+        self._shape: tuple[int, ...] = ()
+
+    @property
+    def prompted(self) -> bool:
+        """It takes prompts."""
+        return True
+
+    @property
+    def pipeline(self) -> Any:
+        """The trained StableDiffusionPipeline. Raises AdapterError before `fit` or `load`."""
+        if self._pipeline is None:
+            raise AdapterError("this ldm-text has not been trained", "call fit or load first")
+        return self._pipeline
+
+    def fit(self, train: Split, *, folder: Path, budget: Budget, seed: int, device: str) -> None:
+        """Train the autoencoder, then U-Net and text encoder together; both stages resume exactly from folder."""
+        if not len(train):
+            raise UsageError("there are no items to train on", "give a training split that is not empty")
+        self._require_size(train.shape)
+        captioning = Captioning(self.random_markers, self.variants, self.recaptions)
+        split = deduplicated(train) if self.deduplicate else train
+        texts = captioning.alternatives(captions_of(split), seed)
+        seed_all(seed)
+        place = pick_device(device)
+        data = {"vae": data_key(split), "diffusion": content_key(data_key(split), texts)}
+
+        def stage(name: str, share: float) -> dict[str, Any]:
+            seconds = None if budget.seconds is None else share * budget.seconds
+            where = {"folder": folder / name, "label": name, "budget": Budget(seconds), "seed": seed, "device": device}
+            return {**where, "options": {"data": data[name], **self._options(name)}}
+
+        side = train.shape[1]
+        vae = build_vae(
+            channels=train.shape[0], side=side, widths=self.vae_widths, latent_channels=self.latent_channels
+        )
+        feed = feed_split(split, place)
+        recipe = self._recipe(self.vae_steps, self.vae_batch, self.vae_rate, 0)
+        vae = train_network(vae, vae_loss, feed, recipe, **stage("vae", VAE_SHARE))
+        positions = torch.arange(len(feed)).split(self.sampling_batch)
+        latents = latents_of(vae, [feed.take(part.numpy()) for part in positions])
+        vae.register_to_config(scaling_factor=float(1 / latents.std()))
+        tokenizer = train_tokenizer(
+            [text for one in texts for text in one], vocabulary=self.vocabulary, length=self.length
+        )
+        seed_all(seed, 1)
+        net = self._denoiser(tokenizer, tuple(latents.shape[1:]))
+        pairs = Pairs(latents * vae.config.scaling_factor, texts, tokenizer)
+        recipe = self._recipe(self.steps, self.batch_size, self.learning_rate, self.ema)
+        net = train_network(net, lambda net, batch: net.loss(batch), pairs, recipe, **stage("diffusion", 1 - VAE_SHARE))
+        self._pipeline, self._shape = self._assemble(vae, net, tokenizer).to(place), train.shape
+
+    def sample(self, count: int, *, seed: int, prompts: Sequence[str] | None = None) -> Iterator[Images]:
+        """Yield an image for each prompt (`count` of them), or count images without a prompt, in batches."""
+        pipeline = self.pipeline
+        for part in chunks(count, self.sampling_batch):
+            latents = draw(
+                pipeline, None if prompts is None else prompts[part], seed=seed, numbers=range(part.start, part.stop),
+                steps=self.sampling_steps, guidance=self.sampling_guidance,
+            )  # fmt: skip
+            yield in_range(decode(pipeline, latents), "ldm-text").cpu().numpy()
+
+    def save(self, folder: Path) -> None:
+        """Write the pipeline as `save_pretrained` does, and beside it what this adapter was given."""
+        self.pipeline.save_pretrained(folder)
+        given = asdict(self) | {name: "(path)" for name in ("variants", "recaptions") if getattr(self, name)}
+        write_json(folder / DESCRIPTION, {"hyperparameters": given, "shape": list(self._shape)})
+
+    @classmethod
+    def load(cls, folder: Path, *, device: str) -> Self:
+        """Restore what `save` wrote. Raises AdapterError naming what cannot be used."""
+        with usable(folder / DESCRIPTION) as path:
+            saved = read_json(path)
+            values = saved["hyperparameters"]
+            given: dict[str, Any] = {name: tuple(v) if isinstance(v, list) else v for name, v in values.items()}
+            adapter = cls(**given)
+            adapter._shape = tuple(saved["shape"])
+        adapter._pipeline = load_pipeline(str(folder), device, safety_checker=None, requires_safety_checker=False)
+        return adapter
+
+    def _require_size(self, shape: tuple[int, ...]) -> None:
+        multiple = 2 ** (len(self.vae_widths) + len(self.widths) - 2)
+        if len(shape) != 3:
+            raise UsageError(f"ldm-text takes images, the cohort's items are {shape}", "choose slices or radiographs")
+        if shape[1] != shape[2] or shape[1] % multiple:
+            raise UsageError(
+                f"ldm-text takes square images whose side is a multiple of {multiple}, the cohort's items are {shape}",
+                f"give --image-size {max(1, round(shape[1] / multiple)) * multiple}",
+            )
+
+    def _denoiser(self, tokenizer: Any, latent: tuple[int, ...]) -> TextDenoiser:
+        unet = build_unet(
+            channels=latent[0], side=latent[1], widths=self.widths, text_width=self.text_width, head=self.head_channels
+        )
+        encoder = build_encoder(
+            vocabulary=len(tokenizer), length=self.length, width=self.text_width, layers=self.text_layers
+        )
+        from diffusers import DDPMScheduler
+
+        scheduler = DDPMScheduler(**self._noising())
+        empty = tokenized(tokenizer, [""])[0][0]
+        return TextDenoiser(unet, encoder, scheduler, empty, dropout=self.caption_dropout, noise=self.embedding_noise)
+
+    def _noising(self) -> dict[str, Any]:
+        given = {"beta_schedule": self.noise_schedule, "clip_sample": False, "num_train_timesteps": 1000}
+        return given | ({"beta_start": 0.00085, "beta_end": 0.012} if self.noise_schedule == "scaled_linear" else {})
+
+    def _assemble(self, vae: Any, net: TextDenoiser, tokenizer: Any) -> Any:
+        be_quiet()
+        from diffusers import DDIMScheduler, StableDiffusionPipeline
+
+        pipeline = StableDiffusionPipeline(
+            vae=vae, text_encoder=net.encoder, tokenizer=tokenizer, unet=net.unet,
+            scheduler=DDIMScheduler(**self._noising(), steps_offset=1), safety_checker=None, feature_extractor=None,
+            requires_safety_checker=False,
+        )  # fmt: skip
+        pipeline.set_progress_bar_config(disable=True)
+        return pipeline
+
+    def _recipe(self, steps: int, batch: int, rate: float, ema: float) -> Recipe:
+        precision = cast(Literal["auto", "fp32", "bf16"], self.precision)
+        return Recipe(steps=steps, batch_size=batch, learning_rate=rate, ema=ema, precision=precision)
+
+    def _options(self, stage: str) -> dict[str, object]:
+        """Return the hyper-parameters that decide a stage's weights."""
+        given = {name: value for name, value in asdict(self).items() if not name.startswith("sampl")}
+        if stage == "vae":
+            return {name: value for name, value in given.items() if name.startswith("vae") or name == "latent_channels"}
+        return given
+
+
+def deduplicated(train: Split) -> Split:
+    """Return a split with each stored image once, with the caption of its first row."""
+    import numpy as np
+
+    _, first = np.unique(train.rows, return_index=True)
+    return train.part(np.sort(first))

@@ -1,0 +1,60 @@
+"""What each image is captioned with in training: its report or its class, and what a mitigation makes of it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from benchmark.cohorts.tables import read_csv, require_csv
+from benchmark.networks.marks import MARKER
+
+SURROGATES = 32
+"""Versions of a caption with random markers; each draw in training takes one."""
+SYLLABLES = ("ba", "de", "fi", "go", "ku", "la", "me", "ni", "po", "ru", "sa", "te", "vi", "wo", "zu")
+
+
+@dataclass(frozen=True)
+class Captioning:
+    """The mitigations that change captions (Somepalli et al. 2023, 2305.20086; Dutt 2025, 2502.07516)."""
+
+    random_markers: bool
+    variants: str
+    recaptions: str
+
+    def __post_init__(self) -> None:
+        require_csv("variants", self.variants)
+        require_csv("recaptions", self.recaptions)
+
+    def alternatives(self, captions: Sequence[str], seed: int) -> list[tuple[str, ...]]:
+        """Return what each caption may be in a draw, one text or more. Raises as `read_csv`."""
+        found: list[tuple[str, ...]] = [(caption,) for caption in captions]
+        if self.recaptions:
+            table = _variants(Path(self.recaptions))
+            found = [table.get(caption, (caption,)) for caption in captions]
+        if self.variants:
+            table = _variants(Path(self.variants))
+            found = [(*texts, *table.get(caption, ())) for texts, caption in zip(found, captions, strict=True)]
+        if self.random_markers:
+            rng = np.random.default_rng([seed, 0x3A])
+            found = [tuple(_surrogates(texts, rng)) for texts in found]
+        return found
+
+
+def surrogate(rng: np.random.Generator) -> str:
+    """Return a random word that stands for what a mark hides."""
+    return "".join(SYLLABLES[number] for number in rng.integers(len(SYLLABLES), size=3))
+
+
+def _surrogates(texts: Sequence[str], rng: np.random.Generator) -> list[str]:
+    if not any(re.search(MARKER, text) for text in texts):
+        return list(texts)
+    return [re.sub(MARKER, lambda _: surrogate(rng), text) for text in texts for _ in range(SURROGATES)]
+
+
+def _variants(path: Path) -> dict[str, tuple[str, ...]]:
+    table = read_csv(path, ("caption", "variant"))
+    return {str(caption): tuple(rows["variant"]) for caption, rows in table.groupby("caption", sort=False)}
