@@ -171,8 +171,8 @@ def reproduce_command(
         device=device, cache=cache,
     )  # fmt: skip
     plan = Plan(seeds=seeds, steps=steps, guidance=guidance, training=training, batch=batch)
-    folder, findings = reproduce(request, reports, plan, Design(), out=out)
-    for title, columns, lines in tables(findings.public):
+    folder, found = reproduce(request, reports, plan, Design(), out=out)
+    for title, columns, lines in tables(found):
         print_table(title, columns, lines)
     typer.echo(f"results: {folder / 'dutt2025.json'} (no text, no pixels)")
     typer.echo(f"prompts and images: {folder} (private)")

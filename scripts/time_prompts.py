@@ -16,7 +16,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from benchmark.networks.guided import guidance_norms
+from benchmark.networks.guided import both_texts, guidance_norms, prompt_noise
 from benchmark.text.prompts import open_pipeline
 
 sys.path.append(str(Path(__file__).resolve().parents[1] / "tests" / "files"))
@@ -48,7 +48,8 @@ def main() -> None:
             pipeline(texts, num_inference_steps=given.steps, guidance_scale=7.5, output_type="latent")
 
         def score(only: int | None = None) -> None:
-            guidance_norms(pipeline, texts, range(given.batch), steps=given.steps, guidance=7.5, only=only)
+            text, noise = both_texts(pipeline, texts), prompt_noise(pipeline, texts, range(given.batch))
+            guidance_norms(pipeline, text, noise, steps=given.steps, guidance=7.5, only=only)
 
         score(1)
         turns = [(seconds(sample), seconds(score), seconds(lambda: score(1))) for _ in range(TURNS)]

@@ -19,21 +19,14 @@ PAD, UNKNOWN, BEGIN, END = range(len(SPECIAL))
 
 
 def train_tokenizer(captions: Sequence[str], *, vocabulary: int, length: int) -> Any:
-    """Return a lower-casing WordPiece tokenizer (Wu et al. 2016) of these captions, for `length` tokens a prompt."""
-    from tokenizers import Regex, Tokenizer, models, normalizers, pre_tokenizers, processors, trainers
+    """Return a lower-casing WordPiece tokenizer (Wu et al. 2016) of these captions, for `length` tokens a prompt.
+
+    The same captions give the same tokenizer.
+    """
+    from tokenizers import processors
     from transformers import PreTrainedTokenizerFast
 
-    words = Tokenizer(models.WordPiece(unk_token=SPECIAL[UNKNOWN]))
-    words.normalizer = normalizers.Lowercase()
-    words.pre_tokenizer = pre_tokenizers.Sequence(
-        [
-            pre_tokenizers.Split(Regex(MARKER.replace("XXXX", "xxxx")), "isolated"),
-            pre_tokenizers.WhitespaceSplit(),
-            pre_tokenizers.Split(Regex(r"[.,;:()/]"), "isolated"),
-        ]
-    )
-    trainer = trainers.WordPieceTrainer(vocab_size=vocabulary, special_tokens=list(SPECIAL), show_progress=False)
-    words.train_from_iterator(sorted(set(captions)), trainer)
+    words = _splitting(_learnt_pieces(captions, vocabulary))
     begin, end = SPECIAL[BEGIN], SPECIAL[END]
     words.post_processor = processors.TemplateProcessing(
         single=f"{begin} $A {end}", special_tokens=[(begin, BEGIN), (end, END)]
@@ -42,6 +35,43 @@ def train_tokenizer(captions: Sequence[str], *, vocabulary: int, length: int) ->
     return PreTrainedTokenizerFast(
         tokenizer_object=words, model_max_length=length, **dict(zip(named, SPECIAL, strict=True))
     )
+
+
+def _learnt_pieces(captions: Sequence[str], vocabulary: int) -> dict[str, int]:
+    """Return pieces of words and their numbers.
+
+    The library numbers pieces that continue a word in the order of a hash table, which decides between pairs that are
+    equally frequent: another vocabulary in each process. Named beforehand, they have fixed numbers.
+    """
+    from tokenizers import trainers
+
+    texts = sorted(set(captions))
+    letters = sorted({letter for text in texts for letter in text.lower() if not letter.isspace()})
+    words = _splitting({})
+    fixed = [*SPECIAL, *(f"##{letter}" for letter in letters)]
+    trainer = trainers.WordPieceTrainer(
+        vocab_size=max(vocabulary, len(fixed) + len(letters)), special_tokens=fixed, initial_alphabet=letters,
+        show_progress=False,
+    )  # fmt: skip
+    words.train_from_iterator(texts, trainer)
+    found: dict[str, int] = words.get_vocab()
+    return found
+
+
+def _splitting(pieces: dict[str, int]) -> Any:
+    """Return a tokenizer of these pieces that lower-cases, and splits at spaces, marks and punctuation."""
+    from tokenizers import Regex, Tokenizer, models, normalizers, pre_tokenizers
+
+    words = Tokenizer(models.WordPiece(pieces, unk_token=SPECIAL[UNKNOWN]))
+    words.normalizer = normalizers.Lowercase()
+    words.pre_tokenizer = pre_tokenizers.Sequence(
+        [
+            pre_tokenizers.Split(Regex(MARKER.replace("XXXX", "xxxx")), "isolated"),
+            pre_tokenizers.WhitespaceSplit(),
+            pre_tokenizers.Split(Regex(r"[.,;:()/]"), "isolated"),
+        ]
+    )
+    return words
 
 
 def tokenized(tokenizer: Any, prompts: Sequence[str]) -> tuple[Tensor, Tensor]:

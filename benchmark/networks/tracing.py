@@ -29,6 +29,8 @@ THUMB = 16
 """Pixels a side of the small images that seeds are compared by."""
 FIRST_LAYER = 3
 """The cross-attention layer whose entropy of the first step is a detector (Ren et al. 2024)."""
+SPACING = 50
+"""DDIM steps, whose first and last noise levels are the high and the low one of the anisotropy."""
 WEIGHTS = (1.0, 2.0)
 """Of the norm and of the cosine in the anisotropy of Stable Diffusion 1 (Asthana et al. 2026, 2601.20642)."""
 
@@ -103,7 +105,7 @@ def anisotropy(pipeline: Any, text: Tensor, noise: Tensor) -> Tensor:
 
     Asthana et al. (2026, 2601.20642), with the weights of Stable Diffusion 1. `text` is as `both_branches` makes it.
     """
-    scheduler = ddim(pipeline, pipeline.scheduler.config.num_train_timesteps)
+    scheduler = ddim(pipeline, SPACING)
     latents = noise.to(pipeline.unet.device, pipeline.unet.dtype)
     both = torch.cat([latents, latents])
 

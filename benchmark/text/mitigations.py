@@ -162,14 +162,15 @@ def delayed(how: Sampling, before: float) -> Scale:
 def optimised(pipeline: Any, text: Tensor, noise: Tensor, how: Sampling) -> Tensor:
     """Move the prompt's embeddings until the guidance of the first step is weak (Wen et al. 2024, 2407.21720).
 
-    AdamW, ten steps at most; the first token stays as it is. One embedding serves all noises, as published.
+    AdamW, ten steps at most. One embedding serves all noises and the first token gets no gradient, as published; there
+    weight decay moves it all the same, here nothing does.
     """
     scheduler = ddim(pipeline, how.steps)
     time = scheduler.timesteps[0]
     latents = (noise * scheduler.init_noise_sigma).to(pipeline.unet.device, pipeline.unet.dtype)
     empty, given = text.chunk(2)
     moved = given[:1].clone().requires_grad_()
-    optimizer = torch.optim.AdamW([moved], lr=RATE)
+    optimizer = torch.optim.AdamW([moved], lr=RATE, weight_decay=0)
     for _ in range(MOST):
         with torch.enable_grad():
             both = torch.cat([empty, moved.expand_as(given)])

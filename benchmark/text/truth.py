@@ -30,6 +30,8 @@ class Truth:
     detector: Pixels
     train: Rows
     heldout: Rows
+    shown: Split
+    """The training images."""
 
     @classmethod
     def of(cls, train: Split, heldout: Split) -> Self:
@@ -37,12 +39,18 @@ class Truth:
         train = train.part(np.unique(train.rows, return_index=True)[1])
         heldout = heldout.part(range(min(len(heldout), len(train))))
         detector = Pixels(mean=mean_image(merge("real", train, heldout)))
-        embedded = (Rows.of(detector.embed(split.images())) for split in (train, heldout))
-        return cls(detector, *embedded)
+        rows, others = (Rows.of(detector.embed(split.images())) for split in (train, heldout))
+        return cls(detector, rows, others, train)
 
     def likeness(self, images: Images) -> Array:
         """Return the similarity of images (N, C, *spatial) to the nearest training image, (N,) float64."""
         return nearest(Rows.of(self.detector.embed(images)), self.train).similarity
+
+    def nearest_image(self, images: Images) -> Images:
+        """Return the training image nearest to the first of images, (C, *spatial)."""
+        found = nearest(Rows.of(self.detector.embed(images[:1])), self.train)
+        image: Images = self.shown.images(found.index)[0]
+        return image
 
     def threshold(self, images: Images) -> float:
         """Return what at most 1 % of generated images, all prompts together, exceed against other patients.

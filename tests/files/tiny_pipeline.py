@@ -7,28 +7,15 @@ from typing import Any
 
 import torch
 
+from benchmark.networks.captions import train_tokenizer
+
 CAPTIONS = ("no acute cardiopulmonary abnormality", "___ year old with pneumonia", "small left pleural effusion")
 TOKENS = 16
 
 
 def tokenizer() -> Any:
     """A WordPiece tokenizer that keeps a run of underscores as one word."""
-    from tokenizers import Regex, Tokenizer, models, normalizers, pre_tokenizers, processors, trainers
-    from transformers import PreTrainedTokenizerFast
-
-    words = Tokenizer(models.WordPiece(unk_token="[UNK]"))
-    words.normalizer = normalizers.Lowercase()
-    words.pre_tokenizer = pre_tokenizers.Sequence(
-        [pre_tokenizers.Split(Regex("_+"), "isolated"), pre_tokenizers.WhitespaceSplit()]
-    )
-    special = ["[PAD]", "[UNK]", "[CLS]", "[SEP]"]
-    trainer = trainers.WordPieceTrainer(vocab_size=256, special_tokens=special, show_progress=False)
-    words.train_from_iterator(CAPTIONS, trainer)
-    words.post_processor = processors.TemplateProcessing(
-        single="[CLS] $A [SEP]", special_tokens=[("[CLS]", 2), ("[SEP]", 3)]
-    )
-    names = {"pad_token": "[PAD]", "unk_token": "[UNK]", "bos_token": "[CLS]", "eos_token": "[SEP]"}
-    return PreTrainedTokenizerFast(tokenizer_object=words, model_max_length=TOKENS, **names)
+    return train_tokenizer(CAPTIONS, vocabulary=256, length=TOKENS)
 
 
 def save_tiny(folder: Path, *, widths: tuple[int, int] = (16, 32), side: int = 8) -> Path:

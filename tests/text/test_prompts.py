@@ -8,28 +8,18 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from tiny_pipeline import CAPTIONS, save_tiny
+from tiny_pipeline import CAPTIONS
 from typer.testing import CliRunner
 
 from benchmark.cli import app
 from benchmark.errors import AdapterError, BadDataError, BenchError, MissingDataError, UsageError
 from benchmark.metrics.prompts import enrichment, length_adjusted, outliers, variants
-from benchmark.networks import guided
+from benchmark.networks import guided, tracing
 from benchmark.text import prompts
 from benchmark.text.prompts import Pass, Rule, open_pipeline, read_prompts, score_prompts
 
 LONG = "secretword " * 1000
 SHORT = Pass(steps=4, seeds=2)
-
-
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return save_tiny(tmp_path_factory.mktemp("pipelines") / "tiny")
-
-
-@pytest.fixture(scope="module")
-def pipeline(folder: Path) -> Any:
-    return open_pipeline(str(folder), "cpu")
 
 
 def refusal(call: Any, kind: type[BenchError]) -> str:
@@ -60,16 +50,21 @@ def test_trajectory_is_that_of_plain_sampling(pipeline: Any, monkeypatch: pytest
         return result
 
     monkeypatch.setattr(pipeline.scheduler.__class__, "step", seen)
-    guided.guidance_norms(pipeline, [prompt], [3], steps=5, guidance=7.5)
+    noise = guided.prompt_noise(pipeline, [prompt], [3])
+    found, latents = guided.guidance_norms(
+        pipeline, guided.both_texts(pipeline, [prompt]), noise, steps=5, guidance=7.5
+    )
     monkeypatch.setattr(pipeline.scheduler.__class__, "step", step)
-    noise = torch.randn(4, 8, 8, generator=torch.Generator().manual_seed(guided.prompt_seed(prompt, 3)))
-    made = pipeline(prompt, latents=noise[None], num_inference_steps=5, guidance_scale=7.5, output_type="latent").images
+    made = pipeline(prompt, latents=noise, num_inference_steps=5, guidance_scale=7.5, output_type="latent").images
     assert torch.allclose(last[-1], made, atol=1e-4)
+    assert torch.equal(latents, last[-1])
+    assert found.shape == (1, 5)
 
 
 def test_norms_are_those_of_a_slow_loop(pipeline: Any) -> None:
     prompt = CAPTIONS[0]
-    found = guided.guidance_norms(pipeline, [prompt], [1], steps=3, guidance=2.0)
+    noise, text = guided.prompt_noise(pipeline, [prompt], [1]), guided.both_texts(pipeline, [prompt])
+    found, _ = guided.guidance_norms(pipeline, text, noise, steps=3, guidance=2.0)
     pipeline.scheduler.set_timesteps(3)
     x = torch.randn(1, 4, 8, 8, generator=torch.Generator().manual_seed(guided.prompt_seed(prompt, 1)))
     given, empty = pipeline.encode_prompt([prompt], "cpu", 1, True)
@@ -98,13 +93,13 @@ def test_other_predictions_count_as_noise(kind: str) -> None:
         velocity = signal.sqrt() * noise - (1 - signal).sqrt() * clean
         return {"epsilon": noise, "sample": clean, "v_prediction": velocity}[kind]
 
-    found = guided._as_noise(output(first) - output(second), scheduler, time)
+    found = guided.as_noise(output(first) - output(second), scheduler, time)
     assert found.flatten(1).norm(dim=1) == pytest.approx((first - second).flatten(1).norm(dim=1), rel=1e-5)
 
 
 def test_unknown_prediction_is_refused(pipeline: Any) -> None:
     scheduler = type("S", (), {"alphas_cumprod": torch.ones(9) * 0.5, "config": {"prediction_type": "flow"}})()
-    assert refusal(lambda: guided._as_noise(torch.ones(1), scheduler, torch.tensor(3)), AdapterError) == (
+    assert refusal(lambda: guided.as_noise(torch.ones(1), scheduler, torch.tensor(3)), AdapterError) == (
         "the pipeline predicts 'flow', which is no known kind\n  hint: use epsilon, v_prediction or sample"
     )
 
@@ -121,7 +116,7 @@ def test_batches_order_and_company_change_nothing(folder: Path, tmp_path: Path, 
 
 def test_an_interrupted_call_goes_on(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     whole = score(folder, list(CAPTIONS), tmp_path / "whole")
-    real, calls = guided.guidance_norms, []
+    real, calls = tracing.trace, []
 
     def breaks(*args: Any, **kwargs: Any) -> Any:
         calls.append(args[1])
@@ -129,7 +124,7 @@ def test_an_interrupted_call_goes_on(folder: Path, tmp_path: Path, monkeypatch: 
             raise KeyboardInterrupt
         return real(*args, **kwargs)
 
-    monkeypatch.setattr(guided, "guidance_norms", breaks)
+    monkeypatch.setattr(tracing, "trace", breaks)
     with pytest.raises(KeyboardInterrupt):
         score(folder, list(CAPTIONS), tmp_path / "broken", batch=2)
     again = score(folder, list(CAPTIONS), tmp_path / "broken", batch=2)
@@ -186,7 +181,7 @@ def test_wrong_lists(tmp_path: Path) -> None:
 
 def test_wrong_pipelines(tmp_path: Path, folder: Path) -> None:
     assert refusal(lambda: open_pipeline("/nowhere", "cpu"), MissingDataError) == (
-        "/nowhere is no folder on this disk\n  hint: give a folder that save_pretrained wrote"
+        "/nowhere is no folder on this disk\n  hint: give a folder that save_pretrained wrote, or a hub id as ID@COMMIT"
     )
     said = refusal(lambda: open_pipeline(str(tmp_path), "cpu"), AdapterError)
     assert said.startswith(f"{tmp_path} is no pipeline that diffusers can load: ")
@@ -195,6 +190,10 @@ def test_wrong_pipelines(tmp_path: Path, folder: Path) -> None:
 @pytest.mark.parametrize(
     ("make", "message"),
     [
+        (
+            lambda: Pass(first=True, further=True),
+            "the further detectors need all steps\n  hint: leave one of --first and --further out",
+        ),
         (lambda: Pass(steps=0), "0 steps and 4 seeds were asked for\n  hint: give 1 or more of each"),
         (
             lambda: Rule(percentile=100),

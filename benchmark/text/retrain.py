@@ -1,0 +1,116 @@
+"""The study's model trained again, once with each mitigation of training."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Sequence
+from concurrent.futures import Future
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from benchmark import registry
+from benchmark.contracts import Budget
+from benchmark.options import build
+from benchmark.progress import progress
+from benchmark.storage import replacing
+from benchmark.text.mitigate import BEFORE, effects
+from benchmark.text.mitigations import Sampling
+from benchmark.text.plan import Study
+from benchmark.text.truth import Truth
+from benchmark.workers import processes
+
+MODEL = "ldm-text"
+TRAINING: dict[str, dict[str, Any]] = {
+    "markers randomised": {"random_markers": True},
+    "caption variants": {"variants": "variants.csv"},
+    "recaptioned": {"recaptions": "recaptions.csv"},
+    "deduplicated": {"deduplicate": True},
+    "noise on embeddings": {"embedding_noise": 0.1},
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Retraining:
+    """What all trainings share."""
+
+    study: Study
+    settings: dict[str, Any]
+    folder: Path
+    seed: int
+    device: str
+    prompts: Sequence[str]
+    """Those whose images are looked at."""
+    truth: Truth
+    threshold: float
+    how: Sampling
+    images: int
+    batch: int
+
+
+def trained(settings: dict[str, Any], study: Study, folder: Path, *, seed: int, device: str) -> Any:
+    """Return the model trained on the study, from folder where it is there already."""
+    cls = registry.load_class("models", registry.find_model(MODEL))
+    if (folder / "model_index.json").is_file():
+        return cls.load(folder, device=device)
+    model = build(cls, settings, what=f"model {MODEL}")
+    model.fit(study.train, folder=folder.parent / f"{folder.name}-training", budget=Budget(), seed=seed, device=device)
+    with replacing(folder) as part:
+        model.save(part)
+    return model
+
+
+def retrained(job: Retraining) -> dict[str, dict[str, Any]]:
+    """Return the effect of each mitigation of training on the prompts, by name; trainings share the CPU's cores."""
+    _write_variants(job.study, job.folder)
+    if job.device != "cpu" or os.environ.get("BENCH_PROCESSES") != "1":
+        return {name: _effect(job, name) for name in TRAINING}
+    with processes(min(os.cpu_count() or 1, len(TRAINING))) as pool, progress("trainings", len(TRAINING)) as advance:
+        waiting: dict[str, Future[dict[str, Any]]] = {name: pool.submit(_alone, job, name) for name in TRAINING}
+        for one in waiting.values():
+            one.add_done_callback(lambda _: advance())
+        return {name: one.result() for name, one in waiting.items()}
+
+
+def _alone(job: Retraining, name: str) -> dict[str, Any]:
+    """Train on one core, of which each process has its own."""
+    import torch
+
+    torch.set_num_threads(1)
+    return _effect(job, name)
+
+
+def _effect(job: Retraining, name: str) -> dict[str, Any]:
+    changes = TRAINING[name]
+    given = {key: str(job.folder / value) if str(value).endswith(".csv") else value for key, value in changes.items()}
+    place = job.folder / name.replace(" ", "-")
+    if "deduplicate" not in changes:
+        _share_autoencoder(job.folder / "model-training", job.folder / f"{place.name}-training")
+    model = trained(job.settings | given, job.study, place, seed=job.seed, device=job.device)
+    after = effects(
+        model.pipeline, job.prompts, job.how, seeds=job.images, batch=job.batch,
+        judge=job.truth.judge(job.threshold), names=(),
+    )  # fmt: skip
+    return asdict(after[BEFORE])
+
+
+def _share_autoencoder(source: Path, target: Path) -> None:
+    """Captions do not reach the autoencoder: it need not be trained again for them."""
+    if not target.exists():
+        shutil.copytree(source / "vae", target / "vae")
+
+
+def _write_variants(study: Study, folder: Path) -> None:
+    """Leave caption files as a user would: each caption with another's sentence, and with its class alone."""
+    captions = list(dict.fromkeys(study.train.captions or ()))
+    classes = [caption.partition(".")[0] for caption in captions]
+    others = [captions[number - 1].partition(".")[2] for number in range(len(captions))]
+    for name, texts in (
+        ("variants.csv", [f"{kind}.{other}" for kind, other in zip(classes, others, strict=True)]),
+        ("recaptions.csv", [f"chest x-ray, {kind}" for kind in classes]),
+    ):
+        with replacing(folder / name) as temporary:
+            pd.DataFrame({"caption": captions, "variant": texts}).to_csv(temporary, index=False)

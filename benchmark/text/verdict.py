@@ -1,0 +1,79 @@
+"""What the study found, in numbers that may be published: detectors against truth, marks by repeats, length."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+
+from benchmark.contracts import Score
+from benchmark.metrics.prompts import enrichment, outliers
+from benchmark.metrics.shares import Sample, membership
+
+if TYPE_CHECKING:
+    from benchmark.contracts import Array
+
+MEMORISED = 0.5
+"""A prompt is memorised where at least so many of its images are copies."""
+NAMES = (
+    "d_mem", "first", "first10", "adjusted", "entropy_first", "entropy_last", "anisotropy", "seeds", "length",
+)  # fmt: skip
+
+
+def summarise(table: pd.DataFrame, threshold: float) -> dict[str, Any]:
+    """Return what may be published: detectors against truth, the 2 x 2 of marks and repeats, enrichment, length."""
+    memorised = (table["copied"] >= MEMORISED).to_numpy()
+    shown = [name for name in NAMES if name in table]
+
+    def top(column: pd.Series[float]) -> Array:
+        return outliers(column.to_numpy(), percentile=100 * (1 - TOP))
+
+    return {
+        "prompts": len(table),
+        "memorised": int(memorised.sum()),
+        "threshold": threshold,
+        "detectors": {name: _separation(table[name].to_numpy(), memorised) for name in shown},
+        "planned": {name: _separation(table[name].to_numpy(), table["repeats"].to_numpy() > 1) for name in shown},
+        "cells": [_cell(rows) for _, rows in table.groupby(["group", "marked"], sort=False)],
+        "enrichment": {
+            "d_mem": _enriched(table, top(table["d_mem"])),
+            "adjusted": _enriched(table, top(table["adjusted"])),
+            "copied": _enriched(table, memorised),
+        },
+        "length_correlation": {
+            name: float(np.corrcoef(table[name].rank(), table["length"].rank())[0, 1])
+            for name in ("d_mem", "adjusted", "copied")
+        },
+    }  # fmt: skip
+
+
+TOP = 0.05
+"""Share of the prompts that are the top ones, for the enrichment of marks."""
+
+
+def _cell(rows: pd.DataFrame) -> dict[str, Any]:
+    return {
+        "group": rows["group"].iloc[0],
+        "marked": bool(rows["marked"].iloc[0]),
+        "prompts": len(rows),
+        "memorised": int((rows["copied"] >= MEMORISED).sum()),
+        "copied": float(rows["copied"].mean()),
+        "d_mem": float(rows["d_mem"].median()),
+        "adjusted": float(rows["adjusted"].median()),
+        "tokens": float(rows["length"].median()),
+    }
+
+
+def _enriched(table: pd.DataFrame, top: Array) -> dict[str, Any]:
+    return asdict(enrichment(table["marked"].to_numpy(), top))
+
+
+def _separation(values: Array, positive: Array) -> dict[str, Any]:
+    """Return AUC and TPR at 1 % FPR with intervals over prompts, or the reason why there are none."""
+    if not positive.any() or positive.all():
+        reason = "all prompts are on one side"
+        return {name: asdict(Score(value=None, reason=reason)) for name in ("auc", "tpr_at_1_fpr")}
+    scores = membership(Sample.alone(values[positive]), Sample.alone(values[~positive]))
+    return {name: asdict(replace(score, direction="higher")) for name, score in scores.items()}

@@ -1,0 +1,19 @@
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tiny_pipeline import save_tiny
+
+from benchmark.text.prompts import open_pipeline
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return save_tiny(tmp_path_factory.mktemp("pipelines") / "tiny")
+
+
+@pytest.fixture(scope="module")
+def pipeline(folder: Path) -> Any:
+    return open_pipeline(str(folder), "cpu")

@@ -1,0 +1,142 @@
+"""Each mitigation does what its paper says, and nothing else."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from tiny_pipeline import CAPTIONS, tokenizer
+
+from benchmark.errors import AdapterError
+from benchmark.networks.guided import both_texts, guidance_norms, prompt_noise
+from benchmark.text.alignment import open_alignment
+from benchmark.text.mitigate import BEFORE, effects, rows
+from benchmark.text.mitigations import (
+    MITIGATIONS,
+    Sampling,
+    delayed,
+    optimised,
+    rewritten,
+    sample_mitigated,
+)
+
+HOW = Sampling(steps=6, guidance=3.0, marker="___", insertions=3, target=0.0)
+PROMPT = "a b c d e f"
+
+
+def test_words_and_numbers_are_inserted(pipeline: Any) -> None:
+    for name in ("random number", "random word", "repeated word"):
+        texts = {rewritten(name, PROMPT, seed, HOW, pipeline.tokenizer) for seed in range(8)}
+        assert len(texts) > 4, "each seed has its own"
+        for text in texts:
+            rest = iter(text.split())
+            assert all(word in rest for word in PROMPT.split()), "the prompt's words stay, in order"
+        assert rewritten(name, PROMPT, 1, HOW, pipeline.tokenizer) == rewritten(name, PROMPT, 1, HOW, tokenizer())
+    (numbers,) = [set(rewritten("random number", PROMPT, 0, HOW, None).split()) - set(PROMPT.split())]
+    assert len(numbers) == 3
+    assert all(0 <= int(number) < 100_000 for number in numbers)
+    assert sorted(rewritten("repeated word", PROMPT, 0, HOW, None).split())[0] == "a"
+    assert len(rewritten("repeated word", PROMPT, 0, HOW, None).split()) == 9
+
+
+def test_random_words_are_of_the_models_own_vocabulary() -> None:
+    class Few:
+        vocab_size = 2
+
+        def decode(self, ids: list[int]) -> str:
+            assert ids[0] < self.vocab_size
+            return f"piece{ids[0]}"
+
+    many = Sampling(steps=1, guidance=1.0, marker="___", insertions=30, target=0.0)
+    assert set(rewritten("random word", "", 0, many, Few()).split()) == {"piece0", "piece1"}
+
+
+def test_markers_go_and_other_words_stay() -> None:
+    assert rewritten("no marker", "___ old ___, with ___", 0, HOW, None) == "old , with"
+    assert rewritten("guidance delayed", PROMPT, 0, HOW, None) == PROMPT
+
+
+def test_guidance_waits_for_the_first_local_minimum() -> None:
+    scale = delayed(Sampling(steps=10, guidance=3.0, marker="", insertions=0, target=0.0), -1.0)
+    norms = torch.tensor([[5.0, 4.0, 3.0, 4.0, 5.0], [5.0, 4.0, 3.0, 2.0, 1.0]])
+    assert [scale(number, norms[:, : number + 1]).tolist() for number in range(5)] == [
+        [-3, -3], [-3, -3], [-3, -3], [3, -3], [3, -3],
+    ]  # fmt: skip
+    assert scale(5, norms).tolist() == [3, 3], "half of the steps are the latest"
+
+
+def test_embeddings_are_moved_until_the_guidance_is_weak(pipeline: Any) -> None:
+    prompts = [CAPTIONS[1]] * 2
+    text, noise = both_texts(pipeline, prompts), prompt_noise(pipeline, prompts, [0, 1])
+    moved = optimised(pipeline, text, noise, HOW)
+    assert torch.equal(moved[:2], text[:2]), "the empty prompt stays"
+    assert torch.equal(moved[2:, 0], text[2:, 0]), "the first token stays"
+    assert torch.equal(moved[2], moved[3]), "one embedding for all noises"
+    before, after = (
+        guidance_norms(pipeline, some, noise, steps=6, guidance=3.0, only=1)[0].mean() for some in (text, moved)
+    )
+    assert after < 0.9 * before
+    satisfied = Sampling(steps=6, guidance=3.0, marker="", insertions=0, target=1e9)
+    assert torch.equal(optimised(pipeline, text, noise, satisfied), text)
+
+
+def test_without_a_mitigation_it_is_plain_guided_sampling(pipeline: Any) -> None:
+    text, noise = both_texts(pipeline, [PROMPT] * 2), prompt_noise(pipeline, [PROMPT] * 2, [0, 1])
+    expected, latents = guidance_norms(pipeline, text, noise, steps=6, guidance=3.0)
+    found, same = sample_mitigated(pipeline, BEFORE, PROMPT, range(2), HOW)
+    assert found == pytest.approx(expected)
+    assert torch.equal(same, latents)
+
+
+def test_each_changes_the_images(pipeline: Any) -> None:
+    _, plain = sample_mitigated(pipeline, BEFORE, CAPTIONS[1], range(2), HOW)
+    for name in MITIGATIONS:
+        _, latents = sample_mitigated(pipeline, name, CAPTIONS[1], range(2), HOW)
+        assert torch.isfinite(latents).all()
+        assert not torch.allclose(latents, plain, atol=1e-6), name
+    before = pipeline.unet.attn_processors
+    assert all("CrossAttention" not in type(one).__name__ for one in before.values())
+
+
+def clip(folder: Path) -> Path:
+    from transformers import CLIPConfig, CLIPModel, CLIPTextConfig, CLIPVisionConfig
+
+    torch.manual_seed(0)
+    words = tokenizer()
+    sides = {"hidden_size": 16, "intermediate_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2}
+    text = CLIPTextConfig(
+        vocab_size=len(words), max_position_embeddings=16, pad_token_id=0, bos_token_id=2, eos_token_id=3, **sides
+    )
+    vision = CLIPVisionConfig(image_size=32, patch_size=8, **sides)
+    CLIPModel(CLIPConfig(text_config=text.to_dict(), vision_config=vision.to_dict())).save_pretrained(folder)
+    words.save_pretrained(folder)
+    return folder
+
+
+def test_effects_tell_before_and_after(pipeline: Any, tmp_path: Path) -> None:
+    align = open_alignment(str(clip(tmp_path)), "cpu")
+
+    def judge(images: np.ndarray) -> tuple[float, float]:
+        assert images.shape == (3, 1, 16, 16)
+        return 0.5, 0.25
+
+    found = effects(pipeline, CAPTIONS[:2], HOW, seeds=3, batch=3, judge=judge, align=align, names=["guidance delayed"])
+    assert list(found) == [BEFORE, "guidance delayed"]
+    one = found[BEFORE]
+    assert (one.likeness, one.copied) == (0.5, 0.25)
+    assert one.alignment is not None
+    assert -1 <= one.alignment <= 1
+    assert one.rmse > 0
+    assert [row[:2] for row in rows(found)] == [("none", ""), ("guidance delayed", "Jain et al. 2025")]
+    bare = effects(pipeline, CAPTIONS[:1], HOW, seeds=2, batch=2, names=[])
+    assert (bare[BEFORE].likeness, bare[BEFORE].alignment) == (None, None)
+
+
+def test_an_encoder_that_is_none_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(AdapterError) as caught:
+        open_alignment(str(tmp_path), "cpu")
+    assert caught.value.message.startswith(f"{tmp_path} is no CLIP model: ")
+    assert caught.value.hint == "give a folder with its weights and tokenizer"

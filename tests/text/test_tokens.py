@@ -1,0 +1,115 @@
+"""Token significance against finite differences, words left out, marks replaced."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+from typing import Any
+
+import pandas as pd
+import pytest
+import torch
+from tiny_pipeline import CAPTIONS
+
+from benchmark.errors import AdapterError
+from benchmark.networks import significance
+from benchmark.networks.guided import both_texts, ddim, guidance_norms, prompt_noise
+from benchmark.networks.marks import MARKER
+from benchmark.networks.significance import guidance_at, token_significance
+from benchmark.text.prompts import Pass
+from benchmark.text.tokens import analyse_tokens, offsets, rows
+
+MARKED = CAPTIONS[1]
+
+
+def first_norms(pipeline: Any, text: torch.Tensor, noise: torch.Tensor) -> torch.Tensor:
+    scheduler = ddim(pipeline, 1)
+    with torch.no_grad():
+        return guidance_at(pipeline, text, noise, scheduler.timesteps[0], scheduler).flatten(1)
+
+
+def test_gradients_are_those_of_finite_differences(pipeline: Any) -> None:
+    """Of one step and one image: the derivative along the gradient's own direction is its length."""
+    found = token_significance(pipeline, MARKED, [0], steps=1, guidance=2.0)
+    text, noise = both_texts(pipeline, [MARKED]), prompt_noise(pipeline, [MARKED], [0])
+    scheduler = ddim(pipeline, 1)
+    leaf = text.clone().requires_grad_()
+    guidance_at(pipeline, leaf, noise, scheduler.timesteps[0], scheduler).norm().backward()
+    assert leaf.grad is not None
+    for token in (0, 1, 3):
+        direction = torch.zeros_like(text)
+        direction[1, token] = leaf.grad[1, token] / leaf.grad[1, token].norm()
+        ends = [float(first_norms(pipeline, text + sign * 0.05 * direction, noise).norm()) for sign in (1, -1)]
+        assert (ends[0] - ends[1]) / 0.1 == pytest.approx(found[token], rel=0.05)
+
+
+def test_the_faithful_mode_has_the_published_quirks(pipeline: Any) -> None:
+    """One norm over the batch, its gradient averaged over the rows of both branches."""
+    seeds = [0, 1, 2]
+    found = token_significance(pipeline, MARKED, seeds, steps=1, guidance=2.0, faithful=True)
+    text = both_texts(pipeline, [MARKED] * 3).clone().requires_grad_()
+    scheduler = ddim(pipeline, 1)
+    noise = prompt_noise(pipeline, [MARKED] * 3, seeds)
+    guidance_at(pipeline, text, noise, scheduler.timesteps[0], scheduler).norm().backward()
+    assert text.grad is not None
+    assert found == pytest.approx(text.grad.mean(dim=0).norm(dim=1).numpy(), rel=1e-4)
+
+
+@pytest.mark.parametrize(("faithful", "expected"), [(True, -2.0), (False, 3.0)])
+def test_the_faithful_trajectory_is_guided_away(
+    pipeline: Any, monkeypatch: pytest.MonkeyPatch, faithful: bool, expected: float
+) -> None:
+    """With the branches swapped, given + g (empty - given) is empty + (1 - g) (given - empty)."""
+    scales = []
+
+    def watched(*args: Any, scale: float, **kwargs: Any) -> Any:
+        scales.append(scale)
+        return trajectory(*args, scale=scale, **kwargs)
+
+    trajectory = significance.trajectory
+    monkeypatch.setattr(significance, "trajectory", watched)
+    token_significance(pipeline, MARKED, [0], steps=2, guidance=3.0, faithful=faithful)
+    assert scales == [expected]
+
+
+def test_characters_tell_which_tokens_are_marks(pipeline: Any) -> None:
+    places = offsets(pipeline.tokenizer, MARKED)
+    assert MARKED[places[1][0] : places[1][1]] == "___"
+    assert places[0] == places[-1] == (0, 0)
+    slow = SimpleNamespace(is_fast=False)
+    with pytest.raises(AdapterError) as caught:
+        offsets(slow, MARKED)
+    assert str(caught.value) == (
+        "the tokenizer SimpleNamespace does not tell which characters a token stands for"
+        "\n  hint: save it as a fast tokenizer (tokenizer.json)"
+    )
+
+
+def test_words_left_out_and_marks_replaced(pipeline: Any) -> None:
+    ask = Pass(steps=2, seeds=2, guidance=2.0)
+    table = pd.DataFrame({"prompt": [MARKED, CAPTIONS[0]], "sha": ["m", "p"]})
+    found = analyse_tokens(pipeline, table, ask, MARKER, faithful=False, batch=3)
+    words = found.words[found.words["sha"] == "m"]
+    assert words["word"].tolist() == MARKED.split()
+    assert words["marked"].tolist() == [True, False, False, False, False]
+    noise = prompt_noise(pipeline, [MARKED] * 2, [0, 1])
+    whole, without = (
+        guidance_norms(pipeline, both_texts(pipeline, [text] * 2), noise, steps=2, guidance=2.0)[0].mean()
+        for text in (MARKED, " ".join(MARKED.split()[1:]))
+    )
+    assert words["change"].iloc[0] == pytest.approx(without - whole, abs=1e-4)
+    assert found.ablations["sha"].tolist() == ["m"]
+    assert found.ablations["deleted"].iloc[0] == pytest.approx(without - whole, abs=1e-4)
+    assert 1 / 9 <= found.ablations["p"].iloc[0] <= 1
+    tokens = found.tokens[found.tokens["sha"] == "m"]
+    assert tokens["relative"].mean() == pytest.approx(1)
+    assert tokens[tokens["marked"]]["token"].tolist() == ["___"]
+    shown = dict(rows(found.summary))
+    assert shown["prompts"] == "2"
+    assert shown["  with marks"] == "1"
+
+
+def test_prompts_of_marks_alone_have_no_ablation(pipeline: Any) -> None:
+    table = pd.DataFrame({"prompt": ["___ ___"], "sha": ["m"]})
+    found = analyse_tokens(pipeline, table, Pass(steps=1, seeds=1), MARKER, faithful=True, batch=8)
+    assert not len(found.ablations)
+    assert "ablation" not in found.summary
