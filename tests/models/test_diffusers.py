@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from diffusers import DDIMPipeline, DDIMScheduler, UNet2DModel
+from tiny_pipeline import CAPTIONS, save_tiny
 
 from benchmark.conformance import check_adapter
-from benchmark.contracts import Budget
+from benchmark.contracts import Budget, takes_prompts
 from benchmark.errors import BenchError
 from benchmark.models.diffusers.adapter import Pipeline
 from benchmark.registry import find_model
+from benchmark.seeding import word
 from benchmark.trials import toy_split
 
 
@@ -67,3 +71,67 @@ def test_a_hub_id_needs_its_commit() -> None:
         "google/ddpm-cat-256 is no folder on this disk, and a hub id needs the commit of its files\n"
         "  hint: give --set path=FOLDER, or add --set revision=COMMIT"
     )
+
+
+@pytest.fixture(scope="module")
+def prompted(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A tiny text-to-image pipeline that was never trained."""
+    return save_tiny(tmp_path_factory.mktemp("prompted") / "tiny")
+
+
+def test_pipelines_with_prompts_conform(prompted: Path) -> None:
+    findings = check_adapter(find_model("diffusers"), {"path": str(prompted), "steps": 2})
+    assert [finding for finding in findings if finding.status == "fault"] == []
+    assert {finding.status for finding in findings if finding.on == "2D, 1 channel"} == {"ok", "not applicable"}
+
+
+def test_prompts_are_sampled_as_the_pipeline_does(prompted: Path) -> None:
+    adapter = opened(prompted)
+    assert takes_prompts(adapter)
+    (found,) = adapter.sample(2, seed=3, prompts=CAPTIONS[:2])
+    generators = [torch.Generator().manual_seed(word(3, number)) for number in range(2)]
+    made = adapter.pipeline(
+        list(CAPTIONS[:2]), guidance_scale=7.5, num_inference_steps=2, generator=generators, output_type="np"
+    )
+    np.testing.assert_allclose(found, np.moveaxis(made.images, -1, 1) * 2 - 1, atol=1e-6)
+
+
+def test_pipelines_without_prompts_say_so(pipeline: Path) -> None:
+    adapter = opened(pipeline)
+    assert not takes_prompts(adapter)
+    with pytest.raises(BenchError) as error:
+        next(adapter.sample(1, seed=0, prompts=["a lung"]))
+    assert str(error.value) == ("diffusers takes no prompts\n  hint: leave them out, or choose a text-to-image model")
+
+
+def radedit(prompted: Path, **given: object) -> Pipeline:
+    parts = {"parts": "radedit", "vae": str(prompted / "vae"), "text_encoder": str(prompted / "both"), **given}
+    adapter = Pipeline(str(prompted), steps=2, **parts)  # type: ignore[arg-type]
+    adapter.fit(toy_split(1, 2), folder=prompted, budget=Budget(), seed=0, device="cpu")
+    return adapter
+
+
+def test_radedit_is_put_together_from_its_parts(prompted: Path) -> None:
+    """Parts of ours in place of the gated ones: unet, vae and text encoder from three folders, the card's scheduler."""
+    shutil.copytree(prompted / "text_encoder", prompted / "both", dirs_exist_ok=True)
+    shutil.copytree(prompted / "tokenizer", prompted / "both", dirs_exist_ok=True)
+    adapter = radedit(prompted)
+    config = adapter.pipeline.scheduler.config
+    assert {name: config[name] for name in ("beta_schedule", "clip_sample", "timestep_spacing", "steps_offset")} == {
+        "beta_schedule": "linear", "clip_sample": False, "timestep_spacing": "trailing", "steps_offset": 1,
+    }  # fmt: skip
+    assert adapter.pipeline.safety_checker is None
+    assert find_model("diffusers").presets["radedit"].set["path"] == "microsoft/radedit"
+
+
+def test_radedit_wants_its_parts(prompted: Path) -> None:
+    with pytest.raises(BenchError) as error:
+        radedit(prompted, vae="stabilityai/sdxl-vae")
+    assert str(error.value) == (
+        "radedit takes its vae from another place, and 'stabilityai/sdxl-vae' is none\n"
+        "  hint: give --set vae=FOLDER or --set vae=ID@COMMIT: docs/models.md shows the whole command"
+    )
+    with pytest.raises(BenchError) as error:
+        radedit(prompted, text_encoder=str(prompted / "unet"))
+    assert error.value.message.startswith(f"{prompted}, {prompted / 'vae'} and {prompted / 'unet'} are no RadEdit ")
+    assert error.value.hint == "log in to the hub, or give folders of all three"
