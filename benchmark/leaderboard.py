@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from benchmark.columns import LINES, QUALITY, recall_text, with_interval
+from benchmark.columns import LINES, PROMPTS, QUALITY, recall_text, with_interval
 from benchmark.errors import BadDataError, UsageError
 from benchmark.record import Record
 from benchmark.storage import replacing
@@ -101,6 +101,7 @@ def row(record: Record) -> dict[str, str]:
         "planted recall [pixels]": recall_text(record, "pixels"),
         QUALITY[0].heading: with_interval(record.scores.get(QUALITY[0].id)),
         QUALITY[2].heading: with_interval(record.scores.get(QUALITY[2].id)),
+        **{line.heading: with_interval(record.scores[line.id]) for line in PROMPTS if line.id in record.scores},
         "seed": str(spec.seed),
         "fit": f"{record.cost['fit_seconds']:.0f} s",
     }
@@ -118,7 +119,8 @@ def _headings() -> dict[str, str]:
 
 def notes_of(records: list[Record]) -> list[str]:
     """Return what stands below a board: definitions, cohort notes, the missing control."""
-    lines = [line for line in (*LINES, *QUALITY) if not line.heading.startswith(" ")]
+    prompts = [line for line in PROMPTS if any(line.id in record.scores for record in records)]
+    lines = [line for line in (*LINES, *QUALITY, *prompts) if not line.heading.startswith(" ")]
     notes = [f"{line.heading}: {line.meaning}." for line in lines]
     notes.append("Detector copy, unless another is named. Brackets: 95 % interval over patients and synthetic items.")
     notes.append("Equal ranks: the rows cannot be told apart by patients drawn in pairs.")

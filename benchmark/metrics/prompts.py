@@ -115,3 +115,12 @@ def diversity(images: Array) -> float:
     rows = images.reshape(len(images), -1).astype(np.float64)
     spread = ((rows - rows.mean(axis=0)) ** 2).mean(axis=1).sum()
     return float(np.sqrt(2 * spread / max(1, len(rows) - 1)))
+
+
+def rank_correlation(first: Array, second: Array) -> float | None:
+    """Return Spearman's correlation of two (P,); nothing where one side is constant."""
+    import pandas as pd
+
+    if np.ptp(first) == 0 or np.ptp(second) == 0:
+        return None
+    return float(np.corrcoef(pd.Series(first).rank(), pd.Series(second).rank())[0, 1])

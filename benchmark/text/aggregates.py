@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from benchmark.contracts import Cohort, Score, Split, chunks, merge
-from benchmark.metrics.prompts import enrichment, length_adjusted, outliers
+from benchmark.metrics.prompts import enrichment, length_adjusted, outliers, rank_correlation
 from benchmark.metrics.shares import Sample, membership
 from benchmark.networks.marks import MARKER
 from benchmark.text.captions import captions_of
@@ -43,14 +43,11 @@ def prompt_scores(pipeline: Any, cohort: Cohort, *, seed: int) -> dict[str, Scor
     tokens = lengths(pipeline, known)
     top = outliers(length_adjusted(values, tokens), percentile=90)
     marked = pd.Series(known).str.contains(MARKER, regex=True).to_numpy()
-    ranks = pd.Series(values).rank(), pd.Series(tokens).rank()
+    correlation = rank_correlation(values, tokens)
     scores = membership(Sample.alone(values), Sample.alone(rest))
     scores["median"] = Score(value=float(np.median(values)), n=len(values))
-    scores["length"] = (
-        Score(value=float(np.corrcoef(*ranks)[0, 1]), n=len(values))
-        if len(set(tokens)) > 1
-        else Score(value=None, reason="all captions have one length")
-    )
+    reason = "" if correlation is not None else "all captions have one length or one score"
+    scores["length"] = Score(value=correlation, n=len(values), reason=reason)
     scores["marks"] = enrichment(marked, top).ratio
     return {f"prompts.{name}[first]": score for name, score in scores.items()}
 

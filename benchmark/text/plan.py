@@ -26,7 +26,7 @@ WORDS = range(4, 13)
 class Design:
     """How many captions there are of each kind; `marked` counts come second in a pair."""
 
-    repeated: tuple[int, int] = (4, 6)
+    repeated: tuple[int, int] = (3, 9)
     """Captions of one image, both repeated."""
     once: tuple[int, int] = (120, 30)
     """Captions of one image, seen once a pass."""

@@ -15,7 +15,7 @@ import pandas as pd
 from benchmark.cohorts.tables import read_csv
 from benchmark.contracts import chunks
 from benchmark.errors import AdapterError, BadDataError, MissingDataError, UsageError
-from benchmark.metrics.prompts import Enrichment, enrichment, length_adjusted, outliers, variants
+from benchmark.metrics.prompts import Enrichment, enrichment, length_adjusted, outliers, rank_correlation, variants
 from benchmark.networks.marks import MARKER
 from benchmark.options import require_pattern
 from benchmark.progress import progress
@@ -205,7 +205,6 @@ def _scores(table: pd.DataFrame, arrays: dict[str, Array], tokens: Array, rule: 
 def summarise(scores: pd.DataFrame, ask: Pass, rule: Rule) -> dict[str, Any]:
     """Return aggregates that may be published: no text, no digest of a text."""
     found = {column: _enrichment(scores, column) for column in ("d_mem", "adjusted")}
-    ranks = scores[["d_mem", "adjusted", "tokens"]].rank()
     return {
         "prompts": len(scores),
         "repeated": int((scores["count"] > 1).sum()),
@@ -219,7 +218,8 @@ def summarise(scores: pd.DataFrame, ask: Pass, rule: Rule) -> dict[str, Any]:
             for column in ("d_mem", "first", "per_root_size", "adjusted", "tokens")
         },
         "length_correlation": {
-            column: _correlation(ranks[column], ranks["tokens"]) for column in ("d_mem", "adjusted")
+            column: rank_correlation(scores[column].to_numpy(), scores["tokens"].to_numpy())
+            for column in ("d_mem", "adjusted")
         },
         "outliers": {column: int(scores[f"{column}_outlier"].sum()) for column in ("d_mem", "adjusted")},
         "enrichment": {column: asdict(value) for column, value in found.items()},
@@ -228,13 +228,6 @@ def summarise(scores: pd.DataFrame, ask: Pass, rule: Rule) -> dict[str, Any]:
 
 def _enrichment(scores: pd.DataFrame, column: str) -> Enrichment:
     return enrichment(scores["marked"].to_numpy(), scores[f"{column}_outlier"].to_numpy())
-
-
-def _correlation(first: pd.Series[float], second: pd.Series[float]) -> float | None:
-    """Return Spearman's correlation from ranks; nothing where one side is constant."""
-    if first.nunique() < 2 or second.nunique() < 2:
-        return None
-    return float(np.corrcoef(first, second)[0, 1])
 
 
 def rows(summary: dict[str, Any]) -> list[tuple[str, str, str]]:

@@ -40,13 +40,17 @@ def tables(found: dict[str, Any]) -> Iterator[Table]:
         "marks among the top prompts, and length",
         ("ranked by", "share of marks in top / others", "rank correlation with length"),
         [
-            (name, with_ends(value["ratio"]), f"{found['length_correlation'][name]:.2f}")
+            (name, with_ends(value["ratio"]), _number(found["length_correlation"][name]))
             for name, value in found["enrichment"].items()
         ],
     )
     for key, title in (("mitigations", "mitigations in sampling"), ("training", "mitigations in training")):
         if key in found:
             yield title, COLUMNS, rows({name: Effect(**effect) for name, effect in found[key].items()})
+
+
+def _number(value: float | None) -> str:
+    return "none: one side is constant" if value is None else f"{value:.2f}"
 
 
 def with_ends(score: dict[str, Any]) -> str:

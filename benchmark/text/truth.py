@@ -28,8 +28,9 @@ class Truth:
     """Training images and as many held-out ones or fewer, for correlation after the mean image is subtracted."""
 
     detector: Pixels
-    train: Rows
-    heldout: Rows
+    train: Array
+    """(M, dimension) embedded."""
+    heldout: Array
     shown: Split
     """The training images."""
 
@@ -39,16 +40,16 @@ class Truth:
         train = train.part(np.unique(train.rows, return_index=True)[1])
         heldout = heldout.part(range(min(len(heldout), len(train))))
         detector = Pixels(mean=mean_image(merge("real", train, heldout)))
-        rows, others = (Rows.of(detector.embed(split.images())) for split in (train, heldout))
+        rows, others = (detector.embed(split.images()) for split in (train, heldout))
         return cls(detector, rows, others, train)
 
     def likeness(self, images: Images) -> Array:
         """Return the similarity of images (N, C, *spatial) to the nearest training image, (N,) float64."""
-        return nearest(Rows.of(self.detector.embed(images)), self.train).similarity
+        return nearest(Rows.of(self.detector.embed(images)), Rows.of(self.train)).similarity
 
     def nearest_image(self, images: Images) -> Images:
         """Return the training image nearest to the first of images, (C, *spatial)."""
-        found = nearest(Rows.of(self.detector.embed(images[:1])), self.train)
+        found = nearest(Rows.of(self.detector.embed(images[:1])), Rows.of(self.train))
         image: Images = self.shown.images(found.index)[0]
         return image
 
@@ -57,8 +58,8 @@ class Truth:
 
         The twin threshold (design 6.1), with alpha shared out where there are fewer held-out than training images.
         """
-        alone = nearest(Rows.of(self.detector.embed(images)), self.heldout).similarity
-        alpha = ALPHA * self.heldout.count / self.train.count
+        alone = nearest(Rows.of(self.detector.embed(images)), Rows.of(self.heldout)).similarity
+        alpha = ALPHA * len(self.heldout) / len(self.train)
         return float(np.quantile(alone, 1 - alpha, method="higher"))
 
     def judge(self, threshold: float) -> Judge:

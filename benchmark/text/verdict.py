@@ -5,11 +5,10 @@ from __future__ import annotations
 from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 import pandas as pd
 
 from benchmark.contracts import Score
-from benchmark.metrics.prompts import enrichment, outliers
+from benchmark.metrics.prompts import enrichment, outliers, rank_correlation
 from benchmark.metrics.shares import Sample, membership
 
 if TYPE_CHECKING:
@@ -43,7 +42,7 @@ def summarise(table: pd.DataFrame, threshold: float) -> dict[str, Any]:
             "copied": _enriched(table, memorised),
         },
         "length_correlation": {
-            name: float(np.corrcoef(table[name].rank(), table["length"].rank())[0, 1])
+            name: rank_correlation(table[name].to_numpy(), table["length"].to_numpy())
             for name in ("d_mem", "adjusted", "copied")
         },
     }  # fmt: skip

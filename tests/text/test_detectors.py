@@ -12,7 +12,7 @@ import torch
 from tiny_pipeline import CAPTIONS
 
 from benchmark.errors import AdapterError
-from benchmark.metrics.prompts import diversity, seed_likeness
+from benchmark.metrics.prompts import diversity, rank_correlation, seed_likeness
 from benchmark.networks.attention import cross_attention, entropy
 from benchmark.networks.captions import tokenized
 from benchmark.networks.guided import both_texts, prompt_noise
@@ -153,3 +153,12 @@ def test_padding_is_told_by_the_mask_not_by_the_token() -> None:
 
     tokenizer.model_max_length = 4  # type: ignore[attr-defined]
     assert tokenized(tokenizer, ["a"])[1].tolist() == [[1, 1, 1, 0]]
+
+
+def test_rank_correlation_is_spearmans() -> None:
+    from scipy.stats import spearmanr
+
+    rng = np.random.default_rng(0)
+    first, second = rng.integers(0, 9, 50), rng.random(50)
+    assert rank_correlation(first, second) == pytest.approx(spearmanr(first, second).statistic)
+    assert rank_correlation(first, np.ones(50)) is None

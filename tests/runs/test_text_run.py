@@ -1,0 +1,72 @@
+"""A text-to-image model through `bench run`, on images with reports in the layout of MIMIC-CXR."""
+
+from __future__ import annotations
+
+import gzip
+import json
+from pathlib import Path
+
+import pytest
+from conftest import Bench, films
+from PIL import Image
+
+PATIENTS = 30
+
+
+@pytest.fixture
+def mimic(tmp_path: Path) -> Path:
+    """30 patients with two films and two reports of secret words each."""
+    root = tmp_path / "mimic"
+    rows = []
+    for patient in range(PATIENTS):
+        for number, picture in enumerate(films(patient)):
+            subject, study = f"1{patient:07d}", f"5{patient:06d}{number}"
+            folder = root / "files" / f"p{subject[:2]}" / f"p{subject}" / f"s{study}"
+            folder.mkdir(parents=True)
+            Image.fromarray(picture).save(folder / f"i{study}.jpg")
+            mark = "___ " if patient % 3 == 0 else ""
+            text = f"FINDINGS: {mark}secretword{patient} opacity\n\n number{number} seen"
+            folder.with_suffix(".txt").write_text(text)
+            rows.append(f"i{study},{subject},{study},PA\n")
+    with gzip.open(root / "mimic-cxr-2.0.0-metadata.csv.gz", "wt") as table:
+        table.write("dicom_id,subject_id,study_id,ViewPosition\n" + "".join(rows))
+    return root
+
+
+def test_reports_guide_and_stay_private(bench: Bench, mimic: Path, tmp_path: Path) -> None:
+    common = ("--model", "ldm-text", "--data", "mimic-cxr", "--root", mimic, "--image-size", 32, "--samples", 12)
+    short = [part for name in ("vae_steps", "steps") for part in ("--set", f"{name}=5")]
+    done = bench("run", *common, *short, "--set", "sampling_steps=2")
+    assert done.returncode == 0, done.stderr
+    assert "prompts AUC" in done.stdout
+    (folder,) = (tmp_path / "runs").glob("mimic-cxr/*/seed-0")
+    record = (folder / "record.json").read_text()
+    scores = json.loads(record)["scores"]
+    assert scores["prompts.auc[first]"]["n"] > 40
+    assert scores["prompts.marks[first]"]["value"] is not None
+    board = bench("leaderboard", "build", "--runs", tmp_path / "runs", "--out", tmp_path / "board")
+    assert board.returncode == 0, board.stderr
+    tables = "".join(path.read_text() for path in (tmp_path / "board").rglob("*") if path.is_file())
+    assert "prompts AUC" in tables
+    public = done.stdout + done.stderr + record + (folder / "spec.json").read_text() + board.stdout + tables
+    assert "secretword" not in public
+    scored = bench("prompts", folder, "--prompts", prompts(tmp_path), "--column", "report", "--steps", 2, "--seeds", 1)
+    assert scored.returncode == 0, scored.stderr
+    assert "secretword" not in scored.stdout + scored.stderr
+
+
+def prompts(folder: Path) -> Path:
+    path = folder / "prompts.csv"
+    path.write_text("report\nsecretword1 opacity\nsecretword2 ___\n")
+    return path
+
+
+def test_classes_guide_where_there_are_no_reports(run: Bench, tmp_path: Path) -> None:
+    done = run(
+        "--samples", 8, "--set", "vae_steps=3", "--set", "steps=3", "--set", "sampling_steps=2", model="ldm-text"
+    )
+    assert done.returncode == 0, done.stderr
+    (path,) = (tmp_path / "runs").glob("*/*/seed-0/record.json")
+    assert json.loads(path.read_text())["scores"]["prompts.auc[first]"]["reason"] == (
+        "2 and 0 different captions in train and held-out, 20 are needed"
+    )
