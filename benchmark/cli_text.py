@@ -47,6 +47,7 @@ def prompts_command(
     marker: Annotated[
         str | None, typer.Option("--marker", help="Regular expression of de-identification marks.")
     ] = None,
+    precision: Annotated[str, typer.Option("--precision", help="fp32 or bf16.")] = "fp32",
     batch: Batch = 16,
     out: Annotated[Path, typer.Option("--out", help="Where scores go (private: prompts lie there).")] = Path("prompts"),
     device: Device = "auto",
@@ -56,7 +57,9 @@ def prompts_command(
     from benchmark.terminal import print_table
     from benchmark.text.prompts import Pass, Rule, open_pipeline, read_prompts, rows, score_prompts
 
-    ask = Pass(steps=steps, seeds=seeds, guidance=guidance, first=first, further=further)
+    ask = Pass(
+        steps=steps, seeds=seeds, guidance=guidance, first=first, further=further, precision=precision
+    )  # fmt: skip
     rule = Rule(percentile=percentile, z=z, **({"marker": marker} if marker else {}))
     if data and not mitigate:
         raise UsageError("--data is for --mitigate", "add --mitigate 10, or leave --data out")
@@ -67,7 +70,7 @@ def prompts_command(
     typer.echo(f"summary: {folder / 'summary.json'} (no text)")
     if not tokens and not mitigate:
         return
-    pipeline = open_pipeline(model, device)
+    pipeline = open_pipeline(model, device, precision)
     if tokens:
         _tokens(pipeline, _top(folder, table, tokens), ask, rule, faithful=faithful, batch=batch, folder=folder)
     if mitigate:

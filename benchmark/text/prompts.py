@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from benchmark.contracts import Array
 
 TEXTS, SCORES, SUMMARY = "prompts.parquet", "scores.parquet", "summary.json"
+PRECISIONS = ("fp32", "bf16")
 QUANTILES = (0.01, 0.25, 0.5, 0.75, 0.99)
 
 
@@ -42,8 +43,12 @@ class Pass:
     """The first step alone: `steps` times cheaper, for large lists."""
     further: bool = False
     """Attention, anisotropy and the likeness of the seeds' images too."""
+    precision: str = "fp32"
+    """`fp32` or `bf16`."""
 
     def __post_init__(self) -> None:
+        if self.precision not in PRECISIONS:
+            raise UsageError(f"there is no precision {self.precision!r}", f"choose {' or '.join(PRECISIONS)}")
         if self.first and self.further:
             raise UsageError("the further detectors need all steps", "leave one of --first and --further out")
         if self.steps < 1 or self.seeds < 1:
@@ -82,8 +87,8 @@ def read_prompts(path: Path, column: str) -> pd.DataFrame:
     return table
 
 
-def open_pipeline(place: str, device: str) -> Any:
-    """Load a pipeline of Stable Diffusion's kind. Raises MissingDataError, AdapterError.
+def open_pipeline(place: str, device: str, precision: str = "fp32") -> Any:
+    """Load a pipeline of Stable Diffusion's kind, in fp32 or bf16. Raises MissingDataError, AdapterError.
 
     `place` is a folder that `save_pretrained` wrote, a run folder of ldm-text, or a hub id and commit, ID@COMMIT.
     """
@@ -101,6 +106,10 @@ def open_pipeline(place: str, device: str) -> Any:
         raise AdapterError(
             f"{path} holds a {type(pipeline).__name__}, which takes no prompts", "give a text-to-image pipeline"
         )
+    if precision == "bf16":
+        import torch
+
+        pipeline.to(torch.bfloat16)
     return pipeline
 
 
@@ -134,7 +143,7 @@ def score_prompts(
         raise UsageError(f"batch {batch} is none", "give 1 or more")
     from benchmark.networks.guided import latent_shape
 
-    pipeline = open_pipeline(path, device)
+    pipeline = open_pipeline(path, device, ask.precision)
     key = content_key(_identity(path), asdict(ask), list(table["sha"]), length=8)
     folder = out / f"{file_name(_inner(Path(path)).resolve().name)}-{key}"
     folder.mkdir(parents=True, exist_ok=True)

@@ -140,6 +140,48 @@ def test_first_step_alone_is_the_first_of_the_whole(folder: Path, tmp_path: Path
     assert first["d_mem"].loc[whole.index].to_numpy() == pytest.approx(whole["first"].to_numpy(), rel=1e-5)
 
 
+def test_half_precision_moves_scores_little(folder: Path, tmp_path: Path) -> None:
+    whole = score(folder, list(CAPTIONS), tmp_path / "whole")
+    half = score(folder, list(CAPTIONS), tmp_path / "half", Pass(steps=4, seeds=2, precision="bf16"))
+    assert half["d_mem"].loc[whole.index].to_numpy() == pytest.approx(whole["d_mem"].to_numpy(), rel=0.1)
+    assert not half["d_mem"].loc[whole.index].equals(whole["d_mem"])
+
+
+def test_further_detectors_and_their_company(folder: Path, tmp_path: Path) -> None:
+    """Each prompt's scores are its own, whatever is asked beside it; a second call reads what the first left."""
+    ask = Pass(steps=5, seeds=2, further=True)
+    first = score(folder, list(CAPTIONS), tmp_path / "first", ask, batch=2)
+    second = score(folder, list(reversed(CAPTIONS)), tmp_path / "second", ask, batch=6)
+    for column in ("d_mem", "entropy_first", "entropy_last", "anisotropy"):
+        assert second[column].loc[first.index].to_numpy() == pytest.approx(first[column].to_numpy(), rel=1e-4)
+    again = score(folder, list(CAPTIONS), tmp_path / "first", ask, batch=2)
+    assert again.equals(first)
+
+
+def test_the_command_attributes_and_mitigates(folder: Path, tmp_path: Path) -> None:
+    path = listed(tmp_path / "list.csv", [*CAPTIONS, "secretword ___ seen"])
+    done = CliRunner().invoke(
+        app,
+        ["prompts", str(folder), "--prompts", str(path), "--column", "report", "--steps", "4", "--seeds", "2",
+         "--tokens", "4", "--mitigate", "1", "--images", "2", "--out", str(tmp_path / "out"), "--device", "cpu"],
+        catch_exceptions=False,
+    )  # fmt: skip
+    assert done.exit_code == 0
+    (where,) = (tmp_path / "out").iterdir()
+    public = done.output + "".join((where / name).read_text() for name in ("tokens.json", "mitigations.json"))
+    assert "secretword" not in public
+    assert "attention rescaled" in public
+    assert "gradient, 1 is the prompt's mean token" in done.output
+    assert set(pd.read_parquet(where / "tokens.parquet")["token"]) >= {"___"}
+
+
+def test_data_without_mitigations_is_refused(folder: Path, tmp_path: Path) -> None:
+    path = listed(tmp_path / "list.csv", ["a"])
+    arguments = ["prompts", str(folder), "--prompts", str(path), "--column", "report", "--data", "cxr-pneumonia"]
+    result = CliRunner().invoke(app, arguments)
+    assert str(result.exception) == "--data is for --mitigate\n  hint: add --mitigate 10, or leave --data out"
+
+
 def test_no_text_leaves_the_private_table(folder: Path, tmp_path: Path) -> None:
     texts = [*CAPTIONS, LONG, "secretword éü ☃ after ___", "secretword", "secretword", ""]
     path = listed(tmp_path / "list.csv", texts)
@@ -193,6 +235,10 @@ def test_wrong_pipelines(tmp_path: Path, folder: Path) -> None:
         (
             lambda: Pass(first=True, further=True),
             "the further detectors need all steps\n  hint: leave one of --first and --further out",
+        ),
+        (
+            lambda: Pass(precision="fp16"),
+            "there is no precision 'fp16'\n  hint: choose fp32 or bf16",
         ),
         (lambda: Pass(steps=0), "0 steps and 4 seeds were asked for\n  hint: give 1 or more of each"),
         (
