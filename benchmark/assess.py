@@ -72,7 +72,7 @@ def assess(
         outcomes = {one.name: _outcome(one, cohort, samples, place, advance) for one in made}
         scores = quality_scores(samples, cohort, device=place)
         scores |= attack_scores(adapter, cohort) if isinstance(adapter, HasLoss) else {}
-        scores |= text_scores(adapter, cohort)
+        scores |= text_scores(adapter, cohort, folder / "pictures")
         advance(note="quality")
     parts = (cohort.train, cohort.calibration, cohort.test)
     splits = [part.name for part in parts for _ in range(len(part))]
@@ -127,15 +127,16 @@ def attack_scores(adapter: HasLoss, cohort: Cohort) -> dict[str, Score]:
     return {f"attack.loss.{name}": score for name, score in membership(*samples).items()}
 
 
-def text_scores(adapter: object, cohort: Cohort) -> dict[str, Score]:
-    """Score captions by d_mem, where the model is a text-to-image one with the parts that d_mem needs."""
+def text_scores(adapter: object, cohort: Cohort, pictures: Path) -> dict[str, Score]:
+    """Score captions by d_mem and draw prompts.png, where the model is a text-to-image one that d_mem can be had of."""
     if not isinstance(adapter, HasPrompts) or not adapter.prompted:
         return {}
     pipeline = adapter.pipeline
     if not all(hasattr(pipeline, part) for part in ("tokenizer", "text_encoder", "unet", "scheduler")):
         reason = f"{type(pipeline).__name__} is not of Stable Diffusion's kind"
         return {"prompts.auc[first]": Score(value=None, reason=reason)}
-    return prompt_scores(pipeline, cohort, seed=SEED)
+    pictures.mkdir(exist_ok=True)
+    return prompt_scores(adapter, cohort, seed=SEED, picture=pictures / "prompts.png")
 
 
 def _some(count: int, most: int = ENOUGH) -> NDArray[np.int64]:

@@ -13,6 +13,7 @@ from benchmark.errors import UsageError
 if TYPE_CHECKING:
     import pandas as pd
 
+    from benchmark.text.mitigations import Sampling
     from benchmark.text.prompts import Pass, Rule
 
 Batch = Annotated[int, typer.Option("--batch", help="Pairs of prompt and seed at once.")]
@@ -75,7 +76,9 @@ def prompts_command(
         _tokens(pipeline, _top(folder, table, tokens), ask, rule, faithful=faithful, batch=batch, folder=folder)
     if mitigate:
         judge = _judge(pipeline, data, root, cache, device, table, ask, batch)
-        _mitigate(pipeline, _top(folder, table, mitigate), ask, rule, folder, images, judge, align, device)
+        encoder = _encoder(align, device)
+        how, top = _sampling(folder, ask, rule), _top(folder, table, mitigate)
+        _mitigate(pipeline, top, how, folder, seeds=images, batch=batch, judge=judge, align=encoder)
 
 
 def _top(folder: Path, table: pd.DataFrame, count: int) -> pd.DataFrame:
@@ -114,24 +117,32 @@ def _judge(
     return judge_of(pipeline, data, root, cache, table["prompt"].tolist(), ask, batch)
 
 
-def _mitigate(
-    pipeline: Any, top: pd.DataFrame, ask: Pass, rule: Rule, folder: Path, images: int, judge: Any, align: str | None,
-    device: str,
-) -> None:  # fmt: skip
-    from dataclasses import asdict
+def _encoder(path: str | None, device: str) -> Any:
+    if not path:
+        return None
+    from benchmark.text.alignment import open_alignment
 
+    return open_alignment(path, device)
+
+
+def _sampling(folder: Path, ask: Pass, rule: Rule) -> Sampling:
+    """Optimise embeddings down to the first norm of a usual prompt of the list."""
     import pandas as pd
 
-    from benchmark.storage import write_json
-    from benchmark.terminal import print_table
-    from benchmark.text.alignment import open_alignment
-    from benchmark.text.mitigate import COLUMNS, effects, rows
     from benchmark.text.mitigations import Sampling
 
     target = float(pd.read_parquet(folder / "scores.parquet", columns=["first"])["first"].median())
-    how = Sampling(steps=ask.steps, guidance=ask.guidance, marker=rule.marker, insertions=4, target=target)
-    encoder = open_alignment(align, device) if align else None
-    found = effects(pipeline, top["prompt"].tolist(), how, seeds=images, batch=images, judge=judge, align=encoder)
+    return Sampling(steps=ask.steps, guidance=ask.guidance, marker=rule.marker, insertions=4, target=target)
+
+
+def _mitigate(pipeline: Any, top: pd.DataFrame, how: Sampling, folder: Path, **given: Any) -> None:
+    from dataclasses import asdict
+
+    from benchmark.storage import write_json
+    from benchmark.terminal import print_table
+    from benchmark.text.mitigate import COLUMNS, effects, rows
+
+    found = effects(pipeline, top["prompt"].tolist(), how, **given)
     write_json(folder / "mitigations.json", {name: asdict(effect) for name, effect in found.items()})
     print_table(f"mitigations, {len(top)} prompts", COLUMNS, rows(found))
     typer.echo(f"mitigations: {folder / 'mitigations.json'} (no text)")

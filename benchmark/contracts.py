@@ -232,6 +232,9 @@ class HasPrompts(Protocol):
     def pipeline(self) -> Any:
         """A pipeline of Stable Diffusion's kind: tokenizer, text encoder, unet, scheduler, vae."""
 
+    def sample(self, count: int, *, seed: int, prompts: Sequence[str] | None = None) -> Iterator[Images]:
+        """Yield an image for each prompt, as ModelAdapter."""
+
 
 def takes_prompts(adapter: object) -> bool:
     """Return whether an adapter, fitted or loaded, is a text-to-image model."""

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from benchmark.contracts import Cohort, Score, Split, chunks, merge
+from benchmark.contracts import Cohort, HasPrompts, Score, Split, chunks, merge
 from benchmark.metrics.prompts import enrichment, length_adjusted, outliers, rank_correlation
 from benchmark.metrics.shares import Sample, membership
 from benchmark.networks.marks import MARKER
 from benchmark.text.captions import captions_of
+from benchmark.text.truth import Truth
 
 if TYPE_CHECKING:
     from benchmark.contracts import Array
@@ -20,10 +22,14 @@ ASKED = 100
 ENOUGH = 20
 """Different captions a side, fewer tell nothing."""
 STEPS, BATCH = 50, 16
+ROWS = 8
+"""Of the picture."""
 
 
-def prompt_scores(pipeline: Any, cohort: Cohort, *, seed: int) -> dict[str, Score]:
-    """Score up to 100 different captions of training items and as many of held-out ones by d_mem's first step.
+def prompt_scores(adapter: HasPrompts, cohort: Cohort, *, seed: int, picture: Path) -> dict[str, Score]:
+    """Score captions, and draw those of training items with the highest d_mem, a row of seeds each.
+
+    Score up to 100 different captions of training items and as many of held-out ones by d_mem's first step.
 
     `prompts.auc`: are trained captions above held-out ones that were never trained on; `prompts.median`,
     `prompts.length` (rank correlation with length) and `prompts.marks` (how much more often marks stand in the top
@@ -34,12 +40,15 @@ def prompt_scores(pipeline: Any, cohort: Cohort, *, seed: int) -> dict[str, Scor
     from benchmark.text.prompts import lengths
 
     rng = np.random.default_rng(seed)
+    pipeline = adapter.pipeline
     known, others = _captions(cohort, rng)
     if min(len(known), len(others)) < ENOUGH:
         reason = f"{len(known)} and {len(others)} different captions in train and held-out, {ENOUGH} are needed"
         names = ("auc", "tpr_at_1_fpr", "median", "length", "marks")
         return {f"prompts.{name}[first]": Score(value=None, reason=reason) for name in names}
     values, rest = _first_step(pipeline, known), _first_step(pipeline, others)
+    order = values.argsort()[::-1][:ROWS]
+    _draw(adapter, cohort, [known[i] for i in order], [f"d_mem {values[i]:.2f}" for i in order], seed, picture)
     tokens = lengths(pipeline, known)
     top = outliers(length_adjusted(values, tokens), percentile=90)
     marked = pd.Series(known).str.contains(MARKER, regex=True).to_numpy()
@@ -50,6 +59,15 @@ def prompt_scores(pipeline: Any, cohort: Cohort, *, seed: int) -> dict[str, Scor
     scores["length"] = Score(value=correlation, n=len(values), reason=reason)
     scores["marks"] = enrichment(marked, top).ratio
     return {f"prompts.{name}[first]": score for name, score in scores.items()}
+
+
+def _draw(adapter: HasPrompts, cohort: Cohort, prompts: list[str], notes: list[str], seed: int, picture: Path) -> None:
+    from benchmark.text.grid import SEEDS, draw_grid
+
+    asked = [prompt for prompt in prompts for _ in range(SEEDS)]
+    images = np.concatenate(list(adapter.sample(len(asked), seed=seed, prompts=asked)))
+    truth = Truth.of(cohort.train, merge("held-out", cohort.calibration, cohort.test))
+    draw_grid(picture, notes, images.reshape(len(prompts), SEEDS, *images.shape[1:]), truth)
 
 
 def _captions(cohort: Cohort, rng: np.random.Generator) -> tuple[list[str], list[str]]:

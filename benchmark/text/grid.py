@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
-import pandas as pd
 
 from benchmark.storage import replacing
 from benchmark.text.truth import Truth
@@ -17,29 +17,26 @@ if TYPE_CHECKING:
 PROMPTS, SEEDS = 12, 8
 
 
-def draw_grid(path: Path, table: pd.DataFrame, images: Images, truth: Truth) -> None:
-    """Draw a row for each of the prompts with the highest d_mem.
+def draw_grid(path: Path, notes: Sequence[str], images: Images, truth: Truth) -> None:
+    """Draw a row for each prompt.
 
     Args:
         path: of the PNG.
-        table: d_mem, copied and group of P prompts.
-        images: (P, S, C, height, width) in [-1, 1]; the first channel is shown.
+        notes: what stands before each of P rows.
+        images: (P, S, C, height, width) in [-1, 1]; the first channel of up to 8 seeds is shown.
         truth: has the training images.
     """
     from matplotlib.figure import Figure
 
-    top = table["d_mem"].to_numpy().argsort()[::-1][:PROMPTS]
     columns = min(SEEDS, images.shape[1]) + 1
-    figure = Figure(figsize=(1.1 * columns + 1.6, 1.15 * len(top)), dpi=120)
-    axes = np.asarray(figure.subplots(len(top), columns, squeeze=False))
+    figure = Figure(figsize=(1.1 * columns + 1.6, 1.15 * len(notes)), dpi=120)
+    axes = np.asarray(figure.subplots(len(notes), columns, squeeze=False))
     for axis in axes.flat:
         axis.set_axis_off()
-    for place, line in zip(top, axes, strict=True):
-        shown = [truth.nearest_image(images[place, :1]), *images[place, : columns - 1]]
+    for note, row, line in zip(notes, images, axes, strict=True):
+        shown = [truth.nearest_image(row[:1]), *row[: columns - 1]]
         for axis, image in zip(line, shown, strict=True):
             axis.imshow(image[0], cmap="gray", vmin=-1, vmax=1)
-        row = table.iloc[place]
-        note = f"{row['group']}\nd_mem {row['d_mem']:.2f}\ncopied {row['copied']:.2f}"
         line[0].text(-0.08, 0.5, note, transform=line[0].transAxes, ha="right", va="center", fontsize=8)
     axes[0, 0].set_title("nearest\nin training", fontsize=8)
     for number, axis in enumerate(axes[0, 1:]):

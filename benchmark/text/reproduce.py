@@ -17,7 +17,7 @@ from benchmark.machine import pick_device
 from benchmark.request import Request, build_dataset, open_cohort
 from benchmark.storage import content_key, replacing, write_json
 from benchmark.text.detect import Traces, detectors, trace_all
-from benchmark.text.grid import draw_grid
+from benchmark.text.grid import PROMPTS, draw_grid
 from benchmark.text.mitigate import BEFORE, effects
 from benchmark.text.mitigations import Sampling
 from benchmark.text.plan import Design, Study, plan_study
@@ -89,7 +89,7 @@ def reproduce(
     table, threshold = _scored(model.pipeline, study, traces, truth)
     found = summarise(table, threshold)
     _write_private(folder, table)
-    draw_grid(folder / "grid.png", table, traces.images, truth)
+    _draw(folder / "grid.png", table, traces, truth)
     protected = table[table["copied"] >= MEMORISED].nlargest(plan.protected, "d_mem")["prompt"].tolist()
     if protected:
         how = _sampling(plan, traces)
@@ -131,6 +131,14 @@ def _sampling(plan: Plan, traces: Traces) -> Sampling:
         steps=plan.steps, guidance=plan.guidance, marker=Rule().marker, insertions=plan.insertions,
         target=float(np.median(traces.norms[:, :, 0].mean(axis=1))),
     )  # fmt: skip
+
+
+def _draw(path: Path, table: pd.DataFrame, traces: Traces, truth: Truth) -> None:
+    """Draw the prompts with the highest d_mem."""
+    top = table.nlargest(PROMPTS, "d_mem")
+    rows = zip(top["group"], top["d_mem"], top["copied"], strict=True)
+    notes = [f"{group}\nd_mem {d_mem:.2f}\ncopied {copied:.2f}" for group, d_mem, copied in rows]
+    draw_grid(path, notes, traces.images[top.index], truth)
 
 
 def _write_private(folder: Path, table: pd.DataFrame) -> None:

@@ -28,29 +28,29 @@ class Truth:
     """Training images and as many held-out ones or fewer, for correlation after the mean image is subtracted."""
 
     detector: Pixels
-    train: Array
-    """(M, dimension) embedded."""
-    heldout: Array
-    shown: Split
-    """The training images."""
+    train: Split
+    heldout: Split
 
     @classmethod
     def of(cls, train: Split, heldout: Split) -> Self:
-        """Embed both sides; the mean image is over both (design 6.5)."""
+        """Take each training image once; the mean image is over both sides (design 6.5)."""
         train = train.part(np.unique(train.rows, return_index=True)[1])
         heldout = heldout.part(range(min(len(heldout), len(train))))
         detector = Pixels(mean=mean_image(merge("real", train, heldout)))
-        rows, others = (detector.embed(split.images()) for split in (train, heldout))
-        return cls(detector, rows, others, train)
+        return cls(detector, train, heldout)
+
+    def _rows(self, split: Split) -> Rows:
+        """Embed a split's images as they are asked for: it may be larger than memory."""
+        return Rows(len(split), int(np.prod(split.shape)), lambda index: self.detector.embed(split.images(index)))
 
     def likeness(self, images: Images) -> Array:
         """Return the similarity of images (N, C, *spatial) to the nearest training image, (N,) float64."""
-        return nearest(Rows.of(self.detector.embed(images)), Rows.of(self.train)).similarity
+        return nearest(Rows.of(self.detector.embed(images)), self._rows(self.train)).similarity
 
     def nearest_image(self, images: Images) -> Images:
         """Return the training image nearest to the first of images, (C, *spatial)."""
-        found = nearest(Rows.of(self.detector.embed(images[:1])), Rows.of(self.train))
-        image: Images = self.shown.images(found.index)[0]
+        found = nearest(Rows.of(self.detector.embed(images[:1])), self._rows(self.train))
+        image: Images = self.train.images(found.index)[0]
         return image
 
     def threshold(self, images: Images) -> float:
@@ -58,7 +58,7 @@ class Truth:
 
         The twin threshold (design 6.1), with alpha shared out where there are fewer held-out than training images.
         """
-        alone = nearest(Rows.of(self.detector.embed(images)), Rows.of(self.heldout)).similarity
+        alone = nearest(Rows.of(self.detector.embed(images)), self._rows(self.heldout)).similarity
         alpha = ALPHA * len(self.heldout) / len(self.train)
         return float(np.quantile(alone, 1 - alpha, method="higher"))
 

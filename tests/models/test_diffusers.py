@@ -96,6 +96,12 @@ def test_prompts_are_sampled_as_the_pipeline_does(prompted: Path) -> None:
     np.testing.assert_allclose(found, np.moveaxis(made.images, -1, 1) * 2 - 1, atol=1e-6)
 
 
+def test_prompts_that_are_cut_are_not_quoted(prompted: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    next(opened(prompted).sample(1, seed=0, prompts=["secretword " * 1000]))
+    printed = capfd.readouterr()
+    assert "secretword" not in printed.out + printed.err
+
+
 def test_pipelines_without_prompts_say_so(pipeline: Path) -> None:
     adapter = opened(pipeline)
     assert not takes_prompts(adapter)

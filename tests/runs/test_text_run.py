@@ -41,6 +41,7 @@ def test_reports_guide_and_stay_private(bench: Bench, mimic: Path, tmp_path: Pat
     assert "prompts AUC" in done.stdout
     (folder,) = (tmp_path / "runs").glob("mimic-cxr/*/seed-0")
     record = (folder / "record.json").read_text()
+    assert (folder / "pictures" / "prompts.png").stat().st_size > 1000
     scores = json.loads(record)["scores"]
     assert scores["prompts.auc[first]"]["n"] > 40
     assert scores["prompts.marks[first]"]["value"] is not None

@@ -135,6 +135,7 @@ def test_the_study_from_end_to_end_without_a_word_in_public(
 ) -> None:
     """Real X-rays and sentences, a toy model: the mechanics, and that no sentence leaves the private files."""
     root = films(real_data("cxr_kermany_224"), tmp_path / "films")
+    monkeypatch.setenv("BENCH_PROCESSES", "1")
     monkeypatch.setattr(plan, "Design", lambda: SMALL)
     monkeypatch.setattr("benchmark.text.verdict.MEMORISED", 0.0)
     monkeypatch.setattr("benchmark.text.reproduce.MEMORISED", 0.0)
