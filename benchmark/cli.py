@@ -57,8 +57,6 @@ app.add_typer(models_app, name="models")
 app.add_typer(datasets_app, name="datasets")
 app.add_typer(detectors_app, name="detectors")
 app.add_typer(board_app, name="leaderboard")
-app.command("prompts")(prompts_command)
-app.command("reproduce")(reproduce_command)
 
 
 @app.command("run")
@@ -299,6 +297,10 @@ def check_detectors_command(
     print_table(f"detectors on {audit.cohort.name}: {sizes}", ["", *audit.detectors, ""], table_rows(audit))
     typer.echo(f"audit: {folder / 'audit.json'}")
     typer.echo(f"plot: {folder / 'audit.png'}")
+
+
+app.command("prompts")(prompts_command)
+app.command("reproduce")(reproduce_command)
 
 
 @app.command("metrics")

@@ -13,8 +13,8 @@ from benchmark.errors import UsageError
 if TYPE_CHECKING:
     import pandas as pd
 
+    from benchmark.text.asking import Pass, Rule
     from benchmark.text.mitigations import Sampling
-    from benchmark.text.prompts import Pass, Rule
 
 Batch = Annotated[int, typer.Option("--batch", help="Pairs of prompt and seed at once.")]
 
@@ -56,7 +56,10 @@ def prompts_command(
 ) -> None:
     """Score prompts by d_mem: which does a text-to-image pipeline know by heart, and do markers stand out?"""
     from benchmark.terminal import print_table
-    from benchmark.text.prompts import Pass, Rule, open_pipeline, read_prompts, rows, score_prompts
+    from benchmark.text.asking import Pass, Rule
+    from benchmark.text.opening import open_pipeline
+    from benchmark.text.prompts import read_prompts, score_prompts
+    from benchmark.text.summary import rows
 
     ask = Pass(
         steps=steps, seeds=seeds, guidance=guidance, first=first, further=further, precision=precision

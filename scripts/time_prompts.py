@@ -17,7 +17,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from benchmark.networks.guided import both_texts, guidance_norms, prompt_noise
-from benchmark.text.prompts import open_pipeline
+from benchmark.text.opening import open_pipeline
 
 sys.path.append(str(Path(__file__).resolve().parents[1] / "tests" / "files"))
 from tiny_pipeline import CAPTIONS, save_tiny

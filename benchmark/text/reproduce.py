@@ -16,12 +16,13 @@ from benchmark.errors import UsageError
 from benchmark.machine import pick_device
 from benchmark.request import Request, build_dataset, open_cohort
 from benchmark.storage import content_key, replacing, write_json
+from benchmark.text.asking import Rule
 from benchmark.text.detect import Traces, detectors, trace_all
 from benchmark.text.grid import PROMPTS, draw_grid
 from benchmark.text.mitigate import BEFORE, effects
 from benchmark.text.mitigations import Sampling
 from benchmark.text.plan import Design, Study, plan_study
-from benchmark.text.prompts import Rule, lengths
+from benchmark.text.prompts import lengths
 from benchmark.text.retrain import MODEL, Retraining, retrained, trained
 from benchmark.text.truth import Truth
 from benchmark.text.verdict import MEMORISED, summarise

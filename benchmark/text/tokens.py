@@ -13,7 +13,7 @@ import pandas as pd
 from benchmark.contracts import Score, chunks
 from benchmark.errors import AdapterError
 from benchmark.progress import progress
-from benchmark.text.prompts import Pass
+from benchmark.text.asking import Pass
 
 if TYPE_CHECKING:
     from numpy.random import Generator

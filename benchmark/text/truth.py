@@ -15,7 +15,7 @@ from benchmark.search import Rows, nearest
 
 if TYPE_CHECKING:
     from benchmark.contracts import Array, Images
-    from benchmark.text.prompts import Pass
+    from benchmark.text.asking import Pass
 
 ALPHA = 0.01
 CALIBRATED_ON = 500

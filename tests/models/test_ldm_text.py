@@ -20,8 +20,9 @@ from benchmark.models.ldm_text.adapter import TextDiffusion, deduplicated
 from benchmark.models.ldm_text.captioning import Captioning
 from benchmark.networks.captions import Pairs, tokenized, train_tokenizer
 from benchmark.registry import find_model
+from benchmark.text.asking import Pass, Rule
 from benchmark.text.captions import captions_of, drawn_prompts
-from benchmark.text.prompts import Pass, Rule, read_prompts, score_prompts
+from benchmark.text.prompts import read_prompts, score_prompts
 from benchmark.trials import toy_split
 
 TOY = {name: tuple(value) if isinstance(value, list) else value for name, value in find_model("ldm-text").toy.items()}

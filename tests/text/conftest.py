@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from tiny_pipeline import save_tiny
 
-from benchmark.text.prompts import open_pipeline
+from benchmark.text.opening import open_pipeline
 
 
 @pytest.fixture(scope="module")

@@ -15,8 +15,10 @@ from benchmark.cli import app
 from benchmark.errors import AdapterError, BadDataError, BenchError, MissingDataError, UsageError
 from benchmark.metrics.prompts import enrichment, length_adjusted, outliers, variants
 from benchmark.networks import guided, tracing
-from benchmark.text import prompts
-from benchmark.text.prompts import Pass, Rule, open_pipeline, read_prompts, score_prompts
+from benchmark.text import summary
+from benchmark.text.asking import Pass, Rule
+from benchmark.text.opening import open_pipeline
+from benchmark.text.prompts import read_prompts, score_prompts
 
 LONG = "secretword " * 1000
 SHORT = Pass(steps=4, seeds=2)
@@ -322,8 +324,8 @@ def test_enrichment_that_cannot_be(marked: np.ndarray, reason: str) -> None:
 def test_rows_say_when_there_is_nothing_to_compare() -> None:
     scores = pd.DataFrame({"count": 1, "d_mem": [1.0, 2.0], "adjusted": 0.0, "tokens": 3, "marked": False})
     scores = scores.assign(first=1.0, per_root_size=1.0, d_mem_outlier=[True, False], adjusted_outlier=False)
-    summary = prompts.summarise(scores, SHORT, Rule())
-    shown = {what: rest for what, *rest in prompts.rows(summary)}
+    found = summary.summarise(scores, SHORT, Rule())
+    shown = {what: rest for what, *rest in summary.rows(found)}
     assert shown["rank correlation with length"] == ["none: one side is constant"] * 2
     assert shown["marker: share in outliers / others"] == [
         "none: no prompt holds the marker", "none: every prompt is on one side",

@@ -15,7 +15,7 @@ from benchmark.networks import significance
 from benchmark.networks.guided import both_texts, ddim, guidance_norms, prompt_noise
 from benchmark.networks.marks import MARKER
 from benchmark.networks.significance import guidance_at, token_significance
-from benchmark.text.prompts import Pass
+from benchmark.text.asking import Pass
 from benchmark.text.tokens import analyse_tokens, offsets, rows
 
 MARKED = CAPTIONS[1]
