@@ -14,7 +14,7 @@ import pandas as pd
 from benchmark.catalogue import Choice
 from benchmark.contracts import Cohort, HasLoss, HasPrompts, Score, merge, patient_codes
 from benchmark.detectors.random_conv import random_features
-from benchmark.evaluate import Advance, Outcome, bank_of, evaluate
+from benchmark.evaluate import Advance, Outcome, Searching, bank_of, evaluate
 from benchmark.fitted import Fitted, fit_detector
 from benchmark.metrics.quality import (
     diversity_score,
@@ -56,11 +56,12 @@ def assess(
     count: int,
     cache: Path,
     device: str,
+    memory: int,
     say: Say,
 ) -> None:
     """Write matches.parquet, members.parquet, evaluation.json and pictures/ for a run's samples.
 
-    `adapter` is the trained model; its losses are attacked where it offers them.
+    `adapter` is the trained model; its losses are attacked where it offers them. Searches take up to `memory` bytes.
     """
     from benchmark.machine import pick_device
     from benchmark.pictures import draw_pictures
@@ -69,7 +70,7 @@ def assess(
     samples = Samples.open(folder / "samples", count)
     made = [fit_detector(choice, cohort, cache=cache, device=device, say=say) for choice in choices]
     with progress("evaluate", 6 * len(made) + 1) as advance:
-        outcomes = {one.name: _outcome(one, cohort, samples, place, advance) for one in made}
+        outcomes = {one.name: _outcome(one, cohort, samples, place, memory, advance) for one in made}
         scores = quality_scores(samples, cohort, device=place)
         scores |= attack_scores(adapter, cohort) if isinstance(adapter, HasLoss) else {}
         scores |= text_scores(adapter, cohort, folder / "pictures")
@@ -81,9 +82,9 @@ def assess(
     _write_scores(folder, outcomes, scores, hashes)
 
 
-def _outcome(fitted: Fitted, cohort: Cohort, samples: Samples, place: str, advance: Advance) -> Outcome:
-    synthetic = fitted.embed(samples.images, len(samples))
-    return evaluate(fitted.detector, bank_of(cohort, fitted), synthetic, seed=SEED, device=place, advance=advance)
+def _outcome(fitted: Fitted, cohort: Cohort, samples: Samples, place: str, memory: int, advance: Advance) -> Outcome:
+    synthetic, how = fitted.embed(samples), Searching(place, memory)
+    return evaluate(fitted.detector, bank_of(cohort, fitted), synthetic, seed=SEED, how=how, advance=advance)
 
 
 def quality_scores(samples: Samples, cohort: Cohort, *, device: str) -> dict[str, Score]:

@@ -15,10 +15,11 @@ import numpy as np
 
 from benchmark.calibration import auc, conformal_quantile, interval, patient_share, resample_patients
 from benchmark.contracts import Cohort, Score, patient_codes
-from benchmark.evaluate import Bank, bank_of, piece
+from benchmark.evaluate import Bank, bank_of
+from benchmark.fitted import rows_in_memory
 from benchmark.metrics.shares import Sample, share_above, threshold
 from benchmark.planted import PLANTED_AS, STRENGTHS, title
-from benchmark.search import Rows, nearest
+from benchmark.search import Rows, nearest, piece
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -145,13 +146,14 @@ def _copies(
 
     images = transformation(torch.from_numpy(bank.real.images(chosen.rows)))
     assert isinstance(images, torch.Tensor)
-    copies = Rows.of(fitted.detector.embed(images.contiguous().numpy()), fitted.rows.similarity)
+    copies = rows_in_memory(fitted.detector, images.contiguous().numpy())
     match = nearest(copies, bank.part("train"), device=device)
     found = (match.similarity > tau) & (train[match.index] == train[chosen.rows])
+    views = [rows.take(slice(0, copies.count)) for rows in (copies, *copies.views)]
     source = np.array(
         [
-            fitted.rows.similarity.exact(row, bank.rows.take(chosen.rows[i : i + 1]))[0]
-            for i, row in enumerate(copies.take(slice(0, copies.count)))
+            max(fitted.rows.similarity.exact(view[i], bank.rows.take(chosen.rows[i : i + 1]))[0] for view in views)
+            for i in range(copies.count)
         ]
     )
     scores = {"recall": _share(found, chosen.codes, "higher"), "auc": _auc(source, chosen)}

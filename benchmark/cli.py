@@ -22,11 +22,14 @@ from benchmark.cli_options import (
     Model,
     Root,
     Runs,
+    SearchGib,
+    SearchTransforms,
     Seed,
     SetData,
     SplitBy,
     Strict,
     TrainItems,
+    all_detectors,
     data_pairs,
     pairs,
     rule,
@@ -78,6 +81,8 @@ def run_command(
     detectors: Detectors = None,
     seed: Seed = 0,
     budget_seconds: Annotated[float | None, typer.Option("--budget-seconds", help="End training early.")] = None,
+    search_transforms: SearchTransforms = None,
+    search_gib: SearchGib = 2.0,
     device: Device = "auto",
     runs: Runs = Path("runs"),
     cache: Cache = Path("cache"),
@@ -90,8 +95,8 @@ def run_command(
         model=model, data=data, preset=preset, root=root, settings=pairs("--set", settings), image_size=image_size,
         channels=channels, data_settings=data_pairs(data_settings, group_pattern), split=rule(split),
         train_items=train_items, exclude=exclude, strict=strict, samples=samples,
-        detectors=tuple(detectors or ()), seed=seed, budget_seconds=budget_seconds, device=device, runs=runs,
-        cache=cache,
+        detectors=all_detectors(detectors, search_transforms), seed=seed, budget_seconds=budget_seconds, device=device,
+        search_gib=search_gib, runs=runs, cache=cache,
     )  # fmt: skip
     folder = run(request)
     if os.environ.get("RANK", "0") == "0":
@@ -102,12 +107,15 @@ def run_command(
 def evaluate_command(
     folder: Annotated[Path, typer.Argument(metavar="RUN", help="A run folder.")],
     detectors: Detectors = None,
+    search_transforms: SearchTransforms = None,
+    search_gib: Annotated[float | None, typer.Option("--search-memory", help="GiB that a search may take.")] = None,
     device: Annotated[str | None, typer.Option("--device", help="auto, cpu, cuda or cuda:N.")] = None,
 ) -> None:
     """Evaluate a run's samples again, without training or sampling."""
     from benchmark.run import evaluate_again
 
-    evaluate_again(folder, detectors=tuple(detectors or ()), device=device)
+    chosen = all_detectors(detectors, search_transforms)
+    evaluate_again(folder, detectors=chosen, device=device, search_gib=search_gib)
     _show(folder)
 
 

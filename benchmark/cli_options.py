@@ -34,6 +34,14 @@ Detectors = Annotated[
     typer.Option("--detector", help="One more detector, such as pixels:foreground=true (see `bench detectors`)."),
 ]
 Device = Annotated[str, typer.Option("--device", help="auto, cpu, cuda or cuda:N.")]
+SearchGib = Annotated[
+    float,
+    typer.Option("--search-memory", help="GiB that a search of all training items may take, whatever their number."),
+]
+SearchTransforms = Annotated[
+    str | None,
+    typer.Option("--search-transforms", help="Search pixels flipped and moved too: flips,rotations,shifts, or some."),
+]
 
 
 def pairs(option: str, texts: list[str] | None) -> dict[str, Any]:
@@ -45,6 +53,11 @@ def pairs(option: str, texts: list[str] | None) -> dict[str, Any]:
             raise UsageError(f"{option} {text} is not name=value", f"write {option} steps=500")
         found[name.strip().replace("-", "_")] = value
     return found
+
+
+def all_detectors(texts: list[str] | None, transforms: str | None) -> tuple[str, ...]:
+    """Return the detectors asked for by name, and `pixels` by the best of its views where views were asked for."""
+    return (*(texts or ()), *([f"pixels:transforms={transforms}"] if transforms else ()))
 
 
 def data_pairs(texts: list[str] | None, group_pattern: str | None) -> dict[str, Any]:

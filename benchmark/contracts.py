@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal, Protocol, Self, runtime_checkable
 
@@ -51,7 +51,11 @@ class Split:
 
     def images(self, index: slice | Sequence[int] | Array = slice(None)) -> Images:
         """Return the items at these positions of the split, (n, C, *spatial), float32 in [-1, 1]."""
-        return to_images(self.pixels[self.rows[index]])
+        return to_images(self.stored(index))
+
+    def stored(self, index: slice | Sequence[int] | Array = slice(None)) -> Array:
+        """Return them as they are stored: uint8 grey levels, or float32."""
+        return self.pixels[self.rows[index]]
 
     def part(self, positions: Sequence[int] | NDArray[np.int64]) -> Split:
         """Return the items at these positions, in this order; an item may be named twice."""
@@ -76,6 +80,13 @@ def to_images(pixels: Array) -> Images:
         images /= 127.5
         images -= 1
     return images
+
+
+def to_pixels(images: Images, dtype: object) -> Array:
+    """Map float32 in [-1, 1] to stored pixels: to the nearest grey level where these are uint8, as a PNG would."""
+    if dtype != "uint8":
+        return images.astype("float32", copy=False)
+    return ((images + 1) * 127.5).round().clip(0, 255).astype("uint8")
 
 
 def merge(name: str, *splits: Split) -> Split:
@@ -277,7 +288,7 @@ class HasNumberedImages(Protocol):
 
 
 class Similarity(Protocol):
-    """How two embedded items are compared; `benchmark.search.COSINE` for unit rows."""
+    """How two embedded items are compared: `benchmark.search.COSINE` for unit rows, `PEARSON` for pixels."""
 
     def block(self, queries: Array, others: Array, device: str) -> Array:
         """Compare (n, D) with (m, D), float32, in -1 to 1: (n, m), float32."""
@@ -301,7 +312,25 @@ class Detector(Protocol):
         """Compares rows that `embed` made."""
 
     def embed(self, images: Images) -> Array:
-        """Map (N, C, *spatial) to rows (N, D), float32, whatever the batch size."""
+        """Map (N, C, *spatial) to rows (N, D), float32 or uint8, whatever the batch size."""
+
+
+@runtime_checkable
+class ReadsPixels(Protocol):
+    """A detector whose rows are the stored pixels themselves, where these are grey levels."""
+
+    @property
+    def reads_pixels(self) -> bool:
+        """Whether this one does."""
+
+
+@runtime_checkable
+class HasViews(Protocol):
+    """A detector that compares an item in several views: it is as like another as the best of them."""
+
+    @property
+    def views(self) -> Sequence[Callable[[Images], Images]]:
+        """Return what makes the views beside the item itself."""
 
 
 class DetectorOptions(Protocol):

@@ -6,7 +6,7 @@ real item -> its best synthetic item), held-out -> train, planted copies -> trai
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -14,11 +14,11 @@ import numpy as np
 
 from benchmark.calibration import benjamini_hochberg, conformal_quantile, interval, patient_share, resample_patients
 from benchmark.contracts import Cohort, Detector, Match, Score, Split, patient_codes
-from benchmark.fitted import SHORT
+from benchmark.fitted import SHORT, rows_in_memory
 from benchmark.metrics import twin
 from benchmark.metrics.shares import Sample, membership, share_above, threshold
 from benchmark.planted import PLANTED
-from benchmark.search import Rows, blocks, join, nearest, settle, subject_maxima
+from benchmark.search import MEMORY_BYTES, Rows, blocks, join, piece, search, settle, settle_bank, subject_maxima
 from benchmark.secondary import Searched, correlations, secondary_scores
 
 if TYPE_CHECKING:
@@ -33,6 +33,24 @@ PLANTED_ITEMS = 200
 WITHHOLD_RATE = 0.10
 
 Advance = Callable[..., None]
+
+
+@dataclass(frozen=True)
+class Searching:
+    """How items are searched."""
+
+    device: str = "cpu"
+    """Where products are computed."""
+    memory: int = MEMORY_BYTES
+    """Bytes that a search may take."""
+
+    def nearest(self, queries: Rows, bank: Rows) -> Match:
+        """Return the exact nearest bank item of every query."""
+        return search(queries, bank, device=self.device, memory=self.memory).match
+
+    def blocks(self, queries: Rows, bank: Rows) -> Iterator[tuple[slice, NDArray[np.float32]]]:
+        """Yield all similarities, a block of queries at a time."""
+        return blocks(queries, bank, device=self.device, memory=self.memory)
 
 
 @dataclass
@@ -90,20 +108,9 @@ def bank_of(cohort: Cohort, fitted: Fitted) -> Bank:
     return Bank(real=fitted.real, rows=fitted.rows, train=len(cohort.train), calibration=len(cohort.calibration))
 
 
-def piece(rows: Rows, part: slice) -> Rows:
-    """Return the view of rows[part]; part has a start, a stop and no step."""
-    start, stop = part.start, part.stop
-
-    def take(index: slice | NDArray[np.int64]) -> NDArray[np.float32]:
-        if isinstance(index, slice):
-            first, last, _ = index.indices(stop - start)
-            return rows.take(slice(first + start, last + start))
-        return rows.take(index + start)
-
-    return Rows(stop - start, rows.dimension, take, rows.similarity)
-
-
-def evaluate(detector: Detector, bank: Bank, synthetic: Rows, *, seed: int, device: str, advance: Advance) -> Outcome:
+def evaluate(
+    detector: Detector, bank: Bank, synthetic: Rows, *, seed: int, how: Searching, advance: Advance
+) -> Outcome:
     """Score a synthetic set with one detector by protocol p1.
 
     Args:
@@ -111,25 +118,25 @@ def evaluate(detector: Detector, bank: Bank, synthetic: Rows, *, seed: int, devi
         bank: all real items.
         synthetic: rows of the synthetic items.
         seed: of the patient cuts, the resampling and the choice of planted items.
-        device: where products are computed.
+        how: where items are compared, and in how much memory.
         advance: called with a note after each of six steps.
     """
     codes = {name: patient_codes(bank.real.subjects[part]) for name, part in bank.parts.items()}
     heldout_codes = patient_codes(bank.real.subjects[bank.train :])
     draws = twin.plan(int(codes["train"].max()) + 1, int(heldout_codes.max()) + 1, seed=seed)
-    found, best = _search_all(bank, synthetic, draws, codes["train"], heldout_codes, device)
+    found, best = _search_all(bank, synthetic, draws, codes["train"], heldout_codes, how)
     advance(note="synthetic against all real items")
     maxima = twin.join(found.maxima)
     headline = twin.excess(maxima, seed=seed)
-    heldout = nearest(piece(bank.rows, slice(bank.train, len(bank.real))), bank.part("train"), device=device)
+    heldout = how.nearest(piece(bank.rows, slice(bank.train, len(bank.real))), bank.part("train"))
     advance(note="held-out against train")
     near = Sample(heldout.similarity[: bank.calibration], codes["calibration"])
     match = join(found.train)
     scores = _copy_scores(headline, match, heldout, near, codes["test"], bank)
     tau = conformal_quantile(near.values, near.codes)
-    scores["copies.control"] = _control(bank, codes, seed=seed, device=device)
+    scores["copies.control"] = _control(bank, codes, seed=seed, how=how)
     advance(note="control")
-    scores |= _planted(detector, bank, tau, seed=seed, device=device)
+    scores |= _planted(detector, bank, tau, seed=seed, how=how)
     advance(note="planted copies")
     member = {name: Sample(best.similarity[part], codes[name]) for name, part in bank.parts.items()}
     scores |= _member_scores(member, Sample(best.similarity[bank.train :], heldout_codes))
@@ -140,7 +147,7 @@ def evaluate(detector: Detector, bank: Bank, synthetic: Rows, *, seed: int, devi
     published, histograms = correlations(done)
     scores |= published
     if bank.rows.dimension <= SHORT:
-        scores |= secondary_scores(bank, synthetic, done, seed=seed, device=device)
+        scores |= secondary_scores(bank, synthetic, done, seed=seed, how=how)
     advance(note="published rules")
     p = twin.p_values(maxima)
     return Outcome(
@@ -162,27 +169,22 @@ def _search_all(
     draws: list[twin.Draw],
     train: NDArray[np.int64],
     heldout: NDArray[np.int64],
-    device: str,
+    how: Searching,
 ) -> tuple[_Found, Match]:
     """One pass over synthetic x real: nearest items both ways, and S(g; group) of every group of every draw."""
     found = _Found()
     best = Match(index=np.zeros(bank.rows.count, dtype=np.int64), similarity=np.full(bank.rows.count, -np.inf))
-    for part, block in blocks(synthetic, bank.rows, device=device):
-        rows = synthetic.take(part)
-        found.train.append(settle(block[:, : bank.train], rows, bank.rows))
-        found.heldout.append(settle(block[:, bank.train :], rows, bank.rows, offset=bank.train))
+    for part, block in how.blocks(synthetic, bank.rows):
+        found.train.append(settle(block[:, : bank.train], synthetic, part, bank.rows))
+        found.heldout.append(settle(block[:, bank.train :], synthetic, part, bank.rows, offset=bank.train))
         by_train = subject_maxima(block[:, : bank.train], train)
         by_heldout = subject_maxima(block[:, bank.train :], heldout)
         found.maxima.append(twin.maxima_of(by_train, by_heldout, draws))
-        column = block.argmax(axis=0)
-        value = block[column, np.arange(block.shape[1])]
-        better = value > best.similarity
-        best.index[better] = column[better] + part.start
-        best.similarity[better] = value[better]
+        settle_bank(block, synthetic, part, bank.rows, best)
     return found, best
 
 
-def _control(bank: Bank, codes: dict[str, NDArray[np.int64]], *, seed: int, device: str) -> Score:
+def _control(bank: Bank, codes: dict[str, NDArray[np.int64]], *, seed: int, how: Searching) -> Score:
     """The negative control: the excess of test patients' items, as if they were synthetic, against calibration."""
     patients = {name: int(code.max()) + 1 for name, code in codes.items()}
     if min(patients["train"], patients["calibration"]) < 2:
@@ -190,7 +192,7 @@ def _control(bank: Bank, codes: dict[str, NDArray[np.int64]], *, seed: int, devi
     draws = twin.plan(patients["train"], patients["calibration"], seed=seed)
     known = piece(bank.rows, slice(0, bank.train + bank.calibration))
     found = []
-    for _, block in blocks(bank.part("test"), known, device=device):
+    for _, block in how.blocks(bank.part("test"), known):
         by_train = subject_maxima(block[:, : bank.train], codes["train"])
         by_heldout = subject_maxima(block[:, bank.train :], codes["calibration"])
         found.append(twin.maxima_of(by_train, by_heldout, draws))
@@ -220,7 +222,7 @@ def _member_scores(member: dict[str, Sample], heldout: Sample) -> dict[str, Scor
     return scores | {f"members.{name}": score for name, score in membership(member["train"], heldout).items()}
 
 
-def _planted(detector: Detector, bank: Bank, tau: float, *, seed: int, device: str) -> dict[str, Score]:
+def _planted(detector: Detector, bank: Bank, tau: float, *, seed: int, how: Searching) -> dict[str, Score]:
     """Share of transformed training items whose nearest training item is above tau and of their own patient."""
     import torch
 
@@ -230,8 +232,7 @@ def _planted(detector: Detector, bank: Bank, tau: float, *, seed: int, device: s
     train = patient_codes(bank.real.subjects[: bank.train])
     scores = {}
     for name, transformation in PLANTED.items():
-        planted = Rows.of(detector.embed(transformation(images).numpy()), detector.similarity)
-        match = nearest(planted, bank.part("train"), device=device)
+        match = how.nearest(rows_in_memory(detector, transformation(images).numpy()), bank.part("train"))
         hit = (match.similarity > tau) & (train[match.index] == train[chosen])
         scores[f"detector.recall.{name}"] = _recall(hit, patient_codes([bank.real.subjects[i] for i in chosen]))
     return scores

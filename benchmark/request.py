@@ -43,6 +43,8 @@ class Request:
     seed: int = 0
     budget_seconds: float | None = None
     device: str = "auto"
+    search_gib: float = 2.0
+    """Memory that a search may take."""
     runs: Path = Path("runs")
     cache: Path = Path("cache")
 
@@ -79,6 +81,8 @@ def resolve(request: Request) -> Resolved:
             f"{model.name} takes {takes} items, {data.name} has {dimensions}D items",
             "choose another model: `bench models` lists their dimensions",
         )
+    if request.search_gib <= 0:
+        raise UsageError(f"--search-memory {request.search_gib:g} GiB is none", "give a number above 0, such as 2")
     settings = preset.set | (preset.volumes if volumes else {}) | request.settings
     model_class = registry.load_class("models", model)
     _, dataset = build_dataset(request, preset.volume_size if volumes else preset.image_size)

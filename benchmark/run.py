@@ -35,7 +35,7 @@ TRAINING_CODE = (
 EVALUATION_CODE = (
     "assess.py",
     "evaluate.py",
-    "search.py",
+    "search/*.py",
     "calibration.py",
     "augment.py",
     "planted.py",
@@ -73,7 +73,12 @@ def run(request: Request, *, say: Say = to_stderr) -> Path:
 
 
 def evaluate_again(
-    folder: Path, *, detectors: tuple[str, ...] = (), device: str | None = None, say: Say = to_stderr
+    folder: Path,
+    *,
+    detectors: tuple[str, ...] = (),
+    device: str | None = None,
+    search_gib: float | None = None,
+    say: Say = to_stderr,
 ) -> None:
     """Evaluate a run's samples anew, with the run's detectors or these, and rewrite its record. Raises BenchError."""
     if not (folder / "spec.json").exists():
@@ -81,7 +86,10 @@ def evaluate_again(
             f"{folder} is not a run folder: it has no spec.json", "give the folder that `bench run` printed"
         )
     request = _request_of(read_json(folder / "spec.json"))
-    request = replace(request, device=device or request.device, detectors=detectors or request.detectors)
+    request = replace(
+        request, device=device or request.device, detectors=detectors or request.detectors,
+        search_gib=search_gib or request.search_gib,
+    )  # fmt: skip
     resolved = resolve(request)
     cohort = open_trainable(resolved, say)
     stages = Stages(folder, say)
@@ -225,7 +233,8 @@ def _evaluate(resolved: Resolved, cohort: Cohort, stages: Stages) -> None:
         adapter = _trained(resolved, stages.folder)
         assess.assess(
             cohort, stages.folder, resolved.detectors, adapter, count=stages.facts("sample")["count"],
-            cache=resolved.request.cache, device=resolved.request.device, say=stages.say,
+            cache=resolved.request.cache, device=resolved.request.device,
+            memory=int(resolved.request.search_gib * 2**30), say=stages.say,
         )  # fmt: skip
         write_json(stages.folder / "environment.json", _environment(resolved.request.device))
         return {"peak_bytes": _peak_bytes()}

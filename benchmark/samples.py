@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from benchmark.contracts import HasNumberedImages, chunks, takes_prompts, to_images
+from benchmark.contracts import HasNumberedImages, chunks, takes_prompts, to_images, to_pixels
 from benchmark.errors import AdapterError, UsageError
 from benchmark.progress import progress
 from benchmark.seeding import word
@@ -46,7 +46,7 @@ def draw(adapter: ModelAdapter, count: int, like: Split, *, folder: Path, seed: 
             if not path.exists():
                 images = _collect(_batches(adapter, part, word(seed, number), prompts), part, like, name)
                 with replacing(path) as temporary, temporary.open("wb") as file:
-                    np.save(file, _as_stored(images, like.pixels.dtype))
+                    np.save(file, to_pixels(images, like.pixels.dtype))
             advance(part.stop - part.start)
 
 
@@ -88,14 +88,6 @@ def check_samples(images: Images, part: slice, shape: tuple[int, ...], name: str
         raise AdapterError(f"{name} returned values up to {reach:.3g}, outside [-1, 1]", "clamp or rescale in sample()")
 
 
-def _as_stored(images: Images, dtype: np.dtype[np.generic]) -> Array:
-    """A cohort of grey levels gets grey levels back, as a released PNG would hold them."""
-    if dtype == np.uint8:
-        grey: Array = np.clip(np.rint((images + 1) * 127.5), 0, 255).astype(np.uint8)
-        return grey
-    return images.astype(np.float32)
-
-
 @dataclass(frozen=True)
 class Samples:
     """Images in chunk files, read when asked for."""
@@ -113,10 +105,14 @@ class Samples:
 
     def images(self, index: slice | NDArray[np.int64] = slice(None)) -> Images:
         """Return images, (n, C, *spatial), float32 in [-1, 1]."""
+        return to_images(self.stored(index))
+
+    def stored(self, index: slice | NDArray[np.int64] = slice(None)) -> Array:
+        """Return images as they are stored: uint8 grey levels, or float32."""
         positions = np.arange(self.count)[index]
         stored = np.load(self.files[0], mmap_mode="r")
         found = np.empty((len(positions), *stored.shape[1:]), dtype=stored.dtype)
         for number in np.unique(positions // CHUNK):
             here = positions // CHUNK == number
             found[here] = np.load(self.files[number], mmap_mode="r")[positions[here] % CHUNK]
-        return to_images(found)
+        return found

@@ -12,14 +12,15 @@ from benchmark.metrics import neighbours
 from benchmark.metrics.neighbours import Near, distance
 from benchmark.metrics.published import akbar2025, dar2025, dar2025_expected
 from benchmark.metrics.shares import Sample
-from benchmark.search import Rows, nearest, top
+from benchmark.search import Rows, search
+from benchmark.search.similarity import COSINE, unit
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from numpy.typing import NDArray
 
-    from benchmark.evaluate import Bank
+    from benchmark.evaluate import Bank, Searching
 
     Codes = NDArray[np.int64]
 
@@ -57,7 +58,7 @@ def correlations(found: Searched) -> tuple[dict[str, Score], dict[str, tuple[int
     return scores, counts
 
 
-def secondary_scores(bank: Bank, synthetic: Rows, found: Searched, *, seed: int, device: str) -> dict[str, Score]:
+def secondary_scores(bank: Bank, synthetic: Rows, found: Searched, *, seed: int, how: Searching) -> dict[str, Score]:
     """Score neighbours, C_T and the rule of Dar et al. with a detector whose rows fit in memory.
 
     Args:
@@ -65,25 +66,25 @@ def secondary_scores(bank: Bank, synthetic: Rows, found: Searched, *, seed: int,
         synthetic: rows of the synthetic items.
         found: what was searched already.
         seed: of the part of train that is as large as the held-out bank, and of cells.
-        device: where similarities are computed.
+        how: where items are compared, and in how much memory.
     """
     train, codes = bank.part("train"), patient_codes(bank.real.subjects[: bank.train])
-    within = top(train, train, 2, device=device)[0][:, -1]
-    queries = {"": _near(bank, synthetic, np.arange(synthetic.count), seed, device)}
-    queries["_null"] = _near(bank, bank.part("test"), found.test.codes, seed, device)
+    within = _top(train, train, 2, how)[0][:, -1]
+    queries = {"": _near(bank, synthetic, np.arange(synthetic.count), seed, how)}
+    queries["_null"] = _near(bank, bank.part("test"), found.test.codes, seed, how)
     scores = {
         f"neighbours.{name}{ending}": rule(near)
         for name, rule in _rules(within).items()
         for ending, near in queries.items()
     }
-    scores |= _copying(bank, synthetic, queries, found, seed, device)
-    validation = Sample(nearest(train, bank.part("calibration"), device=device).similarity, codes)
+    scores |= _copying(bank, synthetic, queries, found, seed, how)
+    validation = Sample(how.nearest(train, bank.part("calibration")).similarity, codes)
     to_synthetic = Sample(found.to_synthetic[: bank.train], codes)
     scores |= dar2025(validation, to_synthetic, Sample.alone(found.to_train.similarity))
     return scores | dar2025_expected(bank.train, bank.calibration, synthetic.count)
 
 
-def _rules(within: NDArray[np.float32]) -> dict[str, Callable[[Near], Score]]:
+def _rules(within: NDArray[np.float64]) -> dict[str, Callable[[Near], Score]]:
     return {
         "dcr_share": neighbours.dcr_share,
         "ratio_share": neighbours.ratio_share,
@@ -94,27 +95,27 @@ def _rules(within: NDArray[np.float32]) -> dict[str, Callable[[Near], Score]]:
     }
 
 
-def _near(bank: Bank, queries: Rows, codes: Codes, seed: int, device: str) -> Near:
+def _near(bank: Bank, queries: Rows, codes: Codes, seed: int, how: Searching) -> Near:
     """Look at train, and at equally many training and calibration items."""
     train, heldout = bank.part("train"), bank.part("calibration")
     size, rng = min(train.count, heldout.count), np.random.default_rng([seed, train.count])
     some = [np.sort(rng.permutation(rows.count)[:size]) for rows in (train, heldout)]
     equal, held = (
-        top(queries, Rows.of(rows.take(index), rows.similarity), 1, device=device)[0][:, 0]
+        _top(queries, Rows.of(rows.take(index), rows.similarity), 1, how)[0][:, 0]
         for rows, index in zip((train, heldout), some, strict=True)
     )
-    values, places = top(queries, train, neighbours.NEAREST, device=device)
+    values, places = _top(queries, train, neighbours.NEAREST, how)
     return Near(codes, values, places[:, 0], equal, held)
 
 
 def _copying(
-    bank: Bank, synthetic: Rows, queries: dict[str, Near], found: Searched, seed: int, device: str
+    bank: Bank, synthetic: Rows, queries: dict[str, Near], found: Searched, seed: int, how: Searching
 ) -> dict[str, Score]:
     """C_T of synthetic and of test items against calibration items; and swapped, of training and of test items."""
-    rows = {name: part.take(slice(0, part.count)) for name, part in _parts(bank, synthetic).items()}
+    rows = {name: _unit(part) for name, part in _parts(bank, synthetic).items()}
     count = max(1, min(CELLS, bank.calibration // (4 * neighbours.CELL_ITEMS)))
     place = neighbours.cells(rows["train"], count, seed=seed)
-    reference = top(bank.part("calibration"), bank.part("train"), 1, device=device)[0][:, 0]
+    reference = how.nearest(bank.part("calibration"), bank.part("train")).similarity
     far, where = distance(reference), place(rows["calibration"])
     forward = {
         ending: neighbours.c_t(distance(near.train[:, 0]), place(rows[name]), far, where)
@@ -128,6 +129,18 @@ def _copying(
     return {f"neighbours.c_t{ending}": score for ending, score in forward.items()} | {
         f"neighbours.c_t_swapped{ending}": score for ending, score in swapped.items()
     }
+
+
+def _top(queries: Rows, bank: Rows, k: int, how: Searching) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
+    """Return the k greatest similarities of every query in falling order, and their places."""
+    found = search(queries, bank, k, device=how.device, memory=how.memory)
+    return found.similarity, found.index
+
+
+def _unit(rows: Rows) -> NDArray[np.float32]:
+    """Return all rows, of length 1: pixels are kept as they are stored."""
+    found = rows.take(slice(0, rows.count))
+    return found if rows.similarity is COSINE else unit(found.astype(np.float32))
 
 
 def _parts(bank: Bank, synthetic: Rows) -> dict[str, Rows]:

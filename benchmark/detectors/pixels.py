@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from benchmark.contracts import chunks
+from benchmark.contracts import chunks, to_pixels
+from benchmark.detectors.views import views_of
 from benchmark.errors import UsageError
-from benchmark.search import COSINE
+from benchmark.search import LEVELS, PEARSON
 
 if TYPE_CHECKING:
     from benchmark.contracts import Array, Images, Similarity, Split
@@ -30,6 +32,11 @@ class Options:
     """Let background pixels count for nothing: each takes its item's mean over the foreground."""
     residual: bool = False
     """Subtract the mean image first, so that anatomy which all share does not count."""
+    transforms: tuple[str, ...] = ()
+    """Turn queries too, and take the best: flips, rotations, shifts."""
+
+    def __post_init__(self) -> None:
+        views_of(self.transforms)
 
     def fit(self, real: Split, *, folder: Path, key: str, device: str) -> Pixels:
         """Return the detector; the mean image is over training and held-out items alike (design 6.5)."""
@@ -37,6 +44,8 @@ class Options:
             channels=self._positions(real.channels),
             foreground=self.foreground,
             mean=mean_image(real) if self.residual else None,
+            levels=real.pixels.dtype == np.uint8 and not (self.foreground or self.residual),
+            views=views_of(self.transforms),
         )
 
     def _positions(self, names: tuple[str, ...]) -> tuple[int, ...]:
@@ -56,32 +65,42 @@ def mean_image(real: Split) -> Array:
 
 @dataclass(frozen=True, eq=False)
 class Pixels:
-    """Pearson correlation of two items: the inner product of their centred, normalised pixels."""
+    """Pearson correlation of two items; of grey levels it is exact, from integer sums."""
 
     channels: tuple[int, ...] = ()
     foreground: bool = False
     mean: Array | None = None
-    similarity: Similarity = COSINE
+    levels: bool = False
+    """Rows are uint8 grey levels."""
+    views: Sequence[Callable[[Images], Images]] = ()
     invariances: tuple[str, ...] = ("exact", "contrast", "noise", "recode")
 
+    @property
+    def similarity(self) -> Similarity:
+        """Compares rows: a constant one is like nothing."""
+        return LEVELS if self.levels else PEARSON
+
+    @property
+    def reads_pixels(self) -> bool:
+        """Whether rows are all stored pixels of an item."""
+        return self.levels and not self.channels
+
     def embed(self, images: Images) -> Array:
-        """Map (N, C, *spatial) to unit rows (N, C * pixels); a constant image becomes a zero row: like nothing."""
-        ground = images <= BACKGROUND if self.foreground else None
-        values = images.astype(np.float64) if self.mean is None else images - self.mean
+        """Map (N, C, *spatial) to rows (N, C * pixels): grey levels, or float32 less the mean image and background."""
         if self.channels:
-            values = values[:, self.channels]
-            ground = None if ground is None else ground[:, self.channels]
+            images = images[:, self.channels]
+        if self.levels:
+            return to_pixels(images, np.uint8).reshape(len(images), -1)
+        mean = self.mean[list(self.channels)] if self.mean is not None and self.channels else self.mean
+        values = images if mean is None else images - mean
         rows = values.reshape(len(images), -1)
-        return _unit(rows, None if ground is None else ~ground.reshape(len(images), -1))
+        if self.foreground:
+            rows = _centred(rows, (images > BACKGROUND).reshape(len(images), -1))
+        return np.ascontiguousarray(rows, dtype=np.float32)
 
 
-def _unit(rows: Array, shown: Array | None) -> Array:
-    """Centre rows over the pixels that are shown, set the others to zero, and divide by the length."""
-    if shown is None:
-        rows = rows - rows.mean(axis=1, keepdims=True)
-    else:
-        means = (rows * shown).sum(axis=1, keepdims=True) / np.maximum(1, shown.sum(axis=1, keepdims=True))
-        rows = np.where(shown, rows - means, 0.0)
-    lengths = np.linalg.norm(rows, axis=1, keepdims=True)
-    tiny = lengths < 1e-6 * np.sqrt(rows.shape[1])
-    return np.where(tiny, 0.0, rows / np.where(tiny, 1.0, lengths)).astype(np.float32)
+def _centred(rows: Array, shown: Array) -> Array:
+    """Subtract from each row its mean over the pixels that are shown, and set the others to zero."""
+    means = (rows * shown).sum(axis=1, keepdims=True, dtype=np.float64) / np.maximum(1, shown.sum(1, keepdims=True))
+    centred: Array = np.where(shown, rows - means, 0.0)
+    return centred

@@ -11,6 +11,7 @@ import numpy as np
 
 from benchmark.contracts import Split, chunks, merge
 from benchmark.detectors.pixels import Pixels, mean_image
+from benchmark.fitted import rows_in_memory, rows_of
 from benchmark.search import Rows, nearest
 
 if TYPE_CHECKING:
@@ -41,15 +42,15 @@ class Truth:
 
     def _rows(self, split: Split) -> Rows:
         """Embed a split's images as they are asked for: it may be larger than memory."""
-        return Rows(len(split), int(np.prod(split.shape)), lambda index: self.detector.embed(split.images(index)))
+        return rows_of(self.detector, split)
 
     def likeness(self, images: Images) -> Array:
         """Return the similarity of images (N, C, *spatial) to the nearest training image, (N,) float64."""
-        return nearest(Rows.of(self.detector.embed(images)), self._rows(self.train)).similarity
+        return nearest(rows_in_memory(self.detector, images), self._rows(self.train)).similarity
 
     def nearest_image(self, images: Images) -> Images:
         """Return the training image nearest to the first of images, (C, *spatial)."""
-        found = nearest(Rows.of(self.detector.embed(images[:1])), self._rows(self.train))
+        found = nearest(rows_in_memory(self.detector, images[:1]), self._rows(self.train))
         image: Images = self.train.images(found.index)[0]
         return image
 
@@ -58,7 +59,7 @@ class Truth:
 
         The twin threshold (design 6.1), with alpha shared out where there are fewer held-out than training images.
         """
-        alone = nearest(Rows.of(self.detector.embed(images)), self._rows(self.heldout)).similarity
+        alone = nearest(rows_in_memory(self.detector, images), self._rows(self.heldout)).similarity
         alpha = ALPHA * len(self.heldout) / len(self.train)
         return float(np.quantile(alone, 1 - alpha, method="higher"))
 

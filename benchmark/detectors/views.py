@@ -1,0 +1,63 @@
+"""Views of queries: what a detector without invariances of its own is asked to see through, by turning each query."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import TYPE_CHECKING
+
+from benchmark.errors import UsageError
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from benchmark.contracts import Images
+
+    View = Callable[[Images], Images]
+
+DEGREES = (-10, -5, 5, 10)
+SHARE = 0.05
+"""Of a side, that shifts move along it."""
+NAMES = ("flips", "rotations", "shifts")
+
+
+def views_of(names: Sequence[str]) -> tuple[View, ...]:
+    """Return what makes the views of each name: 2 flips, 4 rotations, a shift either way along the last two axes.
+
+    Raises UsageError for another name.
+    """
+    found: list[View] = []
+    for name in names:
+        if name not in NAMES:
+            raise UsageError(f"there is no transform {name!r} of queries", f"choose from {', '.join(NAMES)}")
+        found += _VIEWS[name]
+    return tuple(found)
+
+
+def _flipped(images: Images, axis: int) -> Images:
+    import numpy as np
+
+    return np.ascontiguousarray(np.flip(images, axis))
+
+
+def _moved(images: Images, *, degrees: float = 0.0, shift: tuple[float, float] = (0.0, 0.0)) -> Images:
+    """Rotate about the axis through the last plane, and shift along its sides; the border is repeated."""
+    import torch
+
+    from benchmark.augment import affine
+
+    given = torch.from_numpy(images)
+    moves = given.new_zeros(len(given), given.ndim - 2)
+    moves[:, :2] = torch.tensor(shift)
+    turned: Tensor = affine(
+        given, given.new_full((len(given),), math.radians(degrees)), given.new_ones(len(given)), moves
+    )
+    return turned.numpy()
+
+
+_VIEWS: dict[str, list[View]] = {
+    "flips": [partial(_flipped, axis=-1), partial(_flipped, axis=-2)],
+    "rotations": [partial(_moved, degrees=degrees) for degrees in DEGREES],
+    "shifts": [partial(_moved, shift=move) for move in ((SHARE, 0.0), (-SHARE, 0.0), (0.0, SHARE), (0.0, -SHARE))],
+}

@@ -1,0 +1,29 @@
+"""Blocks of a bank, the next one read and prepared while the present one is multiplied."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import TypeVar
+
+Item = TypeVar("Item")
+DEPTH = 2
+
+
+def ahead(parts: Iterable[slice], make: Callable[[slice], Item]) -> Iterator[tuple[slice, Item]]:
+    """Yield (part, make(part)) in order, `make` running up to two parts ahead in a thread of its own."""
+    with ThreadPoolExecutor(1) as pool:
+        waiting: deque[tuple[slice, Future[Item]]] = deque()
+        try:
+            for part in parts:
+                waiting.append((part, pool.submit(make, part)))
+                if len(waiting) > DEPTH:
+                    done, future = waiting.popleft()
+                    yield done, future.result()
+            while waiting:
+                done, future = waiting.popleft()
+                yield done, future.result()
+        finally:
+            for _, future in waiting:
+                future.cancel()

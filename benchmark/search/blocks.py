@@ -1,0 +1,116 @@
+"""All similarities of two sides, a block at a time, for what needs more of them than the greatest few.
+
+An exact answer comes of two steps: a block is float32 with a proven error, and float64 decides what is nearest.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from benchmark.contracts import Match, chunks
+from benchmark.errors import BadDataError
+from benchmark.search.ahead import DEPTH, ahead
+from benchmark.search.find import MEMORY_BYTES
+from benchmark.search.rows import Rows
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+
+def blocks(
+    queries: Rows, bank: Rows, *, device: str = "cpu", memory: int = MEMORY_BYTES
+) -> Iterator[tuple[slice, NDArray[np.float32]]]:
+    """Yield (query slice, (n, bank.count) similarities) with n as large as memory bytes allow.
+
+    Raises BadDataError when a side is empty, or an embedding is not a number.
+    """
+    if not queries.count or not bank.count:
+        raise BadDataError(f"{queries.count} items cannot be searched in {bank.count}", "give at least one of each")
+    row = bank.dimension * bank.take(slice(0, 1)).itemsize
+    height = max(1, min(queries.count, memory // 3 // (4 * bank.count + row * (1 + len(queries.views)))))
+    width = max(1, min(bank.count, memory // 3 // ((DEPTH + 2) * row)))
+    for part in chunks(queries.count, height):
+        views = [rows.take(part) for rows in (queries, *queries.views)]
+        block = np.empty((len(views[0]), bank.count), dtype=np.float32)
+        for piece, others in ahead(chunks(bank.count, width), bank.take):
+            block[:, piece] = bank.similarity.block(views[0], others, device)
+            for view in views[1:]:
+                np.maximum(block[:, piece], bank.similarity.block(view, others, device), out=block[:, piece])
+        if np.isnan(block.max()):
+            raise BadDataError("an embedding is not a number", "train the detector anew: delete its folder in cache/")
+        yield part, block
+
+
+def settle(block: NDArray[np.float32], queries: Rows, part: slice, bank: Rows, offset: int = 0) -> Match:
+    """Decide the nearest bank item of each query in float64.
+
+    Args:
+        block: (n, m) float32 similarities of queries[part] to bank items offset .. offset + m.
+        queries: all of them, with their views.
+        part: which ones.
+        bank: the whole bank.
+        offset: where the block's first column stands in the bank.
+
+    Returns:
+        `index` counts from `offset`; ties go to the lowest index.
+    """
+    compare = bank.similarity
+    reach = block.max(axis=1) - 2 * compare.error(bank.dimension)
+    views = [rows.take(part) for rows in (queries, *queries.views)]
+    index = np.empty(len(block), dtype=np.int64)
+    similarity = np.empty(len(block))
+    for i, rows in enumerate(zip(*views, strict=True)):
+        # A row without variance resembles nothing, everything equally: no need to compare it with all of the bank.
+        near = np.zeros(1, dtype=np.int64) if not block[i].any() else np.flatnonzero(block[i] >= reach[i])
+        exact = np.concatenate(
+            [
+                np.max([compare.exact(row, bank.take(near[part] + offset)) for row in rows], axis=0)
+                for part in chunks(len(near), 256)
+            ]
+        )
+        best = int(exact.argmax())
+        index[i], similarity[i] = near[best], exact[best]
+    return Match(index=index, similarity=similarity)
+
+
+def settle_bank(block: NDArray[np.float32], queries: Rows, part: slice, bank: Rows, best: Match) -> None:
+    """Decide in float64 which of queries[part] is nearest to each bank item, and keep it in `best` where it is nearer.
+
+    Args:
+        block: (n, M) float32 similarities.
+        queries: all of them, with their views.
+        part: which ones, later than those that `best` knows.
+        bank: the whole bank.
+        best: (M,) query and similarity of each bank item; -inf where none is known.
+    """
+    compare = bank.similarity
+    error = compare.error(bank.dimension)
+    views = [rows.take(part) for rows in (queries, *queries.views)]
+    greatest = block.max(axis=0)
+    for item in np.flatnonzero(greatest >= best.similarity - error):
+        near = np.flatnonzero(block[:, item] >= greatest[item] - 2 * error)
+        near = near[:1] if greatest[item] == 0 and not block[:, item].any() else near
+        row = bank.take(np.array([item]))[0]
+        exact = np.max([compare.exact(row, view[near]) for view in views], axis=0)
+        first = int(exact.argmax())
+        if exact[first] > best.similarity[item]:
+            best.index[item], best.similarity[item] = near[first] + part.start, exact[first]
+
+
+def join(found: list[Match]) -> Match:
+    """Concatenate the matches of consecutive query blocks."""
+    return Match(
+        index=np.concatenate([match.index for match in found]),
+        similarity=np.concatenate([match.similarity for match in found]),
+    )
+
+
+def subject_maxima(block: NDArray[np.float32], codes: NDArray[np.int64]) -> NDArray[np.float32]:
+    """Reduce (n, M) similarities to (n, P): the greatest of each subject; codes (M,) name subjects 0 .. P-1."""
+    order = np.argsort(codes, kind="stable")
+    starts = np.flatnonzero(np.diff(codes[order], prepend=-1))
+    gathered = block if np.array_equal(order, np.arange(len(order))) else block[:, order]
+    return np.maximum.reduceat(gathered, starts, axis=1)

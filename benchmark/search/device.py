@@ -1,0 +1,126 @@
+"""The same search on a GPU: int8 products by its tensor cores, correlations and the best of a block in float64 there.
+
+Nothing here is bound to CUDA: on the device `cpu` the tests compare every answer with that of the compiled loops.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from benchmark.contracts import chunks
+from benchmark.search.best import Best
+from benchmark.search.levels import FLOAT_EXACT, Block, prepared
+from benchmark.search.products import EXACT_IN_INT32
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from benchmark.contracts import Array
+
+ROWS, MULTIPLE = 24, 8
+"""torch._int_mm takes more than 16 rows on CUDA, and other sizes in multiples of 8."""
+
+
+def int_product(first: Tensor, second: Tensor) -> Tensor:
+    """Return first @ second.T of int8 rows on one device without rounding: (n, m), int32, or int64 for long rows."""
+    if first.shape[1] > EXACT_IN_INT32:
+        parts = chunks(first.shape[1], EXACT_IN_INT32 + 1 - 64)
+        return torch.stack([int_product(first[:, part], second[:, part]).long() for part in parts]).sum(0)
+    padded = torch._int_mm(_padded(first, ROWS), _padded(second, MULTIPLE).t())
+    return padded[: len(first), : len(second)]
+
+
+def _padded(rows: Tensor, least: int) -> Tensor:
+    """Add zeros until both sides are multiples of 8, and there are at least so many rows."""
+    height, width = (-(-size // MULTIPLE) * MULTIPLE for size in (max(least, len(rows)), rows.shape[1]))
+    if (height, width) == tuple(rows.shape):
+        return rows.contiguous()
+    return torch.nn.functional.pad(rows, (0, width - rows.shape[1], 0, height - len(rows)))
+
+
+def level_product(first: NDArray[np.int8], second: NDArray[np.int8], device: str) -> Array:
+    """Return the product of rows in memory, computed on a device."""
+    product: Array = int_product(*(torch.from_numpy(rows).to(device) for rows in (first, second))).cpu().numpy()
+    return product
+
+
+@dataclass(frozen=True)
+class Resident:
+    """A block of levels on a device."""
+
+    rows: Tensor
+    sums: Tensor
+    variances: Tensor
+
+    @classmethod
+    def of(cls, block: Block, device: str) -> Resident:
+        """Copy a block; from pinned memory, so that the copy runs beside products."""
+        rows = torch.from_numpy(block.rows)
+        if device != "cpu":
+            rows = rows.pin_memory().to(device, non_blocking=True)
+        return cls(rows, torch.from_numpy(block.sums).to(device), torch.from_numpy(block.variances).to(device))
+
+    def correlations(self, other: Resident) -> Tensor:
+        """Return all correlations of two blocks, (n, m) float64, as `kernels.correlation` computes them."""
+        product, size = int_product(self.rows, other.rows), self.rows.shape[1]
+        exact = product.double() if size <= FLOAT_EXACT else product
+        numerators = size * exact - self.sums[:, None] * other.sums[None]
+        roots = (self.variances[:, None] * other.variances[None]).sqrt()
+        return torch.where(roots > 0, numerators.double() / roots, 0.0).clamp(-1.0, 1.0)
+
+
+@dataclass(frozen=True)
+class DeviceLevels:
+    """Exact search of 8-bit rows on a device; an engine of `find.search`."""
+
+    device: str
+    name: str = "int8 (device)"
+
+    def prepare(self, rows: NDArray[np.uint8]) -> Resident:
+        """Shift and sum rows, and copy them to the device."""
+        return Resident.of(prepared(rows), self.device)
+
+    def constant(self, block: Resident) -> int:
+        """Count rows without variance."""
+        return int((block.variances == 0).sum())
+
+    def scan(self, ours: Resident, bank: Resident, offset: int, best: Best) -> int:
+        """Merge the best of a block into the lists; return 0: no pair is scored by itself."""
+        found = _greatest(ours.correlations(bank), min(best.values.shape[1], len(bank.rows)), offset)
+        _merge(best, found)
+        return 0
+
+
+def _greatest(block: Tensor, depth: int, offset: int) -> Best:
+    """Return the greatest values of each row, the lowest place first among equals (which topk does not promise)."""
+    columns = torch.arange(block.shape[1], device=block.device)
+    values, places, ties = [], [], None
+    for _ in range(depth):
+        most = block.max(dim=1, keepdim=True).values
+        equal = block == most
+        first = torch.where(equal, columns, block.shape[1]).min(dim=1, keepdim=True).values
+        ties = equal.sum(dim=1) - 1 if ties is None else ties
+        values.append(most)
+        places.append(first)
+        block.scatter_(1, first, -torch.inf)
+    assert ties is not None
+    found = torch.cat(values, 1), torch.cat(places, 1) + offset, ties
+    return Best(*(one.cpu().numpy() for one in found))
+
+
+def _merge(best: Best, found: Best) -> None:
+    """Merge what a block holds into running lists; the same item seen in another view keeps its best value."""
+    from benchmark.search.kernels import merge_lists
+
+    merge_lists(best.values, best.places, best.ties, found.values, found.places, found.ties)
+
+
+def correlations(ours: Block, bank: Block, device: str) -> NDArray[np.float32]:
+    """Return all correlations of two blocks in memory, computed on a device, (n, m) float32."""
+    block: NDArray[np.float32] = Resident.of(ours, device).correlations(Resident.of(bank, device)).float().cpu().numpy()
+    return block

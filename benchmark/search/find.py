@@ -1,0 +1,256 @@
+"""The search: the exact k nearest bank items of every query, in bounded memory, whatever the size of the bank."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+
+import numpy as np
+
+from benchmark.contracts import Match, chunks
+from benchmark.errors import BadDataError
+from benchmark.search.ahead import DEPTH, ahead
+from benchmark.search.best import Best
+from benchmark.search.similarity import Cosine, Levels, Pearson
+from benchmark.search.state import State
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from benchmark.search.index import Index
+    from benchmark.search.rows import Rows
+
+MEMORY_BYTES = 2 << 30
+LONG = 2048
+"""Float rows of more numbers are compared by int8 digits, shorter ones by a float32 product."""
+WIDTH = 2048
+"""Bank items that are multiplied at once at most."""
+PAIR_BYTES = 16
+"""Of a pair in a block that is being compared: products, and what they become."""
+TRIAL = 64
+"""Queries that the index and the plain product are each timed on, before the faster one takes the rest."""
+SHALLOW = 10
+"""Up to so many nearest items, an index is tried."""
+
+
+class Engine(Protocol):
+    """What compares blocks of rows of one kind."""
+
+    @property
+    def name(self) -> str:
+        """What multiplies."""
+
+    def prepare(self, rows: Any) -> Any:
+        """Do once what a block of rows needs, of queries or of the bank."""
+
+    def constant(self, block: Any) -> int:
+        """Count rows without variance."""
+
+    def scan(self, ours: Any, bank: Any, offset: int, best: Best) -> int:
+        """Push to the lists of `ours` what a block of the bank holds; return how many pairs were scored one by one."""
+
+
+@dataclass(frozen=True)
+class Certificate:
+    """How an answer was found, and why it is exact."""
+
+    engine: str
+    scored: int
+    """Pairs scored one by one in float64; 0 where the product itself is exact."""
+    constant_queries: int
+    """Queries without variance: like nothing (0)."""
+    constant_items: int
+    """Bank items without variance."""
+    tied: int
+    """Queries with several nearest items; the lowest place is given."""
+
+
+@dataclass(frozen=True)
+class Found:
+    """The k nearest bank items of N queries, nearest first; all items where the bank holds fewer."""
+
+    index: NDArray[np.int64]
+    """(N, k); ties go to the lowest."""
+    similarity: NDArray[np.float64]
+    """(N, k), computed in float64."""
+    certificate: Certificate
+    best: Best
+    """For `best.merged`: what shards of one bank found."""
+
+    @property
+    def match(self) -> Match:
+        """The nearest item of each query."""
+        return Match(index=self.index[:, 0].copy(), similarity=self.similarity[:, 0].copy())
+
+
+@dataclass
+class _Job:
+    """One search, as it goes on."""
+
+    queries: Rows
+    bank: Rows
+    engine: Engine
+    state: State
+    advance: Callable[[int], None]
+    engines: set[str] = field(default_factory=set)
+    scored: int = 0
+    constant_queries: int = 0
+    constant_items: int = 0
+
+    def prepared(self, which: NDArray[np.int64]) -> list[Any]:
+        """Return these queries, and their views, as the engine takes them."""
+        return [self.engine.prepare(rows.take(which)) for rows in (self.queries, *self.queries.views)]
+
+    def found(self) -> Found:
+        """Return what the state holds when all is done."""
+        best = self.state.best
+        certificate = Certificate(
+            engine=" and ".join(sorted(self.engines)), scored=self.scored, constant_queries=self.constant_queries,
+            constant_items=self.constant_items, tied=int((best.ties > 0).sum()),
+        )  # fmt: skip
+        return Found(best.places, best.values, certificate, best)
+
+
+def search(
+    queries: Rows,
+    bank: Rows,
+    k: int = 1,
+    *,
+    device: str = "cpu",
+    memory: int = MEMORY_BYTES,
+    advance: Callable[[int], None] = lambda steps: None,
+    state: Path | None = None,
+) -> Found:
+    """Find the exact k nearest bank items of every query.
+
+    Args:
+        queries: N rows; where they have views, the best view of each counts.
+        bank: M rows of the same kind; read in blocks, the next one while the present one is compared.
+        k: how many.
+        device: where products are computed: `cpu`, `cuda` or `cuda:N`.
+        memory: bytes that rows and products may take, whatever N and M are.
+        advance: told of pairs compared, N * M in all.
+        state: a file that keeps what is found so far: a search that was cut off goes on from it.
+
+    Raises BadDataError where a side is empty, or a row is not finite.
+    """
+    if not queries.count or not bank.count:
+        raise BadDataError(f"{queries.count} items cannot be searched in {bank.count}", "give at least one of each")
+    job = _Job(queries, bank, engine_for(bank, device), State.open(state, queries.count, min(k, bank.count)), advance)
+    if bank.index is not None and k <= SHALLOW and device == "cpu" and not job.state.started:
+        _by_index(job, bank.index, memory)
+    _by_product(job, memory)
+    return job.found()
+
+
+def nearest(queries: Rows, bank: Rows, *, device: str = "cpu", memory: int = MEMORY_BYTES) -> Match:
+    """Return the exact nearest bank item of every query (`search`)."""
+    return search(queries, bank, device=device, memory=memory).match
+
+
+def engine_for(bank: Rows, device: str) -> Engine:
+    """Return what compares rows of this kind."""
+    from benchmark.search.floats import CodeEngine, FloatEngine, common_direction, sampled
+    from benchmark.search.levels import LevelEngine
+    from benchmark.search.pairwise import PairEngine
+
+    if isinstance(bank.similarity, Levels):
+        return LevelEngine() if device == "cpu" else _on_device(device)
+    if not isinstance(bank.similarity, Cosine | Pearson):
+        return PairEngine(bank.similarity, device)
+    centred = isinstance(bank.similarity, Pearson)
+    if bank.dimension <= LONG:
+        return FloatEngine(centred, device)
+    return CodeEngine(centred, common_direction(bank.take(sampled(bank.count)), centred=centred), device)
+
+
+def _on_device(device: str) -> Engine:
+    from benchmark.search.device import DeviceLevels
+
+    return DeviceLevels(device)
+
+
+def _by_product(job: _Job, memory: int) -> None:
+    """Compare the queries that are left with all of the bank, block by block; queries stay, the bank streams by."""
+    state, engine, bank = job.state, job.engine, job.bank
+    high, wide = _sizes(job, len(state.left), memory)
+    pieces = list(chunks(bank.count, wide))
+    for number, part in enumerate(chunks(len(state.left), high)):
+        first = state.blocks - number * len(pieces)
+        if first >= len(pieces):
+            continue
+        which = state.left[part]
+        views, some = job.prepared(which), state.best.taken(which)
+        job.engines.add(engine.name)
+        job.constant_queries += engine.constant(views[0])
+        for piece, block in ahead(pieces[max(0, first) :], lambda piece: engine.prepare(bank.take(piece))):
+            job.constant_items += engine.constant(block) if number == 0 else 0
+            job.scored += sum(engine.scan(ours, block, piece.start, some) for ours in views)
+            state.best.put(which, some)
+            state.blocks += 1
+            state.save()
+            job.advance(len(which) * (piece.stop - piece.start))
+    state.save(now=True)
+
+
+def _sizes(job: _Job, count: int, memory: int) -> tuple[int, int]:
+    """Return how many queries and how many bank items are compared at once: a third of memory each, and for pairs."""
+    third = memory // 3
+    row = job.bank.dimension * job.bank.take(slice(0, 1)).itemsize
+    wide = max(1, min(WIDTH, job.bank.count, third // ((DEPTH + 2) * row)))
+    high = min(third // (row * (1 + len(job.queries.views))), third // (PAIR_BYTES * wide))
+    return max(1, min(max(1, count), high)), wide
+
+
+def _by_index(job: _Job, index: Index, memory: int) -> None:
+    """Ask the index while it is faster than the plain product, measured on this call's own queries, drawn at random."""
+    order = np.random.default_rng(0).permutation(job.queries.count)
+    trial, rest = order[:TRIAL], order[TRIAL:]
+    left = [_asked(job, index, trial)]
+    if len(rest):
+        seconds = _seconds(lambda: left.append(_asked(job, index, rest[:TRIAL])))
+        plain = _plain_seconds(job, rest[:TRIAL], len(rest))
+        pays = seconds / len(rest[:TRIAL]) < plain
+        most = _sizes(job, len(rest), memory)[0]
+        for part in chunks(len(rest) - len(rest[:TRIAL]), most):
+            which = rest[TRIAL:][part]
+            left.append(_asked(job, index, which) if pays else which)
+    job.state.left = np.sort(np.concatenate(left))
+    job.state.save(now=True)
+
+
+def _asked(job: _Job, index: Index, which: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Ask the index for these queries; return those that it gave up."""
+    from benchmark.search.bounds import ABANDONED, VERIFIED
+
+    views, some = job.prepared(which), job.state.best.taken(which)
+    counts = [index.scan(ours, some) for ours in views]
+    given_up = np.any([count[:, ABANDONED] > 0 for count in counts], axis=0)
+    some.put(np.flatnonzero(given_up), Best.empty(int(given_up.sum()), some.values.shape[1]))
+    job.state.best.put(which, some)
+    job.engines.add("index")
+    job.scored += int(sum(count[:, VERIFIED].sum() for count in counts))
+    job.constant_queries += job.engine.constant(views[0]) - int(given_up[views[0].variances == 0].sum())
+    job.advance(int((~given_up).sum()) * job.bank.count)
+    return which[given_up]
+
+
+def _plain_seconds(job: _Job, which: NDArray[np.int64], count: int) -> float:
+    """Estimate the seconds a query that the plain product takes for `count` queries."""
+    some = slice(0, min(job.bank.count, WIDTH))
+    block = job.engine.prepare(job.bank.take(some))
+    # As many queries at once as the whole call has, up to the size beyond which a product is no faster.
+    many = np.resize(which, min(count, 4 * TRIAL))
+    ours, best = job.prepared(many), Best.empty(len(many), job.state.best.values.shape[1])
+    job.engine.scan(job.prepared(which[:1])[0], block, 0, Best.empty(1, best.values.shape[1]))  # compiles it
+    seconds = _seconds(lambda: [job.engine.scan(view, block, 0, best) for view in ours])
+    return seconds / len(many) * job.bank.count / some.stop
+
+
+def _seconds(work: Callable[[], Any]) -> float:
+    started = time.perf_counter()
+    work()
+    return time.perf_counter() - started

@@ -1,0 +1,248 @@
+"""Float rows: a coarse product with a certified error finds every pair that may be among the best; float64 decides.
+
+Short rows (embeddings) are multiplied in float32, summed in pieces of 512 terms. Long ones (images) are written as
+
+    z = along * m + step * (first + second / 254) + rest        m any fixed direction of length 1, the mean image
+
+with int8 digits. The product of first digits is an integer product, and Cauchy-Schwarz bounds what it leaves out by the
+lengths of the rests. Where that bound holds too many pairs (noise, few bright pixels), two more integer products bring
+the second digits in, which narrows it a hundredfold.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from benchmark.errors import BadDataError
+from benchmark.search.products import float_error, integer_engine, level_product, spread
+from benchmark.search.similarity import COSINE, measured
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from benchmark.contracts import Array
+    from benchmark.search.best import Best
+
+BUDGET = 0.01
+"""Share of a block that is scored one by one at most, before second digits are asked."""
+SLACK = 2e-6
+"""More than float32 rounds where coarse values and their bounds are put together."""
+SAMPLE = 256
+"""Rows that the common direction is the mean of."""
+
+
+@dataclass(frozen=True)
+class Block:
+    """Rows as given, with their means and sums of squares."""
+
+    rows: NDArray[np.float32]
+    means: NDArray[np.float64]
+    squares: NDArray[np.float64]
+
+    @property
+    def moments(self) -> tuple[Array, Array, Array]:
+        """As compiled loops take them."""
+        return self.rows, self.means, self.squares
+
+
+@dataclass(frozen=True)
+class Standard(Block):
+    """With rows of length 1, float32."""
+
+    unit: NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class Coded(Block):
+    """With int8 digits, and the facts of `kernels.encode` in columns."""
+
+    digits: tuple[NDArray[np.int8], ...]
+    facts: NDArray[np.float64]
+
+    def part(self, index: NDArray[np.int64]) -> Coded:
+        """Return some of the rows."""
+        digits = tuple(one[index] for one in self.digits)
+        return Coded(self.rows[index], self.means[index], self.squares[index], digits, self.facts[index])
+
+
+def checked(rows: Array, *, centred: bool) -> Block:
+    """Measure float rows. Raises BadDataError where one is not finite."""
+    rows = np.ascontiguousarray(rows, dtype=np.float32)
+    means, squares = measured(rows, centred=centred)
+    if (squares < 0).any():
+        raise BadDataError("an embedding is not a number", "train the detector anew: delete its folder in cache/")
+    return Block(rows, means, squares)
+
+
+@dataclass(frozen=True)
+class FloatEngine:
+    """Exact search of short rows: one float32 product, certified."""
+
+    centred: bool
+    device: str = "cpu"
+    name: str = "float32"
+
+    def prepare(self, rows: Array) -> Standard:
+        """Measure and standardise rows, of queries or of the bank."""
+        from benchmark.search.kernels import standardise
+
+        block = checked(rows, centred=self.centred)
+        unit = np.empty(block.rows.shape, dtype=np.float32)
+
+        def work(part: slice) -> None:
+            standardise(block.rows[part], block.means[part], block.squares[part], unit[part])
+
+        spread(len(unit), work, least=64)
+        return Standard(*block.moments, unit)
+
+    def constant(self, block: Block) -> int:
+        """Count rows without variance."""
+        return int((block.squares == 0).sum())
+
+    def scan(self, ours: Standard, bank: Standard, offset: int, best: Best) -> int:
+        """Push what may be among the best, scored in float64; return how many pairs that were."""
+        coarse = COSINE.block(ours.unit, bank.unit, self.device)
+        wide = _Window.same(len(ours.rows), len(bank.rows), float_error(ours.rows.shape[1]))
+        return int(_settle(coarse, wide, ours, bank, offset, best, budget=len(bank.rows)).sum())
+
+
+@dataclass(frozen=True)
+class CodeEngine:
+    """Exact search of long rows: integer products of digits, certified."""
+
+    centred: bool
+    direction: NDArray[np.float64]
+    """Of length 1, (D,)."""
+    device: str = "cpu"
+
+    @property
+    def name(self) -> str:
+        """What multiplies."""
+        return f"codes, {integer_engine()[0]}"
+
+    def prepare(self, rows: Array) -> Coded:
+        """Measure rows and write their first digits."""
+        return self._encoded(checked(rows, centred=self.centred), 1)
+
+    def constant(self, block: Block) -> int:
+        """Count rows without variance."""
+        return int((block.squares == 0).sum())
+
+    def scan(self, ours: Coded, bank: Coded, offset: int, best: Best) -> int:
+        """Push what may be among the best, scored in float64; return how many pairs that were."""
+        budget = max(16 * best.values.shape[1], int(BUDGET * len(bank.rows)))
+        scored = self._pass(ours, bank, offset, best, budget)
+        unsure = np.flatnonzero(scored < 0)
+        if len(unsure):
+            some = best.taken(unsure)
+            again = self._pass(
+                self._encoded(ours.part(unsure), 2), self._encoded(bank, 2), offset, some, len(bank.rows)
+            )
+            best.put(unsure, some)
+            scored[unsure] = again
+        return int(scored.sum())
+
+    def _pass(self, ours: Coded, bank: Coded, offset: int, best: Best, budget: int) -> NDArray[np.int64]:
+        return _settle(
+            _decoded(ours, bank, self.device), _Window.of(ours, bank), ours, bank, offset, best, budget=budget
+        )
+
+    def _encoded(self, block: Block, digits: int) -> Coded:
+        from benchmark.search.kernels import encode
+
+        planes = tuple(np.empty(block.rows.shape, dtype=np.int8) for _ in range(digits))
+        facts = np.empty((len(block.rows), 5))
+
+        def work(part: slice) -> None:
+            encode(
+                block.rows[part], block.means[part], block.squares[part], self.direction, digits, planes[0][part],
+                planes[-1][part], facts[part],
+            )  # fmt: skip
+
+        spread(len(facts), work, least=16)
+        return Coded(*block.moments, planes, facts)
+
+
+@dataclass(frozen=True)
+class _Window:
+    """How far a coarse value may be from the truth: a[q] u[j] + c[q] w[j] + slack."""
+
+    a: Array
+    u: Array
+    c: Array
+    w: Array
+    slack: float
+
+    @classmethod
+    def same(cls, count: int, size: int, error: float) -> _Window:
+        """Return one window for all pairs."""
+        queries, bank = np.zeros(count, np.float32), np.zeros(size, np.float32)
+        return cls(queries, bank, queries, bank, error + 2.0**-22)
+
+    @classmethod
+    def of(cls, ours: Coded, bank: Coded) -> _Window:
+        """Bound <x, y> less its decoded part by the lengths of parts (Cauchy-Schwarz).
+
+        It is <code_x, rest_y> + <rest_x, code_y> + <rest_x, rest_y>, and with second digits the product of both second
+        parts, which is not computed: at most fine_x fine_y, and that is put into u by the greatest fine / code of the
+        queries.
+        """
+        (code, rest, fine), (codes, rests, fines) = ours.facts[:, 2:].T, bank.facts[:, 2:].T
+        most = float(np.max(np.divide(fine, code, out=np.zeros_like(fine), where=code > 0), initial=0.0))
+        up = np.nextafter(np.float32(1), np.float32(2))
+        u, w = ((rests + fines * most) * up).astype(np.float32), ((codes + rests) * up).astype(np.float32)
+        return cls((code * up).astype(np.float32), u, (rest * up).astype(np.float32), w, SLACK)
+
+
+def _decoded(ours: Coded, bank: Coded, device: str) -> NDArray[np.float32]:
+    from benchmark.search.kernels import decode
+
+    product = level_product(ours.digits[0], bank.digits[0], device)
+    cross = np.empty((len(product), 0), dtype=product.dtype)
+    if len(ours.digits) == 2:
+        cross = level_product(ours.digits[0], bank.digits[1], device)
+        cross += level_product(ours.digits[1], bank.digits[0], device)
+    coarse = np.empty(product.shape, dtype=np.float32)
+    (along, step), (others, steps) = ours.facts[:, :2].T.copy(), bank.facts[:, :2].T.copy()
+    spread(
+        len(coarse),
+        lambda part: decode(product[part], cross[part], others, steps, along[part], step[part], coarse[part]),
+        least=16,
+    )
+    return coarse
+
+
+def _settle(
+    coarse: NDArray[np.float32], window: _Window, ours: Block, bank: Block, offset: int, best: Best, *, budget: int
+) -> NDArray[np.int64]:
+    """Score the pairs of a block that may be among the best; (n,) how many, -1 where more than the budget."""
+    from benchmark.search.kernels import scan_coarse
+
+    scored = np.zeros(len(coarse), dtype=np.int64)
+
+    def work(part: slice) -> None:
+        scan_coarse(
+            coarse[part], window.a[part], window.u, window.c[part], window.w, window.slack, *bank.moments,
+            ours.rows[part], ours.means[part], ours.squares[part], offset, budget, *best.part(part), scored[part],
+        )  # fmt: skip
+
+    spread(len(coarse), work, least=16)
+    return scored
+
+
+def common_direction(rows: Array, *, centred: bool) -> NDArray[np.float64]:
+    """Return the mean of standardised rows, of length 1, (D,): any direction is valid, this one narrows the bound."""
+    block = checked(rows, centred=centred)
+    scale = np.divide(1, np.sqrt(block.squares), out=np.zeros(len(rows)), where=block.squares > 0)
+    total = scale @ block.rows - float(scale @ block.means)
+    length = float(np.linalg.norm(total))
+    unit = total / length if length > 0 else np.eye(1, len(total))[0]
+    return np.asarray(unit / np.linalg.norm(unit), dtype=np.float64)
+
+
+def sampled(count: int) -> NDArray[np.int64]:
+    """Return up to SAMPLE positions, evenly spread."""
+    return np.unique(np.linspace(0, count - 1, min(count, SAMPLE)).astype(np.int64))
