@@ -90,7 +90,7 @@ class Pixels:
         if self.channels:
             images = images[:, self.channels]
         if self.levels:
-            return to_pixels(images, np.uint8).reshape(len(images), -1)
+            return to_pixels(images, "uint8").reshape(len(images), -1)
         mean = self.mean[list(self.channels)] if self.mean is not None and self.channels else self.mean
         values = images if mean is None else images - mean
         rows = values.reshape(len(images), -1)

@@ -3,9 +3,10 @@
 from benchmark.search.blocks import blocks, join, settle, settle_bank, subject_maxima
 from benchmark.search.find import MEMORY_BYTES, Certificate, Found, nearest, search
 from benchmark.search.rows import Rows, piece
+from benchmark.search.shards import search_shards
 from benchmark.search.similarity import COSINE, LEVELS, PEARSON
 
 __all__ = [
     "COSINE", "LEVELS", "MEMORY_BYTES", "PEARSON", "Certificate", "Found", "Rows", "blocks", "join", "nearest", "piece",
-    "search", "settle", "settle_bank", "subject_maxima",
+    "search", "search_shards", "settle", "settle_bank", "subject_maxima",
 ]  # fmt: skip

@@ -47,12 +47,12 @@ class Best:
         self.values[index], self.places[index], self.ties[index] = lists.values, lists.places, lists.ties
 
 
-def merged(found: Sequence[Best]) -> Best:
+def merged(found: Sequence[Best], depth: int) -> Best:
     """Merge what shards of one bank found for the same queries; places count from the whole bank's beginning."""
     values = np.concatenate([one.values for one in found], axis=1)
     places = np.concatenate([one.places for one in found], axis=1)
     unseen = np.where(places < 0, np.iinfo(np.int64).max, places)
-    order = np.lexsort((unseen, -values), axis=1)[:, : found[0].values.shape[1]]
+    order = np.lexsort((unseen, -values), axis=1)[:, :depth]
     values, places = np.take_along_axis(values, order, axis=1), np.take_along_axis(places, order, axis=1)
     nearest = [one.values[:, 0] == values[:, 0] for one in found]
     ties = sum((one.ties + 1) * equal for one, equal in zip(found, nearest, strict=True)) - 1

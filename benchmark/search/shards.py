@@ -1,0 +1,70 @@
+"""One search by several workers: each takes a part of the bank, and the exact answers are merged."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from benchmark.search.best import Best, merged
+from benchmark.search.find import MEMORY_BYTES, Found, search
+from benchmark.search.rows import piece
+
+if TYPE_CHECKING:
+    from benchmark.search.rows import Rows
+
+
+def shards(count: int, parts: int) -> list[slice]:
+    """Cut a bank of `count` items into up to so many parts of nearly equal size, in order."""
+    edges = np.linspace(0, count, min(parts, count) + 1).astype(int)
+    return [slice(int(start), int(stop)) for start, stop in zip(edges[:-1], edges[1:], strict=True)]
+
+
+def search_shards(
+    queries: Rows, bank: Rows, k: int = 1, *, devices: Sequence[str], memory: int = MEMORY_BYTES
+) -> Found:
+    """Search a part of the bank on each device at once, and merge; equal to `search` of the whole bank.
+
+    Args:
+        queries: N rows.
+        bank: M rows.
+        k: how many nearest items.
+        devices: such as cuda:0 and cuda:1; one may be named twice.
+        memory: bytes of the host that all of them may take together.
+    """
+    parts = shards(bank.count, len(devices))
+
+    def work(job: tuple[str, slice]) -> Found:
+        device, part = job
+        return search(queries, piece(bank, part), k, device=device, memory=memory // len(parts))
+
+    with ThreadPoolExecutor(len(parts)) as pool:
+        found = list(pool.map(work, zip(devices, parts, strict=False)))
+    return merged_shards(found, parts, k)
+
+
+def merged_shards(found: Sequence[Found], parts: Sequence[slice], k: int) -> Found:
+    """Merge the answers of consecutive parts of one bank, whoever computed them.
+
+    Args:
+        found: of each part, for the same queries.
+        parts: where each part lies in the bank.
+        k: how many nearest items were asked for.
+    """
+    shifted = [
+        Best(one.best.values, np.where(one.index >= 0, one.index + part.start, -1), one.best.ties)
+        for one, part in zip(found, parts, strict=True)
+    ]
+    best = merged(shifted, k)
+    certificates = [one.certificate for one in found]
+    certificate = replace(
+        certificates[0],
+        engine=" and ".join(sorted({one.engine for one in certificates})),
+        scored=sum(one.scored for one in certificates),
+        constant_items=sum(one.constant_items for one in certificates),
+        tied=int((best.ties > 0).sum()),
+    )
+    return Found(best.places, best.values, certificate, best)
