@@ -46,7 +46,7 @@ def found(cohort: Cohort) -> Audit:
 
 def fit(cohort: Cohort) -> Fitted:
     real = merge("real", cohort.train, cohort.calibration, cohort.test)
-    return Fitted("pixels", Pixels(), real, rows_of(Pixels(), real.images, len(real)))
+    return Fitted("pixels", Pixels(), real, rows_of(Pixels(), real))
 
 
 def correlations(cohort: Cohort) -> np.ndarray:

@@ -81,7 +81,7 @@ def test_the_reader_of_imports_sees_them() -> None:
     kinds = [len(list(statements(tree, typing_only=flag))) for flag in (False, True)]
     assert kinds == [5, 6]
     assert name_of(place) == "benchmark.metrics.unwritten"
-    assert "benchmark.contracts" in imports(ROOT / "benchmark" / "search.py")
+    assert "benchmark.contracts" in imports(ROOT / "benchmark" / "search" / "find.py")
     assert "models.ldm.linear" in imports(ROOT / "models" / "ldm" / "adapter.py")
     assert len(CORE) > 30
     assert len(ADAPTERS) > 5

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from benchmark.contracts import Score, Split, merge, patient_codes
-from benchmark.evaluate import Bank
+from benchmark.evaluate import Bank, Searching
 from benchmark.metrics.shares import Sample
 from benchmark.search import Rows, nearest
 from benchmark.secondary import Searched, correlations, secondary_scores
@@ -45,7 +45,7 @@ def scored(synthetic: np.ndarray) -> dict[str, Score]:
         nearest(Rows.of(synthetic), real.part("train")), nearest(Rows.of(synthetic), heldout), Sample(test, codes),
         to_synthetic,
     )  # fmt: skip
-    return correlations(found)[0] | secondary_scores(real, Rows.of(synthetic), found, seed=0, device="cpu")
+    return correlations(found)[0] | secondary_scores(real, Rows.of(synthetic), found, seed=0, how=Searching())
 
 
 def value(scores: dict[str, Score], name: str) -> float:

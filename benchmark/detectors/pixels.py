@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 BACKGROUND = -0.96
 """Grey levels up to here, 2 % of the range, are background."""
 AT_ONCE = 256
+ROUNDING = 1e-6
+"""Pixels that vary less, of a range of 2, vary by rounding: such an image is constant."""
 
 
 @dataclass(frozen=True)
@@ -96,7 +98,8 @@ class Pixels:
         rows = values.reshape(len(images), -1)
         if self.foreground:
             rows = _centred(rows, (images > BACKGROUND).reshape(len(images), -1))
-        return np.ascontiguousarray(rows, dtype=np.float32)
+        constant = rows.std(axis=1, dtype=np.float64) < ROUNDING
+        return np.where(constant[:, None], 0, rows).astype(np.float32)
 
 
 def _centred(rows: Array, shown: Array) -> Array:
