@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import hashlib
+import shutil
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,7 +16,7 @@ import pandas as pd
 from benchmark.catalogue import Choice
 from benchmark.contracts import Cohort, HasLoss, HasPrompts, Score, merge, patient_codes
 from benchmark.detectors.random_conv import random_features
-from benchmark.evaluate import Advance, Outcome, Searching, bank_of, evaluate
+from benchmark.evaluate import Advance, Outcome, bank_of, evaluate
 from benchmark.fitted import Fitted, fit_detector
 from benchmark.metrics.quality import (
     diversity_score,
@@ -29,7 +31,8 @@ from benchmark.metrics.shares import Sample, membership
 from benchmark.progress import progress
 from benchmark.record import entries
 from benchmark.samples import Samples
-from benchmark.storage import replacing, write_json
+from benchmark.searching import Searching
+from benchmark.storage import file_name, replacing, write_json
 from benchmark.text.aggregates import prompt_scores
 
 if TYPE_CHECKING:
@@ -43,6 +46,9 @@ ENOUGH = 2000
 """Items a side that quality is measured on, drawn by seed."""
 ATTACKED = 250
 """Items a side whose loss is measured."""
+
+SEARCHES = "search"
+"""Folder of a run with the blocks of searches that are not finished."""
 
 Say = Callable[[str], None]
 
@@ -63,15 +69,18 @@ def assess(
 
     `adapter` is the trained model; its losses are attacked where it offers them. Searches take up to `memory` bytes.
     """
-    from benchmark.machine import pick_device
+    from benchmark.machine import search_devices
     from benchmark.pictures import draw_pictures
 
-    place = str(pick_device(device))
+    devices = search_devices(device)
     samples = Samples.open(folder / "samples", count)
     made = [fit_detector(choice, cohort, cache=cache, device=device, say=say) for choice in choices]
     with progress("evaluate", 6 * len(made) + 1) as advance:
-        outcomes = {one.name: _outcome(one, cohort, samples, place, memory, advance) for one in made}
-        scores = quality_scores(samples, cohort, device=place)
+        outcomes = {}
+        for one in made:
+            how = Searching(devices, memory, folder / SEARCHES / file_name(one.name), partial(_tell, advance, one.name))
+            outcomes[one.name] = _outcome(one, cohort, samples, how, advance)
+        scores = quality_scores(samples, cohort, device=devices[0])
         scores |= attack_scores(adapter, cohort) if isinstance(adapter, HasLoss) else {}
         scores |= text_scores(adapter, cohort, folder / "pictures")
         advance(note="quality")
@@ -80,10 +89,15 @@ def assess(
     hashes = _write_tables(folder, made[0].real, splits, outcomes)
     draw_pictures(folder / "pictures", samples, cohort, outcomes)
     _write_scores(folder, outcomes, scores, hashes)
+    shutil.rmtree(folder / SEARCHES, ignore_errors=True)
 
 
-def _outcome(fitted: Fitted, cohort: Cohort, samples: Samples, place: str, memory: int, advance: Advance) -> Outcome:
-    synthetic, how = fitted.embed(samples), Searching(place, memory)
+def _tell(advance: Advance, name: str, text: str) -> None:
+    advance(0, note=f"{name}, {text}")
+
+
+def _outcome(fitted: Fitted, cohort: Cohort, samples: Samples, how: Searching, advance: Advance) -> Outcome:
+    synthetic = fitted.embed(samples)
     return evaluate(fitted.detector, bank_of(cohort, fitted), synthetic, seed=SEED, how=how, advance=advance)
 
 

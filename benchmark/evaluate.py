@@ -6,9 +6,9 @@ real item -> its best synthetic item), held-out -> train, planted copies -> trai
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -18,7 +18,8 @@ from benchmark.fitted import SHORT, rows_in_memory
 from benchmark.metrics import twin
 from benchmark.metrics.shares import Sample, membership, share_above, threshold
 from benchmark.planted import PLANTED
-from benchmark.search import MEMORY_BYTES, Rows, blocks, join, piece, search, settle, settle_bank, subject_maxima
+from benchmark.search import Rows, piece, settle, settle_bank, subject_maxima
+from benchmark.searching import Searching
 from benchmark.secondary import Searched, correlations, secondary_scores
 
 if TYPE_CHECKING:
@@ -33,24 +34,6 @@ PLANTED_ITEMS = 200
 WITHHOLD_RATE = 0.10
 
 Advance = Callable[..., None]
-
-
-@dataclass(frozen=True)
-class Searching:
-    """How items are searched."""
-
-    device: str = "cpu"
-    """Where products are computed."""
-    memory: int = MEMORY_BYTES
-    """Bytes that a search may take."""
-
-    def nearest(self, queries: Rows, bank: Rows) -> Match:
-        """Return the exact nearest bank item of every query."""
-        return search(queries, bank, device=self.device, memory=self.memory).match
-
-    def blocks(self, queries: Rows, bank: Rows) -> Iterator[tuple[slice, NDArray[np.float32]]]:
-        """Yield all similarities, a block of queries at a time."""
-        return blocks(queries, bank, device=self.device, memory=self.memory)
 
 
 @dataclass
@@ -94,13 +77,17 @@ class Outcome:
     """Counts of nearest similarities, by what was searched in what."""
 
 
-@dataclass
+@dataclass(frozen=True)
 class _Found:
     """The big search: synthetic items against all real items."""
 
-    train: list[Match] = field(default_factory=list)
-    heldout: list[Match] = field(default_factory=list)
-    maxima: list[twin.TwinMaxima] = field(default_factory=list)
+    train: Match
+    """The nearest training item of each synthetic one."""
+    heldout: Match
+    """The nearest held-out item of each; places count from the first held-out one."""
+    maxima: twin.TwinMaxima
+    real: Match
+    """The nearest synthetic item of each real one."""
 
 
 def bank_of(cohort: Cohort, fitted: Fitted) -> Bank:
@@ -124,14 +111,13 @@ def evaluate(
     codes = {name: patient_codes(bank.real.subjects[part]) for name, part in bank.parts.items()}
     heldout_codes = patient_codes(bank.real.subjects[bank.train :])
     draws = twin.plan(int(codes["train"].max()) + 1, int(heldout_codes.max()) + 1, seed=seed)
-    found, best = _search_all(bank, synthetic, draws, codes["train"], heldout_codes, how)
+    found = _search_all(bank, synthetic, draws, codes["train"], heldout_codes, how)
     advance(note="synthetic against all real items")
-    maxima = twin.join(found.maxima)
-    headline = twin.excess(maxima, seed=seed)
-    heldout = how.nearest(piece(bank.rows, slice(bank.train, len(bank.real))), bank.part("train"))
+    match, best = found.train, found.real
+    headline = twin.excess(found.maxima, seed=seed)
+    heldout = how.nearest(piece(bank.rows, slice(bank.train, len(bank.real))), bank.part("train"), keep="held-out")
     advance(note="held-out against train")
     near = Sample(heldout.similarity[: bank.calibration], codes["calibration"])
-    match = join(found.train)
     scores = _copy_scores(headline, match, heldout, near, codes["test"], bank)
     tau = conformal_quantile(near.values, near.codes)
     scores["copies.control"] = _control(bank, codes, seed=seed, how=how)
@@ -142,14 +128,14 @@ def evaluate(
     scores |= _member_scores(member, Sample(best.similarity[bank.train :], heldout_codes))
     advance(note="train side")
     done = Searched(
-        match, join(found.heldout), Sample(heldout.similarity[bank.calibration :], codes["test"]), best.similarity
+        match, found.heldout, Sample(heldout.similarity[bank.calibration :], codes["test"]), best.similarity
     )
     published, histograms = correlations(done)
     scores |= published
     if bank.rows.dimension <= SHORT:
         scores |= secondary_scores(bank, synthetic, done, seed=seed, how=how)
     advance(note="published rules")
-    p = twin.p_values(maxima)
+    p = twin.p_values(found.maxima)
     return Outcome(
         scores=scores,
         replicates=headline.replicates,
@@ -170,18 +156,34 @@ def _search_all(
     train: NDArray[np.int64],
     heldout: NDArray[np.int64],
     how: Searching,
-) -> tuple[_Found, Match]:
+) -> _Found:
     """One pass over synthetic x real: nearest items both ways, and S(g; group) of every group of every draw."""
-    found = _Found()
     best = Match(index=np.zeros(bank.rows.count, dtype=np.int64), similarity=np.full(bank.rows.count, -np.inf))
-    for part, block in how.blocks(synthetic, bank.rows):
-        found.train.append(settle(block[:, : bank.train], synthetic, part, bank.rows))
-        found.heldout.append(settle(block[:, bank.train :], synthetic, part, bank.rows, offset=bank.train))
+
+    def reduce(part: slice, block: NDArray[np.float32]) -> dict[str, NDArray[np.generic]]:
+        near = settle(block[:, : bank.train], synthetic, part, bank.rows)
+        other = settle(block[:, bank.train :], synthetic, part, bank.rows, offset=bank.train)
+        settle_bank(block, synthetic, part, bank.rows, best)
         by_train = subject_maxima(block[:, : bank.train], train)
         by_heldout = subject_maxima(block[:, bank.train :], heldout)
-        found.maxima.append(twin.maxima_of(by_train, by_heldout, draws))
-        settle_bank(block, synthetic, part, bank.rows, best)
-    return found, best
+        return {
+            "train": near.index, "train_similarity": near.similarity, "heldout": other.index,
+            "heldout_similarity": other.similarity, "real": best.index.copy(),
+            "real_similarity": best.similarity.copy(), **twin.maxima_of(by_train, by_heldout, draws).arrays(),
+        }  # fmt: skip
+
+    found: dict[str, list[NDArray[Any]]] = {}
+    for arrays in how.reduced(synthetic, bank.rows, reduce, keep="synthetic"):
+        best.index[:], best.similarity[:] = arrays.pop("real"), arrays.pop("real_similarity")
+        for name, values in arrays.items():
+            found.setdefault(name, []).append(values)
+    whole = {name: np.concatenate(parts) for name, parts in found.items()}
+    return _Found(
+        Match(index=whole["train"], similarity=whole["train_similarity"]),
+        Match(index=whole["heldout"], similarity=whole["heldout_similarity"]),
+        twin.TwinMaxima.of(draws, whole["parts"], whole["twins"]),
+        best,
+    )
 
 
 def _control(bank: Bank, codes: dict[str, NDArray[np.int64]], *, seed: int, how: Searching) -> Score:

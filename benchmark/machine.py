@@ -47,6 +47,16 @@ def pick_device(name: str = "auto") -> torch.device:
     return torch.device("cuda", index)
 
 
+def search_devices(name: str) -> tuple[str, ...]:
+    """Return where a search runs: every GPU for `auto` and `cuda`, else the one device named. Raises as pick_device."""
+    import torch
+
+    one = pick_device(name)
+    if one.type == "cpu" or name not in ("auto", "cuda"):
+        return (str(one),)
+    return tuple(f"cuda:{index}" for index in range(torch.cuda.device_count()))
+
+
 def _gpu_index(name: str) -> int:
     if name in ("auto", "cuda"):
         return int(os.environ.get("LOCAL_RANK", "0"))

@@ -53,8 +53,8 @@ def _lines(label: str, total: int, done: int) -> Advance:
         now = time.monotonic()
         if now - shown >= EVERY_SECONDS:
             shown = now
-            left = (now - started) / (count - first) * (total - count)
-            text = f"{label}: {count}/{total}, {left:.0f} s left{', ' + note if note else ''}"
+            left = f", {(now - started) / (count - first) * (total - count):.0f} s left" if count > first else ""
+            text = f"{label}: {count}/{total}{left}{', ' + note if note else ''}"
             print(text, file=sys.stderr, flush=True)  # noqa: T201
 
     return advance

@@ -39,6 +39,7 @@ EVALUATION_CODE = (
     "calibration.py",
     "augment.py",
     "planted.py",
+    "searching.py",
     "secondary.py",
     "text/aggregates.py",
     "networks/guided.py",
@@ -239,7 +240,7 @@ def _evaluate(resolved: Resolved, cohort: Cohort, stages: Stages) -> None:
         write_json(stages.folder / "environment.json", _environment(resolved.request.device))
         return {"peak_bytes": _peak_bytes()}
 
-    stages.run("evaluate", key, work)
+    stages.run("evaluate", key, work, owns=assess.SEARCHES)
 
 
 def _environment(device: str) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from benchmark.metrics import neighbours
 from benchmark.metrics.neighbours import Near, distance
 from benchmark.metrics.published import akbar2025, dar2025, dar2025_expected
 from benchmark.metrics.shares import Sample
-from benchmark.search import Rows, search
+from benchmark.search import Rows
 from benchmark.search.similarity import COSINE, unit
 
 if TYPE_CHECKING:
@@ -20,7 +20,8 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from benchmark.evaluate import Bank, Searching
+    from benchmark.evaluate import Bank
+    from benchmark.searching import Searching
 
     Codes = NDArray[np.int64]
 
@@ -69,7 +70,7 @@ def secondary_scores(bank: Bank, synthetic: Rows, found: Searched, *, seed: int,
         how: where items are compared, and in how much memory.
     """
     train, codes = bank.part("train"), patient_codes(bank.real.subjects[: bank.train])
-    within = _top(train, train, 2, how)[0][:, -1]
+    within = how.search(train, train, 2).similarity[:, -1]
     queries = {"": _near(bank, synthetic, np.arange(synthetic.count), seed, how)}
     queries["_null"] = _near(bank, bank.part("test"), found.test.codes, seed, how)
     scores = {
@@ -101,11 +102,11 @@ def _near(bank: Bank, queries: Rows, codes: Codes, seed: int, how: Searching) ->
     size, rng = min(train.count, heldout.count), np.random.default_rng([seed, train.count])
     some = [np.sort(rng.permutation(rows.count)[:size]) for rows in (train, heldout)]
     equal, held = (
-        _top(queries, Rows.of(rows.take(index), rows.similarity), 1, how)[0][:, 0]
+        how.nearest(queries, Rows.of(rows.take(index), rows.similarity)).similarity
         for rows, index in zip((train, heldout), some, strict=True)
     )
-    values, places = _top(queries, train, neighbours.NEAREST, how)
-    return Near(codes, values, places[:, 0], equal, held)
+    near = how.search(queries, train, neighbours.NEAREST)
+    return Near(codes, near.similarity, near.index[:, 0], equal, held)
 
 
 def _copying(
@@ -129,12 +130,6 @@ def _copying(
     return {f"neighbours.c_t{ending}": score for ending, score in forward.items()} | {
         f"neighbours.c_t_swapped{ending}": score for ending, score in swapped.items()
     }
-
-
-def _top(queries: Rows, bank: Rows, k: int, how: Searching) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
-    """Return the k greatest similarities of every query in falling order, and their places."""
-    found = search(queries, bank, k, device=how.device, memory=how.memory)
-    return found.similarity, found.index
 
 
 def _unit(rows: Rows) -> NDArray[np.float32]:

@@ -17,7 +17,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Self
 
 import numpy as np
 
@@ -53,6 +53,16 @@ class TwinMaxima:
     """Per draw (N, K)."""
     twins: list[Floats]
     """Per draw (N, J)."""
+
+    def arrays(self) -> dict[str, Floats]:
+        """Return both sides, all draws beside each other."""
+        return {"parts": np.concatenate(self.parts, axis=1), "twins": np.concatenate(self.twins, axis=1)}
+
+    @classmethod
+    def of(cls, draws: list[Draw], parts: Floats, twins: Floats) -> Self:
+        """Take `arrays` apart again."""
+        sides = ([len(draw.parts) for draw in draws], parts), ([len(draw.twins) for draw in draws], twins)
+        return cls(draws, *(np.split(values, np.cumsum(counts)[:-1], axis=1) for counts, values in sides))
 
 
 def plan(train: int, heldout: int, *, seed: int, replicates: int = REPLICATES) -> list[Draw]:

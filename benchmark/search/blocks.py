@@ -13,35 +13,58 @@ import numpy as np
 from benchmark.contracts import Match, chunks
 from benchmark.errors import BadDataError
 from benchmark.search.ahead import DEPTH, ahead
-from benchmark.search.find import MEMORY_BYTES
+from benchmark.search.find import MEMORY_BYTES, PAIR_BYTES, WIDTH
 from benchmark.search.rows import Rows
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 
-def blocks(
-    queries: Rows, bank: Rows, *, device: str = "cpu", memory: int = MEMORY_BYTES
-) -> Iterator[tuple[slice, NDArray[np.float32]]]:
-    """Yield (query slice, (n, bank.count) similarities) with n as large as memory bytes allow.
+def block_parts(queries: Rows, bank: Rows, *, memory: int = MEMORY_BYTES) -> list[slice]:
+    """Return which queries are compared with all of the bank at once: as many as memory bytes allow.
 
-    Raises BadDataError when a side is empty, or an embedding is not a number.
+    Raises BadDataError when a side is empty.
     """
     if not queries.count or not bank.count:
         raise BadDataError(f"{queries.count} items cannot be searched in {bank.count}", "give at least one of each")
-    row = bank.dimension * bank.take(slice(0, 1)).itemsize
-    height = max(1, min(queries.count, memory // 3 // (4 * bank.count + row * (1 + len(queries.views)))))
-    width = max(1, min(bank.count, memory // 3 // ((DEPTH + 2) * row)))
-    for part in chunks(queries.count, height):
-        views = [rows.take(part) for rows in (queries, *queries.views)]
-        block = np.empty((len(views[0]), bank.count), dtype=np.float32)
-        for piece, others in ahead(chunks(bank.count, width), bank.take):
-            block[:, piece] = bank.similarity.block(views[0], others, device)
-            for view in views[1:]:
-                np.maximum(block[:, piece], bank.similarity.block(view, others, device), out=block[:, piece])
-        if np.isnan(block.max()):
-            raise BadDataError("an embedding is not a number", "train the detector anew: delete its folder in cache/")
-        yield part, block
+    row = _row_bytes(bank) * (1 + len(queries.views))
+    height = memory // 3 // (4 * bank.count + PAIR_BYTES * _width(bank, memory) + row)
+    return list(chunks(queries.count, max(1, min(queries.count, height))))
+
+
+def similarities(
+    queries: Rows, part: slice, bank: Rows, *, device: str = "cpu", memory: int = MEMORY_BYTES
+) -> NDArray[np.float32]:
+    """Return the similarities of queries[part] to all of the bank, the best of their views, (n, bank.count).
+
+    Raises BadDataError when an embedding is not a number.
+    """
+    views = [rows.take(part) for rows in (queries, *queries.views)]
+    block = np.empty((len(views[0]), bank.count), dtype=np.float32)
+    for piece, others in ahead(chunks(bank.count, _width(bank, memory)), bank.take):
+        block[:, piece] = bank.similarity.block(views[0], others, device)
+        for view in views[1:]:
+            np.maximum(block[:, piece], bank.similarity.block(view, others, device), out=block[:, piece])
+    if np.isnan(block.max()):
+        raise BadDataError("an embedding is not a number", "train the detector anew: delete its folder in cache/")
+    return block
+
+
+def blocks(
+    queries: Rows, bank: Rows, *, device: str = "cpu", memory: int = MEMORY_BYTES
+) -> Iterator[tuple[slice, NDArray[np.float32]]]:
+    """Yield (query slice, their similarities) until all queries have been compared."""
+    for part in block_parts(queries, bank, memory=memory):
+        yield part, similarities(queries, part, bank, device=device, memory=memory)
+
+
+def _row_bytes(bank: Rows) -> int:
+    return int(bank.dimension * bank.take(slice(0, 1)).itemsize)
+
+
+def _width(bank: Rows, memory: int) -> int:
+    """Return how many bank items are compared at once; float64 copies of them take as much as two more blocks."""
+    return int(max(1, min(bank.count, WIDTH, memory // 3 // ((DEPTH + 4) * _row_bytes(bank)))))
 
 
 def settle(block: NDArray[np.float32], queries: Rows, part: slice, bank: Rows, offset: int = 0) -> Match:

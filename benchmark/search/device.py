@@ -15,7 +15,7 @@ from torch import Tensor
 from benchmark.contracts import chunks
 from benchmark.search.best import Best
 from benchmark.search.levels import FLOAT_EXACT, Block, prepared
-from benchmark.search.products import EXACT_IN_INT32
+from benchmark.search.products import DEPTH, EXACT_IN_INT32
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -46,6 +46,16 @@ def _padded(rows: Tensor, least: int) -> Tensor:
 def level_product(first: NDArray[np.int8], second: NDArray[np.int8], device: str) -> Array:
     """Return the product of rows in memory, computed on a device."""
     product: Array = int_product(*(torch.from_numpy(rows).to(device) for rows in (first, second))).cpu().numpy()
+    return product
+
+
+def float_product(first: NDArray[np.float32], second: NDArray[np.float32], device: str) -> NDArray[np.float32]:
+    """Return the product of rows in memory, summed in pieces as on the CPU; torch takes no TF32 unless told to."""
+    left, right = (torch.from_numpy(rows).to(device) for rows in (first, second))
+    total = torch.zeros(len(left), len(right), device=device)
+    for part in chunks(left.shape[1], DEPTH):
+        total.addmm_(left[:, part], right[:, part].T)
+    product: NDArray[np.float32] = total.cpu().numpy()
     return product
 
 

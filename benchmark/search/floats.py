@@ -17,8 +17,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from benchmark.errors import BadDataError
-from benchmark.search.products import float_error, integer_engine, level_product, spread
-from benchmark.search.similarity import COSINE, measured
+from benchmark.search.products import float_error, float_product, integer_engine, level_product, spread
+from benchmark.search.similarity import measured
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -104,7 +104,7 @@ class FloatEngine:
 
     def scan(self, ours: Standard, bank: Standard, offset: int, best: Best) -> int:
         """Push what may be among the best, scored in float64; return how many pairs that were."""
-        coarse = COSINE.block(ours.unit, bank.unit, self.device)
+        coarse = float_product(ours.unit, bank.unit, self.device)
         wide = _Window.same(len(ours.rows), len(bank.rows), float_error(ours.rows.shape[1]))
         return int(_settle(coarse, wide, ours, bank, offset, best, budget=len(bank.rows)).sum())
 

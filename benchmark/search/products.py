@@ -28,8 +28,12 @@ def float_error(dimension: int) -> float:
     return float((DEPTH + dimension / DEPTH + 4) * 2.0**-24)
 
 
-def float_product(first: NDArray[np.float32], second: NDArray[np.float32]) -> NDArray[np.float32]:
+def float_product(first: NDArray[np.float32], second: NDArray[np.float32], device: str = "cpu") -> NDArray[np.float32]:
     """Return first @ second.T, (n, m), within `float_error` for rows of length 1."""
+    if device != "cpu":
+        from benchmark.search.device import float_product as on_device
+
+        return on_device(first, second, device)
     total = first[:, :DEPTH] @ second[:, :DEPTH].T
     for part in list(chunks(first.shape[1], DEPTH))[1:]:
         total += first[:, part] @ second[:, part].T

@@ -6,9 +6,6 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from benchmark.contracts import chunks
-from benchmark.search.products import DEPTH, float_error, float_product
-
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
@@ -19,31 +16,28 @@ class Cosine:
     """The inner product of unit rows, float32."""
 
     def block(self, queries: NDArray[np.float32], others: NDArray[np.float32], device: str) -> NDArray[np.float32]:
-        """Multiply in float32, summing pieces of 512 terms."""
+        """Multiply in float64 and round once, so that a value does not depend on what else stands in the block."""
         if device == "cpu":
-            return float_product(queries, others)
+            return np.asarray(queries.astype(np.float64) @ others.astype(np.float64).T, dtype=np.float32)
         import torch
 
-        left, right = torch.from_numpy(queries).to(device), torch.from_numpy(others).to(device)
-        result = torch.zeros(len(queries), len(others), device=device)
-        for piece in chunks(queries.shape[1], DEPTH):
-            result.addmm_(left[:, piece], right[:, piece].T)
-        return result.cpu().numpy()
+        left, right = (torch.from_numpy(rows).to(device).double() for rows in (queries, others))
+        return (left @ right.T).float().cpu().numpy()
 
     def exact(self, row: NDArray[np.float32], others: NDArray[np.float32]) -> NDArray[np.float64]:
         """Divide the inner product by both lengths: rounded rows are of length 1 only to 1e-7."""
         return _scored(row, others, centred=False)
 
     def error(self, dimension: int) -> float:
-        """How far a float32 product of unit rows, summed in pieces of 512, can be from the exact one."""
-        return float_error(dimension)
+        """More than both rows, which are of length 1 up to rounding, and the product lose to float32."""
+        return 2.0**-22
 
 
 class Pearson:
     """Pearson correlation of float32 rows of any offset and scale (Akbar et al., 2305.07644, without masks)."""
 
     def block(self, queries: NDArray[np.float32], others: NDArray[np.float32], device: str) -> NDArray[np.float32]:
-        """Standardise in float64, multiply in float32."""
+        """Standardise in float64, and multiply as cosines."""
         return COSINE.block(unit(queries), unit(others), device)
 
     def exact(self, row: NDArray[np.float32], others: NDArray[np.float32]) -> NDArray[np.float64]:
@@ -52,7 +46,7 @@ class Pearson:
 
     def error(self, dimension: int) -> float:
         """As of the cosine of the standardised rows."""
-        return float_error(dimension)
+        return COSINE.error(dimension)
 
 
 class Levels:

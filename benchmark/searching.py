@@ -1,0 +1,89 @@
+"""How a run searches: where, in how much memory, and what of it is kept so that a search cut off goes on."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from benchmark.search import MEMORY_BYTES, Rows, block_parts, blocks, search, search_shards, similarities
+from benchmark.storage import replacing
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from benchmark.contracts import Array, Match
+    from benchmark.search import Found
+
+    Arrays = dict[str, Array]
+
+
+@dataclass(frozen=True)
+class Searching:
+    """Where items are compared, and in how much memory."""
+
+    devices: tuple[str, ...] = ("cpu",)
+    """Where products are computed; several share the bank of a search among them."""
+    memory: int = MEMORY_BYTES
+    """Bytes that a search may take."""
+    folder: Path | None = None
+    """Where finished blocks are kept; nowhere, where none is given."""
+    tell: Callable[[str], None] = lambda text: None
+    """Told how far a long search is."""
+
+    def search(self, queries: Rows, bank: Rows, k: int = 1, *, keep: str = "") -> Found:
+        """Return the exact k nearest bank items of every query; what is found so far is kept by the name `keep`."""
+        if len(self.devices) > 1:
+            return search_shards(queries, bank, k, devices=self.devices, memory=self.memory)
+        state = self.folder / f"{keep}.npz" if self.folder and keep else None
+        told = self._progress(keep or "search", queries.count * bank.count)
+        return search(queries, bank, k, device=self.devices[0], memory=self.memory, advance=told, state=state)
+
+    def nearest(self, queries: Rows, bank: Rows, *, keep: str = "") -> Match:
+        """Return the exact nearest bank item of every query."""
+        return self.search(queries, bank, keep=keep).match
+
+    def blocks(self, queries: Rows, bank: Rows) -> Iterator[tuple[slice, NDArray[np.float32]]]:
+        """Yield all similarities, a block of queries at a time."""
+        return blocks(queries, bank, device=self.devices[0], memory=self.memory)
+
+    def reduced(
+        self, queries: Rows, bank: Rows, reduce: Callable[[slice, NDArray[np.float32]], Arrays], *, keep: str
+    ) -> Iterator[Arrays]:
+        """Yield what `reduce` makes of each block of similarities; a block that was finished before is read again.
+
+        `reduce` takes the block's queries and its similarities, (n, bank.count).
+        """
+        told = self._progress(keep, queries.count)
+        for part in block_parts(queries, bank, memory=self.memory):
+            path = self.folder / f"{keep}-{part.start:09d}-{part.stop:09d}.npz" if self.folder else None
+            if path is not None and path.exists():
+                with np.load(path) as file:
+                    yield dict(file)
+            else:
+                block = similarities(queries, part, bank, device=self.devices[0], memory=self.memory)
+                yield _written(path, reduce(part, block))
+            told(part.stop - part.start)
+
+    def _progress(self, name: str, total: int) -> Callable[[int], None]:
+        started, done = time.monotonic(), 0
+
+        def told(steps: int) -> None:
+            nonlocal done
+            done += steps
+            left = (time.monotonic() - started) * (total - done) / max(1, done)
+            self.tell(f"{name}: {done / total:.0%}, {left:.0f} s left")
+
+        return told
+
+
+def _written(path: Path | None, arrays: Arrays) -> Arrays:
+    if path is not None:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with replacing(path) as temporary, temporary.open("wb") as file:
+            np.savez(file, **arrays)  # type: ignore[arg-type]  # its names are ours
+    return arrays
