@@ -22,6 +22,8 @@ from benchmark.search.kernels import (
 REACHED, NARROWED, VERIFIED, ABANDONED = 0, 1, 2, 3
 """Columns of the counts."""
 ENLARGED = 1 + 4096 * 2.0**-23
+ROUNDED = 1e-6
+"""More than the length of what is lost where coefficients of a row of length 1 are rounded to float32."""
 
 
 @_reordering
@@ -45,61 +47,55 @@ def box_sums(rows, height, width, tops, lefts, out):
 
 
 @_reordering
-def pyramid(sums, means, scales, areas, parents, shares, boxes, low):
+def pyramid(sums, means, scales, areas, parents, shares, boxes, low, outside):
     """Fill coefficients of boxes and of the larger boxes that they make up, of n items of mean 0 and length 1, float32.
 
-    `sums` (n, boxes) of pixels; `areas` (boxes,); `parents` (boxes,) numbers of the larger boxes, and `shares` (boxes,)
-    the roots of the boxes' shares of them.
+    `sums` (n, boxes) of pixels; `areas` (boxes,) are the roots of their pixels; `parents` (boxes,) the numbers of the
+    larger boxes, and `shares` (boxes,) the roots of the boxes' shares of them. `outside` (n,) float64 is the length of
+    what boxes leave of an item.
     """
-    large = np.empty(low.shape[1])
+    large, inverse = np.empty(low.shape[1]), 1 / areas
     for i in range(sums.shape[0]):
         large[:] = 0
+        energy = 0.0
         for b in range(sums.shape[1]):
-            value = (float(sums[i, b]) / areas[b] - means[i] * areas[b]) * scales[i]
+            value = (float(sums[i, b]) * inverse[b] - means[i] * areas[b]) * scales[i]
             boxes[i, b] = np.float32(value)
             large[parents[b]] += value * shares[b]
+            energy += value * value
+        outside[i] = math.sqrt(max(0.0, 1 - energy))
         for b in range(large.shape[0]):
             low[i, b] = np.float32(large[b])
-
-
-@_reordering
-def _energy(row):
-    total = 0.0
-    for j in range(row.shape[0]):
-        total += float(row[j]) ** 2
-    return total
 
 
 @_finite
 def _code(row, codes, facts):
     """Write a float32 row as step * int8; facts: its length, step, length of the code, length of what it misses.
 
-    Lengths are enlarged by more than float32 may lose in sums of 4,096 terms.
+    Lengths are enlarged by more than float32 may lose in sums of 4,096 terms, the last one by what rows were rounded.
     """
-    most, whole = np.float32(1e-30), np.float32(0)
+    most = np.float32(1e-30)
     for j in range(row.shape[0]):
         most = max(most, abs(row[j]))
-        whole += row[j] * row[j]
-    step = most / np.float32(127)
-    inverse = np.float32(1) / step
-    coded, missed = np.float32(0), np.float32(0)
+    step = np.float32(most / 127)
+    inverse = np.float32(127 / most)
     for j in range(row.shape[0]):
-        digit = np.floor(row[j] * inverse + np.float32(0.5))
-        codes[j] = np.int8(digit)
-        digit *= step
-        coded += digit * digit
-        digit -= row[j]
-        missed += digit * digit
+        codes[j] = np.int8(np.floor(row[j] * inverse + np.float32(0.5)))
+    whole, coded, missed = np.float32(0), np.float32(0), np.float32(0)
+    for j in range(row.shape[0]):
+        code = np.float32(codes[j]) * step
+        whole += row[j] * row[j]
+        coded += code * code
+        missed += (code - row[j]) * (code - row[j])
     facts[0], facts[2] = ENLARGED * math.sqrt(whole), ENLARGED * math.sqrt(coded)
-    facts[1], facts[3] = step, ENLARGED * math.sqrt(missed) + 1e-7 * facts[2]
+    facts[1], facts[3] = step, ENLARGED * math.sqrt(missed) + ROUNDED
 
 
 @_compiled
 def code_rests(boxes, low, inside, parents, shares, coarse, fine, facts):
     """Code what directions leave of `low`, and what `low` leaves of `boxes`.
 
-    `inside` (n, low) is the part of `low` in the directions. `facts` (n, 9): four numbers of each code (`_code`), and
-    the length of an item's rest, outside of all boxes' means.
+    `inside` (n, low) is the part of `low` in the directions. `facts` (n, 8): four numbers of each code (`_code`).
     """
     rest, detail = np.empty(low.shape[1], np.float32), np.empty(boxes.shape[1], np.float32)
     for i in range(boxes.shape[0]):
@@ -109,7 +105,6 @@ def code_rests(boxes, low, inside, parents, shares, coarse, fine, facts):
         for b in range(boxes.shape[1]):
             detail[b] = boxes[i, b] - shares[b] * low[i, parents[b]]
         _code(detail, fine[i], facts[i, 4:8])
-        facts[i, 8] = math.sqrt(max(0.0, 1 - _energy(boxes[i])))
 
 
 @_compiled

@@ -44,7 +44,7 @@ class Coefficients:
     fine: NDArray[np.int8]
     """(n, small boxes) codes of the small rests."""
     facts: NDArray[np.float64]
-    """(n, 9), as `bounds.code_rests`."""
+    """(n, 8), as `bounds.code_rests`."""
 
     def part(self, part: slice) -> Coefficients:
         """Return those of some items."""
@@ -99,22 +99,24 @@ class Grid:
             sums = np.add.reduceat(deep, self.edges[0][:-1], axis=2)
         return sums.reshape(len(rows), -1)
 
-    def coefficients(self, block: Block) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-        """Return coefficients of small and of large boxes, of items of mean 0 and length 1."""
+    def coefficients(self, block: Block) -> tuple[NDArray[np.float32], NDArray[np.float32], Floats]:
+        """Return coefficients of small and of large boxes, of items of mean 0 and length 1, and the length outside."""
         from benchmark.search.bounds import pyramid
 
         sums, size = self.sums(block.rows), block.rows.shape[1]
         means, scales = np.asarray(block.sums / size), block.inverse * math.sqrt(size)
         boxes = np.empty(sums.shape, dtype=np.float32)
         low = np.empty((len(sums), int(self.parents[-1]) + 1), dtype=np.float32)
+        outside = np.empty(len(sums))
 
         def work(part: slice) -> None:
             pyramid(
-                sums[part], means[part], scales[part], self.areas, self.parents, self.shares, boxes[part], low[part]
-            )
+                sums[part], means[part], scales[part], self.areas, self.parents, self.shares, boxes[part], low[part],
+                outside[part],
+            )  # fmt: skip
 
         spread(len(sums), work, least=16)
-        return boxes, low
+        return boxes, low, outside
 
 
 @dataclass(frozen=True)
@@ -141,13 +143,13 @@ class Projection:
 
     def of(self, block: Block) -> Coefficients:
         """Return what bounds of these items are made of."""
-        from benchmark.search.bounds import code_rests
+        from benchmark.search.bounds import ROUNDED, code_rests
 
-        boxes, low = self.grid.coefficients(block)
+        boxes, low, outside = self.grid.coefficients(block)
         head = low.astype(np.float64) @ self.directions
         inside = head @ self.directions.T
         coarse, fine = (np.empty(values.shape, dtype=np.int8) for values in (low, boxes))
-        facts = np.empty((len(low), 9))
+        facts = np.empty((len(low), 8))
 
         def work(part: slice) -> None:
             code_rests(
@@ -156,8 +158,11 @@ class Projection:
             )  # fmt: skip
 
         spread(len(low), work, least=16)
-        facts[:, [0, 4, 8]] += 1e-6 * (block.inverse > 0)[:, None]  # float64 rounds energies by less than 1e-12
-        return Coefficients(_augmented(head, facts[:, [0, 4, 8]]), coarse, fine, facts)
+        varies = (block.inverse > 0)[:, None]
+        facts *= varies
+        lengths = np.concatenate([facts[:, [0, 4]], outside[:, None]], axis=1) + ROUNDED
+        facts[:, [0, 4]] = lengths[:, :2] * varies
+        return Coefficients(_augmented(head, lengths * varies), coarse, fine, facts)
 
 
 def _augmented(head: Floats, lengths: Floats) -> NDArray[np.float32]:

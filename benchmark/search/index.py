@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-SAMPLE = 2048
+SAMPLE = 1024
 """Items that the directions are taken from."""
 NARROW, VERIFY = 0.15, 0.02
 """Shares of the bank that may be narrowed and verified for one query, before the plain product is cheaper."""
