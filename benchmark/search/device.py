@@ -6,6 +6,7 @@ Nothing here is bound to CUDA: on the device `cpu` the tests compare every answe
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cache
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -66,22 +67,42 @@ class Resident:
     rows: Tensor
     sums: Tensor
     variances: Tensor
+    ready: torch.cuda.Event | None = None
+    """When the copy is done."""
 
     @classmethod
     def of(cls, block: Block, device: str) -> Resident:
-        """Copy a block; from pinned memory, so that the copy runs beside products."""
-        rows = torch.from_numpy(block.rows)
-        if device != "cpu":
-            rows = rows.pin_memory().to(device, non_blocking=True)
-        return cls(rows, torch.from_numpy(block.sums).to(device), torch.from_numpy(block.variances).to(device))
+        """Copy a block, from pinned memory and on a stream of its own, so that the copy runs beside products."""
+        arrays = [torch.from_numpy(array) for array in (block.rows, block.sums, block.variances)]
+        if device == "cpu":
+            return cls(*arrays)
+        stream = _copying(device)
+        with torch.cuda.stream(stream):
+            copies = [array.pin_memory().to(device, non_blocking=True) for array in arrays]
+            return cls(*copies, stream.record_event())
+
+    def wait(self) -> None:
+        """Let what follows on this device wait for the copy."""
+        if self.ready is not None:
+            stream = torch.cuda.current_stream(self.rows.device)
+            stream.wait_event(self.ready)
+            for copy in (self.rows, self.sums, self.variances):
+                copy.record_stream(stream)
 
     def correlations(self, other: Resident) -> Tensor:
         """Return all correlations of two blocks, (n, m) float64, as `kernels.correlation` computes them."""
+        self.wait()
+        other.wait()
         product, size = int_product(self.rows, other.rows), self.rows.shape[1]
         exact = product.double() if size <= FLOAT_EXACT else product
         numerators = size * exact - self.sums[:, None] * other.sums[None]
         roots = (self.variances[:, None] * other.variances[None]).sqrt()
         return torch.where(roots > 0, numerators.double() / roots, 0.0).clamp(-1.0, 1.0)
+
+
+@cache
+def _copying(device: str) -> torch.cuda.Stream:
+    return torch.cuda.Stream(device)
 
 
 @dataclass(frozen=True)
@@ -97,6 +118,7 @@ class DeviceLevels:
 
     def constant(self, block: Resident) -> int:
         """Count rows without variance."""
+        block.wait()
         return int((block.variances == 0).sum())
 
     def scan(self, ours: Resident, bank: Resident, offset: int, best: Best) -> int:

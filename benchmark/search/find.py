@@ -26,8 +26,8 @@ if TYPE_CHECKING:
 MEMORY_BYTES = 2 << 30
 LONG = 2048
 """Float rows of more numbers are compared by int8 digits, shorter ones by a float32 product."""
-WIDTH = 2048
-"""Bank items that are multiplied at once at most."""
+WIDTH, DEVICE_WIDTH = 2048, 16384
+"""Bank items that are multiplied at once at most, on the CPU and on a GPU."""
 PAIR_BYTES = 16
 """Of a pair in a block that is being compared: products, and what they become."""
 TRIAL = 64
@@ -95,6 +95,7 @@ class _Job:
     engine: Engine
     state: State
     advance: Callable[[int], None]
+    device: str
     engines: set[str] = field(default_factory=set)
     scored: int = 0
     constant_queries: int = 0
@@ -139,7 +140,8 @@ def search(
     """
     if not queries.count or not bank.count:
         raise BadDataError(f"{queries.count} items cannot be searched in {bank.count}", "give at least one of each")
-    job = _Job(queries, bank, engine_for(bank, device), State.open(state, queries.count, min(k, bank.count)), advance)
+    kept = State.open(state, queries.count, min(k, bank.count))
+    job = _Job(queries, bank, engine_for(bank, device), kept, advance, device)
     if bank.index is not None and k <= SHALLOW and device == "cpu" and not job.state.started:
         _by_index(job, bank.index, memory)
     _by_product(job, memory)
@@ -200,7 +202,8 @@ def _sizes(job: _Job, count: int, memory: int) -> tuple[int, int]:
     """Return how many queries and how many bank items are compared at once: a third of memory each, and for pairs."""
     third = memory // 3
     row = job.bank.dimension * job.bank.take(slice(0, 1)).itemsize
-    wide = max(1, min(WIDTH, job.bank.count, third // ((DEPTH + 2) * row)))
+    most = WIDTH if job.device == "cpu" else DEVICE_WIDTH
+    wide = max(1, min(most, job.bank.count, third // ((DEPTH + 2) * row)))
     high = min(third // (row * (1 + len(job.queries.views))), third // (PAIR_BYTES * wide))
     return max(1, min(max(1, count), high)), wide
 
