@@ -6,9 +6,10 @@ import numpy as np
 import pytest
 
 from benchmark.contracts import Score, Split, merge, patient_codes
-from benchmark.evaluate import Bank, Searching
+from benchmark.evaluate import Bank
 from benchmark.metrics.shares import Sample
 from benchmark.search import Rows, nearest
+from benchmark.searching import Searching
 from benchmark.secondary import Searched, correlations, secondary_scores
 
 TRAIN, CALIBRATION, TEST, DIMENSION = 200, 120, 80, 10

@@ -73,13 +73,16 @@ class Resident:
     @classmethod
     def of(cls, block: Block, device: str) -> Resident:
         """Copy a block, from pinned memory and on a stream of its own, so that the copy runs beside products."""
-        arrays = [torch.from_numpy(array) for array in (block.rows, block.sums, block.variances)]
+        rows, sums, variances = (torch.from_numpy(array) for array in (block.rows, block.sums, block.variances))
         if device == "cpu":
-            return cls(*arrays)
+            return cls(rows, sums, variances)
+
+        def copy(array: Tensor) -> Tensor:
+            return array.pin_memory().to(device, non_blocking=True)
+
         stream = _copying(device)
         with torch.cuda.stream(stream):
-            copies = [array.pin_memory().to(device, non_blocking=True) for array in arrays]
-            return cls(*copies, stream.record_event())
+            return cls(copy(rows), copy(sums), copy(variances), stream.record_event())
 
     def wait(self) -> None:
         """Let what follows on this device wait for the copy."""
