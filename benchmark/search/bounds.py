@@ -14,6 +14,7 @@ from benchmark.search.kernels import (
     correlation,
     dot_levels,
     dot_stored,
+    greatest,
     nothing_like,
     offer,
     push,
@@ -115,31 +116,26 @@ def _seeds(row, values, places):
     last = values.shape[0] - 1
     for start in range(0, row.shape[0], STRIPE):
         stop = min(start + STRIPE, row.shape[0])
-        hits = 0
-        for j in range(start, stop):
-            hits += row[j] > values[last]
-        if hits:
+        if greatest(row[start:stop]) > values[last]:
             for j in range(start, stop):
                 if row[j] > values[last]:
                     push(values, places, row[j], j)
 
 
-@_reordering
+@_compiled
 def _collect(row, least, places, bounds):
-    """Fill the places and bounds of what reaches `least`; return how many there are, which may be more than fit."""
+    """Fill the places and bounds of what reaches `least`; return how many there are, one more than fit at most."""
     number = 0
     for start in range(0, row.shape[0], STRIPE):
         stop = min(start + STRIPE, row.shape[0])
-        hits = 0
+        if greatest(row[start:stop]) < least:
+            continue
         for j in range(start, stop):
-            hits += row[j] >= least
-        if hits and number + hits <= places.shape[0]:
-            for j in range(start, stop):
-                if row[j] >= least:
-                    places[number], bounds[number] = j, row[j]
-                    number += 1
-        else:
-            number += hits
+            if row[j] >= least:
+                if number == places.shape[0]:
+                    return number + 1
+                places[number], bounds[number] = j, row[j]
+                number += 1
     return number
 
 

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from benchmark.contracts import chunks
 from benchmark.errors import BadDataError
 from benchmark.search.products import float_error, float_product, integer_engine, level_product, spread
 from benchmark.search.similarity import measured
@@ -30,6 +31,10 @@ BUDGET = 0.01
 """Share of a block that is scored one by one at most, before second digits are asked."""
 SLACK = 2e-6
 """More than float32 rounds where coarse values and their bounds are put together."""
+UNIT = 2.0**-20
+"""How far a squared length may be from 1, and a float32 number from what it stands for, in rows of length 1."""
+AT_ONCE = 256
+"""Queries whose values stay in a core's cache between product and scan."""
 SAMPLE = 256
 """Rows that the common direction is the mean of."""
 
@@ -53,6 +58,10 @@ class Standard(Block):
     """With rows of length 1, float32."""
 
     unit: NDArray[np.float32]
+
+    def part(self, part: slice) -> Standard:
+        """Return some of the rows."""
+        return Standard(self.rows[part], self.means[part], self.squares[part], self.unit[part])
 
 
 @dataclass(frozen=True)
@@ -86,10 +95,12 @@ class FloatEngine:
     name: str = "float32"
 
     def prepare(self, rows: Array) -> Standard:
-        """Measure and standardise rows, of queries or of the bank."""
+        """Measure and standardise rows, of queries or of the bank; rows of length 1 are taken as they are."""
         from benchmark.search.kernels import standardise
 
         block = checked(rows, centred=self.centred)
+        if not self.centred and (np.abs(block.squares - 1) < UNIT).all():
+            return Standard(*block.moments, block.rows)
         unit = np.empty(block.rows.shape, dtype=np.float32)
 
         def work(part: slice) -> None:
@@ -104,9 +115,13 @@ class FloatEngine:
 
     def scan(self, ours: Standard, bank: Standard, offset: int, best: Best) -> int:
         """Push what may be among the best, scored in float64; return how many pairs that were."""
-        coarse = float_product(ours.unit, bank.unit, self.device)
-        wide = _Window.same(len(ours.rows), len(bank.rows), float_error(ours.rows.shape[1]))
-        return int(_settle(coarse, wide, ours, bank, offset, best, budget=len(bank.rows)).sum())
+        total, error = 0, float_error(ours.rows.shape[1]) + 2 * UNIT
+        for part in chunks(len(ours.rows), AT_ONCE):
+            some = ours.part(part)
+            coarse = float_product(some.unit, bank.unit, self.device)
+            window = _Window.same(len(coarse), error)
+            total += int(_settle(coarse, window, some, bank, offset, best.rows(part), budget=len(bank.rows)).sum())
+        return total
 
 
 @dataclass(frozen=True)
@@ -177,10 +192,10 @@ class _Window:
     slack: float
 
     @classmethod
-    def same(cls, count: int, size: int, error: float) -> _Window:
+    def same(cls, count: int, error: float) -> _Window:
         """Return one window for all pairs."""
-        queries, bank = np.zeros(count, np.float32), np.zeros(size, np.float32)
-        return cls(queries, bank, queries, bank, error + 2.0**-22)
+        queries, none = np.zeros(count, np.float32), np.zeros(0, np.float32)
+        return cls(queries, none, queries, none, error)
 
     @classmethod
     def of(cls, ours: Coded, bank: Coded) -> _Window:

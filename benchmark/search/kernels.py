@@ -267,35 +267,30 @@ def decode(product, cross, along, step, our_along, our_step, out):
             out[q, j] = np.float32(our_along[q] * along[j] + digits * our_step[q] * step[j])
 
 
-@_reordering
-def _kth_lower(row, a, u, c, w, lowest):
-    """Return the k-th greatest lower bound of a row of coarse values; k is the length of `lowest`."""
-    last = lowest.shape[0] - 1
-    lowest[:] = -np.inf
-    for start in range(0, row.shape[0], STRIPE):
-        stop = min(start + STRIPE, row.shape[0])
-        hits = 0
-        least = lowest[last]
-        for j in range(start, stop):
-            hits += row[j] - a * u[j] - c * w[j] > least
-        if hits:
-            for j in range(start, stop):
-                value = row[j] - a * u[j] - c * w[j]
-                if value > lowest[last]:
-                    p = last
-                    while p > 0 and lowest[p - 1] < value:
-                        lowest[p] = lowest[p - 1]
-                        p -= 1
-                    lowest[p] = value
-    return lowest[last]
+@_finite
+def greatest(row):
+    """Return the greatest of some finite float32 values."""
+    most = row[0]
+    for j in range(1, row.shape[0]):
+        most = max(most, row[j])
+    return most
 
 
-@_reordering
-def _count_upper(row, a, u, c, w, least):
-    total = 0
-    for j in range(row.shape[0]):
-        total += row[j] + a * u[j] + c * w[j] >= least
-    return total
+@_finite
+def _greatest_upper(row, a, u, c, w):
+    most = row[0] + a * u[0] + c * w[0]
+    for j in range(1, row.shape[0]):
+        most = max(most, row[j] + a * u[j] + c * w[j])
+    return most
+
+
+@_compiled
+def _insert(lowest, value):
+    p = lowest.shape[0] - 1
+    while p > 0 and lowest[p - 1] < value:
+        lowest[p] = lowest[p - 1]
+        p -= 1
+    lowest[p] = value
 
 
 @_compiled
@@ -305,33 +300,44 @@ def scan_coarse(
 ):  # fmt: skip
     """Score in float64 every pair of a tile that may be among the best, and push it to the running lists.
 
-    The truth lies within a[q] u[j] + c[q] w[j] + slack of coarse[q, j]. `scored` (n,) counts pairs; where more than
-    `budget` of a tile were to be scored, none is, and the entry is -1.
+    The truth lies within a[q] u[j] + c[q] w[j] + slack of coarse[q, j]; u and w without entries stand for zeros.
+    `scored` (n,) counts pairs; where more than `budget` of a tile were to be scored, none is, and the entry is -1.
     """
-    depth = values.shape[1]
+    depth, size = values.shape[1], coarse.shape[1]
     lowest = np.empty(depth, np.float32)
+    found, upper = np.empty(size, np.int64), np.empty(size, np.float32)
     for q in range(coarse.shape[0]):
         if our_squares[q] == 0:
-            nothing_like(values[q], places[q], offset, coarse.shape[1])
+            nothing_like(values[q], places[q], offset, size)
             continue
-        known = _kth_lower(coarse[q], a[q], u, c[q], w, lowest)
-        least = np.float32(max(values[q, depth - 1] - slack, known - 2 * slack))
-        number = _count_upper(coarse[q], a[q], u, c[q], w, least)
-        if number > budget:
-            scored[q] = -1
-            continue
-        scored[q] = number
-        if number == 0:
-            continue
-        for start in range(0, coarse.shape[1], STRIPE):
-            stop = min(start + STRIPE, coarse.shape[1])
-            if _count_upper(coarse[q, start:stop], a[q], u[start:stop], c[q], w[start:stop], least) == 0:
+        row, number = coarse[q], 0
+        lowest[:] = -np.inf
+        least = np.float32(values[q, depth - 1] - slack)
+        for start in range(0, size, STRIPE):
+            stop = min(start + STRIPE, size)
+            if u.shape[0] == 0:
+                most = greatest(row[start:stop])
+            else:
+                most = _greatest_upper(row[start:stop], a[q], u[start:stop], c[q], w[start:stop])
+            if most < least:
                 continue
             for j in range(start, stop):
-                if coarse[q, j] + a[q] * u[j] + c[q] * w[j] >= least:
-                    inner = dot_centred(rows[j], means[j], ours[q], our_means[q])
-                    value = correlation(inner, squares[j], our_squares[q])
-                    offer(values[q], places[q], ties[q : q + 1], value, offset + j)
+                reach = np.float32(0) if u.shape[0] == 0 else a[q] * u[j] + c[q] * w[j]
+                if row[j] + reach >= least:
+                    found[number], upper[number] = j, row[j] + reach
+                    number += 1
+                    if row[j] - reach > lowest[depth - 1]:
+                        _insert(lowest, row[j] - reach)
+                        least = max(least, np.float32(lowest[depth - 1] - 2 * slack))
+        kept = 0
+        for p in range(number):
+            kept += upper[p] >= least
+        scored[q] = kept if kept <= budget else -1
+        for p in range(number if kept <= budget else 0):
+            if upper[p] >= least:
+                j = found[p]
+                inner = dot_centred(rows[j], means[j], ours[q], our_means[q])
+                offer(values[q], places[q], ties[q : q + 1], correlation(inner, squares[j], our_squares[q]), offset + j)
 
 
 @_compiled

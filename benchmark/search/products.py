@@ -25,7 +25,7 @@ EXACT_IN_INT32 = 131_071
 
 def float_error(dimension: int) -> float:
     """How far a float32 product of unit rows, summed in pieces of 512, can be from the exact one, in any order."""
-    return float((DEPTH + dimension / DEPTH + 4) * 2.0**-24)
+    return float((min(DEPTH, dimension) + dimension / DEPTH + 4) * 2.0**-24)
 
 
 def float_product(first: NDArray[np.float32], second: NDArray[np.float32], device: str = "cpu") -> NDArray[np.float32]:
