@@ -17,7 +17,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from benchmark.networks.guided import both_texts, guidance_norms, prompt_noise
-from benchmark.text.opening import open_pipeline
+from benchmark.text.opening import open_model
 
 sys.path.append(str(Path(__file__).resolve().parents[1] / "tests" / "files"))
 from tiny_pipeline import CAPTIONS, save_tiny
@@ -41,7 +41,7 @@ def main() -> None:
     given = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         place = given.pipeline or save_tiny(Path(folder) / "tiny", widths=(32, 64), side=16)
-        pipeline = open_pipeline(str(place), "cpu")
+        pipeline = open_model(str(place), "cpu").pipeline
         texts = [CAPTIONS[number % len(CAPTIONS)] for number in range(given.batch)]
 
         def sample() -> None:

@@ -17,7 +17,7 @@ from benchmark.metrics.prompts import enrichment, length_adjusted, outliers, var
 from benchmark.networks import guided, tracing
 from benchmark.text import summary
 from benchmark.text.asking import Pass, Rule
-from benchmark.text.opening import open_pipeline
+from benchmark.text.opening import open_model
 from benchmark.text.prompts import read_prompts, score_prompts
 
 LONG = "secretword " * 1000
@@ -36,8 +36,9 @@ def listed(path: Path, texts: list[str], column: str = "report") -> Path:
 
 
 def score(folder: Path, texts: list[str], out: Path, ask: Pass = SHORT, batch: int = 4) -> pd.DataFrame:
-    table = read_prompts(listed(out.parent / "list.csv", texts), "report")
-    where, _ = score_prompts(str(folder), table, ask, Rule(), out=out, batch=batch, device="cpu")
+    prompts = read_prompts(listed(out.parent / "list.csv", texts), "report")
+    model = open_model(str(folder), "cpu", ask.precision)
+    where, _ = score_prompts(model, prompts, ask, Rule(), out=out, batch=batch)
     return pd.read_parquet(where / "scores.parquet").set_index("sha")
 
 
@@ -173,7 +174,7 @@ def test_the_command_attributes_and_mitigates(folder: Path, tmp_path: Path) -> N
     public = done.output + "".join((where / name).read_text() for name in ("tokens.json", "mitigations.json"))
     assert "secretword" not in public
     assert "attention rescaled" in public
-    assert "gradient, 1 is the prompt's mean token" in done.output
+    assert "gradient, corrected: 1 is the prompt's mean token" in done.output
     assert set(pd.read_parquet(where / "tokens.parquet")["token"]) >= {"___"}
 
 
@@ -224,10 +225,11 @@ def test_wrong_lists(tmp_path: Path) -> None:
 
 
 def test_wrong_pipelines(tmp_path: Path, folder: Path) -> None:
-    assert refusal(lambda: open_pipeline("/nowhere", "cpu"), MissingDataError) == (
-        "/nowhere is no folder on this disk\n  hint: give a folder that save_pretrained wrote, or a hub id as ID@COMMIT"
+    assert refusal(lambda: open_model("/nowhere", "cpu"), MissingDataError) == (
+        "/nowhere is no folder on this disk, and no model's name\n"
+        "  hint: give a folder that save_pretrained wrote, a run folder, or a hub id as ID@COMMIT"
     )
-    said = refusal(lambda: open_pipeline(str(tmp_path), "cpu"), AdapterError)
+    said = refusal(lambda: open_model(str(tmp_path), "cpu"), AdapterError)
     assert said.startswith(f"{tmp_path} is no pipeline that diffusers can load: ")
 
 
@@ -322,9 +324,9 @@ def test_enrichment_that_cannot_be(marked: np.ndarray, reason: str) -> None:
 
 
 def test_rows_say_when_there_is_nothing_to_compare() -> None:
-    scores = pd.DataFrame({"count": 1, "d_mem": [1.0, 2.0], "adjusted": 0.0, "tokens": 3, "marked": False})
+    scores = pd.DataFrame({"count": 1, "d_mem": [1.0, 2.0], "adjusted": 0.0, "tokens": 3, "seen": 3, "marked": False})
     scores = scores.assign(first=1.0, per_root_size=1.0, d_mem_outlier=[True, False], adjusted_outlier=False)
-    found = summary.summarise(scores, SHORT, Rule())
+    found = {"rows": 2, "empty": 0, **summary.summarise(scores, SHORT, Rule())}
     shown = {what: rest for what, *rest in summary.rows(found)}
     assert shown["rank correlation with length"] == ["none: one side is constant"] * 2
     assert shown["marker: share in outliers / others"] == [
