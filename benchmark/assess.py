@@ -28,6 +28,7 @@ from benchmark.metrics.quality import (
     standardised,
 )
 from benchmark.metrics.shares import Sample, membership
+from benchmark.networks.pipelines import why_not_asked
 from benchmark.progress import progress
 from benchmark.record import entries
 from benchmark.samples import Samples
@@ -147,9 +148,8 @@ def text_scores(adapter: object, cohort: Cohort, pictures: Path) -> dict[str, Sc
     if not isinstance(adapter, HasPrompts) or not adapter.prompted:
         return {}
     pipeline = adapter.pipeline
-    if not all(hasattr(pipeline, part) for part in ("tokenizer", "text_encoder", "unet", "scheduler")):
-        reason = f"{type(pipeline).__name__} is not of Stable Diffusion's kind"
-        return {"prompts.auc[first]": Score(value=None, reason=reason)}
+    if why := why_not_asked(pipeline):
+        return {"prompts.auc[first]": Score(value=None, reason=f"it is a {type(pipeline).__name__}, which {why}")}
     pictures.mkdir(exist_ok=True)
     return prompt_scores(adapter, cohort, seed=SEED, picture=pictures / "prompts.png")
 

@@ -13,22 +13,39 @@ from benchmark.errors import UsageError
 if TYPE_CHECKING:
     import pandas as pd
 
-    from benchmark.text.asking import Pass, Rule
+    from benchmark.text.asking import Extras, Pass, Rule
     from benchmark.text.mitigations import Sampling
+    from benchmark.text.opening import Opened
+    from benchmark.text.truth import Truth
 
+MANY = 2000
+"""Prompts from which on the first step alone is offered."""
 Batch = Annotated[int, typer.Option("--batch", help="Pairs of prompt and seed at once.")]
 
 
 def prompts_command(
-    model: Annotated[str, typer.Argument(help="Folder of a pipeline, a run folder of ldm-text, or a hub id@commit.")],
+    model: Annotated[
+        str,
+        typer.Argument(help="Folder of a pipeline, a run folder, a hub id@commit, or diffusers with --preset, --set."),
+    ],
     prompts: Annotated[Path, typer.Option("--prompts", help="CSV file; its text stays in the folder of --out.")],
     column: Annotated[str, typer.Option("--column", help="Its column with the prompts.")],
+    positive: Annotated[
+        str | None, typer.Option("--positive", help="Its column with 1 where a prompt is memorised, else 0: for AUCs.")
+    ] = None,
+    preset: Annotated[
+        str | None, typer.Option("--preset", "-p", help="Of a model's name, such as radedit of diffusers.")
+    ] = None,
+    settings: Annotated[
+        list[str] | None, typer.Option("--set", help="Hyper-parameter of a model's name: name=value.")
+    ] = None,
     steps: Annotated[int, typer.Option("--steps", help="Of DDIM sampling.")] = 50,
     seeds: Annotated[int, typer.Option("--seeds", help="Noises a prompt.")] = 4,
     guidance: Annotated[float, typer.Option("--guidance", help="Scale of the guidance.")] = 7.5,
     first: Annotated[
         bool, typer.Option("--first", help="The first step only: for large lists, --steps times cheaper.")
     ] = False,
+    first_steps: Annotated[int, typer.Option("--first-steps", help="Of the n-step variant.")] = 10,
     further: Annotated[
         bool, typer.Option("--further", help="Attention entropy, anisotropy and likeness of seeds too.")
     ] = False,
@@ -38,6 +55,7 @@ def prompts_command(
     ] = False,
     mitigate: Annotated[int, typer.Option("--mitigate", help="Try mitigations on so many top prompts.")] = 0,
     images: Annotated[int, typer.Option("--images", help="A prompt and mitigation.")] = 50,
+    insertions: Annotated[int, typer.Option("--insertions", help="Words or numbers that a mitigation adds.")] = 4,
     align: Annotated[str | None, typer.Option("--align", help="Folder of a CLIP model, for text alignment.")] = None,
     data: Annotated[
         str | None, typer.Option("--data", "-d", help="Training data set: mitigated images are compared with it.")
@@ -55,33 +73,61 @@ def prompts_command(
     cache: Cache = Path("cache"),
 ) -> None:
     """Score prompts by d_mem: which does a text-to-image pipeline know by heart, and do markers stand out?"""
-    from benchmark.terminal import print_table
-    from benchmark.text.asking import Pass, Rule
-    from benchmark.text.opening import open_pipeline
+    from benchmark.text.asking import Extras, Pass, Rule
+    from benchmark.text.opening import open_model
     from benchmark.text.prompts import read_prompts, score_prompts
-    from benchmark.text.summary import rows
 
     ask = Pass(
         steps=steps, seeds=seeds, guidance=guidance, first=first, further=further, precision=precision
     )  # fmt: skip
-    rule = Rule(percentile=percentile, z=z, **({"marker": marker} if marker else {}))
-    if data and not mitigate:
-        raise UsageError("--data is for --mitigate", "add --mitigate 10, or leave --data out")
-    table = read_prompts(prompts, column)
-    folder, summary = score_prompts(model, table, ask, rule, out=out, batch=batch, device=device)
+    rule = Rule(percentile=percentile, z=z, first_steps=first_steps, **({"marker": marker} if marker else {}))
+    extras = Extras(
+        tokens=tokens, faithful=faithful, mitigate=mitigate, images=images, insertions=insertions, align=align,
+        data=data, root=root,
+    )  # fmt: skip
+    listed = read_prompts(prompts, column, positive)
+    opened = open_model(model, device, precision, preset=preset, settings=pairs("--set", settings))
+    encoder, truth = _encoder(extras, device), _truth(opened, extras, cache)
+    _offer_the_first_step(len(listed.table), ask)
+    folder, summary = score_prompts(opened, listed, ask, rule, out=out, batch=batch)
+    _print_scores(folder, summary)
+    if extras.tokens:
+        _tokens(opened, _top(folder, listed.table, tokens), ask, rule, extras, batch, folder)
+    if extras.mitigate:
+        top = _top(folder, listed.table, mitigate)["prompt"].tolist()
+        _mitigate(opened, top, listed.table["prompt"].tolist(), truth, encoder, ask, rule, extras, batch, folder)
+
+
+def _encoder(extras: Extras, device: str) -> Any:
+    from benchmark.text.alignment import open_alignment
+
+    return open_alignment(extras.align, device) if extras.align else None
+
+
+def _truth(opened: Opened, extras: Extras, cache: Path) -> Truth | None:
+    from benchmark.text.truth import open_truth
+
+    return open_truth(opened.pipeline, extras.data, extras.root, cache) if extras.data else None
+
+
+def _offer_the_first_step(prompts: int, ask: Pass) -> None:
+    if prompts > MANY and not ask.first and ask.steps > 1:
+        typer.echo(
+            f"{prompts} prompts x {ask.seeds} seeds x {ask.steps} steps: --first asks the first step alone, at 1/"
+            f"{ask.steps} of the cost",
+            err=True,
+        )
+
+
+def _print_scores(folder: Path, summary: dict[str, Any]) -> None:
+    from benchmark.terminal import print_table
+    from benchmark.text.summary import rows, separation_rows
+
     print_table("prompts", ("", "d_mem", "length-adjusted"), rows(summary))
+    if "separation" in summary:
+        print_table("prompts that are memorised", ("score", "AUC", "TPR at 1 % FPR"), separation_rows(summary))
     typer.echo(f"scores: {folder / 'scores.parquet'} (private, with prompts.parquet)")
     typer.echo(f"summary: {folder / 'summary.json'} (no text)")
-    if not tokens and not mitigate:
-        return
-    pipeline = open_pipeline(model, device, precision)
-    if tokens:
-        _tokens(pipeline, _top(folder, table, tokens), ask, rule, faithful=faithful, batch=batch, folder=folder)
-    if mitigate:
-        judge = _judge(pipeline, data, root, cache, device, table, ask, batch)
-        encoder = _encoder(align, device)
-        how, top = _sampling(folder, ask, rule), _top(folder, table, mitigate)
-        _mitigate(pipeline, top, how, folder, seeds=images, batch=batch, judge=judge, align=encoder)
 
 
 def _top(folder: Path, table: pd.DataFrame, count: int) -> pd.DataFrame:
@@ -92,63 +138,58 @@ def _top(folder: Path, table: pd.DataFrame, count: int) -> pd.DataFrame:
     return scores.head(count).merge(table, on="sha", how="left")
 
 
-def _tokens(
-    pipeline: Any, top: pd.DataFrame, ask: Pass, rule: Rule, *, faithful: bool, batch: int, folder: Path
-) -> None:
+def _tokens(opened: Opened, top: pd.DataFrame, ask: Pass, rule: Rule, extras: Extras, batch: int, folder: Path) -> None:
     from benchmark.storage import replacing, write_json
     from benchmark.terminal import print_table
+    from benchmark.text.summary import public_marker
     from benchmark.text.tokens import analyse_tokens, rows
 
-    found = analyse_tokens(pipeline, top, ask, rule.marker, faithful=faithful, batch=batch)
+    found = analyse_tokens(opened.pipeline, top, ask, rule.marker, faithful=extras.faithful, batch=batch)
+    ending = "-faithful" if extras.faithful else ""
     for name in ("tokens", "words", "ablations"):
-        with replacing(folder / f"{name}.parquet") as temporary:
+        with replacing(folder / f"{name}{ending}.parquet") as temporary:
             getattr(found, name).to_parquet(temporary, index=False)
-    write_json(folder / "tokens.json", found.summary)
+    public = folder / f"tokens{ending}.json"
+    write_json(public, {"pipeline": opened.identity, "marker": public_marker(rule.marker), **found.summary})
     print_table("tokens", ("", "mean over prompts [95 % interval]"), rows(found.summary))
-    typer.echo(f"tokens: {folder / 'tokens.parquet'} (private), {folder / 'tokens.json'} (no text)")
+    typer.echo(f"tokens: {folder / f'tokens{ending}.parquet'} (private), {public} (no text)")
 
 
-def _judge(
-    pipeline: Any, data: str | None, root: Path | None, cache: Path, device: str, table: pd.DataFrame, ask: Pass,
-    batch: int,
-) -> Any:  # fmt: skip
-    """Return what compares images with a training set, calibrated on images of the listed prompts; or nothing."""
-    if not data:
-        return None
+def _mitigate(
+    opened: Opened, top: list[str], prompts: list[str], truth: Truth | None, align: Any, ask: Pass, rule: Rule,
+    extras: Extras, batch: int, folder: Path,
+) -> None:  # fmt: skip
+    """Mitigate the top prompts; the copy threshold rests on images of all prompts."""
+    from dataclasses import asdict
+
+    from benchmark.storage import write_json
+    from benchmark.terminal import print_table
+    from benchmark.text.mitigate import COLUMNS, effects, rows
+    from benchmark.text.summary import public_marker
     from benchmark.text.truth import judge_of
 
-    return judge_of(pipeline, data, root, cache, table["prompt"].tolist(), ask, batch)
+    judge = judge_of(opened.pipeline, truth, prompts, ask, batch) if truth else None
+    how = _sampling(folder, ask, rule, extras)
+    found = effects(opened.pipeline, top, how, seeds=extras.images, batch=batch, judge=judge, align=align)
+    public = folder / "mitigations.json"
+    given = {"pipeline": opened.identity, "prompts": len(top), "images": extras.images, "precision": ask.precision}
+    sampled = asdict(how) | {"marker": public_marker(rule.marker)}
+    effects_found = {name: asdict(effect) for name, effect in found.items()}
+    write_json(public, {**given, "sampling": sampled, "compared": truth is not None, "effects": effects_found})
+    print_table(f"mitigations, {len(top)} prompts", COLUMNS, rows(found))
+    typer.echo(f"mitigations: {public} (no text)")
 
 
-def _encoder(path: str | None, device: str) -> Any:
-    if not path:
-        return None
-    from benchmark.text.alignment import open_alignment
-
-    return open_alignment(path, device)
-
-
-def _sampling(folder: Path, ask: Pass, rule: Rule) -> Sampling:
+def _sampling(folder: Path, ask: Pass, rule: Rule, extras: Extras) -> Sampling:
     """Optimise embeddings down to the first norm of a usual prompt of the list."""
     import pandas as pd
 
     from benchmark.text.mitigations import Sampling
 
     target = float(pd.read_parquet(folder / "scores.parquet", columns=["first"])["first"].median())
-    return Sampling(steps=ask.steps, guidance=ask.guidance, marker=rule.marker, insertions=4, target=target)
-
-
-def _mitigate(pipeline: Any, top: pd.DataFrame, how: Sampling, folder: Path, **given: Any) -> None:
-    from dataclasses import asdict
-
-    from benchmark.storage import write_json
-    from benchmark.terminal import print_table
-    from benchmark.text.mitigate import COLUMNS, effects, rows
-
-    found = effects(pipeline, top["prompt"].tolist(), how, **given)
-    write_json(folder / "mitigations.json", {name: asdict(effect) for name, effect in found.items()})
-    print_table(f"mitigations, {len(top)} prompts", COLUMNS, rows(found))
-    typer.echo(f"mitigations: {folder / 'mitigations.json'} (no text)")
+    return Sampling(
+        steps=ask.steps, guidance=ask.guidance, marker=rule.marker, insertions=extras.insertions, target=target
+    )
 
 
 def reproduce_command(

@@ -247,6 +247,14 @@ class HasPrompts(Protocol):
         """Yield an image for each prompt, as ModelAdapter."""
 
 
+@runtime_checkable
+class HasParts(Protocol):
+    """A text-to-image model that was trained elsewhere: `bench prompts` asks it without a cohort."""
+
+    def assemble(self, device: str) -> Any:
+        """Load the pipeline, whatever the size of its images. Raises BenchError."""
+
+
 def takes_prompts(adapter: object) -> bool:
     """Return whether an adapter, fitted or loaded, is a text-to-image model."""
     return isinstance(adapter, HasPrompts) and adapter.prompted

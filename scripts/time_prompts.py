@@ -3,7 +3,7 @@
     python scripts/time_prompts.py                 a pipeline of random weights, made here
     python scripts/time_prompts.py --pipeline DIR
 
-Processor time, medians of 3 turns, one after the other; sampling stops at the latents, as scoring does.
+Processor time, medians of --turns turns, one after the other; sampling stops at the latents, as scoring does.
 """
 
 from __future__ import annotations
@@ -17,12 +17,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 from benchmark.networks.guided import both_texts, guidance_norms, prompt_noise
-from benchmark.text.opening import open_pipeline
+from benchmark.text.opening import open_model
 
 sys.path.append(str(Path(__file__).resolve().parents[1] / "tests" / "files"))
 from tiny_pipeline import CAPTIONS, save_tiny
-
-TURNS = 3
 
 
 def seconds(job: Callable[[], object]) -> float:
@@ -38,10 +36,11 @@ def main() -> None:
     parser.add_argument("--pipeline", type=Path)
     parser.add_argument("--steps", type=int, default=50)
     parser.add_argument("--batch", type=int, default=3)
+    parser.add_argument("--turns", type=int, default=15)
     given = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         place = given.pipeline or save_tiny(Path(folder) / "tiny", widths=(32, 64), side=16)
-        pipeline = open_pipeline(str(place), "cpu")
+        pipeline = open_model(str(place), "cpu").pipeline
         texts = [CAPTIONS[number % len(CAPTIONS)] for number in range(given.batch)]
 
         def sample() -> None:
@@ -52,9 +51,11 @@ def main() -> None:
             guidance_norms(pipeline, text, noise, steps=given.steps, guidance=7.5, only=only)
 
         score(1)
-        turns = [(seconds(sample), seconds(score), seconds(lambda: score(1))) for _ in range(TURNS)]
+        turns = [(seconds(sample), seconds(score), seconds(lambda: score(1))) for _ in range(given.turns)]
     sampling, scoring, first = (statistics.median(side) for side in zip(*turns, strict=True))
-    print(f"sampling {sampling:.2f} s, scoring {scoring:.2f} s: ratio {scoring / sampling:.3f}")
+    low, middle, high = statistics.quantiles([ours / plain for plain, ours, _ in turns], n=4)
+    print(f"sampling {sampling:.2f} s, scoring {scoring:.2f} s")
+    print(f"ratio, median over {len(turns)} turns: {middle:.3f} (quartiles {low:.3f}, {high:.3f})")
     print(f"first step alone {first:.3f} s: {scoring / first:.0f} times cheaper")
 
 

@@ -9,6 +9,9 @@ import pandas as pd
 
 from benchmark.errors import BadDataError, MissingDataError, UsageError
 
+LONGEST = 24
+"""Letters of a column's name that is shown."""
+
 
 def read_csv(path: Path, columns: Sequence[str], optional: Sequence[str] = ()) -> pd.DataFrame:
     """Read columns of a CSV as text, and optional ones that are there; an empty cell is an empty text.
@@ -27,12 +30,19 @@ def read_csv(path: Path, columns: Sequence[str], optional: Sequence[str] = ()) -
     missing = [column for column in columns if column not in table.columns]
     if missing:
         raise BadDataError(
-            f"{path} has no column {' and no '.join(missing)}; it has {', '.join(map(str, table.columns[:8]))}",
+            f"{path} has no column {' and no '.join(missing)}; it has {_shown(list(table.columns))}",
             "give the file as it was published, or name the columns so",
         )
     if not len(table):
         raise BadDataError(f"{path} has no rows", "download or copy the file again")
     return table[[*columns, *(column for column in optional if column in table.columns)]]
+
+
+def _shown(columns: list[str]) -> str:
+    """Return names of columns for a message, or how many there are: without a header, a row stands in their place."""
+    if all(name.isidentifier() and len(name) <= LONGEST for name in columns):
+        return ", ".join(columns[:8])
+    return f"{len(columns)}, and its first line does not look like names of columns"
 
 
 def require_unique(table: pd.DataFrame, column: str, path: Path) -> None:

@@ -2,31 +2,35 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from benchmark.contracts import Score
+from benchmark.metrics.shares import Sample, membership
 
 if TYPE_CHECKING:
     from benchmark.contracts import Array
 
 FIRST_STEPS = 10
-"""Of the n-step variant (Wen et al. 2024)."""
+"""Of the n-step variant, unless told (Wen et al. 2024)."""
 NORMAL_95 = 1.959964
+PART = 4096
+"""Prompts whose small images are in memory at once."""
 
 
-def variants(norms: Array, size: int) -> dict[str, Array]:
+def variants(norms: Array, size: int, first_steps: int = FIRST_STEPS) -> dict[str, Array]:
     """Return the variants of d_mem of P prompts from one pass, each (P,).
 
     Args:
         norms: (P, seeds, steps): || eps(x_t, prompt) - eps(x_t, empty) ||_2, not squared, along guided DDIM sampling.
         size: numbers in a latent.
+        first_steps: of the n-step variant.
 
-    `d_mem`, the mean over seeds and steps (Dutt et al. 2025); `first`, of the first step alone, and `first10`, where
-    there are ten (Wen et al. 2024, 2407.21720); `per_root_size`, d_mem over the root of the latent's size, which models
-    of one latent share.
+    `d_mem`, the mean over seeds and steps (Dutt et al. 2025); `first`, of the first step alone, and `first10` (or of as
+    many steps as told), where there are so many (Wen et al. 2024, 2407.21720); `per_root_size`, d_mem over the root of
+    the latent's size, which models of one latent share.
     """
     everything = norms.mean(axis=(1, 2), dtype=np.float64)
     found = {
@@ -34,17 +38,29 @@ def variants(norms: Array, size: int) -> dict[str, Array]:
         "first": norms[:, :, 0].mean(axis=1, dtype=np.float64),
         "per_root_size": everything / np.sqrt(size),
     }
-    if norms.shape[2] >= FIRST_STEPS:
-        found[f"first{FIRST_STEPS}"] = norms[:, :, :FIRST_STEPS].mean(axis=(1, 2), dtype=np.float64)
+    if norms.shape[2] >= first_steps > 1:
+        found[f"first{first_steps}"] = norms[:, :, :first_steps].mean(axis=(1, 2), dtype=np.float64)
     return found
 
 
 def length_adjusted(scores: Array, lengths: Array) -> Array:
-    """Return what a line in the length leaves, (P,): longer prompts move the prediction further by themselves."""
+    """Return what a line in the length leaves, (P,): longer prompts move the prediction further by themselves.
+
+    Lengths are those that the model sees, after the tokenizer's cut: beyond it nothing moves.
+    """
     design = np.c_[np.ones(len(lengths)), lengths.astype(np.float64)]
     line, *_ = np.linalg.lstsq(design, scores, rcond=None)
     residual: Array = scores - design @ line
     return residual
+
+
+def separation(values: Array, positive: Array) -> dict[str, Score]:
+    """Return AUC and TPR at 1 % FPR of prompts, (P,) each, with intervals over prompts, or why there are none."""
+    names = ("auc", "tpr_at_1_fpr")
+    if not positive.any() or positive.all():
+        return {name: Score(value=None, reason="all prompts are on one side") for name in names}
+    scores = membership(Sample.alone(values[positive]), Sample.alone(values[~positive]))
+    return {name: replace(scores[name], direction="higher") for name in names}
 
 
 def outliers(scores: Array, *, percentile: float | None = 99.0, z: float | None = None) -> Array:
@@ -95,14 +111,21 @@ def seed_likeness(thumbs: Array) -> Array:
     """Return the mean correlation between the images of one prompt's seeds, (P,); one seed tells nothing: 0.
 
     Args:
-        thumbs: (P, S, numbers) small images; the mean over all of them is subtracted first.
+        thumbs: (P, S, numbers) small images, which may lie on disk; the mean over all of them is subtracted first.
 
     A memorised prompt gives one image whatever the noise (Carlini et al. 2023, 2301.13188, look for such cliques).
     """
     if thumbs.shape[1] < 2:
         return np.zeros(len(thumbs))
-    rows = thumbs.astype(np.float64) - thumbs.mean(axis=(0, 1), dtype=np.float64)
-    rows -= rows.mean(axis=2, keepdims=True)
+    parts = [slice(start, start + PART) for start in range(0, len(thumbs), PART)]
+    total = sum(np.asarray(thumbs[part]).sum(axis=(0, 1), dtype=np.float64) for part in parts)
+    mean = total / (thumbs.shape[0] * thumbs.shape[1])
+    return np.concatenate([_likeness(np.asarray(thumbs[part], dtype=np.float64) - mean) for part in parts])
+
+
+def _likeness(rows: Array) -> Array:
+    """Return the mean correlation between all pairs of S rows, of (P, S, numbers)."""
+    rows = rows - rows.mean(axis=2, keepdims=True)
     lengths = np.linalg.norm(rows, axis=2, keepdims=True)
     rows = np.divide(rows, lengths, out=np.zeros_like(rows), where=lengths > 1e-9)
     seeds = rows.shape[1]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -16,12 +17,19 @@ if TYPE_CHECKING:
 
 SPECIAL = ("[PAD]", "[UNK]", "[CLS]", "[SEP]")
 PAD, UNKNOWN, BEGIN, END = range(len(SPECIAL))
+COMMON = 3
+"""Different captions that a piece of the vocabulary must stand in: what fewer share may be a name."""
+CLASSES = 50
+"""So few different captions are names of classes, whose words need not be shared."""
+HIDDEN = re.compile(r"\[\*\*.*?\*\*\]")
+"""A mark with what older notes hide still described in it."""
 
 
 def train_tokenizer(captions: Sequence[str], *, vocabulary: int, length: int) -> Any:
     """Return a lower-casing WordPiece tokenizer (Wu et al. 2016) of these captions, for `length` tokens a prompt.
 
-    The same captions give the same tokenizer.
+    The same captions give the same tokenizer. Of 50 different captions or more, only what three of them share becomes a
+    piece of the vocabulary, and nothing within `[** **]` counts; rarer words are spelt from shorter pieces.
     """
     from tokenizers import processors
     from transformers import PreTrainedTokenizerFast
@@ -48,14 +56,21 @@ def _learnt_pieces(captions: Sequence[str], vocabulary: int) -> dict[str, int]:
     texts = sorted(set(captions))
     letters = sorted({letter for text in texts for letter in text.lower() if not letter.isspace()})
     words = _splitting({})
+    once = [" ".join(_different_words(words, text)) for text in texts]
     fixed = [*SPECIAL, *(f"##{letter}" for letter in letters)]
     trainer = trainers.WordPieceTrainer(
         vocab_size=max(vocabulary, len(fixed) + len(letters)), special_tokens=fixed, initial_alphabet=letters,
-        show_progress=False,
+        min_frequency=COMMON if len(texts) >= CLASSES else 1, show_progress=False,
     )  # fmt: skip
-    words.train_from_iterator(texts, trainer)
+    words.train_from_iterator(once, trainer)
     found: dict[str, int] = words.get_vocab()
     return found
+
+
+def _different_words(words: Any, text: str) -> list[str]:
+    """Return each word of a text once, so that the trainer counts texts; of `[** **]` the brackets alone."""
+    normal = words.normalizer.normalize_str(HIDDEN.sub("[** **]", text))
+    return sorted({word for word, _ in words.pre_tokenizer.pre_tokenize_str(normal)})
 
 
 def _splitting(pieces: dict[str, int]) -> Any:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -78,10 +79,15 @@ def both_branches(pipeline: Any, given: Tensor) -> Tensor:
 
 
 def ddim(pipeline: Any, steps: int) -> Any:
-    """Return a DDIM scheduler of so many steps on the noise schedule that the pipeline was trained with."""
+    """Return a DDIM scheduler of so many steps on the noise schedule that the pipeline was trained with.
+
+    DDIMScheduler clips images to [-1, 1] unless told not to, which is wrong of latents: schedulers that know no
+    clipping are taken at their word.
+    """
     from diffusers import DDIMScheduler
 
-    scheduler = DDIMScheduler.from_config(pipeline.scheduler.config)
+    config = pipeline.scheduler.config
+    scheduler = DDIMScheduler.from_config(config, clip_sample=config.get("clip_sample", False))
     scheduler.set_timesteps(steps, device=pipeline.unet.device)
     return scheduler
 
@@ -127,13 +133,11 @@ def guidance_norms(
     Norms are (N, steps), float32. Outputs of other kinds than noise are converted, so that norms are of noise (Wen et
     al. 2024, 2407.21720; Dutt 2025, 2502.07516).
     """
-    taken = []
-    for step in trajectory(pipeline, text, noise, steps=steps, scale=guidance):
-        taken.append(step)
-        if only and step.number + 1 >= only:
-            break
-    found: Array = torch.stack([step.norms for step in taken], dim=1).cpu().numpy()
-    return found, taken[-1].after
+    norms = []
+    for step in islice(trajectory(pipeline, text, noise, steps=steps, scale=guidance), only):
+        norms.append(step.norms)
+    found: Array = torch.stack(norms, dim=1).cpu().numpy()
+    return found, step.after
 
 
 @torch.no_grad()
@@ -149,8 +153,7 @@ def draw(
     """Return the latents of samples with these numbers, (N, *latent): of a prompt each, or of no prompt at all."""
     noise = _noise(pipeline, [word(seed, number) for number in numbers])
     texts = [""] * len(numbers) if prompts is None else prompts
-    *_, last = trajectory(pipeline, both_texts(pipeline, texts), noise, steps=steps, scale=guidance)
-    return last.after
+    return guidance_norms(pipeline, both_texts(pipeline, texts), noise, steps=steps, guidance=guidance)[1]
 
 
 @torch.no_grad()

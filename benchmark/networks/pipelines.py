@@ -34,6 +34,23 @@ def load_pipeline(path: str, device: str, *, revision: str = "", **parts: Any) -
     return pipeline.to(pick_device(device))
 
 
+def why_not_asked(pipeline: Any) -> str:
+    """Return why a pipeline cannot be asked as Stable Diffusion is, as the end of "it is one which ..."; or nothing."""
+    missing = [
+        part for part in ("tokenizer", "text_encoder", "unet", "vae", "scheduler") if not hasattr(pipeline, part)
+    ]
+    if missing:
+        return f"has no {' and no '.join(missing)}"
+    if getattr(pipeline, "text_encoder_2", None) is not None:
+        return "has two text encoders"
+    taken, made = pipeline.unet.config["in_channels"], pipeline.vae.config.get("latent_channels")
+    if taken != made:
+        return f"has a unet of {taken} channels and latents of {made}"
+    if pipeline.unet.config.get("addition_embed_type") is not None:
+        return "conditions its unet on more than the text"
+    return ""
+
+
 def load_radedit(path: str, revision: str, vae: str, text_encoder: str, device: str, *, trust: bool) -> Any:
     """Assemble RadEdit's StableDiffusionPipeline from its parts, with the scheduler of its card.
 

@@ -49,7 +49,7 @@ def prompt_scores(adapter: HasPrompts, cohort: Cohort, *, seed: int, picture: Pa
     values, rest = _first_step(pipeline, known), _first_step(pipeline, others)
     order = values.argsort()[::-1][:ROWS]
     _draw(adapter, cohort, [known[i] for i in order], [f"d_mem {values[i]:.2f}" for i in order], seed, picture)
-    tokens = lengths(pipeline, known)
+    _, tokens = lengths(pipeline, known)
     top = outliers(length_adjusted(values, tokens), percentile=90)
     marked = pd.Series(known).str.contains(MARKER, regex=True).to_numpy()
     correlation = rank_correlation(values, tokens)

@@ -36,7 +36,8 @@ def open_alignment(path: str, device: str) -> Alignment:
 
     @torch.no_grad()
     def align(prompt: str, images: Images) -> Array:
-        pixels = torch.from_numpy(images).to(place)[:, :1].expand(-1, 3, -1, -1)
+        pixels = torch.from_numpy(images).to(place)
+        pixels = pixels if pixels.shape[1] == 3 else pixels.mean(dim=1, keepdim=True).expand(-1, 3, -1, -1)
         pixels = F.interpolate((pixels + 1) / 2, size=side, mode="bilinear", antialias=True)
         longest = model.config.text_config.max_position_embeddings
         tokens = tokenizer([prompt], truncation=True, max_length=longest, return_tensors="pt").to(place)

@@ -11,32 +11,38 @@ import numpy as np
 from benchmark.contracts import chunks
 from benchmark.metrics.prompts import diversity
 from benchmark.progress import progress
-from benchmark.text.mitigations import MITIGATIONS, Sampling, sample_mitigated
+from benchmark.text.mitigations import MITIGATIONS, Sampling, changes, sampler
 from benchmark.text.truth import Judge
 
 if TYPE_CHECKING:
     from benchmark.contracts import Array, Images
 
 BEFORE = "none"
-COLUMNS = ("mitigation", "source", "d_mem", "likeness", "copied", "RMSE of seeds", "distance of seeds", "alignment")
+COLUMNS = (
+    "mitigation", "source", "prompts", "d_mem", "likeness", "copied", "RMSE of seeds", "distance of seeds", "alignment",
+)  # fmt: skip
 Alignment = Callable[[str, "Images"], "Array"]
 
 
 @dataclass(frozen=True, kw_only=True)
 class Effect:
-    """Means over prompts; what could not be measured is None."""
+    """Means over the prompts that a mitigation changes; what could not be measured is None."""
 
-    d_mem: float
+    prompts: int
+    d_mem: float | None
     likeness: float | None
     """Similarity to the nearest training image."""
     copied: float | None
     """Share of images above the copy threshold."""
-    rmse: float
+    rmse: float | None
     """Between images of one prompt, in units of the range [0, 1]."""
-    distance: float
+    distance: float | None
     """Between images of one prompt, in the features of the random convolutions."""
     alignment: float | None
     """Of the images with the prompt as it was."""
+
+
+MEASURED = ("d_mem", "likeness", "copied", "rmse", "distance", "alignment")
 
 
 def effects(
@@ -52,6 +58,8 @@ def effects(
 ) -> dict[str, Effect]:
     """Return the effect of sampling without a mitigation (`none`) and with each, by name.
 
+    A mitigation that leaves some of the prompts as they are is measured on the others, and so is `none, NAME` for it.
+
     Args:
         pipeline: of Stable Diffusion's kind.
         prompts: those to protect.
@@ -62,14 +70,19 @@ def effects(
         align: returns how well images fit a text, one number an image.
         names: of `MITIGATIONS`.
     """
-    found = {}
+    parts: dict[str, dict[str, Effect]] = {}
     with progress("mitigations", (len(names) + 1) * len(prompts)) as advance:
         for name in (BEFORE, *names):
-            parts = []
+            parts[name] = {}
             for prompt in prompts:
-                parts.append(_effect(pipeline, name, prompt, how, seeds, batch, judge, align))
+                if changes(name, prompt, how):
+                    parts[name][prompt] = _effect(pipeline, name, prompt, how, seeds, batch, judge, align)
                 advance(note=name)
-            found[name] = Effect(**{key: _mean([getattr(part, key) for part in parts]) for key in vars(parts[0])})
+    found = {}
+    for name, of in parts.items():
+        if 0 < len(of) < len(parts[BEFORE]):
+            found[f"{BEFORE}, {name}"] = _mean([parts[BEFORE][prompt] for prompt in of])
+        found[name] = _mean(list(of.values()))
     return found
 
 
@@ -86,14 +99,15 @@ def _effect(
     from benchmark.detectors.random_conv import random_features
     from benchmark.networks.guided import decode
 
-    norms, images = [], []
+    norms, images, sample = [], [], sampler(pipeline, name, prompt, how)
     for part in chunks(seeds, batch):
-        some, latents = sample_mitigated(pipeline, name, prompt, range(part.start, part.stop), how)
+        some, latents = sample(range(part.start, part.stop))
         norms.append(some)
         images.append(decode(pipeline, latents).clamp(-1, 1).cpu().numpy())
     made = np.concatenate(images)
     likeness, copied = judge(made) if judge else (None, None)
     return Effect(
+        prompts=1,
         d_mem=float(np.concatenate(norms).mean()),
         likeness=likeness,
         copied=copied,
@@ -103,14 +117,24 @@ def _effect(
     )
 
 
-def _mean(values: Sequence[float | None]) -> Any:
-    return None if values[0] is None else float(np.mean([value for value in values if value is not None]))
+def _mean(effects: Sequence[Effect]) -> Effect:
+    """Return the mean over prompts of what was measured; of no prompt, nothing."""
+    found: dict[str, Any] = {}
+    for key in MEASURED:
+        values = [value for effect in effects if (value := getattr(effect, key)) is not None]
+        found[key] = float(np.mean(values)) if values else None
+    return Effect(prompts=len(effects), **found)
 
 
 def rows(found: dict[str, Effect]) -> list[tuple[str, ...]]:
-    """Return (mitigation, source, d_mem, likeness, copied, rmse, distance, alignment) rows for a table."""
+    """Return rows for a table, as `COLUMNS`."""
     return [
-        (name, MITIGATIONS[name].source if name in MITIGATIONS else "", *map(_cell, vars(effect).values()))
+        (
+            name,
+            MITIGATIONS[name].source if name in MITIGATIONS else "",
+            str(effect.prompts),
+            *(_cell(getattr(effect, key)) for key in MEASURED),
+        )
         for name, effect in found.items()
     ]
 

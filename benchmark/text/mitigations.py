@@ -6,6 +6,7 @@ import re
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -17,6 +18,7 @@ from benchmark.networks.captions import tokenized
 from benchmark.networks.guided import (
     Scale,
     both_branches,
+    both_texts,
     ddim,
     embed,
     guidance_norms,
@@ -33,8 +35,8 @@ BOOST = 1.25
 """Of the first token's logit (Ren et al. 2024, 2403.11052)."""
 NOISE = 0.1
 """On the embeddings (Somepalli et al. 2023, 2305.20086)."""
-RATE, MOST = 0.05, 10
-"""Of the embeddings' optimisation: learning rate and steps (Wen et al. 2024, 2407.21720)."""
+RATE, MOST, OPTIMISED_ON = 0.05, 10, 4
+"""Of the embeddings' optimisation: learning rate, steps and noises (Wen et al. 2024, 2407.21720)."""
 
 Rewrite = Callable[[str, Any, "Generator"], str]
 
@@ -86,11 +88,12 @@ def _repeat(prompt: str, tokenizer: Any, rng: Generator) -> str:
     return _inserted(prompt, words[int(rng.integers(len(words)))], rng)
 
 
+NO_MARKER = "no marker"
 MITIGATIONS = {
     "random number": Mitigation("Somepalli et al. 2023", rewrite=_number),
     "random word": Mitigation("Somepalli et al. 2023", rewrite=_word),
     "repeated word": Mitigation("Somepalli et al. 2023", rewrite=_repeat),
-    "no marker": Mitigation("Dutt 2025"),
+    NO_MARKER: Mitigation("Dutt 2025"),
     "embedding noise": Mitigation("Somepalli et al. 2023", noise=NOISE),
     "embedding optimised": Mitigation("Wen et al. 2024", optimise=True),
     "guidance delayed": Mitigation("Jain et al. 2025", delay=0.0),
@@ -100,6 +103,11 @@ MITIGATIONS = {
 NOTHING = Mitigation("as it is")
 
 
+def changes(name: str, prompt: str, how: Sampling) -> bool:
+    """Return whether a mitigation does anything to a prompt: removing marks changes only those that have one."""
+    return name != NO_MARKER or re.search(how.marker, prompt) is not None
+
+
 def without_markers(prompt: str, marker: str) -> str:
     """Return a prompt without its de-identification marks."""
     return " ".join(re.sub(marker, " ", prompt).split())
@@ -107,7 +115,7 @@ def without_markers(prompt: str, marker: str) -> str:
 
 def rewritten(name: str, prompt: str, seed: int, how: Sampling, tokenizer: Any) -> str:
     """Return what a mitigation makes of a prompt's words; the draw follows from prompt, name and seed alone."""
-    if name == "no marker":
+    if name == NO_MARKER:
         return without_markers(prompt, how.marker)
     rewrite = MITIGATIONS[name].rewrite if name in MITIGATIONS else None
     if rewrite is None:
@@ -118,23 +126,27 @@ def rewritten(name: str, prompt: str, seed: int, how: Sampling, tokenizer: Any) 
     return prompt
 
 
-def sample_mitigated(
-    pipeline: Any, name: str, prompt: str, seeds: Sequence[int], how: Sampling
-) -> tuple[Array, Tensor]:
-    """Sample one prompt with a mitigation (any other name: without): norms (N, steps) and the last latents.
+def sampler(pipeline: Any, name: str, prompt: str, how: Sampling) -> Callable[[Sequence[int]], tuple[Array, Tensor]]:
+    """Return what samples one prompt with a mitigation (any other name: without), for some seeds at a time.
 
-    The noise is that of the prompt as it was, so that before and after differ by the mitigation alone.
+    It returns norms (N, steps) and the last latents. The noise is that of the prompt as it was, so that before and
+    after differ by the mitigation alone.
     """
+    moved = optimised(pipeline, prompt, how) if MITIGATIONS.get(name, NOTHING).optimise else None
+    return partial(_sample, pipeline, name, prompt, how, moved)
+
+
+def _sample(
+    pipeline: Any, name: str, prompt: str, how: Sampling, moved: Tensor | None, seeds: Sequence[int]
+) -> tuple[Array, Tensor]:
     chosen = MITIGATIONS.get(name, NOTHING)
     texts = [rewritten(name, prompt, seed, how, pipeline.tokenizer) for seed in seeds]
     noise = prompt_noise(pipeline, [prompt] * len(seeds), seeds)
     with torch.no_grad():
-        given = embed(pipeline, texts)
+        given = embed(pipeline, texts) if moved is None else moved.expand(len(seeds), -1, -1)
         if chosen.noise:
             given = given + chosen.noise * _like(given, seeds)
-    text = both_branches(pipeline, given).detach()
-    if chosen.optimise:
-        text = optimised(pipeline, text, noise, how)
+        text = both_branches(pipeline, given)
     padding = ~tokenized(pipeline.tokenizer, texts)[1].bool().to(text.device)
     watching: Any = cross_attention(pipeline, boost=BOOST, padding=padding) if chosen.rescale else nullcontext()
     scale: Scale = how.guidance if chosen.delay is None else delayed(how, chosen.delay)
@@ -159,16 +171,18 @@ def delayed(how: Sampling, before: float) -> Scale:
     return scale
 
 
-def optimised(pipeline: Any, text: Tensor, noise: Tensor, how: Sampling) -> Tensor:
-    """Move the prompt's embeddings until the guidance of the first step is weak (Wen et al. 2024, 2407.21720).
+def optimised(pipeline: Any, prompt: str, how: Sampling) -> Tensor:
+    """Move a prompt's embedding until the guidance of the first step is weak (Wen et al. 2024, 2407.21720).
 
-    AdamW, ten steps at most. One embedding serves all noises and the first token gets no gradient, as published; there
-    weight decay moves it all the same, here nothing does.
+    AdamW, ten steps at most, on the prompt's first four noises, whatever is sampled afterwards. One embedding, (1,
+    tokens, D), serves all noises and the first token gets no gradient, as published; there weight decay moves it all
+    the same, here nothing does.
     """
+    noise = prompt_noise(pipeline, [prompt] * OPTIMISED_ON, range(OPTIMISED_ON))
     scheduler = ddim(pipeline, how.steps)
     time = scheduler.timesteps[0]
     latents = (noise * scheduler.init_noise_sigma).to(pipeline.unet.device, pipeline.unet.dtype)
-    empty, given = text.chunk(2)
+    empty, given = both_texts(pipeline, [prompt] * OPTIMISED_ON).chunk(2)
     moved = given[:1].clone().requires_grad_()
     optimizer = torch.optim.AdamW([moved], lr=RATE, weight_decay=0)
     for _ in range(MOST):
@@ -180,7 +194,7 @@ def optimised(pipeline: Any, text: Tensor, noise: Tensor, how: Sampling) -> Tens
             (moved.grad,) = torch.autograd.grad(value, moved)
         moved.grad[:, 0] = 0
         optimizer.step()
-    return torch.cat([empty, moved.detach().expand_as(given)])
+    return moved.detach()
 
 
 def _like(values: Tensor, seeds: Sequence[int]) -> Tensor:

@@ -1,52 +1,123 @@
-"""Where a text-to-image pipeline is, and what it is made of: a folder, a run folder, a hub id at a commit."""
+"""Where a text-to-image pipeline is: a folder, a run folder, a hub id at a commit, or a model's name and settings."""
 
 from __future__ import annotations
 
 import importlib.util
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from benchmark.errors import AdapterError, MissingDataError
-from benchmark.storage import file_name, files_key
+from benchmark import registry
+from benchmark.contracts import HasFiles, HasParts, takes_prompts
+from benchmark.errors import AdapterError, MissingDataError, UsageError
+from benchmark.options import build
+from benchmark.storage import content_key, file_name, files_key, read_json
 
 
-def open_pipeline(place: str, device: str, precision: str = "fp32") -> Any:
-    """Load a pipeline of Stable Diffusion's kind, in fp32 or bf16. Raises MissingDataError, AdapterError.
+@dataclass(frozen=True)
+class Opened:
+    """A pipeline of Stable Diffusion's kind."""
 
-    `place` is a folder that `save_pretrained` wrote, a run folder of ldm-text, or a hub id and commit, ID@COMMIT.
+    pipeline: Any
+    identity: str
+    """Digest of its files and settings, or the hub id and commit: no path."""
+    name: str
+    """Fit for a folder."""
+
+
+def open_model(
+    place: str,
+    device: str,
+    precision: str = "fp32",
+    *,
+    preset: str | None = None,
+    settings: dict[str, Any] | None = None,
+) -> Opened:
+    """Load a pipeline of Stable Diffusion's kind, in fp32 or bf16. Raises BenchError.
+
+    Args:
+        place: a folder that `save_pretrained` wrote, a run folder of a text-to-image model, a hub id and commit as
+            ID@COMMIT, or the name of a model that is not trained here, such as diffusers.
+        device: `auto`, `cpu`, `cuda` or `cuda:N`.
+        precision: `fp32` or `bf16`.
+        preset: of a model's name; smoke where not given.
+        settings: hyper-parameters of a model's name.
     """
-    from benchmark.networks.pipelines import load_pipeline
+    from benchmark.networks.pipelines import why_not_asked
 
     if importlib.util.find_spec("transformers") is None:
         raise AdapterError("text encoders need transformers", "install it: pip install 'memobench[text]'")
-    path, _, revision = place.partition("@") if not Path(place).is_dir() else (str(_folder(Path(place))), "", "")
-    if not revision and not Path(path).is_dir():
-        raise MissingDataError(
-            f"{path} is no folder on this disk", "give a folder that save_pretrained wrote, or a hub id as ID@COMMIT"
-        )
-    pipeline = load_pipeline(path, device, revision=revision, safety_checker=None, requires_safety_checker=False)
-    if not all(hasattr(pipeline, part) for part in ("tokenizer", "text_encoder", "unet")):
+    opened = _opened(place, device, preset, settings or {})
+    if reason := why_not_asked(opened.pipeline):
         raise AdapterError(
-            f"{path} holds a {type(pipeline).__name__}, which takes no prompts", "give a text-to-image pipeline"
+            f"{place} holds a {type(opened.pipeline).__name__}, which {reason}",
+            "give a text-to-image pipeline of Stable Diffusion's kind",
         )
     if precision == "bf16":
         import torch
 
-        pipeline.to(torch.bfloat16)
-    return pipeline
+        opened.pipeline.to(torch.bfloat16)
+    return opened
 
 
-def _folder(folder: Path) -> Path:
-    """Return the pipeline within a run folder, or the folder itself."""
+def _opened(place: str, device: str, preset: str | None, settings: dict[str, Any]) -> Opened:
+    if place in registry.listing("models").cards:
+        return _of_settings(place, device, preset or "smoke", settings)
+    if preset or settings:
+        raise UsageError(
+            f"{place} has its settings already", "--preset and --set are for a model's name, such as diffusers"
+        )
+    folder = Path(place)
+    if not folder.is_dir():
+        return _of_hub(place, device)
     inner = folder / "fit" / "model"
-    return inner if (inner / "model_index.json").is_file() else folder
+    if (folder / "spec.json").is_file() and not (inner / "model_index.json").is_file():
+        return _of_run(folder, device)
+    return _of_folder(inner if inner.is_dir() else folder, device)
 
 
-def identity(place: str) -> str:
-    """Return a digest of a pipeline's files, or the hub id and commit."""
-    return files_key(_folder(Path(place))) if Path(place).is_dir() else place
+def _load(path: str, device: str, revision: str = "") -> Any:
+    from benchmark.networks.pipelines import load_pipeline
+
+    return load_pipeline(path, device, revision=revision, safety_checker=None, requires_safety_checker=False)
 
 
-def short_name(place: str) -> str:
-    """Return a pipeline's name, fit for a folder."""
-    return file_name(_folder(Path(place)).resolve().name)
+def _of_folder(folder: Path, device: str) -> Opened:
+    return Opened(_load(str(folder), device), files_key(folder), file_name(folder.resolve().name))
+
+
+def _of_hub(place: str, device: str) -> Opened:
+    path, _, revision = place.partition("@")
+    if not revision:
+        raise MissingDataError(
+            f"{path} is no folder on this disk, and no model's name",
+            "give a folder that save_pretrained wrote, a run folder, or a hub id as ID@COMMIT",
+        )
+    return Opened(_load(path, device, revision), place, file_name(path.rpartition("/")[2]))
+
+
+def _of_run(folder: Path, device: str) -> Opened:
+    """Open the pipeline of a run whose adapter knows where it is."""
+    name = str(read_json(folder / "spec.json")["model"])
+    adapter = registry.load_class("models", registry.find_model(name)).load(folder / "fit" / "model", device=device)
+    if not takes_prompts(adapter):
+        raise AdapterError(
+            f"{folder} is a run of {name}, which takes no prompts", "give a run of a text-to-image model"
+        )
+    return Opened(adapter.pipeline, content_key(files_key(folder / "fit" / "model"), _files(adapter)), file_name(name))
+
+
+def _of_settings(name: str, device: str, preset: str, settings: dict[str, Any]) -> Opened:
+    card = registry.find_model(name)
+    if preset not in card.presets:
+        raise UsageError(f"{name} has no preset {preset!r}", f"it has: {', '.join(card.presets) or 'none'}")
+    cls = registry.load_class("models", card)
+    if not issubclass(cls, HasParts):
+        raise UsageError(f"{name} has no prompts to be asked before it is trained", "give its run folder: bench run")
+    adapter: Any = build(cls, card.presets[preset].set | settings, what=f"model {name}")
+    identity = content_key(name, asdict(adapter), _files(adapter))
+    return Opened(adapter.assemble(device), identity, file_name(f"{name}-{preset}"))
+
+
+def _files(adapter: object) -> str:
+    return adapter.fingerprint() if isinstance(adapter, HasFiles) else ""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,7 +19,7 @@ from benchmark.progress import progress
 from benchmark.storage import content_key, replacing, write_json
 from benchmark.text.asking import Pass, Rule
 from benchmark.text.detect import FURTHER, further_scores, require_finite
-from benchmark.text.opening import identity, open_pipeline, short_name
+from benchmark.text.opening import Opened
 from benchmark.text.summary import summarise
 
 if TYPE_CHECKING:
@@ -28,51 +28,86 @@ if TYPE_CHECKING:
 TEXTS, SCORES, SUMMARY = "prompts.parquet", "scores.parquet", "summary.json"
 
 
-def read_prompts(path: Path, column: str) -> pd.DataFrame:
-    """Return each different prompt of a CSV column once (prompt, sha, count), in order of appearance.
+@dataclass(frozen=True)
+class Prompts:
+    """A list of prompts, without its duplicates."""
 
-    Empty prompts are left out: their guidance is 0 by definition. Raises MissingDataError, BadDataError.
+    table: pd.DataFrame
+    """prompt, sha, count, and positive (bool) where the list says so."""
+    empty: int = 0
+    """Rows without a prompt."""
+
+    @property
+    def rows(self) -> int:
+        """How many rows the list has."""
+        return int(self.table["count"].sum()) + self.empty
+
+
+def read_prompts(path: Path, column: str, positive: str | None = None) -> Prompts:
+    """Return each different prompt of a CSV column once, in order of appearance.
+
+    Empty prompts are left out and counted: their guidance is 0 by definition. Raises MissingDataError, BadDataError.
+
+    Args:
+        path: of the CSV.
+        column: with prompts.
+        positive: column with 1 where a prompt is known to be memorised, and 0 where not.
     """
-    texts = read_csv(path, (column,))[column].str.strip()
-    texts = texts[texts != ""]
-    if not len(texts):
+    given = read_csv(path, (column, *([positive] if positive else [])))
+    given = given.assign(**{column: given[column].str.strip()})
+    listed = given[given[column] != ""]
+    if not len(listed):
         raise BadDataError(f"{path} has only empty prompts in column {column}", "name the column that holds them")
-    counts = texts.value_counts(sort=False)
-    table = pd.DataFrame({"prompt": texts.drop_duplicates().to_numpy()})
+    counts = listed[column].value_counts(sort=False)
+    table = pd.DataFrame({"prompt": listed[column].drop_duplicates().to_numpy()})
     table["sha"] = [hashlib.sha256(text.encode()).hexdigest()[:16] for text in table["prompt"]]
     table["count"] = table["prompt"].map(counts).astype(int)
-    return table
+    if positive:
+        table["positive"] = table["prompt"].map(_truths(path, listed[column], listed[positive]))
+    return Prompts(table, len(given) - len(listed))
+
+
+def _truths(path: Path, prompts: pd.Series[str], marks: pd.Series[str]) -> pd.Series[bool]:
+    """Return whether each different prompt is marked with 1. Raises BadDataError."""
+    values = marks.str.strip()
+    wrong = int((~values.isin(["0", "1"])).sum())
+    if wrong:
+        raise BadDataError(f"{path} has {wrong} rows with neither 0 nor 1 in column {marks.name}", "write 0 or 1")
+    found = (values == "1").groupby(prompts.to_numpy(), sort=False)
+    unsure = int((found.nunique() > 1).sum())
+    if unsure:
+        raise BadDataError(
+            f"{path} repeats {unsure} prompts with both 0 and 1 in column {marks.name}", "give each prompt one of them"
+        )
+    return found.first()
 
 
 def score_prompts(
-    path: str, table: pd.DataFrame, ask: Pass, rule: Rule, *, out: Path, batch: int, device: str
+    model: Opened, prompts: Prompts, ask: Pass, rule: Rule, *, out: Path, batch: int
 ) -> tuple[Path, dict[str, Any]]:
-    """Score every prompt of a table (`read_prompts`), and leave norms, scores and a summary in a folder of `out`.
+    """Score every prompt of a list, and leave norms, scores and a summary in a folder of `out`.
 
     Args:
-        path: folder of the pipeline.
-        table: prompt, sha, count.
+        model: a pipeline.
+        prompts: the list.
         ask: steps, seeds, guidance.
         rule: outliers and markers.
         out: a folder PIPELINE-KEY is made in it; a second call with equal arguments goes on where the first ended.
         batch: pairs of prompt and seed at once.
-        device: `auto`, `cpu`, `cuda` or `cuda:N`.
 
-    Returns the folder and the summary, which holds no text. Raises as `open_pipeline`.
+    Returns the folder and the summary, which holds no text. Raises UsageError, AdapterError.
     """
     if batch < 1:
         raise UsageError(f"batch {batch} is none", "give 1 or more")
     from benchmark.networks.guided import latent_shape
 
-    pipeline = open_pipeline(path, device, ask.precision)
-    key = content_key(identity(path), asdict(ask), list(table["sha"]), length=8)
-    folder = out / f"{short_name(path)}-{key}"
+    table, size = prompts.table, int(np.prod(latent_shape(model.pipeline)))
+    key = content_key(model.identity, asdict(ask), list(table["sha"]), length=8)
+    folder = out / f"{model.name}-{key}"
     folder.mkdir(parents=True, exist_ok=True)
-    arrays = _fill(pipeline, list(table["prompt"]), ask, folder, batch)
-    scores = _scores(
-        table, arrays, lengths(pipeline, list(table["prompt"])), rule, int(np.prod(latent_shape(pipeline)))
-    )
-    summary = summarise(scores, ask, rule)
+    arrays = _fill(model.pipeline, list(table["prompt"]), ask, folder, batch)
+    scores = _scores(table, arrays, lengths(model.pipeline, list(table["prompt"])), rule, size)
+    summary = {"pipeline": model.identity, "rows": prompts.rows, "empty": prompts.empty, **summarise(scores, ask, rule)}
     for name, frame in ((TEXTS, table), (SCORES, scores)):
         with replacing(folder / name) as temporary:
             frame.to_parquet(temporary, index=False)
@@ -84,7 +119,7 @@ def _fill(pipeline: Any, prompts: Sequence[str], ask: Pass, folder: Path, batch:
     """Fill arrays (prompts, seeds, numbers), float32, on disk; what is not NaN there is done."""
     from benchmark.networks.tracing import THUMB, trace
 
-    widths = {"norms": 1 if ask.first else ask.steps}
+    widths = {"norms": ask.taken}
     if ask.further:
         widths |= {"thumbs": int(pipeline.vae.config.out_channels) * THUMB**2, "further": len(FURTHER)}
     arrays = {name: _open(folder / f"{name}.npy", (len(prompts), ask.seeds, width)) for name, width in widths.items()}
@@ -114,16 +149,24 @@ def _open(file: Path, shape: tuple[int, ...]) -> np.memmap[Any, Any]:
     return opened
 
 
-def lengths(pipeline: Any, prompts: Sequence[str]) -> Array:
-    """Return the number of tokens of each prompt before it is cut, without those that begin and end every prompt."""
+def lengths(pipeline: Any, prompts: Sequence[str]) -> tuple[Array, Array]:
+    """Return the number of tokens of each prompt as it is, and as the model sees it after the tokenizer's cut.
+
+    Those that begin and end every prompt do not count.
+    """
     tokenizer = pipeline.tokenizer
-    return np.array([len(tokenizer(text, add_special_tokens=False, verbose=False).input_ids) for text in prompts])
+    found = np.array([len(tokenizer(text, add_special_tokens=False, verbose=False).input_ids) for text in prompts])
+    return found, np.minimum(found, tokenizer.model_max_length - len(tokenizer("").input_ids))
 
 
-def _scores(table: pd.DataFrame, arrays: dict[str, Array], tokens: Array, rule: Rule, size: int) -> pd.DataFrame:
+def _scores(
+    table: pd.DataFrame, arrays: dict[str, Array], tokens: tuple[Array, Array], rule: Rule, size: int
+) -> pd.DataFrame:
     """Return one row a prompt, highest d_mem first; no text."""
-    scores = table[["sha", "count"]].assign(**variants(np.asarray(arrays["norms"]), size), tokens=tokens)
-    scores["adjusted"] = length_adjusted(scores["d_mem"].to_numpy(), tokens)
+    norms = np.asarray(arrays["norms"])
+    scores = table.drop(columns="prompt").assign(**variants(norms, size, rule.first_steps))
+    scores["tokens"], scores["seen"] = tokens
+    scores["adjusted"] = length_adjusted(scores["d_mem"].to_numpy(), tokens[1])
     if "further" in arrays:
         scores = scores.assign(**further_scores(arrays["further"], arrays["thumbs"]))
     scores["marked"] = table["prompt"].str.contains(rule.marker, regex=True).to_numpy()

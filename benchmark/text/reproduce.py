@@ -14,9 +14,10 @@ from benchmark import registry
 from benchmark.cohorts.prepare import to_stderr
 from benchmark.errors import UsageError
 from benchmark.machine import pick_device
+from benchmark.options import without_paths
 from benchmark.request import Request, build_dataset, open_cohort
 from benchmark.storage import content_key, replacing, write_json
-from benchmark.text.asking import Rule
+from benchmark.text.asking import Rule, require_number
 from benchmark.text.detect import Traces, detectors, trace_all
 from benchmark.text.grid import PROMPTS, draw_grid
 from benchmark.text.mitigate import BEFORE, effects
@@ -57,6 +58,7 @@ class Plan:
         for name in ("seeds", "steps", "protected", "images", "batch"):
             if getattr(self, name) < 1:
                 raise UsageError(f"{name} is {getattr(self, name)}", "give 1 or more")
+        require_number("guidance", self.guidance, "2")
 
 
 def reproduce(
@@ -104,7 +106,7 @@ def reproduce(
                 truth=truth, threshold=threshold, how=how, images=plan.images, batch=plan.batch,
             )  # fmt: skip
             found["training"] = {BEFORE: found["mitigations"][BEFORE], **retrained(job)}
-    given = {name: str(value) for name, value in settings.items()}
+    given = {name: str(value) for name, value in without_paths(settings).items()}
     found |= {"plan": asdict(plan), "design": asdict(design), "settings": given, "cohort": cohort.key}
     write_json(folder / RESULTS, found)
     return folder, found
@@ -117,7 +119,7 @@ def _scored(pipeline: Any, study: Study, traces: Traces, truth: Truth) -> tuple[
     images = _flat(traces.images)
     threshold = truth.threshold(images)
     shares = truth.copied(images, threshold).reshape(len(study.prompts), -1).mean(axis=1)
-    tokens = lengths(pipeline, study.prompts["prompt"].tolist())
+    _, tokens = lengths(pipeline, study.prompts["prompt"].tolist())
     found = detectors(traces, tokens, int(np.prod(latent_shape(pipeline))))
     return study.prompts.assign(copied=shares, **found), threshold
 

@@ -9,34 +9,52 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from benchmark.metrics.prompts import Enrichment, enrichment, rank_correlation
+from benchmark.metrics.prompts import Enrichment, enrichment, rank_correlation, separation
+from benchmark.networks.marks import MARKER
+from benchmark.storage import content_key
 from benchmark.text.asking import Pass, Rule
 
 QUANTILES = (0.01, 0.25, 0.5, 0.75, 0.99)
+NO_SCORES = ("count", "tokens", "per_root_size")
+"""Numbers of a prompt that say nothing of its memorisation, or what d_mem says already."""
 
 
 def summarise(scores: pd.DataFrame, ask: Pass, rule: Rule) -> dict[str, Any]:
     """Return aggregates that may be published: no text, no digest of a text."""
-    found = {column: _enrichment(scores, column) for column in ("d_mem", "adjusted")}
-    return {
+    both = ("d_mem", "adjusted")
+    found = {
         "prompts": len(scores),
         "repeated": int((scores["count"] > 1).sum()),
         "marked": int(scores["marked"].sum()),
+        "cut": int((scores["seen"] < scores["tokens"]).sum()),
         "pass": asdict(ask),
-        "rule": asdict(rule),
+        "rule": asdict(rule) | {"marker": public_marker(rule.marker)},
         "quantiles": {
             column: {
                 str(q): float(value) for q, value in zip(QUANTILES, np.quantile(scores[column], QUANTILES), strict=True)
             }
-            for column in ("d_mem", "first", "per_root_size", "adjusted", "tokens")
+            for column in ("d_mem", "first", "per_root_size", "adjusted", "tokens", "seen")
         },
         "length_correlation": {
-            column: rank_correlation(scores[column].to_numpy(), scores["tokens"].to_numpy())
-            for column in ("d_mem", "adjusted")
+            column: rank_correlation(scores[column].to_numpy(), scores["seen"].to_numpy()) for column in both
         },
-        "outliers": {column: int(scores[f"{column}_outlier"].sum()) for column in ("d_mem", "adjusted")},
-        "enrichment": {column: asdict(value) for column, value in found.items()},
+        "outliers": {column: int(scores[f"{column}_outlier"].sum()) for column in both},
+        "enrichment": {column: asdict(_enrichment(scores, column)) for column in both},
     }
+    return found | ({"separation": _separations(scores)} if "positive" in scores else {})
+
+
+def public_marker(marker: str) -> str:
+    """Return the usual marker as it is and another one as a digest: it may list names."""
+    return marker if marker == MARKER else f"sha256:{content_key(marker)}"
+
+
+def _separations(scores: pd.DataFrame) -> dict[str, Any]:
+    """Return how well each score tells the prompts that the list calls positive from the others."""
+    positive = scores["positive"].to_numpy()
+    kept = [str(name) for name in scores.select_dtypes("number") if name not in NO_SCORES]
+    found = {name: separation(scores[name].to_numpy(), positive) for name in kept}
+    return {name: {key: asdict(score) for key, score in scores.items()} for name, scores in found.items()}
 
 
 def _enrichment(scores: pd.DataFrame, column: str) -> Enrichment:
@@ -52,9 +70,12 @@ def rows(summary: dict[str, Any]) -> list[tuple[str, str, str]]:
         return first, second
 
     return [
-        ("prompts", str(summary["prompts"]), ""),
+        ("rows of the list", str(summary["rows"]), ""),
+        ("  empty, left out", str(summary["empty"]), ""),
+        ("different prompts", str(summary["prompts"]), ""),
         ("  repeated in the list", str(summary["repeated"]), ""),
         ("  with a marker", str(summary["marked"]), ""),
+        ("  cut by the tokenizer", str(summary["cut"]), ""),
         ("median", *both(lambda column: f"{summary['quantiles'][column]['0.5']:.4g}")),
         ("99 % quantile", *both(lambda column: f"{summary['quantiles'][column]['0.99']:.4g}")),
         ("rank correlation with length", *both(lambda column: _number(summary["length_correlation"][column]))),
@@ -63,12 +84,26 @@ def rows(summary: dict[str, Any]) -> list[tuple[str, str, str]]:
     ]
 
 
+def separation_rows(summary: dict[str, Any]) -> list[tuple[str, str, str]]:
+    """Return (score, AUC, TPR at 1 % FPR) rows for a table."""
+    return [
+        (name, *(value_with_ends(scores[key]) for key in ("auc", "tpr_at_1_fpr")))
+        for name, scores in summary["separation"].items()
+    ]
+
+
+def value_with_ends(score: dict[str, Any], digits: int = 3) -> str:
+    """Return a value with its interval, or why there is none."""
+    if score["value"] is None:
+        return f"none: {score['reason']}"
+    if score["low"] is None:
+        return f"{score['value']:.{digits}f}"
+    return f"{score['value']:.{digits}f} [{score['low']:.{digits}f}, {score['high']:.{digits}f}]"
+
+
 def _number(value: float | None) -> str:
     return "none: one side is constant" if value is None else f"{value:.2f}"
 
 
 def _ratio(found: dict[str, Any]) -> str:
-    ratio = found["ratio"]
-    if ratio["value"] is None:
-        return f"none: {ratio['reason']}"
-    return f"{ratio['value']:.2f} [{ratio['low']:.2f}, {ratio['high']:.2f}]"
+    return value_with_ends(found["ratio"], 2)

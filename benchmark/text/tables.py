@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from benchmark.text.mitigate import COLUMNS, Effect, rows
+from benchmark.text.summary import value_with_ends
 
 Table = tuple[str, tuple[str, ...], list[tuple[str, ...]]]
 
@@ -18,9 +19,9 @@ def tables(found: dict[str, Any]) -> Iterator[Table]:
         [
             (
                 name,
-                with_ends(scores["auc"]),
-                with_ends(scores["tpr_at_1_fpr"]),
-                with_ends(found["planned"][name]["auc"]),
+                value_with_ends(scores["auc"]),
+                value_with_ends(scores["tpr_at_1_fpr"]),
+                value_with_ends(found["planned"][name]["auc"]),
             )
             for name, scores in found["detectors"].items()
         ],
@@ -40,7 +41,7 @@ def tables(found: dict[str, Any]) -> Iterator[Table]:
         "marks among the top prompts, and length",
         ("ranked by", "share of marks in top / others", "rank correlation with length"),
         [
-            (name, with_ends(value["ratio"]), _number(found["length_correlation"][name]))
+            (name, value_with_ends(value["ratio"]), _number(found["length_correlation"][name]))
             for name, value in found["enrichment"].items()
         ],
     )
@@ -51,10 +52,3 @@ def tables(found: dict[str, Any]) -> Iterator[Table]:
 
 def _number(value: float | None) -> str:
     return "none: one side is constant" if value is None else f"{value:.2f}"
-
-
-def with_ends(score: dict[str, Any]) -> str:
-    """Return a value with its interval, or why there is none."""
-    if score["value"] is None:
-        return f"none: {score['reason']}"
-    return f"{score['value']:.3f} [{score['low']:.3f}, {score['high']:.3f}]"

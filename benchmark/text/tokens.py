@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -14,16 +14,18 @@ from benchmark.contracts import Score, chunks
 from benchmark.errors import AdapterError
 from benchmark.progress import progress
 from benchmark.text.asking import Pass
+from benchmark.text.summary import value_with_ends
 
 if TYPE_CHECKING:
-    from numpy.random import Generator
-
     from benchmark.contracts import Array
 
 NEUTRAL = "the"
-SPANS = 8
-"""Random stretches of other words, as long as the marks, whose removal is the null."""
+DRAWS = 19
+"""Of as many other words at random, whose removal is the null: the marks' is stronger than all by chance once in 20."""
 ABLATIONS = ("deleted", "surrogate", "neutral")
+DELETED = " "
+STRONGEST = "marks_before_all_draws"
+"""Share of the marked prompts whose d_mem falls more without the marks than in all draws; 0.05 by chance."""
 
 
 @dataclass(frozen=True)
@@ -33,45 +35,73 @@ class TokenFindings:
     tokens: pd.DataFrame
     """One row a token: sha, position, token, marked, significance, relative."""
     words: pd.DataFrame
-    """One row a word that was left out: sha, position, word, marked, change of d_mem."""
+    """One row a word or mark that was left out: sha, position, word, marked, change of d_mem."""
     ablations: pd.DataFrame
-    """One row a marked prompt: sha, change of d_mem by ablation, null (mean of random stretches), p."""
+    """One row a marked prompt: sha, change of d_mem by ablation, null (mean over random other words), p."""
     summary: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Unit:
+    """Characters of a prompt that go or stay together: a word, or a mark with all that it encloses."""
+
+    begin: int
+    end: int
+    marked: bool
 
 
 def analyse_tokens(
     pipeline: Any, table: pd.DataFrame, ask: Pass, marker: str, *, faithful: bool, batch: int
 ) -> TokenFindings:
-    """Attribute d_mem to the tokens and words of each prompt of a table (prompt, sha).
+    """Attribute d_mem to the tokens and words of each prompt of a table (prompt, sha), up to the tokenizer's cut.
 
     Changes of d_mem are relative to the prompt as it was, with the same noises. Raises AdapterError where the
     tokenizer does not tell which characters a token stands for.
     """
-    tokens, words, ablations = [], [], []
+    tokens, words, ablations, cut = [], [], [], 0
     with progress("tokens", len(table)) as advance:
         for prompt, sha in table[["prompt", "sha"]].itertuples(index=False):
-            tokens.append(_tokens(pipeline, prompt, ask, marker, faithful).assign(sha=sha))
-            left_out, ablated = _ablated(pipeline, prompt, ask, marker, batch)
+            places = offsets(pipeline.tokenizer, prompt)
+            end = max(last for _, last in places)
+            cut += end < len(prompt.rstrip())
+            units = units_of(prompt, marker, end)
+            tokens.append(_tokens(pipeline, prompt, places, units, ask, faithful, batch).assign(sha=sha))
+            left_out, ablated = _ablated(pipeline, prompt[:end], units, prompt, ask, batch)
             words.append(left_out.assign(sha=sha))
             ablations += [ablated | {"sha": sha}] if ablated else []
             advance()
     frames = pd.concat(tokens, ignore_index=True), pd.concat(words, ignore_index=True), pd.DataFrame(ablations)
-    return TokenFindings(*frames, summarise(*frames))
+    how = {"gradients": "as published" if faithful else "corrected", "pass": asdict(ask), "cut": cut}
+    return TokenFindings(*frames, {**how, **summarise(*frames)})
 
 
-def _tokens(pipeline: Any, prompt: str, ask: Pass, marker: str, faithful: bool) -> pd.DataFrame:
+def units_of(prompt: str, marker: str, end: int) -> list[Unit]:
+    """Return the marks and the words between them among the first `end` characters of a prompt, in order."""
+    marks = [match.span() for match in re.finditer(marker, prompt) if match.start() < min(match.end(), end)]
+    found, place = list[Unit](), 0
+    for begin, stop in (*((begin, min(stop, end)) for begin, stop in marks), (end, end)):
+        words = re.finditer(r"\S+", prompt[place:begin])
+        found += [Unit(place + word.start(), place + word.end(), False) for word in words]
+        found += [Unit(begin, stop, True)] if begin < stop else []
+        place = stop
+    return found
+
+
+def _tokens(
+    pipeline: Any, prompt: str, places: list[tuple[int, int]], units: list[Unit], ask: Pass, faithful: bool, batch: int
+) -> pd.DataFrame:
     from benchmark.networks.significance import token_significance
 
-    spans = [match.span() for match in re.finditer(marker, prompt)]
-    places = offsets(pipeline.tokenizer, prompt)
     found = token_significance(
-        pipeline, prompt, range(ask.seeds), steps=ask.steps, guidance=ask.guidance, faithful=faithful
-    )
+        pipeline, prompt, range(ask.seeds), steps=ask.steps, guidance=ask.guidance, faithful=faithful, batch=batch,
+        only=ask.taken,
+    )  # fmt: skip
+    marks = [unit for unit in units if unit.marked]
     frame = pd.DataFrame(
         {
             "position": range(len(places)),
             "token": [prompt[begin:end] for begin, end in places],
-            "marked": [any(begin < last and first < end for first, last in spans) for begin, end in places],
+            "marked": [any(begin < mark.end and mark.begin < end for mark in marks) for begin, end in places],
             "significance": found[: len(places)],
         }
     )
@@ -90,47 +120,52 @@ def offsets(tokenizer: Any, prompt: str) -> list[tuple[int, int]]:
     return [(int(begin), int(end)) for begin, end in given["offset_mapping"]]
 
 
-def _ablated(pipeline: Any, prompt: str, ask: Pass, marker: str, batch: int) -> tuple[pd.DataFrame, dict[str, float]]:
-    """Return the change of d_mem without each word, and by what is done to the marks (nothing without marks)."""
-    words = prompt.split()
-    marked = [re.search(marker, word) is not None for word in words]
-    rng = np.random.default_rng([len(words), *prompt.encode()])
-    texts = [" ".join(_without(words, [number])) for number in range(len(words))]
-    versions = _versions(words, marked, rng) if any(marked) and not all(marked) else {}
+def _ablated(
+    pipeline: Any, prompt: str, units: list[Unit], noise_of: str, ask: Pass, batch: int
+) -> tuple[pd.DataFrame, dict[str, float]]:
+    """Return the change of d_mem without each unit, and by what is done to the marks (nothing without marks)."""
+    marked = [unit.marked for unit in units]
+    versions = _versions(prompt, units) if any(marked) and not all(marked) else {}
+    texts = [changed(prompt, units, {number: DELETED}) for number in range(len(units))]
     flat = [text for some in versions.values() for text in some]
-    scores = _d_mem(pipeline, [prompt, *texts, *flat], prompt, ask, batch)
+    scores = _d_mem(pipeline, [changed(prompt, units, {}), *texts, *flat], noise_of, ask, batch)
     changes = scores[1:] - scores[0]
+    words = [prompt[unit.begin : unit.end] for unit in units]
     frame = pd.DataFrame(
-        {"position": range(len(words)), "word": words, "marked": marked, "change": changes[: len(words)]}
+        {"position": range(len(units)), "word": words, "marked": marked, "change": changes[: len(units)]}
     )
-    if not versions:
-        return frame, {}
-    rest, found = iter(changes[len(words) :]), {}
-    for name, some in versions.items():
-        found[name] = [next(rest) for _ in some]
-    null = np.array(found.pop("null"))
-    p = (1 + int((null <= found["deleted"][0]).sum())) / (1 + len(null))
-    return frame, {name: float(np.mean(values)) for name, values in found.items()} | {
-        "null": float(null.mean()),
-        "p": p,
-    }
+    return frame, _by_ablation(versions, changes[len(units) :]) if versions else {}
 
 
-def _versions(words: list[str], marked: list[bool], rng: Generator) -> dict[str, list[str]]:
+def _by_ablation(versions: dict[str, list[str]], changes: Array) -> dict[str, float]:
+    """Return the mean change by ablation, and the share of the null's draws that change as much, p."""
+    rest = iter(changes)
+    found = {name: np.array([next(rest) for _ in some]) for name, some in versions.items()}
+    p = (1 + int((found["null"] <= found["deleted"][0]).sum())) / (1 + DRAWS)
+    return {name: float(values.mean()) for name, values in found.items()} | {"p": p}
+
+
+def changed(prompt: str, units: Sequence[Unit], new: dict[int, str]) -> str:
+    """Return a prompt with other text in place of the units of these numbers, single spaces between words."""
+    for number in sorted(new, reverse=True):
+        prompt = prompt[: units[number].begin] + new[number] + prompt[units[number].end :]
+    return " ".join(prompt.split())
+
+
+def _versions(prompt: str, units: list[Unit]) -> dict[str, list[str]]:
     """Return the prompt with its marks deleted, replaced by random letters and by a neutral word, and the null."""
-    letters = ["".join(rng.choice(list("abcdefghijklmnopqrstuvwxyz"), 5)) for _ in words]
-    others = [number for number, mark in enumerate(marked) if not mark]
-    count = min(sum(marked), len(others))
+    rng = np.random.default_rng([len(units), *prompt.encode()])
+    marks = [number for number, unit in enumerate(units) if unit.marked]
+    others = [number for number, unit in enumerate(units) if not unit.marked]
+    count = min(len(marks), len(others))
+    letters = ["".join(rng.choice(list("abcdefghijklmnopqrstuvwxyz"), 5)) for _ in marks]
+    drawn = [rng.choice(others, count, replace=False).tolist() for _ in range(DRAWS)]
     return {
-        "deleted": [" ".join(_without(words, [number for number, mark in enumerate(marked) if mark]))],
-        "surrogate": [" ".join(a if mark else word for a, word, mark in zip(letters, words, marked, strict=True))],
-        "neutral": [" ".join(NEUTRAL if mark else word for word, mark in zip(words, marked, strict=True))],
-        "null": [" ".join(_without(words, rng.choice(others, count, replace=False).tolist())) for _ in range(SPANS)],
+        "deleted": [changed(prompt, units, dict.fromkeys(marks, DELETED))],
+        "surrogate": [changed(prompt, units, dict(zip(marks, letters, strict=True)))],
+        "neutral": [changed(prompt, units, dict.fromkeys(marks, NEUTRAL))],
+        "null": [changed(prompt, units, dict.fromkeys(some, DELETED)) for some in drawn],
     }
-
-
-def _without(words: list[str], gone: Sequence[int]) -> Iterator[str]:
-    return (word for number, word in enumerate(words) if number not in set(gone))
 
 
 def _d_mem(pipeline: Any, texts: Sequence[str], noise_of: str, ask: Pass, batch: int) -> Array:
@@ -144,7 +179,7 @@ def _d_mem(pipeline: Any, texts: Sequence[str], noise_of: str, ask: Pass, batch:
         noise = prompt_noise(pipeline, [noise_of] * len(seeds), seeds)
         norms, _ = guidance_norms(
             pipeline, both_texts(pipeline, some), noise, steps=ask.steps, guidance=ask.guidance,
-            only=1 if ask.first else None,
+            only=ask.taken,
         )  # fmt: skip
         found.append(norms.mean(axis=1))
     scores: Array = np.concatenate(found).reshape(len(texts), ask.seeds).mean(axis=1)
@@ -163,7 +198,7 @@ def summarise(tokens: pd.DataFrame, words: pd.DataFrame, ablations: pd.DataFrame
     }
     if len(ablations):
         found["ablation"] = {name: vars(_mean(ablations[name])) for name in (*ABLATIONS, "null")}
-        found["p_below_0.2"] = float((ablations["p"] < 0.2).mean())
+        found[STRONGEST] = float((ablations["p"] <= 1 / (1 + DRAWS)).mean())
     return found
 
 
@@ -186,20 +221,18 @@ def _mean(values: pd.Series[float]) -> Score:
 
 def rows(summary: dict[str, Any]) -> list[tuple[str, str]]:
     """Return (what, found) rows for a table."""
-    lines = [("prompts", str(summary["prompts"])), ("  with marks", str(summary["marked_prompts"]))]
+    lines = [
+        ("prompts", str(summary["prompts"])),
+        ("  with marks and other words", str(summary["marked_prompts"])),
+        ("  cut by the tokenizer: words beyond are not looked at", str(summary["cut"])),
+    ]
     for key, heading in (
-        ("significance", "gradient, 1 is the prompt's mean token"),
+        ("significance", f"gradient, {summary['gradients']}: 1 is the prompt's mean token"),
         ("left_out", "change of d_mem without one word"),
         ("ablation", "change of d_mem by what becomes of the marks"),
     ):
         lines += [(heading, "")] if key in summary else []
-        lines += [(f"  {name}", _text(score)) for name, score in summary.get(key, {}).items()]
+        lines += [(f"  {name}", value_with_ends(score)) for name, score in summary.get(key, {}).items()]
+    if STRONGEST in summary:
+        lines.append((f"  deleted lowers most of {1 + DRAWS} (chance 0.05)", f"{summary[STRONGEST]:.3f}"))
     return lines
-
-
-def _text(score: dict[str, Any]) -> str:
-    if score["value"] is None:
-        return f"none: {score['reason']}"
-    if score["low"] is None:
-        return f"{score['value']:.3f}"
-    return f"{score['value']:.3f} [{score['low']:.3f}, {score['high']:.3f}]"

@@ -11,6 +11,7 @@ import numpy as np
 
 from benchmark.contracts import Split, chunks, merge
 from benchmark.detectors.pixels import Pixels, mean_image
+from benchmark.errors import UsageError
 from benchmark.fitted import rows_in_memory, rows_of
 from benchmark.search import Rows, nearest
 
@@ -44,13 +45,25 @@ class Truth:
         """Embed a split's images as they are asked for: it may be larger than memory."""
         return rows_of(self.detector, split)
 
+    def _embedded(self, images: Images) -> Rows:
+        """Embed generated images: of three colours, where the data set is grey, the mean (as adapter `diffusers`)."""
+        if self.train.shape[0] == 1 and images.shape[1] == 3:
+            images = images.mean(axis=1, keepdims=True)
+        if images.shape[1:] != self.train.shape:
+            raise UsageError(
+                f"the pipeline makes images of shape {images.shape[1:]}, the items of {self.train.name} are "
+                f"{self.train.shape}",
+                "give the data set that the pipeline was trained on",
+            )
+        return rows_in_memory(self.detector, images)
+
     def likeness(self, images: Images) -> Array:
         """Return the similarity of images (N, C, *spatial) to the nearest training image, (N,) float64."""
-        return nearest(rows_in_memory(self.detector, images), self._rows(self.train)).similarity
+        return nearest(self._embedded(images), self._rows(self.train)).similarity
 
     def nearest_image(self, images: Images) -> Images:
         """Return the training image nearest to the first of images, (C, *spatial)."""
-        found = nearest(rows_in_memory(self.detector, images[:1]), self._rows(self.train))
+        found = nearest(self._embedded(images[:1]), self._rows(self.train))
         image: Images = self.train.images(found.index)[0]
         return image
 
@@ -59,7 +72,7 @@ class Truth:
 
         The twin threshold (design 6.1), with alpha shared out where there are fewer held-out than training images.
         """
-        alone = nearest(rows_in_memory(self.detector, images), self._rows(self.heldout)).similarity
+        alone = nearest(self._embedded(images), self._rows(self.heldout)).similarity
         alpha = ALPHA * len(self.heldout) / len(self.train)
         return float(np.quantile(alone, 1 - alpha, method="higher"))
 
@@ -78,18 +91,22 @@ class Truth:
         return above
 
 
-def judge_of(
-    pipeline: Any, data: str, root: Path | None, cache: Path, prompts: Sequence[str], ask: Pass, batch: int
-) -> Judge:
-    """Compare a pipeline's images with a data set; the threshold rests on images of up to 500 of the prompts."""
+def open_truth(pipeline: Any, data: str, root: Path | None, cache: Path) -> Truth:
+    """Return the images of a data set, prepared at the size that a pipeline makes. Raises BenchError."""
     from benchmark.cohorts.prepare import to_stderr
-    from benchmark.networks.guided import decode, draw
+    from benchmark.networks.guided import latent_shape
     from benchmark.request import Request, build_dataset, open_cohort
 
-    side = int(pipeline.vae.config.sample_size)
+    side = latent_shape(pipeline)[1] * pipeline.vae_scale_factor
     request = Request(model="", data=data, root=root, cache=cache, image_size=side)
     cohort = open_cohort(request, *build_dataset(request), to_stderr)
-    truth = Truth.of(cohort.train, merge("held-out", cohort.calibration, cohort.test))
+    return Truth.of(cohort.train, merge("held-out", cohort.calibration, cohort.test))
+
+
+def judge_of(pipeline: Any, truth: Truth, prompts: Sequence[str], ask: Pass, batch: int) -> Judge:
+    """Compare a pipeline's images with a data set; the threshold rests on images of up to 500 of the prompts."""
+    from benchmark.networks.guided import decode, draw
+
     asked = [prompts[number % len(prompts)] for number in range(CALIBRATED_ON)]
     images = []
     for part in chunks(len(asked), batch):

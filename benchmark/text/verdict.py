@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from benchmark.contracts import Score
-from benchmark.metrics.prompts import enrichment, outliers, rank_correlation
-from benchmark.metrics.shares import Sample, membership
+from benchmark.metrics.prompts import enrichment, outliers, rank_correlation, separation
 
 if TYPE_CHECKING:
     from benchmark.contracts import Array
@@ -70,9 +68,4 @@ def _enriched(table: pd.DataFrame, top: Array) -> dict[str, Any]:
 
 
 def _separation(values: Array, positive: Array) -> dict[str, Any]:
-    """Return AUC and TPR at 1 % FPR with intervals over prompts, or the reason why there are none."""
-    if not positive.any() or positive.all():
-        reason = "all prompts are on one side"
-        return {name: asdict(Score(value=None, reason=reason)) for name in ("auc", "tpr_at_1_fpr")}
-    scores = membership(Sample.alone(values[positive]), Sample.alone(values[~positive]))
-    return {name: asdict(replace(score, direction="higher")) for name, score in scores.items()}
+    return {name: asdict(score) for name, score in separation(values, positive).items()}

@@ -17,6 +17,7 @@ from benchmark.errors import AdapterError, MissingDataError, UsageError
 from benchmark.networks.adapter import check_choices
 from benchmark.networks.pipelines import load_pipeline, load_radedit
 from benchmark.seeding import word
+from benchmark.storage import content_key, files_key
 
 if TYPE_CHECKING:
     from benchmark.contracts import Images
@@ -88,15 +89,24 @@ class Pipeline(Brought):
     def _turns_grey(self, channels: int) -> bool:
         return channels == 3 and self.shape[0] == 1
 
-    def open(self, device: str) -> None:
-        """Load the pipeline and refuse one of other images than the cohort's."""
+    def assemble(self, device: str) -> Any:
+        """Load the pipeline, whatever the size of its images. Raises BenchError."""
         if self.parts == "radedit":
-            self._pipeline = load_radedit(
+            return load_radedit(
                 self.path, self.revision, self.vae, self.text_encoder, device, trust=self.trust_remote_code
             )
-        else:
-            self._pipeline = load_pipeline(self.path, device, revision=self.revision, **self._unchecked())
+        return load_pipeline(self.path, device, revision=self.revision, **self._unchecked())
+
+    def open(self, device: str) -> None:
+        """Load the pipeline and refuse one of other images than the cohort's."""
+        self._pipeline = self.assemble(device)
         self._check()
+
+    def fingerprint(self) -> str:
+        """Return a digest of the files of all parts that lie on this disk; nothing while there are none."""
+        folders = [Path(place) for place in (self.path, self.vae, self.text_encoder) if place]
+        keys = [files_key(folder) for folder in folders if folder.exists()]
+        return content_key(keys) if keys else ""
 
     def _unchecked(self) -> dict[str, Any]:
         """Leave a safety checker out, which blackens images, where the folder's pipeline takes one."""

@@ -129,7 +129,7 @@ class TextDiffusion:
         latents = latents_of(vae, [feed.take(part.numpy()) for part in positions])
         vae.register_to_config(scaling_factor=float(1 / latents.std()))
         tokenizer = train_tokenizer(
-            [text for one in texts for text in one], vocabulary=self.vocabulary, length=self.length
+            one_text_each(captions_of(split), texts), vocabulary=self.vocabulary, length=self.length
         )
         seed_all(seed, 1)
         net = self._denoiser(tokenizer, tuple(latents.shape[1:]))
@@ -215,6 +215,14 @@ class TextDiffusion:
         if stage == "vae":
             return {name: value for name, value in given.items() if name.startswith("vae") or name == "latent_channels"}
         return given
+
+
+def one_text_each(captions: Sequence[str], alternatives: Sequence[Sequence[str]]) -> list[str]:
+    """Return the alternatives of each different caption in one text: what one caption says counts once."""
+    found: dict[str, dict[str, None]] = {}
+    for caption, texts in zip(captions, alternatives, strict=True):
+        found.setdefault(caption, {}).update(dict.fromkeys(texts))
+    return [" ".join(texts) for texts in found.values()]
 
 
 def deduplicated(train: Split) -> Split:

@@ -18,8 +18,8 @@ def tokenizer() -> Any:
     return train_tokenizer(CAPTIONS, vocabulary=256, length=TOKENS)
 
 
-def save_tiny(folder: Path, *, widths: tuple[int, int] = (16, 32), side: int = 8) -> Path:
-    """Write a StableDiffusionPipeline of one grey channel, 2 * side pixels a side, as `save_pretrained` does."""
+def save_tiny(folder: Path, *, widths: tuple[int, int] = (16, 32), side: int = 8, channels: int = 1) -> Path:
+    """Write a StableDiffusionPipeline of images of 2 * side pixels a side, as `save_pretrained` does."""
     from diffusers import AutoencoderKL, DDIMScheduler, StableDiffusionPipeline, UNet2DConditionModel
     from transformers import CLIPTextConfig, CLIPTextModel
 
@@ -30,7 +30,7 @@ def save_tiny(folder: Path, *, widths: tuple[int, int] = (16, 32), side: int = 8
         max_position_embeddings=TOKENS, pad_token_id=0, bos_token_id=2, eos_token_id=3,
     )  # fmt: skip
     autoencoder = AutoencoderKL(
-        in_channels=1, out_channels=1, block_out_channels=(8, 16), latent_channels=4, norm_num_groups=4,
+        in_channels=channels, out_channels=channels, block_out_channels=(8, 16), latent_channels=4, norm_num_groups=4,
         layers_per_block=1, mid_block_add_attention=False, sample_size=2 * side,
         down_block_types=("DownEncoderBlock2D",) * 2, up_block_types=("UpDecoderBlock2D",) * 2,
     )  # fmt: skip

@@ -15,8 +15,10 @@ from benchmark.conformance import check_adapter
 from benchmark.contracts import Budget, takes_prompts
 from benchmark.errors import BenchError
 from benchmark.models.diffusers.adapter import Pipeline
+from benchmark.networks.guided import both_texts, guidance_norms, prompt_noise
 from benchmark.registry import find_model
 from benchmark.seeding import word
+from benchmark.text.opening import open_model
 from benchmark.trials import toy_split
 
 
@@ -128,6 +130,25 @@ def test_radedit_is_put_together_from_its_parts(prompted: Path) -> None:
     }  # fmt: skip
     assert adapter.pipeline.safety_checker is None
     assert find_model("diffusers").presets["radedit"].set["path"] == "microsoft/radedit"
+
+
+def test_radedit_is_asked_by_its_preset(prompted: Path) -> None:
+    """As `bench prompts diffusers --preset radedit --set ...`: no cohort is needed."""
+    shutil.copytree(prompted / "text_encoder", prompted / "both", dirs_exist_ok=True)
+    shutil.copytree(prompted / "tokenizer", prompted / "both", dirs_exist_ok=True)
+    places = {"path": str(prompted), "vae": str(prompted / "vae"), "text_encoder": str(prompted / "both")}
+    opened = open_model("diffusers", "cpu", preset="radedit", settings=places)
+    assert opened.name == "diffusers-radedit"
+    assert opened.pipeline.scheduler.config["timestep_spacing"] == "trailing"
+    pipeline = opened.pipeline
+    pipeline.tokenizer.model_max_length = 16  # of the toy encoder; RadEdit's takes the 128 that it is given
+    text = both_texts(pipeline, CAPTIONS[:1])
+    norms, _ = guidance_norms(pipeline, text, prompt_noise(pipeline, CAPTIONS[:1], [0]), steps=2, guidance=7.5)
+    assert (norms > 0).all()
+    before = opened.identity
+    (prompted / "vae" / "note").touch()
+    again = open_model("diffusers", "cpu", preset="radedit", settings=places)
+    assert again.identity != before, "every part's files count"
 
 
 def test_radedit_wants_its_parts(prompted: Path) -> None:

@@ -16,12 +16,16 @@ import torch
 from benchmark.conformance import check_adapter
 from benchmark.contracts import Budget, Split
 from benchmark.errors import BenchError
-from benchmark.models.ldm_text.adapter import TextDiffusion, deduplicated
+from benchmark.models.copycat.adapter import Copycat
+from benchmark.models.diffusers.adapter import Pipeline
+from benchmark.models.ldm_text.adapter import TextDiffusion, deduplicated, one_text_each
 from benchmark.models.ldm_text.captioning import Captioning
 from benchmark.networks.captions import Pairs, tokenized, train_tokenizer
 from benchmark.registry import find_model
+from benchmark.storage import write_json
 from benchmark.text.asking import Pass, Rule
 from benchmark.text.captions import captions_of, drawn_prompts
+from benchmark.text.opening import open_model
 from benchmark.text.prompts import read_prompts, score_prompts
 from benchmark.trials import toy_split
 
@@ -66,19 +70,48 @@ def test_the_folder_is_a_pipeline_that_opens_without_network(tmp_path: Path) -> 
 
 
 def test_scores_are_the_same_through_either_adapter(tmp_path: Path) -> None:
-    """`bench prompts` on the run folder, on the pipeline within, and on the folder as another machine would copy it."""
-    run = tmp_path / "run"
+    """A run of ldm-text, the pipeline within, a run of `diffusers` on it, and `diffusers` by its settings."""
+    run, brought = tmp_path / "run", tmp_path / "brought"
     fitted(tmp_path).save(run / "fit" / "model")
+    write_json(run / "spec.json", {"model": "ldm-text"})
+    adapter = Pipeline(path=str(run / "fit" / "model"))
+    adapter.fit(toy_split(1, 2), folder=brought, budget=Budget(), seed=0, device="cpu")
+    adapter.save(brought / "fit" / "model")
+    write_json(brought / "spec.json", {"model": "diffusers"})
     (tmp_path / "list.csv").write_text("text\na toy picture\nsecond text ___\n")
-    table = read_prompts(tmp_path / "list.csv", "text")
+    prompts = read_prompts(tmp_path / "list.csv", "text")
+    models = [open_model(str(place), "cpu") for place in (run, run / "fit" / "model", brought)]
+    models.append(open_model("diffusers", "cpu", settings={"path": str(run / "fit" / "model")}))
+    assert models[2].name == "diffusers"
+    assert models[3].name == "diffusers-smoke"
     found = []
-    for number, place in enumerate((run, run / "fit" / "model")):
-        where, _ = score_prompts(
-            str(place), table, Pass(steps=3, seeds=2), Rule(), out=tmp_path / str(number), batch=2 + number,
-            device="cpu",
-        )  # fmt: skip
-        found.append(pd.read_parquet(where / "scores.parquet").set_index("sha").sort_index()["d_mem"])
-    assert found[0].to_numpy() == pytest.approx(found[1].to_numpy(), rel=1e-4)
+    for number, model in enumerate(models):
+        ask, out = Pass(steps=3, seeds=2), tmp_path / str(number)
+        where, _ = score_prompts(model, prompts, ask, Rule(), out=out, batch=1 + number)
+        found.append(pd.read_parquet(where / "scores.parquet").set_index("sha").sort_index()["d_mem"].to_numpy())
+    for other in found[1:]:
+        assert other == pytest.approx(found[0], rel=1e-4)
+
+
+def test_runs_and_names_that_take_no_prompts(tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    adapter = Copycat()
+    adapter.fit(toy_split(1, 2), folder=run, budget=Budget(), seed=0, device="cpu")
+    (run / "fit" / "model").mkdir(parents=True)
+    adapter.save(run / "fit" / "model")
+    write_json(run / "spec.json", {"model": "copycat"})
+    assert refusal(lambda: open_model(str(run), "cpu")) == (
+        f"{run} is a run of copycat, which takes no prompts\n  hint: give a run of a text-to-image model"
+    )
+    assert refusal(lambda: open_model("ldm-text", "cpu")) == (
+        "ldm-text has no prompts to be asked before it is trained\n  hint: give its run folder: bench run"
+    )
+    assert refusal(lambda: open_model("diffusers", "cpu", preset="else")) == (
+        "diffusers has no preset 'else'\n  hint: it has: radedit, smoke"
+    )
+    assert refusal(lambda: open_model(str(run), "cpu", settings={"path": "x"})) == (
+        f"{run} has its settings already\n  hint: --preset and --set are for a model's name, such as diffusers"
+    )
 
 
 def test_prompts_move_the_images_and_no_prompt_is_the_empty_one(tmp_path: Path) -> None:
@@ -157,6 +190,24 @@ def test_any_text_becomes_tokens(text: str) -> None:
     ids, mask = tokenized(words, [text])
     assert ids.shape == mask.shape == (1, 12)
     assert (ids < len(words)).all()
+
+
+def test_the_vocabulary_holds_no_word_of_few_captions() -> None:
+    """A name that two of 60 reports hold, however often, and what older notes hide, are spelt from shared pieces."""
+    reports = [f"no acute finding in patient {number}" for number in range(60)]
+    reports[0] += " kowalczyk kowalczyk kowalczyk kowalczyk"
+    reports[1] += " kowalczyk"
+    reports = [f"{text} [**Lastname Zybrowski**]" for text in reports]
+    pieces = set(train_tokenizer(reports, vocabulary=900, length=32).get_vocab())
+    assert {"acute", "finding", "patient", "[**", "**]"} <= pieces
+    assert max(len(piece.removeprefix("##")) for piece in pieces if set(piece) & set("kwz")) == 1
+    assert not any("lastname" in piece for piece in pieces)
+    assert "kowalczyk" in train_tokenizer(reports[:40], vocabulary=900, length=32).get_vocab(), "classes need not be"
+
+
+def test_versions_of_one_caption_count_once() -> None:
+    texts = one_text_each(["a", "b", "a"], [("x name", "y name"), ("z",), ("x name", "w name")])
+    assert texts == ["x name y name w name", "z"]
 
 
 def test_marks_are_single_tokens() -> None:

@@ -54,6 +54,16 @@ def test_missing_data_says_how_to_get_it(bench: Bench) -> None:
         ),
         (("--preset", "huge"), 2, "error: copycat has no preset 'huge'\n  hint: it has: smoke, small, paper"),
         (
+            ("--search-memory", "0"),
+            2,
+            "error: --search-memory 0 GiB is none\n  hint: give a number above 0, such as 2",
+        ),
+        (
+            ("--search-transforms", "flips,turns"),
+            2,
+            "error: there is no transform 'turns' of queries\n  hint: choose from flips, rotations, shifts",
+        ),
+        (
             ("--samples", "1"),
             2,
             "error: 1 samples were asked for\n  hint: at least 2 are needed; a share of 1 % needs some hundreds",

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from tiny_pipeline import save_tiny
 
-from benchmark.text.opening import open_pipeline
+from benchmark.text.opening import open_model
 
 
 @pytest.fixture(scope="module")
@@ -16,4 +16,4 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def pipeline(folder: Path) -> Any:
-    return open_pipeline(str(folder), "cpu")
+    return open_model(str(folder), "cpu").pipeline

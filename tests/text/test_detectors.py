@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import itertools
-from types import SimpleNamespace
+import tracemalloc
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
-from tiny_pipeline import CAPTIONS
+from tiny_pipeline import CAPTIONS, TOKENS, tokenizer
 
 from benchmark.errors import AdapterError
 from benchmark.metrics.prompts import diversity, rank_correlation, seed_likeness
@@ -145,14 +146,25 @@ def test_predictions_that_are_no_numbers_are_refused() -> None:
 
 def test_padding_is_told_by_the_mask_not_by_the_token() -> None:
     """Stable Diffusion 1 pads with its end token: a prompt's own end is not padding."""
-    calls = []
+    words = tokenizer()
+    words.pad_token = words.eos_token
+    ids, mask = tokenized(words, ["no acute"])
+    assert (ids == words.eos_token_id).sum() > 5
+    own = words("no acute").input_ids
+    assert ids[0, : len(own)].tolist() == own
+    assert mask[0].tolist() == [1] * len(own) + [0] * (TOKENS - len(own)), "its own end counts, the padding does not"
 
-    def tokenizer(texts: list[str], **_: Any) -> Any:
-        calls.append(texts)
-        return SimpleNamespace(input_ids=torch.tensor([[1, 5, 2, 2]]), attention_mask=torch.tensor([[1, 1, 1, 0]]))
 
-    tokenizer.model_max_length = 4  # type: ignore[attr-defined]
-    assert tokenized(tokenizer, ["a"])[1].tolist() == [[1, 1, 1, 0]]
+def test_likeness_of_many_prompts_takes_little_memory(tmp_path: Path) -> None:
+    shape = (20_000, 2, 256)
+    thumbs = np.lib.format.open_memmap(tmp_path / "thumbs.npy", "w+", np.float32, shape)
+    thumbs[:] = np.random.default_rng(0).normal(size=shape)
+    tracemalloc.start()
+    found = seed_likeness(thumbs)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 100e6, "all of them are 41 MB as float32, and took three copies as float64"
+    assert found[7_000:7_010] == pytest.approx(seed_likeness(np.asarray(thumbs))[7_000:7_010])
 
 
 def test_rank_correlation_is_spearmans() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,7 @@ from benchmark.text.mitigations import (
     delayed,
     optimised,
     rewritten,
-    sample_mitigated,
+    sampler,
 )
 
 HOW = Sampling(steps=6, guidance=3.0, marker="___", insertions=3, target=0.0)
@@ -69,32 +70,40 @@ def test_guidance_waits_for_the_first_local_minimum() -> None:
 
 
 def test_embeddings_are_moved_until_the_guidance_is_weak(pipeline: Any) -> None:
-    prompts = [CAPTIONS[1]] * 2
-    text, noise = both_texts(pipeline, prompts), prompt_noise(pipeline, prompts, [0, 1])
-    moved = optimised(pipeline, text, noise, HOW)
-    assert torch.equal(moved[:2], text[:2]), "the empty prompt stays"
-    assert torch.equal(moved[2:, 0], text[2:, 0]), "the first token stays"
-    assert torch.equal(moved[2], moved[3]), "one embedding for all noises"
+    prompts = [CAPTIONS[1]] * 4
+    text, noise = both_texts(pipeline, prompts), prompt_noise(pipeline, prompts, range(4))
+    moved = optimised(pipeline, CAPTIONS[1], HOW)
+    assert torch.equal(moved[0, 0], text[4, 0]), "the first token stays"
+    after_text = torch.cat([text[:4], moved.expand(4, -1, -1)])
     before, after = (
-        guidance_norms(pipeline, some, noise, steps=6, guidance=3.0, only=1)[0].mean() for some in (text, moved)
+        guidance_norms(pipeline, some, noise, steps=6, guidance=3.0, only=1)[0].mean() for some in (text, after_text)
     )
     assert after < 0.9 * before
-    satisfied = Sampling(steps=6, guidance=3.0, marker="", insertions=0, target=1e9)
-    assert torch.equal(optimised(pipeline, text, noise, satisfied), text)
+    satisfied = replace(HOW, target=1e9)
+    assert torch.equal(optimised(pipeline, CAPTIONS[1], satisfied), text[4:5])
+
+
+@pytest.mark.parametrize("name", [BEFORE, *MITIGATIONS])
+def test_the_batch_does_not_matter(pipeline: Any, name: str) -> None:
+    sample = sampler(pipeline, name, CAPTIONS[1], HOW)
+    whole, latents = sample(range(5))
+    parts = [sample(part) for part in (range(2), range(2, 5))]
+    assert np.concatenate([norms for norms, _ in parts]) == pytest.approx(whole, rel=1e-4)
+    torch.testing.assert_close(torch.cat([last for _, last in parts]), latents, atol=1e-4, rtol=1e-4)
 
 
 def test_without_a_mitigation_it_is_plain_guided_sampling(pipeline: Any) -> None:
     text, noise = both_texts(pipeline, [PROMPT] * 2), prompt_noise(pipeline, [PROMPT] * 2, [0, 1])
     expected, latents = guidance_norms(pipeline, text, noise, steps=6, guidance=3.0)
-    found, same = sample_mitigated(pipeline, BEFORE, PROMPT, range(2), HOW)
+    found, same = sampler(pipeline, BEFORE, PROMPT, HOW)(range(2))
     assert found == pytest.approx(expected)
     assert torch.equal(same, latents)
 
 
 def test_each_changes_the_images(pipeline: Any) -> None:
-    _, plain = sample_mitigated(pipeline, BEFORE, CAPTIONS[1], range(2), HOW)
+    _, plain = sampler(pipeline, BEFORE, CAPTIONS[1], HOW)(range(2))
     for name in MITIGATIONS:
-        _, latents = sample_mitigated(pipeline, name, CAPTIONS[1], range(2), HOW)
+        _, latents = sampler(pipeline, name, CAPTIONS[1], HOW)(range(2))
         assert torch.isfinite(latents).all()
         assert not torch.allclose(latents, plain, atol=1e-6), name
     before = pipeline.unet.attn_processors
@@ -133,6 +142,27 @@ def test_effects_tell_before_and_after(pipeline: Any, tmp_path: Path) -> None:
     assert [row[:2] for row in rows(found)] == [("none", ""), ("guidance delayed", "Jain et al. 2025")]
     bare = effects(pipeline, CAPTIONS[:1], HOW, seeds=2, batch=2, names=[])
     assert (bare[BEFORE].likeness, bare[BEFORE].alignment) == (None, None)
+
+
+def test_removing_marks_counts_prompts_that_have_some(pipeline: Any) -> None:
+    """CAPTIONS[1] alone has a mark: the row before it is of that prompt too."""
+    found = effects(pipeline, CAPTIONS[:2], HOW, seeds=2, batch=2, names=["no marker"])
+    assert {name: effect.prompts for name, effect in found.items()} == {"none": 2, "none, no marker": 1, "no marker": 1}
+    alone = effects(pipeline, CAPTIONS[1:2], HOW, seeds=2, batch=2, names=["no marker"])
+    assert list(alone) == ["none", "no marker"]
+    assert found["none, no marker"].d_mem == pytest.approx(alone["none"].d_mem)
+    assert found["no marker"].d_mem == pytest.approx(alone["no marker"].d_mem)
+    nothing = effects(pipeline, CAPTIONS[:1], HOW, seeds=2, batch=2, names=["no marker"])
+    assert rows(nothing)[1] == ("no marker", "Dutt 2025", "0", *[""] * 6)
+
+
+def test_alignment_sees_colours(tmp_path: Path) -> None:
+    align = open_alignment(str(clip(tmp_path)), "cpu")
+    grey = np.random.default_rng(0).uniform(-1, 1, (1, 1, 16, 16)).astype(np.float32)
+    colours = np.repeat(grey, 3, axis=1)
+    assert align("a", colours) == pytest.approx(align("a", grey), abs=1e-6)
+    colours[:, 1:] = -1
+    assert align("a", colours) != pytest.approx(align("a", grey), abs=1e-6), "red is not all"
 
 
 def test_an_encoder_that_is_none_is_refused(tmp_path: Path) -> None:

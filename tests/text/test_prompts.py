@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -11,14 +12,18 @@ import torch
 from tiny_pipeline import CAPTIONS
 from typer.testing import CliRunner
 
+from benchmark.assess import text_scores
 from benchmark.cli import app
 from benchmark.errors import AdapterError, BadDataError, BenchError, MissingDataError, UsageError
 from benchmark.metrics.prompts import enrichment, length_adjusted, outliers, variants
+from benchmark.models.ldm_text.captioning import Captioning
 from benchmark.networks import guided, tracing
-from benchmark.text import summary
-from benchmark.text.asking import Pass, Rule
-from benchmark.text.opening import open_pipeline
+from benchmark.networks.pipelines import why_not_asked
+from benchmark.text import opening, summary
+from benchmark.text.asking import Extras, Pass, Rule
+from benchmark.text.opening import open_model
 from benchmark.text.prompts import read_prompts, score_prompts
+from benchmark.text.reproduce import Plan
 
 LONG = "secretword " * 1000
 SHORT = Pass(steps=4, seeds=2)
@@ -36,8 +41,9 @@ def listed(path: Path, texts: list[str], column: str = "report") -> Path:
 
 
 def score(folder: Path, texts: list[str], out: Path, ask: Pass = SHORT, batch: int = 4) -> pd.DataFrame:
-    table = read_prompts(listed(out.parent / "list.csv", texts), "report")
-    where, _ = score_prompts(str(folder), table, ask, Rule(), out=out, batch=batch, device="cpu")
+    prompts = read_prompts(listed(out.parent / "list.csv", texts), "report")
+    model = open_model(str(folder), "cpu", ask.precision)
+    where, _ = score_prompts(model, prompts, ask, Rule(), out=out, batch=batch)
     return pd.read_parquet(where / "scores.parquet").set_index("sha")
 
 
@@ -116,6 +122,17 @@ def test_batches_order_and_company_change_nothing(folder: Path, tmp_path: Path, 
     assert other.loc[both, "d_mem"].to_numpy() == pytest.approx(alone.loc[both, "d_mem"].to_numpy(), rel=1e-4)
 
 
+def test_shards_of_a_list_have_the_scores_of_the_whole(folder: Path, tmp_path: Path) -> None:
+    """Duplicates first, as the guide says, then every second row."""
+    texts = [*CAPTIONS, "cardiac silhouette", CAPTIONS[0], "one more"]
+    whole = score(folder, texts, tmp_path / "whole", batch=16)
+    shards = [score(folder, list(dict.fromkeys(texts))[part::2], tmp_path / str(part), batch=3) for part in range(2)]
+    joined = pd.concat(shards)
+    assert sorted(joined.index) == sorted(whole.index)
+    for column in ("d_mem", "first", "per_root_size"):
+        assert joined.loc[whole.index, column].to_numpy() == pytest.approx(whole[column].to_numpy(), rel=1e-4)
+
+
 def test_an_interrupted_call_goes_on(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     whole = score(folder, list(CAPTIONS), tmp_path / "whole")
     real, calls = tracing.trace, []
@@ -150,65 +167,216 @@ def test_half_precision_moves_scores_little(folder: Path, tmp_path: Path) -> Non
 
 
 def test_further_detectors_and_their_company(folder: Path, tmp_path: Path) -> None:
-    """Each prompt's scores are its own, whatever is asked beside it; a second call reads what the first left."""
+    """Order and batch move nothing; other prompts move the likeness of seeds, which is relative to the mean image."""
     ask = Pass(steps=5, seeds=2, further=True)
     first = score(folder, list(CAPTIONS), tmp_path / "first", ask, batch=2)
     second = score(folder, list(reversed(CAPTIONS)), tmp_path / "second", ask, batch=6)
+    fewer = score(folder, list(CAPTIONS[:2]), tmp_path / "fewer", ask, batch=2)
     for column in ("d_mem", "entropy_first", "entropy_last", "anisotropy"):
-        assert second[column].loc[first.index].to_numpy() == pytest.approx(first[column].to_numpy(), rel=1e-4)
+        for other in (second, fewer):
+            assert other[column].to_numpy() == pytest.approx(first.loc[other.index, column].to_numpy(), rel=1e-4)
+    for column in ("seeds", "adjusted"):
+        assert second[column].to_numpy() == pytest.approx(first.loc[second.index, column].to_numpy(), abs=1e-3)
+        assert fewer[column].to_numpy() != pytest.approx(first.loc[fewer.index, column].to_numpy(), abs=1e-3)
     again = score(folder, list(CAPTIONS), tmp_path / "first", ask, batch=2)
     assert again.equals(first)
 
 
+def asked(folder: Path, path: Path, *more: str) -> list[str]:
+    return ["prompts", str(folder), "--prompts", str(path), "--column", "report", "--steps", "4", "--seeds", "2",
+            "--out", str(path.parent / "out"), "--device", "cpu", *more]  # fmt: skip
+
+
 def test_the_command_attributes_and_mitigates(folder: Path, tmp_path: Path) -> None:
     path = listed(tmp_path / "list.csv", [*CAPTIONS, "secretword ___ seen"])
-    done = CliRunner().invoke(
-        app,
-        ["prompts", str(folder), "--prompts", str(path), "--column", "report", "--steps", "4", "--seeds", "2",
-         "--tokens", "4", "--mitigate", "1", "--images", "2", "--out", str(tmp_path / "out"), "--device", "cpu"],
-        catch_exceptions=False,
-    )  # fmt: skip
+    command = asked(folder, path, "--tokens", "4", "--mitigate", "2", "--images", "3", "--insertions", "2")
+    done = CliRunner().invoke(app, command, catch_exceptions=False)
     assert done.exit_code == 0
+    assert "attention rescaled" in done.output
+    assert "gradient, corrected: 1 is the prompt's mean token" in done.output
     (where,) = (tmp_path / "out").iterdir()
-    public = done.output + "".join((where / name).read_text() for name in ("tokens.json", "mitigations.json"))
-    assert "secretword" not in public
-    assert "attention rescaled" in public
-    assert "gradient, 1 is the prompt's mean token" in done.output
     assert set(pd.read_parquet(where / "tokens.parquet")["token"]) >= {"___"}
+    identity = json.loads((where / "summary.json").read_text())["pipeline"]
+    tokens = json.loads((where / "tokens.json").read_text())
+    assert (tokens["pipeline"], tokens["gradients"], tokens["pass"]["steps"]) == (identity, "corrected", 4)
+    mitigated = json.loads((where / "mitigations.json").read_text())
+    given = {key: mitigated[key] for key in ("pipeline", "prompts", "images", "precision", "compared")}
+    assert given == {"pipeline": identity, "prompts": 2, "images": 3, "precision": "fp32", "compared": False}
+    assert (mitigated["sampling"]["insertions"], mitigated["sampling"]["guidance"]) == (2, 7.5)
+    assert mitigated["effects"]["none"]["prompts"] == 2
 
 
-def test_data_without_mitigations_is_refused(folder: Path, tmp_path: Path) -> None:
-    path = listed(tmp_path / "list.csv", ["a"])
-    arguments = ["prompts", str(folder), "--prompts", str(path), "--column", "report", "--data", "cxr-pneumonia"]
-    result = CliRunner().invoke(app, arguments)
-    assert str(result.exception) == "--data is for --mitigate\n  hint: add --mitigate 10, or leave --data out"
-
-
-def test_no_text_leaves_the_private_table(folder: Path, tmp_path: Path) -> None:
-    texts = [*CAPTIONS, LONG, "secretword éü ☃ after ___", "secretword", "secretword", ""]
-    path = listed(tmp_path / "list.csv", texts)
-    done = CliRunner().invoke(
-        app,
-        ["prompts", str(folder), "--prompts", str(path), "--column", "report", "--steps", "2", "--seeds", "1",
-         "--out", str(tmp_path / "out")],
-        catch_exceptions=False,
-    )  # fmt: skip
-    assert done.exit_code == 0
+def test_known_truth_gives_areas_under_the_curve(folder: Path, tmp_path: Path) -> None:
+    path = tmp_path / "list.csv"
+    table = pd.DataFrame({"report": [*CAPTIONS, *CAPTIONS, "more"], "known": ["0", "1", "0"] * 2 + ["1"]})
+    table.to_csv(path, index=False)
+    command = asked(folder, path, "--positive", "known", "--first-steps", "2")
+    done = CliRunner().invoke(app, command, catch_exceptions=False)
+    assert "prompts that are memorised" in done.output
     (where,) = (tmp_path / "out").iterdir()
-    public = done.output + (where / "summary.json").read_text() + repr(pd.read_parquet(where / "scores.parquet"))
-    for private in ("secretword", "pneumonia", "effusion"):
-        assert private not in public
-    summary = json.loads((where / "summary.json").read_text())
-    assert (summary["prompts"], summary["repeated"], summary["marked"]) == (6, 1, 2)
+    found = json.loads((where / "summary.json").read_text())["separation"]
+    assert list(found) == ["d_mem", "first", "first2", "seen", "adjusted"]
+    scores = pd.read_parquet(where / "scores.parquet")
+    assert int(scores["positive"].sum()) == 2
+    pairs = [(a, b) for a in scores[scores["positive"]]["first2"] for b in scores[~scores["positive"]]["first2"]]
+    assert found["first2"]["auc"]["value"] == pytest.approx(np.mean([a > b for a, b in pairs]))
+    norms = np.load(where / "norms.npy")
+    assert scores["first2"].max() == pytest.approx(norms[:, :, :2].mean(axis=(1, 2)).max())
+
+
+@pytest.mark.parametrize(
+    ("known", "message"),
+    [
+        (["1", "yes"], "{} has 1 rows with neither 0 nor 1 in column known\n  hint: write 0 or 1"),
+        (["1", "0"], "{} repeats 1 prompts with both 0 and 1 in column known\n  hint: give each prompt one of them"),
+    ],
+)
+def test_truth_that_is_none(tmp_path: Path, known: list[str], message: str) -> None:
+    path = tmp_path / "list.csv"
+    pd.DataFrame({"report": ["a", "a"], "known": known}).to_csv(path, index=False)
+    assert refusal(lambda: read_prompts(path, "report", "known"), BadDataError) == message.format(path)
+
+
+def test_large_lists_are_offered_the_first_step(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("benchmark.cli_text.MANY", 2)
+    path = listed(tmp_path / "list.csv", list(CAPTIONS))
+    offer = "3 prompts x 2 seeds x 4 steps: --first asks the first step alone, at 1/4 of the cost\n"
+    assert offer in CliRunner().invoke(app, asked(folder, path), catch_exceptions=False).stderr
+    assert "asks the first" not in CliRunner().invoke(app, asked(folder, path, "--first")).stderr
+
+
+def test_no_text_leaves_the_private_tables(folder: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    """A list as of MIMIC-CXR, every option: text is in the tables called private, and nowhere else."""
+    path = listed(tmp_path / "list.csv", MIMIC)
+    for more in (["--further", "--tokens", "9", "--mitigate", "2", "--images", "2"], ["--tokens", "2", "--faithful"]):
+        done = CliRunner().invoke(app, asked(folder, path, "--marker", "___|Zybrowski", *more), catch_exceptions=False)
+        assert done.exit_code == 0
+        captured = capfd.readouterr()
+        require_no_text(done.output + done.stderr + captured.out + captured.err)
+    names = set()
+    for file in (tmp_path / "out").rglob("*"):
+        if file.is_file() and file.name not in PRIVATE:
+            names.add(file.name)
+            require_no_text(f"{file} {file.read_bytes().decode('utf-8', 'replace')}")
+            if file.suffix == ".parquet":
+                require_no_text(pd.read_parquet(file).to_csv())
+    assert names == {
+        "summary.json", "tokens.json", "tokens-faithful.json", "mitigations.json", "scores.parquet", "norms.npy",
+        "further.npy", "thumbs.npy",
+    }  # fmt: skip
+
+
+MIMIC = [
+    "EXAMINATION: CHEST (PA AND LAT). INDICATION: ___ year old woman with cough, followed by Dr. ___.",
+    "FINDINGS: Right PICC terminates in secretword, unchanged since ___. No pneumothorax.",
+    "FINDINGS: Right PICC terminates in secretword, unchanged since ___. No pneumothorax.",
+    "IMPRESSION: Mr. Zybrowski shows small effusion; discussed with [**Known lastname 123**] at 4:15 p.m.",
+    LONG,
+    "secretword \u00e9\u00fc \u2603 after ___",
+    "",
+]
+PRIVATE = {
+    "prompts.parquet", "tokens.parquet", "words.parquet", "ablations.parquet", "tokens-faithful.parquet",
+    "words-faithful.parquet", "ablations-faithful.parquet",
+}  # fmt: skip
+
+
+def require_no_text(text: str) -> None:
+    for private in ("secretword", "Zybrowski", "zybrowski", "PICC", "pneumothorax", "effusion", "lastname", "woman"):
+        assert private not in text
+
+
+def test_rows_are_counted(folder: Path, tmp_path: Path) -> None:
+    path = listed(tmp_path / "list.csv", [*MIMIC, " "])
+    done = CliRunner().invoke(app, asked(folder, path, "--marker", "___|Zybrowski"), catch_exceptions=False)
+    (where,) = (tmp_path / "out").iterdir()
+    found = json.loads((where / "summary.json").read_text())
+    counts = {name: found[name] for name in ("rows", "empty", "prompts", "repeated", "marked", "cut")}
+    assert counts == {"rows": 8, "empty": 2, "prompts": 5, "repeated": 1, "marked": 4, "cut": 5}
+    assert found["rule"]["marker"].startswith("sha256:")
+    assert summary.public_marker(Rule().marker) == Rule().marker
+    shown = [line.split()[-1] for line in done.output.splitlines() if "rows of the list" in line or "left out" in line]
+    assert shown == ["8", "2"]
     kept = pd.read_parquet(where / "prompts.parquet")
-    assert set(kept["prompt"]) == {text.strip() for text in texts} - {""}
-    assert kept.set_index("prompt")["count"]["secretword"] == 2
+    assert set(kept["prompt"]) == {text.strip() for text in MIMIC} - {""}
+    assert kept["count"].tolist() == [1, 2, 1, 1, 1]
+
+
+def test_length_is_what_the_model_sees(folder: Path, tmp_path: Path) -> None:
+    """A prompt of 10,000 characters has no length of its own beyond the cut: it must not turn the line."""
+    texts = [*CAPTIONS, "no", "no acute", LONG]
+    found = score(folder, texts, tmp_path / "out")
+    cut = found.loc[found["tokens"].idxmax()]
+    assert (cut["tokens"] > 1000, cut["seen"]) == (True, 14)
+    assert (found["seen"] <= found["tokens"]).all()
+    assert found["adjusted"].to_numpy() == pytest.approx(length_adjusted(found["d_mem"], found["seen"]).to_numpy())
+    assert abs(np.corrcoef(found["adjusted"], found["seen"])[0, 1]) < 1e-9
+
+
+@pytest.mark.parametrize("kind", ["PNDMScheduler", "DPMSolverMultistepScheduler", "EulerDiscreteScheduler"])
+def test_latents_are_clipped_only_where_the_pipeline_says_so(kind: str) -> None:
+    import diffusers
+
+    def clips(scheduler: Any) -> bool:
+        pipeline = SimpleNamespace(scheduler=scheduler, unet=SimpleNamespace(device="cpu"))
+        latents, none = torch.full((1, 4, 2, 2), 9.0), torch.zeros(1, 4, 2, 2)
+        found = guided.ddim(pipeline, 5)
+        return bool((found.step(none, found.timesteps[-1], latents).pred_original_sample.abs() <= 1).all())
+
+    assert not clips(getattr(diffusers, kind)())
+    assert not clips(diffusers.DDIMScheduler(clip_sample=False))
+    assert clips(diffusers.DDIMScheduler())
+
+
+@pytest.mark.parametrize(
+    ("parts", "why"),
+    [
+        ({}, ""),
+        ({"unet": None}, "has no unet"),
+        ({"text_encoder_2": object()}, "has two text encoders"),
+        ({"unet": SimpleNamespace(config={"in_channels": 9})}, "has a unet of 9 channels and latents of 4"),
+        (
+            {"unet": SimpleNamespace(config={"in_channels": 4, "addition_embed_type": "text_time"})},
+            "conditions its unet on more than the text",
+        ),
+    ],
+)
+def test_pipelines_of_another_kind(monkeypatch: pytest.MonkeyPatch, parts: dict[str, Any], why: str) -> None:
+    """As SDXL, Stable Diffusion 3 and inpainting pipelines are: refused by `bench prompts`, a reason in `bench run`."""
+    usual = {"unet": SimpleNamespace(config={"in_channels": 4}), "vae": SimpleNamespace(config={"latent_channels": 4})}
+    given = {"tokenizer": 0, "text_encoder": 0, "scheduler": 0, "text_encoder_2": None, **usual, **parts}
+    fake = SimpleNamespace(**{name: part for name, part in given.items() if name != "unet" or part})
+    assert why_not_asked(fake) == why
+    if not why:
+        return
+    monkeypatch.setattr(opening, "_load", lambda *_: fake)
+    assert refusal(lambda: open_model("some/hub@commit", "cpu"), AdapterError) == (
+        f"some/hub@commit holds a SimpleNamespace, which {why}\n"
+        "  hint: give a text-to-image pipeline of Stable Diffusion's kind"
+    )
+    adapter = SimpleNamespace(prompted=True, pipeline=fake, sample=lambda count: None)
+    (score,) = text_scores(adapter, None, Path("nowhere")).values()  # type: ignore[arg-type]
+    assert score.reason == f"it is a SimpleNamespace, which {why}"
 
 
 def test_logs_hold_no_text(folder: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     score(folder, [LONG, CAPTIONS[0]], tmp_path / "out")
     printed = capfd.readouterr()
     assert "secretword" not in printed.out + printed.err
+
+
+def test_lists_without_a_header_are_not_quoted(tmp_path: Path) -> None:
+    path = tmp_path / "list.csv"
+    path.write_text("1,No secretword in Mr. Smith.\n2,Other text\n")
+    said = (
+        "{} has no column {}; it has 2, and its first line does not look like names of columns"
+        "\n  hint: give the file as it was published, or name the columns so"
+    )
+    assert refusal(lambda: read_prompts(path, "report"), BadDataError) == said.format(path, "report")
+    captioning = Captioning(False, str(path), "")
+    assert refusal(lambda: captioning.alternatives(["a"], 0), BadDataError) == said.format(
+        path, "caption and no variant"
+    )
 
 
 def test_wrong_lists(tmp_path: Path) -> None:
@@ -224,10 +392,14 @@ def test_wrong_lists(tmp_path: Path) -> None:
 
 
 def test_wrong_pipelines(tmp_path: Path, folder: Path) -> None:
-    assert refusal(lambda: open_pipeline("/nowhere", "cpu"), MissingDataError) == (
-        "/nowhere is no folder on this disk\n  hint: give a folder that save_pretrained wrote, or a hub id as ID@COMMIT"
+    assert refusal(lambda: open_model("/nowhere", "cpu"), MissingDataError) == (
+        "/nowhere is no folder on this disk, and no model's name\n"
+        "  hint: give a folder that save_pretrained wrote, a run folder, or a hub id as ID@COMMIT"
     )
-    said = refusal(lambda: open_pipeline(str(tmp_path), "cpu"), AdapterError)
+    assert refusal(lambda: open_model("diffusers", "cpu"), UsageError) == (
+        "model diffusers needs path\n  hint: give it with --set path=..."
+    )
+    said = refusal(lambda: open_model(str(tmp_path), "cpu"), AdapterError)
     assert said.startswith(f"{tmp_path} is no pipeline that diffusers can load: ")
 
 
@@ -242,6 +414,32 @@ def test_wrong_pipelines(tmp_path: Path, folder: Path) -> None:
             lambda: Pass(precision="fp16"),
             "there is no precision 'fp16'\n  hint: choose fp32 or bf16",
         ),
+        (lambda: Pass(guidance=float("nan")), "guidance nan is no number\n  hint: give one such as 7.5"),
+        (lambda: Rule(z=float("inf")), "z inf is no number\n  hint: give one such as 3"),
+        (
+            lambda: Rule(first_steps=1),
+            "first_steps is 1\n  hint: give 2 or more; `first` is of one step already",
+        ),
+        (
+            lambda: Extras(tokens=-1),
+            "-1 prompts for --tokens and 0 for --mitigate were asked for\n  hint: give 0 or more of each",
+        ),
+        (
+            lambda: Extras(mitigate=1, images=1),
+            "--images 1 shows no diversity\n  hint: give 2 or more images a prompt",
+        ),
+        (lambda: Extras(mitigate=1, insertions=0), "--insertions 0 inserts nothing\n  hint: give 1 or more"),
+        (
+            lambda: Extras(data="cxr-pneumonia"),
+            "--data is for --mitigate\n  hint: add --mitigate 10, or leave --data out",
+        ),
+        (lambda: Extras(align="x"), "--align is for --mitigate\n  hint: add --mitigate 10, or leave --align out"),
+        (lambda: Extras(faithful=True), "--faithful is for --tokens\n  hint: add --tokens 10, or leave --faithful out"),
+        (
+            lambda: Extras(mitigate=1, root=Path("x")),
+            "--root is for --data\n  hint: add --data NAME, or leave --root out",
+        ),
+        (lambda: Plan(guidance=float("nan")), "guidance nan is no number\n  hint: give one such as 2"),
         (lambda: Pass(steps=0), "0 steps and 4 seeds were asked for\n  hint: give 1 or more of each"),
         (
             lambda: Rule(percentile=100),
@@ -268,6 +466,7 @@ def test_variants_of_one_pass() -> None:
     assert found["first10"] == pytest.approx(norms[:, :, :10].mean(axis=(1, 2)))
     assert found["per_root_size"] == pytest.approx(found["d_mem"] / 4)
     assert "first10" not in variants(norms[:, :, :9], 16)
+    assert variants(norms, 16, 5)["first5"] == pytest.approx(norms[:, :, :5].mean(axis=(1, 2)))
 
 
 def test_length_alone_is_taken_away() -> None:
@@ -322,9 +521,9 @@ def test_enrichment_that_cannot_be(marked: np.ndarray, reason: str) -> None:
 
 
 def test_rows_say_when_there_is_nothing_to_compare() -> None:
-    scores = pd.DataFrame({"count": 1, "d_mem": [1.0, 2.0], "adjusted": 0.0, "tokens": 3, "marked": False})
+    scores = pd.DataFrame({"count": 1, "d_mem": [1.0, 2.0], "adjusted": 0.0, "tokens": 3, "seen": 3, "marked": False})
     scores = scores.assign(first=1.0, per_root_size=1.0, d_mem_outlier=[True, False], adjusted_outlier=False)
-    found = summary.summarise(scores, SHORT, Rule())
+    found = {"rows": 2, "empty": 0, **summary.summarise(scores, SHORT, Rule())}
     shown = {what: rest for what, *rest in summary.rows(found)}
     assert shown["rank correlation with length"] == ["none: one side is constant"] * 2
     assert shown["marker: share in outliers / others"] == [

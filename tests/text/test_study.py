@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from tiny_pipeline import CAPTIONS, save_tiny
 from typer.testing import CliRunner
 
 from benchmark.cli import app
@@ -159,6 +160,39 @@ def test_the_study_from_end_to_end_without_a_word_in_public(
     ]  # fmt: skip
     assert len(found["mitigations"]) == 10
     assert (where / "grid.png").stat().st_size > 1000
+
+
+def test_images_of_colours_are_compared_with_grey_ones(real_data: Callable[[str], Path], tmp_path: Path) -> None:
+    """A pipeline of three colours, whose autoencoder's config tells another size, against real X-rays."""
+    root = films(real_data("cxr_kermany_224"), tmp_path / "films")
+    folder = save_tiny(tmp_path / "colours", channels=3)
+    config = folder / "vae" / "config.json"
+    config.write_text(json.dumps(json.loads(config.read_text()) | {"sample_size": 64}))
+    (tmp_path / "list.csv").write_text("report\n" + "\n".join(CAPTIONS))
+    command = ["prompts", str(folder), "--prompts", str(tmp_path / "list.csv"), "--column", "report", "--steps", "2",
+               "--seeds", "1", "--mitigate", "1", "--images", "2", "--data", "cxr-pneumonia", "--root", str(root),
+               "--batch", "100", "--out", str(tmp_path / "out"), "--cache", str(tmp_path / "cache"),
+               "--device", "cpu"]  # fmt: skip
+    done = CliRunner().invoke(app, command, catch_exceptions=False)
+    assert done.exit_code == 0
+    (where,) = (tmp_path / "out").iterdir()
+    found = json.loads((where / "mitigations.json").read_text())
+    assert found["compared"]
+    assert -1 <= found["effects"]["none"]["likeness"] <= 1
+    assert 0 <= found["effects"]["none"]["copied"] <= 1
+
+
+def test_truth_takes_images_of_its_shape_or_their_colours() -> None:
+    whole = cohort(train=40, heldout=20)
+    truth = Truth.of(whole.train, whole.calibration)
+    grey = whole.train.images([3])
+    assert truth.likeness(np.repeat(grey, 3, axis=1)) == pytest.approx(truth.likeness(grey))
+    with pytest.raises(UsageError) as caught:
+        truth.likeness(np.zeros((1, 1, 8, 8), np.float32))
+    assert str(caught.value) == (
+        "the pipeline makes images of shape (1, 8, 8), the items of train are (1, 16, 16)\n"
+        "  hint: give the data set that the pipeline was trained on"
+    )
 
 
 def small_plan(**given: object) -> Plan:

@@ -16,7 +16,7 @@ from benchmark.networks.guided import both_texts, ddim, guidance_norms, prompt_n
 from benchmark.networks.marks import MARKER
 from benchmark.networks.significance import guidance_at, token_significance
 from benchmark.text.asking import Pass
-from benchmark.text.tokens import analyse_tokens, offsets, rows
+from benchmark.text.tokens import analyse_tokens, changed, offsets, rows, units_of
 
 MARKED = CAPTIONS[1]
 
@@ -42,16 +42,34 @@ def test_gradients_are_those_of_finite_differences(pipeline: Any) -> None:
         assert (ends[0] - ends[1]) / 0.1 == pytest.approx(found[token], rel=0.05)
 
 
-def test_the_faithful_mode_has_the_published_quirks(pipeline: Any) -> None:
-    """One norm over the batch, its gradient averaged over the rows of both branches."""
+@pytest.mark.parametrize("batch", [3, 2])
+def test_the_faithful_mode_has_the_published_quirks(pipeline: Any, batch: int) -> None:
+    """One norm over the batch; one embedding of the prompt for all images, none of the empty one, yet 2N rows."""
     seeds = [0, 1, 2]
-    found = token_significance(pipeline, MARKED, seeds, steps=1, guidance=2.0, faithful=True)
-    text = both_texts(pipeline, [MARKED] * 3).clone().requires_grad_()
+    found = token_significance(pipeline, MARKED, seeds, steps=1, guidance=2.0, faithful=True, batch=batch)
+    empty, given = both_texts(pipeline, [MARKED]).detach().chunk(2)
+    leaf = given.clone().requires_grad_()
+    text = torch.cat([empty.expand(3, -1, -1), leaf.expand(3, -1, -1)])
     scheduler = ddim(pipeline, 1)
     noise = prompt_noise(pipeline, [MARKED] * 3, seeds)
     guidance_at(pipeline, text, noise, scheduler.timesteps[0], scheduler).norm().backward()
-    assert text.grad is not None
-    assert found == pytest.approx(text.grad.mean(dim=0).norm(dim=1).numpy(), rel=1e-4)
+    assert leaf.grad is not None
+    rows = torch.zeros(6, *leaf.grad.shape[1:])
+    rows[-1] = leaf.grad[0]
+    assert found == pytest.approx(rows.norm(dim=-1).mean(dim=0).numpy(), rel=1e-4)
+
+
+def test_gradients_depend_on_no_batch_and_may_stop_early(pipeline: Any) -> None:
+    whole, parts = (
+        token_significance(pipeline, MARKED, range(3), steps=3, guidance=2.0, batch=batch) for batch in (3, 2)
+    )
+    assert parts == pytest.approx(whole, rel=1e-4)
+    first = token_significance(pipeline, MARKED, range(3), steps=3, guidance=2.0, only=1)
+    text, noise = both_texts(pipeline, [MARKED] * 3), prompt_noise(pipeline, [MARKED] * 3, range(3))
+    scheduler, leaf = ddim(pipeline, 3), text.clone().requires_grad_()
+    guidance_at(pipeline, leaf, noise, scheduler.timesteps[0], scheduler).flatten(1).norm(dim=1).sum().backward()
+    assert leaf.grad is not None
+    assert first == pytest.approx(leaf.grad[3:].norm(dim=-1).mean(dim=0).numpy(), rel=1e-4)
 
 
 @pytest.mark.parametrize(("faithful", "expected"), [(True, -2.0), (False, 3.0)])
@@ -99,13 +117,15 @@ def test_words_left_out_and_marks_replaced(pipeline: Any) -> None:
     assert words["change"].iloc[0] == pytest.approx(without - whole, abs=1e-4)
     assert found.ablations["sha"].tolist() == ["m"]
     assert found.ablations["deleted"].iloc[0] == pytest.approx(without - whole, abs=1e-4)
-    assert 1 / 9 <= found.ablations["p"].iloc[0] <= 1
+    assert 1 / 20 <= found.ablations["p"].iloc[0] <= 1
+    assert found.summary["marks_before_all_draws"] == float(found.ablations["p"].iloc[0] <= 0.05)
+    assert found.summary["gradients"] == "corrected"
     tokens = found.tokens[found.tokens["sha"] == "m"]
     assert tokens["relative"].mean() == pytest.approx(1)
     assert tokens[tokens["marked"]]["token"].tolist() == ["___"]
     shown = dict(rows(found.summary))
     assert shown["prompts"] == "2"
-    assert shown["  with marks"] == "1"
+    assert shown["  with marks and other words"] == "1"
 
 
 def test_prompts_of_marks_alone_have_no_ablation(pipeline: Any) -> None:
@@ -113,3 +133,49 @@ def test_prompts_of_marks_alone_have_no_ablation(pipeline: Any) -> None:
     found = analyse_tokens(pipeline, table, Pass(steps=1, seeds=1), MARKER, faithful=True, batch=8)
     assert not len(found.ablations)
     assert "ablation" not in found.summary
+
+
+@pytest.mark.parametrize(
+    ("prompt", "parts"),
+    [
+        ("seen by [**Known lastname 123**], on [** 2012-3-4 **]", ["seen", "by", "*[**Known lastname 123**]", ",", "on",
+                                                                  "*[** 2012-3-4 **]"]),
+        ("___ year old", ["*___", "year", "old"]),
+        ("old___man", ["old", "*___", "man"]),
+        ("XXXX", ["*XXXX"]),
+        ("", []),
+    ],
+)  # fmt: skip
+def test_marks_are_units_whatever_they_enclose(prompt: str, parts: list[str]) -> None:
+    units = units_of(prompt, MARKER, len(prompt))
+    assert [f"{'*' * unit.marked}{prompt[unit.begin : unit.end]}" for unit in units] == parts
+
+
+def test_units_are_deleted_or_replaced_where_they_stand() -> None:
+    prompt = "seen by [**Known lastname 123**], on [** 2012-3-4 **]"
+    units = units_of(prompt, MARKER, len(prompt))
+    assert changed(prompt, units, {2: " ", 5: "the"}) == "seen by , on the"
+    assert changed(prompt, units, {}) == prompt
+    assert [unit.end for unit in units_of(prompt, MARKER, 15)] == [4, 7, 15], (
+        "the tokenizer's cut may go through a mark"
+    )
+
+
+def test_spaced_marks_are_ablated(pipeline: Any) -> None:
+    table = pd.DataFrame({"prompt": ["seen [** a b **] pneumonia"], "sha": ["m"]})
+    found = analyse_tokens(pipeline, table, Pass(steps=1, seeds=1), MARKER, faithful=False, batch=8)
+    assert found.words["word"].tolist() == ["seen", "[** a b **]", "pneumonia"]
+    assert found.words["marked"].tolist() == [False, True, False]
+    assert len(found.ablations) == 1
+    marked = found.tokens[found.tokens["marked"]]["token"].tolist()
+    assert "".join(marked) == "[**ab**]"
+
+
+def test_words_beyond_the_cut_are_not_looked_at(pipeline: Any) -> None:
+    table = pd.DataFrame({"prompt": ["no acute " * 1000, "no acute abnormality"], "sha": ["long", "short"]})
+    found = analyse_tokens(pipeline, table, Pass(steps=1, seeds=1), MARKER, faithful=False, batch=8)
+    counts = found.words["sha"].value_counts()
+    assert counts["short"] == 3
+    assert 1 <= counts["long"] <= pipeline.tokenizer.model_max_length
+    assert found.summary["cut"] == 1
+    assert dict(rows(found.summary))["  cut by the tokenizer: words beyond are not looked at"] == "1"
