@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from benchmark.search.rows import Rows
 
 MEMORY_BYTES = 2 << 30
-LONG = 2048
+LONG = 100
 """Float rows of more numbers are compared by int8 digits, shorter ones by a float32 product."""
 WIDTH, DEVICE_WIDTH = 2048, 16384
 """Bank items that are multiplied at once at most, on the CPU and on a GPU."""

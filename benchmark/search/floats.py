@@ -33,7 +33,7 @@ SLACK = 2e-6
 """More than float32 rounds where coarse values and their bounds are put together."""
 UNIT = 2.0**-20
 """How far a squared length may be from 1, and a float32 number from what it stands for, in rows of length 1."""
-AT_ONCE = 256
+AT_ONCE = 128
 """Queries whose values stay in a core's cache between product and scan."""
 SAMPLE = 256
 """Rows that the common direction is the mean of."""
@@ -71,7 +71,17 @@ class Coded(Block):
     digits: tuple[NDArray[np.int8], ...]
     facts: NDArray[np.float64]
 
-    def part(self, index: NDArray[np.int64]) -> Coded:
+    @property
+    def along(self) -> NDArray[np.float32]:
+        """The share of the direction."""
+        return np.ascontiguousarray(self.facts[:, 0], dtype=np.float32)
+
+    @property
+    def step(self) -> NDArray[np.float32]:
+        """The length of one digit."""
+        return np.ascontiguousarray(self.facts[:, 1], dtype=np.float32)
+
+    def part(self, index: slice | NDArray[np.int64]) -> Coded:
         """Return some of the rows."""
         digits = tuple(one[index] for one in self.digits)
         return Coded(self.rows[index], self.means[index], self.squares[index], digits, self.facts[index])
@@ -115,13 +125,27 @@ class FloatEngine:
 
     def scan(self, ours: Standard, bank: Standard, offset: int, best: Best) -> int:
         """Push what may be among the best, scored in float64; return how many pairs that were."""
-        total, error = 0, float_error(ours.rows.shape[1]) + 2 * UNIT
-        for part in chunks(len(ours.rows), AT_ONCE):
-            some = ours.part(part)
-            coarse = float_product(some.unit, bank.unit, self.device)
-            window = _Window.same(len(coarse), error)
-            total += int(_settle(coarse, window, some, bank, offset, best.rows(part), budget=len(bank.rows)).sum())
-        return total
+        from benchmark.search.kernels import scan_floats
+
+        error = float_error(ours.rows.shape[1]) + 2 * UNIT
+        scored = np.zeros(len(ours.rows), dtype=np.int64)
+        for part in chunks(len(scored), AT_ONCE):
+            product = float_product(ours.unit[part], bank.unit, self.device)
+
+            def work(some: slice, product: Array = product, first: int = part.start) -> None:
+                rows = slice(first + some.start, first + some.stop)
+                scan_floats(
+                    product[some],
+                    error,
+                    *bank.moments,
+                    *ours.part(rows).moments,
+                    offset,
+                    *best.part(rows),
+                    scored[rows],
+                )
+
+            spread(len(product), work, least=16)
+        return int(scored.sum())
 
 
 @dataclass(frozen=True)
@@ -153,17 +177,43 @@ class CodeEngine:
         unsure = np.flatnonzero(scored < 0)
         if len(unsure):
             some = best.taken(unsure)
-            again = self._pass(
-                self._encoded(ours.part(unsure), 2), self._encoded(bank, 2), offset, some, len(bank.rows)
-            )
+            finer = self._encoded(ours.part(unsure), 2), self._encoded(bank, 2)
+            scored[unsure] = self._pass(*finer, offset, some, len(bank.rows))
             best.put(unsure, some)
-            scored[unsure] = again
         return int(scored.sum())
 
     def _pass(self, ours: Coded, bank: Coded, offset: int, best: Best, budget: int) -> NDArray[np.int64]:
-        return _settle(
-            _decoded(ours, bank, self.device), _Window.of(ours, bank), ours, bank, offset, best, budget=budget
-        )
+        """Return how many pairs of each query were scored, -1 where more than the budget were to be."""
+        from benchmark.search.kernels import scan_codes
+
+        scored = np.zeros(len(ours.rows), dtype=np.int64)
+        for part in chunks(len(scored), AT_ONCE):
+            product, cross = self._products(ours.part(part), bank)
+            window = _Window.of(ours.part(part), bank)
+
+            def work(
+                some: slice, first: int = part.start, product: Array = product, cross: Array = cross,
+                window: _Window = window,
+            ) -> None:  # fmt: skip
+                rows = slice(first + some.start, first + some.stop)
+                mine = ours.part(rows)
+                scan_codes(
+                    product[some], cross[some], bank.along, bank.step, mine.along, mine.step, window.a[some], window.u,
+                    window.c[some], window.w, SLACK, *bank.moments, *mine.moments, offset, budget, *best.part(rows),
+                    scored[rows],
+                )  # fmt: skip
+
+            spread(len(product), work, least=16)
+        return scored
+
+    def _products(self, ours: Coded, bank: Coded) -> tuple[Array, Array]:
+        """Return the products of first digits, and of first and second ones where there are such, both ways."""
+        product = level_product(ours.digits[0], bank.digits[0], self.device)
+        if len(ours.digits) == 1:
+            return product, np.empty((len(product), 0), dtype=product.dtype)
+        cross = level_product(ours.digits[0], bank.digits[1], self.device)
+        cross += level_product(ours.digits[1], bank.digits[0], self.device)
+        return product, cross
 
     def _encoded(self, block: Block, digits: int) -> Coded:
         from benchmark.search.kernels import encode
@@ -183,19 +233,12 @@ class CodeEngine:
 
 @dataclass(frozen=True)
 class _Window:
-    """How far a coarse value may be from the truth: a[q] u[j] + c[q] w[j] + slack."""
+    """How far a coarse value may be from the truth: a[q] u[j] + c[q] w[j] + SLACK."""
 
     a: Array
     u: Array
     c: Array
     w: Array
-    slack: float
-
-    @classmethod
-    def same(cls, count: int, error: float) -> _Window:
-        """Return one window for all pairs."""
-        queries, none = np.zeros(count, np.float32), np.zeros(0, np.float32)
-        return cls(queries, none, queries, none, error)
 
     @classmethod
     def of(cls, ours: Coded, bank: Coded) -> _Window:
@@ -207,45 +250,12 @@ class _Window:
         """
         (code, rest, fine), (codes, rests, fines) = ours.facts[:, 2:].T, bank.facts[:, 2:].T
         most = float(np.max(np.divide(fine, code, out=np.zeros_like(fine), where=code > 0), initial=0.0))
-        up = np.nextafter(np.float32(1), np.float32(2))
-        u, w = ((rests + fines * most) * up).astype(np.float32), ((codes + rests) * up).astype(np.float32)
-        return cls((code * up).astype(np.float32), u, (rest * up).astype(np.float32), w, SLACK)
+        return cls(*(_upward(one) for one in (code, rests + fines * most, rest, codes + rests)))
 
 
-def _decoded(ours: Coded, bank: Coded, device: str) -> NDArray[np.float32]:
-    from benchmark.search.kernels import decode
-
-    product = level_product(ours.digits[0], bank.digits[0], device)
-    cross = np.empty((len(product), 0), dtype=product.dtype)
-    if len(ours.digits) == 2:
-        cross = level_product(ours.digits[0], bank.digits[1], device)
-        cross += level_product(ours.digits[1], bank.digits[0], device)
-    coarse = np.empty(product.shape, dtype=np.float32)
-    (along, step), (others, steps) = ours.facts[:, :2].T.copy(), bank.facts[:, :2].T.copy()
-    spread(
-        len(coarse),
-        lambda part: decode(product[part], cross[part], others, steps, along[part], step[part], coarse[part]),
-        least=16,
-    )
-    return coarse
-
-
-def _settle(
-    coarse: NDArray[np.float32], window: _Window, ours: Block, bank: Block, offset: int, best: Best, *, budget: int
-) -> NDArray[np.int64]:
-    """Score the pairs of a block that may be among the best; (n,) how many, -1 where more than the budget."""
-    from benchmark.search.kernels import scan_coarse
-
-    scored = np.zeros(len(coarse), dtype=np.int64)
-
-    def work(part: slice) -> None:
-        scan_coarse(
-            coarse[part], window.a[part], window.u, window.c[part], window.w, window.slack, *bank.moments,
-            ours.rows[part], ours.means[part], ours.squares[part], offset, budget, *best.part(part), scored[part],
-        )  # fmt: skip
-
-    spread(len(coarse), work, least=16)
-    return scored
+def _upward(values: NDArray[np.float64]) -> NDArray[np.float32]:
+    """Round to float32, away from 0."""
+    return np.nextafter(values.astype(np.float32), np.float32(np.inf))
 
 
 def common_direction(rows: Array, *, centred: bool) -> NDArray[np.float64]:

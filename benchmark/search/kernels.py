@@ -255,18 +255,6 @@ def _both_digits(row, mean, scale, along, direction, step, first, second):
     return coded, rest, fine
 
 
-@_reordering
-def decode(product, cross, along, step, our_along, our_step, out):
-    """Fill coarse correlations (n, m) float32 from products of digits; `cross` may have no columns: one digit then."""
-    fine = cross.shape[1] > 0
-    for q in range(product.shape[0]):
-        for j in range(product.shape[1]):
-            digits = float(product[q, j])
-            if fine:
-                digits += float(cross[q, j]) / 254
-            out[q, j] = np.float32(our_along[q] * along[j] + digits * our_step[q] * step[j])
-
-
 @_finite
 def greatest(row):
     """Return the greatest of some finite float32 values."""
@@ -277,11 +265,19 @@ def greatest(row):
 
 
 @_finite
-def _greatest_upper(row, a, u, c, w):
-    most = row[0] + a * u[0] + c * w[0]
-    for j in range(1, row.shape[0]):
-        most = max(most, row[j] + a * u[j] + c * w[j])
-    return most
+def _decode(product, cross, our_along, our_step, along, step, a, u, c, w, coarse, bounds):
+    """Fill coarse values of a row from products of digits, and upper bounds; without `cross` there is one digit."""
+    if cross.shape[0] == 0:
+        for j in range(product.shape[0]):
+            value = our_along * along[j] + np.float32(product[j]) * (our_step * step[j])
+            coarse[j] = value
+            bounds[j] = value + a * u[j] + c * w[j]
+    else:
+        for j in range(product.shape[0]):
+            digits = float(product[j]) + float(cross[j]) * (1.0 / 254)
+            value = np.float32(float(our_along) * float(along[j]) + digits * our_step * step[j])
+            coarse[j] = value
+            bounds[j] = value + a * u[j] + c * w[j]
 
 
 @_compiled
@@ -294,50 +290,97 @@ def _insert(lowest, value):
 
 
 @_compiled
-def scan_coarse(
-    coarse, a, u, c, w, slack, rows, means, squares, ours, our_means, our_squares, offset, budget, values, places, ties,
-    scored,
+def _gather(coarse, bounds, slack, least, lowest, found, upper):
+    """Gather the entries of a row that may be among its best; return how many, and what must be reached.
+
+    `least` is what the best so far demand, `lowest` (depth,) is filled with the greatest lower bounds.
+    """
+    number, last = 0, lowest.shape[0] - 1
+    lowest[:] = -np.inf
+    for start in range(0, coarse.shape[0], STRIPE):
+        stop = min(start + STRIPE, coarse.shape[0])
+        if greatest(bounds[start:stop]) < least:
+            continue
+        for j in range(start, stop):
+            if bounds[j] >= least:
+                found[number], upper[number] = j, bounds[j]
+                number += 1
+                lower = 2 * coarse[j] - bounds[j]
+                if lower > lowest[last]:
+                    _insert(lowest, lower)
+                    least = max(least, np.float32(lowest[last] - 2 * slack))
+    return number, least
+
+
+@_compiled
+def _score(number, least, found, upper, rows, means, squares, ours, our_mean, our_square, offset, values, places, ties):
+    for p in range(number):
+        if upper[p] >= least:
+            j = found[p]
+            inner = dot_centred(rows[j], means[j], ours, our_mean)
+            offer(values, places, ties, correlation(inner, squares[j], our_square), offset + j)
+
+
+@_compiled
+def _count(number, least, upper):
+    kept = 0
+    for p in range(number):
+        kept += upper[p] >= least
+    return kept
+
+
+@_compiled
+def scan_floats(
+    product, slack, rows, means, squares, ours, our_means, our_squares, offset, values, places, ties, scored
 ):  # fmt: skip
     """Score in float64 every pair of a tile that may be among the best, and push it to the running lists.
 
-    The truth lies within a[q] u[j] + c[q] w[j] + slack of coarse[q, j]; u and w without entries stand for zeros.
-    `scored` (n,) counts pairs; where more than `budget` of a tile were to be scored, none is, and the entry is -1.
+    The truth lies within `slack` of product[q, j]. `scored` (n,) counts pairs.
     """
-    depth, size = values.shape[1], coarse.shape[1]
-    lowest = np.empty(depth, np.float32)
-    found, upper = np.empty(size, np.int64), np.empty(size, np.float32)
-    for q in range(coarse.shape[0]):
+    depth, size = values.shape[1], product.shape[1]
+    lowest, found, upper = np.empty(depth, np.float32), np.empty(size, np.int64), np.empty(size, np.float32)
+    for q in range(product.shape[0]):
         if our_squares[q] == 0:
             nothing_like(values[q], places[q], offset, size)
             continue
-        row, number = coarse[q], 0
-        lowest[:] = -np.inf
-        least = np.float32(values[q, depth - 1] - slack)
-        for start in range(0, size, STRIPE):
-            stop = min(start + STRIPE, size)
-            if u.shape[0] == 0:
-                most = greatest(row[start:stop])
-            else:
-                most = _greatest_upper(row[start:stop], a[q], u[start:stop], c[q], w[start:stop])
-            if most < least:
-                continue
-            for j in range(start, stop):
-                reach = np.float32(0) if u.shape[0] == 0 else a[q] * u[j] + c[q] * w[j]
-                if row[j] + reach >= least:
-                    found[number], upper[number] = j, row[j] + reach
-                    number += 1
-                    if row[j] - reach > lowest[depth - 1]:
-                        _insert(lowest, row[j] - reach)
-                        least = max(least, np.float32(lowest[depth - 1] - 2 * slack))
-        kept = 0
-        for p in range(number):
-            kept += upper[p] >= least
-        scored[q] = kept if kept <= budget else -1
-        for p in range(number if kept <= budget else 0):
-            if upper[p] >= least:
-                j = found[p]
-                inner = dot_centred(rows[j], means[j], ours[q], our_means[q])
-                offer(values[q], places[q], ties[q : q + 1], correlation(inner, squares[j], our_squares[q]), offset + j)
+        demanded = np.float32(values[q, depth - 1] - slack)
+        number, least = _gather(product[q], product[q], slack, demanded, lowest, found, upper)
+        scored[q] = _count(number, least, upper)
+        _score(
+            number, least, found, upper, rows, means, squares, ours[q], our_means[q], our_squares[q], offset,
+            values[q], places[q], ties[q : q + 1],
+        )  # fmt: skip
+
+
+@_compiled
+def scan_codes(
+    product, cross, along, step, our_along, our_step, a, u, c, w, slack, rows, means, squares, ours, our_means,
+    our_squares, offset, budget, values, places, ties, scored,
+):  # fmt: skip
+    """As `scan_floats`, of products of digits; `cross` has no columns where there is one digit.
+
+    The truth lies within a[q] u[j] + c[q] w[j] + slack of what digits say. Where more than `budget` of a tile were to
+    be scored, none is, and the entry of `scored` is -1.
+    """
+    depth, size = values.shape[1], product.shape[1]
+    lowest, found, upper = np.empty(depth, np.float32), np.empty(size, np.int64), np.empty(size, np.float32)
+    coarse, bounds = np.empty(size, np.float32), np.empty(size, np.float32)
+    for q in range(product.shape[0]):
+        if our_squares[q] == 0:
+            nothing_like(values[q], places[q], offset, size)
+            continue
+        _decode(product[q], cross[q], our_along[q], our_step[q], along, step, a[q], u, c[q], w, coarse, bounds)
+        demanded = np.float32(values[q, depth - 1] - slack)
+        number, least = _gather(coarse, bounds, slack, demanded, lowest, found, upper)
+        kept = _count(number, least, upper)
+        if kept > budget:
+            scored[q] = -1
+            continue
+        scored[q] = kept
+        _score(
+            number, least, found, upper, rows, means, squares, ours[q], our_means[q], our_squares[q], offset,
+            values[q], places[q], ties[q : q + 1],
+        )  # fmt: skip
 
 
 @_compiled
