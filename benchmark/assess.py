@@ -202,5 +202,6 @@ def _write_scores(
             },
             "replicates": {f"copies.excess[{name}]": outcome.replicates for name, outcome in outcomes.items()},
             "hashes": hashes,
+            "engines": {name: outcome.engine for name, outcome in outcomes.items()},
         },
     )

@@ -75,6 +75,8 @@ class Outcome:
     """Columns of members.parquet, one row a real item."""
     histograms: dict[str, tuple[int, ...]]
     """Counts of nearest similarities, by what was searched in what."""
+    engine: str
+    """What searched (`search.Certificate`)."""
 
 
 @dataclass(frozen=True)
@@ -115,7 +117,8 @@ def evaluate(
     advance(note="synthetic against all real items")
     match, best = found.train, found.real
     headline = twin.excess(found.maxima, seed=seed)
-    heldout = how.nearest(piece(bank.rows, slice(bank.train, len(bank.real))), bank.part("train"), keep="held-out")
+    searched = how.search(piece(bank.rows, slice(bank.train, len(bank.real))), bank.part("train"), keep="held-out")
+    heldout = searched.match
     advance(note="held-out against train")
     near = Sample(heldout.similarity[: bank.calibration], codes["calibration"])
     scores = _copy_scores(headline, match, heldout, near, codes["test"], bank)
@@ -142,6 +145,7 @@ def evaluate(
         matches=_match_columns(bank, match, done.to_heldout, p, tau),
         members={"synthetic": best.index, "similarity": best.similarity, "above": best.similarity > _tau(member)},
         histograms=histograms,
+        engine=searched.certificate.engine,
     )
 
 

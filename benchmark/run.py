@@ -261,7 +261,7 @@ def _record(resolved: Resolved, cohort: Cohort, stages: Stages) -> None:
         scores=found["scores"],
         replicates=found["replicates"],
         cost=_cost(status),
-        environment=read_json(stages.folder / "environment.json"),
+        environment={**read_json(stages.folder / "environment.json"), "search": found["engines"]},
         hashes={**found["hashes"], "cohort": cohort.key, "files": cohort.files_key, "fit": status["fit"]["key"]},
     )
     record.write(stages.folder / "record.json")

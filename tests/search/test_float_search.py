@@ -121,6 +121,19 @@ def test_near_ties_that_float32_gets_wrong(engine: str, brute: Any) -> None:
     brute.agrees(search(Rows.of(queries), Rows.of(bank), 5), expected, bank, 5)
 
 
+def test_rows_that_are_all_but_of_length_1_are_ranked_by_their_angles(engine: str, brute: Any) -> None:
+    """Lengths that are 4e-7 off count for more, in a float32 product, than these angles do."""
+    rng = np.random.default_rng(15)
+    for dimension in (8, 64, 300):
+        query = rng.standard_normal((1, dimension))
+        bank = brute.unit(query + 3e-4 * rng.standard_normal((400, dimension)), centred=False)
+        bank = (bank * (1 + 4e-7 * rng.choice([-1, 1], (400, 1)))).astype(np.float32)
+        queries = np.concatenate([brute.unit(query, centred=False).astype(np.float32), bank[:20]])
+        expected = brute.floats(queries, bank, centred=False)
+        assert ((queries @ bank.T).argmax(axis=1) != expected.argmax(axis=1)).any()  # or this test tests nothing
+        brute.agrees(search(Rows.of(queries), Rows.of(bank), 5), expected, bank, 5)
+
+
 def test_noise_asks_for_second_digits_and_stays_exact(brute: Any) -> None:
     """Where nothing is alike, the first digits leave more than a hundredth of the pairs: few are scored even so."""
     rng = np.random.default_rng(5)

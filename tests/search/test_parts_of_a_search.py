@@ -108,6 +108,30 @@ def test_what_was_not_yet_saved_is_compared_again(sides: tuple[Rows, Rows], tmp_
     same(search(*sides, 3, memory=MEMORY, state=tmp_path / "state.npz"), whole)
 
 
+def test_a_search_cut_off_while_it_is_saved_goes_on_from_the_save_before(
+    sides: tuple[Rows, Rows], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("benchmark.search.state.EVERY_SECONDS", -1.0)
+    whole, write, written = search(*sides, 3, memory=MEMORY), np.savez, 0
+
+    def half(file: Any, **arrays: np.ndarray) -> None:
+        nonlocal written
+        written += 1
+        if written == 4:
+            file.write(b"PK")
+            raise CutOffError
+        write(file, **arrays)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(np, "savez", half)
+        with pytest.raises(CutOffError):
+            search(*sides, 3, memory=MEMORY, state=tmp_path / "state.npz")
+    assert [path.name for path in tmp_path.iterdir()] == ["state.npz"]
+    steps: list[int] = []
+    same(search(*sides, 3, memory=MEMORY, advance=steps.append, state=tmp_path / "state.npz"), whole)
+    assert 0 < sum(steps) < 25 * 70
+
+
 def test_a_finished_search_is_read(sides: tuple[Rows, Rows], tmp_path: Path) -> None:
     whole = search(*sides, 2, memory=MEMORY, state=tmp_path / "state.npz")
 
