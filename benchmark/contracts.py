@@ -51,11 +51,11 @@ class Split:
 
     def images(self, index: slice | Sequence[int] | Array = slice(None)) -> Images:
         """Return the items at these positions of the split, (n, C, *spatial), float32 in [-1, 1]."""
-        return to_images(self.stored(index))
+        return to_images(self.pixels[self.rows[index]])
 
     def stored(self, index: slice | Sequence[int] | Array = slice(None)) -> Array:
-        """Return them as they are stored: uint8 grey levels, or float32."""
-        return self.pixels[self.rows[index]]
+        """Return them as they are stored, uint8 grey levels or float32: not copied, where they lie side by side."""
+        return self.pixels[consecutive(self.rows[index])]
 
     def part(self, positions: Sequence[int] | NDArray[np.int64]) -> Split:
         """Return the items at these positions, in this order; an item may be named twice."""
@@ -71,6 +71,13 @@ class Split:
             labels=some(self.labels),
             captions=some(self.captions),
         )
+
+
+def consecutive(rows: NDArray[np.int64]) -> slice | NDArray[np.int64]:
+    """Return rows as a slice, which NumPy does not copy, where each is the one after its predecessor."""
+    if len(rows) and rows[-1] - rows[0] == len(rows) - 1 and (rows[1:] - rows[:-1] == 1).all():
+        return slice(int(rows[0]), int(rows[-1]) + 1)
+    return rows
 
 
 def to_images(pixels: Array) -> Images:

@@ -7,6 +7,8 @@ import math
 import numpy as np
 
 from benchmark.search.kernels import (
+    ENLARGED,
+    ROUNDED,
     STRIPE,
     _compiled,
     _finite,
@@ -14,17 +16,15 @@ from benchmark.search.kernels import (
     correlation,
     dot_levels,
     dot_stored,
-    greatest,
+    greatest_size,
     nothing_like,
     offer,
     push,
+    reaching,
 )
 
 REACHED, NARROWED, VERIFIED, ABANDONED = 0, 1, 2, 3
 """Columns of the counts."""
-ENLARGED = 1 + 4096 * 2.0**-23
-ROUNDED = 1e-6
-"""More than the length of what is lost where coefficients of a row of length 1 are rounded to float32."""
 
 
 @_reordering
@@ -75,9 +75,7 @@ def _code(row, codes, facts):
 
     Lengths are enlarged by more than float32 may lose in sums of 4,096 terms, the last one by what rows were rounded.
     """
-    most = np.float32(1e-30)
-    for j in range(row.shape[0]):
-        most = max(most, abs(row[j]))
+    most = max(greatest_size(row), np.float32(1e-30))
     step = np.float32(most / 127)
     inverse = np.float32(127 / most)
     for j in range(row.shape[0]):
@@ -116,7 +114,7 @@ def _seeds(row, values, places):
     last = values.shape[0] - 1
     for start in range(0, row.shape[0], STRIPE):
         stop = min(start + STRIPE, row.shape[0])
-        if greatest(row[start:stop]) > values[last]:
+        if reaching(row[start:stop], values[last]):
             for j in range(start, stop):
                 if row[j] > values[last]:
                     push(values, places, row[j], j)
@@ -128,7 +126,7 @@ def _collect(row, least, places, bounds):
     number = 0
     for start in range(0, row.shape[0], STRIPE):
         stop = min(start + STRIPE, row.shape[0])
-        if greatest(row[start:stop]) < least:
+        if reaching(row[start:stop], least) == 0:
             continue
         for j in range(start, stop):
             if row[j] >= least:

@@ -143,7 +143,8 @@ class Projection:
 
     def of(self, block: Block) -> Coefficients:
         """Return what bounds of these items are made of."""
-        from benchmark.search.bounds import ROUNDED, code_rests
+        from benchmark.search.bounds import code_rests
+        from benchmark.search.kernels import ROUNDED
 
         boxes, low, outside = self.grid.coefficients(block)
         head = low.astype(np.float64) @ self.directions

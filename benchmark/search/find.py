@@ -14,6 +14,7 @@ from benchmark.contracts import Match, chunks
 from benchmark.errors import BadDataError
 from benchmark.search.ahead import DEPTH, ahead
 from benchmark.search.best import Best
+from benchmark.search.products import pair_seconds
 from benchmark.search.similarity import Cosine, Levels, Pearson
 from benchmark.search.state import State
 
@@ -31,7 +32,7 @@ WIDTH, DEVICE_WIDTH = 2048, 16384
 PAIR_BYTES = 16
 """Of a pair in a block that is being compared: products, and what they become."""
 TRIAL = 64
-"""Queries that the index and the plain product are each timed on, before the faster one takes the rest."""
+"""Queries that warm the index up, and queries that it is timed on, before it or the product takes the rest."""
 SHALLOW = 10
 """Up to so many nearest items, an index is tried."""
 
@@ -209,13 +210,13 @@ def _sizes(job: _Job, count: int, memory: int) -> tuple[int, int]:
 
 
 def _by_index(job: _Job, index: Index, memory: int) -> None:
-    """Ask the index while it is faster than the plain product, measured on this call's own queries, drawn at random."""
+    """Ask the index; only a few queries, drawn at random, where it takes longer for them than a product would."""
     order = np.random.default_rng(0).permutation(job.queries.count)
     trial, rest = order[:TRIAL], order[TRIAL:]
     left = [_asked(job, index, trial)]
     if len(rest):
         seconds = _seconds(lambda: left.append(_asked(job, index, rest[:TRIAL])))
-        plain = _plain_seconds(job, rest[:TRIAL], len(rest))
+        plain = pair_seconds() * job.bank.count * job.bank.dimension * (1 + len(job.queries.views))
         pays = seconds / len(rest[:TRIAL]) < plain
         most = _sizes(job, len(rest), memory)[0]
         for part in chunks(len(rest) - len(rest[:TRIAL]), most):
@@ -239,18 +240,6 @@ def _asked(job: _Job, index: Index, which: NDArray[np.int64]) -> NDArray[np.int6
     job.constant_queries += job.engine.constant(views[0]) - int(given_up[views[0].variances == 0].sum())
     job.advance(int((~given_up).sum()) * job.bank.count)
     return which[given_up]
-
-
-def _plain_seconds(job: _Job, which: NDArray[np.int64], count: int) -> float:
-    """Estimate the seconds a query that the plain product takes for `count` queries."""
-    some = slice(0, min(job.bank.count, WIDTH))
-    block = job.engine.prepare(job.bank.take(some))
-    # As many queries at once as the whole call has, up to the size beyond which a product is no faster.
-    many = np.resize(which, min(count, 4 * TRIAL))
-    ours, best = job.prepared(many), Best.empty(len(many), job.state.best.values.shape[1])
-    job.engine.scan(job.prepared(which[:1])[0], block, 0, Best.empty(1, best.values.shape[1]))  # compiles it
-    seconds = _seconds(lambda: [job.engine.scan(view, block, 0, best) for view in ours])
-    return seconds / len(many) * job.bank.count / some.stop
 
 
 def _seconds(work: Callable[[], Any]) -> float:

@@ -34,7 +34,7 @@ SLACK = 2e-6
 UNIT = 2.0**-20
 """How far a squared length may be from 1, and a float32 number from what it stands for, in rows of length 1."""
 AT_ONCE = 128
-"""Queries whose values stay in a core's cache between product and scan."""
+"""Queries whose values stay in a core's cache between product and scan; of long rows, an eighth of their numbers."""
 SAMPLE = 256
 """Rows that the common direction is the mean of."""
 
@@ -129,7 +129,7 @@ class FloatEngine:
 
         error = float_error(ours.rows.shape[1]) + 2 * UNIT
         scored = np.zeros(len(ours.rows), dtype=np.int64)
-        for part in chunks(len(scored), AT_ONCE):
+        for part in chunks(len(scored), max(AT_ONCE, ours.rows.shape[1] // 8)):
             product = float_product(ours.unit[part], bank.unit, self.device)
 
             def work(some: slice, product: Array = product, first: int = part.start) -> None:
@@ -187,7 +187,7 @@ class CodeEngine:
         from benchmark.search.kernels import scan_codes
 
         scored = np.zeros(len(ours.rows), dtype=np.int64)
-        for part in chunks(len(scored), AT_ONCE):
+        for part in chunks(len(scored), max(AT_ONCE, ours.rows.shape[1] // 8)):
             product, cross = self._products(ours.part(part), bank)
             window = _Window.of(ours.part(part), bank)
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Self
 
 import numpy as np
 
-from benchmark.contracts import chunks
+from benchmark.contracts import chunks, consecutive
 from benchmark.search.best import Best
 from benchmark.search.coarse import SLACK, Coefficients, Grid, Projection
 from benchmark.search.levels import Block, prepared
@@ -25,8 +25,8 @@ if TYPE_CHECKING:
 
 SAMPLE = 1024
 """Items that the directions are taken from."""
-NARROW, VERIFY = 0.15, 0.02
-"""Shares of the bank that may be narrowed and verified for one query, before the plain product is cheaper."""
+NARROW, VERIFY = 0.5, 0.1
+"""Shares of the bank that may be narrowed and verified for one query; one that asks for more is given up."""
 AT_ONCE = 256
 
 
@@ -41,7 +41,7 @@ class Stored:
 
     def take(self, index: slice | NDArray[np.int64]) -> NDArray[np.uint8]:
         """Return the rows of some items."""
-        rows: NDArray[np.uint8] = self.pixels[self.where[index]]
+        rows: NDArray[np.uint8] = self.pixels[consecutive(self.where[index])]
         return rows
 
 

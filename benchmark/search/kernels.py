@@ -10,10 +10,15 @@ import numpy as np
 
 STRIPE = 128
 """Values that are compared at once: most stripes hold nothing near the best, and are skipped whole."""
+LANES = 64
 DOUBT = 4e-15
 """More than the rounding of a correlation that is computed as a product of three float64 numbers."""
 
 ROUNDING = 2.0**-23
+PIECE = 4096
+ENLARGED = 1 + PIECE * 2.0**-23
+ROUNDED = 1e-6
+"""More than the length of what is lost where numbers of a row of length 1 are rounded to float32, a few times."""
 
 _compiled: Any = numba.njit(cache=True, nogil=True, boundscheck=False)
 _reordering: Any = numba.njit(cache=True, nogil=True, boundscheck=False, fastmath={"nsz", "reassoc", "contract"})
@@ -82,16 +87,19 @@ def dot_stored(stored, b):
 
 
 @_reordering
-def level_sums(rows, total, squares):
-    """Fill sums and sums of squares of int8 rows (n, D), int64."""
-    for i in range(rows.shape[0]):
-        for start in range(0, rows.shape[1], 65536):
-            part = rows[i, start : start + 65536]
-            some = np.int32(0)
-            for j in range(part.shape[0]):
-                some += np.int32(part[j])
+def shift_levels(stored, rows, total, squares):
+    """Fill int8 rows (n, D) with uint8 levels less 128, and the sums and sums of squares of these, int64."""
+    for i in range(stored.shape[0]):
+        for start in range(0, stored.shape[1], 4096):
+            given, part = stored[i, start : start + 4096], rows[i, start : start + 4096]
+            some, square = np.int32(0), np.int32(0)
+            for j in range(given.shape[0]):
+                value = np.int32(given[j]) - np.int32(128)
+                part[j] = np.int8(value)
+                some += value
+                square += value * value
             total[i] += some
-            squares[i] += dot_levels(part, part)
+            squares[i] += square
 
 
 @_compiled
@@ -186,82 +194,112 @@ def standardise(rows, means, squares, out):
             out[i, j] = np.float32((float(rows[i, j]) - means[i]) * scale)
 
 
+@_finite
+def reaching(row, least):
+    """Count the values of a row that are `least` or more: a loop that compilers vectorise, unlike that of a maximum."""
+    number = 0
+    for j in range(row.shape[0]):
+        number += row[j] >= least
+    return number
+
+
+@_finite
+def greatest_size(row):
+    """Return the greatest absolute value of a float32 row, lane by lane."""
+    lanes = np.zeros(LANES, np.float32)
+    whole = row.shape[0] // LANES * LANES
+    for start in range(0, whole, LANES):
+        for j in range(LANES):
+            size = abs(row[start + j])
+            lanes[j] = size if size > lanes[j] else lanes[j]
+    most = np.float32(0)
+    for j in range(LANES):
+        most = max(most, lanes[j])
+    for j in range(whole, row.shape[0]):
+        most = max(most, abs(row[j]))
+    return most
+
+
 @_reordering
-def _project(row, mean, scale, direction):
+def _standard(row, mean, scale, out):
+    for j in range(row.shape[0]):
+        out[j] = np.float32((float(row[j]) - mean) * scale)
+
+
+@_reordering
+def _share(row, direction):
     total = 0.0
     for j in range(row.shape[0]):
-        total += (float(row[j]) - mean) * scale * direction[j]
+        total += float(row[j]) * float(direction[j])
     return total
 
 
-@_reordering
-def _reach(row, mean, scale, along, direction):
-    most = 0.0
+@_finite
+def _less(row, along, direction):
+    """Subtract a direction's share from a row, in place."""
     for j in range(row.shape[0]):
-        most = max(most, abs((float(row[j]) - mean) * scale - along * direction[j]))
-    return most
+        row[j] -= along * direction[j]
+
+
+@_finite
+def _digits(row, step, digits):
+    """Write a row in steps, rounded."""
+    inverse, half = np.float32(1) / step, np.float32(0.5)
+    for j in range(row.shape[0]):
+        digits[j] = np.int8(np.floor(row[j] * inverse + half))
+
+
+@_finite
+def _subtract(row, step, digits):
+    """Subtract what digits stand for, in place; return the sum of squares of that, and of what is left."""
+    coded, left = np.float32(0), np.float32(0)
+    for j in range(row.shape[0]):
+        value = np.float32(digits[j]) * step
+        row[j] -= value
+        coded += value * value
+        left += row[j] * row[j]
+    return coded, left
+
+
+@_compiled
+def _written(row, step, digits):
+    """Write a row in digits and leave what they miss in it; return the squared lengths of both, summed in pieces."""
+    _digits(row, step, digits)
+    coded, left = 0.0, 0.0
+    for start in range(0, row.shape[0], PIECE):
+        some, rest = _subtract(row[start : start + PIECE], step, digits[start : start + PIECE])
+        coded += some
+        left += rest
+    return coded, left
 
 
 @_compiled
 def encode(rows, means, squares, direction, digits, first, second, facts):
     """Write standardised rows as a direction's share, a scale, and int8 digits; `facts` (n, 5) are float64.
 
-    A row z becomes along * direction + step * (first + second / 254) + rest. Facts: along, step, the length of the
-    coded part, the length of the rest, and the length of the second digits' part. With one digit `second` is ignored.
+    A row z becomes along * direction + step * (first + second / 254) + rest. Facts: along, step, and bounds of the
+    lengths of the coded part, of the rest, and of the second digits' part. With one digit `second` is ignored.
+    Lengths are enlarged by more than float32 loses in sums of PIECE terms, the rest by what rounding takes from rows.
     """
+    row = np.empty(rows.shape[1], np.float32)
     for i in range(rows.shape[0]):
+        facts[i] = 0.0
         if squares[i] == 0:
-            facts[i] = 0.0
             first[i] = 0
             if digits == 2:
                 second[i] = 0
             continue
-        scale = 1 / math.sqrt(squares[i])
-        along = _project(rows[i], means[i], scale, direction)
-        step = _reach(rows[i], means[i], scale, along, direction) / 127
-        step = step if step > 1e-30 else 1e-30
-        if digits == 1:
-            coded, rest, fine = _first_digits(rows[i], means[i], scale, along, direction, step, first[i])
-        else:
-            coded, rest, fine = _both_digits(rows[i], means[i], scale, along, direction, step, first[i], second[i])
-        facts[i, 0], facts[i, 1], facts[i, 2] = along, step, math.sqrt(coded)
-        facts[i, 3], facts[i, 4] = math.sqrt(rest), math.sqrt(fine)
-
-
-@_reordering
-def _first_digits(row, mean, scale, along, direction, step, first):
-    coded, rest = 0.0, 0.0
-    for j in range(row.shape[0]):
-        value = (float(row[j]) - mean) * scale - along * direction[j]
-        digit = np.rint(value / step)
-        first[j] = np.int8(digit)
-        coded += (step * digit) ** 2
-        rest += (value - step * digit) ** 2
-    return coded, rest, 0.0
-
-
-@_reordering
-def _both_digits(row, mean, scale, along, direction, step, first, second):
-    coded, rest, fine = 0.0, 0.0, 0.0
-    for j in range(row.shape[0]):
-        value = (float(row[j]) - mean) * scale - along * direction[j]
-        digit = np.rint(value / step)
-        small = np.rint((value - step * digit) * (254 / step))
-        first[j], second[j] = np.int8(digit), np.int8(small)
-        code = step * (digit + small / 254)
-        coded += code**2
-        rest += (value - code) ** 2
-        fine += (step * small / 254) ** 2
-    return coded, rest, fine
-
-
-@_finite
-def greatest(row):
-    """Return the greatest of some finite float32 values."""
-    most = row[0]
-    for j in range(1, row.shape[0]):
-        most = max(most, row[j])
-    return most
+        _standard(rows[i], means[i], 1 / math.sqrt(squares[i]), row)
+        along = np.float32(_share(row, direction))
+        _less(row, along, direction)
+        step = max(greatest_size(row), np.float32(1e-30)) / np.float32(127)
+        coded, left = _written(row, step, first[i])
+        fine = 0.0
+        if digits == 2:
+            fine, left = _written(row, np.float32(step / 254), second[i])
+        facts[i, 0], facts[i, 1], facts[i, 4] = along, step, ENLARGED * math.sqrt(fine)
+        facts[i, 2] = ENLARGED * math.sqrt(coded) + facts[i, 4]
+        facts[i, 3] = ENLARGED * math.sqrt(left) + ROUNDED
 
 
 @_finite
@@ -299,7 +337,7 @@ def _gather(coarse, bounds, slack, least, lowest, found, upper):
     lowest[:] = -np.inf
     for start in range(0, coarse.shape[0], STRIPE):
         stop = min(start + STRIPE, coarse.shape[0])
-        if greatest(bounds[start:stop]) < least:
+        if reaching(bounds[start:stop], least) == 0:
             continue
         for j in range(start, stop):
             if bounds[j] >= least:

@@ -56,18 +56,14 @@ def prepared(rows: NDArray[np.uint8]) -> Block:
             f"items of {rows.shape[1]} pixels are too large for exact integer sums, which end at {MOST}",
             "give a smaller --image-size",
         )
-    return summed(np.ascontiguousarray(rows ^ np.uint8(128)).view(np.int8))
+    from benchmark.search.kernels import shift_levels
 
-
-def summed(rows: NDArray[np.int8]) -> Block:
-    """Sum rows of levels less 128."""
-    from benchmark.search.kernels import level_sums
-
+    shifted = np.empty(rows.shape, dtype=np.int8)
     total, squares = np.zeros(len(rows), dtype=np.int64), np.zeros(len(rows), dtype=np.int64)
-    spread(len(rows), lambda part: level_sums(rows[part], total[part], squares[part]), least=64)
+    spread(len(rows), lambda part: shift_levels(rows[part], shifted[part], total[part], squares[part]), least=64)
     variances = (rows.shape[1] * squares - total * total).astype(np.float64)
     inverse = np.divide(1.0, np.sqrt(variances), out=np.zeros(len(rows)), where=variances > 0)
-    return Block(rows, total.astype(np.float64) if rows.shape[1] <= FLOAT_EXACT else total, variances, inverse)
+    return Block(shifted, total.astype(np.float64) if rows.shape[1] <= FLOAT_EXACT else total, variances, inverse)
 
 
 class LevelEngine:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache
@@ -67,6 +68,16 @@ def integer_engine() -> tuple[str, Callable[[Array, Array], Array]]:
     except (RuntimeError, AttributeError, ImportError):  # a private call of torch: absent or refused in some builds
         pass
     return "int8 in float32 (BLAS)", _float_pieces
+
+
+@cache
+def pair_seconds() -> float:
+    """Return how long this machine takes for one product of two 8-bit numbers, as part of a large product."""
+    rows = np.ones((512, 4096), dtype=np.int8)
+    level_product(rows, rows)
+    started = time.perf_counter()
+    level_product(rows, rows)
+    return (time.perf_counter() - started) / (len(rows) * rows.size)
 
 
 def _torch_product(first: Array, second: Array) -> Array:

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from benchmark.search import COSINE, PEARSON, Rows, blocks, products, search
-from benchmark.search.floats import CodeEngine, FloatEngine, _Window, common_direction
+from benchmark.search.floats import SLACK, CodeEngine, FloatEngine, _Window, common_direction
 
 
 def hard_rows(rng: np.random.Generator, dimension: int) -> np.ndarray:
@@ -62,12 +62,12 @@ def test_codes_are_within_their_windows(count: int, direction: str, dimension: i
     assert np.linalg.norm(engine.direction) == pytest.approx(1, abs=1e-14)
     ours, bank = coded(engine, rows, count), coded(engine, rows[::-1].copy(), count)
     missed = np.abs(decoded(ours, bank) - brute.floats(rows, rows[::-1], centred=centred))
-    assert (missed <= allowed(ours, bank) + 1e-12).all()  # the slack is kept for what float32 rounds
+    assert (missed <= allowed(ours, bank) + SLACK / 2).all()  # the other half is for the sums of a search, in float32
 
 
 def faint_rows(rng: np.random.Generator, count: int, dimension: int) -> np.ndarray:
     """Rows with a bright pixel each, all the rest of which is too faint for a digit."""
-    rows = rng.choice([-0.003, 0.003], (count, dimension))
+    rows = rng.choice([-0.002, 0.002], (count, dimension))
     rows[np.arange(count), np.arange(count)] = 1
     return rows.astype(np.float32)
 
@@ -77,20 +77,24 @@ def test_what_both_codes_leave_out_counts_too() -> None:
     rows[1, 2:] = rows[0, 2:]
     ours = coded(CodeEngine(True, np.eye(1, 600_000, 9)[0]), rows, 1)
     missed = abs(decoded(ours, ours)[0, 1] - np.corrcoef(rows.astype(np.float64))[0, 1])
-    assert missed > 0.8  # or this test tests nothing
+    assert missed > 0.6  # or this test tests nothing
     assert missed <= allowed(ours, ours)[0, 1]
 
 
-def test_a_likeness_that_is_in_no_digit_is_found(brute: Any) -> None:
+@pytest.mark.parametrize("bright", [0.0, 1.0], ids=["in no digit", "in the digits of one side"])
+def test_a_likeness_that_digits_leave_out_is_found(bright: float, brute: Any) -> None:
     """Digits say that the row of the same bright pixel is nearest; all the faint rest says another."""
     rng = np.random.default_rng(6)
-    queries, bank = (faint_rows(rng, count, 300_000) for count in (2, 60))
-    bank[41, 60:], bank[52, 60:] = queries[0, 60:], queries[1, 60:]
+    queries, bank = (faint_rows(rng, count, 400_000) for count in (2, 8))  # too few to ask for second digits
+    bank[:2, 15:] *= 1 - bright
+    bank[5, 15:], bank[6, 15:] = queries[0, 15:], queries[1, 15:]
+    bank[[5, 6], [5, 6]] = 1 - bright  # without a bright pixel, digits can say what is faint
     values = brute.floats(queries, bank, centred=True)
-    assert values.argmax(axis=1).tolist() == [41, 52]
-    for k, memory in ((1, 1 << 30), (2, 1 << 30), (1, 3 * 4 * 4 * 300_000 * 10)):
-        found = search(Rows.of(queries, PEARSON), Rows.of(bank, PEARSON), k, memory=memory)
+    assert values.argmax(axis=1).tolist() == [5, 6]
+    for k in (1, 2):
+        found = search(Rows.of(queries, PEARSON), Rows.of(bank, PEARSON), k)
         brute.agrees(found, values, bank, k)
+        assert found.certificate.engine.startswith("codes")
 
 
 @pytest.mark.parametrize("k", [1, 3, 70])

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from benchmark.errors import BadDataError
-from benchmark.search import COSINE, LEVELS, PEARSON, Rows, nearest, search
+from benchmark.search import COSINE, LEVELS, PEARSON, Rows, find, nearest, search
 
 SHAPES = 200
 """Random shapes a test, a number of threads and an engine."""
@@ -97,7 +97,7 @@ def test_cosines_of_any_rows_equal_float64(engine: str, brute: Any) -> None:
         brute.agrees(found, brute.floats(queries, bank, centred=False), bank, k, nothing)
 
 
-@pytest.mark.parametrize("dimension", [2_047, 2_048, 2_049, 5_000])
+@pytest.mark.parametrize("dimension", [find.LONG - 1, find.LONG, find.LONG + 1, 5_000])
 @pytest.mark.parametrize("kind", KINDS)
 def test_both_sides_of_the_length_that_changes_the_engine(kind: str, dimension: int, brute: Any) -> None:
     rng = np.random.default_rng(3)
@@ -106,7 +106,7 @@ def test_both_sides_of_the_length_that_changes_the_engine(kind: str, dimension: 
     values = brute.floats(queries, bank, centred=True)
     found = search(Rows.of(queries, PEARSON), Rows.of(bank, PEARSON), 4, memory=16 * 4 * dimension * 12)
     brute.agrees(found, values, bank, 4, brute.like_nothing(queries, bank))
-    assert found.certificate.engine.startswith("float32" if dimension <= 2_048 else "codes")
+    assert found.certificate.engine.startswith("float32" if dimension <= find.LONG else "codes")
     assert found.similarity[0, :3].tolist() == [1.0] * 3
     assert kind == "integer near ties" or found.index[0, :3].tolist() == [6, 8, 17]  # where it may have more copies
 
