@@ -56,4 +56,4 @@ def merged(found: Sequence[Best], depth: int) -> Best:
     values, places = np.take_along_axis(values, order, axis=1), np.take_along_axis(places, order, axis=1)
     nearest = [one.values[:, 0] == values[:, 0] for one in found]
     ties = sum((one.ties + 1) * equal for one, equal in zip(found, nearest, strict=True)) - 1
-    return Best(values, places, np.asarray(np.maximum(ties, 0)))
+    return Best(values, places, np.where(values[:, 0] == 0, 0, np.maximum(ties, 0)))

@@ -114,6 +114,7 @@ class DeviceLevels:
 
     device: str
     name: str = "int8 (device)"
+    number_bytes: int = 2
 
     def prepare(self, rows: NDArray[np.uint8]) -> Resident:
         """Shift and sum rows, and copy them to the device."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -43,6 +43,10 @@ class Engine(Protocol):
     @property
     def name(self) -> str:
         """What multiplies."""
+
+    @property
+    def number_bytes(self) -> int:
+        """How much memory a number of a row takes, as given and as prepared."""
 
     def prepare(self, rows: Any) -> Any:
         """Do once what a block of rows needs, of queries or of the bank."""
@@ -87,7 +91,7 @@ class Found:
         return Match(index=self.index[:, 0].copy(), similarity=self.similarity[:, 0].copy())
 
 
-@dataclass
+@dataclass(frozen=True)
 class _Job:
     """One search, as it goes on."""
 
@@ -95,12 +99,11 @@ class _Job:
     bank: Rows
     engine: Engine
     state: State
+    high: int
+    """Queries, and bank items, that are compared at once."""
+    wide: int
+    memory: int
     advance: Callable[[int], None]
-    device: str
-    engines: set[str] = field(default_factory=set)
-    scored: int = 0
-    constant_queries: int = 0
-    constant_items: int = 0
 
     def prepared(self, which: NDArray[np.int64]) -> list[Any]:
         """Return these queries, and their views, as the engine takes them."""
@@ -108,12 +111,13 @@ class _Job:
 
     def found(self) -> Found:
         """Return what the state holds when all is done."""
-        best = self.state.best
+        state = self.state
+        state.best.ties[state.best.values[:, 0] == 0] = 0  # what is like nothing is tied with nothing
         certificate = Certificate(
-            engine=" and ".join(sorted(self.engines)), scored=self.scored, constant_queries=self.constant_queries,
-            constant_items=self.constant_items, tied=int((best.ties > 0).sum()),
+            engine=" and ".join(sorted(state.engines)), scored=state.scored, constant_queries=state.constant_queries,
+            constant_items=state.constant_items, tied=int((state.best.ties > 0).sum()),
         )  # fmt: skip
-        return Found(best.places, best.values, certificate, best)
+        return Found(state.best.places, state.best.values, certificate, state.best)
 
 
 def search(
@@ -141,11 +145,13 @@ def search(
     """
     if not queries.count or not bank.count:
         raise BadDataError(f"{queries.count} items cannot be searched in {bank.count}", "give at least one of each")
-    kept = State.open(state, queries.count, min(k, bank.count))
-    job = _Job(queries, bank, engine_for(bank, device), kept, advance, device)
+    engine, depth = engine_for(bank, device, memory), min(k, bank.count)
+    high, wide = _sizes(queries, bank, engine, memory, DEVICE_WIDTH if device != "cpu" else WIDTH)
+    plan = (queries.count, bank.count, bank.dimension, depth, high, wide)
+    job = _Job(queries, bank, engine, State.open(state, plan, queries.count, depth), high, wide, memory, advance)
     if bank.index is not None and k <= SHALLOW and device == "cpu" and not job.state.started:
-        _by_index(job, bank.index, memory)
-    _by_product(job, memory)
+        _by_index(job, bank.index)
+    _by_product(job)
     return job.found()
 
 
@@ -154,9 +160,9 @@ def nearest(queries: Rows, bank: Rows, *, device: str = "cpu", memory: int = MEM
     return search(queries, bank, device=device, memory=memory).match
 
 
-def engine_for(bank: Rows, device: str) -> Engine:
+def engine_for(bank: Rows, device: str, memory: int = MEMORY_BYTES) -> Engine:
     """Return what compares rows of this kind."""
-    from benchmark.search.floats import CodeEngine, FloatEngine, common_direction, sampled
+    from benchmark.search.floats import CodeEngine, FloatEngine, common_direction
     from benchmark.search.levels import LevelEngine
     from benchmark.search.pairwise import PairEngine
 
@@ -167,7 +173,7 @@ def engine_for(bank: Rows, device: str) -> Engine:
     centred = isinstance(bank.similarity, Pearson)
     if bank.dimension <= LONG:
         return FloatEngine(centred, device)
-    return CodeEngine(centred, common_direction(bank.take(sampled(bank.count)), centred=centred), device)
+    return CodeEngine(centred, common_direction(bank, centred=centred, memory=memory), device)
 
 
 def _on_device(device: str) -> Engine:
@@ -176,22 +182,22 @@ def _on_device(device: str) -> Engine:
     return DeviceLevels(device)
 
 
-def _by_product(job: _Job, memory: int) -> None:
+def _by_product(job: _Job) -> None:
     """Compare the queries that are left with all of the bank, block by block; queries stay, the bank streams by."""
     state, engine, bank = job.state, job.engine, job.bank
-    high, wide = _sizes(job, len(state.left), memory)
-    pieces = list(chunks(bank.count, wide))
-    for number, part in enumerate(chunks(len(state.left), high)):
+    pieces = list(chunks(bank.count, job.wide))
+    for number, part in enumerate(chunks(len(state.left), job.high)):
         first = state.blocks - number * len(pieces)
         if first >= len(pieces):
             continue
         which = state.left[part]
         views, some = job.prepared(which), state.best.taken(which)
-        job.engines.add(engine.name)
-        job.constant_queries += engine.constant(views[0])
+        state.engines.add(engine.name)
+        state.constant_queries += engine.constant(views[0]) if first <= 0 else 0
         for piece, block in ahead(pieces[max(0, first) :], lambda piece: engine.prepare(bank.take(piece))):
-            job.constant_items += engine.constant(block) if number == 0 else 0
-            job.scored += sum(engine.scan(ours, block, piece.start, some) for ours in views)
+            if number == 0 and "index" not in state.engines:
+                state.constant_items += engine.constant(block)
+            state.scored += sum(engine.scan(ours, block, piece.start, some) for ours in views)
             state.best.put(which, some)
             state.blocks += 1
             state.save()
@@ -199,45 +205,47 @@ def _by_product(job: _Job, memory: int) -> None:
     state.save(now=True)
 
 
-def _sizes(job: _Job, count: int, memory: int) -> tuple[int, int]:
+def _sizes(queries: Rows, bank: Rows, engine: Engine, memory: int, widest: int) -> tuple[int, int]:
     """Return how many queries and how many bank items are compared at once: a third of memory each, and for pairs."""
     third = memory // 3
-    row = job.bank.dimension * job.bank.take(slice(0, 1)).itemsize
-    most = WIDTH if job.device == "cpu" else DEVICE_WIDTH
-    wide = max(1, min(most, job.bank.count, third // ((DEPTH + 2) * row)))
-    high = min(third // (row * (1 + len(job.queries.views))), third // (PAIR_BYTES * wide))
-    return max(1, min(max(1, count), high)), wide
+    row = bank.dimension * engine.number_bytes
+    wide = max(1, min(widest, bank.count, third // ((DEPTH + 2) * row)))
+    high = min(third // (row * (1 + len(queries.views))), third // (PAIR_BYTES * wide))
+    return max(1, min(queries.count, high)), wide
 
 
-def _by_index(job: _Job, index: Index, memory: int) -> None:
+def _by_index(job: _Job, index: Index) -> None:
     """Ask the index; only a few queries, drawn at random, where it takes longer for them than a product would."""
+    state = job.state
+    state.constant_items = int((index.variances == 0).sum())
     order = np.random.default_rng(0).permutation(job.queries.count)
-    trial, rest = order[:TRIAL], order[TRIAL:]
-    left = [_asked(job, index, trial)]
-    if len(rest):
-        seconds = _seconds(lambda: left.append(_asked(job, index, rest[:TRIAL])))
-        plain = pair_seconds() * job.bank.count * job.bank.dimension * (1 + len(job.queries.views))
-        pays = seconds / len(rest[:TRIAL]) < plain
-        most = _sizes(job, len(rest), memory)[0]
-        for part in chunks(len(rest) - len(rest[:TRIAL]), most):
-            which = rest[TRIAL:][part]
-            left.append(_asked(job, index, which) if pays else which)
-    job.state.left = np.sort(np.concatenate(left))
-    job.state.save(now=True)
+    trial, timed, rest = order[:TRIAL], order[TRIAL : 2 * TRIAL], order[2 * TRIAL :]
+    left = [_asked(job, index, part) for part in _in_parts(trial, job.high)]
+    seconds = _seconds(lambda: left.extend(_asked(job, index, part) for part in _in_parts(timed, job.high)))
+    plain = pair_seconds() * job.bank.count * job.bank.dimension * (1 + len(job.queries.views))
+    pays = seconds <= plain * len(timed)
+    left += [_asked(job, index, part) if pays else part for part in _in_parts(rest, job.high)]
+    state.left = np.sort(np.concatenate([np.empty(0, np.int64), *left]))
+    state.save(now=True)
+
+
+def _in_parts(which: NDArray[np.int64], size: int) -> list[NDArray[np.int64]]:
+    return [which[part] for part in chunks(len(which), size)]
 
 
 def _asked(job: _Job, index: Index, which: NDArray[np.int64]) -> NDArray[np.int64]:
     """Ask the index for these queries; return those that it gave up."""
     from benchmark.search.bounds import ABANDONED, VERIFIED
 
-    views, some = job.prepared(which), job.state.best.taken(which)
-    counts = [index.scan(ours, some) for ours in views]
+    state = job.state
+    views, some = job.prepared(which), state.best.taken(which)
+    counts = [index.scan(ours, some, memory=job.memory) for ours in views]
     given_up = np.any([count[:, ABANDONED] > 0 for count in counts], axis=0)
     some.put(np.flatnonzero(given_up), Best.empty(int(given_up.sum()), some.values.shape[1]))
-    job.state.best.put(which, some)
-    job.engines.add("index")
-    job.scored += int(sum(count[:, VERIFIED].sum() for count in counts))
-    job.constant_queries += job.engine.constant(views[0]) - int(given_up[views[0].variances == 0].sum())
+    state.best.put(which, some)
+    state.engines.add("index")
+    state.scored += int(sum(count[:, VERIFIED].sum() for count in counts))
+    state.constant_queries += int((views[0].variances[~given_up] == 0).sum())
     job.advance(int((~given_up).sum()) * job.bank.count)
     return which[given_up]
 

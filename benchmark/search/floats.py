@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
     from benchmark.contracts import Array
     from benchmark.search.best import Best
+    from benchmark.search.rows import Rows
 
 BUDGET = 0.01
 """Share of a block that is scored one by one at most, before second digits are asked."""
@@ -35,8 +36,8 @@ UNIT = 2.0**-20
 """How far a squared length may be from 1, and a float32 number from what it stands for, in rows of length 1."""
 AT_ONCE = 128
 """Queries whose values stay in a core's cache between product and scan; of long rows, an eighth of their numbers."""
-SAMPLE = 256
-"""Rows that the common direction is the mean of."""
+SAMPLE, SAMPLED_AT_ONCE, SAMPLE_BYTES = 256, 32, 16
+"""Rows that the common direction is the mean of, how many are read at once, and bytes that a number of them takes."""
 
 
 @dataclass(frozen=True)
@@ -103,6 +104,7 @@ class FloatEngine:
     centred: bool
     device: str = "cpu"
     name: str = "float32"
+    number_bytes: int = 8
 
     def prepare(self, rows: Array) -> Standard:
         """Measure and standardise rows, of queries or of the bank; rows of length 1 are taken as they are."""
@@ -156,6 +158,8 @@ class CodeEngine:
     direction: NDArray[np.float64]
     """Of length 1, (D,)."""
     device: str = "cpu"
+    number_bytes: int = 8
+    """Float32, and up to three planes of digits."""
 
     @property
     def name(self) -> str:
@@ -258,16 +262,15 @@ def _upward(values: NDArray[np.float64]) -> NDArray[np.float32]:
     return np.nextafter(values.astype(np.float32), np.float32(np.inf))
 
 
-def common_direction(rows: Array, *, centred: bool) -> NDArray[np.float64]:
-    """Return the mean of standardised rows, of length 1, (D,): any direction is valid, this one narrows the bound."""
-    block = checked(rows, centred=centred)
-    scale = np.divide(1, np.sqrt(block.squares), out=np.zeros(len(rows)), where=block.squares > 0)
-    total = scale @ block.rows - float(scale @ block.means)
+def common_direction(bank: Rows, *, centred: bool, memory: int) -> NDArray[np.float64]:
+    """Return the mean of some standardised rows, of length 1, (D,): any is valid, this one narrows the bound."""
+    most = max(1, memory // 3 // (SAMPLE_BYTES * bank.dimension))
+    total = np.zeros(bank.dimension)
+    places = np.unique(np.linspace(0, bank.count - 1, min(SAMPLE, bank.count)).astype(np.int64))
+    for part in chunks(len(places), min(most, SAMPLED_AT_ONCE)):
+        block = checked(bank.take(places[part]), centred=centred)
+        scale = np.divide(1, np.sqrt(block.squares), out=np.zeros(len(block.rows)), where=block.squares > 0)
+        total += scale @ block.rows - float(scale @ block.means)
     length = float(np.linalg.norm(total))
     unit = total / length if length > 0 else np.eye(1, len(total))[0]
     return np.asarray(unit / np.linalg.norm(unit), dtype=np.float64)
-
-
-def sampled(count: int) -> NDArray[np.int64]:
-    """Return up to SAMPLE positions, evenly spread."""
-    return np.unique(np.linspace(0, count - 1, min(count, SAMPLE)).astype(np.int64))

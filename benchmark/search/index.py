@@ -28,6 +28,8 @@ SAMPLE = 1024
 NARROW, VERIFY = 0.5, 0.1
 """Shares of the bank that may be narrowed and verified for one query; one that asks for more is given up."""
 AT_ONCE = 256
+QUERY_NUMBERS = 24
+"""Bytes that coefficients of a query take a box, while they are made."""
 
 
 @dataclass(frozen=True)
@@ -111,7 +113,7 @@ class Index:
         found = {field.name: getattr(self.coefficients, field.name) for field in fields(Coefficients)}
         return found | {"directions": self.projection.directions, "sums": self.sums, "variances": self.variances}
 
-    def scan(self, ours: Block, best: Best) -> NDArray[np.int64]:
+    def scan(self, ours: Block, best: Best, *, memory: int = 1 << 30) -> NDArray[np.int64]:
         """Fill the lists of queries; return counts (n, 4), the last one 1 where a query is abandoned (`best_first`).
 
         The lists of those are as they were.
@@ -120,7 +122,8 @@ class Index:
 
         counts = np.zeros((len(ours.rows), 4), dtype=np.int64)
         before = best.taken(np.arange(len(counts)))
-        for part in chunks(len(counts), AT_ONCE):
+        query = 4 * len(self.sums) + QUERY_NUMBERS * self.projection.grid.parents.size
+        for part in chunks(len(counts), max(1, min(AT_ONCE, memory // 3 // query))):
             self._scan(ours.part(part), best.rows(part), counts[part])
         left = np.flatnonzero(counts[:, ABANDONED])
         best.put(left, before.taken(left))

@@ -14,7 +14,7 @@ LANES = 64
 DOUBT = 4e-15
 """More than the rounding of a correlation that is computed as a product of three float64 numbers."""
 
-ROUNDING = 2.0**-23
+ROUNDING = 2.0**-24
 PIECE = 4096
 ENLARGED = 1 + PIECE * 2.0**-23
 ROUNDED = 1e-6
@@ -435,7 +435,7 @@ def merge_lists(values, places, ties, new_values, new_places, new_ties):
     for q in range(values.shape[0]):
         if new_values[q, 0] > values[q, 0]:
             ties[q] = new_ties[q]
-        elif new_values[q, 0] == values[q, 0] and new_places[q, 0] != places[q, 0]:
-            ties[q] += new_ties[q] + 1
+        elif new_values[q, 0] == values[q, 0]:
+            ties[q] = max(ties[q], new_ties[q]) if new_places[q, 0] == places[q, 0] else ties[q] + new_ties[q] + 1
         for p in range(new_values.shape[1]):
             push(values[q], places[q], new_values[q, p], new_places[q, p])

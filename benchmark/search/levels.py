@@ -69,8 +69,7 @@ def prepared(rows: NDArray[np.uint8]) -> Block:
 class LevelEngine:
     """Exact search of 8-bit rows."""
 
-    error = 0.0
-    """How far a coarse value may be from the truth."""
+    number_bytes = 2
 
     @property
     def name(self) -> str:

@@ -25,6 +25,7 @@ class PairEngine:
 
     similarity: Similarity
     device: str
+    number_bytes: int = 4
 
     @property
     def name(self) -> str:

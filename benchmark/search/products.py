@@ -22,6 +22,8 @@ DEPTH = 512
 EXACT_IN_FLOAT = 1024
 """So many products of 8-bit numbers add up exactly in float32, in any order."""
 EXACT_IN_INT32 = 131_071
+FEW = 8
+"""Rows of fewer numbers are multiplied by NumPy: for rows of one, torch's int8 product returns what memory held."""
 
 
 def float_error(dimension: int) -> float:
@@ -47,6 +49,8 @@ def level_product(first: NDArray[np.int8], second: NDArray[np.int8], device: str
         from benchmark.search.device import level_product as on_device
 
         return on_device(first, second, device)
+    if first.shape[1] < FEW:
+        return first.astype(np.int32) @ second.astype(np.int32).T
     multiply = integer_engine()[1]
     if first.shape[1] <= EXACT_IN_INT32:
         return multiply(first, second)
@@ -103,10 +107,10 @@ def threads() -> int:
 
 def spread(count: int, work: Callable[[slice], Any], *, least: int = 1) -> None:
     """Call `work` on slices of range(count), one a thread; compiled loops run outside of Python's lock."""
-    size = max(least, -(-count // threads()))
-    parts = list(chunks(count, size))
-    if len(parts) == 1:
-        work(parts[0])
+    parts = list(chunks(count, max(least, -(-count // threads()))))
+    if len(parts) < 2:
+        for part in parts:
+            work(part)
         return
     with ThreadPoolExecutor(len(parts)) as pool:
         list(pool.map(work, parts))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
@@ -20,24 +20,33 @@ EVERY_SECONDS = 10.0
 
 @dataclass
 class State:
-    """The lists of all queries, which of them are to be compared block by block, and how many blocks are done."""
+    """The lists of all queries, which of them are compared block by block, how many blocks are done, and counts."""
 
     path: Path | None
+    plan: tuple[int, ...]
+    """Sizes of both sides, of their lists and blocks: a file of another plan is not gone on with."""
     best: Best
     left: NDArray[np.int64]
     blocks: int = 0
+    engines: set[str] = field(default_factory=set)
+    scored: int = 0
+    constant_queries: int = 0
+    constant_items: int = 0
     started: bool = False
-    """Whether the file was there."""
+    """Whether there was a file of this plan."""
     _saved: float = 0.0
 
     @classmethod
-    def open(cls, path: Path | None, count: int, depth: int) -> Self:
+    def open(cls, path: Path | None, plan: tuple[int, ...], count: int, depth: int) -> Self:
         """Read the file, or start with nothing found."""
         if path is not None and path.exists():
             with np.load(path) as file:
-                best = Best(file["values"], file["places"], file["ties"])
-                return cls(path, best, file["left"], int(file["blocks"]), started=True)
-        return cls(path, Best.empty(count, depth), np.arange(count))
+                if tuple(file["plan"]) == plan:
+                    best = Best(file["values"], file["places"], file["ties"])
+                    blocks, scored, queries, items = (int(number) for number in file["counts"])
+                    engines = {str(name) for name in file["engines"]}
+                    return cls(path, plan, best, file["left"], blocks, engines, scored, queries, items, started=True)
+        return cls(path, plan, Best.empty(count, depth), np.arange(count))
 
     def save(self, *, now: bool = False) -> None:
         """Write the file, at most every ten seconds unless it has to be now."""
@@ -47,6 +56,7 @@ class State:
         self.path.parent.mkdir(parents=True, exist_ok=True)
         with replacing(self.path) as temporary, temporary.open("wb") as file:
             np.savez(
-                file, values=self.best.values, places=self.best.places, ties=self.best.ties, left=self.left,
-                blocks=self.blocks,
+                file, plan=np.array(self.plan), values=self.best.values, places=self.best.places, ties=self.best.ties,
+                left=self.left, engines=np.array(sorted(self.engines), dtype=str),
+                counts=np.array([self.blocks, self.scored, self.constant_queries, self.constant_items]),
             )  # fmt: skip

@@ -58,7 +58,7 @@ def test_codes_are_within_their_windows(count: int, direction: str, dimension: i
     rng = np.random.default_rng(0)
     rows = hard_rows(rng, dimension)
     toward = {"mean": rows, "of one row": rows[:1], "of nothing": np.zeros_like(rows[:1])}[direction]
-    engine = CodeEngine(centred, common_direction(toward, centred=centred))
+    engine = CodeEngine(centred, common_direction(Rows.of(toward), centred=centred, memory=1 << 30))
     assert np.linalg.norm(engine.direction) == pytest.approx(1, abs=1e-14)
     ours, bank = coded(engine, rows, count), coded(engine, rows[::-1].copy(), count)
     missed = np.abs(decoded(ours, bank) - brute.floats(rows, rows[::-1], centred=centred))
@@ -85,7 +85,7 @@ def test_what_both_codes_leave_out_counts_too() -> None:
 def test_a_likeness_that_digits_leave_out_is_found(bright: float, brute: Any) -> None:
     """Digits say that the row of the same bright pixel is nearest; all the faint rest says another."""
     rng = np.random.default_rng(6)
-    queries, bank = (faint_rows(rng, count, 400_000) for count in (2, 8))  # too few to ask for second digits
+    queries, bank = (faint_rows(rng, count, 300_000) for count in (2, 8))  # too few to ask for second digits
     bank[:2, 15:] *= 1 - bright
     bank[5, 15:], bank[6, 15:] = queries[0, 15:], queries[1, 15:]
     bank[[5, 6], [5, 6]] = 1 - bright  # without a bright pixel, digits can say what is faint
@@ -122,7 +122,7 @@ def test_float32_products_may_be_as_wrong_as_their_error(
 
 def test_second_digits_narrow_the_window_a_hundredfold(brute: Any) -> None:
     rows = np.random.default_rng(1).standard_normal((20, 4_000)).astype(np.float32)
-    engine, wide = CodeEngine(True, common_direction(rows, centred=True)), []
+    engine, wide = CodeEngine(True, common_direction(Rows.of(rows), centred=True, memory=1 << 30)), []
     for count in (1, 2):
         ours = coded(engine, rows, count)
         wide.append(allowed(ours, ours).mean())
@@ -135,7 +135,7 @@ def test_a_direction_that_images_share_narrows_the_window() -> None:
     rng = np.random.default_rng(2)
     rows = (np.cos(np.linspace(0, 9, 4_000)) + 0.05 * rng.standard_normal((20, 4_000))).astype(np.float32)
     wide = []
-    for direction in (np.eye(1, 4_000)[0], common_direction(rows, centred=True)):
+    for direction in (np.eye(1, 4_000)[0], common_direction(Rows.of(rows), centred=True, memory=1 << 30)):
         ours = coded(CodeEngine(True, direction), rows, 1)
         wide.append(allowed(ours, ours).mean())
     assert wide[1] < wide[0] / 5

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from benchmark.search import LEVELS, Rows, bounds, find, piece, search
+from benchmark.search import LEVELS, Rows, bounds, piece, search
 from benchmark.search.best import Best
 from benchmark.search.coarse import SLACK, Grid, Projection
 from benchmark.search.index import Index, Stored
@@ -137,12 +137,12 @@ def test_answers_equal_integer_arithmetic(
         assert known.all() or len(bank) > 16
 
 
-@pytest.mark.parametrize("plain", [0.0, math.inf], ids=["the plain product takes the rest", "the index takes all"])
+@pytest.mark.parametrize("takes", ["all", "few"])
 @pytest.mark.parametrize("kind", ["smooth", "noise", "alike", "near ties"])
 def test_a_search_with_an_index_equals_integer_arithmetic(
-    kind: str, plain: float, brute: Any, pictures: Any, monkeypatch: pytest.MonkeyPatch
+    kind: str, takes: str, brute: Any, pictures: Any, the_index_takes: Callable[[str], None]
 ) -> None:
-    monkeypatch.setattr(find, "_plain_seconds", lambda *given: plain)
+    the_index_takes(takes)
     rng = np.random.default_rng(4)
     shape = (1, 21, 17)
     bank, queries = pictures.of(rng, kind, (400, *shape)), pictures.of(rng, kind, (300, *shape))
@@ -161,8 +161,8 @@ def test_a_search_with_an_index_equals_integer_arithmetic(
         assert found.certificate.tied == tied[np.ptp(queries, axis=1) > 0].sum()
 
 
-def test_constant_items_are_counted_with_an_index(pictures: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(find, "_plain_seconds", lambda *given: math.inf)
+def test_constant_items_are_counted_with_an_index(pictures: Any, the_index_takes: Callable[[str], None]) -> None:
+    the_index_takes("all")
     rng = np.random.default_rng(5)
     bank = pictures.of(rng, "smooth", (200, 1, 30, 30))
     bank[[4, 9]] = 3
@@ -184,11 +184,11 @@ def test_smooth_images_are_read_in_small_part_and_noise_is_given_up(pictures: An
             assert counts[:, bounds.ABANDONED].all()
 
 
-@pytest.mark.parametrize("plain", [0.0, math.inf])
+@pytest.mark.parametrize("takes", ["all", "few"])
 def test_the_best_view_of_a_query_counts(
-    plain: float, brute: Any, pictures: Any, monkeypatch: pytest.MonkeyPatch
+    takes: str, brute: Any, pictures: Any, the_index_takes: Callable[[str], None]
 ) -> None:
-    monkeypatch.setattr(find, "_plain_seconds", lambda *given: plain)
+    the_index_takes(takes)
     rng = np.random.default_rng(7)
     for kind in ("smooth", "noisy", "alike"):
         bank, queries = pictures.of(rng, kind, (150, 1, 20, 20)), pictures.of(rng, kind, (140, 1, 20, 20))
@@ -209,11 +209,11 @@ def test_the_best_view_of_a_query_counts(
 
 
 def test_a_search_with_an_index_that_was_cut_off_goes_on(
-    brute: Any, pictures: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    brute: Any, pictures: Any, tmp_path: Path, the_index_takes: Callable[[str], None], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Noise: the index gives its queries up, and the plain product takes all, block by block."""
     monkeypatch.setattr("benchmark.search.state.EVERY_SECONDS", -1.0)
-    monkeypatch.setattr(find, "_plain_seconds", lambda *given: 0.0)
+    the_index_takes("few")
     rng = np.random.default_rng(14)
     shape = (1, 16, 16)
     bank = np.concatenate([pictures.of(rng, kind, (100, *shape)) for kind in ("smooth", "noise")])

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import tracemalloc
 from collections.abc import Callable
 from dataclasses import replace
@@ -85,11 +84,11 @@ def test_blocks_stay_within_memory() -> None:
     assert peak_of(all_of_them)[1] < 1.2 * memory
 
 
-@pytest.mark.parametrize("plain", [0.0, math.inf], ids=["the plain product takes the rest", "the index takes all"])
+@pytest.mark.parametrize("takes", ["all", "few"])
 def test_a_search_with_an_index_stays_within_memory(
-    plain: float, tmp_path: Path, pictures: Any, monkeypatch: pytest.MonkeyPatch
+    takes: str, tmp_path: Path, pictures: Any, the_index_takes: Callable[[str], None]
 ) -> None:
-    """The trial of the index, its bounds of all the bank, and the trial of the plain product count too."""
+    """What the index makes of queries, and its bounds of all the bank, count too."""
     rng = np.random.default_rng(4)
     rows = pictures.of(rng, "smooth", (10_300, 1, 24, 24))
     np.save(tmp_path / "bank.npy", rows[300:])
@@ -101,12 +100,6 @@ def test_a_search_with_an_index_stays_within_memory(
     given, memory = Rows.of(rows[:300], LEVELS), 2 << 20
     indexed = replace(Rows.of(bank, LEVELS), index=index)
     search(given, replace(Rows.of(bank[:500], LEVELS), index=index.part(slice(0, 500))))
-    real = find._plain_seconds
-
-    def timed(*arguments: Any) -> float:
-        real(*arguments)
-        return plain
-
-    monkeypatch.setattr(find, "_plain_seconds", timed)
+    the_index_takes(takes)
     _, peak = peak_of(lambda: search(given, indexed, memory=memory))
     assert peak < 1.2 * memory
