@@ -16,7 +16,7 @@ from benchmark.search.products import EXACT_IN_INT32, float_error
 from benchmark.search.shards import merged_shards, shards
 
 KINDS = ("levels", "pearson", "cosine", "codes")
-MEMORY = 12_000
+MEMORY = 20000
 
 
 @pytest.fixture(params=KINDS)
