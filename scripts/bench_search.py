@@ -818,13 +818,16 @@ def table(run: dict[str, Any]) -> str:
 
 
 def row(figures: dict[str, Any]) -> str:
-    ratio = figures["ratio"]
-    times = f"{ratio:.2f}" if ratio >= 0.1 else f"1/{1 / ratio:.0f}"
+    times = times_shown(figures["ratio"])
     peak = f"{figures['peak']:.2f}" if figures["peak"] >= 0.01 else ""
     error = "" if figures["error"] is None else f"{figures['error']:.0e}" if figures["error"] else "0"
     agrees = "" if figures["agrees"] is None else f"{figures['agrees']:.4f}"
     cells = (figures["name"], f"{figures['seconds']:.3g}", times, peak, error, agrees, f"{figures['mib']:.0f}")
     return f"| {' | '.join(cells)} |"
+
+
+def times_shown(ratio: float) -> str:
+    return f"{ratio:.1f}" if ratio >= 9.95 else f"{ratio:.2f}" if ratio >= 0.1 else f"1/{1 / ratio:.0f}"
 
 
 def growth_lines(growth: dict[str, dict[str, float]]) -> list[str]:
@@ -844,8 +847,8 @@ def stream_lines(streamed: dict[str, Any]) -> list[str]:
 
 
 SHOWN = {
-    "ours: index, top-1": "#0b5394", "ours: own choice, top-10": "#3d85c6", "ours: int8 product, top-1": "#9fc5e8",
-    "ours: float images, top-1": "#6aa84f", "faiss IndexFlatIP, top-1": "#e69138", "torch mm, float32": "#f6b26b",
+    f"{INDEX}, top-1": "#0b5394", f"{CHOICE}, top-10": "#3d85c6", f"{PRODUCT}, top-1": "#9fc5e8",
+    f"{FLOATS}, top-1": "#6aa84f", "faiss IndexFlatIP, top-1": "#e69138", "torch mm, float32": "#f6b26b",
     "scikit-learn brute cosine": "#f9cb9c", "scipy cdist correlation *": "#999999", "np.corrcoef a pair *": "#444444",
 }  # fmt: skip
 
@@ -859,7 +862,7 @@ def plot(runs: Sequence[dict[str, Any]], file: Path) -> None:
 
     groups = {wide: [run for run in runs if run["wide"] == wide] for wide in (True, False)}
     groups = {wide: found for wide, found in groups.items() if found}
-    figure, panels = pyplot.subplots(len(groups), 1, figsize=(11, 4.2 * len(groups)), squeeze=False, sharey=True)
+    figure, panels = pyplot.subplots(len(groups), 1, figsize=(12, 4.2 * len(groups)), squeeze=False, sharey=True)
     for (panel,), found in zip(panels, groups.values(), strict=True):
         bars(panel, found)
     panels[0][0].legend(ncols=3, fontsize=8, frameon=False, loc="lower center", bbox_to_anchor=(0.5, 1.1))
@@ -868,12 +871,18 @@ def plot(runs: Sequence[dict[str, Any]], file: Path) -> None:
 
 
 def bars(panel: Any, runs: Sequence[dict[str, Any]]) -> None:
-    width = 0.85 / len(SHOWN)
+    width = 0.92 / len(SHOWN)
     for number, (name, colour) in enumerate(SHOWN.items()):
         heights = [next((f["ratio"] for f in run["figures"] if f["name"] == name), np.nan) for run in runs]
         places = np.arange(len(runs)) + (number - (len(SHOWN) - 1) / 2) * width
         panel.bar(places, np.array(heights) - 1, width, bottom=1, color=colour, label=name)
+        for place, height in zip(places, heights, strict=True):
+            edge, side = (height, "bottom") if height >= 1 else (height / 1.1, "top")
+            panel.text(place, edge * 1.05, times_shown(height), fontsize=6, ha="center", va=side)
     panel.set_yscale("log")
+    ticks = [tick for tick in (1e-4, 1e-3, 1e-2, 0.1, 1, 10, 100) if panel.get_ylim()[0] < tick]
+    panel.set_yticks(ticks, [f"{tick:g}" if tick >= 1 else f"1/{1 / tick:.0f}" for tick in ticks])
+    panel.set_ylim(panel.get_ylim()[0] / 1.6, panel.get_ylim()[1] * 1.6)
     panel.axhline(1, color="black", linewidth=0.8)
     panel.set_xticks(range(len(runs)), [run["name"] for run in runs])
     panel.set_ylabel("times as fast as sgemm")
