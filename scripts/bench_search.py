@@ -817,6 +817,25 @@ def table(run: dict[str, Any]) -> str:
     return "\n".join(lines)
 
 
+SUMMED = {
+    "int8": f"{PRODUCT}, top-1", "index": f"{INDEX}, top-1", "own choice": f"{CHOICE}, top-1",
+    "own, top-10": f"{CHOICE}, top-10", "floats": f"{FLOATS}, top-1",
+    "prototype int8": "prototype: int8 product, top-1", "its index": "prototype: index, top-1", "its floats": "prototype: float images, top-1",
+}  # fmt: skip
+
+
+def summary(runs: Sequence[dict[str, Any]]) -> str:
+    """Return one line a run: how many times as fast as sgemm, and how many goals are met."""
+    lines = [f"| data, kernel | {' | '.join(SUMMED)} | goals met |", "|---" * (len(SUMMED) + 2) + "|"]
+    for run in runs:
+        ratios = {figures["name"]: times_shown(figures["ratio"]) for figures in run["figures"]}
+        reached = [goal.met for goal in goals(run)]
+        cells = [ratios.get(name, "") for name in SUMMED.values()]
+        kernel = run["kernels"].get("numpy", "").rpartition(" ")[2]
+        lines.append(f"| {run['name']}, {kernel} | {' | '.join(cells)} | {sum(reached)} of {len(reached)} |")
+    return "\n".join([*lines, "", ""])
+
+
 def row(figures: dict[str, Any]) -> str:
     times = times_shown(figures["ratio"])
     peak = f"{figures['peak']:.2f}" if figures["peak"] >= 0.01 else ""
@@ -898,7 +917,7 @@ def keep(run: dict[str, Any], out: Path) -> None:
     kind = "avx512" if run["wide"] else "avx2"
     (out / f"{run['name'].replace(' ', '_')}-{kind}.json").write_text(json.dumps(run, indent=1), encoding="utf-8")
     runs = [json.loads(file.read_text(encoding="utf-8")) for file in sorted(out.glob("*.json"))]
-    (out / "performance.md").write_text("\n".join(map(table, runs)), encoding="utf-8")
+    (out / "performance.md").write_text("\n".join([summary(runs), *map(table, runs)]), encoding="utf-8")
     plot(runs, out / "performance.png")
 
 
