@@ -820,7 +820,8 @@ def table(run: dict[str, Any]) -> str:
 SUMMED = {
     "int8": f"{PRODUCT}, top-1", "index": f"{INDEX}, top-1", "own choice": f"{CHOICE}, top-1",
     "own, top-10": f"{CHOICE}, top-10", "floats": f"{FLOATS}, top-1",
-    "prototype int8": "prototype: int8 product, top-1", "its index": "prototype: index, top-1", "its floats": "prototype: float images, top-1",
+    "prototype int8": "prototype: int8 product, top-1", "its index": "prototype: index, top-1",
+    "its floats": "prototype: float images, top-1",
 }  # fmt: skip
 
 
