@@ -22,6 +22,7 @@ import ctypes
 import json
 import os
 import statistics
+import subprocess
 import sys
 import tempfile
 import threading
@@ -36,6 +37,7 @@ from typing import Any
 import numpy as np
 import torch
 
+import benchmark
 from benchmark.cohorts.prepare import to_stderr
 from benchmark.contracts import Split, chunks, merge, to_images, to_pixels
 from benchmark.detectors.random_conv import random_features
@@ -763,6 +765,7 @@ def facts(given: argparse.Namespace, both: Sides, peak: float, found: dict[str, 
     return {
         "name": given.name or f"{given.data} {both.shape[-1]}",
         "command": shown_command(),
+        "commit": commit(),
         "data": given.data,
         "shape": both.shape,
         "sizes": [len(both.queries), len(both.bank), both.bank.shape[1]],
@@ -785,6 +788,13 @@ def shown_command() -> str:
     return " ".join(["python scripts/bench_search.py", *(f'"{word}"' if " " in word else word for word in words)])
 
 
+def commit() -> str:
+    """Return the commit of the package that is measured."""
+    folder = Path(benchmark.__file__).parent
+    words = ["git", "rev-parse", "--short", "HEAD"]
+    return subprocess.run(words, cwd=folder, capture_output=True, text=True, check=False).stdout.strip()
+
+
 def installed(package: str) -> str:
     try:
         return version(package)
@@ -801,7 +811,7 @@ def table(run: dict[str, Any]) -> str:
     kernel = run["kernels"].get("numpy", "unknown")
     lines = [
         f"### {run['name']}, sgemm by {kernel}\n",
-        f"`{run['command']}`\n",
+        f"`{run['command']}` at commit {run.get('commit', 'unknown')}\n",
         f"N {n}, M {m}, D {d}; threads: {run['threads']}; medians of {run['rounds']} rounds; sgemm peak in this run",
         f"{run['peak'] / 1e9:.0f} GFLOP/s. Kernels: {', '.join(f'{k}: {v}' for k, v in run['kernels'].items())}.\n",
         "| method | seconds | times sgemm | of sgemm peak | error | as float64 | MiB more |",
