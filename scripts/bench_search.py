@@ -1,0 +1,972 @@
+"""How fast the exact search is, beside what others would use: one run, the table, and the goals it meets or not.
+
+    python scripts/make_layouts.py cxr R1
+    python scripts/bench_search.py --data cxr-pneumonia --root R1 --image-size 224
+    python scripts/make_layouts.py luna LUNA
+    python scripts/bench_search.py --data folder --root LUNA --image-size 50 --name "CT patches"
+    python scripts/bench_search.py --data phantom-mr --image-size 128 --channels flair --set-data patients=128
+    python scripts/bench_search.py --data noise --image-size 128
+
+Of N queries, 30 % are items of the bank with noise, 70 % are unseen patients' items. All methods take turns in one
+process, on one thread; seconds are process CPU time (wall time with more threads), medians of the rounds. `sgemm` is
+NumPy's product of blocks of standardised rows with a running best, standardising not timed; ratios are to it. Rows
+marked * are timed on a sample of the pairs and scaled. Truth is float64, of every pair.
+
+With --out FOLDER the figures are kept there, and table and plot of all runs in it are written anew.
+"""
+
+from __future__ import annotations
+
+import argparse
+import ctypes
+import json
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import asdict, dataclass, field, replace
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+import benchmark
+from benchmark.cohorts.prepare import to_stderr
+from benchmark.contracts import Split, chunks, merge, to_images, to_pixels
+from benchmark.detectors.random_conv import random_features
+from benchmark.request import Request, build_dataset, open_cohort
+from benchmark.search import COSINE, LEVELS, PEARSON, Rows, search
+from benchmark.search.best import Best
+from benchmark.search.bounds import ABANDONED
+from benchmark.search.index import Index, Stored
+from benchmark.search.levels import prepared
+
+Array = np.ndarray[Any, Any]
+Answer = tuple[Array, Array]
+"""Places and similarities of the nearest items, (N, k) each."""
+
+MIB = 2**20
+BLOCK = 2048
+COPIED, NOISE = 0.3, 8.0
+OFFSET, SCALE = 1000.0, 0.37
+"""Float images are levels times SCALE and OFFSET more."""
+LEAST_SECONDS = 0.1
+WIDE = ("SkylakeX", "Cooperlake", "SapphireRapids")
+"""OpenBLAS kernels of AVX-512."""
+OURS, SGEMM, PRODUCT, INDEX, BUILD = (
+    "ours",
+    "sgemm (NumPy)",
+    "ours: int8 product",
+    "ours: index",
+    "ours: index building",
+)
+CHOICE, FLOATS, EMBEDDINGS, TRAIN = "ours: own choice", "ours: float images", "ours: embeddings", "ours: train side"
+FAISS, PAIRS = "faiss IndexFlatIP", "np.corrcoef a pair *"
+
+
+@dataclass(frozen=True)
+class Sides:
+    """Grey levels of both sides, (M, D) and (N, D) uint8, of items of one shape (C, *spatial)."""
+
+    bank: Array
+    queries: Array
+    shape: tuple[int, ...]
+    novel: int
+    """The last so many queries are of unseen patients."""
+
+
+@dataclass(frozen=True)
+class Method:
+    """Something that searches."""
+
+    name: str
+    work: Callable[[], Answer | None]
+    truth: str = "levels"
+    beside: str = SGEMM
+    """The method that it is compared with."""
+    times: float = 1.0
+    """One call does a part of all pairs: all of them take so many times as long."""
+
+
+@dataclass
+class Figures:
+    """What one method took."""
+
+    name: str
+    seconds: float = 0.0
+    ratio: float = 0.0
+    peak: float = 0.0
+    """Share of the machine's sgemm peak, counting two operations a pixel of a pair."""
+    error: float | None = None
+    agrees: float | None = None
+    mib: float = 0.0
+    rounds: list[float] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class Goal:
+    """A figure that the search should reach (or stay under)."""
+
+    text: str
+    figure: float
+    need: float
+    least: bool = True
+
+    @property
+    def met(self) -> bool:
+        """Whether it does."""
+        return self.figure >= self.need if self.least else self.figure <= self.need
+
+    def __str__(self) -> str:
+        sign = ">=" if self.least else "<="
+        return f"{'met    ' if self.met else 'NOT MET'}  {self.text}: {self.figure:.3g} ({sign} {self.need:.3g})"
+
+
+# Both sides
+
+
+def sides(given: argparse.Namespace) -> Sides:
+    """Take levels from a data set, or draw white noise."""
+    rng = np.random.default_rng(0)
+    if given.data == "noise":
+        shape = (1, given.image_size or 128, given.image_size or 128)
+        draw = rng.integers(0, 256, (given.most + given.queries, *shape), dtype=np.uint8)
+        bank, unseen = draw[: given.most], draw[given.most :]
+    else:
+        bank, unseen = cohort_sides(given)
+        bank = bank[np.sort(rng.permutation(len(bank))[: given.most])]
+    shape = bank.shape[1:]
+    copies = with_noise(rng, bank[rng.integers(0, len(bank), round(COPIED * given.queries))])
+    count = given.queries - len(copies)
+    others = unseen[rng.choice(len(unseen), count, replace=len(unseen) < count)]
+    queries = np.concatenate([copies, others])
+    return Sides(bank.reshape(len(bank), -1), queries.reshape(len(queries), -1), shape, count)
+
+
+def cohort_sides(given: argparse.Namespace) -> tuple[Array, Array]:
+    """Training and calibration patients' items are the bank; test patients' items are unseen."""
+    options = dict(setting.split("=", 1) for setting in given.set_data)
+    request = Request(
+        model="", data=given.data, root=given.root, image_size=given.image_size, channels=given.channels,
+        data_settings=options, cache=given.cache,
+    )  # fmt: skip
+    cohort = open_cohort(request, *build_dataset(request), to_stderr)
+    return levels_of(merge("bank", cohort.train, cohort.calibration)), levels_of(cohort.test)
+
+
+def levels_of(split: Split) -> Array:
+    """Return all items in memory, as 8-bit images."""
+    stored = split.stored()
+    return stored if stored.dtype == np.uint8 else to_pixels(to_images(stored), "uint8")
+
+
+def with_noise(rng: np.random.Generator, items: Array) -> Array:
+    noisy = items + rng.normal(0, NOISE, items.shape)
+    return noisy.round().clip(0, 255).astype(np.uint8)
+
+
+def pooled(given: Sides, factor: int) -> Sides:
+    """Return the same items at a lower resolution: means of `factor` pixels along each axis."""
+
+    def pool(rows: Array) -> Array:
+        items = rows.reshape(len(rows), *given.shape)
+        for axis in range(2, items.ndim):
+            size = items.shape[axis] // factor
+            cut = np.moveaxis(items, axis, -1)[..., : size * factor]
+            items = np.moveaxis(cut.reshape(*cut.shape[:-1], size, factor).mean(axis=-1, dtype=np.float32), -1, axis)
+        return items.round().astype(np.uint8)
+
+    bank, queries = pool(given.bank), pool(given.queries)
+    return Sides(bank.reshape(len(bank), -1), queries.reshape(len(queries), -1), bank.shape[1:], given.novel)
+
+
+def as_floats(levels: Array) -> Array:
+    return (levels * np.float32(SCALE) + np.float32(OFFSET)).astype(np.float32)
+
+
+def embedded(given: Sides) -> tuple[Array, Array]:
+    """Return features of a random network as the detector `random-conv` has them: standardised, of length 1."""
+    both = [
+        np.concatenate(
+            [random_features(to_images(rows[part].reshape(-1, *given.shape))) for part in chunks(len(rows), 256)]
+        )
+        for rows in (given.bank, given.queries)
+    ]
+    mean, spread = both[0].mean(axis=0), both[0].std(axis=0)
+    rows = [(found - mean) / np.where(spread > 0, spread, 1) for found in both]
+    bank, queries = (found / np.linalg.norm(found, axis=1, keepdims=True) for found in rows)
+    return bank.astype(np.float32), queries.astype(np.float32)
+
+
+# Truth
+
+
+def exact_unit(rows: Array, *, centred: bool) -> Array:
+    """Standardise in float64; rows without variance become zeros."""
+    wide = rows.astype(np.float64)
+    if centred:
+        wide -= wide.mean(axis=1, keepdims=True)
+    lengths = np.linalg.norm(wide, axis=1, keepdims=True)
+    return wide / np.where(lengths > 0, lengths, 1)
+
+
+def float_truth(queries: Array, bank: Array, *, centred: bool) -> Array:
+    """Return all similarities, (N, M), in float64."""
+    ours = exact_unit(queries, centred=centred)
+    parts = [ours @ exact_unit(bank[part], centred=centred).T for part in chunks(len(bank), BLOCK)]
+    return np.concatenate(parts, axis=1)
+
+
+def level_truth(queries: Array, bank: Array) -> Array:
+    """Return all correlations: sums of products of levels are whole numbers, which float64 adds without rounding."""
+    ours, size = queries.astype(np.float64), queries.shape[1]
+    total, variance = ours.sum(axis=1), size * (ours * ours).sum(axis=1) - ours.sum(axis=1) ** 2
+    parts = []
+    for part in chunks(len(bank), BLOCK):
+        others = bank[part].astype(np.float64)
+        sums, variances = others.sum(axis=1), size * (others * others).sum(axis=1) - others.sum(axis=1) ** 2
+        scale = np.sqrt(np.outer(variance, variances))
+        numerators = size * (ours @ others.T) - np.outer(total, sums)
+        parts.append(np.divide(numerators, scale, out=np.zeros_like(scale), where=scale > 0))
+    return np.concatenate(parts, axis=1)
+
+
+def compared(answer: Answer, truth: Array) -> tuple[float, float]:
+    """Return the greatest error, and the share of places that hold an item as near as float64's (ties are equal)."""
+    places, values = answer
+    found = np.take_along_axis(truth, places, axis=1)
+    depth = places.shape[1]
+    nearest = -np.sort(np.partition(-truth, depth - 1, axis=1)[:, :depth], axis=1)
+    return float(np.abs(values - found).max()), float((np.abs(found - nearest) <= 1e-12).mean())
+
+
+# Ours
+
+
+def asked(queries: Rows, bank: Rows, k: int, memory: int) -> Answer:
+    found = search(queries, bank, k, memory=memory)
+    return found.index, found.similarity
+
+
+def build(given: Sides) -> Index:
+    return Index.build(Stored(given.bank, np.arange(len(given.bank))), given.shape)
+
+
+def by_index(given: Sides, index: Index, k: int, memory: int) -> Answer:
+    """Ask the index for all queries, and the product for those that it gives up."""
+    best = Best.empty(len(given.queries), k)
+    left = np.flatnonzero(index.scan(prepared(given.queries), best)[:, ABANDONED])
+    if len(left):
+        found = search(Rows.of(given.queries[left], LEVELS), Rows.of(given.bank, LEVELS), k, memory=memory)
+        best.put(left, found.best)
+    return best.places, best.values
+
+
+def our_methods(given: Sides, index: Index, memory: int) -> list[Method]:
+    """The search of 8-bit images."""
+    queries, bank = Rows.of(given.queries, LEVELS), Rows.of(given.bank, LEVELS)
+    indexed = replace(bank, index=index)
+    found = []
+    for k in (1, 10):
+        found += [
+            Method(f"{PRODUCT}, top-{k}", lambda k=k: asked(queries, bank, k, memory)),
+            Method(f"{INDEX}, top-{k}", lambda k=k: by_index(given, index, k, memory)),
+            Method(f"{CHOICE}, top-{k}", lambda k=k: asked(queries, indexed, k, memory)),
+        ]
+    return [*found, Method(BUILD, lambda: nothing(build(given)))]
+
+
+def nothing(result: object) -> None:
+    """Forget a result."""
+
+
+def float_methods(given: Sides, memory: int) -> list[Method]:
+    """The search of the same images as float32."""
+    queries, bank = (Rows.of(as_floats(rows), PEARSON) for rows in (given.queries, given.bank))
+    return [Method(f"{FLOATS}, top-{k}", lambda k=k: asked(queries, bank, k, memory), "floats") for k in (1, 10)]
+
+
+def train_methods(given: Sides, units: tuple[Array, Array], memory: int) -> list[Method]:
+    """Of each bank item the nearest query."""
+    queries, bank = Rows.of(given.bank, LEVELS), Rows.of(given.queries, LEVELS)
+    turned = Sides(given.queries, given.bank, given.shape, 0)
+    beside = f"train side: {SGEMM}"
+    return [
+        Method(beside, lambda: blocked(*units[::-1]), "swapped", beside),
+        Method(f"{TRAIN}, int8 product", lambda: asked(queries, bank, 1, memory), "swapped", beside),
+        Method(f"{TRAIN}, index, made anew", lambda: by_index(turned, build(turned), 1, memory), "swapped", beside),
+    ]
+
+
+# Theirs
+
+
+def unit_rows(rows: Array) -> Array:
+    """Standardise in float64 and round, a few hundred at a time."""
+    return np.concatenate([exact_unit(rows[part], centred=True).astype(np.float32) for part in chunks(len(rows), 256)])
+
+
+def blocked(queries: Array, bank: Array) -> Answer:
+    """Multiply blocks in NumPy, and keep the best so far."""
+    best, place = np.full(len(queries), -np.inf, np.float32), np.zeros(len(queries), np.int64)
+    room = np.empty((len(queries), min(BLOCK, len(bank))), np.float32)
+    for part in chunks(len(bank), BLOCK):
+        block = room if len(room[0]) == part.stop - part.start else np.empty((len(room), part.stop - part.start), "f4")
+        np.matmul(queries, bank[part].T, out=block)
+        top = block.argmax(axis=1)
+        value = block[np.arange(len(top)), top]
+        better = value > best
+        best[better], place[better] = value[better], top[better] + part.start
+    return place[:, None], best[:, None]
+
+
+def by_torch(queries: torch.Tensor, bank: torch.Tensor) -> Answer:
+    found = [torch.mm(queries, bank[part].T).max(dim=1) for part in chunks(len(bank), BLOCK)]
+    values = torch.stack([one.values for one in found])
+    starts = torch.tensor([part.start for part in chunks(len(bank), BLOCK)])[:, None]
+    places = torch.stack([one.indices for one in found]) + starts
+    best = values.argmax(dim=0, keepdim=True)
+    return places.gather(0, best).T.numpy(), values.gather(0, best).T.numpy()
+
+
+def by_faiss(queries: Array, bank: Array) -> Callable[[int], Answer]:
+    import faiss
+
+    index = faiss.IndexFlatIP(bank.shape[1])
+    index.add(bank)
+    return lambda k: index.search(queries, k)[::-1]
+
+
+def by_sklearn(queries: Array, bank: Array) -> Callable[[], Answer]:
+    from sklearn.neighbors import NearestNeighbors
+
+    neighbours = NearestNeighbors(n_neighbors=1, algorithm="brute", metric="cosine").fit(bank)
+
+    def work() -> Answer:
+        distances, places = neighbours.kneighbors(queries)
+        return places, 1 - distances
+
+    return work
+
+
+def product_methods(queries: Array, bank: Array, truth: str, beside: str) -> list[Method]:
+    """Libraries that multiply rows of length 1."""
+    tensors = torch.from_numpy(queries), torch.from_numpy(bank)
+    found = [
+        Method(beside, lambda: blocked(queries, bank), truth, beside),
+        Method(labelled("torch mm, float32", truth), lambda: by_torch(*tensors), truth, beside),
+    ]
+    try:
+        ask = by_faiss(queries, bank)
+        found += [Method(labelled(f"{FAISS}, top-{k}", truth), lambda k=k: ask(k), truth, beside) for k in (1, 10)]
+    except ImportError:
+        print("faiss: not installed (pip install faiss-cpu)")
+    return [*found, Method(labelled("scikit-learn brute cosine", truth), by_sklearn(queries, bank), truth, beside)]
+
+
+def labelled(name: str, truth: str) -> str:
+    return name if truth == "levels" else f"{truth}: {name}"
+
+
+def pair_methods(given: Sides) -> list[Method]:
+    """What looks at one pair after another: on a sample."""
+    from scipy.spatial.distance import cdist
+    from scipy.stats import pearsonr
+
+    some, few = (given.queries[:8], given.bank[:256]), (given.queries[:4], given.bank[:16])
+    pairs = len(given.queries) * len(given.bank)
+
+    def loop(correlate: Callable[[Array, Array], Any]) -> None:
+        for one in few[0]:
+            for other in few[1]:
+                correlate(one, other)
+
+    return [
+        Method("scipy cdist correlation *", lambda: nothing(cdist(*some, "correlation")), times=pairs / (8 * 256)),
+        Method(PAIRS, lambda: loop(np.corrcoef), times=pairs / (4 * 16)),
+        Method("scipy pearsonr a pair *", lambda: loop(pearsonr), times=pairs / (4 * 16)),
+    ]
+
+
+def prototype_methods(given: Sides, file: Path) -> list[Method]:
+    """The search that the goals were measured with; its pass over the bank (sums, codes) is not timed."""
+    import importlib.util
+
+    spec = importlib.util.spec_from_file_location("prototype", file)
+    module = importlib.util.module_from_spec(spec)  # type: ignore[arg-type]
+    spec.loader.exec_module(module)  # type: ignore[union-attr]
+    bank, queries = module.as_i8(given.bank), module.as_i8(given.queries)
+    index, sums = module.Index(given.shape[1:]).fit(bank), module.int_stats(bank)
+    codes, floats = module.Codes(as_floats(given.bank)), as_floats(given.queries)
+
+    def turned(answer: Answer) -> Answer:
+        return answer[1], answer[0]
+
+    return [
+        Method("prototype: int8 product, top-1", lambda: turned(module.brute_i8(bank, queries, 1, sx=sums))),
+        Method("prototype: index, top-1", lambda: turned(index.search(queries, 1))),
+        Method("prototype: index, top-10", lambda: turned(index.search(queries, 10))),
+        Method("prototype: float images, top-1", lambda: turned(codes.search(floats, 1)), "floats"),
+    ]
+
+
+# Measuring
+
+
+def clock() -> float:
+    """CPU time of the process on one thread: other jobs of the machine do not count."""
+    return time.process_time() if torch.get_num_threads() == 1 else time.perf_counter()
+
+
+def seconds(work: Callable[[], object]) -> float:
+    """Time a call; short ones are repeated."""
+    started, calls = clock(), 0
+    while calls == 0 or clock() - started < LEAST_SECONDS:
+        work()
+        calls += 1
+    return (clock() - started) / calls
+
+
+def own_bytes() -> int:
+    """Memory of the process without files that are mapped."""
+    resident, shared = map(int, Path("/proc/self/statm").read_text().split()[1:3])
+    return (resident - shared) * os.sysconf("SC_PAGE_SIZE")
+
+
+@contextmanager
+def watched() -> Iterator[list[float]]:
+    """Yield a list, which holds in the end the MiB that were taken beyond those at the beginning."""
+    ctypes.CDLL(None).malloc_trim(0)
+    start, peak, done, result = own_bytes(), [0], threading.Event(), [0.0]
+
+    def look() -> None:
+        while not done.wait(0.003):
+            peak[0] = max(peak[0], own_bytes())
+
+    thread = threading.Thread(target=look)
+    thread.start()
+    try:
+        yield result
+    finally:
+        done.set()
+        thread.join()
+        result[0] = max(0, peak[0] - start) / MIB
+
+
+def measure(methods: Sequence[Method], truths: dict[str, Array], rounds: int) -> dict[str, Figures]:
+    """Let all methods take turns; the first call of each is compared with the truth and compiles what it needs."""
+    found = {method.name: Figures(method.name) for method in methods}
+    for method in methods:
+        answer = method.work()
+        if answer is not None:
+            found[method.name].error, found[method.name].agrees = compared(answer, truths[method.truth])
+    for number in range(rounds):
+        for method in methods:
+            if number == 0:
+                with watched() as mib:
+                    taken = seconds(method.work)
+                found[method.name].mib = mib[0]
+            else:
+                taken = seconds(method.work)
+            found[method.name].rounds.append(taken * method.times)
+        print(f"round {number + 1} of {rounds}", file=sys.stderr)
+    for figures in found.values():
+        figures.seconds = statistics.median(figures.rounds)
+    return found
+
+
+def compare(found: dict[str, Figures], methods: Sequence[Method], operations: dict[str, float], peak: float) -> None:
+    """Fill ratios to sgemm and to the machine's peak."""
+    for method in methods:
+        figures = found[method.name]
+        figures.ratio = found[method.beside].seconds / figures.seconds
+        figures.peak = 0.0 if method.name == BUILD else operations[method.truth] / figures.seconds / peak
+
+
+def sgemm_peak() -> float:
+    """Return the operations a second of the best of several float32 products."""
+    rng, best = np.random.default_rng(0), 0.0
+    for rows, terms, columns in ((1024, 1024, 1024), (2048, 2048, 2048), (1000, 8192, 2048), (4096, 4096, 1024)):
+        first, second = rng.random((rows, terms), np.float32), rng.random((columns, terms), np.float32)
+        taken = min(seconds(lambda first=first, second=second: first @ second.T) for _ in range(5))
+        best = max(best, 2 * rows * terms * columns / taken)
+    return best
+
+
+def kernels() -> dict[str, str]:
+    """Return the library and kernel that each package's products run on."""
+    from threadpoolctl import threadpool_info
+
+    found = {}
+    for library in threadpool_info():
+        if library["user_api"] == "blas":
+            package = next(part for part in reversed(Path(library["filepath"]).parts[:-1]) if part != "lib")
+            found[package.removesuffix(".libs")] = (
+                f"{library['internal_api']} {library['version']} {library.get('architecture', '')}".strip()
+            )
+    return found
+
+
+def limit_threads(count: int) -> None:
+    import numba
+    from threadpoolctl import threadpool_limits
+
+    torch.set_num_threads(count)
+    numba.set_num_threads(min(count, numba.config.NUMBA_NUM_THREADS))
+    threadpool_limits(count)
+
+
+# Growth
+
+
+def exponents(given: Sides, memory: int, rounds: int) -> dict[str, dict[str, float]]:
+    """Return how time grows with M, N and D, for unseen queries: slopes of log seconds over log sizes."""
+    rng = np.random.default_rng(1)
+    order = rng.permutation(len(given.bank))
+    novel = replace(given, queries=given.queries[-given.novel :])
+    shares = (0.25, 0.5, 1.0)
+    return {
+        "M": slopes([replace(novel, bank=novel.bank[np.sort(order[: int(s * len(order))])]) for s in shares],
+                    lambda some: len(some.bank), memory, rounds),
+        "N": slopes([replace(novel, queries=novel.queries[: int(s * given.novel)]) for s in shares],
+                    lambda some: len(some.queries), memory, rounds),
+        "D": slopes([pooled(novel, 4), pooled(novel, 2), novel], lambda some: some.bank.shape[1], memory, rounds),
+    }  # fmt: skip
+
+
+def slopes(cases: Sequence[Sides], size: Callable[[Sides], int], memory: int, rounds: int) -> dict[str, float]:
+    """Return the exponent of sgemm, of the product, of the index, and of its building."""
+    taken: dict[str, list[float]] = {SGEMM: [], PRODUCT: [], INDEX: [], BUILD: []}
+    for some in cases:
+        index, units = build(some), (unit_rows(some.queries), unit_rows(some.bank))
+        rows = Rows.of(some.queries, LEVELS), Rows.of(some.bank, LEVELS)
+        works = {
+            SGEMM: lambda units=units: blocked(*units),
+            PRODUCT: lambda rows=rows: asked(*rows, 1, memory),
+            INDEX: lambda some=some, index=index: by_index(some, index, 1, memory),
+            BUILD: lambda some=some: build(some),
+        }
+        for name, times in taken.items():
+            times.append(statistics.median(seconds(works[name]) for _ in range(rounds)))
+    sizes = np.log([size(some) for some in cases])
+    return {name: float(np.polyfit(sizes, np.log(times), 1)[0]) for name, times in taken.items()}
+
+
+# A bank larger than the memory
+
+
+@dataclass(frozen=True)
+class Streamed:
+    """A search of a bank on disk."""
+
+    bank_mib: float
+    limit_mib: float
+    queries: int
+    plain: float
+    """Bytes a second of reading the file and doing nothing else."""
+    rate: float
+    """Bytes a second of the search."""
+    mib: float
+    same: bool
+    """The answer is the one of a search with memory enough."""
+
+
+def stream(given: Sides, gib: float, limit_mib: float, queries: int, rounds: int, folder: Path) -> Streamed:
+    """Write items over and over, turned by some pixels, to a file, and search it, out of the page cache."""
+    with tempfile.TemporaryDirectory(dir=folder) as place:
+        file = Path(place) / "bank.npy"
+        write_bank(file, given, int(gib * 2**30 / given.bank.shape[1]))
+        asking = Rows.of(given.queries[-queries:], LEVELS)
+        plain, rates, most = [], [], []
+        limited = searched(file, asking, limit_mib)[0]
+        for _ in range(rounds):
+            plain.append(plain_rate(file))
+            with watched() as mib:
+                rates.append(searched(file, asking, limit_mib)[1])
+            most += mib
+        roomy = searched(file, asking, 8192)[0]
+        same = all(np.array_equal(one, other) for one, other in zip(limited, roomy, strict=True))
+        return Streamed(
+            file.stat().st_size / MIB, limit_mib, asking.count, statistics.median(plain), statistics.median(rates),
+            max(most), same,
+        )  # fmt: skip
+
+
+def write_bank(file: Path, given: Sides, count: int) -> None:
+    rows = np.lib.format.open_memmap(file, "w+", np.uint8, (count, given.bank.shape[1]))
+    for number, part in enumerate(chunks(count, len(given.bank))):
+        rows[part] = np.roll(given.bank[: part.stop - part.start], 7 * number, axis=1)
+    rows.flush()
+
+
+def forget(file: Path) -> None:
+    """Drop a file from the page cache."""
+    with file.open("rb") as opened:
+        os.fsync(opened.fileno())
+        os.posix_fadvise(opened.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
+
+
+def plain_rate(file: Path) -> float:
+    forget(file)
+    room, started = bytearray(8 * MIB), time.perf_counter()
+    with file.open("rb", buffering=0) as opened:
+        while opened.readinto(room):
+            pass
+    return file.stat().st_size / (time.perf_counter() - started)
+
+
+def searched(file: Path, queries: Rows, limit_mib: float) -> tuple[Answer, float]:
+    """Return the answer and the bytes a second, wall time."""
+    forget(file)
+    started = time.perf_counter()
+    bank = Rows.of(np.load(file, mmap_mode="r"), LEVELS)
+    answer = asked(queries, bank, 1, int(limit_mib * MIB))
+    return answer, file.stat().st_size / (time.perf_counter() - started)
+
+
+# Goals of issue 7
+
+
+def goals(run: dict[str, Any]) -> list[Goal]:
+    """Return the goals that this data set can show; those against sgemm are twice as high where its kernel is AVX2."""
+    found = {figures["name"]: figures for figures in run["figures"]}
+    twice = 1 if run["wide"] else 2
+    noise, side = run["data"] == "noise", run["shape"][-1]
+    result = [
+        Goal(f"{CHOICE}, top-1 against sgemm", found[f"{CHOICE}, top-1"]["ratio"], 3 * twice),
+        *image_goals(found, run["data"], side, twice),
+        *noise_goals(found, noise=noise),
+        Goal("error of 8-bit answers", worst(found, "error", max, EXACT), 0, least=False),
+        Goal("8-bit and float answers that are float64's", worst(found, "agrees", min, (*EXACT, FLOATS)), 1),
+        Goal("float images, top-1 against sgemm", found[f"{FLOATS}, top-1"]["ratio"], 1 if noise else 2.5 * twice),
+        Goal("error of float images", worst(found, "error", max, (FLOATS,)), 1e-12, least=False),
+        Goal("embeddings whose nearest is float64's", worst(found, "agrees", min, (EMBEDDINGS,)), 1),
+        *faiss_goals(found, run["kernels"].get("faiss_cpu", "")),
+        Goal("int8 product against np.corrcoef a pair",
+             found[PAIRS]["seconds"] / found[f"{PRODUCT}, top-1"]["seconds"], 1000),
+        Goal("peak MiB of ours", worst(found, "mib", max, (OURS,)), run["limit_mib"], least=False),
+    ]  # fmt: skip
+    return result + growth_goals(run, noise=noise) + stream_goals(run)
+
+
+EXACT = (PRODUCT, INDEX, CHOICE, TRAIN)
+
+
+def worst(found: dict[str, Any], what: str, choose: Callable[..., float], kinds: tuple[str, ...]) -> float:
+    values = [figures[what] for name, figures in found.items() if name.startswith(kinds)]
+    return float(choose(value for value in values if value is not None))
+
+
+def image_goals(found: dict[str, Any], data: str, side: int, twice: int) -> list[Goal]:
+    """Goals of large images that are alike in the large."""
+    result = []
+    if data != "noise" and side >= 112:
+        slices = data.startswith(("phantom-mr", "brats"))
+        need = 10 if side >= 224 or (slices and side >= 128) else 5
+        result.append(Goal("index, top-1 against sgemm", found[f"{INDEX}, top-1"]["ratio"], need * twice))
+    if side >= 128:
+        result.append(Goal(f"{CHOICE}, top-10 against sgemm", found[f"{CHOICE}, top-10"]["ratio"], 4 * twice))
+    if side >= 112:
+        result.append(Goal("index building over one sgemm pass", 1 / found[BUILD]["ratio"], 1 / twice, least=False))
+    return result
+
+
+def noise_goals(found: dict[str, Any], *, noise: bool) -> list[Goal]:
+    ratio = found[f"{CHOICE}, top-1"]["seconds"] / found[f"{PRODUCT}, top-1"]["seconds"]
+    return [Goal("own choice on noise over the product alone", ratio, 1.2, least=False)] if noise else []
+
+
+def faiss_goals(found: dict[str, Any], kernel: str) -> list[Goal]:
+    """Embeddings against faiss, or against sgemm where faiss takes this processor for one of 2007."""
+    old = "Barcelona" in kernel
+    theirs = {k: f"embeddings: {SGEMM}" if old else f"embeddings: {FAISS}, top-{k}" for k in (1, 10)}
+    return [
+        Goal(f"embeddings, top-{k} against {'sgemm, top-1' if old else 'faiss'}",
+             found[name]["seconds"] / found[f"{EMBEDDINGS}, top-{k}"]["seconds"], 1)
+        for k, name in theirs.items()
+        if name in found
+    ]  # fmt: skip
+
+
+def growth_goals(run: dict[str, Any], *, noise: bool) -> list[Goal]:
+    if noise or not run["growth"]:
+        return []
+    return [Goal(f"exponent of the index in {what}", run["growth"][what][INDEX], 0.8, least=False) for what in "MD"]
+
+
+def stream_goals(run: dict[str, Any]) -> list[Goal]:
+    streamed = run["stream"]
+    if not streamed:
+        return []
+    return [
+        Goal("streaming over plain reading", streamed["rate"] / streamed["plain"], 0.8),
+        Goal("streaming: peak MiB", streamed["mib"], streamed["limit_mib"], least=False),
+        Goal("streaming: same answer as with memory enough", float(streamed["same"]), 1),
+    ]
+
+
+# One run
+
+
+def embedding_methods(rows: tuple[Array, Array], memory: int) -> list[Method]:
+    bank, queries = rows
+    beside = f"embeddings: {SGEMM}"
+    ours = [
+        Method(f"{EMBEDDINGS}, top-{k}", lambda k=k: asked(Rows.of(queries, COSINE), Rows.of(bank, COSINE), k, memory),
+               "embeddings", beside)
+        for k in (1, 10)
+    ]  # fmt: skip
+    return product_methods(queries, bank, "embeddings", beside) + ours
+
+
+def run_all(given: argparse.Namespace) -> dict[str, Any]:
+    """Measure everything of one data set."""
+    both, memory = sides(given), int(given.memory_gib * 2**30)
+    features = embedded(both)
+    truths = {
+        "levels": level_truth(both.queries, both.bank),
+        "floats": float_truth(as_floats(both.queries), as_floats(both.bank), centred=True),
+        "embeddings": float_truth(features[1], features[0], centred=False),
+    }
+    truths["swapped"] = truths["levels"].T
+    units = unit_rows(both.queries), unit_rows(both.bank)
+    methods = [
+        *product_methods(*units, "levels", SGEMM), *pair_methods(both), *our_methods(both, build(both), memory),
+        *float_methods(both, memory), *train_methods(both, units, memory),
+        *embedding_methods(features, memory),
+        *(prototype_methods(both, given.prototype) if given.prototype else []),
+    ]  # fmt: skip
+    peak = sgemm_peak()
+    found = measure(methods, truths, given.rounds)
+    pairs = 2.0 * len(both.bank) * len(both.queries)
+    operations = {what: pairs * (features[0] if what == "embeddings" else both.bank).shape[1] for what in truths}
+    compare(found, methods, operations, peak)
+    run = facts(given, both, peak, found)
+    del methods, truths, units
+    run["growth"] = exponents(both, memory, 3) if given.growth else {}
+    run["stream"] = streaming(given, both)
+    return run
+
+
+def streaming(given: argparse.Namespace, both: Sides) -> dict[str, Any]:
+    if not given.stream_gib:
+        return {}
+    done = stream(both, given.stream_gib, given.stream_mib, given.stream_queries, given.rounds, given.cache)
+    return asdict(done)
+
+
+def facts(given: argparse.Namespace, both: Sides, peak: float, found: dict[str, Figures]) -> dict[str, Any]:
+    """Return what a table needs, as JSON."""
+    names = kernels()
+    return {
+        "name": given.name or f"{given.data} {both.shape[-1]}",
+        "command": shown_command(),
+        "commit": commit(),
+        "data": given.data,
+        "shape": both.shape,
+        "sizes": [len(both.queries), len(both.bank), both.bank.shape[1]],
+        "threads": given.threads,
+        "rounds": given.rounds,
+        "limit_mib": given.memory_gib * 1024,
+        "kernels": names,
+        "wide": any(kernel in names.get("numpy", "") for kernel in WIDE),
+        "versions": {
+            package: installed(package) for package in ("numpy", "torch", "scipy", "scikit-learn", "faiss-cpu")
+        },
+        "peak": peak,
+        "figures": [asdict(figures) for figures in found.values()],
+    }
+
+
+def shown_command() -> str:
+    """Return the command line, with names for paths from this machine's root."""
+    words = [Path(word).name if word.startswith("/") else word for word in sys.argv[1:]]
+    return " ".join(["python scripts/bench_search.py", *(f'"{word}"' if " " in word else word for word in words)])
+
+
+def commit() -> str:
+    """Return the commit of the package that is measured."""
+    folder = Path(benchmark.__file__).parent
+    words = ["git", "rev-parse", "--short", "HEAD"]
+    return subprocess.run(words, cwd=folder, capture_output=True, text=True, check=False).stdout.strip()
+
+
+def installed(package: str) -> str:
+    try:
+        return version(package)
+    except ImportError:
+        return "not installed"
+
+
+# Text and picture
+
+
+def table(run: dict[str, Any]) -> str:
+    """Return a run as Markdown: what was measured, figures, growth, streaming, goals."""
+    n, m, d = run["sizes"]
+    kernel = run["kernels"].get("numpy", "unknown")
+    lines = [
+        f"### {run['name']}, sgemm by {kernel}\n",
+        f"`{run['command']}` at commit {run.get('commit', 'unknown')}\n",
+        f"N {n}, M {m}, D {d}; threads: {run['threads']}; medians of {run['rounds']} rounds; sgemm peak in this run",
+        f"{run['peak'] / 1e9:.0f} GFLOP/s. Kernels: {', '.join(f'{k}: {v}' for k, v in run['kernels'].items())}.\n",
+        "| method | seconds | times sgemm | of sgemm peak | error | as float64 | MiB more |",
+        "|---|---|---|---|---|---|---|",
+        *(row(figures) for figures in run["figures"]),
+        "",
+        *growth_lines(run["growth"]),
+        *stream_lines(run["stream"]),
+        "```",
+        *map(str, goals(run)),
+        "```\n",
+    ]
+    return "\n".join(lines)
+
+
+SUMMED = {
+    "int8": f"{PRODUCT}, top-1", "index": f"{INDEX}, top-1", "own choice": f"{CHOICE}, top-1",
+    "own, top-10": f"{CHOICE}, top-10", "floats": f"{FLOATS}, top-1",
+    "prototype int8": "prototype: int8 product, top-1", "its index": "prototype: index, top-1",
+    "its floats": "prototype: float images, top-1",
+}  # fmt: skip
+
+
+def summary(runs: Sequence[dict[str, Any]]) -> str:
+    """Return one line a run: how many times as fast as sgemm, and how many goals are met."""
+    lines = [f"| data, kernel | {' | '.join(SUMMED)} | goals met |", "|---" * (len(SUMMED) + 2) + "|"]
+    for run in runs:
+        ratios = {figures["name"]: times_shown(figures["ratio"]) for figures in run["figures"]}
+        reached = [goal.met for goal in goals(run)]
+        cells = [ratios.get(name, "") for name in SUMMED.values()]
+        kernel = run["kernels"].get("numpy", "").rpartition(" ")[2]
+        lines.append(f"| {run['name']}, {kernel} | {' | '.join(cells)} | {sum(reached)} of {len(reached)} |")
+    return "\n".join([*lines, "", ""])
+
+
+def row(figures: dict[str, Any]) -> str:
+    times = times_shown(figures["ratio"])
+    peak = f"{figures['peak']:.2f}" if figures["peak"] >= 0.01 else ""
+    error = "" if figures["error"] is None else f"{figures['error']:.0e}" if figures["error"] else "0"
+    agrees = "" if figures["agrees"] is None else f"{figures['agrees']:.4f}"
+    cells = (figures["name"], f"{figures['seconds']:.3g}", times, peak, error, agrees, f"{figures['mib']:.0f}")
+    return f"| {' | '.join(cells)} |"
+
+
+def times_shown(ratio: float) -> str:
+    return f"{ratio:.1f}" if ratio >= 9.95 else f"{ratio:.2f}" if ratio >= 0.1 else f"1/{1 / ratio:.0f}"
+
+
+def growth_lines(growth: dict[str, dict[str, float]]) -> list[str]:
+    if not growth:
+        return []
+    names = list(next(iter(growth.values())))
+    lines = [f"| {what} | {' | '.join(f'{found[name]:.2f}' for name in names)} |" for what, found in growth.items()]
+    return [f"| exponent in | {' | '.join(names)} |", "|---" * (len(names) + 1) + "|", *lines, ""]
+
+
+def stream_lines(streamed: dict[str, Any]) -> list[str]:
+    if not streamed:
+        return []
+    sizes = f"A bank of {streamed['bank_mib']:.0f} MiB on disk, {streamed['limit_mib']:.0f} MiB allowed, "
+    rate = f"nothing in the page cache: {streamed['rate'] / 1e9:.2f} GB/s, plain reading"
+    return [f"{sizes}{streamed['queries']} queries, {rate} {streamed['plain'] / 1e9:.2f} GB/s.\n"]
+
+
+SHOWN = {
+    f"{INDEX}, top-1": "#0b5394", f"{CHOICE}, top-10": "#3d85c6", f"{PRODUCT}, top-1": "#9fc5e8",
+    f"{FLOATS}, top-1": "#6aa84f", "faiss IndexFlatIP, top-1": "#e69138", "torch mm, float32": "#f6b26b",
+    "scikit-learn brute cosine": "#f9cb9c", "scipy cdist correlation *": "#999999", "np.corrcoef a pair *": "#444444",
+}  # fmt: skip
+
+
+def plot(runs: Sequence[dict[str, Any]], file: Path) -> None:
+    """Draw a panel for each kernel: bars of how many times as fast as sgemm, data sets side by side."""
+    import matplotlib as mpl
+
+    mpl.use("Agg")
+    from matplotlib import pyplot
+
+    groups = {wide: [run for run in runs if run["wide"] == wide] for wide in (True, False)}
+    groups = {wide: found for wide, found in groups.items() if found}
+    figure, panels = pyplot.subplots(len(groups), 1, figsize=(12, 4.2 * len(groups)), squeeze=False, sharey=True)
+    for (panel,), found in zip(panels, groups.values(), strict=True):
+        bars(panel, found)
+    panels[0][0].legend(ncols=3, fontsize=8, frameon=False, loc="lower center", bbox_to_anchor=(0.5, 1.1))
+    figure.tight_layout()
+    figure.savefig(file, dpi=110)
+
+
+def bars(panel: Any, runs: Sequence[dict[str, Any]]) -> None:
+    width = 0.92 / len(SHOWN)
+    for number, (name, colour) in enumerate(SHOWN.items()):
+        heights = [next((f["ratio"] for f in run["figures"] if f["name"] == name), np.nan) for run in runs]
+        places = np.arange(len(runs)) + (number - (len(SHOWN) - 1) / 2) * width
+        panel.bar(places, np.array(heights) - 1, width, bottom=1, color=colour, label=name)
+        for place, height in zip(places, heights, strict=True):
+            edge, side = (height, "bottom") if height >= 1 else (height / 1.1, "top")
+            panel.text(place, edge * 1.05, times_shown(height), fontsize=6, ha="center", va=side)
+    panel.set_yscale("log")
+    ticks = [tick for tick in (1e-4, 1e-3, 1e-2, 0.1, 1, 10, 100) if panel.get_ylim()[0] < tick]
+    panel.set_yticks(ticks, [f"{tick:g}" if tick >= 1 else f"1/{1 / tick:.0f}" for tick in ticks])
+    panel.set_ylim(panel.get_ylim()[0] / 1.6, panel.get_ylim()[1] * 1.6)
+    panel.axhline(1, color="black", linewidth=0.8)
+    panel.set_xticks(range(len(runs)), [run["name"] for run in runs])
+    panel.set_ylabel("times as fast as sgemm")
+    panel.set_title(f"1 = blocked sgemm by {runs[0]['kernels'].get('numpy', '')}", fontsize=10)
+    panel.spines[["top", "right"]].set_visible(False)
+    panel.grid(axis="y", alpha=0.3)
+    panel.set_axisbelow(True)
+
+
+def keep(run: dict[str, Any], out: Path) -> None:
+    """Write the figures of a run, and table and plot of all runs of the folder."""
+    out.mkdir(parents=True, exist_ok=True)
+    kind = "avx512" if run["wide"] else "avx2"
+    (out / f"{run['name'].replace(' ', '_')}-{kind}.json").write_text(json.dumps(run, indent=1), encoding="utf-8")
+    runs = [json.loads(file.read_text(encoding="utf-8")) for file in sorted(out.glob("*.json"))]
+    (out / "performance.md").write_text("\n".join([summary(runs), *map(table, runs)]), encoding="utf-8")
+    plot(runs, out / "performance.png")
+
+
+def options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--data", required=True, help="a data set of the project, or noise")
+    for name in ("root", "out", "prototype"):
+        parser.add_argument(f"--{name}", type=Path)
+    parser.add_argument("--cache", type=Path, default=Path("cache"))
+    parser.add_argument("--set-data", action="append", default=[], metavar="NAME=VALUE")
+    for name in ("channels", "name"):
+        parser.add_argument(f"--{name}")
+    parser.add_argument("--image-size", type=int)
+    for name, value in (("queries", 1000), ("most", 10_000), ("rounds", 5), ("threads", 1)):
+        parser.add_argument(f"--{name}", type=int, default=value)
+    parser.add_argument("--memory-gib", type=float, default=2.0, help="that ours may take")
+    parser.add_argument("--growth", action=argparse.BooleanOptionalAction, default=True)
+    parser.add_argument("--stream-gib", type=float, default=0.0, help="size of a bank on disk; 0: none")
+    parser.add_argument("--stream-mib", type=float, default=256, help="memory for searching it")
+    parser.add_argument("--stream-queries", type=int, default=50)
+    return parser.parse_args()
+
+
+def main() -> None:
+    """Run, print the table, and keep it."""
+    given = options()
+    for package in ("faiss", "scipy.linalg", "sklearn.neighbors"):  # so that each one's threads are limited, too
+        with suppress(ImportError):
+            __import__(package)
+    limit_threads(given.threads)
+    run = run_all(given)
+    print(table(run))
+    if given.out:
+        keep(run, given.out)
+
+
+if __name__ == "__main__":
+    main()
