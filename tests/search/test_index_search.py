@@ -24,6 +24,12 @@ SHAPES = (
 )  # fmt: skip
 
 
+@pytest.fixture(autouse=True)
+def for_ten_nearest(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An index answers for any number of nearest items; that it pays for one only is no matter here."""
+    monkeypatch.setattr("benchmark.search.find.SHALLOW", 10)
+
+
 def stored(rows: np.ndarray) -> Stored:
     return Stored(rows, np.arange(len(rows)))
 
