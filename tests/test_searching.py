@@ -59,7 +59,7 @@ def cohort() -> Cohort:
 @pytest.fixture(scope="module")
 def synthetic(cohort: Cohort) -> Given:
     """Forty new items, and ten copies: five as they are, five flipped."""
-    copies = cohort.train.stored(np.arange(10))
+    copies = cohort.train.stored(np.arange(10)).copy()
     copies[5:] = copies[5:, :, :, ::-1]
     return Given(np.concatenate([levels(1, 40), copies]))
 
