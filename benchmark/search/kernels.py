@@ -110,6 +110,21 @@ def correlation(numerator, first, second):
     return min(1.0, max(-1.0, float(numerator) / math.sqrt(float(first) * float(second))))
 
 
+@_finite
+def reaching(row, least):
+    """Count the values of a row that are `least` or more: a loop that compilers vectorise, unlike that of a maximum."""
+    number = 0
+    for j in range(row.shape[0]):
+        number += row[j] >= least
+    return number
+
+
+@_compiled
+def _correlate(product, size, sums, inverse, ours, our_inverse, out):
+    for j in range(product.shape[0]):
+        out[j] = float(size * product[j] - ours * sums[j]) * inverse[j] * our_inverse
+
+
 @_compiled
 def scan_levels(
     product, size, sums, variances, inverse, ours, our_variances, our_inverse, offset, values, places, ties
@@ -118,26 +133,21 @@ def scan_levels(
 
     `size`, `sums` and `ours` are float64 where all of `size * product` is exact in it, and int64 elsewhere.
     """
-    depth = values.shape[1]
-    buffer = np.empty(STRIPE)
+    depth, length = values.shape[1], product.shape[1]
+    buffer = np.empty(length)
     for q in range(product.shape[0]):
         if our_variances[q] == 0:
-            nothing_like(values[q], places[q], offset, product.shape[1])
+            nothing_like(values[q], places[q], offset, length)
             continue
-        least = values[q, depth - 1] - DOUBT
-        for start in range(0, product.shape[1], STRIPE):
-            stop = min(start + STRIPE, product.shape[1])
-            hits = 0
+        _correlate(product[q], size, sums, inverse, ours[q], our_inverse[q], buffer)
+        for start in range(0, length, STRIPE):
+            stop = min(start + STRIPE, length)
+            if reaching(buffer[start:stop], values[q, depth - 1] - DOUBT) == 0:
+                continue
             for j in range(start, stop):
-                value = float(size * product[q, j] - ours[q] * sums[j]) * inverse[j] * our_inverse[q]
-                buffer[j - start] = value
-                hits += value >= least
-            if hits:
-                for j in range(start, stop):
-                    if buffer[j - start] >= least:
-                        value = correlation(size * product[q, j] - ours[q] * sums[j], variances[j], our_variances[q])
-                        offer(values[q], places[q], ties[q : q + 1], value, offset + j)
-                least = values[q, depth - 1] - DOUBT
+                if buffer[j] >= values[q, depth - 1] - DOUBT:
+                    value = correlation(size * product[q, j] - ours[q] * sums[j], variances[j], our_variances[q])
+                    offer(values[q], places[q], ties[q : q + 1], value, offset + j)
 
 
 @_compiled
@@ -192,15 +202,6 @@ def standardise(rows, means, squares, out):
         scale = 1 / math.sqrt(squares[i]) if squares[i] > 0 else 0.0
         for j in range(rows.shape[1]):
             out[i, j] = np.float32((float(rows[i, j]) - means[i]) * scale)
-
-
-@_finite
-def reaching(row, least):
-    """Count the values of a row that are `least` or more: a loop that compilers vectorise, unlike that of a maximum."""
-    number = 0
-    for j in range(row.shape[0]):
-        number += row[j] >= least
-    return number
 
 
 @_finite
