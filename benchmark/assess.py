@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -29,7 +29,7 @@ from benchmark.metrics.quality import (
 )
 from benchmark.metrics.shares import Sample, membership
 from benchmark.networks.pipelines import why_not_asked
-from benchmark.progress import progress
+from benchmark.progress import Say, progress
 from benchmark.record import entries
 from benchmark.samples import Samples
 from benchmark.searching import Searching
@@ -50,8 +50,6 @@ ATTACKED = 250
 
 SEARCHES = "search"
 """Folder of a run with the blocks of searches that are not finished."""
-
-Say = Callable[[str], None]
 
 
 def assess(

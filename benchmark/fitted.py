@@ -11,7 +11,9 @@ import numpy as np
 
 from benchmark.contracts import Cohort, Detector, HasViews, ReadsPixels, Split, chunks, merge
 from benchmark.progress import progress
+from benchmark.registry import source_files
 from benchmark.search import Rows
+from benchmark.source_digest import core_module, source_digest
 from benchmark.storage import content_key, file_name, replacing
 
 if TYPE_CHECKING:
@@ -28,10 +30,6 @@ SHORT = 2048
 """Rows of at most so many numbers are kept; longer ones are made again when asked for."""
 INDEXED_SIDE, INDEXED_PIXELS = 4096, 1 << 27
 """Pixels of an item, and of a cohort, from which an index of grey levels is made: below, a plain search takes less."""
-CORE = Path(__file__).parent
-CODE = ("training.py", "recipe.py", "seeding.py", "feeding.py", "augment.py", "detectors/contrastive.py")
-"""What any detector may rest on, beside its own file."""
-INDEX_CODE = ("bounds.py", "coarse.py", "index.py", "kernels.py", "levels.py")
 
 
 class Items(Protocol):
@@ -68,7 +66,9 @@ def fit_detector(choice: Choice, cohort: Cohort, *, cache: Path, device: str, sa
     from filelock import FileLock
 
     real = merge("real", cohort.train, cohort.calibration, cohort.test)
-    key = content_key(cohort.key, choice.card.entry, choice.identity, _code(choice))
+    key = content_key(
+        cohort.key, choice.card.entry, choice.identity, source_digest(*source_files("detectors", choice.card))
+    )
     place = cache / "detectors" / f"{cohort.name}-{file_name(choice.name)}-{key}"
     place.mkdir(parents=True, exist_ok=True)
     with FileLock(place / ".lock"):
@@ -84,24 +84,15 @@ def fit_detector(choice: Choice, cohort: Cohort, *, cache: Path, device: str, sa
         return Fitted(choice.name, detector, real, replace(rows, index=_index(detector, real, place, say)))
 
 
-def _code(choice: Choice) -> str:
-    from benchmark.stages import code_digest
-
-    module = choice.card.entry.rpartition(":")[0]
-    own = Path(module) if module.endswith(".py") else CORE / "detectors" / f"{module.rpartition('.')[2]}.py"
-    return code_digest({*(CORE / name for name in CODE), own})
-
-
 def _index(detector: Detector, real: Split, place: Path, say: Callable[[str], None]) -> Index | None:
     """Open or make the index of a cohort of grey levels that is large enough to repay it."""
     from benchmark.search.index import Index, Stored
-    from benchmark.stages import code_digest
 
     size = int(np.prod(real.shape))
     if not _reads_pixels(detector) or size < INDEXED_SIDE or size * len(real) < INDEXED_PIXELS:
         return None
     stored = Stored(real.pixels.reshape(len(real.pixels), size), real.rows)
-    folder = place / f"index-{code_digest(CORE / 'search' / name for name in INDEX_CODE)}"
+    folder = place / f"index-{source_digest(core_module('search.index'))}"
     index = Index.open(folder, stored)
     if index is None:
         say("index of all real items: made once a cohort")

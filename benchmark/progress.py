@@ -4,11 +4,18 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Protocol
 
 EVERY_SECONDS = 15.0
+Say = Callable[[str], None]
+"""Takes a line for the person at the keyboard."""
+
+
+def to_stderr(text: str) -> None:
+    """Print one line on standard error."""
+    sys.stderr.write(f"{text}\n")
 
 
 class Advance(Protocol):

@@ -207,6 +207,17 @@ def load_class(kind: Kind, card: Card) -> type[Any]:
     return typing.cast("type[Any]", getattr(module, attribute))
 
 
+def source_files(kind: Kind, card: Card) -> tuple[Path, ...]:
+    """Return the files of the code behind a card: its module, and what else lies in the folder of a card."""
+    module_name = card.entry.rpartition(":")[0]
+    if module_name.endswith(".py"):
+        return (Path(module_name),)
+    if card.folder:
+        return tuple(sorted(Path(card.folder).glob("*.py")))
+    found = importlib.util.find_spec(module_name)
+    return (Path(found.origin),) if found and found.origin and found.origin.endswith(".py") else ()
+
+
 def _import(kind: Kind, card: Card, module_name: str) -> Any:
     if module_name.endswith(".py"):
         return _import_file(Path(module_name))

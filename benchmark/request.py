@@ -9,11 +9,12 @@ from typing import Any
 from benchmark import registry
 from benchmark.catalogue import Choice, choose_all
 from benchmark.cohorts.locate import locate
-from benchmark.cohorts.prepare import Say, prepare
+from benchmark.cohorts.prepare import prepare
 from benchmark.cohorts.splits import Rule
 from benchmark.contracts import Cohort, Dataset, HasReports, ModelAdapter, captioned
 from benchmark.errors import UsageError
 from benchmark.options import build
+from benchmark.progress import Say
 from benchmark.registry import DatasetCard, ModelCard, Preset
 
 

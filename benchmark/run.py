@@ -10,45 +10,18 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
-from benchmark.cohorts.prepare import to_stderr
 from benchmark.contracts import Budget, Cohort, HasFiles, ModelAdapter
 from benchmark.energy import joules, spent
 from benchmark.errors import AdapterError, BadDataError, BenchError, DeclinedError, MachineError, UsageError
 from benchmark.machine import leave_world, wait_for_all
 from benchmark.options import without_paths
+from benchmark.progress import Say, to_stderr
 from benchmark.record import PROTOCOL, CohortFacts, Record, Spec
+from benchmark.registry import source_files
 from benchmark.request import Request, Resolved, open_cohort, resolve
-from benchmark.stages import Say, Stages, code_digest, exclusive
+from benchmark.source_digest import core_module, source_digest
+from benchmark.stages import Stages, exclusive
 from benchmark.storage import content_key, read_json, replacing, write_json
-
-CORE = Path(__file__).parent
-TRAINING_CODE = (
-    "training.py",
-    "phases.py",
-    "recipe.py",
-    "seeding.py",
-    "feeding.py",
-    "normal.py",
-    "brought.py",
-    "networks/*.py",
-)
-EVALUATION_CODE = (
-    "assess.py",
-    "evaluate.py",
-    "search/*.py",
-    "calibration.py",
-    "augment.py",
-    "planted.py",
-    "searching.py",
-    "secondary.py",
-    "text/aggregates.py",
-    "text/prompts.py",
-    "networks/guided.py",
-    "networks/pipelines.py",
-    "metrics/*.py",
-    "detectors/*.py",
-    "fitted.py",
-)
 
 
 def run(request: Request, *, say: Say = to_stderr) -> Path:
@@ -150,20 +123,14 @@ def _rank() -> int:
 
 
 def _fit_key(resolved: Resolved, cohort: Cohort) -> str:
-    code = [path for pattern in TRAINING_CODE for path in CORE.glob(pattern)]
-    source = Path(resolved.model.folder) if resolved.model.folder else None
-    if source:
-        code += source.glob("*.py")
-    elif ".py:" in resolved.model.entry:
-        code.append(Path(resolved.model.entry.rpartition(":")[0]))
-    request = resolved.request
+    request, code = resolved.request, source_digest(*source_files("models", resolved.model))
     files = resolved.adapter.fingerprint() if isinstance(resolved.adapter, HasFiles) else ""
-    return content_key(resolved.settings, cohort.key, request.seed, request.budget_seconds, code_digest(code), files)
+    return content_key(resolved.settings, cohort.key, request.seed, request.budget_seconds, code, files)
 
 
 def _fit_and_sample(resolved: Resolved, cohort: Cohort, stages: Stages) -> None:
     fit_key = _fit_key(resolved, cohort)
-    sample_key = content_key(fit_key, resolved.samples)
+    sample_key = content_key(fit_key, resolved.samples, source_digest(core_module("samples")))
     folder = stages.folder
     stages.run("fit", fit_key, lambda: _fit(resolved, cohort, folder), owns="fit")
     leave_world()
@@ -228,9 +195,9 @@ def _plugin_failure(resolved: Resolved, stage: str, error: Exception) -> BenchEr
 def _evaluate(resolved: Resolved, cohort: Cohort, stages: Stages) -> None:
     from benchmark import assess
 
-    code = [path for pattern in EVALUATION_CODE for path in CORE.glob(pattern)]
+    own = [path for choice in resolved.detectors for path in source_files("detectors", choice.card)]
     detectors = {choice.name: choice.identity for choice in resolved.detectors}
-    key = content_key(stages.facts("sample")["key"], cohort.key, detectors, code_digest(code))
+    key = content_key(stages.facts("sample")["key"], cohort.key, detectors, source_digest(core_module("assess"), *own))
 
     def work() -> dict[str, Any]:
         adapter = _trained(resolved, stages.folder)

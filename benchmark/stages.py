@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import hashlib
 import shutil
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,17 +13,8 @@ from typing import Any
 from filelock import FileLock, Timeout
 
 from benchmark.errors import MachineError
+from benchmark.progress import Say
 from benchmark.storage import read_json, write_json
-
-Say = Callable[[str], None]
-
-
-def code_digest(files: Iterable[Path]) -> str:
-    """Digest source files: a stage made by other code is made anew."""
-    digest = hashlib.sha256()
-    for path in sorted(files):
-        digest.update(path.name.encode() + b"\0" + path.read_bytes())
-    return digest.hexdigest()[:16]
 
 
 @contextmanager

@@ -14,8 +14,8 @@ from pathlib import Path
 
 import numpy as np
 
+from benchmark.cohorts.ingest import prepare_items
 from benchmark.cohorts.near import find_near
-from benchmark.cohorts.prepare import prepare_items
 from benchmark.request import Request, build_dataset
 
 MOST = 5000

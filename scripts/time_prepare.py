@@ -24,7 +24,7 @@ from typing import Any
 import nibabel
 import numpy as np
 
-from benchmark.cohorts.prepare import prepare_items
+from benchmark.cohorts.ingest import prepare_items
 from benchmark.contracts import Items, Source
 from benchmark.registry import find_dataset, load_class
 

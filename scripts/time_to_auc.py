@@ -18,9 +18,10 @@ import numpy as np
 
 from benchmark.audit import audit
 from benchmark.catalogue import choose
-from benchmark.cohorts.prepare import prepare, to_stderr
+from benchmark.cohorts.prepare import prepare
 from benchmark.contracts import Cohort
 from benchmark.fitted import fit_detector
+from benchmark.progress import to_stderr
 from benchmark.request import Request, build_dataset
 
 

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from benchmark.errors import AdapterError, MachineError
-from benchmark.stages import Stages, code_digest, exclusive
+from benchmark.stages import Stages, exclusive
 
 HOLD = """
 import sys, pathlib
@@ -191,21 +191,3 @@ def test_the_lock_is_given_back_after_an_error(tmp_path: Path) -> None:
         raise ValueError("x")
     with exclusive(tmp_path):
         pass
-
-
-# Code
-
-
-def test_code_digest_follows_names_and_content(tmp_path: Path) -> None:
-    first, second = tmp_path / "a.py", tmp_path / "b.py"
-    first.write_text("x = 1\n")
-    second.write_text("y = 2\n")
-    whole = code_digest([first, second])
-    assert code_digest([second, first]) == whole
-    assert len(whole) == 16
-    assert code_digest([first]) != whole
-    second.write_text("y = 3\n")
-    changed = code_digest([first, second])
-    assert changed != whole
-    second.rename(tmp_path / "c.py")
-    assert code_digest([first, tmp_path / "c.py"]) != changed

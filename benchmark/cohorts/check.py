@@ -15,12 +15,13 @@ import pandas as pd
 from benchmark.cohorts.cohort import assemble
 from benchmark.cohorts.duplicates import Duplicates, find_duplicates
 from benchmark.cohorts.exclusions import read_exclusions
+from benchmark.cohorts.ingest import prepare_items
 from benchmark.cohorts.near import NearPair, find_near
 from benchmark.cohorts.oddities import Oddities, scan
-from benchmark.cohorts.prepare import Say, prepare_items, to_stderr
 from benchmark.cohorts.splits import FRACTIONS, NAMES, Plan, Rule, split
 from benchmark.cohorts.store import Stored
 from benchmark.contracts import Cohort, Dataset, HasReports
+from benchmark.progress import Say, to_stderr
 
 if TYPE_CHECKING:
     from benchmark.contracts import Array

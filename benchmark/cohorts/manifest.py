@@ -11,10 +11,8 @@ from typing import Any
 from benchmark.contracts import Dataset, Source
 from benchmark.errors import MissingDataError
 from benchmark.options import without_paths
+from benchmark.source_digest import core_module, source_digest
 from benchmark.storage import content_key
-
-VERSION = 2
-"""Raise it when readers, grid or writing change what a prepared item holds."""
 
 
 def preparation_key(
@@ -22,10 +20,10 @@ def preparation_key(
 ) -> str:
     """Return the key under which prepared items are cached.
 
-    It changes with the class, its options, the code of its module, and any file's name, size or time of change,
-    and stays when the whole folder moves. Raises MissingDataError for a file that is gone.
+    It changes with the class, its options, the code that reads and writes items, and any file's name, size or time of
+    change, and stays when the whole folder moves. Raises MissingDataError for a file that is gone.
     """
-    return content_key(VERSION, recipe(dataset), _code(dataset), remarks, [_files(source, root) for source in sources])
+    return content_key(recipe(dataset), _code(dataset), remarks, [_files(source, root) for source in sources])
 
 
 def recipe(dataset: Dataset) -> dict[str, Any]:
@@ -35,16 +33,13 @@ def recipe(dataset: Dataset) -> dict[str, Any]:
     return {"class": type(dataset).__qualname__, **without_paths(options)}
 
 
-def _code(dataset: Dataset) -> list[str]:
-    """Return the text of the modules of the class and of those that it inherits from."""
-    return [_module_text(cls) for cls in type(dataset).__mro__[:-1]]
-
-
-def _module_text(cls: type) -> str:
+def _code(dataset: Dataset) -> str:
+    """Digest the code that reads this data set and writes the items."""
     try:
-        return Path(inspect.getfile(cls)).read_text(encoding="utf-8")
-    except (OSError, TypeError):
-        return ""
+        own = [Path(inspect.getfile(type(dataset)))]
+    except (OSError, TypeError):  # a class that was typed in has no file
+        own = []
+    return source_digest(core_module("cohorts.ingest"), *own)
 
 
 def _files(source: Source, root: Path) -> list[Any]:

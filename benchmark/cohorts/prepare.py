@@ -2,33 +2,15 @@
 
 from __future__ import annotations
 
-import shutil
-import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
-
-from filelock import FileLock, Timeout
 
 from benchmark.cohorts.cohort import assemble
 from benchmark.cohorts.exclusions import read_exclusions
-from benchmark.cohorts.manifest import preparation_key
-from benchmark.cohorts.notes import LEFT_OUT, Notes
+from benchmark.cohorts.ingest import prepare_items
 from benchmark.cohorts.splits import FRACTIONS, Rule
-from benchmark.cohorts.store import PIXELS, Stored, finish, open_stored
-from benchmark.cohorts.stream import Reading, read_all
-from benchmark.cohorts.writer import Writer
-from benchmark.contracts import Cohort, Dataset, HasRemarks, Source
-from benchmark.errors import BadDataError, MachineError, MissingDataError
-from benchmark.progress import progress
-from benchmark.storage import replacing
-
-Say = Callable[[str], None]
-
-
-def to_stderr(text: str) -> None:
-    """Print one line on standard error."""
-    sys.stderr.write(f"{text}\n")
+from benchmark.contracts import Cohort, Dataset
+from benchmark.progress import Say, to_stderr
 
 
 def prepare(
@@ -72,115 +54,3 @@ def prepare(
         name, dataset, stored, seed=seed, fractions=fractions, train_items=train_items, rule=split,
         exclude=read_exclusions(exclude, stored.table),
     )  # fmt: skip
-
-
-def prepare_items(
-    name: str,
-    dataset: Dataset,
-    root: Path,
-    cache: Path,
-    *,
-    strict: bool = False,
-    workers: int | None = None,
-    say: Say = to_stderr,
-) -> Stored:
-    """Read all items of a data set, or open them from the cache. Arguments and errors as for `prepare`."""
-    sources = dataset.sources(root)
-    if not sources:
-        raise MissingDataError(f"{root} holds no files of {name}", f"`bench datasets show {name}` says how it lies")
-    remarks = dataset.remarks(root) if isinstance(dataset, HasRemarks) else {}
-    key = preparation_key(dataset, sources, remarks, root)
-    folder = cache / "cohorts" / f"{name}-{key}"
-    with _locked(folder, say):
-        stored = open_stored(folder)
-        done = "cached" if stored else "prepared"
-        if stored is None:
-            _remove_leftovers(folder)
-            _write(name, dataset, sources, remarks, folder, workers)
-            stored = open_stored(folder)
-    if stored is None:
-        raise MachineError(f"{folder} was written but does not read back", "check this disk, or choose another cache")
-    say(f"{name}: {done}, {len(stored.table)} items of {stored.table['subject'].nunique()} patients")
-    for what, names in stored.remarks.items():
-        say(f"{name}: {what}: {_shortened(names)}" if names else f"{name}: {what}")
-    if strict:
-        _require_nothing_left_out(name, stored)
-    return stored
-
-
-def _write(
-    name: str,
-    dataset: Dataset,
-    sources: Sequence[Source],
-    remarks: Mapping[str, Sequence[str]],
-    folder: Path,
-    workers: int | None,
-) -> None:
-    notes = Notes(remarks)
-    with replacing(folder) as part:
-        part.mkdir()
-        with Writer(part / PIXELS, dataset.channels) as writer, progress(f"prepare {name}", len(sources)) as advance:
-            for reading in read_all(dataset, sources, workers=workers):
-                _append(writer, reading, notes)
-                advance()
-        notes.require_most(len(sources))
-        table = writer.table()
-        if not len(table):
-            raise BadDataError(f"none of the {len(sources)} sources of {name} gave an item", "check its options")
-        finish(
-            part,
-            table,
-            notes.table(),
-            channels=dataset.channels,
-            spacing_mm=notes.spacing_mm,
-            remarks=notes.remarks(),
-        )
-
-
-def _append(writer: Writer, reading: Reading, notes: Notes) -> None:
-    """Write the items of a source, or note why it has none."""
-    error = reading.error
-    if reading.items is not None:
-        try:
-            writer.append(reading.source, reading.items)
-        except BadDataError as misfit:
-            error = misfit
-    notes.add(reading, error)
-
-
-def _require_nothing_left_out(name: str, stored: Stored) -> None:
-    for what, names in stored.remarks.items():
-        if what.startswith(LEFT_OUT):
-            raise BadDataError(
-                f"{name}: {what}: {_shortened(names)}", "mend or remove these, or leave --strict out: the rest is used"
-            )
-
-
-@contextmanager
-def _locked(folder: Path, say: Say) -> Iterator[None]:
-    """Hold the lock of a cohort, waiting for another process that prepares it."""
-    lock = FileLock(folder.parent / f".{folder.name}.lock")
-    try:
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            lock.acquire(timeout=0)
-        except Timeout:
-            say(f"{folder.name}: another process prepares it, waiting")
-            lock.acquire()
-    except OSError as error:
-        raise MachineError(f"{folder.parent} cannot be written: {error.strerror}", "choose another cache") from error
-    try:
-        yield
-    finally:
-        lock.release()
-
-
-def _remove_leftovers(folder: Path) -> None:
-    """Remove what killed processes left; the lock is ours, so nobody is writing."""
-    for part in folder.parent.glob(f".{folder.name}.*.part"):
-        shutil.rmtree(part, ignore_errors=True)
-
-
-def _shortened(names: Sequence[str], show: int = 5) -> str:
-    more = f" and {len(names) - show} more" if len(names) > show else ""
-    return ", ".join(names[:show]) + more

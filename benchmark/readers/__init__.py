@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 from pathlib import Path
 
 from benchmark.errors import BadDataError
@@ -10,27 +9,72 @@ from benchmark.readers.image import Image, checked
 
 __all__ = ["Image", "is_dicom", "read_image"]
 
+# Each reader, and the library behind it, is imported when the first such file is read.
+
+
+def _nifti(path: Path) -> Image:
+    from benchmark.readers.nifti import read
+
+    return read(path)
+
+
+def _dicom(path: Path) -> Image:
+    from benchmark.readers.dicom import read
+
+    return read(path)
+
+
+def _itk(path: Path) -> Image:
+    from benchmark.readers.itk import read
+
+    return read(path)
+
+
+def _hdf5(path: Path) -> Image:
+    from benchmark.readers.hdf5 import read
+
+    return read(path)
+
+
+def _npy(path: Path) -> Image:
+    from benchmark.readers.arrays import read_npy
+
+    return read_npy(path)
+
+
+def _npz(path: Path) -> Image:
+    from benchmark.readers.arrays import read_npz
+
+    return read_npz(path)
+
+
+def _raster(path: Path) -> Image:
+    from benchmark.readers.raster import read
+
+    return read(path)
+
+
 READERS = {
-    ".nii": "nifti:read",
-    ".nii.gz": "nifti:read",
-    ".dcm": "dicom:read",
-    ".dicom": "dicom:read",
-    ".ima": "dicom:read",
-    ".mhd": "itk:read",
-    ".mha": "itk:read",
-    ".nrrd": "itk:read",
-    ".nhdr": "itk:read",
-    ".h5": "hdf5:read",
-    ".hdf5": "hdf5:read",
-    ".npy": "arrays:read_npy",
-    ".npz": "arrays:read_npz",
-    ".png": "raster:read",
-    ".jpg": "raster:read",
-    ".jpeg": "raster:read",
-    ".tif": "raster:read",
-    ".tiff": "raster:read",
+    ".nii": _nifti,
+    ".nii.gz": _nifti,
+    ".dcm": _dicom,
+    ".dicom": _dicom,
+    ".ima": _dicom,
+    ".mhd": _itk,
+    ".mha": _itk,
+    ".nrrd": _itk,
+    ".nhdr": _itk,
+    ".h5": _hdf5,
+    ".hdf5": _hdf5,
+    ".npy": _npy,
+    ".npz": _npz,
+    ".png": _raster,
+    ".jpg": _raster,
+    ".jpeg": _raster,
+    ".tif": _raster,
+    ".tiff": _raster,
 }
-"""The function of each ending; its module, and the library behind it, is imported when the first such file is read."""
+"""The function of each ending."""
 DICOM = (".dcm", ".dicom", ".ima")
 PICKLES = (".pkl", ".pickle", ".pt", ".pth", ".joblib")
 
@@ -44,13 +88,11 @@ def read_image(path: Path | str, *, constant_ok: bool = False) -> Image:
     Raises BadDataError, naming the file, for all that cannot be used.
     """
     path = Path(path)
-    reader = "dicom:read" if is_dicom(path) else READERS.get(suffix(path))
+    reader = _dicom if is_dicom(path) else READERS.get(suffix(path))
     if reader is None:
         raise _unsupported(path)
     _require_bytes(path)
-    module, _, name = reader.partition(":")
-    read = getattr(importlib.import_module(f"benchmark.readers.{module}"), name)
-    return checked(read(path), path, constant_ok=constant_ok)
+    return checked(reader(path), path, constant_ok=constant_ok)
 
 
 def is_dicom(path: Path) -> bool:

@@ -11,10 +11,10 @@ import numpy as np
 import pandas as pd
 
 from benchmark import registry
-from benchmark.cohorts.prepare import to_stderr
 from benchmark.errors import UsageError
 from benchmark.machine import pick_device
 from benchmark.options import without_paths
+from benchmark.progress import to_stderr
 from benchmark.request import Request, build_dataset, open_cohort
 from benchmark.storage import content_key, replacing, write_json
 from benchmark.text.asking import Rule, require_number

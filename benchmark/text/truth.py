@@ -93,8 +93,8 @@ class Truth:
 
 def open_truth(pipeline: Any, data: str, root: Path | None, cache: Path) -> Truth:
     """Return the images of a data set, prepared at the size that a pipeline makes. Raises BenchError."""
-    from benchmark.cohorts.prepare import to_stderr
     from benchmark.networks.guided import latent_shape
+    from benchmark.progress import to_stderr
     from benchmark.request import Request, build_dataset, open_cohort
 
     side = latent_shape(pipeline)[1] * pipeline.vae_scale_factor

@@ -18,7 +18,8 @@ import numpy as np
 import pytest
 
 from benchmark.cohorts import store, stream
-from benchmark.cohorts.prepare import prepare, prepare_items
+from benchmark.cohorts.ingest import prepare_items
+from benchmark.cohorts.prepare import prepare
 from benchmark.contracts import Items, Source
 from benchmark.datasets.folder.dataset import Folder
 from benchmark.errors import AdapterError, BadDataError, MachineError, MissingDataError, UsageError
@@ -360,7 +361,7 @@ def test_two_processes_prepare_once(tmp_path: Path) -> None:
 MEMORY = """
 import resource, sys
 from pathlib import Path
-from benchmark.cohorts.prepare import prepare_items
+from benchmark.cohorts.ingest import prepare_items
 from benchmark.contracts import Items, Source
 import numpy as np
 

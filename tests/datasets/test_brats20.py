@@ -8,7 +8,7 @@ import nibabel
 import numpy as np
 import pytest
 
-from benchmark.cohorts.prepare import prepare_items
+from benchmark.cohorts.ingest import prepare_items
 from benchmark.datasets.brats20.dataset import Brats20
 from benchmark.errors import BadDataError, MissingDataError, UsageError
 

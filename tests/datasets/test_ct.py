@@ -11,7 +11,7 @@ import pytest
 import SimpleITK
 from dicom_files import write_series
 
-from benchmark.cohorts.prepare import prepare_items
+from benchmark.cohorts.ingest import prepare_items
 from benchmark.datasets.covid_ct_md.dataset import CovidCtMd
 from benchmark.datasets.lidc_idri.dataset import LidcIdri
 from benchmark.datasets.luna16.dataset import Luna16

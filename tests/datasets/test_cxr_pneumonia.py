@@ -12,7 +12,7 @@ import pytest
 
 from benchmark.cohorts.check import check
 from benchmark.cohorts.duplicates import find_duplicates
-from benchmark.cohorts.prepare import prepare_items
+from benchmark.cohorts.ingest import prepare_items
 from benchmark.datasets.cxr_pneumonia.dataset import CxrPneumonia
 from benchmark.errors import BadDataError, MissingDataError, UsageError
 

@@ -1,0 +1,1 @@
+"""From files to patient-disjoint splits: reading, preparing, splitting and checking a cohort."""

@@ -1,0 +1,149 @@
+"""A digest of the code that a stage runs: of its entry points and of all that they import, read from the source.
+
+Nothing is imported or run. A comment, a docstring or the layout of the text changes no digest; any other change does.
+"""
+
+from __future__ import annotations
+
+import ast
+import copy
+import hashlib
+from collections.abc import Iterator
+from functools import cache
+from pathlib import Path
+
+PACKAGE = Path(__file__).parent
+CHECKOUT = PACKAGE.parent
+PLUGINS = ("models", "datasets")
+"""Folders beside the package in a checkout; an installed package holds them inside."""
+
+
+def source_digest(*entries: Path) -> str:
+    """Return 16 hex digits that change with the code of these files, and of every file that they import.
+
+    Followed are imports of `benchmark`, of the file's own folder and of its own package, those inside functions too,
+    and not those for type checkers alone: they never run.
+    """
+    digest = hashlib.sha256()
+    for path in sorted(import_closure(*entries), key=_label):
+        digest.update(f"{_label(path)}\0{_normalised(path)}\0".encode())
+    return digest.hexdigest()[:16]
+
+
+def import_closure(*entries: Path) -> frozenset[Path]:
+    """Return these files and all files that importing them runs, directly or not."""
+    found: set[Path] = set()
+    waiting = [entry.resolve() for entry in entries]
+    while waiting:
+        path = waiting.pop()
+        if path not in found:
+            found.add(path)
+            waiting.extend([*_packages_above(path), *_imported(path, path.stat().st_mtime_ns)])
+    return frozenset(found)
+
+
+def _packages_above(path: Path) -> Iterator[Path]:
+    """Yield the `__init__.py` of every package that a file lies in: they run before it."""
+    folder = path.parent
+    while (folder / "__init__.py").exists():
+        yield folder / "__init__.py"
+        folder = folder.parent
+
+
+def core_module(name: str) -> Path:
+    """Return the file of a module of this package, such as `search.engine`."""
+    found = _file_of(PACKAGE, name.split("."))
+    assert found is not None, name
+    return found
+
+
+def _label(path: Path) -> str:
+    """Name a file the same way wherever the package lies."""
+    for root in (PACKAGE, CHECKOUT):
+        if path.is_relative_to(root):
+            return path.relative_to(root).as_posix().removeprefix("benchmark/")
+    return path.name
+
+
+@cache
+def _parsed(path: Path, changed: int) -> ast.Module:
+    """Parse a file once; `changed`, its time of change, keeps a long-lived process from using an old text."""
+    return ast.parse(path.read_text(encoding="utf-8"))
+
+
+def _normalised(path: Path) -> str:
+    return _unparsed(path, path.stat().st_mtime_ns)
+
+
+@cache
+def _unparsed(path: Path, changed: int) -> str:
+    """Return the code as Python writes it: without comments, and without strings that stand alone (docstrings)."""
+    tree = copy.deepcopy(_parsed(path, changed))
+    for node in ast.walk(tree):
+        for field in ("body", "orelse", "finalbody"):
+            statements = getattr(node, field, None)
+            if isinstance(statements, list):
+                setattr(node, field, [one for one in statements if not _text_alone(one)])
+    return ast.unparse(tree)
+
+
+def _text_alone(node: ast.stmt) -> bool:
+    return isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant) and isinstance(node.value.value, str)
+
+
+@cache
+def _imported(path: Path, changed: int) -> tuple[Path, ...]:
+    names = [name for node in _statements(_parsed(path, changed)) for name in _names(node, path)]
+    found = (_file_of(root, parts) for name in names for root, parts in _places(name, path))
+    return tuple(file for file in found if file is not None)
+
+
+def _statements(tree: ast.AST) -> Iterator[ast.Import | ast.ImportFrom]:
+    for node in ast.iter_child_nodes(tree):
+        if isinstance(node, ast.Import | ast.ImportFrom):
+            yield node
+        elif isinstance(node, ast.If) and "TYPE_CHECKING" in ast.unparse(node.test):
+            for other in node.orelse:
+                yield from _statements(other)
+        else:
+            yield from _statements(node)
+
+
+def _names(node: ast.Import | ast.ImportFrom, path: Path) -> Iterator[tuple[str, ...]]:
+    """Yield the absolute names that a statement imports; `from a import b` may mean the module a.b."""
+    if isinstance(node, ast.Import):
+        yield from (tuple(alias.name.split(".")) for alias in node.names)
+        return
+    source = tuple(node.module.split(".")) if node.module else ()
+    if node.level:
+        folder = path.parents[node.level - 1]
+        source = (str(folder), *source)
+    yield source
+    yield from ((*source, alias.name) for alias in node.names)
+
+
+def _places(name: tuple[str, ...], path: Path) -> Iterator[tuple[Path, list[str]]]:
+    first, rest = name[0], list(name[1:])
+    if Path(first).is_absolute():  # a relative import: its folder, resolved
+        yield Path(first), rest
+    elif first == "benchmark":
+        yield PACKAGE, rest
+        if rest[:1] and rest[0] in PLUGINS:
+            yield CHECKOUT, rest
+    elif not path.is_relative_to(PACKAGE):
+        top = _top_package(path)
+        if first == top.name:
+            yield top, rest
+        yield path.parent, list(name)
+
+
+def _top_package(path: Path) -> Path:
+    return next(reversed([file.parent for file in _packages_above(path)]), path.parent)
+
+
+def _file_of(root: Path, parts: list[str]) -> Path | None:
+    place = root.joinpath(*parts)
+    for candidate in (place / "__init__.py", place.with_name(f"{place.name}.py") if parts else None):
+        if candidate is not None and candidate.is_file():
+            return candidate.resolve()
+    return None
