@@ -14,7 +14,9 @@ import numpy as np
 import pandas as pd
 
 from benchmark.catalogue import Choice
-from benchmark.contracts import Cohort, HasLoss, HasPrompts, Score, merge, patient_codes
+from benchmark.core.files import file_name, replacing, write_json
+from benchmark.core.progress import Say, progress
+from benchmark.core.types import Cohort, HasLoss, HasPrompts, Score, merge, patient_codes
 from benchmark.detectors.random_conv import random_features
 from benchmark.evaluate import Advance, Outcome, bank_of, evaluate
 from benchmark.fitted import Fitted, fit_detector
@@ -29,17 +31,15 @@ from benchmark.metrics.quality import (
 )
 from benchmark.metrics.shares import Sample, membership
 from benchmark.networks.pipelines import why_not_asked
-from benchmark.progress import Say, progress
 from benchmark.record import entries
 from benchmark.samples import Samples
 from benchmark.searching import Searching
-from benchmark.storage import file_name, replacing, write_json
 from benchmark.text.aggregates import prompt_scores
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from benchmark.contracts import Split
+    from benchmark.core.types import Split
 
 SEED = 0
 """Of patient cuts and resampling: the same for every run, so that models of one cohort are compared in pairs."""
@@ -68,7 +68,7 @@ def assess(
 
     `adapter` is the trained model; its losses are attacked where it offers them. Searches take up to `memory` bytes.
     """
-    from benchmark.machine import search_devices
+    from benchmark.core.devices import search_devices
     from benchmark.pictures import draw_pictures
 
     devices = search_devices(device)

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from benchmark.calibration import auc, conformal_quantile, interval, patient_share, resample_patients
-from benchmark.contracts import Cohort, Score, patient_codes
+from benchmark.core.types import Cohort, Score, patient_codes
 from benchmark.evaluate import Bank, bank_of
 from benchmark.fitted import rows_in_memory
 from benchmark.metrics.shares import Sample, share_above, threshold

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any, Literal, Self
 from pydantic import Field, ValidationError
 
 from benchmark.columns import number, with_interval
-from benchmark.errors import BadDataError
+from benchmark.core.errors import BadDataError
+from benchmark.core.files import read_json, replacing, write_json
 from benchmark.record import PROTOCOL, CohortFacts, Part, ScoreEntry
-from benchmark.storage import read_json, replacing, write_json
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -7,9 +7,9 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import ClassVar, Self
 
-from benchmark.contracts import Budget, Split
-from benchmark.errors import AdapterError, UsageError
-from benchmark.storage import files_key, read_json, write_json
+from benchmark.core.errors import AdapterError, UsageError
+from benchmark.core.files import files_key, read_json, write_json
+from benchmark.core.types import Budget, Split
 
 DESCRIPTION = "brought.json"
 

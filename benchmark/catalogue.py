@@ -7,9 +7,9 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from benchmark import registry
-from benchmark.contracts import DetectorOptions
-from benchmark.errors import UsageError
-from benchmark.options import build, suggest, without_paths
+from benchmark.core.errors import UsageError
+from benchmark.core.options import build, suggest, without_paths
+from benchmark.core.types import DetectorOptions
 from benchmark.registry import DetectorCard
 
 PROTOCOL = ("copy", "pixels")

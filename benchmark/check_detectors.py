@@ -8,13 +8,13 @@ from pathlib import Path
 from benchmark.audit import Audit, audit, between_seeds
 from benchmark.audit_report import AuditedDetector, AuditFile, draw_recall
 from benchmark.catalogue import CARDS, Choice, choose
-from benchmark.contracts import Cohort
-from benchmark.environment import describe
-from benchmark.errors import UsageError
+from benchmark.core.devices import pick_device
+from benchmark.core.environment import describe
+from benchmark.core.errors import UsageError
+from benchmark.core.progress import progress, to_stderr
+from benchmark.core.types import Cohort
 from benchmark.fitted import fit_detector
-from benchmark.machine import pick_device
 from benchmark.planted import STRENGTHS
-from benchmark.progress import progress, to_stderr
 from benchmark.record import entries
 from benchmark.request import Request, build_dataset, open_cohort
 from benchmark.run import facts_of

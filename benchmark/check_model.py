@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from benchmark.conformance import CHECKS, COHORTS, Finding, check_adapter
-from benchmark.progress import progress
+from benchmark.core.progress import progress
 from benchmark.registry import find_model
 
 

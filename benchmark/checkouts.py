@@ -7,8 +7,8 @@ import subprocess
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from benchmark.errors import MachineError, UsageError
-from benchmark.storage import replacing
+from benchmark.core.errors import MachineError, UsageError
+from benchmark.core.files import replacing
 
 if TYPE_CHECKING:
     from benchmark.registry import ModelCard

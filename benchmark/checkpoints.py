@@ -10,8 +10,8 @@ from typing import Any
 
 import torch
 
-from benchmark.errors import AdapterError
-from benchmark.storage import replacing
+from benchmark.core.errors import AdapterError
+from benchmark.core.files import replacing
 
 
 def save_checkpoint(path: Path, state: Mapping[str, Any], options: Mapping[str, object]) -> None:

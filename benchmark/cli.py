@@ -35,7 +35,7 @@ from benchmark.cli_options import (
     rule,
 )  # fmt: skip
 from benchmark.cli_text import prompts_command, reproduce_command
-from benchmark.errors import BenchError
+from benchmark.core.errors import BenchError
 
 if TYPE_CHECKING:
     from benchmark.registry import ModelCard

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from benchmark.cli_options import Cache, Data, Device, Root, Seed, pairs
-from benchmark.errors import UsageError
+from benchmark.core.errors import UsageError
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -139,7 +139,7 @@ def _top(folder: Path, table: pd.DataFrame, count: int) -> pd.DataFrame:
 
 
 def _tokens(opened: Opened, top: pd.DataFrame, ask: Pass, rule: Rule, extras: Extras, batch: int, folder: Path) -> None:
-    from benchmark.storage import replacing, write_json
+    from benchmark.core.files import replacing, write_json
     from benchmark.terminal import print_table
     from benchmark.text.summary import public_marker
     from benchmark.text.tokens import analyse_tokens, rows
@@ -162,7 +162,7 @@ def _mitigate(
     """Mitigate the top prompts; the copy threshold rests on images of all prompts."""
     from dataclasses import asdict
 
-    from benchmark.storage import write_json
+    from benchmark.core.files import write_json
     from benchmark.terminal import print_table
     from benchmark.text.mitigate import COLUMNS, effects, rows
     from benchmark.text.summary import public_marker

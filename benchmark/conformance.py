@@ -14,15 +14,15 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from benchmark.contracts import Budget, HasLoss, HasReconstruction, ModelAdapter, takes_prompts
-from benchmark.errors import AdapterError, BenchError, DeclinedError, MissingDataError, UsageError
-from benchmark.options import build
+from benchmark.core.errors import AdapterError, BenchError, DeclinedError, MissingDataError, UsageError
+from benchmark.core.options import build
+from benchmark.core.types import Budget, HasLoss, HasReconstruction, ModelAdapter, takes_prompts
 from benchmark.registry import ModelCard, load_class
 from benchmark.samples import check_samples
 from benchmark.trials import Cut, checkpoint_each_step, counted_steps, no_network, toy_split
 
 if TYPE_CHECKING:
-    from benchmark.contracts import Images, Split
+    from benchmark.core.types import Images, Split
 
 COUNT = 5
 """Images drawn at a time: no multiple of a usual batch."""

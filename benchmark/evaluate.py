@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from benchmark.calibration import benjamini_hochberg, conformal_quantile, interval, patient_share, resample_patients
-from benchmark.contracts import Cohort, Detector, Match, Score, Split, patient_codes
+from benchmark.core.types import Cohort, Detector, Match, Score, Split, patient_codes
 from benchmark.fitted import SHORT, rows_in_memory
 from benchmark.metrics import twin
 from benchmark.metrics.shares import Sample, membership, share_above, threshold

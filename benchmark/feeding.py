@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from torch import Tensor
 
-    from benchmark.contracts import Array, Split
+    from benchmark.core.types import Array, Split
 
 Batch = TypeVar("Batch", covariant=True)
 SHARE_OF_MEMORY = 0.25

@@ -9,18 +9,18 @@ from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
-from benchmark.contracts import Cohort, Detector, HasViews, ReadsPixels, Split, chunks, merge
-from benchmark.progress import progress
+from benchmark.core.files import content_key, file_name, replacing
+from benchmark.core.progress import progress
+from benchmark.core.source_digest import core_module, source_digest
+from benchmark.core.types import Cohort, Detector, HasViews, ReadsPixels, Split, chunks, merge
 from benchmark.registry import source_files
 from benchmark.search import Rows
-from benchmark.source_digest import core_module, source_digest
-from benchmark.storage import content_key, file_name, replacing
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from benchmark.catalogue import Choice
-    from benchmark.contracts import Array, Images
+    from benchmark.core.types import Array, Images
     from benchmark.search.index import Index
 
     Which = slice | NDArray[np.int64]

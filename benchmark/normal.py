@@ -10,7 +10,7 @@ import numpy as np
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from benchmark.contracts import Images, Split
+    from benchmark.core.types import Images, Split
 
 MOST_ITEMS = 1024
 MOST_BYTES = 2**28

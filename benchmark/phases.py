@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from benchmark.errors import UsageError
+from benchmark.core.errors import UsageError
 from benchmark.recipe import Recipe
 
 Loss = Callable[[Any, Any], Tensor]

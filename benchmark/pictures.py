@@ -8,15 +8,15 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from benchmark.cohorts.neighbours import neighbours
-from benchmark.contracts import merge
+from benchmark.core.files import file_name, replacing
+from benchmark.core.types import merge
 from benchmark.metrics.published import BINS
-from benchmark.storage import file_name, replacing
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
     from numpy.typing import NDArray
 
-    from benchmark.contracts import Array, Cohort, Images, Split
+    from benchmark.core.types import Array, Cohort, Images, Split
     from benchmark.evaluate import Outcome
     from benchmark.samples import Samples
 

@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass
 from typing import Literal
 
-from benchmark.errors import UsageError
+from benchmark.core.errors import UsageError
 
 
 @dataclass(frozen=True, kw_only=True)

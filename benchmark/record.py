@@ -9,9 +9,9 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from benchmark.contracts import Direction, Score
-from benchmark.errors import BadDataError
-from benchmark.storage import read_json, write_json
+from benchmark.core.errors import BadDataError
+from benchmark.core.files import read_json, write_json
+from benchmark.core.types import Direction, Score
 
 SCHEMA: Literal[1] = 1
 PROTOCOL = "p1"

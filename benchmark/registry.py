@@ -19,9 +19,9 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from benchmark.errors import AdapterError, UsageError
-from benchmark.options import suggest
-from benchmark.storage import content_key
+from benchmark.core.errors import AdapterError, UsageError
+from benchmark.core.files import content_key
+from benchmark.core.options import suggest
 
 Kind = Literal["models", "datasets", "detectors"]
 

@@ -11,10 +11,10 @@ from benchmark.catalogue import Choice, choose_all
 from benchmark.cohorts.locate import locate
 from benchmark.cohorts.prepare import prepare
 from benchmark.cohorts.splits import Rule
-from benchmark.contracts import Cohort, Dataset, HasReports, ModelAdapter, captioned
-from benchmark.errors import UsageError
-from benchmark.options import build
-from benchmark.progress import Say
+from benchmark.core.errors import UsageError
+from benchmark.core.options import build
+from benchmark.core.progress import Say
+from benchmark.core.types import Cohort, Dataset, HasReports, ModelAdapter, captioned
 from benchmark.registry import DatasetCard, ModelCard, Preset
 
 

@@ -10,18 +10,18 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
-from benchmark.contracts import Budget, Cohort, HasFiles, ModelAdapter
-from benchmark.energy import joules, spent
-from benchmark.errors import AdapterError, BadDataError, BenchError, DeclinedError, MachineError, UsageError
-from benchmark.machine import leave_world, wait_for_all
-from benchmark.options import without_paths
-from benchmark.progress import Say, to_stderr
+from benchmark.core.distributed import leave_world, wait_for_all
+from benchmark.core.energy import joules, spent
+from benchmark.core.errors import AdapterError, BadDataError, BenchError, DeclinedError, MachineError, UsageError
+from benchmark.core.files import content_key, read_json, replacing, write_json
+from benchmark.core.options import without_paths
+from benchmark.core.progress import Say, to_stderr
+from benchmark.core.source_digest import core_module, source_digest
+from benchmark.core.stages import Stages, exclusive
+from benchmark.core.types import Budget, Cohort, HasFiles, ModelAdapter
 from benchmark.record import PROTOCOL, CohortFacts, Record, Spec
 from benchmark.registry import source_files
 from benchmark.request import Request, Resolved, open_cohort, resolve
-from benchmark.source_digest import core_module, source_digest
-from benchmark.stages import Stages, exclusive
-from benchmark.storage import content_key, read_json, replacing, write_json
 
 
 def run(request: Request, *, say: Say = to_stderr) -> Path:
@@ -213,7 +213,7 @@ def _evaluate(resolved: Resolved, cohort: Cohort, stages: Stages) -> None:
 
 
 def _environment(device: str) -> dict[str, Any]:
-    from benchmark.environment import describe
+    from benchmark.core.environment import describe
 
     return describe(device)
 

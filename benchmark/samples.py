@@ -9,17 +9,17 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from benchmark.contracts import HasNumberedImages, chunks, takes_prompts, to_images, to_pixels
-from benchmark.errors import AdapterError, UsageError
-from benchmark.progress import progress
-from benchmark.seeding import word
-from benchmark.storage import replacing
+from benchmark.core.errors import AdapterError, UsageError
+from benchmark.core.files import replacing
+from benchmark.core.progress import progress
+from benchmark.core.seeding import word
+from benchmark.core.types import HasNumberedImages, chunks, takes_prompts, to_images, to_pixels
 from benchmark.text.captions import drawn_prompts
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from benchmark.contracts import Array, Images, ModelAdapter, Split
+    from benchmark.core.types import Array, Images, ModelAdapter, Split
 
 CHUNK = 250
 TOLERANCE = 0.01

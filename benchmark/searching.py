@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from benchmark.core.files import replacing
 from benchmark.search import MEMORY_BYTES, Rows, block_parts, blocks, search, search_shards, similarities
-from benchmark.storage import replacing
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from benchmark.contracts import Array, Match
+    from benchmark.core.types import Array, Match
     from benchmark.search import Found
 
     Arrays = dict[str, Array]

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from benchmark.contracts import Match, Score, patient_codes
+from benchmark.core.types import Match, Score, patient_codes
 from benchmark.metrics import neighbours
 from benchmark.metrics.neighbours import Near, distance
 from benchmark.metrics.published import akbar2025, dar2025, dar2025_expected

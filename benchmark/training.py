@@ -15,23 +15,15 @@ import torch
 from torch import Tensor, nn
 
 from benchmark.checkpoints import load_checkpoint, save_checkpoint
-from benchmark.contracts import Budget
-from benchmark.errors import UsageError
+from benchmark.core.devices import memory_explained, pick_device
+from benchmark.core.distributed import World, agree, join_world, share_buffers, share_gradients, share_values
+from benchmark.core.errors import UsageError
+from benchmark.core.progress import progress
+from benchmark.core.seeding import batch_positions, seed_all
+from benchmark.core.types import Budget
 from benchmark.feeding import Feed, batches
-from benchmark.machine import (
-    World,
-    agree,
-    join_world,
-    memory_explained,
-    pick_device,
-    share_buffers,
-    share_gradients,
-    share_values,
-)
 from benchmark.phases import Phase, as_phases, moved_by
-from benchmark.progress import progress
 from benchmark.recipe import Recipe
-from benchmark.seeding import batch_positions, seed_all
 from benchmark.trainlog import Write, training_log
 from benchmark.trainstate import Training, begin, follow, to_device, unread_losses
 

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Protocol
 
-from benchmark.storage import replacing
+from benchmark.core.files import replacing
 
 
 class Write(Protocol):

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.optim.swa_utils import get_ema_multi_avg_fn
 
-from benchmark.errors import AdapterError
+from benchmark.core.errors import AdapterError
 from benchmark.feeding import LAYOUTS
 from benchmark.phases import Phase, build_optimizers
 from benchmark.recipe import Recipe

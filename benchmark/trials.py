@@ -11,7 +11,7 @@ from typing import Any, NoReturn
 
 import numpy as np
 
-from benchmark.contracts import Split
+from benchmark.core.types import Split
 
 TRAIN, HELD_OUT = 10, 6
 SIDE = 16

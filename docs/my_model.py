@@ -5,11 +5,11 @@ from typing import ClassVar
 
 from torch import nn
 
+from benchmark.core.devices import pick_device
+from benchmark.core.seeding import seed_all
 from benchmark.feeding import feed_split
-from benchmark.machine import pick_device
 from benchmark.networks.adapter import NetworkAdapter, data_key, seeded_noise
 from benchmark.recipe import Recipe
-from benchmark.seeding import seed_all
 from benchmark.training import train
 
 

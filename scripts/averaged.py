@@ -20,9 +20,9 @@ import torch
 
 from benchmark.augment import blur
 from benchmark.cohorts.grid import resize_smooth, to_uint8
-from benchmark.contracts import Budget, Images, Split, to_images
+from benchmark.core.files import read_json, write_json
+from benchmark.core.types import Budget, Images, Split, to_images
 from benchmark.readers import read_image
-from benchmark.storage import read_json, write_json
 
 
 @dataclass

@@ -52,9 +52,9 @@ from search_report import (
 )
 
 import benchmark
-from benchmark.contracts import Split, chunks, merge, to_images, to_pixels
+from benchmark.core.progress import to_stderr
+from benchmark.core.types import Split, chunks, merge, to_images, to_pixels
 from benchmark.detectors.random_conv import random_features
-from benchmark.progress import to_stderr
 from benchmark.request import Request, build_dataset, open_cohort
 from benchmark.search import COSINE, LEVELS, PEARSON, Rows, search
 from benchmark.search.best import Best

@@ -23,7 +23,7 @@ from typing import Any
 
 import numpy as np
 
-from benchmark.contracts import Budget, Split
+from benchmark.core.types import Budget, Split
 from benchmark.models.stylegan2_ada.adapter import StyleGAN2ADA
 from benchmark.models.stylegan2_ada.checkout import find_checkout
 

@@ -20,11 +20,11 @@ import numpy as np
 import torch
 
 from benchmark.cohorts.prepare import prepare
-from benchmark.contracts import Split, merge
+from benchmark.core.devices import pick_device
+from benchmark.core.progress import to_stderr
+from benchmark.core.types import Split, merge
 from benchmark.detectors.contrastive import EMBED_BATCH, Copy, Options
 from benchmark.fitted import embed_all
-from benchmark.machine import pick_device
-from benchmark.progress import to_stderr
 from benchmark.request import Request, build_dataset
 
 ITEMS = 2000

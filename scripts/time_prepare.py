@@ -25,7 +25,7 @@ import nibabel
 import numpy as np
 
 from benchmark.cohorts.ingest import prepare_items
-from benchmark.contracts import Items, Source
+from benchmark.core.types import Items, Source
 from benchmark.registry import find_dataset, load_class
 
 

@@ -24,7 +24,7 @@ import numpy as np
 import pydicom
 
 from benchmark.cohorts.stream import read_one
-from benchmark.contracts import Source
+from benchmark.core.types import Source
 from benchmark.registry import find_dataset, load_class
 
 sys.path.append(str(Path(__file__).resolve().parents[1] / "tests" / "files"))

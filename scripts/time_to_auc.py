@@ -19,9 +19,9 @@ import numpy as np
 from benchmark.audit import audit
 from benchmark.catalogue import choose
 from benchmark.cohorts.prepare import prepare
-from benchmark.contracts import Cohort
+from benchmark.core.progress import to_stderr
+from benchmark.core.types import Cohort
 from benchmark.fitted import fit_detector
-from benchmark.progress import to_stderr
 from benchmark.request import Request, build_dataset
 
 

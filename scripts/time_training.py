@@ -21,8 +21,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from benchmark.core.devices import pick_device
 from benchmark.feeding import Resident
-from benchmark.machine import pick_device
 from benchmark.phases import Phase, as_phases, moved_by
 from benchmark.recipe import Recipe
 from benchmark.registry import find_model, load_class

@@ -7,8 +7,8 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
+from benchmark.core.distributed import leave_world
 from benchmark.feeding import Resident
-from benchmark.machine import leave_world
 from benchmark.phases import Part, Phase
 from benchmark.recipe import Recipe
 from benchmark.training import train

@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 
 from benchmark.assess import quality_scores
-from benchmark.contracts import Cohort, Split
+from benchmark.core.types import Cohort, Split
 
 
 def test_the_floor_is_of_training_items_of_every_class() -> None:

@@ -11,9 +11,9 @@ from scipy.ndimage import gaussian_filter
 from benchmark.audit import NONE, Audit, audit, between_seeds, recall_of
 from benchmark.audit_report import AuditedDetector, AuditFile, draw_recall, kinds, table_rows
 from benchmark.calibration import auc, conformal_quantile
-from benchmark.contracts import Cohort, Score, Split, merge, patient_codes
+from benchmark.core.errors import BadDataError
+from benchmark.core.types import Cohort, Score, Split, merge, patient_codes
 from benchmark.detectors.pixels import Pixels
-from benchmark.errors import BadDataError
 from benchmark.fitted import Fitted, rows_of
 from benchmark.planted import STRENGTHS
 from benchmark.record import CohortFacts, ScoreEntry, entries

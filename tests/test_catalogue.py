@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from benchmark.catalogue import CARDS, PROTOCOL, choose, choose_all
+from benchmark.core.errors import UsageError
 from benchmark.detectors import contrastive, pixels
-from benchmark.errors import UsageError
 
 OWN = """
 from dataclasses import dataclass

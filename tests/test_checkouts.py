@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from benchmark.checkouts import checkout_folder, install
-from benchmark.errors import BenchError
+from benchmark.core.errors import BenchError
 from benchmark.registry import Checkout, ModelCard
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmark import energy
+from benchmark.core import energy
 
 
 @pytest.fixture

@@ -81,7 +81,7 @@ def test_the_reader_of_imports_sees_them() -> None:
     kinds = [len(list(statements(tree, typing_only=flag))) for flag in (False, True)]
     assert kinds == [5, 6]
     assert name_of(place) == "benchmark.metrics.unwritten"
-    assert "benchmark.contracts" in imports(ROOT / "benchmark" / "search" / "find.py")
+    assert "benchmark.core.types" in imports(ROOT / "benchmark" / "search" / "find.py")
     assert "models.ldm.linear" in imports(ROOT / "models" / "ldm" / "adapter.py")
     assert len(CORE) > 30
     assert len(ADAPTERS) > 5
@@ -91,7 +91,7 @@ def test_the_reader_of_imports_sees_them() -> None:
 
 
 @pytest.mark.parametrize(
-    "module", ["benchmark.contracts", "benchmark.errors", "benchmark.storage", "benchmark.columns"]
+    "module", ["benchmark.core.types", "benchmark.core.errors", "benchmark.core.files", "benchmark.columns"]
 )
 def test_types_errors_and_files_import_nothing_heavy(module: str) -> None:
     assert not {"numpy", "torch", "pandas", "pydantic", "rich", "typer"} & loaded(module)
@@ -122,7 +122,7 @@ def test_numbers_need_no_torch(module: str) -> None:
     "path", [path for path in CORE if under(name_of(path), "benchmark.metrics", "benchmark.calibration")], ids=name_of
 )
 def test_metrics_know_no_model_and_no_file(path: Path) -> None:
-    allowed = ("benchmark.calibration", "benchmark.contracts", "benchmark.metrics")
+    allowed = ("benchmark.calibration", "benchmark.core.types", "benchmark.metrics")
     ours = {name for name in imports(path, typing_only=True) if under(name, "benchmark")}
     assert [name for name in ours if not under(name, *allowed)] == []
     files = ("pathlib", "os", "io", "json", "shutil", "pickle", "tempfile")

@@ -14,7 +14,7 @@ import pytest
 from pydantic import ValidationError
 
 from benchmark.columns import LINES
-from benchmark.errors import BadDataError, UsageError
+from benchmark.core.errors import BadDataError, UsageError
 from benchmark.leaderboard import HEADLINE, boards, collect, notes_of, ranks, row, table_of, write_boards
 from benchmark.record import CohortFacts, Record, ScoreEntry, Spec
 

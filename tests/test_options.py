@@ -5,8 +5,8 @@ from typing import Any, Literal
 
 import pytest
 
-from benchmark.errors import AdapterError, UsageError
-from benchmark.options import build, suggest
+from benchmark.core.errors import AdapterError, UsageError
+from benchmark.core.options import build, suggest
 
 ALL = "it has: steps, rate, mixed, widths, scales, channels, mode, seconds, name"
 INTEGER = "Input should be a valid integer"

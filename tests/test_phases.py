@@ -12,7 +12,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from benchmark.errors import AdapterError, UsageError
+from benchmark.core.errors import AdapterError, UsageError
 from benchmark.feeding import Resident
 from benchmark.phases import Part, Phase
 from benchmark.recipe import Recipe

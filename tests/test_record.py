@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from benchmark.contracts import Score
-from benchmark.errors import BadDataError
+from benchmark.core.errors import BadDataError
+from benchmark.core.types import Score
 from benchmark.record import PROTOCOL, Record, ScoreEntry, entries
 
 Values = dict[str, Any]

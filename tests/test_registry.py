@@ -13,8 +13,8 @@ import pytest
 
 import benchmark.datasets
 import benchmark.models
-from benchmark.errors import AdapterError, UsageError
-from benchmark.options import build
+from benchmark.core.errors import AdapterError, UsageError
+from benchmark.core.options import build
 from benchmark.registry import DatasetCard, ModelCard, find, find_dataset, find_model, listing, load_class
 
 ROOT = Path(__file__).parents[1]

@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 
 from benchmark import samples
-from benchmark.contracts import Split, to_images
-from benchmark.errors import AdapterError
+from benchmark.core.errors import AdapterError
+from benchmark.core.seeding import word
+from benchmark.core.types import Split, to_images
 from benchmark.samples import Samples, draw
-from benchmark.seeding import word
 
 CHUNK = 8
 

@@ -12,7 +12,7 @@ from scipy.ndimage import gaussian_filter
 
 from benchmark import fitted as fitted_module
 from benchmark.catalogue import choose
-from benchmark.contracts import Cohort, Images, Split
+from benchmark.core.types import Cohort, Images, Split
 from benchmark.evaluate import Outcome, bank_of, evaluate
 from benchmark.fitted import Fitted, fit_detector
 from benchmark.search import LEVELS, Rows, nearest

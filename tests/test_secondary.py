@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from benchmark.contracts import Score, Split, merge, patient_codes
+from benchmark.core.types import Score, Split, merge, patient_codes
 from benchmark.evaluate import Bank
 from benchmark.metrics.shares import Sample
 from benchmark.search import Rows, nearest

@@ -12,8 +12,8 @@ from types import ModuleType
 import grimp
 import pytest
 
-from benchmark import source_digest as installed
-from benchmark.source_digest import source_digest
+from benchmark.core import source_digest as installed
+from benchmark.core.source_digest import source_digest
 
 ROOT = Path(__file__).parents[1]
 STAGES = {

@@ -10,12 +10,12 @@ from typing import Any
 
 import pytest
 
-from benchmark.errors import AdapterError, MachineError
-from benchmark.stages import Stages, exclusive
+from benchmark.core.errors import AdapterError, MachineError
+from benchmark.core.stages import Stages, exclusive
 
 HOLD = """
 import sys, pathlib
-from benchmark.stages import exclusive
+from benchmark.core.stages import exclusive
 with exclusive(pathlib.Path(sys.argv[1])):
     print("held", flush=True)
     sys.stdin.readline()

@@ -16,12 +16,12 @@ from torch import Tensor, nn
 from torch.optim.optimizer import register_optimizer_step_pre_hook
 
 from benchmark.checkpoints import load_checkpoint, save_checkpoint
-from benchmark.contracts import Budget, Split, to_images
-from benchmark.errors import AdapterError, MachineError, UsageError
+from benchmark.core.devices import memory_explained, pick_device
+from benchmark.core.errors import AdapterError, MachineError, UsageError
+from benchmark.core.seeding import batch_positions, seed_all
+from benchmark.core.types import Budget, Split, to_images
 from benchmark.feeding import Resident, Streamed, batches, feed_split
-from benchmark.machine import memory_explained, pick_device
 from benchmark.recipe import Recipe
-from benchmark.seeding import batch_positions, seed_all
 from benchmark.training import train
 from benchmark.trainstate import follow
 

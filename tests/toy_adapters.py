@@ -13,12 +13,12 @@ import numpy as np
 import torch
 from torch import nn
 
-from benchmark.contracts import Array, Budget, Images, Split
-from benchmark.errors import AdapterError, UsageError
+from benchmark.core.devices import pick_device
+from benchmark.core.errors import AdapterError, UsageError
+from benchmark.core.seeding import seed_all, word
+from benchmark.core.types import Array, Budget, Images, Split
 from benchmark.feeding import feed_split
-from benchmark.machine import pick_device
 from benchmark.recipe import Recipe
-from benchmark.seeding import seed_all, word
 from benchmark.training import train as train_network
 
 

@@ -8,10 +8,10 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
+from benchmark.core.distributed import leave_world
+from benchmark.core.seeding import seed_all
 from benchmark.feeding import Resident
-from benchmark.machine import leave_world
 from benchmark.recipe import Recipe
-from benchmark.seeding import seed_all
 from benchmark.training import train
 
 folder, pause = Path(sys.argv[1]), float(sys.argv[2])

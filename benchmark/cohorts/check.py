@@ -20,11 +20,11 @@ from benchmark.cohorts.near import NearPair, find_near
 from benchmark.cohorts.oddities import Oddities, scan
 from benchmark.cohorts.splits import FRACTIONS, NAMES, Plan, Rule, split
 from benchmark.cohorts.store import Stored
-from benchmark.contracts import Cohort, Dataset, HasReports
-from benchmark.progress import Say, to_stderr
+from benchmark.core.progress import Say, to_stderr
+from benchmark.core.types import Cohort, Dataset, HasReports
 
 if TYPE_CHECKING:
-    from benchmark.contracts import Array
+    from benchmark.core.types import Array
 
 
 @dataclass(frozen=True, kw_only=True)

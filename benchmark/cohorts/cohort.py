@@ -11,8 +11,8 @@ from benchmark.cohorts.duplicates import Duplicates, find_duplicates
 from benchmark.cohorts.manifest import recipe
 from benchmark.cohorts.splits import NAMES, Plan, Rule, require_disjoint, split
 from benchmark.cohorts.store import Stored
-from benchmark.contracts import Cohort, Dataset, Split
-from benchmark.storage import content_key
+from benchmark.core.files import content_key
+from benchmark.core.types import Cohort, Dataset, Split
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -12,7 +12,7 @@ import PIL.Image
 from benchmark.cohorts.grid import crop_to, pad_to
 
 if TYPE_CHECKING:
-    from benchmark.contracts import Array
+    from benchmark.core.types import Array
 
 Axis = Literal["axial", "coronal", "sagittal"]
 ORDER = {"axial": (2, 1, 0), "coronal": (1, 2, 0), "sagittal": (0, 2, 1)}

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from benchmark.cohorts.volumes import Volumes
-from benchmark.contracts import Items, Source
+from benchmark.core.types import Items, Source
 from benchmark.readers import is_dicom
 from benchmark.readers.series import FEWEST, read_series
 

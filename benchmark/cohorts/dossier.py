@@ -12,11 +12,11 @@ from benchmark.cohorts.check import Report
 from benchmark.cohorts.exclusions import write_exclusions
 from benchmark.cohorts.splits import NAMES
 from benchmark.cohorts.store import Stored
-from benchmark.contracts import Cohort, to_images
-from benchmark.storage import content_key, replacing, write_json
+from benchmark.core.files import content_key, replacing, write_json
+from benchmark.core.types import Cohort, to_images
 
 if TYPE_CHECKING:
-    from benchmark.contracts import Array
+    from benchmark.core.types import Array
 
 COLUMNS, ROWS = 12, 5
 """Of the contact sheet."""

@@ -8,8 +8,8 @@ from pathlib import Path
 import pandas as pd
 
 from benchmark.cohorts.tables import read_csv
-from benchmark.errors import UsageError
-from benchmark.storage import replacing
+from benchmark.core.errors import UsageError
+from benchmark.core.files import replacing
 
 
 def read_exclusions(path: Path | None, table: pd.DataFrame) -> frozenset[str]:

@@ -8,7 +8,7 @@ import numpy as np
 import PIL.Image
 
 if TYPE_CHECKING:
-    from benchmark.contracts import Array
+    from benchmark.core.types import Array
 
 
 def pad_to(array: Array, shape: tuple[int, ...], fill: float = 0) -> Array:

@@ -14,10 +14,10 @@ from benchmark.cohorts.notes import LEFT_OUT, Notes
 from benchmark.cohorts.store import PIXELS, Stored, finish, open_stored
 from benchmark.cohorts.stream import Reading, read_all
 from benchmark.cohorts.writer import Writer
-from benchmark.contracts import Dataset, HasRemarks, Source
-from benchmark.errors import BadDataError, MachineError, MissingDataError
-from benchmark.progress import Say, progress, to_stderr
-from benchmark.storage import replacing
+from benchmark.core.errors import BadDataError, MachineError, MissingDataError
+from benchmark.core.files import replacing
+from benchmark.core.progress import Say, progress, to_stderr
+from benchmark.core.types import Dataset, HasRemarks, Source
 
 
 def prepare_items(

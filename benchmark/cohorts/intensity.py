@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from benchmark.errors import BadDataError, UsageError
+from benchmark.core.errors import BadDataError, UsageError
 
 if TYPE_CHECKING:
-    from benchmark.contracts import Array
+    from benchmark.core.types import Array
 
 HOUNSFIELD = {"lung": (-1350.0, 150.0), "mediastinum": (-125.0, 225.0), "bone": (-500.0, 1300.0)}
 """Lower and upper end in HU: widths 1500, 350, 1800 at -600, 50, 400 (Radiopaedia, "Windowing (CT)")."""

@@ -6,8 +6,8 @@ import os
 from pathlib import Path
 from typing import Protocol
 
-from benchmark.contracts import Dataset, Embedded
-from benchmark.errors import MachineError, MissingDataError
+from benchmark.core.errors import MachineError, MissingDataError
+from benchmark.core.types import Dataset, Embedded
 
 VARIABLE = "MEMOBENCH_DATA"
 EMBEDDED = "phantom-mr"

@@ -8,11 +8,11 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from benchmark.contracts import Dataset, Source
-from benchmark.errors import MissingDataError
-from benchmark.options import without_paths
-from benchmark.source_digest import core_module, source_digest
-from benchmark.storage import content_key
+from benchmark.core.errors import MissingDataError
+from benchmark.core.files import content_key
+from benchmark.core.options import without_paths
+from benchmark.core.source_digest import core_module, source_digest
+from benchmark.core.types import Dataset, Source
 
 
 def preparation_key(

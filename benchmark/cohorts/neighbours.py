@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 if TYPE_CHECKING:
-    from benchmark.contracts import Array
+    from benchmark.core.types import Array
 
 SLICE = re.compile(r"(.*_)([xyz])(\d{3,})")
 """Items of volumes are named SOURCE_z077: the axis, and the slice's number in the volume."""

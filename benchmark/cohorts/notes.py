@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 import pandas as pd
 
 from benchmark.cohorts.stream import Reading
-from benchmark.errors import BadDataError
+from benchmark.core.errors import BadDataError
 
 LEFT_OUT = "left out"
 UNREADABLE = f"{LEFT_OUT}, could not be used"

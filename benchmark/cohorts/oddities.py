@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from benchmark.cohorts.writer import digest
-from benchmark.contracts import chunks
+from benchmark.core.types import chunks
 
 if TYPE_CHECKING:
     from benchmark.cohorts.store import Stored
-    from benchmark.contracts import Array
+    from benchmark.core.types import Array
 
 AT_ONCE = 64
 """Items in memory at once."""

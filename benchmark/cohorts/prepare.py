@@ -9,8 +9,8 @@ from benchmark.cohorts.cohort import assemble
 from benchmark.cohorts.exclusions import read_exclusions
 from benchmark.cohorts.ingest import prepare_items
 from benchmark.cohorts.splits import FRACTIONS, Rule
-from benchmark.contracts import Cohort, Dataset
-from benchmark.progress import Say, to_stderr
+from benchmark.core.progress import Say, to_stderr
+from benchmark.core.types import Cohort, Dataset
 
 
 def prepare(

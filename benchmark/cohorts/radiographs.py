@@ -9,12 +9,12 @@ import numpy as np
 
 from benchmark.cohorts.grid import pad_to, resize_smooth, to_uint8
 from benchmark.cohorts.intensity import grey, limits, require_window
-from benchmark.contracts import Items, Source
-from benchmark.errors import BadDataError, UsageError
+from benchmark.core.errors import BadDataError, UsageError
+from benchmark.core.types import Items, Source
 from benchmark.readers import read_image
 
 if TYPE_CHECKING:
-    from benchmark.contracts import Array
+    from benchmark.core.types import Array
 
 Fit = Literal["squash", "pad"]
 

@@ -7,9 +7,9 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import as_completed
 from pathlib import Path
 
-from benchmark.errors import MissingDataError, UsageError
-from benchmark.progress import progress
-from benchmark.workers import processes
+from benchmark.core.errors import MissingDataError, UsageError
+from benchmark.core.processes import processes
+from benchmark.core.progress import progress
 
 Place = Callable[[Path, int], Path]
 MOST = 999

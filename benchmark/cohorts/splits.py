@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 
 from benchmark.cohorts.duplicates import find_duplicates, units
-from benchmark.errors import BadDataError, UsageError
+from benchmark.core.errors import BadDataError, UsageError
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
-from benchmark.errors import BadDataError
-from benchmark.storage import read_json, write_json
+from benchmark.core.errors import BadDataError
+from benchmark.core.files import read_json, write_json
 
 if TYPE_CHECKING:
-    from benchmark.contracts import Array
+    from benchmark.core.types import Array
 
 PIXELS, TABLE, FILES, FINISHED = "pixels.npy", "items.parquet", "files.parquet", "finished.json"
 

@@ -13,9 +13,9 @@ from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 
-from benchmark.contracts import Dataset, Items, Source
-from benchmark.errors import BadDataError
-from benchmark.workers import processes
+from benchmark.core.errors import BadDataError
+from benchmark.core.processes import processes
+from benchmark.core.types import Dataset, Items, Source
 
 AHEAD = 1
 """Sources that may wait, read, beyond one a worker."""

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from benchmark.errors import BadDataError, MissingDataError, UsageError
+from benchmark.core.errors import BadDataError, MissingDataError, UsageError
 
 LONGEST = 24
 """Letters of a column's name that is shown."""

@@ -12,12 +12,12 @@ import numpy as np
 from benchmark.cohorts.cutting import LETTER, ORDER, Axis, around, centred, corners, planes, resample, seen_at
 from benchmark.cohorts.grid import block_mean, to_uint8
 from benchmark.cohorts.intensity import grey, limits, require_window
-from benchmark.contracts import Items, Source
-from benchmark.errors import BadDataError, UsageError
+from benchmark.core.errors import BadDataError, UsageError
+from benchmark.core.types import Items, Source
 from benchmark.readers import Image, read_image
 
 if TYPE_CHECKING:
-    from benchmark.contracts import Array
+    from benchmark.core.types import Array
 
 Piece = tuple[str, "Array"]
 MID_GREY = 127.5

@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Self
 import numpy as np
 import pandas as pd
 
-from benchmark.contracts import Items, Source
-from benchmark.errors import AdapterError, BadDataError
+from benchmark.core.errors import AdapterError, BadDataError
+from benchmark.core.types import Items, Source
 
 if TYPE_CHECKING:
-    from benchmark.contracts import Array
+    from benchmark.core.types import Array
 
 KINDS = ("uint8", "float32")
 

@@ -16,9 +16,9 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from benchmark.augment import augment, turned
-from benchmark.contracts import Split, chunks, patient_codes
+from benchmark.core.devices import pick_device
+from benchmark.core.types import Split, chunks, patient_codes
 from benchmark.feeding import LAYOUTS, Feed, feed_split
-from benchmark.machine import pick_device
 from benchmark.recipe import Recipe
 from benchmark.search import COSINE
 from benchmark.training import train
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from benchmark.contracts import Array, Images, Similarity
+    from benchmark.core.types import Array, Images, Similarity
 
 EMBED_BATCH = 128
 

@@ -22,16 +22,16 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from benchmark.augment import affine
-from benchmark.contracts import Split, chunks
+from benchmark.core.devices import pick_device
+from benchmark.core.types import Split, chunks
 from benchmark.detectors.contrastive import nt_xent
 from benchmark.feeding import feed_split
-from benchmark.machine import pick_device
 from benchmark.recipe import Recipe
 from benchmark.search import COSINE
 from benchmark.training import train
 
 if TYPE_CHECKING:
-    from benchmark.contracts import Array, Images, Similarity
+    from benchmark.core.types import Array, Images, Similarity
 
 EMBED_BATCH = 64
 DEGREES = 5.0

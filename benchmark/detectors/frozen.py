@@ -19,13 +19,13 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from benchmark.contracts import chunks
-from benchmark.errors import AdapterError, BadDataError, MissingDataError, UsageError
-from benchmark.machine import pick_device
+from benchmark.core.devices import pick_device
+from benchmark.core.errors import AdapterError, BadDataError, MissingDataError, UsageError
+from benchmark.core.types import chunks
 from benchmark.search import COSINE
 
 if TYPE_CHECKING:
-    from benchmark.contracts import Array, Images, Similarity, Split
+    from benchmark.core.types import Array, Images, Similarity, Split
 
 SCRIPTS = (".pt", ".ts", ".torchscript")
 WEIGHTS = "model.safetensors"

@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from benchmark.contracts import chunks, to_pixels
+from benchmark.core.errors import UsageError
+from benchmark.core.types import chunks, to_pixels
 from benchmark.detectors.views import views_of
-from benchmark.errors import UsageError
 from benchmark.search import LEVELS, PEARSON
 
 if TYPE_CHECKING:
-    from benchmark.contracts import Array, Images, Similarity, Split
+    from benchmark.core.types import Array, Images, Similarity, Split
 
 BACKGROUND = -0.96
 """Grey levels up to here, 2 % of the range, are background."""

@@ -13,13 +13,13 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from benchmark.contracts import chunks
+from benchmark.core.types import chunks
 from benchmark.search import COSINE
 
 if TYPE_CHECKING:
     from torch import nn
 
-    from benchmark.contracts import Array, Images, Similarity, Split
+    from benchmark.core.types import Array, Images, Similarity, Split
 
 WIDTHS = (16, 32, 48)
 AT_ONCE = 256
@@ -31,7 +31,7 @@ class Options:
 
     def fit(self, real: Split, *, folder: Path, key: str, device: str) -> RandomConv:
         """Return the detector; features are standardised over training and held-out items alike."""
-        from benchmark.machine import pick_device
+        from benchmark.core.devices import pick_device
 
         place = str(pick_device(device))
         found = np.concatenate(

@@ -17,10 +17,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from benchmark.contracts import chunks
+from benchmark.core.types import chunks
 
 if TYPE_CHECKING:
-    from benchmark.contracts import Array, Images, Split
+    from benchmark.core.types import Array, Images, Split
 
 C1, C2 = (0.01 * 2) ** 2, (0.03 * 2) ** 2
 """The constants of the paper for a range of 2."""

@@ -7,12 +7,12 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from typing import TYPE_CHECKING
 
-from benchmark.errors import UsageError
+from benchmark.core.errors import UsageError
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from benchmark.contracts import Images
+    from benchmark.core.types import Images
 
     View = Callable[[Images], Images]
 

@@ -14,14 +14,14 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from benchmark.calibration import interval, patient_weights, resample_patients
-from benchmark.contracts import Score
+from benchmark.core.types import Score
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from numpy.typing import NDArray
 
-    from benchmark.contracts import Direction
+    from benchmark.core.types import Direction
 
     Floats = NDArray[np.floating]
     Codes = NDArray[np.int64]

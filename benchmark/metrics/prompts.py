@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from benchmark.contracts import Score
+from benchmark.core.types import Score
 from benchmark.metrics.shares import Sample, membership
 
 if TYPE_CHECKING:
-    from benchmark.contracts import Array
+    from benchmark.core.types import Array
 
 FIRST_STEPS = 10
 """Of the n-step variant, unless told (Wen et al. 2024)."""

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from benchmark.calibration import interval, resample_patients
-from benchmark.contracts import Score
+from benchmark.core.types import Score
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -21,7 +21,7 @@ from benchmark.calibration import (
     resample_patients,
     tpr_at_fpr,
 )
-from benchmark.contracts import Score
+from benchmark.core.types import Score
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from numpy.random import Generator
     from numpy.typing import NDArray
 
-    from benchmark.contracts import Direction
+    from benchmark.core.types import Direction
 
     Floats = NDArray[np.floating]
     Codes = NDArray[np.int64]

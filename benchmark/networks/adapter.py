@@ -11,15 +11,15 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from benchmark.contracts import Split, chunks
-from benchmark.errors import AdapterError, UsageError
-from benchmark.machine import pick_device
+from benchmark.core.devices import pick_device
+from benchmark.core.errors import AdapterError, UsageError
+from benchmark.core.files import content_key, read_json
+from benchmark.core.seeding import word
+from benchmark.core.types import Split, chunks
 from benchmark.networks.files import DESCRIPTION, WEIGHTS, load_weights, save_model, usable
-from benchmark.seeding import word
-from benchmark.storage import content_key, read_json
 
 if TYPE_CHECKING:
-    from benchmark.contracts import Array, Images
+    from benchmark.core.types import Array, Images
 
 Net = TypeVar("Net", bound=nn.Module)
 PRECISIONS = ("auto", "fp32", "bf16")

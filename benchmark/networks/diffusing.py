@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING, Literal, cast
 
 from torch import Tensor
 
-from benchmark.errors import UsageError
+from benchmark.core.errors import UsageError
 from benchmark.networks.adapter import PRECISIONS, NetworkAdapter, check_choices, in_range
 from benchmark.networks.diffusion import CHOICES, Denoiser, build_unet, check_levels
 from benchmark.networks.latent import LatentModel
 from benchmark.recipe import Recipe
 
 if TYPE_CHECKING:
-    from benchmark.contracts import Array, Images
+    from benchmark.core.types import Array, Images
 
 
 @dataclass

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
-from benchmark.errors import UsageError
+from benchmark.core.errors import UsageError
 
 LOSS_TIMESTEPS = 10
 """For an image's loss: so many timesteps, evenly spread."""

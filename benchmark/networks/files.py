@@ -9,8 +9,8 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from benchmark.errors import AdapterError, BenchError
-from benchmark.storage import replacing, write_json
+from benchmark.core.errors import AdapterError, BenchError
+from benchmark.core.files import replacing, write_json
 
 WEIGHTS, DESCRIPTION = "model.safetensors", "model.json"
 

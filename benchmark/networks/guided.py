@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
-from benchmark.errors import AdapterError
+from benchmark.core.errors import AdapterError
+from benchmark.core.seeding import word
 from benchmark.networks.captions import tokenized
-from benchmark.seeding import word
 
 if TYPE_CHECKING:
-    from benchmark.contracts import Array
+    from benchmark.core.types import Array
 
 Scale = float | Callable[[int, Tensor], Tensor]
 """Of the guidance; or a function of the step's number and all norms so far (N, number + 1) to a scale each (N,)."""

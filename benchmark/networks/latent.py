@@ -5,11 +5,11 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from benchmark.core.seeding import word
 from benchmark.feeding import Resident, Streamed
 from benchmark.networks.adapter import seeded_noise
 from benchmark.networks.autoencoder import Autoencoder
 from benchmark.networks.diffusion import LOSS_TIMESTEPS, Denoiser
-from benchmark.seeding import word
 
 
 class LatentModel(nn.Module):

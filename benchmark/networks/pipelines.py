@@ -7,8 +7,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from benchmark.errors import AdapterError, UsageError
-from benchmark.machine import pick_device
+from benchmark.core.devices import pick_device
+from benchmark.core.errors import AdapterError, UsageError
 
 
 def load_pipeline(path: str, device: str, *, revision: str = "", **parts: Any) -> Any:

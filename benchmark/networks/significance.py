@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
-from benchmark.contracts import chunks
+from benchmark.core.types import chunks
 from benchmark.networks.guided import Step, as_noise, both_texts, ddim, prompt_noise, trajectory
 
 if TYPE_CHECKING:
-    from benchmark.contracts import Array
+    from benchmark.core.types import Array
 
 TINY = 1e-30
 """In place of no guidance at all, whose gradient is nothing too."""

@@ -11,18 +11,18 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from benchmark.contracts import Budget, Split
-from benchmark.errors import UsageError
+from benchmark.core.devices import pick_device
+from benchmark.core.errors import UsageError
+from benchmark.core.seeding import seed_all, word
+from benchmark.core.types import Budget, Split
 from benchmark.feeding import Resident, Streamed, feed_split
-from benchmark.machine import pick_device
 from benchmark.networks.adapter import PRECISIONS, NetworkAdapter, check_choices, data_key, in_range
 from benchmark.networks.autoencoder import Autoencoder, build_autoencoder
 from benchmark.recipe import Recipe
-from benchmark.seeding import seed_all, word
 from benchmark.training import train as train_network
 
 if TYPE_CHECKING:
-    from benchmark.contracts import Array, Images
+    from benchmark.core.types import Array, Images
 
 AUTOENCODER_SHARE = 0.5
 """Of the budget's seconds; the prior has the rest."""

@@ -23,7 +23,7 @@ from benchmark.networks.guided import (
 )
 
 if TYPE_CHECKING:
-    from benchmark.contracts import Array
+    from benchmark.core.types import Array
 
 THUMB = 16
 """Pixels a side of the small images that seeds are compared by."""

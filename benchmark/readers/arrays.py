@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from benchmark.errors import BadDataError
+from benchmark.core.errors import BadDataError
 from benchmark.readers.image import Image
 
 if TYPE_CHECKING:
-    from benchmark.contracts import Array
+    from benchmark.core.types import Array
 
 NAMES = ("image", "images", "pixels", "arr_0")
 DAMAGE = (OSError, EOFError, ValueError, zipfile.BadZipFile, zlib.error, KeyError)

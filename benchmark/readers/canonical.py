@@ -9,11 +9,11 @@ import numpy as np
 from nibabel.affines import voxel_sizes
 from nibabel.orientations import aff2axcodes, apply_orientation, inv_ornt_aff, io_orientation
 
-from benchmark.errors import BadDataError
+from benchmark.core.errors import BadDataError
 from benchmark.readers.image import Image
 
 if TYPE_CHECKING:
-    from benchmark.contracts import Array
+    from benchmark.core.types import Array
 
 LPS_TO_RAS = np.diag([-1.0, -1.0, 1.0, 1.0])
 """DICOM and ITK count to the left, the back and the head; NIfTI to the right, the front and the head."""

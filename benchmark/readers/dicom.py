@@ -18,13 +18,13 @@ from pydicom.errors import InvalidDicomError
 from pydicom.pixels.processing import apply_rescale
 from pydicom.uid import ExplicitVRBigEndian, ExplicitVRLittleEndian, ImplicitVRLittleEndian
 
-from benchmark.errors import BadDataError
+from benchmark.core.errors import BadDataError
 from benchmark.readers.image import Image
 
 if TYPE_CHECKING:
     from pydicom import Dataset
 
-    from benchmark.contracts import Array
+    from benchmark.core.types import Array
 
 GREY = ("MONOCHROME1", "MONOCHROME2")
 UNREADABLE = (InvalidDicomError, OSError, EOFError, ValueError, KeyError, TypeError, AttributeError)

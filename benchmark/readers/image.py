@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from benchmark.errors import BadDataError
+from benchmark.core.errors import BadDataError
 
 if TYPE_CHECKING:
-    from benchmark.contracts import Array
+    from benchmark.core.types import Array
 
 
 @dataclass(frozen=True)

@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from benchmark.errors import BadDataError
+from benchmark.core.errors import BadDataError
 from benchmark.readers.canonical import LPS_TO_RAS, canonical
 from benchmark.readers.image import Image
 
 if TYPE_CHECKING:
-    from benchmark.contracts import Array
+    from benchmark.core.types import Array
 
 
 def read(path: Path) -> Image:

@@ -13,12 +13,12 @@ from nibabel.filebasedimages import ImageFileError
 from nibabel.spatialimages import HeaderDataError
 from nibabel.wrapstruct import WrapStructError
 
-from benchmark.errors import BadDataError
+from benchmark.core.errors import BadDataError
 from benchmark.readers.canonical import canonical
 from benchmark.readers.image import Image
 
 if TYPE_CHECKING:
-    from benchmark.contracts import Array
+    from benchmark.core.types import Array
 
 NIFTI2 = (b"\x1c\x02\0\0", b"\0\0\x02\x1c")
 """How a NIfTI-2 file begins: its header has 540 bytes."""

@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 import PIL.Image
 
-from benchmark.errors import BadDataError
+from benchmark.core.errors import BadDataError
 from benchmark.readers.image import Image
 
 if TYPE_CHECKING:
-    from benchmark.contracts import Array
+    from benchmark.core.types import Array
 
 GREY = {"1": "L", "L": "L", "I": "I", "I;16": "I;16", "I;16B": "I;16B", "I;16L": "I;16L", "F": "F"}
 COLOUR = ("RGB", "RGBA", "LA", "P", "PA", "YCbCr")

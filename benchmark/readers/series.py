@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from benchmark.errors import BadDataError
+from benchmark.core.errors import BadDataError
 from benchmark.readers.canonical import LPS_TO_RAS, canonical
 from benchmark.readers.dicom import Frame, read_frames
 from benchmark.readers.image import Image, checked
 
 if TYPE_CHECKING:
-    from benchmark.contracts import Array
+    from benchmark.core.types import Array
 
 FEWEST = 4
 """Series of fewer planes are scouts, not volumes."""

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from benchmark.contracts import Match, chunks
-from benchmark.errors import BadDataError
+from benchmark.core.errors import BadDataError
+from benchmark.core.types import Match, chunks
 from benchmark.search.ahead import DEPTH, ahead
 from benchmark.search.find import MEMORY_BYTES, PAIR_BYTES, WIDTH
 from benchmark.search.rows import Rows

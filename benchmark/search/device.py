@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from benchmark.contracts import chunks
+from benchmark.core.types import chunks
 from benchmark.search.best import Best
 from benchmark.search.levels import FLOAT_EXACT, Block, prepared
 from benchmark.search.products import DEPTH, EXACT_IN_INT32
@@ -21,7 +21,7 @@ from benchmark.search.products import DEPTH, EXACT_IN_INT32
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from benchmark.contracts import Array
+    from benchmark.core.types import Array
 
 ROWS, MULTIPLE = 24, 8
 """torch._int_mm takes more than 16 rows on CUDA, and other sizes in multiples of 8."""

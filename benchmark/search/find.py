@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
-from benchmark.contracts import Match, chunks
-from benchmark.errors import BadDataError
+from benchmark.core.errors import BadDataError
+from benchmark.core.types import Match, chunks
 from benchmark.search.ahead import DEPTH, ahead
 from benchmark.search.best import Best
 from benchmark.search.products import pair_seconds

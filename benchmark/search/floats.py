@@ -16,15 +16,15 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from benchmark.contracts import chunks
-from benchmark.errors import BadDataError
+from benchmark.core.errors import BadDataError
+from benchmark.core.types import chunks
 from benchmark.search.products import float_error, float_product, integer_engine, level_product, spread
 from benchmark.search.similarity import measured
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from benchmark.contracts import Array
+    from benchmark.core.types import Array
     from benchmark.search.best import Best
     from benchmark.search.rows import Rows
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Self
 
 import numpy as np
 
-from benchmark.contracts import chunks, consecutive
+from benchmark.core.types import chunks, consecutive
 from benchmark.search.best import Best
 from benchmark.search.coarse import SLACK, Coefficients, Grid, Projection
 from benchmark.search.levels import Block, prepared

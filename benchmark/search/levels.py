@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from benchmark.errors import BadDataError
+from benchmark.core.errors import BadDataError
 from benchmark.search.products import integer_engine, level_product, spread
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from benchmark.contracts import Array
+    from benchmark.core.types import Array
     from benchmark.search.best import Best
 
 FLOAT_EXACT = 1 << 19

@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from benchmark.contracts import Similarity, chunks
-from benchmark.errors import BadDataError
+from benchmark.core.errors import BadDataError
+from benchmark.core.types import Similarity, chunks
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from benchmark.contracts import Array
+    from benchmark.core.types import Array
     from benchmark.search.best import Best
 
 SCORED_AT_ONCE = 256

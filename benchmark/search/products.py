@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from benchmark.contracts import chunks
+from benchmark.core.types import chunks
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from benchmark.contracts import Array
+    from benchmark.core.types import Array
 
 DEPTH = 512
 """Float32 products are summed over pieces of this many terms, which bounds their rounding error."""

@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from benchmark.contracts import Similarity
+from benchmark.core.types import Similarity
 from benchmark.search.similarity import COSINE
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from benchmark.contracts import Array
+    from benchmark.core.types import Array
     from benchmark.search.index import Index
 
     Which = slice | NDArray[np.int64]

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Self
 
 import numpy as np
 
+from benchmark.core.files import replacing
 from benchmark.search.best import Best
-from benchmark.storage import replacing
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

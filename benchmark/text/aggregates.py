@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from benchmark.contracts import Cohort, HasPrompts, Score, Split, chunks, merge
+from benchmark.core.types import Cohort, HasPrompts, Score, Split, chunks, merge
 from benchmark.metrics.prompts import enrichment, length_adjusted, outliers, rank_correlation
 from benchmark.metrics.shares import Sample, membership
 from benchmark.networks.marks import MARKER
@@ -15,7 +15,7 @@ from benchmark.text.captions import captions_of
 from benchmark.text.truth import Truth
 
 if TYPE_CHECKING:
-    from benchmark.contracts import Array
+    from benchmark.core.types import Array
 
 ASKED = 100
 """Captions a side."""

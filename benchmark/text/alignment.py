@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from benchmark.errors import AdapterError
+from benchmark.core.errors import AdapterError
 from benchmark.networks.pipelines import be_quiet
 from benchmark.text.mitigate import Alignment
 
 if TYPE_CHECKING:
-    from benchmark.contracts import Array, Images
+    from benchmark.core.types import Array, Images
 
 MEAN, SPREAD = (0.48145466, 0.4578275, 0.40821073), (0.26862954, 0.26130258, 0.27577711)
 """Of CLIP's training images, red, green and blue (Radford et al. 2021)."""
@@ -22,7 +22,7 @@ def open_alignment(path: str, device: str) -> Alignment:
     import torch.nn.functional as F
     from transformers import AutoTokenizer, CLIPModel
 
-    from benchmark.machine import pick_device
+    from benchmark.core.devices import pick_device
 
     place = pick_device(device)
     try:

@@ -6,10 +6,10 @@ import math
 from dataclasses import dataclass
 from pathlib import Path
 
-from benchmark.errors import UsageError
+from benchmark.core.errors import UsageError
+from benchmark.core.options import require_pattern
 from benchmark.metrics.prompts import FIRST_STEPS
 from benchmark.networks.marks import MARKER
-from benchmark.options import require_pattern
 
 PRECISIONS = ("fp32", "bf16")
 

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from benchmark.contracts import Split
-from benchmark.errors import UsageError
+from benchmark.core.errors import UsageError
+from benchmark.core.types import Split
 
 
 def captions_of(split: Split) -> tuple[str, ...]:

@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from benchmark.contracts import chunks
-from benchmark.errors import AdapterError
+from benchmark.core.errors import AdapterError
+from benchmark.core.progress import progress
+from benchmark.core.types import chunks
 from benchmark.metrics.prompts import length_adjusted, seed_likeness, variants
-from benchmark.progress import progress
 
 if TYPE_CHECKING:
-    from benchmark.contracts import Array, Images
+    from benchmark.core.types import Array, Images
 
 FURTHER = ("entropy_first", "entropy_last", "anisotropy")
 

@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from benchmark.storage import replacing
+from benchmark.core.files import replacing
 from benchmark.text.truth import Truth
 
 if TYPE_CHECKING:
-    from benchmark.contracts import Images
+    from benchmark.core.types import Images
 
 PROMPTS, SEEDS = 12, 8
 

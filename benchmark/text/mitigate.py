@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from benchmark.contracts import chunks
+from benchmark.core.progress import progress
+from benchmark.core.types import chunks
 from benchmark.metrics.prompts import diversity
-from benchmark.progress import progress
 from benchmark.text.mitigations import MITIGATIONS, Sampling, changes, sampler
 from benchmark.text.truth import Judge
 
 if TYPE_CHECKING:
-    from benchmark.contracts import Array, Images
+    from benchmark.core.types import Array, Images
 
 BEFORE = "none"
 COLUMNS = (

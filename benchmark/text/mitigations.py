@@ -29,7 +29,7 @@ from benchmark.networks.significance import guidance_at
 if TYPE_CHECKING:
     from numpy.random import Generator
 
-    from benchmark.contracts import Array
+    from benchmark.core.types import Array
 
 BOOST = 1.25
 """Of the first token's logit (Ren et al. 2024, 2403.11052)."""

@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import Any
 
 from benchmark import registry
-from benchmark.contracts import HasFiles, HasParts, takes_prompts
-from benchmark.errors import AdapterError, MissingDataError, UsageError
-from benchmark.options import build
-from benchmark.storage import content_key, file_name, files_key, read_json
+from benchmark.core.errors import AdapterError, MissingDataError, UsageError
+from benchmark.core.files import content_key, file_name, files_key, read_json
+from benchmark.core.options import build
+from benchmark.core.types import HasFiles, HasParts, takes_prompts
 
 
 @dataclass(frozen=True)

@@ -11,8 +11,8 @@ import numpy as np
 import pandas as pd
 
 from benchmark.cohorts.tables import read_csv
-from benchmark.contracts import Cohort, Split, merge
-from benchmark.errors import BadDataError
+from benchmark.core.errors import BadDataError
+from benchmark.core.types import Cohort, Split, merge
 from benchmark.networks.marks import MARKER
 from benchmark.text.captions import captions_of
 

@@ -12,18 +12,18 @@ import numpy as np
 import pandas as pd
 
 from benchmark.cohorts.tables import read_csv
-from benchmark.contracts import chunks
-from benchmark.errors import BadDataError, UsageError
+from benchmark.core.errors import BadDataError, UsageError
+from benchmark.core.files import content_key, replacing, write_json
+from benchmark.core.progress import progress
+from benchmark.core.types import chunks
 from benchmark.metrics.prompts import length_adjusted, outliers, variants
-from benchmark.progress import progress
-from benchmark.storage import content_key, replacing, write_json
 from benchmark.text.asking import Pass, Rule
 from benchmark.text.detect import FURTHER, further_scores, require_finite
 from benchmark.text.opening import Opened
 from benchmark.text.summary import summarise
 
 if TYPE_CHECKING:
-    from benchmark.contracts import Array
+    from benchmark.core.types import Array
 
 TEXTS, SCORES, SUMMARY = "prompts.parquet", "scores.parquet", "summary.json"
 

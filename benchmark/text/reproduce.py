@@ -11,12 +11,12 @@ import numpy as np
 import pandas as pd
 
 from benchmark import registry
-from benchmark.errors import UsageError
-from benchmark.machine import pick_device
-from benchmark.options import without_paths
-from benchmark.progress import to_stderr
+from benchmark.core.devices import pick_device
+from benchmark.core.errors import UsageError
+from benchmark.core.files import content_key, replacing, write_json
+from benchmark.core.options import without_paths
+from benchmark.core.progress import to_stderr
 from benchmark.request import Request, build_dataset, open_cohort
-from benchmark.storage import content_key, replacing, write_json
 from benchmark.text.asking import Rule, require_number
 from benchmark.text.detect import Traces, detectors, trace_all
 from benchmark.text.grid import PROMPTS, draw_grid
@@ -29,7 +29,7 @@ from benchmark.text.truth import Truth
 from benchmark.text.verdict import MEMORISED, summarise
 
 if TYPE_CHECKING:
-    from benchmark.contracts import Images
+    from benchmark.core.types import Images
 
 
 RESULTS = "dutt2025.json"

@@ -13,15 +13,15 @@ from typing import Any
 import pandas as pd
 
 from benchmark import registry
-from benchmark.contracts import Budget
-from benchmark.options import build
-from benchmark.progress import progress
-from benchmark.storage import replacing
+from benchmark.core.files import replacing
+from benchmark.core.options import build
+from benchmark.core.processes import processes
+from benchmark.core.progress import progress
+from benchmark.core.types import Budget
 from benchmark.text.mitigate import BEFORE, effects
 from benchmark.text.mitigations import Sampling
 from benchmark.text.plan import Study
 from benchmark.text.truth import Truth
-from benchmark.workers import processes
 
 MODEL = "ldm-text"
 TRAINING: dict[str, dict[str, Any]] = {

@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from benchmark.core.files import content_key
 from benchmark.metrics.prompts import Enrichment, enrichment, rank_correlation, separation
 from benchmark.networks.marks import MARKER
-from benchmark.storage import content_key
 from benchmark.text.asking import Pass, Rule
 
 QUANTILES = (0.01, 0.25, 0.5, 0.75, 0.99)

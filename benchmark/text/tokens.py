@@ -10,14 +10,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from benchmark.contracts import Score, chunks
-from benchmark.errors import AdapterError
-from benchmark.progress import progress
+from benchmark.core.errors import AdapterError
+from benchmark.core.progress import progress
+from benchmark.core.types import Score, chunks
 from benchmark.text.asking import Pass
 from benchmark.text.summary import value_with_ends
 
 if TYPE_CHECKING:
-    from benchmark.contracts import Array
+    from benchmark.core.types import Array
 
 NEUTRAL = "the"
 DRAWS = 19

@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
-from benchmark.contracts import Split, chunks, merge
+from benchmark.core.errors import UsageError
+from benchmark.core.types import Split, chunks, merge
 from benchmark.detectors.pixels import Pixels, mean_image
-from benchmark.errors import UsageError
 from benchmark.fitted import rows_in_memory, rows_of
 from benchmark.search import Rows, nearest
 
 if TYPE_CHECKING:
-    from benchmark.contracts import Array, Images
+    from benchmark.core.types import Array, Images
     from benchmark.text.asking import Pass
 
 ALPHA = 0.01
@@ -93,8 +93,8 @@ class Truth:
 
 def open_truth(pipeline: Any, data: str, root: Path | None, cache: Path) -> Truth:
     """Return the images of a data set, prepared at the size that a pipeline makes. Raises BenchError."""
+    from benchmark.core.progress import to_stderr
     from benchmark.networks.guided import latent_shape
-    from benchmark.progress import to_stderr
     from benchmark.request import Request, build_dataset, open_cohort
 
     side = latent_shape(pipeline)[1] * pipeline.vae_scale_factor

@@ -10,7 +10,7 @@ import pandas as pd
 from benchmark.metrics.prompts import enrichment, outliers, rank_correlation, separation
 
 if TYPE_CHECKING:
-    from benchmark.contracts import Array
+    from benchmark.core.types import Array
 
 MEMORISED = 0.5
 """A prompt is memorised where at least so many of its images are copies."""

@@ -10,15 +10,15 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from benchmark.cohorts.grid import pad_to, shrink, shrink_labels, to_uint8
-from benchmark.contracts import Items, Source
-from benchmark.errors import BadDataError, UsageError
-from benchmark.options import suggest
+from benchmark.core.errors import BadDataError, UsageError
+from benchmark.core.options import suggest
+from benchmark.core.types import Items, Source
 from benchmark.readers import Image, read_image
 
 from .layout import CHANNELS, Case, find_cases
 
 if TYPE_CHECKING:
-    from benchmark.contracts import Array
+    from benchmark.core.types import Array
 
 SIDE = 256
 """The square to which slices are padded; BraTS is 240 x 240, so 8 pixels a side."""

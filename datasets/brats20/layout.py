@@ -8,7 +8,7 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
-from benchmark.errors import BadDataError, MissingDataError
+from benchmark.core.errors import BadDataError, MissingDataError
 
 CHANNELS = ("t1", "t2", "flair", "t1ce", "seg")
 ENDINGS = {

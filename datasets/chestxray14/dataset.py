@@ -11,8 +11,8 @@ import pandas as pd
 
 from benchmark.cohorts.radiographs import Radiographs
 from benchmark.cohorts.tables import read_csv, require_unique
-from benchmark.contracts import Source
-from benchmark.errors import BadDataError, MissingDataError
+from benchmark.core.errors import BadDataError, MissingDataError
+from benchmark.core.types import Source
 
 TABLES = ("Data_Entry_2017.csv", "Data_Entry_2017_v2020.csv")
 NAME, FINDINGS, PATIENT = "Image Index", "Finding Labels", "Patient ID"

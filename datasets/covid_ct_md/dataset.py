@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from benchmark.cohorts.dicoms import DicomSeries, dicom_folders
-from benchmark.contracts import Source
-from benchmark.errors import MissingDataError
+from benchmark.core.errors import MissingDataError
+from benchmark.core.types import Source
 
 CLASSES = {"covid": "COVID-19", "cap": "pneumonia", "normal": "normal"}
 """How the folders of the classes begin: `Covid-19 Cases`, `Cap Cases`, `Normal Cases`."""

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from benchmark.cohorts.radiographs import Radiographs
-from benchmark.contracts import Source
-from benchmark.errors import BadDataError, MissingDataError
+from benchmark.core.errors import BadDataError, MissingDataError
+from benchmark.core.types import Source
 
 CLASSES = ("NORMAL", "PNEUMONIA")
 GROUPS = ("train", "val", "test")

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 
 from benchmark.cohorts.cutting import Axis, from_planes
 from benchmark.cohorts.volumes import Volumes, require_volume
-from benchmark.contracts import Source
-from benchmark.errors import MissingDataError
+from benchmark.core.errors import MissingDataError
+from benchmark.core.types import Source
 from benchmark.readers import Image
 from benchmark.readers.hdf5 import opened, read
 from benchmark.readers.image import checked

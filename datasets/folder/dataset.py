@@ -15,9 +15,9 @@ from benchmark.cohorts.dicoms import DicomSeries, dicom_folders
 from benchmark.cohorts.radiographs import Fit, square
 from benchmark.cohorts.tables import read_csv, require_csv, require_unique
 from benchmark.cohorts.volumes import Volumes, stem
-from benchmark.contracts import Items, Source
-from benchmark.errors import BadDataError, MissingDataError
-from benchmark.options import require_pattern
+from benchmark.core.errors import BadDataError, MissingDataError
+from benchmark.core.options import require_pattern
+from benchmark.core.types import Items, Source
 from benchmark.readers import DICOM, READERS, is_dicom, read_image, suffix
 from benchmark.readers.series import FEWEST
 

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from benchmark.cohorts.dicoms import DicomSeries, dicom_folders
-from benchmark.contracts import Source
-from benchmark.errors import MissingDataError
+from benchmark.core.errors import MissingDataError
+from benchmark.core.types import Source
 from benchmark.readers.series import FEWEST
 
 PATIENT = re.compile(r"LIDC-IDRI-\d{4}")

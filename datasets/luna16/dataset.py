@@ -12,12 +12,12 @@ import numpy as np
 
 from benchmark.cohorts.tables import read_csv
 from benchmark.cohorts.volumes import Volumes
-from benchmark.contracts import Source
-from benchmark.errors import BadDataError, MissingDataError, UsageError
+from benchmark.core.errors import BadDataError, MissingDataError, UsageError
+from benchmark.core.types import Source
 from benchmark.readers import Image
 
 if TYPE_CHECKING:
-    from benchmark.contracts import Array
+    from benchmark.core.types import Array
 
 COLUMNS = ("seriesuid", "coordX", "coordY", "coordZ")
 

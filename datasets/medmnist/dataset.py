@@ -16,12 +16,12 @@ import numpy as np
 
 from benchmark.cohorts.cutting import resample
 from benchmark.cohorts.grid import resize_smooth, to_uint8
-from benchmark.contracts import Items, Source
-from benchmark.errors import BadDataError, MachineError, MissingDataError, UsageError
-from benchmark.storage import replacing
+from benchmark.core.errors import BadDataError, MachineError, MissingDataError, UsageError
+from benchmark.core.files import replacing
+from benchmark.core.types import Items, Source
 
 if TYPE_CHECKING:
-    from benchmark.contracts import Array
+    from benchmark.core.types import Array
 
 SIZES = {2: (28, 64, 128, 224), 3: (28, 64)}
 """Pixels a side that are published, by dimensions."""

@@ -8,8 +8,8 @@ from pathlib import Path
 
 from benchmark.cohorts.radiographs import Radiographs
 from benchmark.cohorts.tables import read_csv
-from benchmark.contracts import Source
-from benchmark.errors import MissingDataError
+from benchmark.core.errors import MissingDataError
+from benchmark.core.types import Source
 
 ENDINGS = (".jpg", ".dcm")
 METADATA = ("mimic-cxr-2.0.0-metadata.csv.gz", "mimic-cxr-2.0.0-metadata.csv")

@@ -9,8 +9,8 @@ from typing import Literal
 
 from benchmark.cohorts.cutting import Axis, from_planes
 from benchmark.cohorts.volumes import Volumes, require_volume
-from benchmark.contracts import Source
-from benchmark.errors import BadDataError, MissingDataError
+from benchmark.core.errors import BadDataError, MissingDataError
+from benchmark.core.types import Source
 from benchmark.readers import Image, read_image
 
 GROUPS = ("train", "valid")

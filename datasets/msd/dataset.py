@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Literal
 
 from benchmark.cohorts.volumes import Volumes, stem
-from benchmark.contracts import Source
-from benchmark.errors import MissingDataError, UsageError
+from benchmark.core.errors import MissingDataError, UsageError
+from benchmark.core.types import Source
 from benchmark.readers import Image
 from benchmark.readers.image import checked
 from benchmark.readers.nifti import read

@@ -9,8 +9,8 @@ from typing import Literal
 
 from benchmark.cohorts.radiographs import Radiographs
 from benchmark.cohorts.tables import read_csv
-from benchmark.contracts import Source
-from benchmark.errors import MissingDataError
+from benchmark.core.errors import MissingDataError
+from benchmark.core.types import Source
 
 PROJECTIONS, REPORTS = "indiana_projections.csv", "indiana_reports.csv"
 FOLDERS = ("images/images_normalized", "images_normalized", "images", "NLMCXR_png", ".")

@@ -13,8 +13,8 @@ import numpy as np
 
 from benchmark.cohorts.simulated import require_all, require_patients, write_missing
 from benchmark.cohorts.volumes import Volumes
-from benchmark.contracts import Source
-from benchmark.storage import replacing
+from benchmark.core.files import replacing
+from benchmark.core.types import Source
 
 from .chest import SHAPE, STEP, simulate
 

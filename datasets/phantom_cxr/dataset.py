@@ -11,8 +11,8 @@ import PIL.Image
 
 from benchmark.cohorts.radiographs import Radiographs
 from benchmark.cohorts.simulated import require_all, require_patients, write_missing
-from benchmark.contracts import Source
-from benchmark.storage import replacing
+from benchmark.core.files import replacing
+from benchmark.core.types import Source
 
 from ..phantom_ct.chest import STEP, simulate  # noqa: TID252 (absolute, mypy cannot find it in a checkout)
 from .project import radiograph

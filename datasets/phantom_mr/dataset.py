@@ -12,13 +12,13 @@ import nibabel as nib
 import numpy as np
 
 from benchmark.cohorts.simulated import require_all, require_patients, write_missing
-from benchmark.storage import replacing
+from benchmark.core.files import replacing
 
 from ..brats20.dataset import Brats20  # noqa: TID252 (absolute, mypy cannot find it in a checkout)
 from .simulate import simulate
 
 if TYPE_CHECKING:
-    from benchmark.contracts import Array, Source
+    from benchmark.core.types import Array, Source
 
 FOLDER = "MICCAI_BraTS2020_TrainingData"
 AFFINE = np.array([[-1, 0, 0, 0], [0, -1, 0, 239], [0, 0, 1, 0], [0, 0, 0, 1]], float)

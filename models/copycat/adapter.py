@@ -9,15 +9,15 @@ from typing import TYPE_CHECKING, Self
 
 import numpy as np
 
-from benchmark.contracts import Budget, Split, chunks, to_images
-from benchmark.errors import AdapterError, UsageError
+from benchmark.core.errors import AdapterError, UsageError
+from benchmark.core.files import read_arrays, read_json, write_arrays, write_json
+from benchmark.core.types import Budget, Split, chunks, to_images
 from benchmark.normal import Normal, fit_normal
-from benchmark.storage import read_arrays, read_json, write_arrays, write_json
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from benchmark.contracts import Array, Images
+    from benchmark.core.types import Array, Images
 
 BATCH = 50
 ARRAYS, OPTIONS = "copycat.npz", "copycat.json"

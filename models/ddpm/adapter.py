@@ -6,15 +6,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
 
-from benchmark.contracts import Budget, Split
-from benchmark.errors import UsageError
+from benchmark.core.devices import pick_device
+from benchmark.core.errors import UsageError
+from benchmark.core.seeding import seed_all
+from benchmark.core.types import Budget, Split
 from benchmark.feeding import feed_split
-from benchmark.machine import pick_device
 from benchmark.networks.adapter import data_key
 from benchmark.networks.diffusing import DiffusionAdapter
 from benchmark.networks.folded import Folded
 from benchmark.networks.latent import LatentModel
-from benchmark.seeding import seed_all
 from benchmark.training import train as train_network
 
 

@@ -12,15 +12,15 @@ import numpy as np
 import torch
 
 from benchmark.brought import Brought
-from benchmark.contracts import chunks
-from benchmark.errors import AdapterError, MissingDataError, UsageError
+from benchmark.core.errors import AdapterError, MissingDataError, UsageError
+from benchmark.core.files import content_key, files_key
+from benchmark.core.seeding import word
+from benchmark.core.types import chunks
 from benchmark.networks.adapter import check_choices
 from benchmark.networks.pipelines import load_pipeline, load_radedit
-from benchmark.seeding import word
-from benchmark.storage import content_key, files_key
 
 if TYPE_CHECKING:
-    from benchmark.contracts import Images
+    from benchmark.core.types import Images
 
 
 @dataclass

@@ -11,12 +11,12 @@ import numpy as np
 
 from benchmark.brought import Brought
 from benchmark.cohorts.grid import resize_smooth, to_uint8
-from benchmark.contracts import to_images
-from benchmark.errors import AdapterError, BadDataError, MissingDataError
+from benchmark.core.errors import AdapterError, BadDataError, MissingDataError
+from benchmark.core.types import to_images
 from benchmark.readers import READERS, read_image, suffix
 
 if TYPE_CHECKING:
-    from benchmark.contracts import Array, Images
+    from benchmark.core.types import Array, Images
 
 
 @dataclass

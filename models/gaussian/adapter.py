@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING, Self
 
 import numpy as np
 
-from benchmark.contracts import Budget, Split, chunks
-from benchmark.errors import AdapterError, UsageError
+from benchmark.core.errors import AdapterError, UsageError
+from benchmark.core.files import read_arrays, read_json, write_arrays, write_json
+from benchmark.core.types import Budget, Split, chunks
 from benchmark.normal import Normal, fit_normal
-from benchmark.storage import read_arrays, read_json, write_arrays, write_json
 
 if TYPE_CHECKING:
-    from benchmark.contracts import Images
+    from benchmark.core.types import Images
 
 BATCH = 50
 ARRAYS, OPTIONS = "gaussian.npz", "gaussian.json"

@@ -6,21 +6,21 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from benchmark.contracts import Budget, Split
-from benchmark.errors import UsageError
+from benchmark.core.devices import pick_device
+from benchmark.core.errors import UsageError
+from benchmark.core.seeding import seed_all
+from benchmark.core.types import Budget, Split
 from benchmark.feeding import Resident, feed_split
-from benchmark.machine import pick_device
 from benchmark.networks.adapter import check_choices, data_key
 from benchmark.networks.autoencoder import Autoencoder, build_autoencoder
 from benchmark.networks.diffusing import DiffusionAdapter
 from benchmark.networks.latent import LatentModel, encode_all
-from benchmark.seeding import seed_all
 from benchmark.training import train as train_network
 
 from .linear import LinearAutoencoder
 
 if TYPE_CHECKING:
-    from benchmark.contracts import Images
+    from benchmark.core.types import Images
 
 AUTOENCODERS = ("kl", "vq", "linear")
 AUTOENCODER_SHARE = 0.4

@@ -9,10 +9,12 @@ from typing import TYPE_CHECKING, Any, Literal, Self, cast
 
 import torch
 
-from benchmark.contracts import Budget, Split, chunks
-from benchmark.errors import AdapterError, UsageError
+from benchmark.core.devices import pick_device
+from benchmark.core.errors import AdapterError, UsageError
+from benchmark.core.files import content_key, read_json, write_json
+from benchmark.core.seeding import seed_all
+from benchmark.core.types import Budget, Split, chunks
 from benchmark.feeding import feed_split
-from benchmark.machine import pick_device
 from benchmark.networks.adapter import PRECISIONS, check_choices, data_key, in_range
 from benchmark.networks.captions import Pairs, tokenized, train_tokenizer
 from benchmark.networks.files import usable
@@ -20,15 +22,13 @@ from benchmark.networks.guided import decode, draw
 from benchmark.networks.pipelines import be_quiet, load_pipeline
 from benchmark.networks.textual import TextDenoiser, build_encoder, build_unet, build_vae, latents_of, vae_loss
 from benchmark.recipe import Recipe
-from benchmark.seeding import seed_all
-from benchmark.storage import content_key, read_json, write_json
 from benchmark.text.captions import captions_of
 from benchmark.training import train as train_network
 
 from .captioning import Captioning
 
 if TYPE_CHECKING:
-    from benchmark.contracts import Images
+    from benchmark.core.types import Images
 
 DESCRIPTION = "memobench.json"
 VAE_SHARE = 0.3

@@ -12,16 +12,16 @@ import torch
 from torch import Tensor, nn
 
 from benchmark.brought import Brought
-from benchmark.contracts import chunks
-from benchmark.errors import AdapterError, MissingDataError
-from benchmark.machine import pick_device
+from benchmark.core.devices import pick_device
+from benchmark.core.errors import AdapterError, MissingDataError
+from benchmark.core.seeding import seed_all, word
+from benchmark.core.types import chunks
 from benchmark.networks.adapter import check_choices, in_range, seeded_noise
-from benchmark.seeding import seed_all, word
 
 from .configuration import FORMER_SCHEDULES, NETWORKS, SCHEDULERS, Configuration
 
 if TYPE_CHECKING:
-    from benchmark.contracts import Images
+    from benchmark.core.types import Images
 
 
 @dataclass

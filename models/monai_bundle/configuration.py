@@ -10,7 +10,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from benchmark.errors import AdapterError, MissingDataError
+from benchmark.core.errors import AdapterError, MissingDataError
 
 NETWORKS = ("DiffusionModelUNet", "AutoencoderKL", "VQVAE")
 SCHEDULERS = ("DDPMScheduler", "DDIMScheduler", "PNDMScheduler")

@@ -9,13 +9,13 @@ from typing import ClassVar, Literal, cast
 import torch
 from torch import Tensor
 
-from benchmark.contracts import Budget, Split
-from benchmark.errors import UsageError
+from benchmark.core.devices import pick_device
+from benchmark.core.errors import UsageError
+from benchmark.core.seeding import seed_all, word
+from benchmark.core.types import Budget, Split
 from benchmark.feeding import feed_split
-from benchmark.machine import pick_device
 from benchmark.networks.adapter import PRECISIONS, NetworkAdapter, check_choices, data_key
 from benchmark.recipe import Recipe
-from benchmark.seeding import seed_all, word
 from benchmark.training import train as train_network
 
 from .augmentation import Augmentation

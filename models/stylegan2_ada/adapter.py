@@ -16,11 +16,11 @@ from multiprocessing import get_context
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 
-from benchmark.contracts import Budget, Split
-from benchmark.errors import AdapterError, UsageError
+from benchmark.core.errors import AdapterError, UsageError
+from benchmark.core.files import read_json, replacing, write_json
+from benchmark.core.types import Budget, Split
 from benchmark.networks.adapter import check_choices, data_key
 from benchmark.networks.files import DESCRIPTION, WEIGHTS, usable
-from benchmark.storage import read_json, replacing, write_json
 
 from . import worker
 from .checkout import find_checkout
@@ -28,7 +28,7 @@ from .networks import AUGMENTATIONS, check_sizes
 from .pickles import read_generator
 
 if TYPE_CHECKING:
-    from benchmark.contracts import Images
+    from benchmark.core.types import Images
 
 T = TypeVar("T")
 CHOICES = {"ops": ("auto", "reference", "cuda"), "augmentation": tuple(AUGMENTATIONS)}

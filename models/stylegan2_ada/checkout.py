@@ -10,7 +10,7 @@ from types import SimpleNamespace
 from typing import Any
 
 from benchmark.checkouts import checkout_folder
-from benchmark.errors import DeclinedError, UsageError
+from benchmark.core.errors import DeclinedError, UsageError
 
 NAME = "stylegan2-ada"
 VARIABLE = "STYLEGAN2_ADA_DIR"

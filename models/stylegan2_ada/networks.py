@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from benchmark.errors import UsageError
+from benchmark.core.errors import UsageError
 from benchmark.phases import Part, Phase
 
 G_EVERY, D_EVERY, ADA_EVERY = 4, 16, 4

@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from benchmark.errors import AdapterError, MissingDataError, UsageError
+from benchmark.core.errors import AdapterError, MissingDataError, UsageError
 from benchmark.networks.files import save_weights
 
 MOST_SIDE = 4096

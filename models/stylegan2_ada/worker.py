@@ -14,20 +14,20 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
-from benchmark.contracts import Budget, chunks
+from benchmark.core.devices import pick_device
+from benchmark.core.seeding import seed_all, word
+from benchmark.core.types import Budget, chunks
 from benchmark.feeding import Resident
-from benchmark.machine import pick_device
 from benchmark.networks.adapter import in_range
 from benchmark.networks.files import load_weights, save_weights, usable
 from benchmark.recipe import Recipe
-from benchmark.seeding import seed_all, word
 from benchmark.training import train
 
 from .checkout import commit_of, import_checkout
 from .networks import Networks, build_networks, phases
 
 if TYPE_CHECKING:
-    from benchmark.contracts import Array, Images
+    from benchmark.core.types import Array, Images
 
 
 @dataclass(frozen=True)

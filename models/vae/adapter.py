@@ -8,19 +8,19 @@ from typing import TYPE_CHECKING, ClassVar, Literal, cast
 
 from torch import Tensor
 
-from benchmark.contracts import Budget, Split
-from benchmark.errors import UsageError
+from benchmark.core.devices import pick_device
+from benchmark.core.errors import UsageError
+from benchmark.core.seeding import seed_all
+from benchmark.core.types import Budget, Split
 from benchmark.feeding import feed_split
-from benchmark.machine import pick_device
 from benchmark.networks.adapter import PRECISIONS, NetworkAdapter, check_choices, data_key, in_range, seeded_noise
 from benchmark.recipe import Recipe
-from benchmark.seeding import seed_all
 from benchmark.training import train as train_network
 
 from .model import VAE, fit_density
 
 if TYPE_CHECKING:
-    from benchmark.contracts import Array, Images
+    from benchmark.core.types import Array, Images
 
 DENSITIES = ("fitted", "prior")
 

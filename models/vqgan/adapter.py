@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-from benchmark.errors import UsageError
+from benchmark.core.errors import UsageError
 from benchmark.feeding import Resident, Streamed
 from benchmark.networks.autoencoder import Autoencoder
 from benchmark.networks.tokens import TokenAdapter

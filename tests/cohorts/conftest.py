@@ -8,7 +8,7 @@ from typing import ClassVar
 import numpy as np
 import pytest
 
-from benchmark.contracts import Items, Source
+from benchmark.core.types import Items, Source
 from benchmark.readers import read_image
 
 

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from benchmark.cohorts.locate import locate
-from benchmark.errors import MissingDataError
+from benchmark.core.errors import MissingDataError
 
 CARD: Any = SimpleNamespace(
     name="brats20", access="Register at the challenge.", licence="research only", citation="Menze 2015", layout="CASE/"

@@ -20,10 +20,10 @@ import pytest
 from benchmark.cohorts import store, stream
 from benchmark.cohorts.ingest import prepare_items
 from benchmark.cohorts.prepare import prepare
-from benchmark.contracts import Items, Source
+from benchmark.core.errors import AdapterError, BadDataError, MachineError, MissingDataError, UsageError
+from benchmark.core.processes import processes
+from benchmark.core.types import Items, Source
 from benchmark.datasets.folder.dataset import Folder
-from benchmark.errors import AdapterError, BadDataError, MachineError, MissingDataError, UsageError
-from benchmark.workers import processes
 
 MakeRoot = Callable[..., Path]
 
@@ -308,7 +308,7 @@ KILLED = """
 import sys, time
 from pathlib import Path
 from benchmark.cohorts.prepare import prepare
-from benchmark.contracts import Items, Source
+from benchmark.core.types import Items, Source
 import numpy as np
 
 class Slow:
@@ -362,7 +362,7 @@ MEMORY = """
 import resource, sys
 from pathlib import Path
 from benchmark.cohorts.ingest import prepare_items
-from benchmark.contracts import Items, Source
+from benchmark.core.types import Items, Source
 import numpy as np
 
 class Many:
@@ -404,7 +404,7 @@ LIMITED = """
 import resource, sys
 from pathlib import Path
 from benchmark.cohorts.prepare import prepare
-from benchmark.contracts import Items, Source
+from benchmark.core.types import Items, Source
 import numpy as np
 
 class Large:
@@ -461,7 +461,7 @@ def test_workers_do_not_outlive_a_killed_parent(tmp_path: Path) -> None:
     script = tmp_path / "parent.py"
     script.write_text(
         "import os, time\n"
-        "from benchmark.workers import processes\n"
+        "from benchmark.core.processes import processes\n"
         "if __name__ == '__main__':\n"
         "    pool = processes(1)\n"
         "    print(pool.submit(os.getpid).result(), flush=True)\n"

@@ -8,7 +8,7 @@ import pytest
 
 from benchmark.cohorts.check import find_leaks
 from benchmark.cohorts.splits import NAMES, Plan, require_disjoint, split
-from benchmark.errors import BadDataError, UsageError
+from benchmark.core.errors import BadDataError, UsageError
 
 
 def table(patients: int = 100, images: int = 3, group: str = "") -> pd.DataFrame:

@@ -11,8 +11,8 @@ from benchmark.cohorts.cutting import around, from_planes, planes, resample, see
 from benchmark.cohorts.intensity import HOUNSFIELD, grey, limits
 from benchmark.cohorts.radiographs import square
 from benchmark.cohorts.volumes import Volumes
-from benchmark.contracts import Source
-from benchmark.errors import BadDataError, UsageError
+from benchmark.core.errors import BadDataError, UsageError
+from benchmark.core.types import Source
 
 AXES = ("axial", "coronal", "sagittal")
 

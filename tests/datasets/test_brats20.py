@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from benchmark.cohorts.ingest import prepare_items
+from benchmark.core.errors import BadDataError, MissingDataError, UsageError
 from benchmark.datasets.brats20.dataset import Brats20
-from benchmark.errors import BadDataError, MissingDataError, UsageError
 
 FOUR = ("t1", "t2", "flair", "t1ce")
 LPS = np.diag([-1.0, -1.0, 1.0, 1.0])

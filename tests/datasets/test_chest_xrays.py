@@ -13,10 +13,10 @@ import pytest
 from dicom_files import write_slice
 
 from benchmark.cohorts.prepare import prepare
+from benchmark.core.errors import BadDataError, BenchError, MissingDataError
 from benchmark.datasets.chestxray14.dataset import ChestXray14
 from benchmark.datasets.mimic_cxr.dataset import MimicCxr
 from benchmark.datasets.openi.dataset import Openi
-from benchmark.errors import BadDataError, BenchError, MissingDataError
 
 HEADER = (
     "Image Index,Finding Labels,Follow-up #,Patient ID,Patient Age,Patient Gender,View Position,"

@@ -12,10 +12,10 @@ import SimpleITK
 from dicom_files import write_series
 
 from benchmark.cohorts.ingest import prepare_items
+from benchmark.core.errors import BadDataError, BenchError, MissingDataError, UsageError
 from benchmark.datasets.covid_ct_md.dataset import CovidCtMd
 from benchmark.datasets.lidc_idri.dataset import LidcIdri
 from benchmark.datasets.luna16.dataset import Luna16
-from benchmark.errors import BadDataError, BenchError, MissingDataError, UsageError
 
 PLACES = {"P001": "Covid-19 Cases", "cap001": "Cap Cases", "normal001": "Normal Cases"}
 

@@ -13,8 +13,8 @@ import pytest
 from benchmark.cohorts.check import check
 from benchmark.cohorts.duplicates import find_duplicates
 from benchmark.cohorts.ingest import prepare_items
+from benchmark.core.errors import BadDataError, MissingDataError, UsageError
 from benchmark.datasets.cxr_pneumonia.dataset import CxrPneumonia
-from benchmark.errors import BadDataError, MissingDataError, UsageError
 
 NAMES = (
     "train/PNEUMONIA/person1_bacteria_1.jpeg",

@@ -13,8 +13,8 @@ import SimpleITK
 from dicom_files import enhanced, write_series, write_slice
 
 from benchmark.cohorts.prepare import prepare
+from benchmark.core.errors import BadDataError, BenchError, MissingDataError, UsageError
 from benchmark.datasets.folder.dataset import Folder
-from benchmark.errors import BadDataError, BenchError, MissingDataError, UsageError
 
 GUESSED = "each file, or topmost folder, counts as a patient of its own: no group_pattern was given"
 

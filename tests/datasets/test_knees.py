@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 
 from benchmark.cohorts.prepare import prepare
+from benchmark.core.errors import BadDataError, BenchError, MissingDataError
 from benchmark.datasets.fastmri_knee.dataset import FastmriKnee
 from benchmark.datasets.mrnet.dataset import Mrnet
-from benchmark.errors import BadDataError, BenchError, MissingDataError
 
 
 def refusal(read: Callable[[], object], kind: type[BenchError] = MissingDataError) -> str:

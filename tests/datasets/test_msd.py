@@ -8,8 +8,8 @@ import nibabel
 import numpy as np
 import pytest
 
+from benchmark.core.errors import BadDataError, MissingDataError, UsageError
 from benchmark.datasets.msd.dataset import Msd
-from benchmark.errors import BadDataError, MissingDataError, UsageError
 
 
 def make(root: Path, volume: np.ndarray, name: str = "a", folder: str = "imagesTr") -> Path:

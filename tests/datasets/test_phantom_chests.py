@@ -8,11 +8,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from benchmark.core.errors import MissingDataError, UsageError
 from benchmark.datasets.phantom_ct.chest import SHAPE, STEP, simulate
 from benchmark.datasets.phantom_ct.dataset import PhantomCT
 from benchmark.datasets.phantom_cxr.dataset import VIEWS, PhantomCXR
 from benchmark.datasets.phantom_cxr.project import radiograph
-from benchmark.errors import MissingDataError, UsageError
 from benchmark.readers import read_image
 
 

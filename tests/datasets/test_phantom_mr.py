@@ -6,9 +6,9 @@ import nibabel as nib
 import numpy as np
 import pytest
 
+from benchmark.core.errors import MissingDataError, UsageError
 from benchmark.datasets.phantom_mr import dataset, simulate
 from benchmark.datasets.phantom_mr.dataset import PhantomMR, case_folder, write_patient
-from benchmark.errors import MissingDataError, UsageError
 
 
 @pytest.fixture(scope="module")

@@ -14,10 +14,10 @@ import torch
 from scipy.ndimage import gaussian_filter
 from torch import Tensor
 
-from benchmark.contracts import Split, merge
+from benchmark.core.errors import AdapterError
+from benchmark.core.types import Split, merge
 from benchmark.detectors import contrastive
 from benchmark.detectors.contrastive import Copy, Encoder, Options, fit_copy, nt_xent, standardise
-from benchmark.errors import AdapterError
 from benchmark.planted import PLANTED
 
 torch.set_num_threads(1)

@@ -10,9 +10,9 @@ import pytest
 import torch
 from scipy.ndimage import gaussian_filter
 
-from benchmark.contracts import Split
+from benchmark.core.errors import AdapterError
+from benchmark.core.types import Split
 from benchmark.detectors.dar2025 import Dar2025, Encoder, Options, raw, turned
-from benchmark.errors import AdapterError
 from benchmark.planted import PLANTED
 from benchmark.recipe import Recipe
 

@@ -13,10 +13,10 @@ import torch
 from torch import nn
 
 from benchmark.catalogue import choose
-from benchmark.contracts import Split
+from benchmark.core.errors import AdapterError, BadDataError, BenchError, MissingDataError, UsageError
+from benchmark.core.types import Split
 from benchmark.detectors import frozen
 from benchmark.detectors.frozen import Frozen, Options, _planes
-from benchmark.errors import AdapterError, BadDataError, BenchError, MissingDataError, UsageError
 
 torch.set_num_threads(1)
 COMMIT = "a" * 40

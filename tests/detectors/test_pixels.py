@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from benchmark.contracts import to_images, to_pixels
+from benchmark.core.errors import UsageError
+from benchmark.core.types import to_images, to_pixels
 from benchmark.detectors.pixels import Options, Pixels
 from benchmark.detectors.views import views_of
-from benchmark.errors import UsageError
 from benchmark.planted import PLANTED
 
 

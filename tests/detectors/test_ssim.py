@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from benchmark.contracts import Split
+from benchmark.core.types import Split
 from benchmark.detectors.ssim import C1, C2, Options, Windows
 from benchmark.planted import PLANTED
 from benchmark.search import Rows, nearest

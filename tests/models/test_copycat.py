@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 import torch
 
-from benchmark.contracts import Budget, Split
-from benchmark.errors import AdapterError, UsageError
+from benchmark.core.errors import AdapterError, UsageError
+from benchmark.core.types import Budget, Split
 from benchmark.models.copycat.adapter import Copycat, place_copies
 from benchmark.planted import PLANTED
 

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from benchmark import registry
-from benchmark.errors import UsageError
+from benchmark.core.errors import UsageError
 from benchmark.models.ddpm.adapter import PixelDiffusion
 
 

@@ -12,12 +12,12 @@ from diffusers import DDIMPipeline, DDIMScheduler, UNet2DModel
 from tiny_pipeline import CAPTIONS, save_tiny
 
 from benchmark.conformance import check_adapter
-from benchmark.contracts import Budget, takes_prompts
-from benchmark.errors import BenchError
+from benchmark.core.errors import BenchError
+from benchmark.core.seeding import word
+from benchmark.core.types import Budget, takes_prompts
 from benchmark.models.diffusers.adapter import Pipeline
 from benchmark.networks.guided import both_texts, guidance_norms, prompt_noise
 from benchmark.registry import find_model
-from benchmark.seeding import word
 from benchmark.text.opening import open_model
 from benchmark.trials import toy_split
 

@@ -10,8 +10,8 @@ from PIL import Image
 
 from benchmark.check_model import conforms
 from benchmark.conformance import check_adapter
-from benchmark.contracts import Budget, HasFiles, HasNumberedImages
-from benchmark.errors import BenchError
+from benchmark.core.errors import BenchError
+from benchmark.core.types import Budget, HasFiles, HasNumberedImages
 from benchmark.models.folder.adapter import ImageFolder
 from benchmark.registry import find_model
 from benchmark.samples import draw

@@ -10,8 +10,8 @@ import torch
 from monai.networks.nets import AutoencoderKL, DiffusionModelUNet
 
 from benchmark import registry
-from benchmark.contracts import Budget, HasLoss, HasReconstruction, Split
-from benchmark.errors import AdapterError, UsageError
+from benchmark.core.errors import AdapterError, UsageError
+from benchmark.core.types import Budget, HasLoss, HasReconstruction, Split
 from benchmark.models.ldm import adapter as ldm
 from benchmark.models.ldm.adapter import LatentDiffusion
 from benchmark.networks.latent import LatentModel

@@ -14,15 +14,15 @@ import pytest
 import torch
 
 from benchmark.conformance import check_adapter
-from benchmark.contracts import Budget, Split
-from benchmark.errors import BenchError
+from benchmark.core.errors import BenchError
+from benchmark.core.files import write_json
+from benchmark.core.types import Budget, Split
 from benchmark.models.copycat.adapter import Copycat
 from benchmark.models.diffusers.adapter import Pipeline
 from benchmark.models.ldm_text.adapter import TextDiffusion, deduplicated, one_text_each
 from benchmark.models.ldm_text.captioning import Captioning
 from benchmark.networks.captions import Pairs, tokenized, train_tokenizer
 from benchmark.registry import find_model
-from benchmark.storage import write_json
 from benchmark.text.asking import Pass, Rule
 from benchmark.text.captions import captions_of, drawn_prompts
 from benchmark.text.opening import open_model

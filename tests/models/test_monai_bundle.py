@@ -12,8 +12,8 @@ import torch
 from monai.networks.nets import AutoencoderKL, DiffusionModelUNet
 
 from benchmark.conformance import check_adapter
-from benchmark.contracts import Budget
-from benchmark.errors import BenchError
+from benchmark.core.errors import BenchError
+from benchmark.core.types import Budget
 from benchmark.models.monai_bundle.adapter import Bundle
 from benchmark.registry import find_model
 from benchmark.trials import toy_split

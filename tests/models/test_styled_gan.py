@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from benchmark.errors import UsageError
+from benchmark.core.errors import UsageError
 from benchmark.models.styled_gan.adapter import StyledGAN
 from benchmark.models.styled_gan.augmentation import Augmentation
 from benchmark.models.styled_gan.discriminator import Discriminator, batch_deviation

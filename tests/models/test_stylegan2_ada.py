@@ -18,8 +18,8 @@ import torch
 from fake_stylegan import write_repository
 
 from benchmark.conformance import check_adapter
-from benchmark.contracts import Budget
-from benchmark.errors import BenchError, DeclinedError, UsageError
+from benchmark.core.errors import BenchError, DeclinedError, UsageError
+from benchmark.core.types import Budget
 from benchmark.models.stylegan2_ada import resample
 from benchmark.models.stylegan2_ada.adapter import StyleGAN2ADA
 from benchmark.models.stylegan2_ada.checkout import commit_of, find_checkout

@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from benchmark.errors import UsageError
+from benchmark.core.errors import UsageError
 from benchmark.feeding import Resident
 from benchmark.models.vae.adapter import VariationalAutoencoder
 from benchmark.models.vae.model import VAE, fit_density

@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from benchmark.errors import UsageError
+from benchmark.core.errors import UsageError
 from benchmark.networks.diffusion import CHOICES, Denoiser, build_unet, check_levels
 
 IMAGE = torch.linspace(-0.9, 0.9, 32).view(1, 2, 4, 4)

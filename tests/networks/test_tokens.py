@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from benchmark.errors import UsageError
+from benchmark.core.errors import UsageError
 from benchmark.models.vqgan.adapter import VQGAN
 from benchmark.models.vqvae.adapter import VQVAE
 from benchmark.networks.tokens import TokenModel

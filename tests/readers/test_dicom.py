@@ -11,7 +11,7 @@ import pydicom
 import pytest
 from dicom_files import enhanced, header, write_series, write_slice
 
-from benchmark.errors import BadDataError
+from benchmark.core.errors import BadDataError
 from benchmark.readers import is_dicom, read_image
 from benchmark.readers.series import read_series
 

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import SimpleITK
 
-from benchmark.errors import BadDataError
+from benchmark.core.errors import BadDataError
 from benchmark.readers import read_image
 
 AGAIN = "\n  hint: download or copy the file again"

@@ -7,7 +7,7 @@ import numpy as np
 import PIL.Image
 import pytest
 
-from benchmark.errors import BadDataError
+from benchmark.core.errors import BadDataError
 from benchmark.readers import read_image
 
 AGAIN = "\n  hint: download or copy the file again"

@@ -9,7 +9,7 @@ from typing import Self
 
 import numpy as np
 
-from benchmark.contracts import Budget, Images, Split
+from benchmark.core.types import Budget, Images, Split
 
 
 @dataclass

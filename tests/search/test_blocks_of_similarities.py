@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from benchmark.contracts import Match
-from benchmark.errors import BadDataError
+from benchmark.core.errors import BadDataError
+from benchmark.core.types import Match
 from benchmark.search import (
     COSINE,
     LEVELS,

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from benchmark.errors import BadDataError
+from benchmark.core.errors import BadDataError
 from benchmark.search import COSINE, LEVELS, PEARSON, Rows, find, nearest, search
 
 SHAPES = 200

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from benchmark.errors import BadDataError
+from benchmark.core.errors import BadDataError
 from benchmark.search import LEVELS, PEARSON, Found, Rows, products, search
 
 SHAPES = 450

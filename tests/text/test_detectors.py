@@ -12,7 +12,7 @@ import pytest
 import torch
 from tiny_pipeline import CAPTIONS, TOKENS, tokenizer
 
-from benchmark.errors import AdapterError
+from benchmark.core.errors import AdapterError
 from benchmark.metrics.prompts import diversity, rank_correlation, seed_likeness
 from benchmark.networks.attention import cross_attention, entropy
 from benchmark.networks.captions import tokenized

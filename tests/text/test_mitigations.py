@@ -11,7 +11,7 @@ import pytest
 import torch
 from tiny_pipeline import CAPTIONS, tokenizer
 
-from benchmark.errors import AdapterError
+from benchmark.core.errors import AdapterError
 from benchmark.networks.guided import both_texts, guidance_norms, prompt_noise
 from benchmark.text.alignment import open_alignment
 from benchmark.text.mitigate import BEFORE, effects, rows

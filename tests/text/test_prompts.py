@@ -14,7 +14,7 @@ from typer.testing import CliRunner
 
 from benchmark.assess import text_scores
 from benchmark.cli import app
-from benchmark.errors import AdapterError, BadDataError, BenchError, MissingDataError, UsageError
+from benchmark.core.errors import AdapterError, BadDataError, BenchError, MissingDataError, UsageError
 from benchmark.metrics.prompts import enrichment, length_adjusted, outliers, variants
 from benchmark.models.ldm_text.captioning import Captioning
 from benchmark.networks import guided, tracing

@@ -16,8 +16,8 @@ from tiny_pipeline import CAPTIONS, save_tiny
 from typer.testing import CliRunner
 
 from benchmark.cli import app
-from benchmark.contracts import Cohort, Split
-from benchmark.errors import BadDataError, BenchError, UsageError
+from benchmark.core.errors import BadDataError, BenchError, UsageError
+from benchmark.core.types import Cohort, Split
 from benchmark.text import plan
 from benchmark.text.plan import Design, plan_study, read_sentences
 from benchmark.text.reproduce import Plan

@@ -10,7 +10,7 @@ import pytest
 import torch
 from tiny_pipeline import CAPTIONS
 
-from benchmark.errors import AdapterError
+from benchmark.core.errors import AdapterError
 from benchmark.networks import significance
 from benchmark.networks.guided import both_texts, ddim, guidance_norms, prompt_noise
 from benchmark.networks.marks import MARKER

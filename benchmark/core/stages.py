@@ -12,9 +12,9 @@ from typing import Any
 
 from filelock import FileLock, Timeout
 
-from benchmark.errors import MachineError
-from benchmark.progress import Say
-from benchmark.storage import read_json, write_json
+from benchmark.core.errors import MachineError
+from benchmark.core.files import read_json, write_json
+from benchmark.core.progress import Say
 
 
 @contextmanager

@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from benchmark.errors import AdapterError, BadDataError, MachineError
+from benchmark.core.errors import AdapterError, BadDataError, MachineError
 
 if TYPE_CHECKING:
     import numpy as np

@@ -35,7 +35,7 @@ def _version(name: str) -> str:
 
 
 def _device_name(device: str) -> str:
-    from benchmark.machine import pick_device
+    from benchmark.core.devices import pick_device
 
     place = pick_device(device)
     if place.type == "cuda":
@@ -46,7 +46,7 @@ def _device_name(device: str) -> str:
 
 
 def _commit() -> dict[str, Any]:
-    root = Path(__file__).parents[1]
+    root = Path(__file__).parents[2]
     if not (root / ".git").exists():
         return {}
     try:

@@ -10,7 +10,7 @@ from typing import Any
 
 from pydantic import ConfigDict, TypeAdapter, ValidationError
 
-from benchmark.errors import AdapterError, UsageError
+from benchmark.core.errors import AdapterError, UsageError
 
 
 def build(cls: type[Any], settings: dict[str, Any], *, what: str) -> Any:
