@@ -6,11 +6,11 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
-from benchmark import registry
 from benchmark.core.errors import UsageError
 from benchmark.core.options import build, suggest, without_paths
 from benchmark.core.types import DetectorOptions
-from benchmark.registry import DetectorCard
+from benchmark.plugins import registry
+from benchmark.plugins.registry import DetectorCard
 
 PROTOCOL = ("copy", "pixels")
 """The detectors of protocol p1: every run has them, others come beside."""

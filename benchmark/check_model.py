@@ -8,7 +8,7 @@ from typing import Any
 
 from benchmark.conformance import CHECKS, COHORTS, Finding, check_adapter
 from benchmark.core.progress import progress
-from benchmark.registry import find_model
+from benchmark.plugins.registry import find_model
 
 
 def check_model(name: str, settings: Mapping[str, Any], *, device: str) -> list[Finding]:

@@ -38,7 +38,7 @@ from benchmark.cli_text import prompts_command, reproduce_command
 from benchmark.core.errors import BenchError
 
 if TYPE_CHECKING:
-    from benchmark.registry import ModelCard
+    from benchmark.plugins.registry import ModelCard
 
 app = typer.Typer(
     name="bench",
@@ -131,7 +131,7 @@ def models_command(context: typer.Context) -> None:
     """List the models: dimensions, abilities, presets."""
     if context.invoked_subcommand:
         return
-    from benchmark.registry import ModelCard, listing
+    from benchmark.plugins.registry import ModelCard, listing
     from benchmark.terminal import print_table
 
     found = listing("models")
@@ -150,8 +150,8 @@ def install_command(
     accepted: Annotated[bool, typer.Option("--accept-licence", help="You have read the terms and keep them.")] = False,
 ) -> None:
     """Fetch the repository that a model needs, with git, once its licence is accepted."""
-    from benchmark.checkouts import install
-    from benchmark.registry import find_model
+    from benchmark.plugins.checkouts import install
+    from benchmark.plugins.registry import find_model
 
     typer.echo(f"{name} is installed: {install(find_model(name), accepted=accepted)}")
 
@@ -181,7 +181,7 @@ def datasets_command(context: typer.Context) -> None:
     """List the data sets, or check one with `bench datasets check NAME`."""
     if context.invoked_subcommand:
         return
-    from benchmark.registry import DatasetCard, listing
+    from benchmark.plugins.registry import DatasetCard, listing
     from benchmark.terminal import print_table
 
     found = listing("datasets")
@@ -204,7 +204,7 @@ def datasets_command(context: typer.Context) -> None:
 @datasets_app.command("show")
 def show_command(name: Annotated[str, typer.Argument(help="Data set name.")]) -> None:
     """Print a data set's card: how to get it, its layout, licence, recipe and traps."""
-    from benchmark.registry import find_dataset
+    from benchmark.plugins.registry import find_dataset
     from benchmark.terminal import print_table
 
     card = find_dataset(name).model_dump(exclude={"folder", "entry"})

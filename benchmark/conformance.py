@@ -17,7 +17,7 @@ import numpy as np
 from benchmark.core.errors import AdapterError, BenchError, DeclinedError, MissingDataError, UsageError
 from benchmark.core.options import build
 from benchmark.core.types import Budget, HasLoss, HasReconstruction, ModelAdapter, takes_prompts
-from benchmark.registry import ModelCard, load_class
+from benchmark.plugins.registry import ModelCard, load_class
 from benchmark.samples import check_samples
 from benchmark.trials import Cut, checkpoint_each_step, counted_steps, no_network, toy_split
 

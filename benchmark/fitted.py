@@ -13,7 +13,7 @@ from benchmark.core.files import content_key, file_name, replacing
 from benchmark.core.progress import progress
 from benchmark.core.source_digest import core_module, source_digest
 from benchmark.core.types import Cohort, Detector, HasViews, ReadsPixels, Split, chunks, merge
-from benchmark.registry import source_files
+from benchmark.plugins.registry import source_files
 from benchmark.search import Rows
 
 if TYPE_CHECKING:

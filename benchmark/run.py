@@ -19,8 +19,8 @@ from benchmark.core.progress import Say, to_stderr
 from benchmark.core.source_digest import core_module, source_digest
 from benchmark.core.stages import Stages, exclusive
 from benchmark.core.types import Budget, Cohort, HasFiles, ModelAdapter
+from benchmark.plugins.registry import source_files
 from benchmark.record import PROTOCOL, CohortFacts, Record, Spec
-from benchmark.registry import source_files
 from benchmark.request import Request, Resolved, open_cohort, resolve
 
 

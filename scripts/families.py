@@ -20,8 +20,8 @@ from pathlib import Path
 
 import numpy as np
 
+from benchmark.plugins.registry import ModelCard, find_dataset, listing
 from benchmark.record import Record
-from benchmark.registry import ModelCard, find_dataset, listing
 from benchmark.samples import Samples
 
 SHOWN = 10

@@ -18,7 +18,7 @@ from pathlib import Path
 
 import numpy as np
 
-from benchmark.registry import find_dataset, load_class
+from benchmark.plugins.registry import find_dataset, load_class
 
 SHARED = Path(__file__).resolve().parents[2] / "shared" / "data"
 LUNA_BLOCK = 620

@@ -26,7 +26,7 @@ import numpy as np
 
 from benchmark.cohorts.ingest import prepare_items
 from benchmark.core.types import Items, Source
-from benchmark.registry import find_dataset, load_class
+from benchmark.plugins.registry import find_dataset, load_class
 
 
 @dataclasses.dataclass(frozen=True)

@@ -25,7 +25,7 @@ import pydicom
 
 from benchmark.cohorts.stream import read_one
 from benchmark.core.types import Source
-from benchmark.registry import find_dataset, load_class
+from benchmark.plugins.registry import find_dataset, load_class
 
 sys.path.append(str(Path(__file__).resolve().parents[1] / "tests" / "files"))
 from dicom_files import write_series

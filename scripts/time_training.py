@@ -24,8 +24,8 @@ from torch import Tensor, nn
 from benchmark.core.devices import pick_device
 from benchmark.feeding import Resident
 from benchmark.phases import Phase, as_phases, moved_by
+from benchmark.plugins.registry import find_model, load_class
 from benchmark.recipe import Recipe
-from benchmark.registry import find_model, load_class
 from benchmark.training import train
 
 SHAPES = {

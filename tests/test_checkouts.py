@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from benchmark.checkouts import checkout_folder, install
 from benchmark.core.errors import BenchError
-from benchmark.registry import Checkout, ModelCard
+from benchmark.plugins.checkouts import checkout_folder, install
+from benchmark.plugins.registry import Checkout, ModelCard
 
 
 def git(*arguments: str) -> str:

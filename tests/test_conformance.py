@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from benchmark import registry
 from benchmark.check_model import conforms
 from benchmark.conformance import Finding, check_adapter
+from benchmark.plugins import registry
 from benchmark.trials import toy_split
 
 TOYS = Path(__file__).parent / "toy_adapters.py"

@@ -15,7 +15,7 @@ import benchmark.datasets
 import benchmark.models
 from benchmark.core.errors import AdapterError, UsageError
 from benchmark.core.options import build
-from benchmark.registry import DatasetCard, ModelCard, find, find_dataset, find_model, listing, load_class
+from benchmark.plugins.registry import DatasetCard, ModelCard, find, find_dataset, find_model, listing, load_class
 
 ROOT = Path(__file__).parents[1]
 CARD = 'name = "{name}"\nentry = "adapter:Thing"\n'

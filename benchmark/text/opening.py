@@ -7,11 +7,11 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from benchmark import registry
 from benchmark.core.errors import AdapterError, MissingDataError, UsageError
 from benchmark.core.files import content_key, file_name, files_key, read_json
 from benchmark.core.options import build
 from benchmark.core.types import HasFiles, HasParts, takes_prompts
+from benchmark.plugins import registry
 
 
 @dataclass(frozen=True)

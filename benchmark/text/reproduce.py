@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from benchmark import registry
 from benchmark.core.devices import pick_device
 from benchmark.core.errors import UsageError
 from benchmark.core.files import content_key, replacing, write_json
 from benchmark.core.options import without_paths
 from benchmark.core.progress import to_stderr
+from benchmark.plugins import registry
 from benchmark.request import Request, build_dataset, open_cohort
 from benchmark.text.asking import Rule, require_number
 from benchmark.text.detect import Traces, detectors, trace_all

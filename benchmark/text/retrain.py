@@ -12,12 +12,12 @@ from typing import Any
 
 import pandas as pd
 
-from benchmark import registry
 from benchmark.core.files import replacing
 from benchmark.core.options import build
 from benchmark.core.processes import processes
 from benchmark.core.progress import progress
 from benchmark.core.types import Budget
+from benchmark.plugins import registry
 from benchmark.text.mitigate import BEFORE, effects
 from benchmark.text.mitigations import Sampling
 from benchmark.text.plan import Study

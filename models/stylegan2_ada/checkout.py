@@ -9,8 +9,8 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
-from benchmark.checkouts import checkout_folder
 from benchmark.core.errors import DeclinedError, UsageError
+from benchmark.plugins.checkouts import checkout_folder
 
 NAME = "stylegan2-ada"
 VARIABLE = "STYLEGAN2_ADA_DIR"

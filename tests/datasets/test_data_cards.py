@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from benchmark.registry import find_dataset, listing, load_class
+from benchmark.plugins.registry import find_dataset, listing, load_class
 
 NAMES = tuple(listing("datasets").cards)
 

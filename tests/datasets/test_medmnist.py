@@ -14,7 +14,7 @@ from benchmark.cohorts.locate import locate
 from benchmark.cohorts.prepare import prepare
 from benchmark.core.errors import BadDataError, BenchError, MachineError, MissingDataError, UsageError
 from benchmark.datasets.medmnist.dataset import MedMnist
-from benchmark.registry import find_dataset
+from benchmark.plugins.registry import find_dataset
 
 COUNTS = {"train": 12, "val": 5, "test": 4}
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 import torch
 
-from benchmark import registry
 from benchmark.core.errors import UsageError
 from benchmark.models.ddpm.adapter import PixelDiffusion
+from benchmark.plugins import registry
 
 
 def test_the_paper_preset_has_the_published_size() -> None:

@@ -17,7 +17,7 @@ from benchmark.core.seeding import word
 from benchmark.core.types import Budget, takes_prompts
 from benchmark.models.diffusers.adapter import Pipeline
 from benchmark.networks.guided import both_texts, guidance_norms, prompt_noise
-from benchmark.registry import find_model
+from benchmark.plugins.registry import find_model
 from benchmark.text.opening import open_model
 from benchmark.trials import toy_split
 

@@ -13,7 +13,7 @@ from benchmark.conformance import check_adapter
 from benchmark.core.errors import BenchError
 from benchmark.core.types import Budget, HasFiles, HasNumberedImages
 from benchmark.models.folder.adapter import ImageFolder
-from benchmark.registry import find_model
+from benchmark.plugins.registry import find_model
 from benchmark.samples import draw
 from benchmark.trials import toy_split
 

@@ -22,7 +22,7 @@ from benchmark.models.diffusers.adapter import Pipeline
 from benchmark.models.ldm_text.adapter import TextDiffusion, deduplicated, one_text_each
 from benchmark.models.ldm_text.captioning import Captioning
 from benchmark.networks.captions import Pairs, tokenized, train_tokenizer
-from benchmark.registry import find_model
+from benchmark.plugins.registry import find_model
 from benchmark.text.asking import Pass, Rule
 from benchmark.text.captions import captions_of, drawn_prompts
 from benchmark.text.opening import open_model

@@ -15,7 +15,7 @@ from benchmark.conformance import check_adapter
 from benchmark.core.errors import BenchError
 from benchmark.core.types import Budget
 from benchmark.models.monai_bundle.adapter import Bundle
-from benchmark.registry import find_model
+from benchmark.plugins.registry import find_model
 from benchmark.trials import toy_split
 
 UNET = {

@@ -24,7 +24,7 @@ from benchmark.models.stylegan2_ada import resample
 from benchmark.models.stylegan2_ada.adapter import StyleGAN2ADA
 from benchmark.models.stylegan2_ada.checkout import commit_of, find_checkout
 from benchmark.models.stylegan2_ada.pickles import read_generator
-from benchmark.registry import find_model
+from benchmark.plugins.registry import find_model
 from benchmark.trials import toy_split
 
 TOY: dict[str, Any] = {"channel_base": 128, "channel_max": 8, "latent": 8, "group": 2, "steps": 6, "batch_size": 4}

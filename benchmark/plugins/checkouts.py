@@ -11,7 +11,7 @@ from benchmark.core.errors import MachineError, UsageError
 from benchmark.core.files import replacing
 
 if TYPE_CHECKING:
-    from benchmark.registry import ModelCard
+    from benchmark.plugins.registry import ModelCard
 
 
 def checkout_folder(name: str) -> Path:
