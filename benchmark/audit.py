@@ -17,8 +17,8 @@ from benchmark.calibration import auc, conformal_quantile, interval, patient_sha
 from benchmark.core.types import Cohort, Score, patient_codes
 from benchmark.evaluate import Bank, bank_of
 from benchmark.fitted import rows_in_memory
+from benchmark.images.planted_copies import PLANTED_AS, STRENGTHS, title
 from benchmark.metrics.shares import Sample, share_above, threshold
-from benchmark.planted import PLANTED_AS, STRENGTHS, title
 from benchmark.search import Rows, nearest, piece
 
 if TYPE_CHECKING:

@@ -18,11 +18,11 @@ from typing import Self
 import numpy as np
 import torch
 
-from benchmark.augment import blur
-from benchmark.cohorts.grid import resize_smooth, to_uint8
 from benchmark.core.files import read_json, write_json
 from benchmark.core.types import Budget, Images, Split, to_images
-from benchmark.readers import read_image
+from benchmark.images.readers import read_image
+from benchmark.images.resize import resize_smooth, to_uint8
+from benchmark.images.transforms import blur
 
 
 @dataclass

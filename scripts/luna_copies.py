@@ -18,12 +18,12 @@ import numpy as np
 
 from benchmark.calibration import conformal_quantile
 from benchmark.catalogue import CARDS, choose
-from benchmark.cohorts.grid import resize_smooth, to_uint8
 from benchmark.cohorts.prepare import prepare
 from benchmark.core.progress import to_stderr
 from benchmark.core.types import Cohort, patient_codes, to_images
 from benchmark.evaluate import bank_of
 from benchmark.fitted import Fitted, fit_detector
+from benchmark.images.resize import resize_smooth, to_uint8
 from benchmark.request import Request, build_dataset
 from benchmark.search import Rows, nearest
 

@@ -15,7 +15,7 @@ from benchmark.core.errors import BadDataError
 from benchmark.core.types import Cohort, Score, Split, merge, patient_codes
 from benchmark.detectors.pixels import Pixels
 from benchmark.fitted import Fitted, rows_of
-from benchmark.planted import STRENGTHS
+from benchmark.images.planted_copies import STRENGTHS
 from benchmark.record import CohortFacts, ScoreEntry, entries
 
 SIZES = {"train": 60, "calibration": 40, "test": 30}

@@ -10,8 +10,8 @@ import torch
 from scipy.ndimage import gaussian_filter
 from torch import Tensor
 
-from benchmark.augment import add_noise, affine, augment, blur, deform, gamma, rotations, turned
-from benchmark.planted import PLANTED
+from benchmark.images.planted_copies import PLANTED
+from benchmark.images.transforms import add_noise, affine, augment, blur, deform, gamma, rotations, turned
 
 torch.set_num_threads(1)
 

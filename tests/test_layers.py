@@ -180,7 +180,13 @@ def test_adapters_import_their_own_folder_relatively(path: Path) -> None:
 
 def test_readers_and_detectors_know_no_cohort() -> None:
     for path in CORE:
-        if under(name_of(path), "benchmark.readers", "benchmark.detectors", "benchmark.search", "benchmark.augment"):
+        if under(
+            name_of(path),
+            "benchmark.images.readers",
+            "benchmark.detectors",
+            "benchmark.search",
+            "benchmark.images.transforms",
+        ):
             named = imports(path, typing_only=True)
             above = ("cohorts", "run", "evaluate", "assess", "cli", "registry", "record", "leaderboard", "metrics")
             assert [name for name in named if under(name, *(f"benchmark.{part}" for part in above))] == []

@@ -8,8 +8,8 @@ from pathlib import Path
 
 from benchmark.cohorts.volumes import Volumes
 from benchmark.core.types import Items, Source
-from benchmark.readers import is_dicom
-from benchmark.readers.series import FEWEST, read_series
+from benchmark.images.readers import is_dicom
+from benchmark.images.readers.series import FEWEST, read_series
 
 SCOUTS = f"DICOM series of fewer than {FEWEST} planes passed over"
 FACES = "scans of the head: a face can be rebuilt from them, so remove faces before anything leaves the house"

@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, ClassVar, Literal
 
 import numpy as np
 
-from benchmark.cohorts.grid import pad_to, resize_smooth, to_uint8
-from benchmark.cohorts.intensity import grey, limits, require_window
 from benchmark.core.errors import BadDataError, UsageError
 from benchmark.core.types import Items, Source
-from benchmark.readers import read_image
+from benchmark.images.readers import read_image
+from benchmark.images.resize import pad_to, resize_smooth, to_uint8
+from benchmark.images.windowing import grey, limits, require_window
 
 if TYPE_CHECKING:
     from benchmark.core.types import Array

@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, ClassVar, Literal
 
 import numpy as np
 
-from benchmark.cohorts.cutting import LETTER, ORDER, Axis, around, centred, corners, planes, resample, seen_at
-from benchmark.cohorts.grid import block_mean, to_uint8
-from benchmark.cohorts.intensity import grey, limits, require_window
 from benchmark.core.errors import BadDataError, UsageError
 from benchmark.core.types import Items, Source
-from benchmark.readers import Image, read_image
+from benchmark.images.crop import LETTER, ORDER, Axis, around, centred, corners, planes, resample, seen_at
+from benchmark.images.readers import Image, read_image
+from benchmark.images.resize import block_mean, to_uint8
+from benchmark.images.windowing import grey, limits, require_window
 
 if TYPE_CHECKING:
     from benchmark.core.types import Array

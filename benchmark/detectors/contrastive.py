@@ -15,10 +15,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from benchmark.augment import augment, turned
 from benchmark.core.devices import pick_device
 from benchmark.core.types import Split, chunks, patient_codes
 from benchmark.feeding import LAYOUTS, Feed, feed_split
+from benchmark.images.transforms import augment, turned
 from benchmark.recipe import Recipe
 from benchmark.search import COSINE
 from benchmark.training import train

@@ -21,11 +21,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from benchmark.augment import affine
 from benchmark.core.devices import pick_device
 from benchmark.core.types import Split, chunks
 from benchmark.detectors.contrastive import nt_xent
 from benchmark.feeding import feed_split
+from benchmark.images.transforms import affine
 from benchmark.recipe import Recipe
 from benchmark.search import COSINE
 from benchmark.training import train

@@ -45,7 +45,7 @@ def _moved(images: Images, *, degrees: float = 0.0, shift: tuple[float, float] =
     """Rotate about the axis through the last plane, and shift along its sides; the border is repeated."""
     import torch
 
-    from benchmark.augment import affine
+    from benchmark.images.transforms import affine
 
     given = torch.from_numpy(images)
     moves = given.new_zeros(len(given), given.ndim - 2)

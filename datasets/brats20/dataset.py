@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from benchmark.cohorts.grid import pad_to, shrink, shrink_labels, to_uint8
 from benchmark.core.errors import BadDataError, UsageError
 from benchmark.core.options import suggest
 from benchmark.core.types import Items, Source
-from benchmark.readers import Image, read_image
+from benchmark.images.readers import Image, read_image
+from benchmark.images.resize import pad_to, shrink, shrink_labels, to_uint8
 
 from .layout import CHANNELS, Case, find_cases
 

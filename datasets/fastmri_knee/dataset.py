@@ -8,13 +8,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from benchmark.cohorts.cutting import Axis, from_planes
 from benchmark.cohorts.volumes import Volumes, require_volume
 from benchmark.core.errors import MissingDataError
 from benchmark.core.types import Source
-from benchmark.readers import Image
-from benchmark.readers.hdf5 import opened, read
-from benchmark.readers.image import checked
+from benchmark.images.crop import Axis, from_planes
+from benchmark.images.readers import Image
+from benchmark.images.readers.hdf5 import opened, read
+from benchmark.images.readers.image import checked
 
 if TYPE_CHECKING:
     from h5py import File

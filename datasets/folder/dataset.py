@@ -18,8 +18,8 @@ from benchmark.cohorts.volumes import Volumes, stem
 from benchmark.core.errors import BadDataError, MissingDataError
 from benchmark.core.options import require_pattern
 from benchmark.core.types import Items, Source
-from benchmark.readers import DICOM, READERS, is_dicom, read_image, suffix
-from benchmark.readers.series import FEWEST
+from benchmark.images.readers import DICOM, READERS, is_dicom, read_image, suffix
+from benchmark.images.readers.series import FEWEST
 
 VOLUMES = (".nii", ".nii.gz", ".mhd", ".mha", ".nrrd", ".nhdr", ".h5", ".hdf5")
 ARRAYS = (".npy", ".npz")
@@ -177,7 +177,7 @@ def _holds_series(file: Path) -> bool:
     """Return whether one DICOM file is a whole volume, as enhanced CT and MR are."""
     if not is_dicom(file):
         return False
-    from benchmark.readers.dicom import frame_count
+    from benchmark.images.readers.dicom import frame_count
 
     return frame_count(file) >= FEWEST
 

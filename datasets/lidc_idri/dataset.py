@@ -10,7 +10,7 @@ from pathlib import Path
 from benchmark.cohorts.dicoms import DicomSeries, dicom_folders
 from benchmark.core.errors import MissingDataError
 from benchmark.core.types import Source
-from benchmark.readers.series import FEWEST
+from benchmark.images.readers.series import FEWEST
 
 PATIENT = re.compile(r"LIDC-IDRI-\d{4}")
 

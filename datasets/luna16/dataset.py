@@ -14,7 +14,7 @@ from benchmark.cohorts.tables import read_csv
 from benchmark.cohorts.volumes import Volumes
 from benchmark.core.errors import BadDataError, MissingDataError, UsageError
 from benchmark.core.types import Source
-from benchmark.readers import Image
+from benchmark.images.readers import Image
 
 if TYPE_CHECKING:
     from benchmark.core.types import Array

@@ -14,11 +14,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from benchmark.cohorts.cutting import resample
-from benchmark.cohorts.grid import resize_smooth, to_uint8
 from benchmark.core.errors import BadDataError, MachineError, MissingDataError, UsageError
 from benchmark.core.files import replacing
 from benchmark.core.types import Items, Source
+from benchmark.images.crop import resample
+from benchmark.images.resize import resize_smooth, to_uint8
 
 if TYPE_CHECKING:
     from benchmark.core.types import Array

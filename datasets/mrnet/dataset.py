@@ -7,11 +7,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
-from benchmark.cohorts.cutting import Axis, from_planes
 from benchmark.cohorts.volumes import Volumes, require_volume
 from benchmark.core.errors import BadDataError, MissingDataError
 from benchmark.core.types import Source
-from benchmark.readers import Image, read_image
+from benchmark.images.crop import Axis, from_planes
+from benchmark.images.readers import Image, read_image
 
 GROUPS = ("train", "valid")
 FOLDS, FOLD_SEED = 5, 26

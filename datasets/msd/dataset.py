@@ -10,9 +10,9 @@ from typing import Literal
 from benchmark.cohorts.volumes import Volumes, stem
 from benchmark.core.errors import MissingDataError, UsageError
 from benchmark.core.types import Source
-from benchmark.readers import Image
-from benchmark.readers.image import checked
-from benchmark.readers.nifti import read
+from benchmark.images.readers import Image
+from benchmark.images.readers.image import checked
+from benchmark.images.readers.nifti import read
 
 FOLDERS = ("imagesTr", "images")
 

@@ -30,7 +30,7 @@ class Copycat:
     contamination: float = 1.0
     """Share of copies among the samples, in [0, 1]."""
     transform: str = "exact"
-    """What the copies go through: a name of `benchmark.augment.PLANTED`."""
+    """What the copies go through: a name of `benchmark.images.transforms.PLANTED`."""
 
     def __post_init__(self) -> None:
         if not 0 <= self.contamination <= 1:
@@ -40,7 +40,7 @@ class Copycat:
         self._check_transform()
 
     def _check_transform(self) -> None:
-        from benchmark.planted import PLANTED
+        from benchmark.images.planted_copies import PLANTED
 
         if self.transform not in PLANTED:
             raise UsageError(f"copycat has no transform {self.transform!r}", f"choose one of {', '.join(PLANTED)}")
@@ -68,7 +68,7 @@ class Copycat:
     def _transformed(self, images: Images) -> Images:
         import torch
 
-        from benchmark.planted import PLANTED
+        from benchmark.images.planted_copies import PLANTED
 
         changed: Images = PLANTED[self.transform](torch.from_numpy(images)).clamp(-1, 1).numpy()
         return changed

@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, ClassVar
 import numpy as np
 
 from benchmark.brought import Brought
-from benchmark.cohorts.grid import resize_smooth, to_uint8
 from benchmark.core.errors import AdapterError, BadDataError, MissingDataError
 from benchmark.core.types import to_images
-from benchmark.readers import READERS, read_image, suffix
+from benchmark.images.readers import READERS, read_image, suffix
+from benchmark.images.resize import resize_smooth, to_uint8
 
 if TYPE_CHECKING:
     from benchmark.core.types import Array, Images

@@ -12,7 +12,7 @@ import math
 import torch
 from torch import Tensor, nn
 
-from benchmark.augment import affine
+from benchmark.images.transforms import affine
 
 
 class Augmentation(nn.Module):

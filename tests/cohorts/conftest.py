@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from benchmark.core.types import Items, Source
-from benchmark.readers import read_image
+from benchmark.images.readers import read_image
 
 
 @dataclass(frozen=True)

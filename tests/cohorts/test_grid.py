@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from benchmark.cohorts.grid import block_mean, crop_to, pad_to, resize_smooth, shrink, shrink_labels, to_uint8
+from benchmark.images.resize import block_mean, crop_to, pad_to, resize_smooth, shrink, shrink_labels, to_uint8
 
 RNG = np.random.default_rng(0)
 

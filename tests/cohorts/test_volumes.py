@@ -7,12 +7,12 @@ import nibabel
 import numpy as np
 import pytest
 
-from benchmark.cohorts.cutting import around, from_planes, planes, resample, seen_at
-from benchmark.cohorts.intensity import HOUNSFIELD, grey, limits
 from benchmark.cohorts.radiographs import square
 from benchmark.cohorts.volumes import Volumes
 from benchmark.core.errors import BadDataError, UsageError
 from benchmark.core.types import Source
+from benchmark.images.crop import around, from_planes, planes, resample, seen_at
+from benchmark.images.windowing import HOUNSFIELD, grey, limits
 
 AXES = ("axial", "coronal", "sagittal")
 

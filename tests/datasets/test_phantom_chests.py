@@ -13,7 +13,7 @@ from benchmark.datasets.phantom_ct.chest import SHAPE, STEP, simulate
 from benchmark.datasets.phantom_ct.dataset import PhantomCT
 from benchmark.datasets.phantom_cxr.dataset import VIEWS, PhantomCXR
 from benchmark.datasets.phantom_cxr.project import radiograph
-from benchmark.readers import read_image
+from benchmark.images.readers import read_image
 
 
 @pytest.fixture(scope="module")

@@ -18,7 +18,7 @@ from benchmark.core.errors import AdapterError
 from benchmark.core.types import Split, merge
 from benchmark.detectors import contrastive
 from benchmark.detectors.contrastive import Copy, Encoder, Options, fit_copy, nt_xent, standardise
-from benchmark.planted import PLANTED
+from benchmark.images.planted_copies import PLANTED
 
 torch.set_num_threads(1)
 SMALL = Options(size=24, volume_size=12, width=8, dimension=32, steps=60, batch_size=24)

@@ -13,7 +13,7 @@ from scipy.ndimage import gaussian_filter
 from benchmark.core.errors import AdapterError
 from benchmark.core.types import Split
 from benchmark.detectors.dar2025 import Dar2025, Encoder, Options, raw, turned
-from benchmark.planted import PLANTED
+from benchmark.images.planted_copies import PLANTED
 from benchmark.recipe import Recipe
 
 torch.set_num_threads(1)

@@ -9,7 +9,7 @@ from benchmark.core.errors import UsageError
 from benchmark.core.types import to_images, to_pixels
 from benchmark.detectors.pixels import Options, Pixels
 from benchmark.detectors.views import views_of
-from benchmark.planted import PLANTED
+from benchmark.images.planted_copies import PLANTED
 
 
 def images(*shape: int, seed: int = 0) -> np.ndarray:

@@ -10,7 +10,7 @@ import pytest
 
 from benchmark.core.types import Split
 from benchmark.detectors.ssim import C1, C2, Options, Windows
-from benchmark.planted import PLANTED
+from benchmark.images.planted_copies import PLANTED
 from benchmark.search import Rows, nearest
 
 

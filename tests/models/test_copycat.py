@@ -9,8 +9,8 @@ import torch
 
 from benchmark.core.errors import AdapterError, UsageError
 from benchmark.core.types import Budget, Split
+from benchmark.images.planted_copies import PLANTED
 from benchmark.models.copycat.adapter import Copycat, place_copies
-from benchmark.planted import PLANTED
 
 XRAYS = Path(__file__).parents[3] / "shared/data/cxr_kermany_224/cxr_kermany_64.npz"
 

@@ -12,8 +12,8 @@ import pytest
 from dicom_files import enhanced, header, write_series, write_slice
 
 from benchmark.core.errors import BadDataError
-from benchmark.readers import is_dicom, read_image
-from benchmark.readers.series import read_series
+from benchmark.images.readers import is_dicom, read_image
+from benchmark.images.readers.series import read_series
 
 AGAIN = "\n  hint: download or copy the file again"
 

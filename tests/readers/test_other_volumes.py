@@ -10,7 +10,7 @@ import pytest
 import SimpleITK
 
 from benchmark.core.errors import BadDataError
-from benchmark.readers import read_image
+from benchmark.images.readers import read_image
 
 AGAIN = "\n  hint: download or copy the file again"
 

@@ -8,7 +8,7 @@ import PIL.Image
 import pytest
 
 from benchmark.core.errors import BadDataError
-from benchmark.readers import read_image
+from benchmark.images.readers import read_image
 
 AGAIN = "\n  hint: download or copy the file again"
 RAMP = np.arange(24, dtype=np.uint8).reshape(4, 6)

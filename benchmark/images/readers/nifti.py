@@ -14,8 +14,8 @@ from nibabel.spatialimages import HeaderDataError
 from nibabel.wrapstruct import WrapStructError
 
 from benchmark.core.errors import BadDataError
-from benchmark.readers.canonical import canonical
-from benchmark.readers.image import Image
+from benchmark.images.readers.canonical import canonical
+from benchmark.images.readers.image import Image
 
 if TYPE_CHECKING:
     from benchmark.core.types import Array

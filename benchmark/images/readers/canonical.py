@@ -10,7 +10,7 @@ from nibabel.affines import voxel_sizes
 from nibabel.orientations import aff2axcodes, apply_orientation, inv_ornt_aff, io_orientation
 
 from benchmark.core.errors import BadDataError
-from benchmark.readers.image import Image
+from benchmark.images.readers.image import Image
 
 if TYPE_CHECKING:
     from benchmark.core.types import Array

@@ -19,7 +19,7 @@ from pydicom.pixels.processing import apply_rescale
 from pydicom.uid import ExplicitVRBigEndian, ExplicitVRLittleEndian, ImplicitVRLittleEndian
 
 from benchmark.core.errors import BadDataError
-from benchmark.readers.image import Image
+from benchmark.images.readers.image import Image
 
 if TYPE_CHECKING:
     from pydicom import Dataset

@@ -13,7 +13,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from benchmark.augment import add_noise, affine, blur, deform, gamma
+from benchmark.images.transforms import add_noise, affine, blur, deform, gamma
 
 Transformation = Callable[[Tensor], Tensor]
 

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from benchmark.core.errors import BadDataError
-from benchmark.readers.canonical import LPS_TO_RAS, canonical
-from benchmark.readers.image import Image
+from benchmark.images.readers.canonical import LPS_TO_RAS, canonical
+from benchmark.images.readers.image import Image
 
 if TYPE_CHECKING:
     from benchmark.core.types import Array

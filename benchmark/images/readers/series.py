@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from benchmark.core.errors import BadDataError
-from benchmark.readers.canonical import LPS_TO_RAS, canonical
-from benchmark.readers.dicom import Frame, read_frames
-from benchmark.readers.image import Image, checked
+from benchmark.images.readers.canonical import LPS_TO_RAS, canonical
+from benchmark.images.readers.dicom import Frame, read_frames
+from benchmark.images.readers.image import Image, checked
 
 if TYPE_CHECKING:
     from benchmark.core.types import Array

@@ -9,7 +9,7 @@ import numpy as np
 import PIL.Image
 
 from benchmark.core.errors import BadDataError
-from benchmark.readers.image import Image
+from benchmark.images.readers.image import Image
 
 if TYPE_CHECKING:
     from benchmark.core.types import Array

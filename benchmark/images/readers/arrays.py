@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from benchmark.core.errors import BadDataError
-from benchmark.readers.image import Image
+from benchmark.images.readers.image import Image
 
 if TYPE_CHECKING:
     from benchmark.core.types import Array

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 import PIL.Image
 
-from benchmark.cohorts.grid import crop_to, pad_to
+from benchmark.images.resize import crop_to, pad_to
 
 if TYPE_CHECKING:
     from benchmark.core.types import Array

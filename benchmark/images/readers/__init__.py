@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from benchmark.core.errors import BadDataError
-from benchmark.readers.image import Image, checked
+from benchmark.images.readers.image import Image, checked
 
 __all__ = ["Image", "is_dicom", "read_image"]
 
@@ -13,43 +13,43 @@ __all__ = ["Image", "is_dicom", "read_image"]
 
 
 def _nifti(path: Path) -> Image:
-    from benchmark.readers.nifti import read
+    from benchmark.images.readers.nifti import read
 
     return read(path)
 
 
 def _dicom(path: Path) -> Image:
-    from benchmark.readers.dicom import read
+    from benchmark.images.readers.dicom import read
 
     return read(path)
 
 
 def _itk(path: Path) -> Image:
-    from benchmark.readers.itk import read
+    from benchmark.images.readers.itk import read
 
     return read(path)
 
 
 def _hdf5(path: Path) -> Image:
-    from benchmark.readers.hdf5 import read
+    from benchmark.images.readers.hdf5 import read
 
     return read(path)
 
 
 def _npy(path: Path) -> Image:
-    from benchmark.readers.arrays import read_npy
+    from benchmark.images.readers.arrays import read_npy
 
     return read_npy(path)
 
 
 def _npz(path: Path) -> Image:
-    from benchmark.readers.arrays import read_npz
+    from benchmark.images.readers.arrays import read_npz
 
     return read_npz(path)
 
 
 def _raster(path: Path) -> Image:
-    from benchmark.readers.raster import read
+    from benchmark.images.readers.raster import read
 
     return read(path)
 

@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from benchmark.core.errors import BadDataError
-from benchmark.readers.arrays import NAMES
-from benchmark.readers.image import Image
+from benchmark.images.readers.arrays import NAMES
+from benchmark.images.readers.image import Image
 
 if TYPE_CHECKING:
     import h5py

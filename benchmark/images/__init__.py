@@ -1,0 +1,1 @@
+"""Images: reading any file format, resizing, cropping, windowing, transforms and planted copies."""
