@@ -57,10 +57,10 @@ from benchmark.core.types import Split, chunks, merge, to_images, to_pixels
 from benchmark.detectors.random_conv import random_features
 from benchmark.request import Request, build_dataset, open_cohort
 from benchmark.search import COSINE, LEVELS, PEARSON, Rows, search
-from benchmark.search.best import Best
-from benchmark.search.bounds import ABANDONED
 from benchmark.search.index import Index, Stored
-from benchmark.search.levels import prepared
+from benchmark.search.index_bounds import ABANDONED
+from benchmark.search.topk import Best
+from benchmark.search.uint8 import prepared
 
 Array = np.ndarray[Any, Any]
 Answer = tuple[Array, Array]

@@ -1,7 +1,7 @@
 """Exact nearest neighbours over all items of a bank, in bounded memory."""
 
 from benchmark.search.blocks import block_parts, blocks, join, settle, settle_bank, similarities, subject_maxima
-from benchmark.search.find import MEMORY_BYTES, Certificate, Found, nearest, search
+from benchmark.search.engine import MEMORY_BYTES, Certificate, Found, nearest, search
 from benchmark.search.rows import Rows, piece
 from benchmark.search.shards import search_shards
 from benchmark.search.similarity import COSINE, LEVELS, PEARSON

@@ -12,8 +12,8 @@ import numpy as np
 
 from benchmark.core.errors import BadDataError
 from benchmark.core.types import Match, chunks
-from benchmark.search.ahead import DEPTH, ahead
-from benchmark.search.find import MEMORY_BYTES, PAIR_BYTES, WIDTH
+from benchmark.search.engine import MEMORY_BYTES, PAIR_BYTES, WIDTH
+from benchmark.search.prefetch import DEPTH, ahead
 from benchmark.search.rows import Rows
 
 if TYPE_CHECKING:

@@ -14,9 +14,9 @@ import torch
 from torch import Tensor
 
 from benchmark.core.types import chunks
-from benchmark.search.best import Best
-from benchmark.search.levels import FLOAT_EXACT, Block, prepared
 from benchmark.search.products import DEPTH, EXACT_IN_INT32
+from benchmark.search.topk import Best
+from benchmark.search.uint8 import FLOAT_EXACT, Block, prepared
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING, Self
 import numpy as np
 
 from benchmark.core.types import chunks, consecutive
-from benchmark.search.best import Best
-from benchmark.search.coarse import SLACK, Coefficients, Grid, Projection
-from benchmark.search.levels import Block, prepared
+from benchmark.search.index_projection import SLACK, Coefficients, Grid, Projection
 from benchmark.search.products import spread
+from benchmark.search.topk import Best
+from benchmark.search.uint8 import Block, prepared
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -118,7 +118,7 @@ class Index:
 
         The lists of those are as they were.
         """
-        from benchmark.search.bounds import ABANDONED
+        from benchmark.search.index_bounds import ABANDONED
 
         counts = np.zeros((len(ours.rows), 4), dtype=np.int64)
         before = best.taken(np.arange(len(counts)))
@@ -130,7 +130,7 @@ class Index:
         return counts
 
     def _scan(self, ours: Block, best: Best, counts: NDArray[np.int64]) -> None:
-        from benchmark.search.bounds import best_first
+        from benchmark.search.index_bounds import best_first
 
         mine, bank, count = self.projection.of(ours), self.coefficients, len(self.sums)
         bounds = mine.head @ bank.head.T

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from benchmark.core.types import Array
-    from benchmark.search.best import Best
+    from benchmark.search.topk import Best
 
 SCORED_AT_ONCE = 256
 

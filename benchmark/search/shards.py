@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from benchmark.search.best import Best, merged
-from benchmark.search.find import MEMORY_BYTES, Found, search
+from benchmark.search.engine import MEMORY_BYTES, Found, search
 from benchmark.search.rows import piece
+from benchmark.search.topk import Best, merged
 
 if TYPE_CHECKING:
     from benchmark.search.rows import Rows

@@ -54,13 +54,13 @@ class Levels:
 
     def block(self, queries: NDArray[np.uint8], others: NDArray[np.uint8], device: str) -> NDArray[np.float32]:
         """Correlate every pair; only the last rounding, to float32, is inexact."""
-        from benchmark.search.levels import correlations, prepared
+        from benchmark.search.uint8 import correlations, prepared
 
         return correlations(prepared(queries), prepared(others), device)
 
     def exact(self, row: NDArray[np.uint8], others: NDArray[np.uint8]) -> NDArray[np.float64]:
         """Correlate one row with others in float64."""
-        from benchmark.search.levels import pair_scores, prepared
+        from benchmark.search.uint8 import pair_scores, prepared
 
         return pair_scores(prepared(row[None]), prepared(others))
 

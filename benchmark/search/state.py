@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Self
 import numpy as np
 
 from benchmark.core.files import replacing
-from benchmark.search.best import Best
+from benchmark.search.topk import Best
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

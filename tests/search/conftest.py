@@ -207,6 +207,6 @@ def the_index_takes(monkeypatch: pytest.MonkeyPatch) -> Callable[[str], None]:
             work()
             return {"all": 0.0, "few": math.inf}[which]
 
-        monkeypatch.setattr("benchmark.search.find._seconds", seconds)
+        monkeypatch.setattr("benchmark.search.engine._seconds", seconds)
 
     return takes

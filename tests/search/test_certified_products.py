@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from benchmark.search import COSINE, PEARSON, Rows, blocks, products, search
-from benchmark.search.floats import SLACK, CodeEngine, FloatEngine, _Window, common_direction
+from benchmark.search.float32 import SLACK, CodeEngine, FloatEngine, _Window, common_direction
 
 
 def hard_rows(rng: np.random.Generator, dimension: int) -> np.ndarray:
@@ -109,7 +109,7 @@ def test_float32_products_may_be_as_wrong_as_their_error(
         exact = first.astype(np.float64) @ second.astype(np.float64).T
         return (exact + rng.choice([-0.95, 0.95], exact.shape) * wrong).astype(np.float32)
 
-    monkeypatch.setattr("benchmark.search.floats.float_product", product)
+    monkeypatch.setattr("benchmark.search.float32.float_product", product)
     for _ in range(60):
         count, size = int(rng.integers(1, 9)), int(rng.integers(1, 300))
         middle = rng.standard_normal((1, 9))

@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 
 from benchmark.core.errors import BadDataError
-from benchmark.search import COSINE, LEVELS, PEARSON, Rows, find, nearest, search
+from benchmark.search import COSINE, LEVELS, PEARSON, Rows, nearest, search
+from benchmark.search import engine as find
 
 SHAPES = 200
 """Random shapes a test, a number of threads and an engine."""
@@ -19,7 +20,7 @@ NOT_FINITE = "an embedding is not a number\n  hint: train the detector anew: del
 @pytest.fixture(params=["float32", "codes"])
 def engine(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
     """Compare rows of every length by one engine."""
-    monkeypatch.setattr("benchmark.search.find.LONG", {"float32": 1 << 40, "codes": 0}[request.param])
+    monkeypatch.setattr("benchmark.search.engine.LONG", {"float32": 1 << 40, "codes": 0}[request.param])
     return str(request.param)
 
 

@@ -12,11 +12,12 @@ from typing import Any
 import numpy as np
 import pytest
 
-from benchmark.search import LEVELS, Rows, bounds, piece, search
-from benchmark.search.best import Best
-from benchmark.search.coarse import SLACK, Grid, Projection
+from benchmark.search import LEVELS, Rows, piece, search
+from benchmark.search import index_bounds as bounds
 from benchmark.search.index import Index, Stored
-from benchmark.search.levels import prepared
+from benchmark.search.index_projection import SLACK, Grid, Projection
+from benchmark.search.topk import Best
+from benchmark.search.uint8 import prepared
 
 SHAPES = (
     (1, 1, 1), (1, 2, 3), (1, 7, 5), (1, 65, 67), (3, 9, 11), (1, 129, 130), (40, 5, 3), (70, 13, 2), (2, 40, 33),
@@ -27,7 +28,7 @@ SHAPES = (
 @pytest.fixture(autouse=True)
 def for_ten_nearest(monkeypatch: pytest.MonkeyPatch) -> None:
     """An index answers for any number of nearest items; that it pays for one only is no matter here."""
-    monkeypatch.setattr("benchmark.search.find.SHALLOW", 10)
+    monkeypatch.setattr("benchmark.search.engine.SHALLOW", 10)
 
 
 def stored(rows: np.ndarray) -> Stored:

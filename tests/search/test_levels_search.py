@@ -139,7 +139,7 @@ def test_sums_beyond_what_float64_holds(pixels: int, brute: Any) -> None:
 
 
 def test_items_too_large_for_exact_sums_are_refused() -> None:
-    from benchmark.search.levels import prepared
+    from benchmark.search.uint8 import prepared
 
     with pytest.raises(BadDataError) as error:
         prepared(np.broadcast_to(np.zeros(1, np.uint8), (1, (1 << 24) + 1)))

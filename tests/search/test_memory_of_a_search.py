@@ -11,7 +11,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from benchmark.search import COSINE, LEVELS, PEARSON, Rows, blocks, find, nearest, search
+from benchmark.search import COSINE, LEVELS, PEARSON, Rows, blocks, nearest, search
+from benchmark.search import engine as find
 from benchmark.search.index import Index, Stored
 
 

@@ -11,9 +11,9 @@ import pytest
 
 from benchmark.search import COSINE, LEVELS, PEARSON, Found, Rows, piece, search, search_shards
 from benchmark.search import device as on_device
-from benchmark.search.levels import correlations, prepared
 from benchmark.search.products import EXACT_IN_INT32, float_error
 from benchmark.search.shards import merged_shards, shards
+from benchmark.search.uint8 import correlations, prepared
 
 KINDS = ("levels", "pearson", "cosine", "codes")
 MEMORY = 20000
@@ -27,7 +27,7 @@ def sides(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> tu
     array[70:] = array[20:40]
     array[[3, 30, 80]] = 7
     if request.param == "codes":
-        monkeypatch.setattr("benchmark.search.find.LONG", 0)
+        monkeypatch.setattr("benchmark.search.engine.LONG", 0)
     kind = {"levels": LEVELS, "pearson": PEARSON, "cosine": COSINE, "codes": PEARSON}[request.param]
     rows = (
         array
@@ -233,7 +233,7 @@ def test_the_engine_of_devices_equals_the_loops(
         given = Rows.of(queries, LEVELS, (Rows.of(view, LEVELS),))
         loops = search(given, Rows.of(bank, LEVELS), k, memory=9_000)
         with monkeypatch.context() as patched:
-            patched.setattr("benchmark.search.find.engine_for", lambda *given: on_device.DeviceLevels("cpu"))
+            patched.setattr("benchmark.search.engine.engine_for", lambda *given: on_device.DeviceLevels("cpu"))
             for memory in (9_000, 1 << 30):
                 found = search(given, Rows.of(bank, LEVELS), k, memory=memory)
                 assert found.certificate.engine == "int8 (device)"
@@ -252,7 +252,7 @@ def test_constant_queries_count_as_tied_in_the_same_way_wherever_they_are_search
     queries, given = Rows.of(np.full((3, 40), 5, np.uint8), LEVELS), Rows.of(bank, LEVELS)
     loops = search(queries, given).certificate.tied
     assert search_shards(queries, given, devices=["cpu", "cpu"]).certificate.tied == loops
-    monkeypatch.setattr("benchmark.search.find.engine_for", lambda *given: on_device.DeviceLevels("cpu"))
+    monkeypatch.setattr("benchmark.search.engine.engine_for", lambda *given: on_device.DeviceLevels("cpu"))
     assert search(queries, given).certificate.tied == loops
 
 
@@ -265,7 +265,7 @@ def test_devices_count_an_item_that_a_later_view_ties_with_the_nearest(monkeypat
     given, others = Rows.of(query, LEVELS, (Rows.of(later, LEVELS),)), Rows.of(bank, LEVELS)
     loops = search(given, others)
     assert (loops.index.item(), loops.similarity.item(), loops.certificate.tied) == (0, pytest.approx(0.5**0.5), 1)
-    monkeypatch.setattr("benchmark.search.find.engine_for", lambda *given: on_device.DeviceLevels("cpu"))
+    monkeypatch.setattr("benchmark.search.engine.engine_for", lambda *given: on_device.DeviceLevels("cpu"))
     found = search(given, others)
     assert (found.index.item(), found.similarity.item()) == (0, loops.similarity.item())
     assert found.certificate.tied == 1

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from benchmark.core.types import Array
-    from benchmark.search.best import Best
+    from benchmark.search.topk import Best
 
 FLOAT_EXACT = 1 << 19
 """Up to so many pixels, n Sxy and Sx Sy are exact in float64."""

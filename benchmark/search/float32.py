@@ -25,8 +25,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from benchmark.core.types import Array
-    from benchmark.search.best import Best
     from benchmark.search.rows import Rows
+    from benchmark.search.topk import Best
 
 BUDGET = 0.01
 """Share of a block that is scored one by one at most, before second digits are asked."""

@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING, Self
 
 import numpy as np
 
-from benchmark.search.levels import Block
 from benchmark.search.products import spread
+from benchmark.search.uint8 import Block
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -88,7 +88,7 @@ class Grid:
 
     def sums(self, rows: NDArray[np.int8]) -> NDArray[np.int32]:
         """Return sums over small boxes of rows (n, pixels), (n, boxes)."""
-        from benchmark.search.bounds import box_sums
+        from benchmark.search.index_bounds import box_sums
 
         channels, *above, height, width = self.shape
         *_, tops, lefts = self.edges
@@ -101,7 +101,7 @@ class Grid:
 
     def coefficients(self, block: Block) -> tuple[NDArray[np.float32], NDArray[np.float32], Floats]:
         """Return coefficients of small and of large boxes, of items of mean 0 and length 1, and the length outside."""
-        from benchmark.search.bounds import pyramid
+        from benchmark.search.index_bounds import pyramid
 
         sums, size = self.sums(block.rows), block.rows.shape[1]
         means, scales = np.asarray(block.sums / size), block.inverse * math.sqrt(size)
@@ -143,7 +143,7 @@ class Projection:
 
     def of(self, block: Block) -> Coefficients:
         """Return what bounds of these items are made of."""
-        from benchmark.search.bounds import code_rests
+        from benchmark.search.index_bounds import code_rests
         from benchmark.search.kernels import ROUNDED
 
         boxes, low, outside = self.grid.coefficients(block)

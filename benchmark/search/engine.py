@@ -12,11 +12,11 @@ import numpy as np
 
 from benchmark.core.errors import BadDataError
 from benchmark.core.types import Match, chunks
-from benchmark.search.ahead import DEPTH, ahead
-from benchmark.search.best import Best
+from benchmark.search.prefetch import DEPTH, ahead
 from benchmark.search.products import pair_seconds
 from benchmark.search.similarity import Cosine, Levels, Pearson
 from benchmark.search.state import State
+from benchmark.search.topk import Best
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -162,9 +162,9 @@ def nearest(queries: Rows, bank: Rows, *, device: str = "cpu", memory: int = MEM
 
 def engine_for(bank: Rows, device: str, memory: int = MEMORY_BYTES) -> Engine:
     """Return what compares rows of this kind."""
-    from benchmark.search.floats import CodeEngine, FloatEngine, common_direction
-    from benchmark.search.levels import LevelEngine
+    from benchmark.search.float32 import CodeEngine, FloatEngine, common_direction
     from benchmark.search.pairwise import PairEngine
+    from benchmark.search.uint8 import LevelEngine
 
     if isinstance(bank.similarity, Levels):
         return LevelEngine() if device == "cpu" else _on_device(device)
@@ -235,7 +235,7 @@ def _in_parts(which: NDArray[np.int64], size: int) -> list[NDArray[np.int64]]:
 
 def _asked(job: _Job, index: Index, which: NDArray[np.int64]) -> NDArray[np.int64]:
     """Ask the index for these queries; return those that it gave up."""
-    from benchmark.search.bounds import ABANDONED, VERIFIED
+    from benchmark.search.index_bounds import ABANDONED, VERIFIED
 
     state = job.state
     views, some = job.prepared(which), state.best.taken(which)
