@@ -20,6 +20,7 @@ from benchmark.core.types import Cohort, HasLoss, HasPrompts, Score, merge, pati
 from benchmark.detectors.random_conv import random_features
 from benchmark.evaluate import Advance, Outcome, bank_of, evaluate
 from benchmark.fitted import Fitted, fit_detector
+from benchmark.metrics.copy_rate import Sample, membership
 from benchmark.metrics.quality import (
     diversity_score,
     frechet_score,
@@ -29,7 +30,6 @@ from benchmark.metrics.quality import (
     resampled,
     standardised,
 )
-from benchmark.metrics.shares import Sample, membership
 from benchmark.networks.pipelines import why_not_asked
 from benchmark.record import entries
 from benchmark.samples import Samples

@@ -13,12 +13,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from benchmark.calibration import auc, conformal_quantile, interval, patient_share, resample_patients
 from benchmark.core.types import Cohort, Score, patient_codes
 from benchmark.evaluate import Bank, bank_of
 from benchmark.fitted import rows_in_memory
 from benchmark.images.planted_copies import PLANTED_AS, STRENGTHS, title
-from benchmark.metrics.shares import Sample, share_above, threshold
+from benchmark.metrics.calibration import auc, conformal_quantile, interval, patient_share, resample_patients
+from benchmark.metrics.copy_rate import Sample, share_above, threshold
 from benchmark.search import Rows, nearest, piece
 
 if TYPE_CHECKING:

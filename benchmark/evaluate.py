@@ -12,12 +12,18 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from benchmark.calibration import benjamini_hochberg, conformal_quantile, interval, patient_share, resample_patients
 from benchmark.core.types import Cohort, Detector, Match, Score, Split, patient_codes
 from benchmark.fitted import SHORT, rows_in_memory
 from benchmark.images.planted_copies import PLANTED
 from benchmark.metrics import twin
-from benchmark.metrics.shares import Sample, membership, share_above, threshold
+from benchmark.metrics.calibration import (
+    benjamini_hochberg,
+    conformal_quantile,
+    interval,
+    patient_share,
+    resample_patients,
+)
+from benchmark.metrics.copy_rate import Sample, membership, share_above, threshold
 from benchmark.search import Rows, piece, settle, settle_bank, subject_maxima
 from benchmark.searching import Searching
 from benchmark.secondary import Searched, correlations, secondary_scores

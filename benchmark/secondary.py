@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from benchmark.core.types import Match, Score, patient_codes
-from benchmark.metrics import neighbours
-from benchmark.metrics.neighbours import Near, distance
+from benchmark.metrics import nearest_neighbours as neighbours
+from benchmark.metrics.copy_rate import Sample
+from benchmark.metrics.nearest_neighbours import Near, distance
 from benchmark.metrics.published import akbar2025, dar2025, dar2025_expected
-from benchmark.metrics.shares import Sample
 from benchmark.search import Rows
 from benchmark.search.similarity import COSINE, unit
 

@@ -16,7 +16,6 @@ from pathlib import Path
 
 import numpy as np
 
-from benchmark.calibration import conformal_quantile
 from benchmark.catalogue import CARDS, choose
 from benchmark.cohorts.prepare import prepare
 from benchmark.core.progress import to_stderr
@@ -24,6 +23,7 @@ from benchmark.core.types import Cohort, patient_codes, to_images
 from benchmark.evaluate import bank_of
 from benchmark.fitted import Fitted, fit_detector
 from benchmark.images.resize import resize_smooth, to_uint8
+from benchmark.metrics.calibration import conformal_quantile
 from benchmark.request import Request, build_dataset
 from benchmark.search import Rows, nearest
 

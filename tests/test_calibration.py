@@ -7,8 +7,8 @@ import pytest
 from scipy import stats
 from sklearn.metrics import roc_auc_score
 
-from benchmark import calibration
-from benchmark.calibration import (
+from benchmark.metrics import calibration
+from benchmark.metrics.calibration import (
     CONFORMAL_PATIENTS,
     auc,
     benjamini_hochberg,

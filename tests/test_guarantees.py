@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from benchmark.calibration import benjamini_hochberg, conformal_quantile, interval
+from benchmark.metrics.calibration import benjamini_hochberg, conformal_quantile, interval
 from benchmark.metrics.twin import maxima_of, p_values, plan
 from benchmark.search import subject_maxima
 

@@ -7,7 +7,7 @@ import pytest
 
 from benchmark.core.types import Score, Split, merge, patient_codes
 from benchmark.evaluate import Bank
-from benchmark.metrics.shares import Sample
+from benchmark.metrics.copy_rate import Sample
 from benchmark.search import Rows, nearest
 from benchmark.searching import Searching
 from benchmark.secondary import Searched, correlations, secondary_scores

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from benchmark.core.types import Score
-from benchmark.metrics.shares import Sample, membership
+from benchmark.metrics.copy_rate import Sample, membership
 
 if TYPE_CHECKING:
     from benchmark.core.types import Array

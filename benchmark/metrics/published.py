@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from benchmark.calibration import interval, resample_patients
 from benchmark.core.types import Score
+from benchmark.metrics.calibration import interval, resample_patients
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from numpy.random import Generator
     from numpy.typing import NDArray
 
-    from benchmark.metrics.shares import Sample
+    from benchmark.metrics.copy_rate import Sample
 
     Floats = NDArray[np.floating]
     Rule = Callable[[Floats, Floats, Floats], float]

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from scipy.stats import mannwhitneyu
 
-from benchmark.metrics import neighbours
-from benchmark.metrics.neighbours import (
+from benchmark.metrics import nearest_neighbours as neighbours
+from benchmark.metrics.nearest_neighbours import (
     Near,
     auth_share,
     c_t,

@@ -7,8 +7,8 @@ import itertools
 import numpy as np
 import pytest
 
+from benchmark.metrics.copy_rate import Sample
 from benchmark.metrics.published import BINS, akbar2025, dar2025, dar2025_expected
-from benchmark.metrics.shares import Sample
 
 
 def rows(count: int, seed: int, dimension: int = 64) -> np.ndarray:

@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from benchmark import calibration as calibration_module
-from benchmark.calibration import conformal_quantile
-from benchmark.metrics.shares import Sample, membership, share_above, threshold
+from benchmark.metrics import calibration as calibration_module
+from benchmark.metrics.calibration import conformal_quantile
+from benchmark.metrics.copy_rate import Sample, membership, share_above, threshold
 
 
 def sample(rng: np.random.Generator, patients: int, items: int = 4, shift: float = 0.0) -> Sample:

@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from benchmark.calibration import (
+from benchmark.core.types import Score
+from benchmark.metrics.calibration import (
     CONFORMAL_PATIENTS,
     auc,
     conformal_quantile,
@@ -21,7 +22,6 @@ from benchmark.calibration import (
     resample_patients,
     tpr_at_fpr,
 )
-from benchmark.core.types import Score
 
 if TYPE_CHECKING:
     from collections.abc import Callable

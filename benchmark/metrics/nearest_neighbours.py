@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from benchmark.calibration import interval, patient_weights, resample_patients
 from benchmark.core.types import Score
+from benchmark.metrics.calibration import interval, patient_weights, resample_patients
 
 if TYPE_CHECKING:
     from collections.abc import Callable
