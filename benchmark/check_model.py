@@ -14,7 +14,7 @@ from benchmark.plugins.registry import find_model
 def check_model(name: str, settings: Mapping[str, Any], *, device: str) -> list[Finding]:
     """Find a model by name and try every check. Raises UsageError and AdapterError for what cannot be built."""
     card = find_model(name)
-    logging.getLogger("benchmark.training").setLevel(logging.ERROR)  # budgets are spent on purpose
+    logging.getLogger("benchmark.training.loop").setLevel(logging.ERROR)  # budgets are spent on purpose
     with progress(f"check {card.name}", len(COHORTS) * len(CHECKS)) as advance:
         return check_adapter(card, settings, device=device, advance=advance)
 

@@ -74,7 +74,7 @@ def counted_steps(*, cut_after: int = 0) -> Iterator[Steps]:
 
 @contextmanager
 def checkpoint_each_step() -> Iterator[None]:
-    """Make `benchmark.training.train` save its state after each step, in this process and in those it starts."""
+    """Make `benchmark.training.loop.train` save its state after each step, in this process and in those it starts."""
     os.environ["BENCH_CHECKPOINT_STEPS"] = "1"
     try:
         yield

@@ -7,10 +7,10 @@ from torch import nn
 
 from benchmark.core.devices import pick_device
 from benchmark.core.seeding import seed_all
-from benchmark.feeding import feed_split
 from benchmark.networks.adapter import NetworkAdapter, data_key, seeded_noise
-from benchmark.recipe import Recipe
-from benchmark.training import train
+from benchmark.training.batches import feed_split
+from benchmark.training.config import Recipe
+from benchmark.training.loop import train
 
 
 @dataclass

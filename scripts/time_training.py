@@ -22,11 +22,11 @@ import torch
 from torch import Tensor, nn
 
 from benchmark.core.devices import pick_device
-from benchmark.feeding import Resident
-from benchmark.phases import Phase, as_phases, moved_by
 from benchmark.plugins.registry import find_model, load_class
-from benchmark.recipe import Recipe
-from benchmark.training import train
+from benchmark.training.batches import Resident
+from benchmark.training.config import Recipe
+from benchmark.training.loop import train
+from benchmark.training.phases import Phase, as_phases, moved_by
 
 SHAPES = {
     "64x64": (1, 64, 64),

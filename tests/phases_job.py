@@ -8,10 +8,10 @@ import torch
 from torch import Tensor, nn
 
 from benchmark.core.distributed import leave_world
-from benchmark.feeding import Resident
-from benchmark.phases import Part, Phase
-from benchmark.recipe import Recipe
-from benchmark.training import train
+from benchmark.training.batches import Resident
+from benchmark.training.config import Recipe
+from benchmark.training.loop import train
+from benchmark.training.phases import Part, Phase
 
 folder, rank = Path(sys.argv[1]), os.environ.get("RANK", "0")
 torch.set_num_threads(1)

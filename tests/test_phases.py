@@ -13,10 +13,10 @@ import torch
 from torch import Tensor, nn
 
 from benchmark.core.errors import AdapterError, UsageError
-from benchmark.feeding import Resident
-from benchmark.phases import Part, Phase
-from benchmark.recipe import Recipe
-from benchmark.training import train
+from benchmark.training.batches import Resident
+from benchmark.training.config import Recipe
+from benchmark.training.loop import train
+from benchmark.training.phases import Part, Phase
 
 JOB = Path(__file__).parent / "phases_job.py"
 torch.set_num_threads(1)

@@ -87,7 +87,9 @@ def test_a_changed_module_changes_the_keys_of_just_the_stages_that_use_it(copy: 
             wrong.append((module, changed, expected))
     assert wrong == []
     assert digests(copy) == before
-    assert {"benchmark.trainstate", "benchmark.training"} <= users["fit ldm"]  # the exponential moving average is there
+    assert {"benchmark.training.state", "benchmark.training.loop"} <= users[
+        "fit ldm"
+    ]  # the exponential moving average is there
     assert not any("trainstate" in module for module in users["sample"] | users["index"])
 
 

@@ -15,15 +15,15 @@ import torch
 from torch import Tensor, nn
 from torch.optim.optimizer import register_optimizer_step_pre_hook
 
-from benchmark.checkpoints import load_checkpoint, save_checkpoint
 from benchmark.core.devices import memory_explained, pick_device
 from benchmark.core.errors import AdapterError, MachineError, UsageError
 from benchmark.core.seeding import batch_positions, seed_all
 from benchmark.core.types import Budget, Split, to_images
-from benchmark.feeding import Resident, Streamed, batches, feed_split
-from benchmark.recipe import Recipe
-from benchmark.training import train
-from benchmark.trainstate import follow
+from benchmark.training.batches import Resident, Streamed, batches, feed_split
+from benchmark.training.checkpoint import load_checkpoint, save_checkpoint
+from benchmark.training.config import Recipe
+from benchmark.training.loop import train
+from benchmark.training.state import follow
 
 torch.set_num_threads(1)
 CPU = torch.device("cpu")
@@ -121,7 +121,7 @@ def test_resident_and_streamed_items_are_the_contract_s_images(dtype: str) -> No
 def test_what_does_not_fit_in_memory_is_streamed(monkeypatch: pytest.MonkeyPatch) -> None:
     given = split(np.zeros((5, 1, 4, 4), np.uint8))
     assert isinstance(feed_split(given, CPU), Resident)
-    monkeypatch.setattr("benchmark.feeding.free_memory", lambda device: 100)
+    monkeypatch.setattr("benchmark.training.batches.free_memory", lambda device: 100)
     assert isinstance(feed_split(given, CPU), Streamed)
 
 

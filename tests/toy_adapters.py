@@ -17,9 +17,9 @@ from benchmark.core.devices import pick_device
 from benchmark.core.errors import AdapterError, UsageError
 from benchmark.core.seeding import seed_all, word
 from benchmark.core.types import Array, Budget, Images, Split
-from benchmark.feeding import feed_split
-from benchmark.recipe import Recipe
-from benchmark.training import train as train_network
+from benchmark.training.batches import feed_split
+from benchmark.training.config import Recipe
+from benchmark.training.loop import train as train_network
 
 
 class Mean(nn.Module):

@@ -10,9 +10,9 @@ from torch import Tensor, nn
 
 from benchmark.core.distributed import leave_world
 from benchmark.core.seeding import seed_all
-from benchmark.feeding import Resident
-from benchmark.recipe import Recipe
-from benchmark.training import train
+from benchmark.training.batches import Resident
+from benchmark.training.config import Recipe
+from benchmark.training.loop import train
 
 folder, pause = Path(sys.argv[1]), float(sys.argv[2])
 torch.set_num_threads(1)

@@ -17,11 +17,11 @@ from torch import Tensor, nn
 
 from benchmark.core.devices import pick_device
 from benchmark.core.types import Split, chunks, patient_codes
-from benchmark.feeding import LAYOUTS, Feed, feed_split
 from benchmark.images.transforms import augment, turned
-from benchmark.recipe import Recipe
 from benchmark.search import COSINE
-from benchmark.training import train
+from benchmark.training.batches import LAYOUTS, Feed, feed_split
+from benchmark.training.config import Recipe
+from benchmark.training.loop import train
 
 if TYPE_CHECKING:
     import numpy as np

@@ -24,11 +24,11 @@ from torch import Tensor, nn
 from benchmark.core.devices import pick_device
 from benchmark.core.types import Split, chunks
 from benchmark.detectors.contrastive import nt_xent
-from benchmark.feeding import feed_split
 from benchmark.images.transforms import affine
-from benchmark.recipe import Recipe
 from benchmark.search import COSINE
-from benchmark.training import train
+from benchmark.training.batches import feed_split
+from benchmark.training.config import Recipe
+from benchmark.training.loop import train
 
 if TYPE_CHECKING:
     from benchmark.core.types import Array, Images, Similarity

@@ -11,7 +11,7 @@ from benchmark.core.errors import UsageError
 from benchmark.networks.adapter import PRECISIONS, NetworkAdapter, check_choices, in_range
 from benchmark.networks.diffusion import CHOICES, Denoiser, build_unet, check_levels
 from benchmark.networks.latent import LatentModel
-from benchmark.recipe import Recipe
+from benchmark.training.config import Recipe
 
 if TYPE_CHECKING:
     from benchmark.core.types import Array, Images

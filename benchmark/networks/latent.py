@@ -6,10 +6,10 @@ import torch
 from torch import Tensor, nn
 
 from benchmark.core.seeding import word
-from benchmark.feeding import Resident, Streamed
 from benchmark.networks.adapter import seeded_noise
 from benchmark.networks.autoencoder import Autoencoder
 from benchmark.networks.diffusion import LOSS_TIMESTEPS, Denoiser
+from benchmark.training.batches import Resident, Streamed
 
 
 class LatentModel(nn.Module):

@@ -15,11 +15,11 @@ from benchmark.core.devices import pick_device
 from benchmark.core.errors import UsageError
 from benchmark.core.seeding import seed_all, word
 from benchmark.core.types import Budget, Split
-from benchmark.feeding import Resident, Streamed, feed_split
 from benchmark.networks.adapter import PRECISIONS, NetworkAdapter, check_choices, data_key, in_range
 from benchmark.networks.autoencoder import Autoencoder, build_autoencoder
-from benchmark.recipe import Recipe
-from benchmark.training import train as train_network
+from benchmark.training.batches import Resident, Streamed, feed_split
+from benchmark.training.config import Recipe
+from benchmark.training.loop import train as train_network
 
 if TYPE_CHECKING:
     from benchmark.core.types import Array, Images

@@ -10,12 +10,12 @@ from benchmark.core.devices import pick_device
 from benchmark.core.errors import UsageError
 from benchmark.core.seeding import seed_all
 from benchmark.core.types import Budget, Split
-from benchmark.feeding import feed_split
 from benchmark.networks.adapter import data_key
 from benchmark.networks.diffusing import DiffusionAdapter
 from benchmark.networks.folded import Folded
 from benchmark.networks.latent import LatentModel
-from benchmark.training import train as train_network
+from benchmark.training.batches import feed_split
+from benchmark.training.loop import train as train_network
 
 
 @dataclass

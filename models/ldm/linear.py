@@ -9,9 +9,9 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from benchmark.feeding import Resident, Streamed
 from benchmark.networks.autoencoder import Autoencoder
 from benchmark.networks.folded import fold, unfold
+from benchmark.training.batches import Resident, Streamed
 
 ENOUGH = 1024
 """Items from which the components are computed, evenly spread over the training split."""

@@ -14,16 +14,16 @@ from benchmark.core.errors import AdapterError, UsageError
 from benchmark.core.files import content_key, read_json, write_json
 from benchmark.core.seeding import seed_all
 from benchmark.core.types import Budget, Split, chunks
-from benchmark.feeding import feed_split
 from benchmark.networks.adapter import PRECISIONS, check_choices, data_key, in_range
 from benchmark.networks.captions import Pairs, tokenized, train_tokenizer
 from benchmark.networks.files import usable
 from benchmark.networks.guided import decode, draw
 from benchmark.networks.pipelines import be_quiet, load_pipeline
 from benchmark.networks.textual import TextDenoiser, build_encoder, build_unet, build_vae, latents_of, vae_loss
-from benchmark.recipe import Recipe
 from benchmark.text.captions import captions_of
-from benchmark.training import train as train_network
+from benchmark.training.batches import feed_split
+from benchmark.training.config import Recipe
+from benchmark.training.loop import train as train_network
 
 from .captioning import Captioning
 

@@ -13,10 +13,10 @@ from benchmark.core.devices import pick_device
 from benchmark.core.errors import UsageError
 from benchmark.core.seeding import seed_all, word
 from benchmark.core.types import Budget, Split
-from benchmark.feeding import feed_split
 from benchmark.networks.adapter import PRECISIONS, NetworkAdapter, check_choices, data_key
-from benchmark.recipe import Recipe
-from benchmark.training import train as train_network
+from benchmark.training.batches import feed_split
+from benchmark.training.config import Recipe
+from benchmark.training.loop import train as train_network
 
 from .augmentation import Augmentation
 from .discriminator import Discriminator

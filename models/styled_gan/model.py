@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from benchmark.phases import Part, Phase
+from benchmark.training.phases import Part, Phase
 
 from .augmentation import Augmentation
 from .discriminator import Discriminator

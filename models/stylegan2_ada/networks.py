@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from benchmark.core.errors import UsageError
-from benchmark.phases import Part, Phase
+from benchmark.training.phases import Part, Phase
 
 G_EVERY, D_EVERY, ADA_EVERY = 4, 16, 4
 """Steps between path-length penalties, between R1 penalties, and between changes of augmentation (theirs)."""

@@ -17,11 +17,11 @@ import torch
 from benchmark.core.devices import pick_device
 from benchmark.core.seeding import seed_all, word
 from benchmark.core.types import Budget, chunks
-from benchmark.feeding import Resident
 from benchmark.networks.adapter import in_range
 from benchmark.networks.files import load_weights, save_weights, usable
-from benchmark.recipe import Recipe
-from benchmark.training import train
+from benchmark.training.batches import Resident
+from benchmark.training.config import Recipe
+from benchmark.training.loop import train
 
 from .checkout import commit_of, import_checkout
 from .networks import Networks, build_networks, phases

@@ -12,10 +12,10 @@ from benchmark.core.devices import pick_device
 from benchmark.core.errors import UsageError
 from benchmark.core.seeding import seed_all
 from benchmark.core.types import Budget, Split
-from benchmark.feeding import feed_split
 from benchmark.networks.adapter import PRECISIONS, NetworkAdapter, check_choices, data_key, in_range, seeded_noise
-from benchmark.recipe import Recipe
-from benchmark.training import train as train_network
+from benchmark.training.batches import feed_split
+from benchmark.training.config import Recipe
+from benchmark.training.loop import train as train_network
 
 from .model import VAE, fit_density
 

@@ -8,8 +8,8 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from benchmark.feeding import Resident, Streamed
 from benchmark.networks.autoencoder import Autoencoder
+from benchmark.training.batches import Resident, Streamed
 
 
 class VAE(Autoencoder):

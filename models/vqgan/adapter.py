@@ -9,10 +9,10 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from benchmark.core.errors import UsageError
-from benchmark.feeding import Resident, Streamed
 from benchmark.networks.autoencoder import Autoencoder
 from benchmark.networks.tokens import TokenAdapter
-from benchmark.training import train as train_network
+from benchmark.training.batches import Resident, Streamed
+from benchmark.training.loop import train as train_network
 
 from .adversarial import Adversarial, phases
 

@@ -7,7 +7,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from benchmark.networks.autoencoder import Autoencoder
-from benchmark.phases import Part, Phase
+from benchmark.training.phases import Part, Phase
 
 
 class Adversarial(nn.Module):

@@ -14,7 +14,7 @@ from benchmark.core.errors import AdapterError
 from benchmark.core.types import Split
 from benchmark.detectors.dar2025 import Dar2025, Encoder, Options, raw, turned
 from benchmark.images.planted_copies import PLANTED
-from benchmark.recipe import Recipe
+from benchmark.training.config import Recipe
 
 torch.set_num_threads(1)
 SMALL = Options(size=24, volume_size=16, width=4, dimension=12, epochs=2, batch_size=8)

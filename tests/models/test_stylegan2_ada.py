@@ -57,7 +57,7 @@ def test_it_conforms(repository: Path) -> None:
 JOB = """
 import sys, time
 from pathlib import Path
-import benchmark.training as training
+import benchmark.training.loop as training
 from benchmark.models.stylegan2_ada import worker
 from benchmark.trials import toy_split
 repository, folder, pause = Path(sys.argv[1]), Path(sys.argv[2]), float(sys.argv[3])

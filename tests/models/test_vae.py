@@ -8,9 +8,9 @@ import torch
 from torch import Tensor
 
 from benchmark.core.errors import UsageError
-from benchmark.feeding import Resident
 from benchmark.models.vae.adapter import VariationalAutoencoder
 from benchmark.models.vae.model import VAE, fit_density
+from benchmark.training.batches import Resident
 
 torch.set_num_threads(1)
 

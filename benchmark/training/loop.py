@@ -14,18 +14,18 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import torch
 from torch import Tensor, nn
 
-from benchmark.checkpoints import load_checkpoint, save_checkpoint
 from benchmark.core.devices import memory_explained, pick_device
 from benchmark.core.distributed import World, agree, join_world, share_buffers, share_gradients, share_values
 from benchmark.core.errors import UsageError
 from benchmark.core.progress import progress
 from benchmark.core.seeding import batch_positions, seed_all
 from benchmark.core.types import Budget
-from benchmark.feeding import Feed, batches
-from benchmark.phases import Phase, as_phases, moved_by
-from benchmark.recipe import Recipe
-from benchmark.trainlog import Write, training_log
-from benchmark.trainstate import Training, begin, follow, to_device, unread_losses
+from benchmark.training.batches import Feed, batches
+from benchmark.training.checkpoint import load_checkpoint, save_checkpoint
+from benchmark.training.config import Recipe
+from benchmark.training.log import Write, training_log
+from benchmark.training.phases import Phase, as_phases, moved_by
+from benchmark.training.state import Training, begin, follow, to_device, unread_losses
 
 if TYPE_CHECKING:
     import numpy as np

@@ -13,9 +13,9 @@ from torch import Tensor, nn
 from torch.optim.swa_utils import get_ema_multi_avg_fn
 
 from benchmark.core.errors import AdapterError
-from benchmark.feeding import LAYOUTS
-from benchmark.phases import Phase, build_optimizers
-from benchmark.recipe import Recipe
+from benchmark.training.batches import LAYOUTS
+from benchmark.training.config import Recipe
+from benchmark.training.phases import Phase, build_optimizers
 
 
 @dataclass

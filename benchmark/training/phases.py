@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from benchmark.core.errors import UsageError
-from benchmark.recipe import Recipe
+from benchmark.training.config import Recipe
 
 Loss = Callable[[Any, Any], Tensor]
 

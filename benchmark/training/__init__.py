@@ -1,0 +1,1 @@
+"""The one training loop: configuration, batches, losses that alternate, checkpoints, state and log."""
