@@ -31,7 +31,7 @@ from benchmark.metrics.quality import (
     standardised,
 )
 from benchmark.networks.pipelines import why_not_asked
-from benchmark.record import entries
+from benchmark.records.record import entries
 from benchmark.samples import Samples
 from benchmark.searching import Searching
 from benchmark.text.aggregates import prompt_scores

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Any, Literal, Self
 
 from pydantic import Field, ValidationError
 
-from benchmark.columns import number, with_interval
 from benchmark.core.errors import BadDataError
 from benchmark.core.files import read_json, replacing, write_json
-from benchmark.record import PROTOCOL, CohortFacts, Part, ScoreEntry
+from benchmark.records.columns import number, with_interval
+from benchmark.records.record import PROTOCOL, CohortFacts, Part, ScoreEntry
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -15,7 +15,7 @@ from benchmark.core.progress import progress, to_stderr
 from benchmark.core.types import Cohort
 from benchmark.fitted import fit_detector
 from benchmark.images.planted_copies import STRENGTHS
-from benchmark.record import entries
+from benchmark.records.record import entries
 from benchmark.request import Request, build_dataset, open_cohort
 from benchmark.run import facts_of
 

@@ -120,7 +120,7 @@ def evaluate_command(
 
 
 def _show(folder: Path) -> None:
-    from benchmark.record import Record
+    from benchmark.records.record import Record
     from benchmark.terminal import print_run
 
     print_run(Record.read(folder / "record.json"), folder)
@@ -314,7 +314,7 @@ app.command("reproduce")(reproduce_command)
 @app.command("metrics")
 def metrics_command() -> None:
     """List the scores of a record: what each means, and which way is better."""
-    from benchmark.columns import FURTHER, FURTHER_QUALITY, LINES, PROMPTS, QUALITY
+    from benchmark.records.columns import FURTHER, FURTHER_QUALITY, LINES, PROMPTS, QUALITY
     from benchmark.terminal import print_table
 
     rows = [(f"{line.id}[DETECTOR]", line.meaning) for line in (*LINES, *FURTHER)]
@@ -335,7 +335,7 @@ def build_command(
     out: Annotated[Path, typer.Option("--out", help="Where tables go.")] = Path("leaderboards"),
 ) -> None:
     """Turn records into one table per cohort and protocol: Markdown, CSV and HTML."""
-    from benchmark.leaderboard import collect, collect_audits, write_boards
+    from benchmark.records.leaderboard import collect, collect_audits, write_boards
 
     records = collect([*(runs or [Path("runs")]), out])
     for path in write_boards(records, out, collect_audits(audits)):

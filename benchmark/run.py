@@ -20,7 +20,7 @@ from benchmark.core.source_digest import core_module, source_digest
 from benchmark.core.stages import Stages, exclusive
 from benchmark.core.types import Budget, Cohort, HasFiles, ModelAdapter
 from benchmark.plugins.registry import source_files
-from benchmark.record import PROTOCOL, CohortFacts, Record, Spec
+from benchmark.records.record import PROTOCOL, CohortFacts, Record, Spec
 from benchmark.request import Request, Resolved, open_cohort, resolve
 
 

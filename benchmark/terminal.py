@@ -5,12 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from benchmark.columns import LINES, PROMPTS, QUALITY, detectors_of, recall_text, recalls, with_interval
+from benchmark.records.columns import LINES, PROMPTS, QUALITY, detectors_of, recall_text, recalls, with_interval
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from benchmark.record import Record
+    from benchmark.records.record import Record
 
 
 def print_table(title: str, columns: Sequence[str], rows: Iterable[Sequence[str]]) -> None:

@@ -21,7 +21,7 @@ from pathlib import Path
 import numpy as np
 
 from benchmark.plugins.registry import ModelCard, find_dataset, listing
-from benchmark.record import Record
+from benchmark.records.record import Record
 from benchmark.samples import Samples
 
 SHOWN = 10

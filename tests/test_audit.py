@@ -16,7 +16,7 @@ from benchmark.detectors.pixels import Pixels
 from benchmark.fitted import Fitted, rows_of
 from benchmark.images.planted_copies import STRENGTHS
 from benchmark.metrics.calibration import auc, conformal_quantile
-from benchmark.record import CohortFacts, ScoreEntry, entries
+from benchmark.records.record import CohortFacts, ScoreEntry, entries
 
 SIZES = {"train": 60, "calibration": 40, "test": 30}
 FORMS = sum(map(len, STRENGTHS.values()))

@@ -91,7 +91,7 @@ def test_the_reader_of_imports_sees_them() -> None:
 
 
 @pytest.mark.parametrize(
-    "module", ["benchmark.core.types", "benchmark.core.errors", "benchmark.core.files", "benchmark.columns"]
+    "module", ["benchmark.core.types", "benchmark.core.errors", "benchmark.core.files", "benchmark.records.columns"]
 )
 def test_types_errors_and_files_import_nothing_heavy(module: str) -> None:
     assert not {"numpy", "torch", "pandas", "pydantic", "rich", "typer"} & loaded(module)
@@ -109,7 +109,8 @@ def test_help_imports_nothing_heavy(arguments: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "module", ["benchmark.search", "benchmark.metrics.calibration", "benchmark.metrics.quality", "benchmark.record"]
+    "module",
+    ["benchmark.search", "benchmark.metrics.calibration", "benchmark.metrics.quality", "benchmark.records.record"],
 )
 def test_numbers_need_no_torch(module: str) -> None:
     assert not {"torch", "monai", "diffusers", "pandas"} & loaded(module)

@@ -13,10 +13,10 @@ import numpy as np
 import pytest
 from pydantic import ValidationError
 
-from benchmark.columns import LINES
 from benchmark.core.errors import BadDataError, UsageError
-from benchmark.leaderboard import HEADLINE, boards, collect, notes_of, ranks, row, table_of, write_boards
-from benchmark.record import CohortFacts, Record, ScoreEntry, Spec
+from benchmark.records.columns import LINES
+from benchmark.records.leaderboard import HEADLINE, boards, collect, notes_of, ranks, row, table_of, write_boards
+from benchmark.records.record import CohortFacts, Record, ScoreEntry, Spec
 
 KEY = "0123456789abcdef"
 NOISE = np.random.default_rng(0).standard_normal(200)

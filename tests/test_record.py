@@ -12,7 +12,7 @@ from pydantic import ValidationError
 
 from benchmark.core.errors import BadDataError
 from benchmark.core.types import Score
-from benchmark.record import PROTOCOL, Record, ScoreEntry, entries
+from benchmark.records.record import PROTOCOL, Record, ScoreEntry, entries
 
 Values = dict[str, Any]
 

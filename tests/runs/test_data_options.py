@@ -11,7 +11,7 @@ import pytest
 from conftest import Bench, films
 from PIL import Image
 
-from benchmark.record import Record
+from benchmark.records.record import Record
 
 
 def record_of(root: Path) -> Record:

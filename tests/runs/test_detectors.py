@@ -8,7 +8,7 @@ import pytest
 from conftest import Bench
 
 from benchmark.audit_report import AuditFile
-from benchmark.record import Record
+from benchmark.records.record import Record
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ import pytest
 from conftest import Bench
 from filelock import FileLock
 
-from benchmark.record import Record
+from benchmark.records.record import Record
 
 TOYS = Path(__file__).parent / "toy_models.py"
 

@@ -15,7 +15,7 @@ import pandas as pd
 import pytest
 from conftest import FAST, Bench
 
-from benchmark.record import Record
+from benchmark.records.record import Record
 
 LDM = (
     "--set", "autoencoder=vq", "--set", "autoencoder_widths=8,8", "--set", "autoencoder_steps=30", "--set", "widths=16",

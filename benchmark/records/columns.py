@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from benchmark.record import Record, ScoreEntry
+    from benchmark.records.record import Record, ScoreEntry
 
 DETECTORS = ("copy", "pixels")
 """Those that every record has, and boards show."""

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from benchmark.columns import LINES, PROMPTS, QUALITY, recall_text, with_interval
 from benchmark.core.errors import BadDataError, UsageError
 from benchmark.core.files import replacing
-from benchmark.record import Record
+from benchmark.records.columns import LINES, PROMPTS, QUALITY, recall_text, with_interval
+from benchmark.records.record import Record
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -1,0 +1,1 @@
+"""Records of runs, their columns, and the boards made of them."""
