@@ -232,10 +232,10 @@ def check_command(
     cache: Cache = Path("cache"),
 ) -> None:
     """Report duplicates, leaks, odd files and grey levels; exit code 4 when a patient or image is in two splits."""
-    from benchmark.cohorts.check import check
-    from benchmark.cohorts.dossier import write_dossier
+    from benchmark.cohorts.check.export import write_dossier
+    from benchmark.cohorts.check.report import check
+    from benchmark.cohorts.check.text import render
     from benchmark.cohorts.locate import locate
-    from benchmark.cohorts.render import render
     from benchmark.request import Request, build_dataset
     from benchmark.terminal import print_table
 

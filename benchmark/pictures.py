@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from benchmark.cohorts.neighbours import neighbours
+from benchmark.cohorts.adjacent_slices import neighbours
 from benchmark.core.files import file_name, replacing
 from benchmark.core.types import merge
 from benchmark.metrics.published import BINS

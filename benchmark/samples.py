@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from benchmark.cohorts.captions import drawn_prompts
 from benchmark.core.errors import AdapterError, UsageError
 from benchmark.core.files import replacing
 from benchmark.core.progress import progress
 from benchmark.core.seeding import word
 from benchmark.core.types import HasNumberedImages, chunks, takes_prompts, to_images, to_pixels
-from benchmark.text.captions import drawn_prompts
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

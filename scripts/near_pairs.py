@@ -14,8 +14,8 @@ from pathlib import Path
 
 import numpy as np
 
+from benchmark.cohorts.check.near_duplicates import find_near
 from benchmark.cohorts.ingest import prepare_items
-from benchmark.cohorts.near import find_near
 from benchmark.request import Request, build_dataset
 
 MOST = 5000

@@ -23,7 +23,7 @@ import nibabel
 import numpy as np
 import pydicom
 
-from benchmark.cohorts.stream import read_one
+from benchmark.cohorts.parallel_read import read_one
 from benchmark.core.types import Source
 from benchmark.plugins.registry import find_dataset, load_class
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from benchmark.cohorts.tables import read_csv
+from benchmark.cohorts.csv_tables import read_csv
 from benchmark.core.errors import UsageError
 from benchmark.core.files import replacing
 

@@ -9,10 +9,10 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
-from benchmark.cohorts.manifest import preparation_key
-from benchmark.cohorts.notes import LEFT_OUT, Notes
+from benchmark.cohorts.cache_key import preparation_key
+from benchmark.cohorts.ingest_log import LEFT_OUT, Notes
+from benchmark.cohorts.parallel_read import Reading, read_all
 from benchmark.cohorts.store import PIXELS, Stored, finish, open_stored
-from benchmark.cohorts.stream import Reading, read_all
 from benchmark.cohorts.writer import Writer
 from benchmark.core.errors import BadDataError, MachineError, MissingDataError
 from benchmark.core.files import replacing

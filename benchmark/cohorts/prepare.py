@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from benchmark.cohorts.cohort import assemble
+from benchmark.cohorts.assemble import assemble
 from benchmark.cohorts.exclusions import read_exclusions
 from benchmark.cohorts.ingest import prepare_items
 from benchmark.cohorts.splits import FRACTIONS, Rule

@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from benchmark.cohorts.captions import captions_of
 from benchmark.core.types import Cohort, HasPrompts, Score, Split, chunks, merge
 from benchmark.metrics.copy_rate import Sample, membership
 from benchmark.metrics.prompts import enrichment, length_adjusted, outliers, rank_correlation
 from benchmark.networks.marks import MARKER
-from benchmark.text.captions import captions_of
 from benchmark.text.truth import Truth
 
 if TYPE_CHECKING:

@@ -10,11 +10,11 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from benchmark.cohorts.tables import read_csv
+from benchmark.cohorts.captions import captions_of
+from benchmark.cohorts.csv_tables import read_csv
 from benchmark.core.errors import BadDataError
 from benchmark.core.types import Cohort, Split, merge
 from benchmark.networks.marks import MARKER
-from benchmark.text.captions import captions_of
 
 REPORTS, SECTIONS = "indiana_reports.csv", ("findings", "impression")
 MARK = "___"

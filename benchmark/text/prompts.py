@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from benchmark.cohorts.tables import read_csv
+from benchmark.cohorts.csv_tables import read_csv
 from benchmark.core.errors import BadDataError, UsageError
 from benchmark.core.files import content_key, replacing, write_json
 from benchmark.core.progress import progress

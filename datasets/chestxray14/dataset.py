@@ -9,8 +9,8 @@ from typing import Literal
 
 import pandas as pd
 
-from benchmark.cohorts.radiographs import Radiographs
-from benchmark.cohorts.tables import read_csv, require_unique
+from benchmark.cohorts.csv_tables import read_csv, require_unique
+from benchmark.cohorts.radiograph_datasets import Radiographs
 from benchmark.core.errors import BadDataError, MissingDataError
 from benchmark.core.types import Source
 

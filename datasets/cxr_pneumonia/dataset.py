@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from benchmark.cohorts.radiographs import Radiographs
+from benchmark.cohorts.radiograph_datasets import Radiographs
 from benchmark.core.errors import BadDataError, MissingDataError
 from benchmark.core.types import Source
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from benchmark.cohorts.volumes import Volumes, require_volume
+from benchmark.cohorts.volume_datasets import Volumes, require_volume
 from benchmark.core.errors import MissingDataError
 from benchmark.core.types import Source
 from benchmark.images.crop import Axis, from_planes

@@ -11,10 +11,10 @@ from typing import Literal
 
 import numpy as np
 
-from benchmark.cohorts.dicoms import DicomSeries, dicom_folders
-from benchmark.cohorts.radiographs import Fit, square
-from benchmark.cohorts.tables import read_csv, require_csv, require_unique
-from benchmark.cohorts.volumes import Volumes, stem
+from benchmark.cohorts.csv_tables import read_csv, require_csv, require_unique
+from benchmark.cohorts.dicom_datasets import DicomSeries, dicom_folders
+from benchmark.cohorts.radiograph_datasets import Fit, square
+from benchmark.cohorts.volume_datasets import Volumes, stem
 from benchmark.core.errors import BadDataError, MissingDataError
 from benchmark.core.options import require_pattern
 from benchmark.core.types import Items, Source

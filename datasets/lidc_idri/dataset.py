@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from benchmark.cohorts.dicoms import DicomSeries, dicom_folders
+from benchmark.cohorts.dicom_datasets import DicomSeries, dicom_folders
 from benchmark.core.errors import MissingDataError
 from benchmark.core.types import Source
 from benchmark.images.readers.series import FEWEST

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
-from benchmark.cohorts.tables import read_csv
-from benchmark.cohorts.volumes import Volumes
+from benchmark.cohorts.csv_tables import read_csv
+from benchmark.cohorts.volume_datasets import Volumes
 from benchmark.core.errors import BadDataError, MissingDataError, UsageError
 from benchmark.core.types import Source
 from benchmark.images.readers import Image

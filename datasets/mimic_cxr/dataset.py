@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from benchmark.cohorts.radiographs import Radiographs
-from benchmark.cohorts.tables import read_csv
+from benchmark.cohorts.csv_tables import read_csv
+from benchmark.cohorts.radiograph_datasets import Radiographs
 from benchmark.core.errors import MissingDataError
 from benchmark.core.types import Source
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
-from benchmark.cohorts.volumes import Volumes, require_volume
+from benchmark.cohorts.volume_datasets import Volumes, require_volume
 from benchmark.core.errors import BadDataError, MissingDataError
 from benchmark.core.types import Source
 from benchmark.images.crop import Axis, from_planes

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from benchmark.cohorts.volumes import Volumes, stem
+from benchmark.cohorts.volume_datasets import Volumes, stem
 from benchmark.core.errors import MissingDataError, UsageError
 from benchmark.core.types import Source
 from benchmark.images.readers import Image

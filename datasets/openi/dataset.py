@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from benchmark.cohorts.radiographs import Radiographs
-from benchmark.cohorts.tables import read_csv
+from benchmark.cohorts.csv_tables import read_csv
+from benchmark.cohorts.radiograph_datasets import Radiographs
 from benchmark.core.errors import MissingDataError
 from benchmark.core.types import Source
 

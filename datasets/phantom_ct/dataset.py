@@ -11,8 +11,8 @@ from typing import Literal
 import nibabel as nib
 import numpy as np
 
-from benchmark.cohorts.simulated import require_all, require_patients, write_missing
-from benchmark.cohorts.volumes import Volumes
+from benchmark.cohorts.phantoms import require_all, require_patients, write_missing
+from benchmark.cohorts.volume_datasets import Volumes
 from benchmark.core.files import replacing
 from benchmark.core.types import Source
 

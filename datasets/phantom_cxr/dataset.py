@@ -9,8 +9,8 @@ from pathlib import Path
 import numpy as np
 import PIL.Image
 
-from benchmark.cohorts.radiographs import Radiographs
-from benchmark.cohorts.simulated import require_all, require_patients, write_missing
+from benchmark.cohorts.phantoms import require_all, require_patients, write_missing
+from benchmark.cohorts.radiograph_datasets import Radiographs
 from benchmark.core.files import replacing
 from benchmark.core.types import Source
 

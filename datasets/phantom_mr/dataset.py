@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import nibabel as nib
 import numpy as np
 
-from benchmark.cohorts.simulated import require_all, require_patients, write_missing
+from benchmark.cohorts.phantoms import require_all, require_patients, write_missing
 from benchmark.core.files import replacing
 
 from ..brats20.dataset import Brats20  # noqa: TID252 (absolute, mypy cannot find it in a checkout)

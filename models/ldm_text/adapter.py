@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal, Self, cast
 
 import torch
 
+from benchmark.cohorts.captions import captions_of
 from benchmark.core.devices import pick_device
 from benchmark.core.errors import AdapterError, UsageError
 from benchmark.core.files import content_key, read_json, write_json
@@ -20,7 +21,6 @@ from benchmark.networks.files import usable
 from benchmark.networks.guided import decode, draw
 from benchmark.networks.pipelines import be_quiet, load_pipeline
 from benchmark.networks.textual import TextDenoiser, build_encoder, build_unet, build_vae, latents_of, vae_loss
-from benchmark.text.captions import captions_of
 from benchmark.training.batches import feed_split
 from benchmark.training.config import Recipe
 from benchmark.training.loop import train as train_network

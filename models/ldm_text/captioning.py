@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from benchmark.cohorts.tables import read_csv, require_csv
+from benchmark.cohorts.csv_tables import read_csv, require_csv
 from benchmark.networks.marks import MARKER
 
 SURROGATES = 32

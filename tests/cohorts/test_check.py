@@ -10,11 +10,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from benchmark.cohorts.check import check
-from benchmark.cohorts.dossier import manifest, write_dossier
-from benchmark.cohorts.near import find_near
-from benchmark.cohorts.oddities import far_off
-from benchmark.cohorts.render import render
+from benchmark.cohorts.check.export import manifest, write_dossier
+from benchmark.cohorts.check.near_duplicates import find_near
+from benchmark.cohorts.check.outliers import far_off
+from benchmark.cohorts.check.report import check
+from benchmark.cohorts.check.text import render
 from benchmark.datasets.folder.dataset import Folder
 
 MakeRoot = Callable[..., Path]

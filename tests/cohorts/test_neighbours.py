@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from benchmark.cohorts.neighbours import neighbours
+from benchmark.cohorts.adjacent_slices import neighbours
 
 
 def test_slices_of_one_volume_and_axis_are_neighbours() -> None:

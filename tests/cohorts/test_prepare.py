@@ -17,7 +17,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from benchmark.cohorts import store, stream
+from benchmark.cohorts import parallel_read as stream
+from benchmark.cohorts import store
 from benchmark.cohorts.ingest import prepare_items
 from benchmark.cohorts.prepare import prepare
 from benchmark.core.errors import AdapterError, BadDataError, MachineError, MissingDataError, UsageError

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from benchmark.cohorts.check import find_leaks
+from benchmark.cohorts.check.report import find_leaks
 from benchmark.cohorts.splits import NAMES, Plan, require_disjoint, split
 from benchmark.core.errors import BadDataError, UsageError
 

@@ -7,8 +7,8 @@ import nibabel
 import numpy as np
 import pytest
 
-from benchmark.cohorts.radiographs import square
-from benchmark.cohorts.volumes import Volumes
+from benchmark.cohorts.radiograph_datasets import square
+from benchmark.cohorts.volume_datasets import Volumes
 from benchmark.core.errors import BadDataError, UsageError
 from benchmark.core.types import Source
 from benchmark.images.crop import around, from_planes, planes, resample, seen_at

@@ -10,7 +10,7 @@ import numpy as np
 import PIL.Image
 import pytest
 
-from benchmark.cohorts.check import check
+from benchmark.cohorts.check.report import check
 from benchmark.cohorts.duplicates import find_duplicates
 from benchmark.cohorts.ingest import prepare_items
 from benchmark.core.errors import BadDataError, MissingDataError, UsageError

@@ -13,6 +13,7 @@ import pandas as pd
 import pytest
 import torch
 
+from benchmark.cohorts.captions import captions_of, drawn_prompts
 from benchmark.conformance import check_adapter
 from benchmark.core.errors import BenchError
 from benchmark.core.files import write_json
@@ -24,7 +25,6 @@ from benchmark.models.ldm_text.captioning import Captioning
 from benchmark.networks.captions import Pairs, tokenized, train_tokenizer
 from benchmark.plugins.registry import find_model
 from benchmark.text.asking import Pass, Rule
-from benchmark.text.captions import captions_of, drawn_prompts
 from benchmark.text.opening import open_model
 from benchmark.text.prompts import read_prompts, score_prompts
 from benchmark.trials import toy_split

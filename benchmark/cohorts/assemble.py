@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from benchmark.cohorts.cache_key import recipe
 from benchmark.cohorts.duplicates import Duplicates, find_duplicates
-from benchmark.cohorts.manifest import recipe
 from benchmark.cohorts.splits import NAMES, Plan, Rule, require_disjoint, split
 from benchmark.cohorts.store import Stored
 from benchmark.core.files import content_key

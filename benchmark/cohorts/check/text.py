@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from benchmark.cohorts.check import Report
+from benchmark.cohorts.check.report import Report
 
 SHOWN = 5
 

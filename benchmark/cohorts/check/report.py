@@ -12,12 +12,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
-from benchmark.cohorts.cohort import assemble
+from benchmark.cohorts.assemble import assemble
+from benchmark.cohorts.check.near_duplicates import NearPair, find_near
+from benchmark.cohorts.check.outliers import Oddities, scan
 from benchmark.cohorts.duplicates import Duplicates, find_duplicates
 from benchmark.cohorts.exclusions import read_exclusions
 from benchmark.cohorts.ingest import prepare_items
-from benchmark.cohorts.near import NearPair, find_near
-from benchmark.cohorts.oddities import Oddities, scan
 from benchmark.cohorts.splits import FRACTIONS, NAMES, Plan, Rule, split
 from benchmark.cohorts.store import Stored
 from benchmark.core.progress import Say, to_stderr

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from benchmark.cohorts.check import Report
+from benchmark.cohorts.check.report import Report
 from benchmark.cohorts.exclusions import write_exclusions
 from benchmark.cohorts.splits import NAMES
 from benchmark.cohorts.store import Stored

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 import pandas as pd
 
-from benchmark.cohorts.stream import Reading
+from benchmark.cohorts.parallel_read import Reading
 from benchmark.core.errors import BadDataError
 
 LEFT_OUT = "left out"

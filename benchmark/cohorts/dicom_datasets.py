@@ -6,7 +6,7 @@ import os
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from benchmark.cohorts.volumes import Volumes
+from benchmark.cohorts.volume_datasets import Volumes
 from benchmark.core.types import Items, Source
 from benchmark.images.readers import is_dicom
 from benchmark.images.readers.series import FEWEST, read_series

@@ -1,0 +1,1 @@
+"""Checks of a cohort before anybody trains on it."""
