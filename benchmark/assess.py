@@ -13,13 +13,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
-from benchmark.catalogue import Choice
 from benchmark.core.files import file_name, replacing, write_json
 from benchmark.core.progress import Say, progress
 from benchmark.core.types import Cohort, HasLoss, HasPrompts, Score, merge, patient_codes
+from benchmark.detectors.fitting import Fitted, fit_detector
 from benchmark.detectors.random_conv import random_features
+from benchmark.detectors.registry import Choice
 from benchmark.evaluate import Advance, Outcome, bank_of, evaluate
-from benchmark.fitted import Fitted, fit_detector
 from benchmark.metrics.copy_rate import Sample, membership
 from benchmark.metrics.quality import (
     diversity_score,

@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from benchmark.core.types import Cohort, Score, patient_codes
+from benchmark.detectors.fitting import rows_in_memory
 from benchmark.evaluate import Bank, bank_of
-from benchmark.fitted import rows_in_memory
 from benchmark.images.planted_copies import PLANTED_AS, STRENGTHS, title
 from benchmark.metrics.calibration import auc, conformal_quantile, interval, patient_share, resample_patients
 from benchmark.metrics.copy_rate import Sample, share_above, threshold
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from numpy.random import Generator
     from numpy.typing import NDArray
 
-    from benchmark.fitted import Fitted
+    from benchmark.detectors.fitting import Fitted
 
     Floats = NDArray[np.floating]
     Flags = NDArray[np.bool_]

@@ -7,13 +7,13 @@ from pathlib import Path
 
 from benchmark.audit import Audit, audit, between_seeds
 from benchmark.audit_report import AuditedDetector, AuditFile, draw_recall
-from benchmark.catalogue import CARDS, Choice, choose
 from benchmark.core.devices import pick_device
 from benchmark.core.environment import describe
 from benchmark.core.errors import UsageError
 from benchmark.core.progress import progress, to_stderr
 from benchmark.core.types import Cohort
-from benchmark.fitted import fit_detector
+from benchmark.detectors.fitting import fit_detector
+from benchmark.detectors.registry import CARDS, Choice, choose
 from benchmark.images.planted_copies import STRENGTHS
 from benchmark.records.record import entries
 from benchmark.request import Request, build_dataset, open_cohort

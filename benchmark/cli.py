@@ -260,7 +260,7 @@ def detectors_command(context: typer.Context) -> None:
     """List the detectors."""
     if context.invoked_subcommand:
         return
-    from benchmark.catalogue import CARDS, PROTOCOL
+    from benchmark.detectors.registry import CARDS, PROTOCOL
     from benchmark.terminal import print_table
 
     rows = [(card.name, "p1" if card.name in PROTOCOL else "", card.summary, card.paper) for card in CARDS.values()]

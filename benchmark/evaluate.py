@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from benchmark.core.types import Cohort, Detector, Match, Score, Split, patient_codes
-from benchmark.fitted import SHORT, rows_in_memory
+from benchmark.detectors.fitting import SHORT, rows_in_memory
 from benchmark.images.planted_copies import PLANTED
 from benchmark.metrics import twin
 from benchmark.metrics.calibration import (
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from numpy.random import Generator
     from numpy.typing import NDArray
 
-    from benchmark.fitted import Fitted
+    from benchmark.detectors.fitting import Fitted
 
     Columns = dict[str, NDArray[np.generic]]
 

@@ -6,7 +6,6 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from benchmark.catalogue import Choice, choose_all
 from benchmark.cohorts.locate import locate
 from benchmark.cohorts.prepare import prepare
 from benchmark.cohorts.splits import Rule
@@ -14,6 +13,7 @@ from benchmark.core.errors import UsageError
 from benchmark.core.options import build
 from benchmark.core.progress import Say
 from benchmark.core.types import Cohort, Dataset, HasReports, ModelAdapter, captioned
+from benchmark.detectors.registry import Choice, choose_all
 from benchmark.plugins import registry
 from benchmark.plugins.registry import DatasetCard, ModelCard, Preset
 

@@ -23,8 +23,8 @@ from benchmark.cohorts.prepare import prepare
 from benchmark.core.devices import pick_device
 from benchmark.core.progress import to_stderr
 from benchmark.core.types import Split, merge
-from benchmark.detectors.contrastive import EMBED_BATCH, Copy, Options
-from benchmark.fitted import embed_all
+from benchmark.detectors.copy import EMBED_BATCH, Copy, Options
+from benchmark.detectors.fitting import embed_all
 from benchmark.request import Request, build_dataset
 
 ITEMS = 2000

@@ -6,9 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from benchmark.catalogue import CARDS, PROTOCOL, choose, choose_all
 from benchmark.core.errors import UsageError
-from benchmark.detectors import contrastive, pixels
+from benchmark.detectors import copy as contrastive
+from benchmark.detectors import pixels
+from benchmark.detectors.registry import CARDS, PROTOCOL, choose, choose_all
 
 OWN = """
 from dataclasses import dataclass

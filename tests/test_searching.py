@@ -10,11 +10,11 @@ import numpy as np
 import pytest
 from scipy.ndimage import gaussian_filter
 
-from benchmark import fitted as fitted_module
-from benchmark.catalogue import choose
 from benchmark.core.types import Cohort, Images, Split
+from benchmark.detectors import fitting as fitted_module
+from benchmark.detectors.fitting import Fitted, fit_detector
+from benchmark.detectors.registry import choose
 from benchmark.evaluate import Outcome, bank_of, evaluate
-from benchmark.fitted import Fitted, fit_detector
 from benchmark.search import LEVELS, Rows, nearest
 from benchmark.searching import Searching
 

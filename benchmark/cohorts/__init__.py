@@ -1,1 +1,1 @@
-"""From files to patient-disjoint splits: reading, preparing, splitting and checking a cohort."""
+"""From files to patient-disjoint splits: reading, preparing and splitting a cohort."""

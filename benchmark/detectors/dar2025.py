@@ -23,7 +23,7 @@ from torch import Tensor, nn
 
 from benchmark.core.devices import pick_device
 from benchmark.core.types import Split, chunks
-from benchmark.detectors.contrastive import nt_xent
+from benchmark.detectors.copy import nt_xent
 from benchmark.images.transforms import affine
 from benchmark.search import COSINE
 from benchmark.training.batches import feed_split

@@ -11,7 +11,7 @@ import numpy as np
 
 from benchmark.core.errors import UsageError
 from benchmark.core.types import chunks, to_pixels
-from benchmark.detectors.views import views_of
+from benchmark.detectors.query_transforms import views_of
 from benchmark.search import LEVELS, PEARSON
 
 if TYPE_CHECKING:

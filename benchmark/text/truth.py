@@ -11,8 +11,8 @@ import numpy as np
 
 from benchmark.core.errors import UsageError
 from benchmark.core.types import Split, chunks, merge
+from benchmark.detectors.fitting import rows_in_memory, rows_of
 from benchmark.detectors.pixels import Pixels, mean_image
-from benchmark.fitted import rows_in_memory, rows_of
 from benchmark.search import Rows, nearest
 
 if TYPE_CHECKING:

@@ -16,8 +16,8 @@ from torch import Tensor
 
 from benchmark.core.errors import AdapterError
 from benchmark.core.types import Split, merge
-from benchmark.detectors import contrastive
-from benchmark.detectors.contrastive import Copy, Encoder, Options, fit_copy, nt_xent, standardise
+from benchmark.detectors import copy as contrastive
+from benchmark.detectors.copy import Copy, Encoder, Options, fit_copy, nt_xent, standardise
 from benchmark.images.planted_copies import PLANTED
 
 torch.set_num_threads(1)

@@ -12,11 +12,11 @@ import pytest
 import torch
 from torch import nn
 
-from benchmark.catalogue import choose
 from benchmark.core.errors import AdapterError, BadDataError, BenchError, MissingDataError, UsageError
 from benchmark.core.types import Split
 from benchmark.detectors import frozen
 from benchmark.detectors.frozen import Frozen, Options, _planes
+from benchmark.detectors.registry import choose
 
 torch.set_num_threads(1)
 COMMIT = "a" * 40

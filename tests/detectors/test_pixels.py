@@ -8,7 +8,7 @@ import pytest
 from benchmark.core.errors import UsageError
 from benchmark.core.types import to_images, to_pixels
 from benchmark.detectors.pixels import Options, Pixels
-from benchmark.detectors.views import views_of
+from benchmark.detectors.query_transforms import views_of
 from benchmark.images.planted_copies import PLANTED
 
 

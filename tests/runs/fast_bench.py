@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from benchmark.cli import main
-from benchmark.detectors import contrastive
+from benchmark.detectors import copy as contrastive
 
 
 @dataclass(frozen=True)

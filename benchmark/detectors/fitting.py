@@ -19,8 +19,8 @@ from benchmark.search import Rows
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from benchmark.catalogue import Choice
     from benchmark.core.types import Array, Images
+    from benchmark.detectors.registry import Choice
     from benchmark.search.index import Index
 
     Which = slice | NDArray[np.int64]
