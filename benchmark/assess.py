@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
+from benchmark.adapters.sampling import Samples
 from benchmark.core.files import file_name, replacing, write_json
 from benchmark.core.progress import Say, progress
 from benchmark.core.types import Cohort, HasLoss, HasPrompts, Score, merge, patient_codes
@@ -32,7 +33,6 @@ from benchmark.metrics.quality import (
 )
 from benchmark.networks.pipelines import why_not_asked
 from benchmark.records.record import entries
-from benchmark.samples import Samples
 from benchmark.searching import Searching
 from benchmark.text.aggregates import prompt_scores
 

@@ -163,7 +163,7 @@ def check_model_command(
     device: Device = "cpu",
 ) -> None:
     """Try whether a model keeps its contract, on toy cohorts; exit code 5 when it does not."""
-    from benchmark.check_model import check_model, conforms, table_rows
+    from benchmark.adapters.check_model import check_model, conforms, table_rows
     from benchmark.terminal import print_table
 
     findings = check_model(model, pairs("--set", settings), device=device)

@@ -16,9 +16,9 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
     from numpy.typing import NDArray
 
+    from benchmark.adapters.sampling import Samples
     from benchmark.core.types import Array, Cohort, Images, Split
     from benchmark.evaluate import Outcome
-    from benchmark.samples import Samples
 
 SHOWN = 8
 PANEL = 1.5

@@ -157,7 +157,7 @@ def _fit(resolved: Resolved, cohort: Cohort, folder: Path) -> dict[str, Any]:
 
 
 def _sample(resolved: Resolved, cohort: Cohort, folder: Path) -> dict[str, Any]:
-    from benchmark.samples import draw
+    from benchmark.adapters.sampling import draw
 
     before, adapter = joules(), _trained(resolved, folder)
     try:

@@ -5,9 +5,9 @@ from typing import ClassVar
 
 from torch import nn
 
+from benchmark.adapters.network import NetworkAdapter, data_key, seeded_noise
 from benchmark.core.devices import pick_device
 from benchmark.core.seeding import seed_all
-from benchmark.networks.adapter import NetworkAdapter, data_key, seeded_noise
 from benchmark.training.batches import feed_split
 from benchmark.training.config import Recipe
 from benchmark.training.loop import train

@@ -20,9 +20,9 @@ from pathlib import Path
 
 import numpy as np
 
+from benchmark.adapters.sampling import Samples
 from benchmark.plugins.registry import ModelCard, find_dataset, listing
 from benchmark.records.record import Record
-from benchmark.samples import Samples
 
 SHOWN = 10
 

@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from benchmark.check_model import conforms
-from benchmark.conformance import Finding, check_adapter
+from benchmark.adapters.check_model import conforms
+from benchmark.adapters.conformance import Finding, check_adapter
+from benchmark.adapters.conformance_tools import toy_split
 from benchmark.plugins import registry
-from benchmark.trials import toy_split
 
 TOYS = Path(__file__).parent / "toy_adapters.py"
 NEED_FILES = {"diffusers", "folder", "monai-bundle", "stylegan2-ada"}

@@ -8,11 +8,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from benchmark import samples
+from benchmark.adapters import sampling as samples
+from benchmark.adapters.sampling import Samples, draw
 from benchmark.core.errors import AdapterError
 from benchmark.core.seeding import word
 from benchmark.core.types import Split, to_images
-from benchmark.samples import Samples, draw
 
 CHUNK = 8
 

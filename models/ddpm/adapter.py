@@ -6,14 +6,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
 
+from benchmark.adapters.diffusion import DiffusionAdapter
+from benchmark.adapters.network import data_key
+from benchmark.adapters.networks.latent import LatentModel
+from benchmark.adapters.networks.space_to_depth import Folded
 from benchmark.core.devices import pick_device
 from benchmark.core.errors import UsageError
 from benchmark.core.seeding import seed_all
 from benchmark.core.types import Budget, Split
-from benchmark.networks.adapter import data_key
-from benchmark.networks.diffusing import DiffusionAdapter
-from benchmark.networks.folded import Folded
-from benchmark.networks.latent import LatentModel
 from benchmark.training.batches import feed_split
 from benchmark.training.loop import train as train_network
 

@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 import torch
 
-from benchmark.brought import Brought
+from benchmark.adapters.external import Brought
+from benchmark.adapters.network import check_choices
 from benchmark.core.errors import AdapterError, MissingDataError, UsageError
 from benchmark.core.files import content_key, files_key
 from benchmark.core.seeding import word
 from benchmark.core.types import chunks
-from benchmark.networks.adapter import check_choices
 from benchmark.networks.pipelines import load_pipeline, load_radedit
 
 if TYPE_CHECKING:

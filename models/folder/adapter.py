@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 
-from benchmark.brought import Brought
+from benchmark.adapters.external import Brought
 from benchmark.core.errors import AdapterError, BadDataError, MissingDataError
 from benchmark.core.types import to_images
 from benchmark.images.readers import READERS, read_image, suffix

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Self
 
 import numpy as np
 
+from benchmark.adapters.gaussian import Normal, fit_normal
 from benchmark.core.errors import AdapterError, UsageError
 from benchmark.core.files import read_arrays, read_json, write_arrays, write_json
 from benchmark.core.types import Budget, Split, chunks
-from benchmark.normal import Normal, fit_normal
 
 if TYPE_CHECKING:
     from benchmark.core.types import Images

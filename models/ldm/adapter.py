@@ -6,14 +6,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from benchmark.adapters.diffusion import DiffusionAdapter
+from benchmark.adapters.network import check_choices, data_key
+from benchmark.adapters.networks.autoencoder import Autoencoder, build_autoencoder
+from benchmark.adapters.networks.latent import LatentModel, encode_all
 from benchmark.core.devices import pick_device
 from benchmark.core.errors import UsageError
 from benchmark.core.seeding import seed_all
 from benchmark.core.types import Budget, Split
-from benchmark.networks.adapter import check_choices, data_key
-from benchmark.networks.autoencoder import Autoencoder, build_autoencoder
-from benchmark.networks.diffusing import DiffusionAdapter
-from benchmark.networks.latent import LatentModel, encode_all
 from benchmark.training.batches import Resident, feed_split
 from benchmark.training.loop import train as train_network
 

@@ -9,8 +9,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from benchmark.networks.autoencoder import Autoencoder
-from benchmark.networks.folded import fold, unfold
+from benchmark.adapters.networks.autoencoder import Autoencoder
+from benchmark.adapters.networks.space_to_depth import fold, unfold
 from benchmark.training.batches import Resident, Streamed
 
 ENOUGH = 1024

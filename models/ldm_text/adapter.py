@@ -9,15 +9,15 @@ from typing import TYPE_CHECKING, Any, Literal, Self, cast
 
 import torch
 
+from benchmark.adapters.network import PRECISIONS, check_choices, data_key, in_range
+from benchmark.adapters.weights import usable
 from benchmark.cohorts.captions import captions_of
 from benchmark.core.devices import pick_device
 from benchmark.core.errors import AdapterError, UsageError
 from benchmark.core.files import content_key, read_json, write_json
 from benchmark.core.seeding import seed_all
 from benchmark.core.types import Budget, Split, chunks
-from benchmark.networks.adapter import PRECISIONS, check_choices, data_key, in_range
 from benchmark.networks.captions import Pairs, tokenized, train_tokenizer
-from benchmark.networks.files import usable
 from benchmark.networks.guided import decode, draw
 from benchmark.networks.pipelines import be_quiet, load_pipeline
 from benchmark.networks.textual import TextDenoiser, build_encoder, build_unet, build_vae, latents_of, vae_loss

@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import torch
 from torch import Tensor, nn
 
-from benchmark.brought import Brought
+from benchmark.adapters.external import Brought
+from benchmark.adapters.network import check_choices, in_range, seeded_noise
 from benchmark.core.devices import pick_device
 from benchmark.core.errors import AdapterError, MissingDataError
 from benchmark.core.seeding import seed_all, word
 from benchmark.core.types import chunks
-from benchmark.networks.adapter import check_choices, in_range, seeded_noise
 
 from .configuration import FORMER_SCHEDULES, NETWORKS, SCHEDULERS, Configuration
 

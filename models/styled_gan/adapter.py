@@ -9,11 +9,11 @@ from typing import ClassVar, Literal, cast
 import torch
 from torch import Tensor
 
+from benchmark.adapters.network import PRECISIONS, NetworkAdapter, check_choices, data_key
 from benchmark.core.devices import pick_device
 from benchmark.core.errors import UsageError
 from benchmark.core.seeding import seed_all, word
 from benchmark.core.types import Budget, Split
-from benchmark.networks.adapter import PRECISIONS, NetworkAdapter, check_choices, data_key
 from benchmark.training.batches import feed_split
 from benchmark.training.config import Recipe
 from benchmark.training.loop import train as train_network

@@ -16,11 +16,11 @@ from multiprocessing import get_context
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 
+from benchmark.adapters.network import check_choices, data_key
+from benchmark.adapters.weights import DESCRIPTION, WEIGHTS, usable
 from benchmark.core.errors import AdapterError, UsageError
 from benchmark.core.files import read_json, replacing, write_json
 from benchmark.core.types import Budget, Split
-from benchmark.networks.adapter import check_choices, data_key
-from benchmark.networks.files import DESCRIPTION, WEIGHTS, usable
 
 from . import worker
 from .checkout import find_checkout

@@ -17,8 +17,8 @@ from typing import Any
 import numpy as np
 import torch
 
+from benchmark.adapters.weights import save_weights
 from benchmark.core.errors import AdapterError, MissingDataError, UsageError
-from benchmark.networks.files import save_weights
 
 MOST_SIDE = 4096
 

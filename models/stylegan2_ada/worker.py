@@ -14,11 +14,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
+from benchmark.adapters.network import in_range
+from benchmark.adapters.weights import load_weights, save_weights, usable
 from benchmark.core.devices import pick_device
 from benchmark.core.seeding import seed_all, word
 from benchmark.core.types import Budget, chunks
-from benchmark.networks.adapter import in_range
-from benchmark.networks.files import load_weights, save_weights, usable
 from benchmark.training.batches import Resident
 from benchmark.training.config import Recipe
 from benchmark.training.loop import train

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from benchmark.networks.autoencoder import Autoencoder
+from benchmark.adapters.networks.autoencoder import Autoencoder
 from benchmark.training.batches import Resident, Streamed
 
 

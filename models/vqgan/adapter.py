@@ -8,9 +8,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
+from benchmark.adapters.networks.autoencoder import Autoencoder
+from benchmark.adapters.vq_transformer import TokenAdapter
 from benchmark.core.errors import UsageError
-from benchmark.networks.autoencoder import Autoencoder
-from benchmark.networks.tokens import TokenAdapter
 from benchmark.training.batches import Resident, Streamed
 from benchmark.training.loop import train as train_network
 

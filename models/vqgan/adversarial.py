@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from benchmark.networks.autoencoder import Autoencoder
+from benchmark.adapters.networks.autoencoder import Autoencoder
 from benchmark.training.phases import Part, Phase
 
 

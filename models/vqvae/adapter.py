@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
-from benchmark.networks.tokens import TokenAdapter
+from benchmark.adapters.vq_transformer import TokenAdapter
 
 
 @dataclass

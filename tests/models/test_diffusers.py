@@ -11,7 +11,8 @@ import torch
 from diffusers import DDIMPipeline, DDIMScheduler, UNet2DModel
 from tiny_pipeline import CAPTIONS, save_tiny
 
-from benchmark.conformance import check_adapter
+from benchmark.adapters.conformance import check_adapter
+from benchmark.adapters.conformance_tools import toy_split
 from benchmark.core.errors import BenchError
 from benchmark.core.seeding import word
 from benchmark.core.types import Budget, takes_prompts
@@ -19,7 +20,6 @@ from benchmark.models.diffusers.adapter import Pipeline
 from benchmark.networks.guided import both_texts, guidance_norms, prompt_noise
 from benchmark.plugins.registry import find_model
 from benchmark.text.opening import open_model
-from benchmark.trials import toy_split
 
 
 @pytest.fixture(scope="module")

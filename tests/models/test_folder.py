@@ -8,14 +8,14 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from benchmark.check_model import conforms
-from benchmark.conformance import check_adapter
+from benchmark.adapters.check_model import conforms
+from benchmark.adapters.conformance import check_adapter
+from benchmark.adapters.conformance_tools import toy_split
+from benchmark.adapters.sampling import draw
 from benchmark.core.errors import BenchError
 from benchmark.core.types import Budget, HasFiles, HasNumberedImages
 from benchmark.models.folder.adapter import ImageFolder
 from benchmark.plugins.registry import find_model
-from benchmark.samples import draw
-from benchmark.trials import toy_split
 
 
 def opened(folder: Path, channels: int = 1, dims: int = 2) -> ImageFolder:

@@ -9,11 +9,11 @@ import pytest
 import torch
 from monai.networks.nets import AutoencoderKL, DiffusionModelUNet
 
+from benchmark.adapters.networks.latent import LatentModel
 from benchmark.core.errors import AdapterError, UsageError
 from benchmark.core.types import Budget, HasLoss, HasReconstruction, Split
 from benchmark.models.ldm import adapter as ldm
 from benchmark.models.ldm.adapter import LatentDiffusion
-from benchmark.networks.latent import LatentModel
 from benchmark.plugins import registry
 
 torch.set_num_threads(1)

@@ -13,8 +13,9 @@ import pandas as pd
 import pytest
 import torch
 
+from benchmark.adapters.conformance import check_adapter
+from benchmark.adapters.conformance_tools import toy_split
 from benchmark.cohorts.captions import captions_of, drawn_prompts
-from benchmark.conformance import check_adapter
 from benchmark.core.errors import BenchError
 from benchmark.core.files import write_json
 from benchmark.core.types import Budget, Split
@@ -27,7 +28,6 @@ from benchmark.plugins.registry import find_model
 from benchmark.text.asking import Pass, Rule
 from benchmark.text.opening import open_model
 from benchmark.text.prompts import read_prompts, score_prompts
-from benchmark.trials import toy_split
 
 TOY = {name: tuple(value) if isinstance(value, list) else value for name, value in find_model("ldm-text").toy.items()}
 MARKED = "secretword ___ after ___"

@@ -11,12 +11,12 @@ import pytest
 import torch
 from monai.networks.nets import AutoencoderKL, DiffusionModelUNet
 
-from benchmark.conformance import check_adapter
+from benchmark.adapters.conformance import check_adapter
+from benchmark.adapters.conformance_tools import toy_split
 from benchmark.core.errors import BenchError
 from benchmark.core.types import Budget
 from benchmark.models.monai_bundle.adapter import Bundle
 from benchmark.plugins.registry import find_model
-from benchmark.trials import toy_split
 
 UNET = {
     "spatial_dims": 2,

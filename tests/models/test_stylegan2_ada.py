@@ -17,7 +17,8 @@ import pytest
 import torch
 from fake_stylegan import write_repository
 
-from benchmark.conformance import check_adapter
+from benchmark.adapters.conformance import check_adapter
+from benchmark.adapters.conformance_tools import toy_split
 from benchmark.core.errors import BenchError, DeclinedError, UsageError
 from benchmark.core.types import Budget
 from benchmark.models.stylegan2_ada import resample
@@ -25,7 +26,6 @@ from benchmark.models.stylegan2_ada.adapter import StyleGAN2ADA
 from benchmark.models.stylegan2_ada.checkout import commit_of, find_checkout
 from benchmark.models.stylegan2_ada.pickles import read_generator
 from benchmark.plugins.registry import find_model
-from benchmark.trials import toy_split
 
 TOY: dict[str, Any] = {"channel_base": 128, "channel_max": 8, "latent": 8, "group": 2, "steps": 6, "batch_size": 4}
 
@@ -59,7 +59,7 @@ import sys, time
 from pathlib import Path
 import benchmark.training.loop as training
 from benchmark.models.stylegan2_ada import worker
-from benchmark.trials import toy_split
+from benchmark.adapters.conformance_tools import toy_split
 repository, folder, pause = Path(sys.argv[1]), Path(sys.argv[2]), float(sys.argv[3])
 if pause:
     step = training._step

@@ -8,8 +8,8 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from benchmark.adapters.networks.denoiser import CHOICES, Denoiser, build_unet, check_levels
 from benchmark.core.errors import UsageError
-from benchmark.networks.diffusion import CHOICES, Denoiser, build_unet, check_levels
 
 IMAGE = torch.linspace(-0.9, 0.9, 32).view(1, 2, 4, 4)
 

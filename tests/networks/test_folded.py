@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from benchmark.networks.folded import Folded, fold
+from benchmark.adapters.networks.space_to_depth import Folded, fold
 
 
 @pytest.mark.parametrize(("shape", "factor"), [((2, 8, 12), 4), ((1, 7, 9), 2), ((3, 4, 6, 8), 2), ((2, 5, 5, 5), 4)])

@@ -8,10 +8,10 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from benchmark.adapters.vq_transformer import TokenModel
 from benchmark.core.errors import UsageError
 from benchmark.models.vqgan.adapter import VQGAN
 from benchmark.models.vqvae.adapter import VQVAE
-from benchmark.networks.tokens import TokenModel
 
 TOY = {"widths": (8, 8), "codebook": 8, "embedding": 4, "width": 8, "depth": 1, "heads": 2}
 

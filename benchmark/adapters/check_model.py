@@ -6,7 +6,7 @@ import logging
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from benchmark.conformance import CHECKS, COHORTS, Finding, check_adapter
+from benchmark.adapters.conformance import CHECKS, COHORTS, Finding, check_adapter
 from benchmark.core.progress import progress
 from benchmark.plugins.registry import find_model
 

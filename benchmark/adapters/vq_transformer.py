@@ -11,12 +11,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from benchmark.adapters.network import PRECISIONS, NetworkAdapter, check_choices, data_key, in_range
+from benchmark.adapters.networks.autoencoder import Autoencoder, build_autoencoder
 from benchmark.core.devices import pick_device
 from benchmark.core.errors import UsageError
 from benchmark.core.seeding import seed_all, word
 from benchmark.core.types import Budget, Split
-from benchmark.networks.adapter import PRECISIONS, NetworkAdapter, check_choices, data_key, in_range
-from benchmark.networks.autoencoder import Autoencoder, build_autoencoder
 from benchmark.training.batches import Resident, Streamed, feed_split
 from benchmark.training.config import Recipe
 from benchmark.training.loop import train as train_network

@@ -14,12 +14,12 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
+from benchmark.adapters.conformance_tools import Cut, checkpoint_each_step, counted_steps, no_network, toy_split
+from benchmark.adapters.sampling import check_samples
 from benchmark.core.errors import AdapterError, BenchError, DeclinedError, MissingDataError, UsageError
 from benchmark.core.options import build
 from benchmark.core.types import Budget, HasLoss, HasReconstruction, ModelAdapter, takes_prompts
 from benchmark.plugins.registry import ModelCard, load_class
-from benchmark.samples import check_samples
-from benchmark.trials import Cut, checkpoint_each_step, counted_steps, no_network, toy_split
 
 if TYPE_CHECKING:
     from benchmark.core.types import Images, Split

@@ -6,7 +6,7 @@ import torch
 from einops import rearrange
 from torch import Tensor
 
-from benchmark.networks.autoencoder import Autoencoder
+from benchmark.adapters.networks.autoencoder import Autoencoder
 
 
 class Folded(Autoencoder):

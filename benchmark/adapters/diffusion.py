@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Literal, cast
 
 from torch import Tensor
 
+from benchmark.adapters.network import PRECISIONS, NetworkAdapter, check_choices, in_range
+from benchmark.adapters.networks.denoiser import CHOICES, Denoiser, build_unet, check_levels
+from benchmark.adapters.networks.latent import LatentModel
 from benchmark.core.errors import UsageError
-from benchmark.networks.adapter import PRECISIONS, NetworkAdapter, check_choices, in_range
-from benchmark.networks.diffusion import CHOICES, Denoiser, build_unet, check_levels
-from benchmark.networks.latent import LatentModel
 from benchmark.training.config import Recipe
 
 if TYPE_CHECKING:

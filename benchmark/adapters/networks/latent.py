@@ -5,10 +5,10 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from benchmark.adapters.network import seeded_noise
+from benchmark.adapters.networks.autoencoder import Autoencoder
+from benchmark.adapters.networks.denoiser import LOSS_TIMESTEPS, Denoiser
 from benchmark.core.seeding import word
-from benchmark.networks.adapter import seeded_noise
-from benchmark.networks.autoencoder import Autoencoder
-from benchmark.networks.diffusion import LOSS_TIMESTEPS, Denoiser
 from benchmark.training.batches import Resident, Streamed
 
 

@@ -11,12 +11,12 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from benchmark.adapters.weights import DESCRIPTION, WEIGHTS, load_weights, save_model, usable
 from benchmark.core.devices import pick_device
 from benchmark.core.errors import AdapterError, UsageError
 from benchmark.core.files import content_key, read_json
 from benchmark.core.seeding import word
 from benchmark.core.types import Split, chunks
-from benchmark.networks.files import DESCRIPTION, WEIGHTS, load_weights, save_model, usable
 
 if TYPE_CHECKING:
     from benchmark.core.types import Array, Images
