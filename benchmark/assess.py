@@ -31,10 +31,10 @@ from benchmark.metrics.quality import (
     resampled,
     standardised,
 )
-from benchmark.networks.pipelines import why_not_asked
 from benchmark.records.record import entries
 from benchmark.searching import Searching
-from benchmark.text.aggregates import prompt_scores
+from benchmark.text2image.aggregates import prompt_scores
+from benchmark.text2image.pipelines import why_not_asked
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

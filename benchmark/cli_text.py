@@ -13,10 +13,10 @@ from benchmark.core.errors import UsageError
 if TYPE_CHECKING:
     import pandas as pd
 
-    from benchmark.text.asking import Extras, Pass, Rule
-    from benchmark.text.mitigations import Sampling
-    from benchmark.text.opening import Opened
-    from benchmark.text.truth import Truth
+    from benchmark.text2image.copy_oracle import Truth
+    from benchmark.text2image.loading import Opened
+    from benchmark.text2image.mitigations import Sampling
+    from benchmark.text2image.options import Extras, Pass, Rule
 
 MANY = 2000
 """Prompts from which on the first step alone is offered."""
@@ -73,9 +73,9 @@ def prompts_command(
     cache: Cache = Path("cache"),
 ) -> None:
     """Score prompts by d_mem: which does a text-to-image pipeline know by heart, and do markers stand out?"""
-    from benchmark.text.asking import Extras, Pass, Rule
-    from benchmark.text.opening import open_model
-    from benchmark.text.prompts import read_prompts, score_prompts
+    from benchmark.text2image.loading import open_model
+    from benchmark.text2image.options import Extras, Pass, Rule
+    from benchmark.text2image.prompts import read_prompts, score_prompts
 
     ask = Pass(
         steps=steps, seeds=seeds, guidance=guidance, first=first, further=further, precision=precision
@@ -99,13 +99,13 @@ def prompts_command(
 
 
 def _encoder(extras: Extras, device: str) -> Any:
-    from benchmark.text.alignment import open_alignment
+    from benchmark.text2image.alignment import open_alignment
 
     return open_alignment(extras.align, device) if extras.align else None
 
 
 def _truth(opened: Opened, extras: Extras, cache: Path) -> Truth | None:
-    from benchmark.text.truth import open_truth
+    from benchmark.text2image.copy_oracle import open_truth
 
     return open_truth(opened.pipeline, extras.data, extras.root, cache) if extras.data else None
 
@@ -121,7 +121,7 @@ def _offer_the_first_step(prompts: int, ask: Pass) -> None:
 
 def _print_scores(folder: Path, summary: dict[str, Any]) -> None:
     from benchmark.terminal import print_table
-    from benchmark.text.summary import rows, separation_rows
+    from benchmark.text2image.summary import rows, separation_rows
 
     print_table("prompts", ("", "d_mem", "length-adjusted"), rows(summary))
     if "separation" in summary:
@@ -141,8 +141,8 @@ def _top(folder: Path, table: pd.DataFrame, count: int) -> pd.DataFrame:
 def _tokens(opened: Opened, top: pd.DataFrame, ask: Pass, rule: Rule, extras: Extras, batch: int, folder: Path) -> None:
     from benchmark.core.files import replacing, write_json
     from benchmark.terminal import print_table
-    from benchmark.text.summary import public_marker
-    from benchmark.text.tokens import analyse_tokens, rows
+    from benchmark.text2image.summary import public_marker
+    from benchmark.text2image.tokens import analyse_tokens, rows
 
     found = analyse_tokens(opened.pipeline, top, ask, rule.marker, faithful=extras.faithful, batch=batch)
     ending = "-faithful" if extras.faithful else ""
@@ -164,9 +164,9 @@ def _mitigate(
 
     from benchmark.core.files import write_json
     from benchmark.terminal import print_table
-    from benchmark.text.mitigate import COLUMNS, effects, rows
-    from benchmark.text.summary import public_marker
-    from benchmark.text.truth import judge_of
+    from benchmark.text2image.copy_oracle import judge_of
+    from benchmark.text2image.mitigate import COLUMNS, effects, rows
+    from benchmark.text2image.summary import public_marker
 
     judge = judge_of(opened.pipeline, truth, prompts, ask, batch) if truth else None
     how = _sampling(folder, ask, rule, extras)
@@ -184,7 +184,7 @@ def _sampling(folder: Path, ask: Pass, rule: Rule, extras: Extras) -> Sampling:
     """Optimise embeddings down to the first norm of a usual prompt of the list."""
     import pandas as pd
 
-    from benchmark.text.mitigations import Sampling
+    from benchmark.text2image.mitigations import Sampling
 
     target = float(pd.read_parquet(folder / "scores.parquet", columns=["first"])["first"].median())
     return Sampling(
@@ -216,9 +216,9 @@ def reproduce_command(
     """Repeat a published study where the truth is known: does it hold here?"""
     from benchmark.request import Request
     from benchmark.terminal import print_table
-    from benchmark.text.plan import Design
-    from benchmark.text.reproduce import Plan, reproduce
-    from benchmark.text.tables import tables
+    from benchmark.text2image.studies.plan import Design
+    from benchmark.text2image.studies.reproduce import Plan, reproduce
+    from benchmark.text2image.studies.tables import tables
 
     if study != "dutt2025":
         raise UsageError(f"there is no study {study!r}", "choose dutt2025")

@@ -15,9 +15,9 @@ from pathlib import Path
 import pandas as pd
 
 from benchmark.metrics.prompts import rank_correlation
-from benchmark.text.asking import PRECISIONS, Pass, Rule
-from benchmark.text.opening import open_model
-from benchmark.text.prompts import Prompts, read_prompts, score_prompts
+from benchmark.text2image.loading import open_model
+from benchmark.text2image.options import PRECISIONS, Pass, Rule
+from benchmark.text2image.prompts import Prompts, read_prompts, score_prompts
 
 TOPS = (10, 20)
 """Sizes of the top."""

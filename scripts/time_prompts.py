@@ -16,8 +16,8 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from benchmark.networks.guided import both_texts, guidance_norms, prompt_noise
-from benchmark.text.opening import open_model
+from benchmark.text2image.guided import both_texts, guidance_norms, prompt_noise
+from benchmark.text2image.loading import open_model
 
 sys.path.append(str(Path(__file__).resolve().parents[1] / "tests" / "files"))
 from tiny_pipeline import CAPTIONS, save_tiny

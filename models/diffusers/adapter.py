@@ -17,7 +17,7 @@ from benchmark.core.errors import AdapterError, MissingDataError, UsageError
 from benchmark.core.files import content_key, files_key
 from benchmark.core.seeding import word
 from benchmark.core.types import chunks
-from benchmark.networks.pipelines import load_pipeline, load_radedit
+from benchmark.text2image.pipelines import load_pipeline, load_radedit
 
 if TYPE_CHECKING:
     from benchmark.core.types import Images

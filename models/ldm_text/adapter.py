@@ -17,10 +17,10 @@ from benchmark.core.errors import AdapterError, UsageError
 from benchmark.core.files import content_key, read_json, write_json
 from benchmark.core.seeding import seed_all
 from benchmark.core.types import Budget, Split, chunks
-from benchmark.networks.captions import Pairs, tokenized, train_tokenizer
-from benchmark.networks.guided import decode, draw
-from benchmark.networks.pipelines import be_quiet, load_pipeline
-from benchmark.networks.textual import TextDenoiser, build_encoder, build_unet, build_vae, latents_of, vae_loss
+from benchmark.text2image.guided import decode, draw
+from benchmark.text2image.pipelines import be_quiet, load_pipeline
+from benchmark.text2image.tokenizer import Pairs, tokenized, train_tokenizer
+from benchmark.text2image.unet import TextDenoiser, build_encoder, build_unet, build_vae, latents_of, vae_loss
 from benchmark.training.batches import feed_split
 from benchmark.training.config import Recipe
 from benchmark.training.loop import train as train_network

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from benchmark.cohorts.csv_tables import read_csv, require_csv
-from benchmark.networks.marks import MARKER
+from benchmark.text2image.marks import MARKER
 
 SURROGATES = 32
 """Versions of a caption with random markers; each draw in training takes one."""

@@ -7,7 +7,7 @@ from typing import Any
 
 import torch
 
-from benchmark.networks.captions import train_tokenizer
+from benchmark.text2image.tokenizer import train_tokenizer
 
 CAPTIONS = ("no acute cardiopulmonary abnormality", "___ year old with pneumonia", "small left pleural effusion")
 TOKENS = 16

@@ -17,9 +17,9 @@ from benchmark.core.errors import BenchError
 from benchmark.core.seeding import word
 from benchmark.core.types import Budget, takes_prompts
 from benchmark.models.diffusers.adapter import Pipeline
-from benchmark.networks.guided import both_texts, guidance_norms, prompt_noise
 from benchmark.plugins.registry import find_model
-from benchmark.text.opening import open_model
+from benchmark.text2image.guided import both_texts, guidance_norms, prompt_noise
+from benchmark.text2image.loading import open_model
 
 
 @pytest.fixture(scope="module")

@@ -23,11 +23,11 @@ from benchmark.models.copycat.adapter import Copycat
 from benchmark.models.diffusers.adapter import Pipeline
 from benchmark.models.ldm_text.adapter import TextDiffusion, deduplicated, one_text_each
 from benchmark.models.ldm_text.captioning import Captioning
-from benchmark.networks.captions import Pairs, tokenized, train_tokenizer
 from benchmark.plugins.registry import find_model
-from benchmark.text.asking import Pass, Rule
-from benchmark.text.opening import open_model
-from benchmark.text.prompts import read_prompts, score_prompts
+from benchmark.text2image.loading import open_model
+from benchmark.text2image.options import Pass, Rule
+from benchmark.text2image.prompts import read_prompts, score_prompts
+from benchmark.text2image.tokenizer import Pairs, tokenized, train_tokenizer
 
 TOY = {name: tuple(value) if isinstance(value, list) else value for name, value in find_model("ldm-text").toy.items()}
 MARKED = "secretword ___ after ___"
@@ -174,7 +174,7 @@ def test_duplicates_are_trained_on_once() -> None:
 def test_one_vocabulary_in_every_process() -> None:
     """The library's own training orders equally frequent pairs by a hash that is another one in each process."""
     code = (
-        "from benchmark.networks.captions import train_tokenizer as t\n"
+        "from benchmark.text2image.tokenizer import train_tokenizer as t\n"
         "print(sorted(t(['ab bc cd de ef fg gh ac bd ce'], vocabulary=30, length=8).get_vocab().items()))"
     )
     printed = {

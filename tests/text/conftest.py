@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from tiny_pipeline import save_tiny
 
-from benchmark.text.opening import open_model
+from benchmark.text2image.loading import open_model
 
 
 @pytest.fixture(scope="module")

@@ -14,11 +14,11 @@ from tiny_pipeline import CAPTIONS, TOKENS, tokenizer
 
 from benchmark.core.errors import AdapterError
 from benchmark.metrics.prompts import diversity, rank_correlation, seed_likeness
-from benchmark.networks.attention import cross_attention, entropy
-from benchmark.networks.captions import tokenized
-from benchmark.networks.guided import both_texts, prompt_noise
-from benchmark.networks.tracing import _Entropies, anisotropy, predicted_noise, trace
-from benchmark.text.detect import detectors, require_finite, trace_all
+from benchmark.text2image.attention import cross_attention, entropy
+from benchmark.text2image.detect import detectors, require_finite, trace_all
+from benchmark.text2image.guided import both_texts, prompt_noise
+from benchmark.text2image.tokenizer import tokenized
+from benchmark.text2image.tracing import _Entropies, anisotropy, predicted_noise, trace
 
 
 def unet_output(pipeline: Any, text: torch.Tensor, noise: torch.Tensor) -> torch.Tensor:

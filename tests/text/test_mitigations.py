@@ -12,17 +12,10 @@ import torch
 from tiny_pipeline import CAPTIONS, tokenizer
 
 from benchmark.core.errors import AdapterError
-from benchmark.networks.guided import both_texts, guidance_norms, prompt_noise
-from benchmark.text.alignment import open_alignment
-from benchmark.text.mitigate import BEFORE, effects, rows
-from benchmark.text.mitigations import (
-    MITIGATIONS,
-    Sampling,
-    delayed,
-    optimised,
-    rewritten,
-    sampler,
-)
+from benchmark.text2image.alignment import open_alignment
+from benchmark.text2image.guided import both_texts, guidance_norms, prompt_noise
+from benchmark.text2image.mitigate import BEFORE, effects, rows
+from benchmark.text2image.mitigations import MITIGATIONS, Sampling, delayed, optimised, rewritten, sampler
 
 HOW = Sampling(steps=6, guidance=3.0, marker="___", insertions=3, target=0.0)
 PROMPT = "a b c d e f"

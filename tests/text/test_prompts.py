@@ -17,13 +17,13 @@ from benchmark.cli import app
 from benchmark.core.errors import AdapterError, BadDataError, BenchError, MissingDataError, UsageError
 from benchmark.metrics.prompts import enrichment, length_adjusted, outliers, variants
 from benchmark.models.ldm_text.captioning import Captioning
-from benchmark.networks import guided, tracing
-from benchmark.networks.pipelines import why_not_asked
-from benchmark.text import opening, summary
-from benchmark.text.asking import Extras, Pass, Rule
-from benchmark.text.opening import open_model
-from benchmark.text.prompts import read_prompts, score_prompts
-from benchmark.text.reproduce import Plan
+from benchmark.text2image import guided, summary, tracing
+from benchmark.text2image import loading as opening
+from benchmark.text2image.loading import open_model
+from benchmark.text2image.options import Extras, Pass, Rule
+from benchmark.text2image.pipelines import why_not_asked
+from benchmark.text2image.prompts import read_prompts, score_prompts
+from benchmark.text2image.studies.reproduce import Plan
 
 LONG = "secretword " * 1000
 SHORT = Pass(steps=4, seeds=2)

@@ -18,11 +18,11 @@ from typer.testing import CliRunner
 from benchmark.cli import app
 from benchmark.core.errors import BadDataError, BenchError, UsageError
 from benchmark.core.types import Cohort, Split
-from benchmark.text import plan
-from benchmark.text.plan import Design, plan_study, read_sentences
-from benchmark.text.reproduce import Plan
-from benchmark.text.truth import Truth
-from benchmark.text.verdict import summarise
+from benchmark.text2image.copy_oracle import Truth
+from benchmark.text2image.studies import plan
+from benchmark.text2image.studies.plan import Design, plan_study, read_sentences
+from benchmark.text2image.studies.reproduce import Plan
+from benchmark.text2image.studies.verdict import summarise
 
 REPORTS = "reports_openi_iu"
 SMALL = Design(repeated=(1, 2), once=(6, 3), shared=(1, 1), unseen=(2, 2), repeats=5, sharing=3)
@@ -138,9 +138,9 @@ def test_the_study_from_end_to_end_without_a_word_in_public(
     root = films(real_data("cxr_kermany_224"), tmp_path / "films")
     monkeypatch.setenv("BENCH_PROCESSES", "1")
     monkeypatch.setattr(plan, "Design", lambda: SMALL)
-    monkeypatch.setattr("benchmark.text.verdict.MEMORISED", 0.0)
-    monkeypatch.setattr("benchmark.text.reproduce.MEMORISED", 0.0)
-    monkeypatch.setattr("benchmark.text.reproduce.Plan", small_plan)
+    monkeypatch.setattr("benchmark.text2image.studies.verdict.MEMORISED", 0.0)
+    monkeypatch.setattr("benchmark.text2image.studies.reproduce.MEMORISED", 0.0)
+    monkeypatch.setattr("benchmark.text2image.studies.reproduce.Plan", small_plan)
     command = ["reproduce", "dutt2025", "--root", str(root), "--reports", str(real_data(REPORTS)), "--seeds", "2",
                "--steps", "5", "--set", "steps=6", "--set", "vae_steps=6", "--out", str(tmp_path / "out"),
                "--cache", str(tmp_path / "cache"), "--device", "cpu"]  # fmt: skip

@@ -11,12 +11,12 @@ import torch
 from tiny_pipeline import CAPTIONS
 
 from benchmark.core.errors import AdapterError
-from benchmark.networks import significance
-from benchmark.networks.guided import both_texts, ddim, guidance_norms, prompt_noise
-from benchmark.networks.marks import MARKER
-from benchmark.networks.significance import guidance_at, token_significance
-from benchmark.text.asking import Pass
-from benchmark.text.tokens import analyse_tokens, changed, offsets, rows, units_of
+from benchmark.text2image import significance
+from benchmark.text2image.guided import both_texts, ddim, guidance_norms, prompt_noise
+from benchmark.text2image.marks import MARKER
+from benchmark.text2image.options import Pass
+from benchmark.text2image.significance import guidance_at, token_significance
+from benchmark.text2image.tokens import analyse_tokens, changed, offsets, rows, units_of
 
 MARKED = CAPTIONS[1]
 

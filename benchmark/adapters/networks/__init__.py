@@ -1,1 +1,1 @@
-"""Frames that model families build on, sampling from them, and the conformance suite."""
+"""Networks that several model families share."""

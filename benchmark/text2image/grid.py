@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from benchmark.core.files import replacing
-from benchmark.text.truth import Truth
+from benchmark.text2image.copy_oracle import Truth
 
 if TYPE_CHECKING:
     from benchmark.core.types import Images

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
-from benchmark.networks.marks import MARKER
+from benchmark.text2image.marks import MARKER
 
 if TYPE_CHECKING:
     import numpy as np

@@ -13,18 +13,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from benchmark.networks.attention import cross_attention
-from benchmark.networks.captions import tokenized
-from benchmark.networks.guided import (
-    Scale,
-    both_branches,
-    both_texts,
-    ddim,
-    embed,
-    guidance_norms,
-    prompt_noise,
-)
-from benchmark.networks.significance import guidance_at
+from benchmark.text2image.attention import cross_attention
+from benchmark.text2image.guided import Scale, both_branches, both_texts, ddim, embed, guidance_norms, prompt_noise
+from benchmark.text2image.significance import guidance_at
+from benchmark.text2image.tokenizer import tokenized
 
 if TYPE_CHECKING:
     from numpy.random import Generator

@@ -17,16 +17,16 @@ from benchmark.core.options import without_paths
 from benchmark.core.progress import to_stderr
 from benchmark.plugins import registry
 from benchmark.request import Request, build_dataset, open_cohort
-from benchmark.text.asking import Rule, require_number
-from benchmark.text.detect import Traces, detectors, trace_all
-from benchmark.text.grid import PROMPTS, draw_grid
-from benchmark.text.mitigate import BEFORE, effects
-from benchmark.text.mitigations import Sampling
-from benchmark.text.plan import Design, Study, plan_study
-from benchmark.text.prompts import lengths
-from benchmark.text.retrain import MODEL, Retraining, retrained, trained
-from benchmark.text.truth import Truth
-from benchmark.text.verdict import MEMORISED, summarise
+from benchmark.text2image.copy_oracle import Truth
+from benchmark.text2image.detect import Traces, detectors, trace_all
+from benchmark.text2image.grid import PROMPTS, draw_grid
+from benchmark.text2image.mitigate import BEFORE, effects
+from benchmark.text2image.mitigations import Sampling
+from benchmark.text2image.options import Rule, require_number
+from benchmark.text2image.prompts import lengths
+from benchmark.text2image.studies.plan import Design, Study, plan_study
+from benchmark.text2image.studies.retrain import MODEL, Retraining, retrained, trained
+from benchmark.text2image.studies.verdict import MEMORISED, summarise
 
 if TYPE_CHECKING:
     from benchmark.core.types import Images
@@ -114,7 +114,7 @@ def reproduce(
 
 def _scored(pipeline: Any, study: Study, traces: Traces, truth: Truth) -> tuple[pd.DataFrame, float]:
     """Return prompts with every detector and the share of copies, and the copy threshold."""
-    from benchmark.networks.guided import latent_shape
+    from benchmark.text2image.guided import latent_shape
 
     images = _flat(traces.images)
     threshold = truth.threshold(images)

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from benchmark.core.types import chunks
-from benchmark.networks.guided import Step, as_noise, both_texts, ddim, prompt_noise, trajectory
+from benchmark.text2image.guided import Step, as_noise, both_texts, ddim, prompt_noise, trajectory
 
 if TYPE_CHECKING:
     from benchmark.core.types import Array

@@ -18,10 +18,10 @@ from benchmark.core.processes import processes
 from benchmark.core.progress import progress
 from benchmark.core.types import Budget
 from benchmark.plugins import registry
-from benchmark.text.mitigate import BEFORE, effects
-from benchmark.text.mitigations import Sampling
-from benchmark.text.plan import Study
-from benchmark.text.truth import Truth
+from benchmark.text2image.copy_oracle import Truth
+from benchmark.text2image.mitigate import BEFORE, effects
+from benchmark.text2image.mitigations import Sampling
+from benchmark.text2image.studies.plan import Study
 
 MODEL = "ldm-text"
 TRAINING: dict[str, dict[str, Any]] = {

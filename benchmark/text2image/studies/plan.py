@@ -14,7 +14,7 @@ from benchmark.cohorts.captions import captions_of
 from benchmark.cohorts.csv_tables import read_csv
 from benchmark.core.errors import BadDataError
 from benchmark.core.types import Cohort, Split, merge
-from benchmark.networks.marks import MARKER
+from benchmark.text2image.marks import MARKER
 
 REPORTS, SECTIONS = "indiana_reports.csv", ("findings", "impression")
 MARK = "___"

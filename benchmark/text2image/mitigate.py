@@ -11,8 +11,8 @@ import numpy as np
 from benchmark.core.progress import progress
 from benchmark.core.types import chunks
 from benchmark.metrics.prompts import diversity
-from benchmark.text.mitigations import MITIGATIONS, Sampling, changes, sampler
-from benchmark.text.truth import Judge
+from benchmark.text2image.copy_oracle import Judge
+from benchmark.text2image.mitigations import MITIGATIONS, Sampling, changes, sampler
 
 if TYPE_CHECKING:
     from benchmark.core.types import Array, Images
@@ -97,7 +97,7 @@ def _effect(
     align: Alignment | None,
 ) -> Effect:
     from benchmark.detectors.random_conv import random_features
-    from benchmark.networks.guided import decode
+    from benchmark.text2image.guided import decode
 
     norms, images, sample = [], [], sampler(pipeline, name, prompt, how)
     for part in chunks(seeds, batch):

@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from benchmark.networks.captions import BEGIN, END, PAD
+from benchmark.text2image.tokenizer import BEGIN, END, PAD
 
 Batch = tuple[Tensor, Tensor, Tensor]
 

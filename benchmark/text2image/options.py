@@ -9,7 +9,7 @@ from pathlib import Path
 from benchmark.core.errors import UsageError
 from benchmark.core.options import require_pattern
 from benchmark.metrics.prompts import FIRST_STEPS
-from benchmark.networks.marks import MARKER
+from benchmark.text2image.marks import MARKER
 
 PRECISIONS = ("fp32", "bf16")
 

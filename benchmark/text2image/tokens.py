@@ -13,8 +13,8 @@ import pandas as pd
 from benchmark.core.errors import AdapterError
 from benchmark.core.progress import progress
 from benchmark.core.types import Score, chunks
-from benchmark.text.asking import Pass
-from benchmark.text.summary import value_with_ends
+from benchmark.text2image.options import Pass
+from benchmark.text2image.summary import value_with_ends
 
 if TYPE_CHECKING:
     from benchmark.core.types import Array
@@ -90,7 +90,7 @@ def units_of(prompt: str, marker: str, end: int) -> list[Unit]:
 def _tokens(
     pipeline: Any, prompt: str, places: list[tuple[int, int]], units: list[Unit], ask: Pass, faithful: bool, batch: int
 ) -> pd.DataFrame:
-    from benchmark.networks.significance import token_significance
+    from benchmark.text2image.significance import token_significance
 
     found = token_significance(
         pipeline, prompt, range(ask.seeds), steps=ask.steps, guidance=ask.guidance, faithful=faithful, batch=batch,
@@ -170,7 +170,7 @@ def _versions(prompt: str, units: list[Unit]) -> dict[str, list[str]]:
 
 def _d_mem(pipeline: Any, texts: Sequence[str], noise_of: str, ask: Pass, batch: int) -> Array:
     """Return d_mem of each text with the noises of one prompt, so that only words differ, (N,)."""
-    from benchmark.networks.guided import both_texts, guidance_norms, prompt_noise
+    from benchmark.text2image.guided import both_texts, guidance_norms, prompt_noise
 
     jobs = [(text, seed) for text in texts for seed in range(ask.seeds)]
     found = []

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from benchmark.text.mitigate import COLUMNS, Effect, rows
-from benchmark.text.summary import value_with_ends
+from benchmark.text2image.mitigate import COLUMNS, Effect, rows
+from benchmark.text2image.summary import value_with_ends
 
 Table = tuple[str, tuple[str, ...], list[tuple[str, ...]]]
 

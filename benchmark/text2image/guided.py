@@ -13,7 +13,7 @@ from torch import Tensor
 
 from benchmark.core.errors import AdapterError
 from benchmark.core.seeding import word
-from benchmark.networks.captions import tokenized
+from benchmark.text2image.tokenizer import tokenized
 
 if TYPE_CHECKING:
     from benchmark.core.types import Array

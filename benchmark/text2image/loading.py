@@ -43,7 +43,7 @@ def open_model(
         preset: of a model's name; smoke where not given.
         settings: hyper-parameters of a model's name.
     """
-    from benchmark.networks.pipelines import why_not_asked
+    from benchmark.text2image.pipelines import why_not_asked
 
     if importlib.util.find_spec("transformers") is None:
         raise AdapterError("text encoders need transformers", "install it: pip install 'memobench[text]'")
@@ -77,7 +77,7 @@ def _opened(place: str, device: str, preset: str | None, settings: dict[str, Any
 
 
 def _load(path: str, device: str, revision: str = "") -> Any:
-    from benchmark.networks.pipelines import load_pipeline
+    from benchmark.text2image.pipelines import load_pipeline
 
     return load_pipeline(path, device, revision=revision, safety_checker=None, requires_safety_checker=False)
 

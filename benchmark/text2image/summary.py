@@ -11,8 +11,8 @@ import pandas as pd
 
 from benchmark.core.files import content_key
 from benchmark.metrics.prompts import Enrichment, enrichment, rank_correlation, separation
-from benchmark.networks.marks import MARKER
-from benchmark.text.asking import Pass, Rule
+from benchmark.text2image.marks import MARKER
+from benchmark.text2image.options import Pass, Rule
 
 QUANTILES = (0.01, 0.25, 0.5, 0.75, 0.99)
 NO_SCORES = ("count", "tokens", "per_root_size")

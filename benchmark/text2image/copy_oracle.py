@@ -17,7 +17,7 @@ from benchmark.search import Rows, nearest
 
 if TYPE_CHECKING:
     from benchmark.core.types import Array, Images
-    from benchmark.text.asking import Pass
+    from benchmark.text2image.options import Pass
 
 ALPHA = 0.01
 CALIBRATED_ON = 500
@@ -94,8 +94,8 @@ class Truth:
 def open_truth(pipeline: Any, data: str, root: Path | None, cache: Path) -> Truth:
     """Return the images of a data set, prepared at the size that a pipeline makes. Raises BenchError."""
     from benchmark.core.progress import to_stderr
-    from benchmark.networks.guided import latent_shape
     from benchmark.request import Request, build_dataset, open_cohort
+    from benchmark.text2image.guided import latent_shape
 
     side = latent_shape(pipeline)[1] * pipeline.vae_scale_factor
     request = Request(model="", data=data, root=root, cache=cache, image_size=side)
@@ -105,7 +105,7 @@ def open_truth(pipeline: Any, data: str, root: Path | None, cache: Path) -> Trut
 
 def judge_of(pipeline: Any, truth: Truth, prompts: Sequence[str], ask: Pass, batch: int) -> Judge:
     """Compare a pipeline's images with a data set; the threshold rests on images of up to 500 of the prompts."""
-    from benchmark.networks.guided import decode, draw
+    from benchmark.text2image.guided import decode, draw
 
     asked = [prompts[number % len(prompts)] for number in range(CALIBRATED_ON)]
     images = []

@@ -10,17 +10,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from benchmark.networks.attention import cross_attention, entropy
-from benchmark.networks.captions import tokenized
-from benchmark.networks.guided import (
-    as_noise,
-    both_texts,
-    ddim,
-    decode,
-    guidance_norms,
-    prompt_noise,
-    trajectory,
-)
+from benchmark.text2image.attention import cross_attention, entropy
+from benchmark.text2image.guided import as_noise, both_texts, ddim, decode, guidance_norms, prompt_noise, trajectory
+from benchmark.text2image.tokenizer import tokenized
 
 if TYPE_CHECKING:
     from benchmark.core.types import Array

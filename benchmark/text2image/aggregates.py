@@ -11,8 +11,8 @@ from benchmark.cohorts.captions import captions_of
 from benchmark.core.types import Cohort, HasPrompts, Score, Split, chunks, merge
 from benchmark.metrics.copy_rate import Sample, membership
 from benchmark.metrics.prompts import enrichment, length_adjusted, outliers, rank_correlation
-from benchmark.networks.marks import MARKER
-from benchmark.text.truth import Truth
+from benchmark.text2image.copy_oracle import Truth
+from benchmark.text2image.marks import MARKER
 
 if TYPE_CHECKING:
     from benchmark.core.types import Array
@@ -37,7 +37,7 @@ def prompt_scores(adapter: HasPrompts, cohort: Cohort, *, seed: int, picture: Pa
     """
     import pandas as pd
 
-    from benchmark.text.prompts import lengths
+    from benchmark.text2image.prompts import lengths
 
     rng = np.random.default_rng(seed)
     pipeline = adapter.pipeline
@@ -62,7 +62,7 @@ def prompt_scores(adapter: HasPrompts, cohort: Cohort, *, seed: int, picture: Pa
 
 
 def _draw(adapter: HasPrompts, cohort: Cohort, prompts: list[str], notes: list[str], seed: int, picture: Path) -> None:
-    from benchmark.text.grid import SEEDS, draw_grid
+    from benchmark.text2image.grid import SEEDS, draw_grid
 
     asked = [prompt for prompt in prompts for _ in range(SEEDS)]
     images = np.concatenate(list(adapter.sample(len(asked), seed=seed, prompts=asked)))
@@ -84,7 +84,7 @@ def _different(split: Split) -> list[str]:
 
 
 def _first_step(pipeline: Any, prompts: list[str]) -> Array:
-    from benchmark.networks.guided import both_texts, guidance_norms, prompt_noise
+    from benchmark.text2image.guided import both_texts, guidance_norms, prompt_noise
 
     found = []
     for part in chunks(len(prompts), BATCH):

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from benchmark.core.errors import AdapterError
-from benchmark.networks.pipelines import be_quiet
-from benchmark.text.mitigate import Alignment
+from benchmark.text2image.mitigate import Alignment
+from benchmark.text2image.pipelines import be_quiet
 
 if TYPE_CHECKING:
     from benchmark.core.types import Array, Images

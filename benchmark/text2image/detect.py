@@ -37,8 +37,8 @@ def trace_all(
     pipeline: Any, prompts: Sequence[str], *, seeds: int, steps: int, guidance: float, batch: int, label: str
 ) -> Traces:
     """Trace every prompt with every seed. Raises AdapterError where a prediction is not finite."""
-    from benchmark.networks.guided import decode
-    from benchmark.networks.tracing import trace
+    from benchmark.text2image.guided import decode
+    from benchmark.text2image.tracing import trace
 
     pairs = [(prompt, seed) for prompt in prompts for seed in range(seeds)]
     found: dict[str, list[Array]] = {"norms": [], "further": [], "thumbs": [], "images": []}

@@ -17,10 +17,10 @@ from benchmark.core.files import content_key, replacing, write_json
 from benchmark.core.progress import progress
 from benchmark.core.types import chunks
 from benchmark.metrics.prompts import length_adjusted, outliers, variants
-from benchmark.text.asking import Pass, Rule
-from benchmark.text.detect import FURTHER, further_scores, require_finite
-from benchmark.text.opening import Opened
-from benchmark.text.summary import summarise
+from benchmark.text2image.detect import FURTHER, further_scores, require_finite
+from benchmark.text2image.loading import Opened
+from benchmark.text2image.options import Pass, Rule
+from benchmark.text2image.summary import summarise
 
 if TYPE_CHECKING:
     from benchmark.core.types import Array
@@ -99,7 +99,7 @@ def score_prompts(
     """
     if batch < 1:
         raise UsageError(f"batch {batch} is none", "give 1 or more")
-    from benchmark.networks.guided import latent_shape
+    from benchmark.text2image.guided import latent_shape
 
     table, size = prompts.table, int(np.prod(latent_shape(model.pipeline)))
     key = content_key(model.identity, asdict(ask), list(table["sha"]), length=8)
@@ -117,7 +117,7 @@ def score_prompts(
 
 def _fill(pipeline: Any, prompts: Sequence[str], ask: Pass, folder: Path, batch: int) -> dict[str, Array]:
     """Fill arrays (prompts, seeds, numbers), float32, on disk; what is not NaN there is done."""
-    from benchmark.networks.tracing import THUMB, trace
+    from benchmark.text2image.tracing import THUMB, trace
 
     widths = {"norms": ask.taken}
     if ask.further:

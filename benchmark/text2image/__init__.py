@@ -1,0 +1,1 @@
+"""Text-to-image models: prompts, memorisation scores, tokens, mitigations."""
