@@ -290,8 +290,8 @@ def check_detectors_command(
     cache: Cache = Path("cache"),
 ) -> None:
     """Measure detectors on a cohort: recall of planted copies, false positives, agreement of seeds, speed."""
-    from benchmark.audit_report import table_rows
-    from benchmark.check_detectors import check_detectors
+    from benchmark.evaluation.detector_audit_report import table_rows
+    from benchmark.evaluation.detector_audit_run import check_detectors
     from benchmark.request import Request
     from benchmark.terminal import print_table
 

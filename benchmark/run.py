@@ -193,7 +193,7 @@ def _plugin_failure(resolved: Resolved, stage: str, error: Exception) -> BenchEr
 
 
 def _evaluate(resolved: Resolved, cohort: Cohort, stages: Stages) -> None:
-    from benchmark import assess
+    from benchmark.evaluation import run_evaluation as assess
 
     own = [path for choice in resolved.detectors for path in source_files("detectors", choice.card)]
     detectors = {choice.name: choice.identity for choice in resolved.detectors}

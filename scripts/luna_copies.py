@@ -21,7 +21,7 @@ from benchmark.core.progress import to_stderr
 from benchmark.core.types import Cohort, patient_codes, to_images
 from benchmark.detectors.fitting import Fitted, fit_detector
 from benchmark.detectors.registry import CARDS, choose
-from benchmark.evaluate import bank_of
+from benchmark.evaluation.protocol import bank_of
 from benchmark.images.resize import resize_smooth, to_uint8
 from benchmark.metrics.calibration import conformal_quantile
 from benchmark.request import Request, build_dataset

@@ -16,12 +16,12 @@ from pathlib import Path
 
 import numpy as np
 
-from benchmark.audit import audit
 from benchmark.cohorts.prepare import prepare
 from benchmark.core.progress import to_stderr
 from benchmark.core.types import Cohort
 from benchmark.detectors.fitting import fit_detector
 from benchmark.detectors.registry import choose
+from benchmark.evaluation.detector_audit import audit
 from benchmark.request import Request, build_dataset
 
 

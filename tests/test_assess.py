@@ -2,8 +2,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from benchmark.assess import quality_scores
 from benchmark.core.types import Cohort, Split
+from benchmark.evaluation.run_evaluation import quality_scores
 
 
 def test_the_floor_is_of_training_items_of_every_class() -> None:

@@ -8,12 +8,12 @@ import numpy as np
 import pytest
 from scipy.ndimage import gaussian_filter
 
-from benchmark.audit import NONE, Audit, audit, between_seeds, recall_of
-from benchmark.audit_report import AuditedDetector, AuditFile, draw_recall, kinds, table_rows
 from benchmark.core.errors import BadDataError
 from benchmark.core.types import Cohort, Score, Split, merge, patient_codes
 from benchmark.detectors.fitting import Fitted, rows_of
 from benchmark.detectors.pixels import Pixels
+from benchmark.evaluation.detector_audit import NONE, Audit, audit, between_seeds, recall_of
+from benchmark.evaluation.detector_audit_report import AuditedDetector, AuditFile, draw_recall, kinds, table_rows
 from benchmark.images.planted_copies import STRENGTHS
 from benchmark.metrics.calibration import auc, conformal_quantile
 from benchmark.records.record import CohortFacts, ScoreEntry, entries

@@ -14,9 +14,9 @@ from benchmark.core.types import Cohort, Images, Split
 from benchmark.detectors import fitting as fitted_module
 from benchmark.detectors.fitting import Fitted, fit_detector
 from benchmark.detectors.registry import choose
-from benchmark.evaluate import Outcome, bank_of, evaluate
+from benchmark.evaluation.protocol import Outcome, bank_of, evaluate
+from benchmark.evaluation.resumable_search import Searching
 from benchmark.search import LEVELS, Rows, nearest
-from benchmark.searching import Searching
 
 SIZES = {"train": 120, "calibration": 80, "test": 60}
 SIDE = 24
@@ -101,7 +101,7 @@ def test_memory_decides_nothing(
     fit: Fit, cohort: Cohort, synthetic: Given, text: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Nor does a tenth of what all pairs and training items need."""
-    monkeypatch.setattr("benchmark.evaluate.PLANTED_ITEMS", 10)
+    monkeypatch.setattr("benchmark.evaluation.protocol.PLANTED_ITEMS", 10)
     fitted = fit(text)
     whole = outcome(fitted, cohort, synthetic)
     needed = len(cohort.train) * fitted.rows.dimension * 4 + 4 * len(synthetic) * sum(SIZES.values())

@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 
 from benchmark.core.types import Score, Split, merge, patient_codes
-from benchmark.evaluate import Bank
+from benchmark.evaluation.literature import Searched, correlations, secondary_scores
+from benchmark.evaluation.protocol import Bank
+from benchmark.evaluation.resumable_search import Searching
 from benchmark.metrics.copy_rate import Sample
 from benchmark.search import Rows, nearest
-from benchmark.searching import Searching
-from benchmark.secondary import Searched, correlations, secondary_scores
 
 TRAIN, CALIBRATION, TEST, DIMENSION = 200, 120, 80, 10
 NAMES = ("dcr_share", "ratio_share", "ratio_median", "calibrated_l2", "auth_share", "m3_share", "c_t", "c_t_swapped")

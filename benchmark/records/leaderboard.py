@@ -132,7 +132,7 @@ def notes_of(records: list[Record]) -> list[str]:
 
 def collect_audits(place: Path) -> dict[str, list[str]]:
     """Read every audit.json below a folder: cohort key -> what boards of that cohort say of it. Raises BadDataError."""
-    from benchmark.audit_report import AuditFile
+    from benchmark.evaluation.detector_audit_report import AuditFile
 
     found = defaultdict(list)
     for path in sorted(place.glob("**/audit.json")):

@@ -12,9 +12,9 @@ import torch
 from tiny_pipeline import CAPTIONS
 from typer.testing import CliRunner
 
-from benchmark.assess import text_scores
 from benchmark.cli import app
 from benchmark.core.errors import AdapterError, BadDataError, BenchError, MissingDataError, UsageError
+from benchmark.evaluation.run_evaluation import text_scores
 from benchmark.metrics.prompts import enrichment, length_adjusted, outliers, variants
 from benchmark.models.ldm_text.captioning import Captioning
 from benchmark.text2image import guided, summary, tracing

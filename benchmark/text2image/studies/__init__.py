@@ -1,1 +1,1 @@
-"""Text-to-image models: prompts, memorisation scores, tokens, mitigations."""
+"""Studies of published findings: plan, training, verdict and tables."""

@@ -14,6 +14,8 @@ import numpy as np
 
 from benchmark.core.types import Cohort, Detector, Match, Score, Split, patient_codes
 from benchmark.detectors.fitting import SHORT, rows_in_memory
+from benchmark.evaluation.literature import Searched, correlations, secondary_scores
+from benchmark.evaluation.resumable_search import Searching
 from benchmark.images.planted_copies import PLANTED
 from benchmark.metrics import twin
 from benchmark.metrics.calibration import (
@@ -25,8 +27,6 @@ from benchmark.metrics.calibration import (
 )
 from benchmark.metrics.copy_rate import Sample, membership, share_above, threshold
 from benchmark.search import Rows, piece, settle, settle_bank, subject_maxima
-from benchmark.searching import Searching
-from benchmark.secondary import Searched, correlations, secondary_scores
 
 if TYPE_CHECKING:
     from numpy.random import Generator

@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from benchmark.audit import Audit, audit, between_seeds
-from benchmark.audit_report import AuditedDetector, AuditFile, draw_recall
 from benchmark.core.devices import pick_device
 from benchmark.core.environment import describe
 from benchmark.core.errors import UsageError
@@ -14,6 +12,8 @@ from benchmark.core.progress import progress, to_stderr
 from benchmark.core.types import Cohort
 from benchmark.detectors.fitting import fit_detector
 from benchmark.detectors.registry import CARDS, Choice, choose
+from benchmark.evaluation.detector_audit import Audit, audit, between_seeds
+from benchmark.evaluation.detector_audit_report import AuditedDetector, AuditFile, draw_recall
 from benchmark.images.planted_copies import STRENGTHS
 from benchmark.records.record import entries
 from benchmark.request import Request, build_dataset, open_cohort

@@ -15,7 +15,7 @@ import numpy as np
 
 from benchmark.core.types import Cohort, Score, patient_codes
 from benchmark.detectors.fitting import rows_in_memory
-from benchmark.evaluate import Bank, bank_of
+from benchmark.evaluation.protocol import Bank, bank_of
 from benchmark.images.planted_copies import PLANTED_AS, STRENGTHS, title
 from benchmark.metrics.calibration import auc, conformal_quantile, interval, patient_share, resample_patients
 from benchmark.metrics.copy_rate import Sample, share_above, threshold

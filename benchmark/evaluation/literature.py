@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from benchmark.evaluate import Bank
-    from benchmark.searching import Searching
+    from benchmark.evaluation.protocol import Bank
+    from benchmark.evaluation.resumable_search import Searching
 
     Codes = NDArray[np.int64]
 

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from benchmark.adapters.sampling import Samples
     from benchmark.core.types import Array, Cohort, Images, Split
-    from benchmark.evaluate import Outcome
+    from benchmark.evaluation.protocol import Outcome
 
 SHOWN = 8
 PANEL = 1.5

@@ -20,7 +20,8 @@ from benchmark.core.types import Cohort, HasLoss, HasPrompts, Score, merge, pati
 from benchmark.detectors.fitting import Fitted, fit_detector
 from benchmark.detectors.random_conv import random_features
 from benchmark.detectors.registry import Choice
-from benchmark.evaluate import Advance, Outcome, bank_of, evaluate
+from benchmark.evaluation.protocol import Advance, Outcome, bank_of, evaluate
+from benchmark.evaluation.resumable_search import Searching
 from benchmark.metrics.copy_rate import Sample, membership
 from benchmark.metrics.quality import (
     diversity_score,
@@ -32,7 +33,6 @@ from benchmark.metrics.quality import (
     standardised,
 )
 from benchmark.records.record import entries
-from benchmark.searching import Searching
 from benchmark.text2image.aggregates import prompt_scores
 from benchmark.text2image.pipelines import why_not_asked
 
@@ -69,7 +69,7 @@ def assess(
     `adapter` is the trained model; its losses are attacked where it offers them. Searches take up to `memory` bytes.
     """
     from benchmark.core.devices import search_devices
-    from benchmark.pictures import draw_pictures
+    from benchmark.evaluation.figures import draw_pictures
 
     devices = search_devices(device)
     samples = Samples.open(folder / "samples", count)
