@@ -88,8 +88,8 @@ def run_command(
     cache: Cache = Path("cache"),
 ) -> None:
     """Prepare, train, sample, search all training items for copies, and print the board row."""
-    from benchmark.request import Request
-    from benchmark.run import run
+    from benchmark.runs.config import Request
+    from benchmark.runs.run import run
 
     request = Request(
         model=model, data=data, preset=preset, root=root, settings=pairs("--set", settings), image_size=image_size,
@@ -112,7 +112,7 @@ def evaluate_command(
     device: Annotated[str | None, typer.Option("--device", help="auto, cpu, cuda or cuda:N.")] = None,
 ) -> None:
     """Evaluate a run's samples again, without training or sampling."""
-    from benchmark.run import evaluate_again
+    from benchmark.runs.run import evaluate_again
 
     chosen = all_detectors(detectors, search_transforms)
     evaluate_again(folder, detectors=chosen, device=device, search_gib=search_gib)
@@ -236,7 +236,7 @@ def check_command(
     from benchmark.cohorts.check.report import check
     from benchmark.cohorts.check.text import render
     from benchmark.cohorts.locate import locate
-    from benchmark.request import Request, build_dataset
+    from benchmark.runs.config import Request, build_dataset
     from benchmark.terminal import print_table
 
     request = Request(
@@ -292,7 +292,7 @@ def check_detectors_command(
     """Measure detectors on a cohort: recall of planted copies, false positives, agreement of seeds, speed."""
     from benchmark.evaluation.detector_audit_report import table_rows
     from benchmark.evaluation.detector_audit_run import check_detectors
-    from benchmark.request import Request
+    from benchmark.runs.config import Request
     from benchmark.terminal import print_table
 
     request = Request(

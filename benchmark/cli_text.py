@@ -214,7 +214,7 @@ def reproduce_command(
     cache: Cache = Path("cache"),
 ) -> None:
     """Repeat a published study where the truth is known: does it hold here?"""
-    from benchmark.request import Request
+    from benchmark.runs.config import Request
     from benchmark.terminal import print_table
     from benchmark.text2image.studies.plan import Design
     from benchmark.text2image.studies.reproduce import Plan, reproduce

@@ -55,7 +55,7 @@ import benchmark
 from benchmark.core.progress import to_stderr
 from benchmark.core.types import Split, chunks, merge, to_images, to_pixels
 from benchmark.detectors.random_conv import random_features
-from benchmark.request import Request, build_dataset, open_cohort
+from benchmark.runs.config import Request, build_dataset, open_cohort
 from benchmark.search import COSINE, LEVELS, PEARSON, Rows, search
 from benchmark.search.index import Index, Stored
 from benchmark.search.index_bounds import ABANDONED

@@ -24,7 +24,7 @@ from benchmark.detectors.registry import CARDS, choose
 from benchmark.evaluation.protocol import bank_of
 from benchmark.images.resize import resize_smooth, to_uint8
 from benchmark.metrics.calibration import conformal_quantile
-from benchmark.request import Request, build_dataset
+from benchmark.runs.config import Request, build_dataset
 from benchmark.search import Rows, nearest
 
 SOURCE = Path(__file__).resolve().parents[2] / "shared" / "data" / "ct_luna16_patches50" / "ct_luna16_patches50.npz"

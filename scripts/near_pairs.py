@@ -16,7 +16,7 @@ import numpy as np
 
 from benchmark.cohorts.check.near_duplicates import find_near
 from benchmark.cohorts.ingest import prepare_items
-from benchmark.request import Request, build_dataset
+from benchmark.runs.config import Request, build_dataset
 
 MOST = 5000
 

@@ -25,7 +25,7 @@ from benchmark.core.progress import to_stderr
 from benchmark.core.types import Split, merge
 from benchmark.detectors.copy import EMBED_BATCH, Copy, Options
 from benchmark.detectors.fitting import embed_all
-from benchmark.request import Request, build_dataset
+from benchmark.runs.config import Request, build_dataset
 
 ITEMS = 2000
 

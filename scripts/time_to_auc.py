@@ -22,7 +22,7 @@ from benchmark.core.types import Cohort
 from benchmark.detectors.fitting import fit_detector
 from benchmark.detectors.registry import choose
 from benchmark.evaluation.detector_audit import audit
-from benchmark.request import Request, build_dataset
+from benchmark.runs.config import Request, build_dataset
 
 
 def measure(text: str, cohort: Cohort, device: str) -> tuple[float, float]:

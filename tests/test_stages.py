@@ -51,7 +51,7 @@ def run(tmp_path: Path) -> Run:
 
 
 def fail(run: Run, key: str, error: BaseException) -> None:
-    """A stage that wrote something and then failed, as `benchmark.run` treats it."""
+    """A stage that wrote something and then failed, as `benchmark.runs.run` treats it."""
 
     def work() -> dict[str, Any]:
         run.work()

@@ -16,8 +16,8 @@ from benchmark.evaluation.detector_audit import Audit, audit, between_seeds
 from benchmark.evaluation.detector_audit_report import AuditedDetector, AuditFile, draw_recall
 from benchmark.images.planted_copies import STRENGTHS
 from benchmark.records.record import entries
-from benchmark.request import Request, build_dataset, open_cohort
-from benchmark.run import facts_of
+from benchmark.runs.config import Request, build_dataset, open_cohort
+from benchmark.runs.run import facts_of
 
 
 def check_detectors(request: Request, texts: Sequence[str], *, seeds: int, out: Path) -> tuple[AuditFile, Path]:

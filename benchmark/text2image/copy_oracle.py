@@ -94,7 +94,7 @@ class Truth:
 def open_truth(pipeline: Any, data: str, root: Path | None, cache: Path) -> Truth:
     """Return the images of a data set, prepared at the size that a pipeline makes. Raises BenchError."""
     from benchmark.core.progress import to_stderr
-    from benchmark.request import Request, build_dataset, open_cohort
+    from benchmark.runs.config import Request, build_dataset, open_cohort
     from benchmark.text2image.guided import latent_shape
 
     side = latent_shape(pipeline)[1] * pipeline.vae_scale_factor

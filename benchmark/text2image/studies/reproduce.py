@@ -16,7 +16,7 @@ from benchmark.core.files import content_key, replacing, write_json
 from benchmark.core.options import without_paths
 from benchmark.core.progress import to_stderr
 from benchmark.plugins import registry
-from benchmark.request import Request, build_dataset, open_cohort
+from benchmark.runs.config import Request, build_dataset, open_cohort
 from benchmark.text2image.copy_oracle import Truth
 from benchmark.text2image.detect import Traces, detectors, trace_all
 from benchmark.text2image.grid import PROMPTS, draw_grid

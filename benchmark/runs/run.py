@@ -21,7 +21,7 @@ from benchmark.core.stages import Stages, exclusive
 from benchmark.core.types import Budget, Cohort, HasFiles, ModelAdapter
 from benchmark.plugins.registry import source_files
 from benchmark.records.record import PROTOCOL, CohortFacts, Record, Spec
-from benchmark.request import Request, Resolved, open_cohort, resolve
+from benchmark.runs.config import Request, Resolved, open_cohort, resolve
 
 
 def run(request: Request, *, say: Say = to_stderr) -> Path:

@@ -1,0 +1,1 @@
+"""Runs: their configuration and stages."""
