@@ -26,7 +26,7 @@ CARDS = {
     for card in (
         _card(
             "copy",
-            "contrastive:Options",
+            "copy:Options",
             "Contrastive encoder trained on the cohort: knows copies after flips, turns, crops, contrast and noise.",
             "NT-Xent: Chen et al. 2020 (2002.05709)",
         ),

@@ -187,6 +187,6 @@ def _plain(cell: str) -> str:
 def _html(title: str, subtitle: str, table: pd.DataFrame, notes: list[str]) -> str:
     from jinja2 import Environment, PackageLoader
 
-    environment = Environment(loader=PackageLoader("benchmark"), autoescape=True)
+    environment = Environment(loader=PackageLoader("benchmark.records"), autoescape=True)
     template = environment.get_template("board.html")
     return template.render(title=title, subtitle=subtitle, table=table, notes=notes)

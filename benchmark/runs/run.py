@@ -130,7 +130,7 @@ def _fit_key(resolved: Resolved, cohort: Cohort) -> str:
 
 def _fit_and_sample(resolved: Resolved, cohort: Cohort, stages: Stages) -> None:
     fit_key = _fit_key(resolved, cohort)
-    sample_key = content_key(fit_key, resolved.samples, source_digest(core_module("samples")))
+    sample_key = content_key(fit_key, resolved.samples, source_digest(core_module("adapters.sampling")))
     folder = stages.folder
     stages.run("fit", fit_key, lambda: _fit(resolved, cohort, folder), owns="fit")
     leave_world()
@@ -197,7 +197,12 @@ def _evaluate(resolved: Resolved, cohort: Cohort, stages: Stages) -> None:
 
     own = [path for choice in resolved.detectors for path in source_files("detectors", choice.card)]
     detectors = {choice.name: choice.identity for choice in resolved.detectors}
-    key = content_key(stages.facts("sample")["key"], cohort.key, detectors, source_digest(core_module("assess"), *own))
+    key = content_key(
+        stages.facts("sample")["key"],
+        cohort.key,
+        detectors,
+        source_digest(core_module("evaluation.run_evaluation"), *own),
+    )
 
     def work() -> dict[str, Any]:
         adapter = _trained(resolved, stages.folder)

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from benchmark.cli import main
+from benchmark.cli.app import main
 from benchmark.detectors import copy as contrastive
 
 

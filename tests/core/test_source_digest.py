@@ -15,15 +15,15 @@ import pytest
 from benchmark.core import source_digest as installed
 from benchmark.core.source_digest import source_digest
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 STAGES = {
     "prepare": ("cohorts.ingest", "datasets/cxr_pneumonia/dataset.py"),
     "fit ldm": ("models/ldm/adapter.py", "models/ldm/linear.py"),
     "fit copycat": ("models/copycat/adapter.py",),
-    "sample": ("samples",),
-    "detector": ("detectors.contrastive",),
+    "sample": ("adapters.sampling",),
+    "detector": ("detectors.copy",),
     "index": ("search.index",),
-    "evaluate": ("assess", "detectors.contrastive", "detectors.pixels"),
+    "evaluate": ("evaluation.run_evaluation", "detectors.copy", "detectors.pixels"),
 }
 """The entry points of each stage, as `run` and `fitted` name them."""
 
@@ -90,7 +90,7 @@ def test_a_changed_module_changes_the_keys_of_just_the_stages_that_use_it(copy: 
     assert {"benchmark.training.state", "benchmark.training.loop"} <= users[
         "fit ldm"
     ]  # the exponential moving average is there
-    assert not any("trainstate" in module for module in users["sample"] | users["index"])
+    assert not any("training.state" in module for module in users["sample"] | users["index"])
 
 
 def test_comments_and_docstrings_change_no_key(copy: ModuleType) -> None:

@@ -12,7 +12,7 @@ import torch
 from tiny_pipeline import CAPTIONS
 from typer.testing import CliRunner
 
-from benchmark.cli import app
+from benchmark.cli.app import app
 from benchmark.core.errors import AdapterError, BadDataError, BenchError, MissingDataError, UsageError
 from benchmark.evaluation.run_evaluation import text_scores
 from benchmark.metrics.prompts import enrichment, length_adjusted, outliers, variants
@@ -238,7 +238,7 @@ def test_truth_that_is_none(tmp_path: Path, known: list[str], message: str) -> N
 
 
 def test_large_lists_are_offered_the_first_step(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("benchmark.cli_text.MANY", 2)
+    monkeypatch.setattr("benchmark.cli.prompts.MANY", 2)
     path = listed(tmp_path / "list.csv", list(CAPTIONS))
     offer = "3 prompts x 2 seeds x 4 steps: --first asks the first step alone, at 1/4 of the cost\n"
     assert offer in CliRunner().invoke(app, asked(folder, path), catch_exceptions=False).stderr

@@ -346,7 +346,7 @@ def test_too_little_memory_names_the_batch(cause: Exception) -> None:
 def run_job(folder: Path, *, processes: int = 1, pause: float = 0.0, wait: bool = True) -> subprocess.Popen[bytes]:
     torchrun = ["-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={processes}"]
     command = [sys.executable, *(torchrun if processes > 1 else []), str(JOB), str(folder), str(pause)]
-    root = Path(__file__).parents[1]
+    root = Path(__file__).parents[2]
     environment = {**os.environ, "PYTHONPATH": str(root), "OMP_NUM_THREADS": "1"}
     process = subprocess.Popen(
         command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, start_new_session=True

@@ -1,4 +1,4 @@
-"""The commands about text-to-image models: `bench prompts` and `bench reproduce`."""
+"""`bench prompts`: which prompts has a text-to-image model memorised?"""
 
 from __future__ import annotations
 
@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from benchmark.cli_options import Cache, Data, Device, Root, Seed, pairs
-from benchmark.core.errors import UsageError
+from benchmark.cli.options import Batch, Cache, Device, Root, pairs
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -20,7 +19,6 @@ if TYPE_CHECKING:
 
 MANY = 2000
 """Prompts from which on the first step alone is offered."""
-Batch = Annotated[int, typer.Option("--batch", help="Pairs of prompt and seed at once.")]
 
 
 def prompts_command(
@@ -120,7 +118,7 @@ def _offer_the_first_step(prompts: int, ask: Pass) -> None:
 
 
 def _print_scores(folder: Path, summary: dict[str, Any]) -> None:
-    from benchmark.terminal import print_table
+    from benchmark.cli.tables import print_table
     from benchmark.text2image.summary import rows, separation_rows
 
     print_table("prompts", ("", "d_mem", "length-adjusted"), rows(summary))
@@ -139,8 +137,8 @@ def _top(folder: Path, table: pd.DataFrame, count: int) -> pd.DataFrame:
 
 
 def _tokens(opened: Opened, top: pd.DataFrame, ask: Pass, rule: Rule, extras: Extras, batch: int, folder: Path) -> None:
+    from benchmark.cli.tables import print_table
     from benchmark.core.files import replacing, write_json
-    from benchmark.terminal import print_table
     from benchmark.text2image.summary import public_marker
     from benchmark.text2image.tokens import analyse_tokens, rows
 
@@ -162,8 +160,8 @@ def _mitigate(
     """Mitigate the top prompts; the copy threshold rests on images of all prompts."""
     from dataclasses import asdict
 
+    from benchmark.cli.tables import print_table
     from benchmark.core.files import write_json
-    from benchmark.terminal import print_table
     from benchmark.text2image.copy_oracle import judge_of
     from benchmark.text2image.mitigate import COLUMNS, effects, rows
     from benchmark.text2image.summary import public_marker
@@ -190,47 +188,3 @@ def _sampling(folder: Path, ask: Pass, rule: Rule, extras: Extras) -> Sampling:
     return Sampling(
         steps=ask.steps, guidance=ask.guidance, marker=rule.marker, insertions=extras.insertions, target=target
     )
-
-
-def reproduce_command(
-    study: Annotated[str, typer.Argument(help="dutt2025.")],
-    data: Data = "cxr-pneumonia",
-    root: Root = None,
-    reports: Annotated[Path | None, typer.Option("--reports", help="Folder with Open-i's indiana_reports.csv.")] = None,
-    preset: Annotated[str, typer.Option("--preset", "-p", help="Of ldm-text: smoke or small.")] = "smoke",
-    settings: Annotated[
-        list[str] | None, typer.Option("--set", help="Hyper-parameter of ldm-text: name=value.")
-    ] = None,
-    seeds: Annotated[int, typer.Option("--seeds", help="Images a prompt.")] = 8,
-    steps: Annotated[int, typer.Option("--steps", help="Of DDIM sampling.")] = 20,
-    guidance: Annotated[float, typer.Option("--guidance", help="Scale of the guidance.")] = 2.0,
-    training: Annotated[bool, typer.Option("--training/--no-training", help="Train with each mitigation too.")] = True,
-    batch: Batch = 50,
-    seed: Seed = 0,
-    device: Device = "auto",
-    out: Annotated[Path, typer.Option("--out", help="Where results go (private: prompts and images).")] = Path(
-        "studies"
-    ),
-    cache: Cache = Path("cache"),
-) -> None:
-    """Repeat a published study where the truth is known: does it hold here?"""
-    from benchmark.runs.config import Request
-    from benchmark.terminal import print_table
-    from benchmark.text2image.studies.plan import Design
-    from benchmark.text2image.studies.reproduce import Plan, reproduce
-    from benchmark.text2image.studies.tables import tables
-
-    if study != "dutt2025":
-        raise UsageError(f"there is no study {study!r}", "choose dutt2025")
-    if reports is None:
-        raise UsageError("dutt2025 takes its sentences from Open-i's reports", "give --reports FOLDER")
-    request = Request(
-        model="ldm-text", data=data, preset=preset, root=root, settings=pairs("--set", settings), seed=seed,
-        device=device, cache=cache,
-    )  # fmt: skip
-    plan = Plan(seeds=seeds, steps=steps, guidance=guidance, training=training, batch=batch)
-    folder, found = reproduce(request, reports, plan, Design(), out=out)
-    for title, columns, lines in tables(found):
-        print_table(title, columns, lines)
-    typer.echo(f"results: {folder / 'dutt2025.json'} (no text, no pixels)")
-    typer.echo(f"prompts and images: {folder} (private)")

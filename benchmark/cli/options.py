@@ -38,6 +38,7 @@ SearchGib = Annotated[
     float,
     typer.Option("--search-memory", help="GiB that a search of all training items may take, whatever their number."),
 ]
+Batch = Annotated[int, typer.Option("--batch", help="Pairs of prompt and seed at once.")]
 SearchTransforms = Annotated[
     str | None,
     typer.Option("--search-transforms", help="Search pixels flipped and moved too: flips,rotations,shifts, or some."),
@@ -70,3 +71,9 @@ def rule(name: str) -> Any:
     if name not in ("patients", "official", "images"):
         raise UsageError(f"there is no split {name!r}", "choose patients, official or images")
     return name
+
+
+def warn(problems: tuple[str, ...]) -> None:
+    """Print what could not be used on standard error."""
+    for problem in problems:
+        typer.echo(f"problem: {problem}", err=True)

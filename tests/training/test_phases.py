@@ -115,7 +115,7 @@ def test_a_step_without_any_turn_is_refused(tmp_path: Path) -> None:
 @pytest.mark.slow
 def test_two_processes_train_one_pair(tmp_path: Path) -> None:
     """Halves of a batch, gradients averaged: the weights of one process with the whole batch."""
-    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[1]), "OMP_NUM_THREADS": "1"}
+    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2]), "OMP_NUM_THREADS": "1"}
     for processes in (1, 2):
         torchrun = ["-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={processes}"]
         command = [sys.executable, *(torchrun if processes > 1 else []), str(JOB), str(tmp_path / str(processes))]

@@ -15,7 +15,7 @@ import pytest
 from tiny_pipeline import CAPTIONS, save_tiny
 from typer.testing import CliRunner
 
-from benchmark.cli import app
+from benchmark.cli.app import app
 from benchmark.core.errors import BadDataError, BenchError, UsageError
 from benchmark.core.types import Cohort, Split
 from benchmark.text2image.copy_oracle import Truth

@@ -17,12 +17,12 @@ from benchmark.core.errors import AdapterError, UsageError
 from benchmark.core.options import build
 from benchmark.plugins.registry import DatasetCard, ModelCard, find, find_dataset, find_model, listing, load_class
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 CARD = 'name = "{name}"\nentry = "adapter:Thing"\n'
 ADAPTER = "from dataclasses import dataclass\n\n@dataclass\nclass Thing:\n    steps: int = 3\n"
 MODULES = """
 import json, sys
-from benchmark.cli import main
+from benchmark.cli.app import main
 sys.argv = ["bench", *sys.argv[1:]]
 try:
     main()
@@ -148,7 +148,7 @@ def test_two_cards_of_one_name(models: Write) -> None:
 def test_problems_are_printed_and_the_rest_listed(
     models: Write, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from benchmark.cli import models_command
+    from benchmark.cli.app import models_command
 
     home = models("broken", "entry = 'adapter:Thing'\n")
     models_command(SimpleNamespace(invoked_subcommand=None))  # type: ignore[arg-type]

@@ -1,0 +1,1 @@
+"""The command line `bench`: one file per noun."""

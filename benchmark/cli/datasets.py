@@ -1,0 +1,106 @@
+"""`bench datasets`: lists, shows and checks data sets."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from benchmark.cli.options import (
+    Cache,
+    Channels,
+    Exclude,
+    GroupPattern,
+    ImageSize,
+    Root,
+    Seed,
+    SetData,
+    SplitBy,
+    Strict,
+    TrainItems,
+    data_pairs,
+    rule,
+    warn,
+)  # fmt: skip
+
+datasets_app = typer.Typer(help="List data sets, or check one.", invoke_without_command=True, rich_markup_mode=None)
+
+
+@datasets_app.callback(invoke_without_command=True)
+def datasets_command(context: typer.Context) -> None:
+    """List the data sets, or check one with `bench datasets check NAME`."""
+    if context.invoked_subcommand:
+        return
+    from benchmark.cli.tables import print_table
+    from benchmark.plugins.registry import DatasetCard, listing
+
+    found = listing("datasets")
+    cards = [card for card in found.cards.values() if isinstance(card, DatasetCard)]
+    rows = [
+        (
+            card.name,
+            card.modality,
+            f"{card.dimensions}D",
+            ", ".join(card.channels),
+            card.licence,
+            card.summary,
+        )
+        for card in cards
+    ]
+    print_table("data sets", ("name", "modality", "items", "channels", "licence", "summary"), rows)
+    warn(found.problems)
+
+
+@datasets_app.command("show")
+def show_command(name: Annotated[str, typer.Argument(help="Data set name.")]) -> None:
+    """Print a data set's card: how to get it, its layout, licence, recipe and traps."""
+    from benchmark.cli.tables import print_table
+    from benchmark.plugins.registry import find_dataset
+
+    card = find_dataset(name).model_dump(exclude={"folder", "entry"})
+    rows = [
+        (key, "\n".join(map(str, value)) if isinstance(value, tuple) else str(value)) for key, value in card.items()
+    ]
+    print_table(name, ("field", "value"), rows)
+
+
+@datasets_app.command("check")
+def check_command(
+    name: Annotated[str, typer.Argument(help="Data set name.")],
+    root: Root = None,
+    image_size: ImageSize = None,
+    channels: Channels = None,
+    data_settings: SetData = None,
+    group_pattern: GroupPattern = None,
+    split: SplitBy = "patients",
+    train_items: TrainItems = None,
+    exclude: Exclude = None,
+    strict: Strict = False,
+    seed: Seed = 0,
+    fix: Annotated[bool, typer.Option("--fix", help="Write exclude.csv, which `--exclude` then takes.")] = False,
+    out: Annotated[Path, typer.Option("--out", help="Where findings, manifest and contact sheet go.")] = Path("checks"),
+    cache: Cache = Path("cache"),
+) -> None:
+    """Report duplicates, leaks, odd files and grey levels; exit code 4 when a patient or image is in two splits."""
+    from benchmark.cli.tables import print_table
+    from benchmark.cohorts.check.export import write_dossier
+    from benchmark.cohorts.check.report import check
+    from benchmark.cohorts.check.text import render
+    from benchmark.cohorts.locate import locate
+    from benchmark.runs.config import Request, build_dataset
+
+    request = Request(
+        model="", data=name, root=root, image_size=image_size, channels=channels,
+        data_settings=data_pairs(data_settings, group_pattern),
+    )  # fmt: skip
+    card, dataset = build_dataset(request)
+    report, stored, cohort = check(
+        card.name, dataset, locate(card, dataset, root=root, cache=cache), cache,
+        seed=seed, train_items=train_items, rule=rule(split), exclude=exclude, strict=strict,
+    )  # fmt: skip
+    print_table(f"{card.name}: cohort {report.key[:8]}", ("what", "found"), render(report))
+    for path in write_dossier(out / f"{card.name}-{report.key[:8]}", report, stored, cohort, fix=fix):
+        typer.echo(f"{path.stem}: {path} (private)")
+    if not report.ok:
+        raise typer.Exit(4)

@@ -1,0 +1,81 @@
+"""`bench detectors`: lists detectors and measures their errors."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from benchmark.cli.options import (
+    Cache,
+    Channels,
+    Data,
+    Device,
+    Exclude,
+    GroupPattern,
+    ImageSize,
+    Root,
+    SetData,
+    SplitBy,
+    Strict,
+    TrainItems,
+    data_pairs,
+    rule,
+)  # fmt: skip
+
+detectors_app = typer.Typer(
+    help="List detectors, or measure their errors.", invoke_without_command=True, rich_markup_mode=None
+)
+
+
+@detectors_app.callback(invoke_without_command=True)
+def detectors_command(context: typer.Context) -> None:
+    """List the detectors."""
+    if context.invoked_subcommand:
+        return
+    from benchmark.cli.tables import print_table
+    from benchmark.detectors.registry import CARDS, PROTOCOL
+
+    rows = [(card.name, "p1" if card.name in PROTOCOL else "", card.summary, card.paper) for card in CARDS.values()]
+    print_table("detectors", ("name", "protocol", "summary", "source"), rows)
+
+
+@detectors_app.command("check")
+def check_detectors_command(
+    data: Data,
+    root: Root = None,
+    image_size: ImageSize = None,
+    channels: Channels = None,
+    data_settings: SetData = None,
+    group_pattern: GroupPattern = None,
+    split: SplitBy = "patients",
+    train_items: TrainItems = None,
+    exclude: Exclude = None,
+    strict: Strict = False,
+    detectors: Annotated[
+        list[str] | None,
+        typer.Option("--detector", help="NAME or NAME:option=value; repeatable; default: all that need no file."),
+    ] = None,
+    seeds: Annotated[int, typer.Option("--seeds", help="How often each trained detector is trained.")] = 1,
+    seed: Annotated[int, typer.Option("--seed", help="Of the patient split.")] = 0,
+    out: Annotated[Path, typer.Option("--out", help="Where audits go.")] = Path("audits"),
+    device: Device = "auto",
+    cache: Cache = Path("cache"),
+) -> None:
+    """Measure detectors on a cohort: recall of planted copies, false positives, agreement of seeds, speed."""
+    from benchmark.cli.tables import print_table
+    from benchmark.evaluation.detector_audit_report import table_rows
+    from benchmark.evaluation.detector_audit_run import check_detectors
+    from benchmark.runs.config import Request
+
+    request = Request(
+        model="", data=data, root=root, image_size=image_size, channels=channels,
+        data_settings=data_pairs(data_settings, group_pattern), split=rule(split), train_items=train_items,
+        exclude=exclude, strict=strict, seed=seed, device=device, cache=cache,
+    )  # fmt: skip
+    audit, folder = check_detectors(request, detectors or [], seeds=seeds, out=out)
+    sizes = ", ".join(f"{name} {count} items" for name, count in audit.cohort.items.items())
+    print_table(f"detectors on {audit.cohort.name}: {sizes}", ["", *audit.detectors, ""], table_rows(audit))
+    typer.echo(f"audit: {folder / 'audit.json'}")
+    typer.echo(f"plot: {folder / 'audit.png'}")

@@ -1,0 +1,26 @@
+"""`bench evaluate`: a run's samples again."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from benchmark.cli.options import Detectors, SearchTransforms, all_detectors
+from benchmark.cli.run import show_run
+
+
+def evaluate_command(
+    folder: Annotated[Path, typer.Argument(metavar="RUN", help="A run folder.")],
+    detectors: Detectors = None,
+    search_transforms: SearchTransforms = None,
+    search_gib: Annotated[float | None, typer.Option("--search-memory", help="GiB that a search may take.")] = None,
+    device: Annotated[str | None, typer.Option("--device", help="auto, cpu, cuda or cuda:N.")] = None,
+) -> None:
+    """Evaluate a run's samples again, without training or sampling."""
+    from benchmark.runs.run import evaluate_again
+
+    chosen = all_detectors(detectors, search_transforms)
+    evaluate_again(folder, detectors=chosen, device=device, search_gib=search_gib)
+    show_run(folder)

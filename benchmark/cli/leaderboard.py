@@ -1,0 +1,26 @@
+"""`bench leaderboard`: tables made from records."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+leaderboard_app = typer.Typer(help="Make tables from records.", no_args_is_help=True, rich_markup_mode=None)
+
+
+@leaderboard_app.command("build")
+def build_command(
+    runs: Annotated[list[Path] | None, typer.Option("--runs", help="Where records are; repeatable.")] = None,
+    audits: Annotated[Path, typer.Option("--audits", help="Where `bench detectors check` left its audits.")] = Path(
+        "audits"
+    ),
+    out: Annotated[Path, typer.Option("--out", help="Where tables go.")] = Path("leaderboards"),
+) -> None:
+    """Turn records into one table per cohort and protocol: Markdown, CSV and HTML."""
+    from benchmark.records.leaderboard import collect, collect_audits, write_boards
+
+    records = collect([*(runs or [Path("runs")]), out])
+    for path in write_boards(records, out, collect_audits(audits)):
+        typer.echo(path)

@@ -1,0 +1,69 @@
+"""`bench models` and `bench check`: lists, installs and tries models."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from benchmark.cli.options import Device, pairs, warn
+
+if TYPE_CHECKING:
+    from benchmark.plugins.registry import ModelCard
+
+models_app = typer.Typer(
+    help="List models, or install what one needs.", invoke_without_command=True, rich_markup_mode=None
+)
+
+
+@models_app.callback(invoke_without_command=True)
+def models_command(context: typer.Context) -> None:
+    """List the models: dimensions, abilities, presets."""
+    if context.invoked_subcommand:
+        return
+    from benchmark.cli.tables import print_table
+    from benchmark.plugins.registry import ModelCard, listing
+
+    found = listing("models")
+    cards = [card for card in found.cards.values() if isinstance(card, ModelCard)]
+    rows = [
+        (card.name, _dimensions(card), ", ".join(card.abilities), ", ".join(card.presets), card.summary)
+        for card in cards
+    ]
+    print_table("models", ("name", "items", "abilities", "presets", "summary"), rows)
+    warn(found.problems)
+
+
+@models_app.command("install")
+def install_command(
+    name: Annotated[str, typer.Argument(help="Model name (see `bench models`).")],
+    accepted: Annotated[bool, typer.Option("--accept-licence", help="You have read the terms and keep them.")] = False,
+) -> None:
+    """Fetch the repository that a model needs, with git, once its licence is accepted."""
+    from benchmark.plugins.checkouts import install
+    from benchmark.plugins.registry import find_model
+
+    typer.echo(f"{name} is installed: {install(find_model(name), accepted=accepted)}")
+
+
+def check_model_command(
+    model: Annotated[str, typer.Argument(help="Model name (see `bench models`), or ./file.py:Class.")],
+    settings: Annotated[list[str] | None, typer.Option("--set", help="Hyper-parameter: name=value.")] = None,
+    device: Device = "cpu",
+) -> None:
+    """Try whether a model keeps its contract, on toy cohorts; exit code 5 when it does not."""
+    from benchmark.adapters.check_model import check_model, conforms, table_rows
+    from benchmark.cli.tables import print_table
+
+    findings = check_model(model, pairs("--set", settings), device=device)
+    columns, rows = table_rows(findings)
+    print_table(f"{model}: does it keep its contract?", columns, rows)
+    for finding in findings:
+        if finding.status in ("fault", "refused"):
+            typer.echo(f"{finding.status}: {finding.check} ({finding.on}): {finding.detail}")
+    if not conforms(findings):
+        raise typer.Exit(5)
+
+
+def _dimensions(card: ModelCard) -> str:
+    return ", ".join(f"{count}D" for count in card.dimensions)

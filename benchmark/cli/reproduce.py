@@ -1,0 +1,55 @@
+"""`bench reproduce`: published findings, tried again on your data."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from benchmark.cli.options import Batch, Cache, Data, Device, Root, Seed, pairs
+from benchmark.core.errors import UsageError
+
+
+def reproduce_command(
+    study: Annotated[str, typer.Argument(help="dutt2025.")],
+    data: Data = "cxr-pneumonia",
+    root: Root = None,
+    reports: Annotated[Path | None, typer.Option("--reports", help="Folder with Open-i's indiana_reports.csv.")] = None,
+    preset: Annotated[str, typer.Option("--preset", "-p", help="Of ldm-text: smoke or small.")] = "smoke",
+    settings: Annotated[
+        list[str] | None, typer.Option("--set", help="Hyper-parameter of ldm-text: name=value.")
+    ] = None,
+    seeds: Annotated[int, typer.Option("--seeds", help="Images a prompt.")] = 8,
+    steps: Annotated[int, typer.Option("--steps", help="Of DDIM sampling.")] = 20,
+    guidance: Annotated[float, typer.Option("--guidance", help="Scale of the guidance.")] = 2.0,
+    training: Annotated[bool, typer.Option("--training/--no-training", help="Train with each mitigation too.")] = True,
+    batch: Batch = 50,
+    seed: Seed = 0,
+    device: Device = "auto",
+    out: Annotated[Path, typer.Option("--out", help="Where results go (private: prompts and images).")] = Path(
+        "studies"
+    ),
+    cache: Cache = Path("cache"),
+) -> None:
+    """Repeat a published study where the truth is known: does it hold here?"""
+    from benchmark.cli.tables import print_table
+    from benchmark.runs.config import Request
+    from benchmark.text2image.studies.plan import Design
+    from benchmark.text2image.studies.reproduce import Plan, reproduce
+    from benchmark.text2image.studies.tables import tables
+
+    if study != "dutt2025":
+        raise UsageError(f"there is no study {study!r}", "choose dutt2025")
+    if reports is None:
+        raise UsageError("dutt2025 takes its sentences from Open-i's reports", "give --reports FOLDER")
+    request = Request(
+        model="ldm-text", data=data, preset=preset, root=root, settings=pairs("--set", settings), seed=seed,
+        device=device, cache=cache,
+    )  # fmt: skip
+    plan = Plan(seeds=seeds, steps=steps, guidance=guidance, training=training, batch=batch)
+    folder, found = reproduce(request, reports, plan, Design(), out=out)
+    for title, columns, lines in tables(found):
+        print_table(title, columns, lines)
+    typer.echo(f"results: {folder / 'dutt2025.json'} (no text, no pixels)")
+    typer.echo(f"prompts and images: {folder} (private)")

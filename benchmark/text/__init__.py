@@ -1,1 +1,0 @@
-"""Text-to-image models: prompts, tokens, markers, mitigations, and the study with ground truth."""
