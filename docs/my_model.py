@@ -9,7 +9,7 @@ from benchmark.adapters.network import NetworkAdapter, data_key, seeded_noise
 from benchmark.core.devices import pick_device
 from benchmark.core.seeding import seed_all
 from benchmark.training.batches import feed_split
-from benchmark.training.config import Recipe
+from benchmark.training.config import TrainingConfig
 from benchmark.training.loop import train
 
 
@@ -32,7 +32,7 @@ class MyModel(NetworkAdapter[nn.Module]):
             self.build(train_split.shape),
             lambda net, images: (net(images) - images).square().mean(),
             feed_split(train_split, pick_device(device)),
-            Recipe(steps=self.steps, batch_size=16, learning_rate=1e-3),
+            TrainingConfig(steps=self.steps, batch_size=16, learning_rate=1e-3),
             folder=folder,
             seed=seed,
             device=device,

@@ -16,17 +16,17 @@ import pandas as pd
 
 from benchmark.metrics.prompts import rank_correlation
 from benchmark.text2image.loading import open_model
-from benchmark.text2image.options import PRECISIONS, Pass, Rule
+from benchmark.text2image.options import PRECISIONS, OutlierRule, PromptSampling
 from benchmark.text2image.prompts import Prompts, read_prompts, score_prompts
 
 TOPS = (10, 20)
 """Sizes of the top."""
 
 
-def scored(model: Path, prompts: Prompts, ask: Pass, device: str, out: Path) -> pd.DataFrame:
+def scored(model: Path, prompts: Prompts, ask: PromptSampling, device: str, out: Path) -> pd.DataFrame:
     """Return the scores of each prompt, by its digest."""
     opened = open_model(str(model), device, ask.precision)
-    folder, _ = score_prompts(opened, prompts, ask, Rule(), out=out / ask.precision, batch=50)
+    folder, _ = score_prompts(opened, prompts, ask, OutlierRule(), out=out / ask.precision, batch=50)
     return pd.read_parquet(folder / "scores.parquet").set_index("sha").sort_index()
 
 
@@ -46,7 +46,7 @@ def main() -> None:
             scored(
                 given.study / "model",
                 prompts,
-                Pass(steps=given.steps, guidance=given.guidance, precision=precision),
+                PromptSampling(steps=given.steps, guidance=given.guidance, precision=precision),
                 given.device,
                 Path(folder),
             )

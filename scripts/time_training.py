@@ -24,9 +24,9 @@ from torch import Tensor, nn
 from benchmark.core.devices import pick_device
 from benchmark.plugins.registry import find_model, load_class
 from benchmark.training.batches import Resident
-from benchmark.training.config import Recipe
+from benchmark.training.config import TrainingConfig
 from benchmark.training.loop import train
-from benchmark.training.phases import Phase, as_phases, moved_by
+from benchmark.training.phases import Phase, as_phases, parameters_of
 
 SHAPES = {
     "64x64": (1, 64, 64),
@@ -103,7 +103,7 @@ def turn(net: nn.Module, phase: Phase, optimizers: dict[str, torch.optim.AdamW],
     """Take one phase's step; with several optimisers the others' weights need no gradient."""
     if len(optimizers) > 1:
         for name, other in optimizers.items():
-            for weight in moved_by(other):
+            for weight in parameters_of(other):
                 weight.requires_grad_(name == phase.part.name)
     optimizers[phase.part.name].zero_grad(set_to_none=True)
     phase.loss(net, batch).backward()
@@ -112,7 +112,9 @@ def turn(net: nn.Module, phase: Phase, optimizers: dict[str, torch.optim.AdamW],
 
 def ours(case: Case, phases: Sequence[Phase], steps: int) -> None:
     """Train as `bench run` does."""
-    recipe = Recipe(steps=steps, batch_size=case.batch, learning_rate=1e-4, ema=case.ema, log_every=5, precision="fp32")
+    recipe = TrainingConfig(
+        steps=steps, batch_size=case.batch, learning_rate=1e-4, ema=case.ema, log_every=5, precision="fp32"
+    )
     feed, device = Resident(case.items, case.items.device), str(case.items.device)
     with tempfile.TemporaryDirectory() as folder:
         train(case.net, phases, feed, recipe, folder=Path(folder), seed=0, device=device)

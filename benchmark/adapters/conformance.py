@@ -14,7 +14,13 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from benchmark.adapters.conformance_tools import Cut, checkpoint_each_step, counted_steps, no_network, toy_split
+from benchmark.adapters.conformance_tools import (
+    InterruptedTraining,
+    checkpoint_each_step,
+    counted_steps,
+    no_network,
+    toy_split,
+)
 from benchmark.adapters.sampling import check_samples
 from benchmark.core.errors import AdapterError, BenchError, DeclinedError, MissingDataError, UsageError
 from benchmark.core.options import build
@@ -205,7 +211,7 @@ def resumes(trial: Trial) -> None:
         raise NotApplicableError("it trains without optimiser steps in this process")
     for after in sorted({1, (steps.count + 1) // 2, steps.count - 1} - {0}):
         name = f"cut-{after}"
-        with suppress(Cut), checkpoint_each_step(), counted_steps(cut_after=after):
+        with suppress(InterruptedTraining), checkpoint_each_step(), counted_steps(cut_after=after):
             trial.fitted(name)
         if not _same(whole, draw(trial.fitted(name))):
             raise FaultError(f"cut after {after} of {steps.count} steps and resumed, it made another model")

@@ -17,7 +17,7 @@ TRAIN, HELD_OUT = 10, 6
 SIDE = 16
 
 
-class Cut(BaseException):
+class InterruptedTraining(BaseException):
     """A training stopped in its midst, as by Control-C."""
 
 
@@ -63,7 +63,7 @@ def counted_steps(*, cut_after: int = 0) -> Iterator[Steps]:
     def count(*_: object) -> None:
         steps.count += 1
         if steps.count == cut_after:
-            raise Cut
+            raise InterruptedTraining
 
     handle = register_optimizer_step_post_hook(count)
     try:

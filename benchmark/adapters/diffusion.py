@@ -11,7 +11,7 @@ from benchmark.adapters.network import PRECISIONS, NetworkAdapter, check_choices
 from benchmark.adapters.networks.denoiser import CHOICES, Denoiser, build_unet, check_levels
 from benchmark.adapters.networks.latent import LatentModel
 from benchmark.core.errors import UsageError
-from benchmark.training.config import Recipe
+from benchmark.training.config import TrainingConfig
 
 if TYPE_CHECKING:
     from benchmark.core.types import Array, Images
@@ -86,9 +86,11 @@ class DiffusionAdapter(NetworkAdapter[LatentModel]):
             bounded=bounded,
         )
 
-    def _recipe(self, *, steps: int = 0, batch_size: int = 0, learning_rate: float = 0, ema: float = -1) -> Recipe:
+    def _recipe(
+        self, *, steps: int = 0, batch_size: int = 0, learning_rate: float = 0, ema: float = -1
+    ) -> TrainingConfig:
         """Return the denoiser's recipe, or another stage's with the same precision."""
-        return Recipe(
+        return TrainingConfig(
             steps=steps or self.steps,
             batch_size=batch_size or self.batch_size,
             learning_rate=learning_rate or self.learning_rate,

@@ -15,7 +15,7 @@ DESCRIPTION = "brought.json"
 
 
 @dataclass
-class Brought:
+class ExternalModel:
     """An adapter that opens `path`. A family writes `open` and `sample`; the rest of the contract is here."""
 
     name: ClassVar[str]

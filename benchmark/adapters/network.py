@@ -15,7 +15,7 @@ from benchmark.adapters.weights import DESCRIPTION, WEIGHTS, load_weights, save_
 from benchmark.core.devices import pick_device
 from benchmark.core.errors import AdapterError, UsageError
 from benchmark.core.files import content_key, read_json
-from benchmark.core.seeding import word
+from benchmark.core.seeding import derive_seed
 from benchmark.core.types import Split, chunks
 
 if TYPE_CHECKING:
@@ -117,7 +117,7 @@ def data_key(train: Split) -> str:
 
 def seeded_noise(shape: Sequence[int], *counters: int, device: torch.device) -> Tensor:
     """Return standard normal noise drawn on the CPU, so that every device starts from the same."""
-    generator = torch.Generator().manual_seed(word(*counters))
+    generator = torch.Generator().manual_seed(derive_seed(*counters))
     return torch.randn(*shape, generator=generator).to(device)
 
 

@@ -11,9 +11,9 @@ import numpy as np
 
 from benchmark.cohorts.captions import drawn_prompts
 from benchmark.core.errors import AdapterError, UsageError
-from benchmark.core.files import replacing
+from benchmark.core.files import atomic_write
 from benchmark.core.progress import progress
-from benchmark.core.seeding import word
+from benchmark.core.seeding import derive_seed
 from benchmark.core.types import HasNumberedImages, chunks, takes_prompts, to_images, to_pixels
 
 if TYPE_CHECKING:
@@ -44,8 +44,8 @@ def draw(adapter: ModelAdapter, count: int, like: Split, *, folder: Path, seed: 
         for number, part in enumerate(chunks(count, CHUNK)):
             path = folder / f"chunk-{number:05d}.npy"
             if not path.exists():
-                images = _collect(_batches(adapter, part, word(seed, number), prompts), part, like, name)
-                with replacing(path) as temporary, temporary.open("wb") as file:
+                images = _collect(_batches(adapter, part, derive_seed(seed, number), prompts), part, like, name)
+                with atomic_write(path) as temporary, temporary.open("wb") as file:
                     np.save(file, to_pixels(images, like.pixels.dtype))
             advance(part.stop - part.start)
 

@@ -15,10 +15,10 @@ from benchmark.adapters.network import PRECISIONS, NetworkAdapter, check_choices
 from benchmark.adapters.networks.autoencoder import Autoencoder, build_autoencoder
 from benchmark.core.devices import pick_device
 from benchmark.core.errors import UsageError
-from benchmark.core.seeding import seed_all, word
+from benchmark.core.seeding import derive_seed, seed_all
 from benchmark.core.types import Budget, Split
 from benchmark.training.batches import Resident, Streamed, feed_split
-from benchmark.training.config import Recipe
+from benchmark.training.config import TrainingConfig
 from benchmark.training.loop import train as train_network
 
 if TYPE_CHECKING:
@@ -136,10 +136,12 @@ class TokenAdapter(NetworkAdapter[TokenModel]):
             autoencoder, lambda net, images: net.loss(images), feed, recipe, label="autoencoder", **options
         )
 
-    def recipe(self, steps: int, batch_size: int, learning_rate: float, ema: float) -> Recipe:
+    def recipe(self, steps: int, batch_size: int, learning_rate: float, ema: float) -> TrainingConfig:
         """Return a stage's recipe."""
         precision = cast(Literal["auto", "fp32", "bf16"], self.precision)
-        return Recipe(steps=steps, batch_size=batch_size, learning_rate=learning_rate, ema=ema, precision=precision)
+        return TrainingConfig(
+            steps=steps, batch_size=batch_size, learning_rate=learning_rate, ema=ema, precision=precision
+        )
 
     @torch.no_grad()
     def _all_words(self, model: TokenModel, feed: Resident | Streamed) -> Tensor:
@@ -174,7 +176,7 @@ class TokenAdapter(NetworkAdapter[TokenModel]):
 
     def generate(self, net: TokenModel, seed: int, part: slice) -> Tensor:
         """Return the samples with these numbers."""
-        random = torch.Generator().manual_seed(word(seed, part.start))
+        random = torch.Generator().manual_seed(derive_seed(seed, part.start))
         return net.images(net.draw(part.stop - part.start, random, self.sampling_temperature))
 
     def reconstruct(self, images: Images) -> Images:

@@ -10,7 +10,7 @@ from typing import Any
 from torch import Tensor, nn
 
 from benchmark.core.errors import AdapterError, BenchError
-from benchmark.core.files import replacing, write_json
+from benchmark.core.files import atomic_write, write_json
 
 WEIGHTS, DESCRIPTION = "model.safetensors", "model.json"
 
@@ -25,7 +25,7 @@ def save_weights(path: Path, weights: Mapping[str, Tensor]) -> None:
     """Write tensors by name (safetensors), whole or not at all."""
     from safetensors.torch import save_file
 
-    with replacing(path) as temporary:
+    with atomic_write(path) as temporary:
         save_file({name: value.cpu().contiguous() for name, value in weights.items()}, temporary)
 
 

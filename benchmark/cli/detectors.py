@@ -35,9 +35,12 @@ def detectors_command(context: typer.Context) -> None:
     if context.invoked_subcommand:
         return
     from benchmark.cli.tables import print_table
-    from benchmark.detectors.registry import CARDS, PROTOCOL
+    from benchmark.detectors.registry import CARDS, PROTOCOL_DETECTORS
 
-    rows = [(card.name, "p1" if card.name in PROTOCOL else "", card.summary, card.paper) for card in CARDS.values()]
+    rows = [
+        (card.name, "p1" if card.name in PROTOCOL_DETECTORS else "", card.summary, card.paper)
+        for card in CARDS.values()
+    ]
     print_table("detectors", ("name", "protocol", "summary", "source"), rows)
 
 

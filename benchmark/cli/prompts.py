@@ -12,10 +12,10 @@ from benchmark.cli.options import Batch, Cache, Device, Root, pairs
 if TYPE_CHECKING:
     import pandas as pd
 
-    from benchmark.text2image.copy_oracle import Truth
-    from benchmark.text2image.loading import Opened
+    from benchmark.text2image.copy_oracle import CopyOracle
+    from benchmark.text2image.loading import LoadedPipeline
     from benchmark.text2image.mitigations import Sampling
-    from benchmark.text2image.options import Extras, Pass, Rule
+    from benchmark.text2image.options import FollowUps, OutlierRule, PromptSampling
 
 MANY = 2000
 """Prompts from which on the first step alone is offered."""
@@ -72,14 +72,14 @@ def prompts_command(
 ) -> None:
     """Score prompts by d_mem: which does a text-to-image pipeline know by heart, and do markers stand out?"""
     from benchmark.text2image.loading import open_model
-    from benchmark.text2image.options import Extras, Pass, Rule
+    from benchmark.text2image.options import FollowUps, OutlierRule, PromptSampling
     from benchmark.text2image.prompts import read_prompts, score_prompts
 
-    ask = Pass(
+    ask = PromptSampling(
         steps=steps, seeds=seeds, guidance=guidance, first=first, further=further, precision=precision
     )  # fmt: skip
-    rule = Rule(percentile=percentile, z=z, first_steps=first_steps, **({"marker": marker} if marker else {}))
-    extras = Extras(
+    rule = OutlierRule(percentile=percentile, z=z, first_steps=first_steps, **({"marker": marker} if marker else {}))
+    extras = FollowUps(
         tokens=tokens, faithful=faithful, mitigate=mitigate, images=images, insertions=insertions, align=align,
         data=data, root=root,
     )  # fmt: skip
@@ -96,19 +96,19 @@ def prompts_command(
         _mitigate(opened, top, listed.table["prompt"].tolist(), truth, encoder, ask, rule, extras, batch, folder)
 
 
-def _encoder(extras: Extras, device: str) -> Any:
+def _encoder(extras: FollowUps, device: str) -> Any:
     from benchmark.text2image.alignment import open_alignment
 
     return open_alignment(extras.align, device) if extras.align else None
 
 
-def _truth(opened: Opened, extras: Extras, cache: Path) -> Truth | None:
+def _truth(opened: LoadedPipeline, extras: FollowUps, cache: Path) -> CopyOracle | None:
     from benchmark.text2image.copy_oracle import open_truth
 
     return open_truth(opened.pipeline, extras.data, extras.root, cache) if extras.data else None
 
 
-def _offer_the_first_step(prompts: int, ask: Pass) -> None:
+def _offer_the_first_step(prompts: int, ask: PromptSampling) -> None:
     if prompts > MANY and not ask.first and ask.steps > 1:
         typer.echo(
             f"{prompts} prompts x {ask.seeds} seeds x {ask.steps} steps: --first asks the first step alone, at 1/"
@@ -136,16 +136,24 @@ def _top(folder: Path, table: pd.DataFrame, count: int) -> pd.DataFrame:
     return scores.head(count).merge(table, on="sha", how="left")
 
 
-def _tokens(opened: Opened, top: pd.DataFrame, ask: Pass, rule: Rule, extras: Extras, batch: int, folder: Path) -> None:
+def _tokens(
+    opened: LoadedPipeline,
+    top: pd.DataFrame,
+    ask: PromptSampling,
+    rule: OutlierRule,
+    extras: FollowUps,
+    batch: int,
+    folder: Path,
+) -> None:
     from benchmark.cli.tables import print_table
-    from benchmark.core.files import replacing, write_json
+    from benchmark.core.files import atomic_write, write_json
     from benchmark.text2image.summary import public_marker
     from benchmark.text2image.tokens import analyse_tokens, rows
 
     found = analyse_tokens(opened.pipeline, top, ask, rule.marker, faithful=extras.faithful, batch=batch)
     ending = "-faithful" if extras.faithful else ""
     for name in ("tokens", "words", "ablations"):
-        with replacing(folder / f"{name}{ending}.parquet") as temporary:
+        with atomic_write(folder / f"{name}{ending}.parquet") as temporary:
             getattr(found, name).to_parquet(temporary, index=False)
     public = folder / f"tokens{ending}.json"
     write_json(public, {"pipeline": opened.identity, "marker": public_marker(rule.marker), **found.summary})
@@ -154,9 +162,17 @@ def _tokens(opened: Opened, top: pd.DataFrame, ask: Pass, rule: Rule, extras: Ex
 
 
 def _mitigate(
-    opened: Opened, top: list[str], prompts: list[str], truth: Truth | None, align: Any, ask: Pass, rule: Rule,
-    extras: Extras, batch: int, folder: Path,
-) -> None:  # fmt: skip
+    opened: LoadedPipeline,
+    top: list[str],
+    prompts: list[str],
+    truth: CopyOracle | None,
+    align: Any,
+    ask: PromptSampling,
+    rule: OutlierRule,
+    extras: FollowUps,
+    batch: int,
+    folder: Path,
+) -> None:
     """Mitigate the top prompts; the copy threshold rests on images of all prompts."""
     from dataclasses import asdict
 
@@ -178,7 +194,7 @@ def _mitigate(
     typer.echo(f"mitigations: {public} (no text)")
 
 
-def _sampling(folder: Path, ask: Pass, rule: Rule, extras: Extras) -> Sampling:
+def _sampling(folder: Path, ask: PromptSampling, rule: OutlierRule, extras: FollowUps) -> Sampling:
     """Optimise embeddings down to the first norm of a usual prompt of the list."""
     import pandas as pd
 

@@ -9,7 +9,7 @@ import numpy as np
 
 from benchmark.cohorts.cache_key import recipe
 from benchmark.cohorts.duplicates import Duplicates, find_duplicates
-from benchmark.cohorts.splits import NAMES, Plan, Rule, require_disjoint, split
+from benchmark.cohorts.splits import NAMES, Plan, SplitRule, require_disjoint, split
 from benchmark.cohorts.store import Stored
 from benchmark.core.files import content_key
 from benchmark.core.types import Cohort, Dataset, Split
@@ -30,7 +30,7 @@ def assemble(
     seed: int,
     fractions: Sequence[float],
     train_items: int | None,
-    rule: Rule,
+    rule: SplitRule,
     exclude: frozenset[str] = frozenset(),
 ) -> Cohort:
     """Split prepared items into a cohort, without those named in `exclude`.

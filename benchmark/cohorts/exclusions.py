@@ -9,7 +9,7 @@ import pandas as pd
 
 from benchmark.cohorts.csv_tables import read_csv
 from benchmark.core.errors import UsageError
-from benchmark.core.files import replacing
+from benchmark.core.files import atomic_write
 
 
 def read_exclusions(path: Path | None, table: pd.DataFrame) -> frozenset[str]:
@@ -31,5 +31,5 @@ def read_exclusions(path: Path | None, table: pd.DataFrame) -> frozenset[str]:
 
 def write_exclusions(path: Path, reasons: Mapping[str, str]) -> None:
     """Write items and why they are left out, for `--exclude`."""
-    with replacing(path) as temporary:
+    with atomic_write(path) as temporary:
         pd.DataFrame(sorted(reasons.items()), columns=["item", "reason"]).to_csv(temporary, index=False)

@@ -15,7 +15,7 @@ from benchmark.cohorts.parallel_read import Reading, read_all
 from benchmark.cohorts.store import PIXELS, Stored, finish, open_stored
 from benchmark.cohorts.writer import Writer
 from benchmark.core.errors import BadDataError, MachineError, MissingDataError
-from benchmark.core.files import replacing
+from benchmark.core.files import atomic_write
 from benchmark.core.progress import Say, progress, to_stderr
 from benchmark.core.types import Dataset, HasRemarks, Source
 
@@ -63,7 +63,7 @@ def _write(
     workers: int | None,
 ) -> None:
     notes = Notes(remarks)
-    with replacing(folder) as part:
+    with atomic_write(folder) as part:
         part.mkdir()
         with Writer(part / PIXELS, dataset.channels) as writer, progress(f"prepare {name}", len(sources)) as advance:
             for reading in read_all(dataset, sources, workers=workers):

@@ -8,7 +8,7 @@ from pathlib import Path
 from benchmark.cohorts.assemble import assemble
 from benchmark.cohorts.exclusions import read_exclusions
 from benchmark.cohorts.ingest import prepare_items
-from benchmark.cohorts.splits import FRACTIONS, Rule
+from benchmark.cohorts.splits import FRACTIONS, SplitRule
 from benchmark.core.progress import Say, to_stderr
 from benchmark.core.types import Cohort, Dataset
 
@@ -22,7 +22,7 @@ def prepare(
     seed: int = 0,
     fractions: Sequence[float] = FRACTIONS,
     train_items: int | None = None,
-    split: Rule = "patients",
+    split: SplitRule = "patients",
     exclude: Path | None = None,
     strict: bool = False,
     workers: int | None = None,

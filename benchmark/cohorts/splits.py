@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     Rows = NDArray[np.int64]
     Unit = tuple[str, ...]
 
-Rule = Literal["patients", "official", "images"]
+SplitRule = Literal["patients", "official", "images"]
 
 FRACTIONS = (0.5, 0.3, 0.2)
 NAMES = ("train", "calibration", "test")
@@ -40,7 +40,7 @@ def split(
     seed: int = 0,
     fractions: Sequence[float] = FRACTIONS,
     train_items: int | None = None,
-    rule: Rule = "patients",
+    rule: SplitRule = "patients",
     mend: bool = True,
 ) -> Plan:
     """Split the rows of a table (columns subject, group, sha) by subject.

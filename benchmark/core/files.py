@@ -38,7 +38,7 @@ def file_name(text: str) -> str:
 
 
 @contextmanager
-def replacing(path: Path) -> Iterator[Path]:
+def atomic_write(path: Path) -> Iterator[Path]:
     """Yield a temporary path beside `path`; move it there only when the block ends well.
 
     Works for files and folders. Raises MachineError when the disk is full or refuses to be written.
@@ -71,7 +71,7 @@ def _explain(error: OSError, path: Path) -> Exception:
 
 def write_json(path: Path, value: Any) -> None:
     """Write JSON atomically; NaN and infinities are refused with ValueError."""
-    with replacing(path) as temporary:
+    with atomic_write(path) as temporary:
         temporary.write_text(json.dumps(value, indent=2, allow_nan=False) + "\n", encoding="utf-8")
 
 
@@ -87,7 +87,7 @@ def write_arrays(path: Path, **arrays: np.ndarray[Any, Any]) -> None:
     """Write arrays by name (npz), whole or not at all."""
     import numpy as np
 
-    with replacing(path) as temporary, temporary.open("wb") as file:
+    with atomic_write(path) as temporary, temporary.open("wb") as file:
         np.savez(file, allow_pickle=False, **arrays)
 
 

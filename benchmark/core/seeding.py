@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 
-def word(*counters: int) -> int:
+def derive_seed(*counters: int) -> int:
     """Return 32 random bits that are a function of these non-negative counters alone."""
     return int(np.random.SeedSequence(counters).generate_state(1)[0])
 
@@ -21,7 +21,7 @@ def seed_all(*counters: int) -> None:
     """Seed the global generators of torch (every device), numpy and random from counters, say (seed, step, rank)."""
     import torch
 
-    bits = word(*counters)
+    bits = derive_seed(*counters)
     torch.manual_seed(bits)
     np.random.seed(bits)  # noqa: NPY002  libraries that a loss calls draw from the global generator
     random.seed(bits)

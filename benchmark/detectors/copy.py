@@ -17,10 +17,10 @@ from torch import Tensor, nn
 
 from benchmark.core.devices import pick_device
 from benchmark.core.types import Split, chunks, patient_codes
-from benchmark.images.transforms import augment, turned
+from benchmark.images.transforms import augment, rotate_by_quarters
 from benchmark.search import COSINE
 from benchmark.training.batches import LAYOUTS, Feed, feed_split
-from benchmark.training.config import Recipe
+from benchmark.training.config import TrainingConfig
 from benchmark.training.loop import train
 
 if TYPE_CHECKING:
@@ -49,7 +49,7 @@ class Options:
     """Items a step, each seen as it is and transformed; half as many for volumes."""
     learning_rate: float = 2e-3
     temperature: float = 0.1
-    turns: bool = False
+    rotate90: bool = False
     """Know items again after quarter turns and up-down flips too, at the cost of recall after other changes."""
     seed: int = 0
     """Of weights, batches and augmentation."""
@@ -121,9 +121,9 @@ def nt_xent(first: Tensor, second: Tensor, codes: Tensor, temperature: float) ->
     logits = views @ views.T / temperature
     count = len(first)
     partner = torch.arange(2 * count, device=views.device).roll(count)
-    kin = codes.repeat(2)[:, None] == codes.repeat(2)[None, :]
-    kin[torch.arange(2 * count, device=views.device), partner] = False
-    return F.cross_entropy(logits.masked_fill(kin, -1e4), partner)
+    same_patient = codes.repeat(2)[:, None] == codes.repeat(2)[None, :]
+    same_patient[torch.arange(2 * count, device=views.device), partner] = False
+    return F.cross_entropy(logits.masked_fill(same_patient, -1e4), partner)
 
 
 @dataclass
@@ -162,11 +162,11 @@ def fit_copy(real: Split, chosen: Options, *, folder: Path, key: str, device: st
 
     def loss(net: Encoder, batch: tuple[Tensor, Tensor]) -> Tensor:
         images, codes = net.shrink(batch[0]), batch[1]
-        changed = augment(turned(images) if chosen.turns else images)
+        changed = augment(rotate_by_quarters(images) if chosen.rotate90 else images)
         return nt_xent(net(changed), net(images), codes, chosen.temperature)
 
     batch = chosen.batch_size if len(real.shape) == 3 else max(1, chosen.batch_size // 2)
-    recipe = Recipe(steps=chosen.steps, batch_size=batch, learning_rate=chosen.learning_rate, weight_decay=1e-4)
+    recipe = TrainingConfig(steps=chosen.steps, batch_size=batch, learning_rate=chosen.learning_rate, weight_decay=1e-4)
     feed = _WithPatients(feed_split(real, place), patient_codes(real.subjects), place)
     trained = train(
         encoder, loss, feed, recipe, folder=folder, seed=chosen.seed, device=device, label="copy detector",

@@ -27,7 +27,7 @@ from benchmark.detectors.copy import nt_xent
 from benchmark.images.transforms import affine
 from benchmark.search import COSINE
 from benchmark.training.batches import feed_split
-from benchmark.training.config import Recipe
+from benchmark.training.config import TrainingConfig
 from benchmark.training.loop import train
 
 if TYPE_CHECKING:
@@ -172,9 +172,9 @@ class Encoder(nn.Module):
     def views(self, images: Tensor) -> tuple[Tensor, Tensor]:
         """Return the augmented items and the items, both square."""
         if self.pad_after:
-            return self.square(turned(images)), self.square(images)
+            return self.square(rotate_and_flip(images)), self.square(images)
         whole = self.square(images)
-        return turned(whole), whole
+        return rotate_and_flip(whole), whole
 
     def square(self, images: Tensor) -> Tensor:
         """Pad planes with black to a square; volumes stay."""
@@ -190,7 +190,7 @@ class Encoder(nn.Module):
         return F.normalize(found - found.mean(dim=1, keepdim=True), dim=1)
 
 
-def turned(images: Tensor) -> Tensor:
+def rotate_and_flip(images: Tensor) -> Tensor:
     """Rotate by up to 5 degrees (about every axis in 3D) and flip the last axis, each for half of the items."""
     count, dims = len(images), images.ndim - 2
     one, still = images.new_ones(count), images.new_zeros(count, dims)
@@ -216,7 +216,7 @@ def fit_dar2025(real: Split, chosen: Options, *, folder: Path, key: str, device:
         return nt_xent(raw(net, first), raw(net, second), nobody, chosen.temperature)
 
     batch = min(chosen.batch_size, len(real))
-    recipe = Recipe(
+    recipe = TrainingConfig(
         steps=max(1, chosen.epochs * len(real) // batch), batch_size=batch, learning_rate=chosen.learning_rate,
         warmup=0, schedule="half-cosine", clip=0, ema=0,
     )  # fmt: skip

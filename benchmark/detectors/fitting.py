@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
-from benchmark.core.files import content_key, file_name, replacing
+from benchmark.core.files import atomic_write, content_key, file_name
 from benchmark.core.progress import progress
 from benchmark.core.source_digest import core_module, source_digest
 from benchmark.core.types import Cohort, Detector, HasViews, ReadsPixels, Split, chunks, merge
@@ -78,7 +78,7 @@ def fit_detector(choice: Choice, cohort: Cohort, *, cache: Path, device: str, sa
         rows = rows_of(detector, real)
         if rows.dimension <= SHORT:
             if not kept.exists():
-                with replacing(kept) as temporary, temporary.open("wb") as file:
+                with atomic_write(kept) as temporary, temporary.open("wb") as file:
                     np.save(file, _all(rows))
             rows = replace(Rows.of(np.load(kept), rows.similarity), views=rows.views)
         return Fitted(choice.name, detector, real, replace(rows, index=_index(detector, real, place, say)))
@@ -98,7 +98,7 @@ def _index(detector: Detector, real: Split, place: Path, say: Callable[[str], No
         say("index of all real items: made once a cohort")
         with progress("index", len(real)) as advance:
             index = Index.build(stored, real.shape, advance=advance)
-        with replacing(folder) as temporary:
+        with atomic_write(folder) as temporary:
             index.save(temporary)
     return index
 

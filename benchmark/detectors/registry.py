@@ -12,7 +12,7 @@ from benchmark.core.types import DetectorOptions
 from benchmark.plugins import registry
 from benchmark.plugins.registry import DetectorCard
 
-PROTOCOL = ("copy", "pixels")
+PROTOCOL_DETECTORS = ("copy", "pixels")
 """The detectors of protocol p1: every run has them, others come beside."""
 
 
@@ -110,7 +110,7 @@ def _named(settings: dict[str, Any], options: DetectorOptions) -> list[str]:
 def choose_all(texts: Sequence[str]) -> tuple[Choice, ...]:
     """Return the protocol's detectors and then the given ones, each once. Raises UsageError."""
     choices: dict[str, Choice] = {}
-    for choice in (choose(text) for text in (*PROTOCOL, *texts)):
+    for choice in (choose(text) for text in (*PROTOCOL_DETECTORS, *texts)):
         if choices.setdefault(choice.name, choice) != choice:
             raise UsageError(f"two different detectors are named {choice.name}", "give one of them another tag")
     return tuple(choices.values())

@@ -18,7 +18,7 @@ from benchmark.detectors.fitting import rows_in_memory
 from benchmark.evaluation.protocol import Bank, bank_of
 from benchmark.images.planted_copies import PLANTED_AS, STRENGTHS, title
 from benchmark.metrics.calibration import auc, conformal_quantile, interval, patient_share, resample_patients
-from benchmark.metrics.copy_rate import Sample, share_above, threshold
+from benchmark.metrics.copy_rate import PatientScores, share_above, threshold
 from benchmark.search import Rows, nearest, piece
 
 if TYPE_CHECKING:
@@ -96,9 +96,9 @@ def audit(fitted: Fitted, cohort: Cohort, *, device: str, advance: Callable[...,
     return Audit(scores, claims, np.concatenate(verdicts))
 
 
-def _nearest_train(bank: Bank, name: str, codes: dict[str, Codes], device: str) -> Sample:
+def _nearest_train(bank: Bank, name: str, codes: dict[str, Codes], device: str) -> PatientScores:
     found = nearest(bank.part(name), bank.part("train"), device=device)
-    return Sample(found.similarity, codes[name])
+    return PatientScores(found.similarity, codes[name])
 
 
 def _choose(bank: Bank, seed: int, device: str) -> _Chosen:

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any, Literal, Self
 from pydantic import Field, ValidationError
 
 from benchmark.core.errors import BadDataError
-from benchmark.core.files import read_json, replacing, write_json
+from benchmark.core.files import atomic_write, read_json, write_json
 from benchmark.records.columns import number, with_interval
-from benchmark.records.record import PROTOCOL, CohortFacts, Part, ScoreEntry
+from benchmark.records.record import PROTOCOL, CohortFacts, PublicModel, ScoreEntry
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -30,7 +30,7 @@ LINES = (
 )
 
 
-class AuditedDetector(Part):
+class AuditedDetector(PublicModel):
     """One detector's options and scores; those of its first seed, but for what compares seeds."""
 
     options: dict[str, Any]
@@ -44,7 +44,7 @@ class AuditedDetector(Part):
         return [claim for claim, recall in recalls.items() if recall is not None and recall < CLAIMED]
 
 
-class AuditFile(Part):
+class AuditFile(PublicModel):
     """audit.json: the errors of detectors on one cohort."""
 
     schema_number: Literal[1] = Field(default=SCHEMA, alias="schema")
@@ -103,7 +103,7 @@ def table_rows(audit: AuditFile) -> list[list[str]]:
 
 def draw_recall(audit: AuditFile, path: Path) -> None:
     """Save recall as a grid of colours and numbers: kinds of copies down, detectors across."""
-    with replacing(path) as temporary:
+    with atomic_write(path) as temporary:
         _figure(audit).savefig(temporary, format="png", dpi=150)
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from benchmark.cohorts.adjacent_slices import neighbours
-from benchmark.core.files import file_name, replacing
+from benchmark.core.files import atomic_write, file_name
 from benchmark.core.types import merge
 from benchmark.metrics.published import BINS
 
@@ -138,5 +138,5 @@ def _show(axis: object, image: Images) -> None:
 
 
 def _save(path: Path, figure: Figure) -> None:
-    with replacing(path) as temporary:
+    with atomic_write(path) as temporary:
         figure.savefig(temporary, dpi=130, format="png")

@@ -9,7 +9,7 @@ import numpy as np
 
 from benchmark.core.types import Match, Score, patient_codes
 from benchmark.metrics import nearest_neighbours as neighbours
-from benchmark.metrics.copy_rate import Sample
+from benchmark.metrics.copy_rate import PatientScores
 from benchmark.metrics.nearest_neighbours import Near, distance
 from benchmark.metrics.published import akbar2025, dar2025, dar2025_expected
 from benchmark.search import Rows
@@ -37,7 +37,7 @@ class Searched:
     """Synthetic items to train."""
     to_heldout: Match
     """Synthetic items to calibration and test."""
-    test: Sample
+    test: PatientScores
     """Test items to train."""
     to_synthetic: NDArray[np.float64]
     """Every real item to the synthetic ones."""
@@ -46,9 +46,9 @@ class Searched:
 def correlations(found: Searched) -> tuple[dict[str, Score], dict[str, tuple[int, ...]]]:
     """Return the scores and histograms of Akbar et al.: synthetic -> train, test -> train, synthetic -> held-out."""
     queries = {
-        "": Sample.alone(found.to_train.similarity),
+        "": PatientScores.alone(found.to_train.similarity),
         "_test": found.test,
-        "_heldout": Sample.alone(found.to_heldout.similarity),
+        "_heldout": PatientScores.alone(found.to_heldout.similarity),
     }
     scores: dict[str, Score] = {}
     counts = {}
@@ -79,9 +79,9 @@ def secondary_scores(bank: Bank, synthetic: Rows, found: Searched, *, seed: int,
         for ending, near in queries.items()
     }
     scores |= _copying(bank, synthetic, queries, found, seed, how)
-    validation = Sample(how.nearest(train, bank.part("calibration")).similarity, codes)
-    to_synthetic = Sample(found.to_synthetic[: bank.train], codes)
-    scores |= dar2025(validation, to_synthetic, Sample.alone(found.to_train.similarity))
+    validation = PatientScores(how.nearest(train, bank.part("calibration")).similarity, codes)
+    to_synthetic = PatientScores(found.to_synthetic[: bank.train], codes)
+    scores |= dar2025(validation, to_synthetic, PatientScores.alone(found.to_train.similarity))
     return scores | dar2025_expected(bank.train, bank.calibration, synthetic.count)
 
 

@@ -25,7 +25,7 @@ from benchmark.metrics.calibration import (
     patient_share,
     resample_patients,
 )
-from benchmark.metrics.copy_rate import Sample, membership, share_above, threshold
+from benchmark.metrics.copy_rate import PatientScores, membership, share_above, threshold
 from benchmark.search import Rows, piece, settle, settle_bank, subject_maxima
 
 if TYPE_CHECKING:
@@ -126,18 +126,18 @@ def evaluate(
     searched = how.search(piece(bank.rows, slice(bank.train, len(bank.real))), bank.part("train"), keep="held-out")
     heldout = searched.match
     advance(note="held-out against train")
-    near = Sample(heldout.similarity[: bank.calibration], codes["calibration"])
+    near = PatientScores(heldout.similarity[: bank.calibration], codes["calibration"])
     scores = _copy_scores(headline, match, heldout, near, codes["test"], bank)
     tau = conformal_quantile(near.values, near.codes)
     scores["copies.control"] = _control(bank, codes, seed=seed, how=how)
     advance(note="control")
     scores |= _planted(detector, bank, tau, seed=seed, how=how)
     advance(note="planted copies")
-    member = {name: Sample(best.similarity[part], codes[name]) for name, part in bank.parts.items()}
-    scores |= _member_scores(member, Sample(best.similarity[bank.train :], heldout_codes))
+    member = {name: PatientScores(best.similarity[part], codes[name]) for name, part in bank.parts.items()}
+    scores |= _member_scores(member, PatientScores(best.similarity[bank.train :], heldout_codes))
     advance(note="train side")
     done = Searched(
-        match, found.heldout, Sample(heldout.similarity[bank.calibration :], codes["test"]), best.similarity
+        match, found.heldout, PatientScores(heldout.similarity[bank.calibration :], codes["test"]), best.similarity
     )
     published, histograms = correlations(done)
     scores |= published
@@ -155,7 +155,7 @@ def evaluate(
     )
 
 
-def _tau(member: dict[str, Sample]) -> float:
+def _tau(member: dict[str, PatientScores]) -> float:
     return conformal_quantile(member["calibration"].values, member["calibration"].codes)
 
 
@@ -213,7 +213,7 @@ def _control(bank: Bank, codes: dict[str, NDArray[np.int64]], *, seed: int, how:
 
 
 def _copy_scores(
-    headline: twin.Excess, match: Match, heldout: Match, near: Sample, test_codes: NDArray[np.int64], bank: Bank
+    headline: twin.Excess, match: Match, heldout: Match, near: PatientScores, test_codes: NDArray[np.int64], bank: Bank
 ) -> dict[str, Score]:
     count = len(match.similarity)
     excess = Score(value=headline.value, low=headline.low, high=headline.high, n=count, direction="lower")
@@ -221,12 +221,14 @@ def _copy_scores(
         "copies.excess": excess,
         "copies.twin": Score(value=headline.tau, n=count),
         "copies.tau": threshold(near),
-        "copies.rate": share_above(Sample.alone(match.similarity), near),
-        "copies.null": share_above(Sample(heldout.similarity[bank.calibration :], test_codes), near, direction="none"),
+        "copies.rate": share_above(PatientScores.alone(match.similarity), near),
+        "copies.null": share_above(
+            PatientScores(heldout.similarity[bank.calibration :], test_codes), near, direction="none"
+        ),
     }
 
 
-def _member_scores(member: dict[str, Sample], heldout: Sample) -> dict[str, Score]:
+def _member_scores(member: dict[str, PatientScores], heldout: PatientScores) -> dict[str, Score]:
     scores = {
         "members.share": share_above(member["train"], member["calibration"]),
         "members.null": share_above(member["test"], member["calibration"], direction="none"),

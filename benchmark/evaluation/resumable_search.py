@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from benchmark.core.files import replacing
+from benchmark.core.files import atomic_write
 from benchmark.search import MEMORY_BYTES, Rows, block_parts, blocks, search, search_shards, similarities
 
 if TYPE_CHECKING:
@@ -84,6 +84,6 @@ class Searching:
 def _written(path: Path | None, arrays: Arrays) -> Arrays:
     if path is not None:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with replacing(path) as temporary, temporary.open("wb") as file:
+        with atomic_write(path) as temporary, temporary.open("wb") as file:
             np.savez(file, **arrays)  # type: ignore[arg-type]  # its names are ours
     return arrays

@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 
 from benchmark.adapters.sampling import Samples
-from benchmark.core.files import file_name, replacing, write_json
+from benchmark.core.files import atomic_write, file_name, write_json
 from benchmark.core.progress import Say, progress
 from benchmark.core.types import Cohort, HasLoss, HasPrompts, Score, merge, patient_codes
 from benchmark.detectors.fitting import Fitted, fit_detector
@@ -22,7 +22,7 @@ from benchmark.detectors.random_conv import random_features
 from benchmark.detectors.registry import Choice
 from benchmark.evaluation.protocol import Advance, Outcome, bank_of, evaluate
 from benchmark.evaluation.resumable_search import Searching
-from benchmark.metrics.copy_rate import Sample, membership
+from benchmark.metrics.copy_rate import PatientScores, membership
 from benchmark.metrics.quality import (
     diversity_score,
     frechet_score,
@@ -137,7 +137,7 @@ def attack_scores(adapter: HasLoss, cohort: Cohort) -> dict[str, Score]:
     for split in (cohort.train, heldout):
         index = np.sort(np.random.default_rng(SEED).permutation(len(split))[:ATTACKED])
         losses = adapter.losses(split.images(index), seed=SEED)
-        samples.append(Sample(-losses, patient_codes([split.subjects[i] for i in index])))
+        samples.append(PatientScores(-losses, patient_codes([split.subjects[i] for i in index])))
     return {f"attack.loss.{name}": score for name, score in membership(*samples).items()}
 
 
@@ -177,7 +177,7 @@ def _side_by_side(columns: dict[str, dict[str, NDArray[np.generic]]]) -> pd.Data
 
 
 def _write_table(path: Path, table: pd.DataFrame) -> str:
-    with replacing(path) as temporary:
+    with atomic_write(path) as temporary:
         table.to_parquet(temporary, index=False)
     return hashlib.sha256(pd.util.hash_pandas_object(table, index=False).to_numpy().tobytes()).hexdigest()[:16]
 

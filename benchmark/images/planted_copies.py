@@ -42,7 +42,7 @@ def _crop(share: float) -> Transformation:
     return lambda images: _moved(images, scale=1 / (1 - share))
 
 
-def _turn(quarters: int) -> Transformation:
+def _rotate90(quarters: int) -> Transformation:
     return lambda images: images.rot90(quarters, (-2, -1))
 
 
@@ -94,7 +94,7 @@ STRENGTHS: dict[str, dict[str, Transformation]] = {
     "exact": {"": lambda images: images},
     "flip": {"left-right": lambda images: images.flip(-1), "up-down": lambda images: images.flip(-2)},
     "rotate": {f"{degrees} deg": _rotate(degrees) for degrees in (5, 10, 15, 30)},
-    "turn": {f"{90 * quarters} deg": _turn(quarters) for quarters in (1, 2)},
+    "rotate90": {f"{90 * quarters} deg": _rotate90(quarters) for quarters in (1, 2)},
     "shift": {f"{share:.0%}": _shift(share) for share in (0.02, 0.05, 0.1)},
     "crop": {f"{share:.0%}": _crop(share) for share in (0.05, 0.1, 0.2)},
     "contrast": {f"gamma {exponent}": _contrast(exponent) for exponent in (0.7, 1.4, 2.0)},
@@ -105,7 +105,7 @@ STRENGTHS: dict[str, dict[str, Transformation]] = {
     "recode": {f"JPEG {quality}": _recode(quality) for quality in (75, 30)},
 }
 """What is done to an item -> how strongly -> the function. Rotations and shifts go either way; a crop is magnified
-back; noise is a share of the grey range; a turn is about the axis through the last plane."""
+back; noise is a share of the grey range; `rotate90` is about the axis through the last plane."""
 
 PLANTED_AS = {
     "exact": ("exact", ""),

@@ -84,7 +84,7 @@ def deform(images: Tensor, amplitude: float, generator: torch.Generator | None =
     return F.grid_sample(images, grid, padding_mode="border", align_corners=False)
 
 
-def turned(images: Tensor) -> Tensor:
+def rotate_by_quarters(images: Tensor) -> Tensor:
     """Turn the last two axes by a random number of quarters; with the flips of `augment`, all eight orientations."""
     quarters = _column(torch.randint(4, (len(images),)).to(images.device), images)
     # A quarter of an oblong image is another shape: those are turned by halves only.

@@ -37,14 +37,14 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Sample:
+class PatientScores:
     """Similarities of items that come from patients (codes), or that stand alone (each its own patient)."""
 
     values: Floats
     codes: Codes
 
     @classmethod
-    def alone(cls, values: Floats) -> Sample:
+    def alone(cls, values: Floats) -> PatientScores:
         """Items without patients: synthetic ones."""
         return cls(values, np.arange(len(values)))
 
@@ -53,13 +53,13 @@ class Sample:
         """How many patients (or lone items) there are."""
         return int(self.codes.max()) + 1
 
-    def resample(self, rng: Generator) -> Sample:
+    def resample(self, rng: Generator) -> PatientScores:
         """Draw patients with replacement."""
         index, codes = resample_patients(self.codes, rng)
-        return Sample(self.values[index], codes)
+        return PatientScores(self.values[index], codes)
 
 
-def threshold(calibration: Sample) -> Score:
+def threshold(calibration: PatientScores) -> Score:
     """Return the 0.95 conformal quantile with its interval over calibration patients."""
     value = conformal_quantile(calibration.values, calibration.codes)
     rng = np.random.default_rng(0)
@@ -73,7 +73,7 @@ def threshold(calibration: Sample) -> Score:
     )  # fmt: skip
 
 
-def share_above(queries: Sample, calibration: Sample, *, direction: Direction = "lower") -> Score:
+def share_above(queries: PatientScores, calibration: PatientScores, *, direction: Direction = "lower") -> Score:
     """Return the share of queries above the calibration quantile; both sides are resampled by patient."""
     tau = conformal_quantile(calibration.values, calibration.codes)
     value = patient_share(queries.values > tau, queries.codes)
@@ -88,13 +88,13 @@ def share_above(queries: Sample, calibration: Sample, *, direction: Direction = 
     )
 
 
-def membership(members: Sample, others: Sample) -> dict[str, Score]:
+def membership(members: PatientScores, others: PatientScores) -> dict[str, Score]:
     """Return AUC and TPR at 1 % FPR of training items against held-out items (0.5 and 0.01 without memorisation)."""
     rules: dict[str, Callable[[Floats, Floats], float]] = {"auc": auc, "tpr_at_1_fpr": tpr_at_fpr}
     return {name: _separation(rule, members, others) for name, rule in rules.items()}
 
 
-def _separation(rule: Callable[[Floats, Floats], float], members: Sample, others: Sample) -> Score:
+def _separation(rule: Callable[[Floats, Floats], float], members: PatientScores, others: PatientScores) -> Score:
     value = rule(members.values, others.values)
     rng = np.random.default_rng(0)
     drawn = [rule(members.resample(rng).values, others.resample(rng).values) for _ in range(200)]

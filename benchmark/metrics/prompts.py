@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from benchmark.core.types import Score
-from benchmark.metrics.copy_rate import Sample, membership
+from benchmark.metrics.copy_rate import PatientScores, membership
 
 if TYPE_CHECKING:
     from benchmark.core.types import Array
@@ -59,7 +59,7 @@ def separation(values: Array, positive: Array) -> dict[str, Score]:
     names = ("auc", "tpr_at_1_fpr")
     if not positive.any() or positive.all():
         return {name: Score(value=None, reason="all prompts are on one side") for name in names}
-    scores = membership(Sample.alone(values[positive]), Sample.alone(values[~positive]))
+    scores = membership(PatientScores.alone(values[positive]), PatientScores.alone(values[~positive]))
     return {name: replace(scores[name], direction="higher") for name in names}
 
 

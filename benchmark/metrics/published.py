@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from numpy.random import Generator
     from numpy.typing import NDArray
 
-    from benchmark.metrics.copy_rate import Sample
+    from benchmark.metrics.copy_rate import PatientScores
 
     Floats = NDArray[np.floating]
     Rule = Callable[[Floats, Floats, Floats], float]
@@ -26,7 +26,9 @@ RESAMPLES = 200
 BINS = np.linspace(-1, 1, 101)
 
 
-def dar2025(to_validation: Sample, to_synthetic: Sample, from_synthetic: Sample) -> dict[str, Score]:
+def dar2025(
+    to_validation: PatientScores, to_synthetic: PatientScores, from_synthetic: PatientScores
+) -> dict[str, Score]:
     """N_mem and N_copies of Dar et al. 2025 (2402.01054), each with the value that chance alone gives at these sizes.
 
     tau is the 95th percentile over training items of the similarity to the nearest validation item; N_mem is the share
@@ -61,7 +63,9 @@ def _tau(values: Floats) -> float:
     return float(np.quantile(values, LEVEL))
 
 
-def _scored(rule: Rule, first: Sample, second: Sample, third: Sample, *, share: bool = True) -> Score:
+def _scored(
+    rule: Rule, first: PatientScores, second: PatientScores, third: PatientScores, *, share: bool = True
+) -> Score:
     """Resample training patients (the same ones in both of their samples) and synthetic items."""
 
     def once(rng: Generator) -> float:
@@ -87,7 +91,7 @@ class Distribution:
     """How many fall between the edges BINS, -1 to 1 in steps of 0.02."""
 
 
-def akbar2025(queries: Sample) -> Distribution:
+def akbar2025(queries: PatientScores) -> Distribution:
     """Mean, maximum, quantiles and histogram of nearest similarities (N,).
 
     No threshold and no neutral value: compare synthetic -> train with test -> train and synthetic -> held-out. The

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from benchmark.core.errors import MachineError, UsageError
-from benchmark.core.files import replacing
+from benchmark.core.files import atomic_write
 
 if TYPE_CHECKING:
     from benchmark.plugins.registry import ModelCard
@@ -33,7 +33,7 @@ def install(card: ModelCard, *, accepted: bool) -> Path:
         )
     folder = checkout_folder(card.name)
     if not folder.is_dir():
-        with replacing(folder) as temporary:
+        with atomic_write(folder) as temporary:
             _git("clone", "--quiet", card.checkout.repository, str(temporary))
             _git("-C", str(temporary), "checkout", "--quiet", "--detach", card.checkout.commit)
     return folder

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from benchmark.core.errors import BadDataError, UsageError
-from benchmark.core.files import replacing
+from benchmark.core.files import atomic_write
 from benchmark.records.columns import LINES, PROMPTS, QUALITY, recall_text, with_interval
 from benchmark.records.record import Record
 
@@ -166,7 +166,7 @@ def _subtitle(record: Record, key: str, protocol: str) -> str:
 
 
 def _write(path: Path, text: str) -> Path:
-    with replacing(path) as temporary:
+    with atomic_write(path) as temporary:
         temporary.write_text(text, encoding="utf-8")
     return path
 

@@ -23,13 +23,13 @@ PathPart = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]
 """Boards are files named after these: a submitted record must not choose another folder."""
 
 
-class Part(BaseModel):
+class PublicModel(BaseModel):
     """A piece of a public file: unknown fields are refused."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True)
 
 
-class ScoreEntry(Part):
+class ScoreEntry(PublicModel):
     """One number of a record; `reason` says why there is none, or what weakens it."""
 
     value: Finite | None
@@ -49,7 +49,7 @@ class ScoreEntry(Part):
         return self
 
 
-class Spec(Part):
+class Spec(PublicModel):
     """What was run."""
 
     model: str
@@ -65,7 +65,7 @@ class Spec(Part):
     budget_seconds: float | None = None
 
 
-class CohortFacts(Part):
+class CohortFacts(PublicModel):
     """Sizes of the cohort and the digest that a board groups by."""
 
     name: PathPart
@@ -80,7 +80,7 @@ class CohortFacts(Part):
     notes: tuple[str, ...] = ()
 
 
-class Record(Part):
+class Record(PublicModel):
     """One run: finished, or a cell of a board that says why there is none."""
 
     schema_number: Literal[1] = Field(default=SCHEMA, alias="schema")

@@ -8,7 +8,7 @@ from typing import Any
 
 from benchmark.cohorts.locate import locate
 from benchmark.cohorts.prepare import prepare
-from benchmark.cohorts.splits import Rule
+from benchmark.cohorts.splits import SplitRule
 from benchmark.core.errors import UsageError
 from benchmark.core.options import build
 from benchmark.core.progress import Say
@@ -32,7 +32,7 @@ class Request:
     channels: str | None = None
     data_settings: dict[str, Any] = field(default_factory=dict)
     """Options of the data set given with --set-data."""
-    split: Rule = "patients"
+    split: SplitRule = "patients"
     train_items: int | None = None
     exclude: Path | None = None
     """A list of items to leave out."""

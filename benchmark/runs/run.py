@@ -13,7 +13,7 @@ from typing import Any
 from benchmark.core.distributed import leave_world, wait_for_all
 from benchmark.core.energy import joules, spent
 from benchmark.core.errors import AdapterError, BadDataError, BenchError, DeclinedError, MachineError, UsageError
-from benchmark.core.files import content_key, read_json, replacing, write_json
+from benchmark.core.files import atomic_write, content_key, read_json, write_json
 from benchmark.core.options import without_paths
 from benchmark.core.progress import Say, to_stderr
 from benchmark.core.source_digest import core_module, source_digest
@@ -146,7 +146,7 @@ def _fit(resolved: Resolved, cohort: Cohort, folder: Path) -> dict[str, Any]:
             seed=request.seed, device=request.device,
         )  # fmt: skip
         if _rank() == 0:
-            with replacing(folder / "fit" / "model") as part:
+            with atomic_write(folder / "fit" / "model") as part:
                 part.mkdir(parents=True)
                 resolved.adapter.save(part)
     except (BenchError, KeyboardInterrupt):

@@ -17,9 +17,9 @@ from benchmark.search.kernels import (
     dot_levels,
     dot_stored,
     greatest_size,
-    nothing_like,
     offer,
     push,
+    push_zero_variance,
     reaching,
 )
 
@@ -91,7 +91,7 @@ def _code(row, codes, facts):
 
 
 @_compiled
-def code_rests(boxes, low, inside, parents, shares, coarse, fine, facts):
+def encode_residuals(boxes, low, inside, parents, shares, coarse, fine, facts):
     """Code what directions leave of `low`, and what `low` leaves of `boxes`.
 
     `inside` (n, low) is the part of `low` in the directions. `facts` (n, 8): four numbers of each code (`_code`).
@@ -165,7 +165,7 @@ def best_first(
 ):  # fmt: skip
     """Verify items in falling order of their bounds, until none can be among the best.
 
-    `bounds` (n, M) are upper bounds of all correlations, which codes (`code_rests`) narrow for those that reach the
+    `bounds` (n, M) are upper bounds of all correlations, which codes (`encode_residuals`) narrow for those that reach the
     best so far; item j is row where[j] of `pixels`, uint8, and `sums` are of these. `budgets` are the greatest numbers
     to narrow and to verify; a query beyond them is abandoned, and what is in its lists is true, but not all. `counts`
     (n, 4): reached, narrowed, verified, abandoned.
@@ -175,7 +175,7 @@ def best_first(
     found, bound = np.empty(budgets[0], np.int64), np.empty(budgets[0], np.float32)
     for q in range(bounds.shape[0]):
         if our_variances[q] == 0:
-            nothing_like(values[q], places[q], 0, bounds.shape[1])
+            push_zero_variance(values[q], places[q], 0, bounds.shape[1])
             continue
         _seeds(bounds[q], seeds, seeded)
         for p in range(depth):

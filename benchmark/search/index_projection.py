@@ -44,7 +44,7 @@ class Coefficients:
     fine: NDArray[np.int8]
     """(n, small boxes) codes of the small rests."""
     facts: NDArray[np.float64]
-    """(n, 8), as `bounds.code_rests`."""
+    """(n, 8), as `index_bounds.encode_residuals`."""
 
     def part(self, part: slice) -> Coefficients:
         """Return those of some items."""
@@ -143,7 +143,7 @@ class Projection:
 
     def of(self, block: Block) -> Coefficients:
         """Return what bounds of these items are made of."""
-        from benchmark.search.index_bounds import code_rests
+        from benchmark.search.index_bounds import encode_residuals
         from benchmark.search.kernels import ROUNDED
 
         boxes, low, outside = self.grid.coefficients(block)
@@ -153,7 +153,7 @@ class Projection:
         facts = np.empty((len(low), 8))
 
         def work(part: slice) -> None:
-            code_rests(
+            encode_residuals(
                 boxes[part], low[part], inside[part], self.grid.parents, self.grid.shares, coarse[part], fine[part],
                 facts[part],
             )  # fmt: skip

@@ -58,7 +58,7 @@ def offer(values, places, ties, value, place):
 
 
 @_compiled
-def nothing_like(values, places, offset, size):
+def push_zero_variance(values, places, offset, size):
     """Push the first items of a block for a query without variance: it is like nothing, and like everything equally."""
     for j in range(min(values.shape[0], size)):
         push(values, places, 0.0, offset + j)
@@ -137,7 +137,7 @@ def scan_levels(
     buffer = np.empty(length)
     for q in range(product.shape[0]):
         if our_variances[q] == 0:
-            nothing_like(values[q], places[q], offset, length)
+            push_zero_variance(values[q], places[q], offset, length)
             continue
         _correlate(product[q], size, sums, inverse, ours[q], our_inverse[q], buffer)
         for start in range(0, length, STRIPE):
@@ -380,7 +380,7 @@ def scan_floats(
     lowest, found, upper = np.empty(depth, np.float32), np.empty(size, np.int64), np.empty(size, np.float32)
     for q in range(product.shape[0]):
         if our_squares[q] == 0:
-            nothing_like(values[q], places[q], offset, size)
+            push_zero_variance(values[q], places[q], offset, size)
             continue
         demanded = np.float32(values[q, depth - 1] - slack)
         number, least = _gather(product[q], product[q], slack, demanded, lowest, found, upper)
@@ -406,7 +406,7 @@ def scan_codes(
     coarse, bounds = np.empty(size, np.float32), np.empty(size, np.float32)
     for q in range(product.shape[0]):
         if our_squares[q] == 0:
-            nothing_like(values[q], places[q], offset, size)
+            push_zero_variance(values[q], places[q], offset, size)
             continue
         _decode(product[q], cross[q], our_along[q], our_step[q], along, step, a[q], u, c[q], w, coarse, bounds)
         demanded = np.float32(values[q, depth - 1] - slack)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Self
 
 import numpy as np
 
-from benchmark.core.files import replacing
+from benchmark.core.files import atomic_write
 from benchmark.search.topk import Best
 
 if TYPE_CHECKING:
@@ -54,7 +54,7 @@ class State:
             return
         self._saved = time.monotonic()
         self.path.parent.mkdir(parents=True, exist_ok=True)
-        with replacing(self.path) as temporary, temporary.open("wb") as file:
+        with atomic_write(self.path) as temporary, temporary.open("wb") as file:
             np.savez(
                 file, plan=np.array(self.plan), values=self.best.values, places=self.best.places, ties=self.best.ties,
                 left=self.left, engines=np.array(sorted(self.engines), dtype=str),

@@ -9,9 +9,9 @@ import numpy as np
 
 from benchmark.cohorts.captions import captions_of
 from benchmark.core.types import Cohort, HasPrompts, Score, Split, chunks, merge
-from benchmark.metrics.copy_rate import Sample, membership
+from benchmark.metrics.copy_rate import PatientScores, membership
 from benchmark.metrics.prompts import enrichment, length_adjusted, outliers, rank_correlation
-from benchmark.text2image.copy_oracle import Truth
+from benchmark.text2image.copy_oracle import CopyOracle
 from benchmark.text2image.marks import MARKER
 
 if TYPE_CHECKING:
@@ -53,7 +53,7 @@ def prompt_scores(adapter: HasPrompts, cohort: Cohort, *, seed: int, picture: Pa
     top = outliers(length_adjusted(values, tokens), percentile=90)
     marked = pd.Series(known).str.contains(MARKER, regex=True).to_numpy()
     correlation = rank_correlation(values, tokens)
-    scores = membership(Sample.alone(values), Sample.alone(rest))
+    scores = membership(PatientScores.alone(values), PatientScores.alone(rest))
     scores["median"] = Score(value=float(np.median(values)), n=len(values))
     reason = "" if correlation is not None else "all captions have one length or one score"
     scores["length"] = Score(value=correlation, n=len(values), reason=reason)
@@ -66,7 +66,7 @@ def _draw(adapter: HasPrompts, cohort: Cohort, prompts: list[str], notes: list[s
 
     asked = [prompt for prompt in prompts for _ in range(SEEDS)]
     images = np.concatenate(list(adapter.sample(len(asked), seed=seed, prompts=asked)))
-    truth = Truth.of(cohort.train, merge("held-out", cohort.calibration, cohort.test))
+    truth = CopyOracle.of(cohort.train, merge("held-out", cohort.calibration, cohort.test))
     draw_grid(picture, notes, images.reshape(len(prompts), SEEDS, *images.shape[1:]), truth)
 
 

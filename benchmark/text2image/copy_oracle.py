@@ -17,7 +17,7 @@ from benchmark.search import Rows, nearest
 
 if TYPE_CHECKING:
     from benchmark.core.types import Array, Images
-    from benchmark.text2image.options import Pass
+    from benchmark.text2image.options import PromptSampling
 
 ALPHA = 0.01
 CALIBRATED_ON = 500
@@ -26,7 +26,7 @@ Judge = Callable[["Images"], tuple[float, float]]
 
 
 @dataclass(frozen=True)
-class Truth:
+class CopyOracle:
     """Training images and as many held-out ones or fewer, for correlation after the mean image is subtracted."""
 
     detector: Pixels
@@ -91,7 +91,7 @@ class Truth:
         return above
 
 
-def open_truth(pipeline: Any, data: str, root: Path | None, cache: Path) -> Truth:
+def open_truth(pipeline: Any, data: str, root: Path | None, cache: Path) -> CopyOracle:
     """Return the images of a data set, prepared at the size that a pipeline makes. Raises BenchError."""
     from benchmark.core.progress import to_stderr
     from benchmark.runs.config import Request, build_dataset, open_cohort
@@ -100,10 +100,10 @@ def open_truth(pipeline: Any, data: str, root: Path | None, cache: Path) -> Trut
     side = latent_shape(pipeline)[1] * pipeline.vae_scale_factor
     request = Request(model="", data=data, root=root, cache=cache, image_size=side)
     cohort = open_cohort(request, *build_dataset(request), to_stderr)
-    return Truth.of(cohort.train, merge("held-out", cohort.calibration, cohort.test))
+    return CopyOracle.of(cohort.train, merge("held-out", cohort.calibration, cohort.test))
 
 
-def judge_of(pipeline: Any, truth: Truth, prompts: Sequence[str], ask: Pass, batch: int) -> Judge:
+def judge_of(pipeline: Any, truth: CopyOracle, prompts: Sequence[str], ask: PromptSampling, batch: int) -> Judge:
     """Compare a pipeline's images with a data set; the threshold rests on images of up to 500 of the prompts."""
     from benchmark.text2image.guided import decode, draw
 

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from benchmark.core.files import replacing
-from benchmark.text2image.copy_oracle import Truth
+from benchmark.core.files import atomic_write
+from benchmark.text2image.copy_oracle import CopyOracle
 
 if TYPE_CHECKING:
     from benchmark.core.types import Images
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 PROMPTS, SEEDS = 12, 8
 
 
-def draw_grid(path: Path, notes: Sequence[str], images: Images, truth: Truth) -> None:
+def draw_grid(path: Path, notes: Sequence[str], images: Images, truth: CopyOracle) -> None:
     """Draw a row for each prompt.
 
     Args:
@@ -44,5 +44,5 @@ def draw_grid(path: Path, notes: Sequence[str], images: Images, truth: Truth) ->
     figure.subplots_adjust(
         left=1.3 / figure.get_figwidth(), right=0.99, top=0.95, bottom=0.01, wspace=0.05, hspace=0.05
     )
-    with replacing(path) as temporary:
+    with atomic_write(path) as temporary:
         figure.savefig(temporary, format="png")

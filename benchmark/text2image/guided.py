@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from benchmark.core.errors import AdapterError
-from benchmark.core.seeding import word
+from benchmark.core.seeding import derive_seed
 from benchmark.text2image.tokenizer import tokenized
 
 if TYPE_CHECKING:
@@ -43,7 +43,7 @@ class Step:
 def prompt_seed(prompt: str, seed: int) -> int:
     """Return the seed of a prompt's noise: of its text, so that neither order nor sharding moves it."""
     digest = hashlib.sha256(prompt.encode()).digest()
-    return word(int.from_bytes(digest[:6], "big"), seed)
+    return derive_seed(int.from_bytes(digest[:6], "big"), seed)
 
 
 def latent_shape(pipeline: Any) -> tuple[int, int, int]:
@@ -151,7 +151,7 @@ def draw(
     pipeline: Any, prompts: Sequence[str] | None, *, seed: int, numbers: Sequence[int], steps: int, guidance: float
 ) -> Tensor:
     """Return the latents of samples with these numbers, (N, *latent): of a prompt each, or of no prompt at all."""
-    noise = _noise(pipeline, [word(seed, number) for number in numbers])
+    noise = _noise(pipeline, [derive_seed(seed, number) for number in numbers])
     texts = [""] * len(numbers) if prompts is None else prompts
     return guidance_norms(pipeline, both_texts(pipeline, texts), noise, steps=steps, guidance=guidance)[1]
 

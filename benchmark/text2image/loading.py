@@ -15,7 +15,7 @@ from benchmark.plugins import registry
 
 
 @dataclass(frozen=True)
-class Opened:
+class LoadedPipeline:
     """A pipeline of Stable Diffusion's kind."""
 
     pipeline: Any
@@ -32,7 +32,7 @@ def open_model(
     *,
     preset: str | None = None,
     settings: dict[str, Any] | None = None,
-) -> Opened:
+) -> LoadedPipeline:
     """Load a pipeline of Stable Diffusion's kind, in fp32 or bf16. Raises BenchError.
 
     Args:
@@ -60,7 +60,7 @@ def open_model(
     return opened
 
 
-def _opened(place: str, device: str, preset: str | None, settings: dict[str, Any]) -> Opened:
+def _opened(place: str, device: str, preset: str | None, settings: dict[str, Any]) -> LoadedPipeline:
     if place in registry.listing("models").cards:
         return _of_settings(place, device, preset or "smoke", settings)
     if preset or settings:
@@ -82,21 +82,21 @@ def _load(path: str, device: str, revision: str = "") -> Any:
     return load_pipeline(path, device, revision=revision, safety_checker=None, requires_safety_checker=False)
 
 
-def _of_folder(folder: Path, device: str) -> Opened:
-    return Opened(_load(str(folder), device), files_key(folder), file_name(folder.resolve().name))
+def _of_folder(folder: Path, device: str) -> LoadedPipeline:
+    return LoadedPipeline(_load(str(folder), device), files_key(folder), file_name(folder.resolve().name))
 
 
-def _of_hub(place: str, device: str) -> Opened:
+def _of_hub(place: str, device: str) -> LoadedPipeline:
     path, _, revision = place.partition("@")
     if not revision:
         raise MissingDataError(
             f"{path} is no folder on this disk, and no model's name",
             "give a folder that save_pretrained wrote, a run folder, or a hub id as ID@COMMIT",
         )
-    return Opened(_load(path, device, revision), place, file_name(path.rpartition("/")[2]))
+    return LoadedPipeline(_load(path, device, revision), place, file_name(path.rpartition("/")[2]))
 
 
-def _of_run(folder: Path, device: str) -> Opened:
+def _of_run(folder: Path, device: str) -> LoadedPipeline:
     """Open the pipeline of a run whose adapter knows where it is."""
     name = str(read_json(folder / "spec.json")["model"])
     adapter = registry.load_class("models", registry.find_model(name)).load(folder / "fit" / "model", device=device)
@@ -104,10 +104,12 @@ def _of_run(folder: Path, device: str) -> Opened:
         raise AdapterError(
             f"{folder} is a run of {name}, which takes no prompts", "give a run of a text-to-image model"
         )
-    return Opened(adapter.pipeline, content_key(files_key(folder / "fit" / "model"), _files(adapter)), file_name(name))
+    return LoadedPipeline(
+        adapter.pipeline, content_key(files_key(folder / "fit" / "model"), _files(adapter)), file_name(name)
+    )
 
 
-def _of_settings(name: str, device: str, preset: str, settings: dict[str, Any]) -> Opened:
+def _of_settings(name: str, device: str, preset: str, settings: dict[str, Any]) -> LoadedPipeline:
     card = registry.find_model(name)
     if preset not in card.presets:
         raise UsageError(f"{name} has no preset {preset!r}", f"it has: {', '.join(card.presets) or 'none'}")
@@ -116,7 +118,7 @@ def _of_settings(name: str, device: str, preset: str, settings: dict[str, Any]) 
         raise UsageError(f"{name} has no prompts to be asked before it is trained", "give its run folder: bench run")
     adapter: Any = build(cls, card.presets[preset].set | settings, what=f"model {name}")
     identity = content_key(name, asdict(adapter), _files(adapter))
-    return Opened(adapter.assemble(device), identity, file_name(f"{name}-{preset}"))
+    return LoadedPipeline(adapter.assemble(device), identity, file_name(f"{name}-{preset}"))
 
 
 def _files(adapter: object) -> str:

@@ -15,7 +15,7 @@ PRECISIONS = ("fp32", "bf16")
 
 
 @dataclass(frozen=True, kw_only=True)
-class Pass:
+class PromptSampling:
     """How a pipeline is asked."""
 
     steps: int = 50
@@ -46,7 +46,7 @@ class Pass:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Rule:
+class OutlierRule:
     """What is read from the scores: outliers, the n-step variant, and what a marker looks like."""
 
     percentile: float = 99.0
@@ -68,7 +68,7 @@ class Rule:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Extras:
+class FollowUps:
     """What is done with the prompts of the highest d_mem."""
 
     tokens: int = 0

@@ -13,13 +13,13 @@ import pandas as pd
 
 from benchmark.cohorts.csv_tables import read_csv
 from benchmark.core.errors import BadDataError, UsageError
-from benchmark.core.files import content_key, replacing, write_json
+from benchmark.core.files import atomic_write, content_key, write_json
 from benchmark.core.progress import progress
 from benchmark.core.types import chunks
 from benchmark.metrics.prompts import length_adjusted, outliers, variants
 from benchmark.text2image.detect import FURTHER, further_scores, require_finite
-from benchmark.text2image.loading import Opened
-from benchmark.text2image.options import Pass, Rule
+from benchmark.text2image.loading import LoadedPipeline
+from benchmark.text2image.options import OutlierRule, PromptSampling
 from benchmark.text2image.summary import summarise
 
 if TYPE_CHECKING:
@@ -83,7 +83,7 @@ def _truths(path: Path, prompts: pd.Series[str], marks: pd.Series[str]) -> pd.Se
 
 
 def score_prompts(
-    model: Opened, prompts: Prompts, ask: Pass, rule: Rule, *, out: Path, batch: int
+    model: LoadedPipeline, prompts: Prompts, ask: PromptSampling, rule: OutlierRule, *, out: Path, batch: int
 ) -> tuple[Path, dict[str, Any]]:
     """Score every prompt of a list, and leave norms, scores and a summary in a folder of `out`.
 
@@ -109,13 +109,13 @@ def score_prompts(
     scores = _scores(table, arrays, lengths(model.pipeline, list(table["prompt"])), rule, size)
     summary = {"pipeline": model.identity, "rows": prompts.rows, "empty": prompts.empty, **summarise(scores, ask, rule)}
     for name, frame in ((TEXTS, table), (SCORES, scores)):
-        with replacing(folder / name) as temporary:
+        with atomic_write(folder / name) as temporary:
             frame.to_parquet(temporary, index=False)
     write_json(folder / SUMMARY, summary)
     return folder, summary
 
 
-def _fill(pipeline: Any, prompts: Sequence[str], ask: Pass, folder: Path, batch: int) -> dict[str, Array]:
+def _fill(pipeline: Any, prompts: Sequence[str], ask: PromptSampling, folder: Path, batch: int) -> dict[str, Array]:
     """Fill arrays (prompts, seeds, numbers), float32, on disk; what is not NaN there is done."""
     from benchmark.text2image.tracing import THUMB, trace
 
@@ -143,7 +143,7 @@ def _fill(pipeline: Any, prompts: Sequence[str], ask: Pass, folder: Path, batch:
 
 def _open(file: Path, shape: tuple[int, ...]) -> np.memmap[Any, Any]:
     if not file.exists():
-        with replacing(file) as temporary:
+        with atomic_write(file) as temporary:
             np.lib.format.open_memmap(temporary, "w+", np.float32, shape)[:] = np.nan
     opened: np.memmap[Any, Any] = np.load(file, mmap_mode="r+")
     return opened
@@ -160,7 +160,7 @@ def lengths(pipeline: Any, prompts: Sequence[str]) -> tuple[Array, Array]:
 
 
 def _scores(
-    table: pd.DataFrame, arrays: dict[str, Array], tokens: tuple[Array, Array], rule: Rule, size: int
+    table: pd.DataFrame, arrays: dict[str, Array], tokens: tuple[Array, Array], rule: OutlierRule, size: int
 ) -> pd.DataFrame:
     """Return one row a prompt, highest d_mem first; no text."""
     norms = np.asarray(arrays["norms"])

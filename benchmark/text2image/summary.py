@@ -12,14 +12,14 @@ import pandas as pd
 from benchmark.core.files import content_key
 from benchmark.metrics.prompts import Enrichment, enrichment, rank_correlation, separation
 from benchmark.text2image.marks import MARKER
-from benchmark.text2image.options import Pass, Rule
+from benchmark.text2image.options import OutlierRule, PromptSampling
 
 QUANTILES = (0.01, 0.25, 0.5, 0.75, 0.99)
 NO_SCORES = ("count", "tokens", "per_root_size")
 """Numbers of a prompt that say nothing of its memorisation, or what d_mem says already."""
 
 
-def summarise(scores: pd.DataFrame, ask: Pass, rule: Rule) -> dict[str, Any]:
+def summarise(scores: pd.DataFrame, ask: PromptSampling, rule: OutlierRule) -> dict[str, Any]:
     """Return aggregates that may be published: no text, no digest of a text."""
     both = ("d_mem", "adjusted")
     found = {

@@ -13,7 +13,7 @@ import pandas as pd
 from benchmark.core.errors import AdapterError
 from benchmark.core.progress import progress
 from benchmark.core.types import Score, chunks
-from benchmark.text2image.options import Pass
+from benchmark.text2image.options import PromptSampling
 from benchmark.text2image.summary import value_with_ends
 
 if TYPE_CHECKING:
@@ -51,7 +51,7 @@ class Unit:
 
 
 def analyse_tokens(
-    pipeline: Any, table: pd.DataFrame, ask: Pass, marker: str, *, faithful: bool, batch: int
+    pipeline: Any, table: pd.DataFrame, ask: PromptSampling, marker: str, *, faithful: bool, batch: int
 ) -> TokenFindings:
     """Attribute d_mem to the tokens and words of each prompt of a table (prompt, sha), up to the tokenizer's cut.
 
@@ -88,7 +88,13 @@ def units_of(prompt: str, marker: str, end: int) -> list[Unit]:
 
 
 def _tokens(
-    pipeline: Any, prompt: str, places: list[tuple[int, int]], units: list[Unit], ask: Pass, faithful: bool, batch: int
+    pipeline: Any,
+    prompt: str,
+    places: list[tuple[int, int]],
+    units: list[Unit],
+    ask: PromptSampling,
+    faithful: bool,
+    batch: int,
 ) -> pd.DataFrame:
     from benchmark.text2image.significance import token_significance
 
@@ -121,7 +127,7 @@ def offsets(tokenizer: Any, prompt: str) -> list[tuple[int, int]]:
 
 
 def _ablated(
-    pipeline: Any, prompt: str, units: list[Unit], noise_of: str, ask: Pass, batch: int
+    pipeline: Any, prompt: str, units: list[Unit], noise_of: str, ask: PromptSampling, batch: int
 ) -> tuple[pd.DataFrame, dict[str, float]]:
     """Return the change of d_mem without each unit, and by what is done to the marks (nothing without marks)."""
     marked = [unit.marked for unit in units]
@@ -168,7 +174,7 @@ def _versions(prompt: str, units: list[Unit]) -> dict[str, list[str]]:
     }
 
 
-def _d_mem(pipeline: Any, texts: Sequence[str], noise_of: str, ask: Pass, batch: int) -> Array:
+def _d_mem(pipeline: Any, texts: Sequence[str], noise_of: str, ask: PromptSampling, batch: int) -> Array:
     """Return d_mem of each text with the noises of one prompt, so that only words differ, (N,)."""
     from benchmark.text2image.guided import both_texts, guidance_norms, prompt_noise
 

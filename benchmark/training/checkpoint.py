@@ -11,12 +11,12 @@ from typing import Any
 import torch
 
 from benchmark.core.errors import AdapterError
-from benchmark.core.files import replacing
+from benchmark.core.files import atomic_write
 
 
 def save_checkpoint(path: Path, state: Mapping[str, Any], options: Mapping[str, object]) -> None:
     """Write state (tensors, numbers, text) with the options that made it, whole or not at all."""
-    with replacing(path) as temporary:
+    with atomic_write(path) as temporary:
         torch.save({**state, "options": _text(options)}, temporary)
 
 

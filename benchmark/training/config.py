@@ -10,7 +10,7 @@ from benchmark.core.errors import UsageError
 
 
 @dataclass(frozen=True, kw_only=True)
-class Recipe:
+class TrainingConfig:
     """AdamW whose learning rate warms up, then falls along half a cosine (or stays), and an average of the weights."""
 
     steps: int

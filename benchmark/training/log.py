@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Protocol
 
-from benchmark.core.files import replacing
+from benchmark.core.files import atomic_write
 
 
 class Write(Protocol):
@@ -48,7 +48,7 @@ def _forget_after(path: Path, done: int) -> None:
     if not path.exists():
         return
     kept = [line for line in path.read_text(encoding="utf-8").splitlines() if _step(line) <= done]
-    with replacing(path) as temporary:
+    with atomic_write(path) as temporary:
         temporary.write_text("".join(line + "\n" for line in kept), encoding="utf-8")
 
 

@@ -22,9 +22,9 @@ from benchmark.core.seeding import batch_positions, seed_all
 from benchmark.core.types import Budget
 from benchmark.training.batches import Feed, batches
 from benchmark.training.checkpoint import load_checkpoint, save_checkpoint
-from benchmark.training.config import Recipe
+from benchmark.training.config import TrainingConfig
 from benchmark.training.log import Write, training_log
-from benchmark.training.phases import Phase, as_phases, moved_by
+from benchmark.training.phases import Phase, as_phases, parameters_of
 from benchmark.training.state import Training, begin, follow, to_device, unread_losses
 
 if TYPE_CHECKING:
@@ -54,7 +54,7 @@ class Objective(nn.Module):
 class Job:
     """What stays the same from step to step."""
 
-    recipe: Recipe
+    recipe: TrainingConfig
     phases: tuple[Phase, ...]
     seed: int
     world: World
@@ -75,7 +75,7 @@ def train(
     net: Net,
     loss: Callable[[Net, T], Tensor] | Sequence[Phase],
     feed: Feed[T],
-    recipe: Recipe,
+    recipe: TrainingConfig,
     *,
     folder: Path,
     seed: int,
@@ -114,7 +114,7 @@ def train(
     return (training.average or net).eval()  # type: ignore[return-value]
 
 
-def _check(feed: Feed[T], recipe: Recipe, world: World) -> None:
+def _check(feed: Feed[T], recipe: TrainingConfig, world: World) -> None:
     if not len(feed):
         raise UsageError("there are no items to train on", "give a training split that is not empty")
     if recipe.batch_size % world.size:
@@ -124,7 +124,7 @@ def _check(feed: Feed[T], recipe: Recipe, world: World) -> None:
         )
 
 
-def _decisive(recipe: Recipe) -> dict[str, object]:
+def _decisive(recipe: TrainingConfig) -> dict[str, object]:
     return {name: value for name, value in asdict(recipe).items() if name not in WHEN_TO_SAVE}
 
 
@@ -183,13 +183,13 @@ def _turn(training: Training, objective: nn.Module, batch: Any, number: int, job
         group["lr"] = phase.part.rate * job.recipe.rate(training.done)
     if len(training.optimizers) > 1:
         for name, other in training.optimizers.items():
-            for weight in moved_by(other):
+            for weight in parameters_of(other):
                 weight.requires_grad_(name == phase.part.name)
     optimizer.zero_grad(set_to_none=True)
     loss: Tensor = objective(batch, number)
     if loss.requires_grad:
         loss.backward()
-    weights = moved_by(optimizer)
+    weights = parameters_of(optimizer)
     if len(job.phases) > 1 and job.world.size > 1:
         share_gradients(weights, job.world)
         share_buffers(training.net)
@@ -208,11 +208,11 @@ def _report(training: Training, job: Job, write: Write) -> str:
     return ", ".join(f"{name} {mean:.4g}" for name, mean in named.items())
 
 
-def _line_due(training: Training, recipe: Recipe) -> bool:
+def _line_due(training: Training, recipe: TrainingConfig) -> bool:
     return training.done % recipe.lines_apart() == 0 or training.done == recipe.steps
 
 
-def _save_due(training: Training, recipe: Recipe) -> bool:
+def _save_due(training: Training, recipe: TrainingConfig) -> bool:
     apart = int(os.environ.get("BENCH_CHECKPOINT_STEPS", recipe.checkpoint_steps))
     if apart and training.done % apart == 0:
         return True

@@ -10,13 +10,13 @@ import torch
 from torch import Tensor, nn
 
 from benchmark.core.errors import UsageError
-from benchmark.training.config import Recipe
+from benchmark.training.config import TrainingConfig
 
 Loss = Callable[[Any, Any], Tensor]
 
 
 @dataclass(frozen=True)
-class Part:
+class ParameterGroup:
     """A submodule with an optimiser of its own."""
 
     name: str = ""
@@ -38,7 +38,7 @@ class Phase:
     name: str
     loss: Loss
     """Called as loss(net, batch) for a scalar; one without a graph says that the gradient has been accumulated."""
-    part: Part = Part()
+    part: ParameterGroup = ParameterGroup()
     every: int = 1
     """Its turn comes at each step whose number, from 0, this divides."""
 
@@ -53,7 +53,7 @@ def as_phases(loss: Loss | Sequence[Phase]) -> tuple[Phase, ...]:
 
 
 def build_optimizers(
-    net: nn.Module, phases: Iterable[Phase], recipe: Recipe, device: torch.device
+    net: nn.Module, phases: Iterable[Phase], recipe: TrainingConfig, device: torch.device
 ) -> dict[str, torch.optim.Optimizer]:
     """Return an AdamW for each part that phases move, by the part's name; alone, it leaves frozen weights out.
 
@@ -73,6 +73,6 @@ def build_optimizers(
     }
 
 
-def moved_by(optimizer: torch.optim.Optimizer) -> list[Tensor]:
+def parameters_of(optimizer: torch.optim.Optimizer) -> list[Tensor]:
     """Return the weights of an optimiser."""
     return [weight for group in optimizer.param_groups for weight in group["params"]]

@@ -14,7 +14,7 @@ from torch.optim.swa_utils import get_ema_multi_avg_fn
 
 from benchmark.core.errors import AdapterError
 from benchmark.training.batches import LAYOUTS
-from benchmark.training.config import Recipe
+from benchmark.training.config import TrainingConfig
 from benchmark.training.phases import Phase, build_optimizers
 
 
@@ -61,7 +61,7 @@ def to_device(net: nn.Module, device: torch.device) -> nn.Module:
     return net
 
 
-def begin(net: nn.Module, phases: Sequence[Phase], recipe: Recipe, device: torch.device) -> Training:
+def begin(net: nn.Module, phases: Sequence[Phase], recipe: TrainingConfig, device: torch.device) -> Training:
     """Return the state before the first step."""
     average = copy.deepcopy(net).requires_grad_(False).eval() if recipe.ema else None
     losses = torch.zeros(recipe.lines_apart(), len(phases), device=device)

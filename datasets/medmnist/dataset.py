@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from benchmark.core.errors import BadDataError, MachineError, MissingDataError, UsageError
-from benchmark.core.files import replacing
+from benchmark.core.files import atomic_write
 from benchmark.core.types import Items, Source
 from benchmark.images.crop import resample
 from benchmark.images.resize import resize_smooth, to_uint8
@@ -81,7 +81,7 @@ class MedMnist:
             return
         if not file.is_file():
             self._fetch(file)
-        with replacing(folder) as part:
+        with atomic_write(folder) as part:
             part.mkdir()
             _unpack(file, part)
 
@@ -140,7 +140,7 @@ class MedMnist:
         import torch.hub
 
         try:
-            with replacing(file) as part:
+            with atomic_write(file) as part:
                 torch.hub.download_url_to_file(facts[f"url{flag}"], str(part))
                 _require_digest(part, facts[f"MD5{flag}"], file)
         except (OSError, ValueError) as error:

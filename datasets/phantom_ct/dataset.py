@@ -13,7 +13,7 @@ import numpy as np
 
 from benchmark.cohorts.phantoms import require_all, require_patients, write_missing
 from benchmark.cohorts.volume_datasets import Volumes
-from benchmark.core.files import replacing
+from benchmark.core.files import atomic_write
 from benchmark.core.types import Source
 
 from .chest import SHAPE, STEP, simulate
@@ -62,7 +62,7 @@ def write_patient(root: Path, number: int) -> None:
     image = nib.Nifti1Image(simulate(number), AFFINE)
     image.header.set_xyzt_units("mm", "sec")
     with (
-        replacing(file_of(root, number)) as temporary,
+        atomic_write(file_of(root, number)) as temporary,
         temporary.open("wb") as raw,
         # No time and no name in the gzip header: the same patient is the same bytes.
         gzip.GzipFile("", "wb", compresslevel=1, fileobj=raw, mtime=0) as packed,

@@ -11,7 +11,7 @@ import PIL.Image
 
 from benchmark.cohorts.phantoms import require_all, require_patients, write_missing
 from benchmark.cohorts.radiograph_datasets import Radiographs
-from benchmark.core.files import replacing
+from benchmark.core.files import atomic_write
 from benchmark.core.types import Source
 
 from ..phantom_ct.chest import STEP, simulate  # noqa: TID252 (absolute, mypy cannot find it in a checkout)
@@ -62,7 +62,7 @@ def write_patient(root: Path, number: int) -> None:
     """Simulate patient `number` and write the views; the folder appears only when all are whole."""
     rng = np.random.default_rng([number, 22])
     chest = simulate(number)
-    with replacing(folder_of(root, number)) as temporary:
+    with atomic_write(folder_of(root, number)) as temporary:
         temporary.mkdir()
         for view, degrees in enumerate(VIEWS):
             image = radiograph(chest, STEP, degrees + rng.normal(0, 1), rng)

@@ -12,7 +12,7 @@ import nibabel as nib
 import numpy as np
 
 from benchmark.cohorts.phantoms import require_all, require_patients, write_missing
-from benchmark.core.files import replacing
+from benchmark.core.files import atomic_write
 
 from ..brats20.dataset import Brats20  # noqa: TID252 (absolute, mypy cannot find it in a checkout)
 from .simulate import simulate
@@ -61,7 +61,7 @@ def case_folder(root: Path, number: int) -> Path:
 def write_patient(root: Path, number: int) -> None:
     """Simulate patient `number` and write its five volumes; the folder appears only when all are whole."""
     folder = case_folder(root, number)
-    with replacing(folder) as temporary:
+    with atomic_write(folder) as temporary:
         temporary.mkdir()
         for name, volume in simulate(number).items():
             _write_nifti(temporary / f"{folder.name}_{name}.nii.gz", volume)

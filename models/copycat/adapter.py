@@ -30,7 +30,7 @@ class Copycat:
     contamination: float = 1.0
     """Share of copies among the samples, in [0, 1]."""
     transform: str = "exact"
-    """What the copies go through: a name of `benchmark.images.transforms.PLANTED`."""
+    """What the copies go through: a name of `benchmark.images.planted_copies.PLANTED`."""
 
     def __post_init__(self) -> None:
         if not 0 <= self.contamination <= 1:

@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 import torch
 
-from benchmark.adapters.external import Brought
+from benchmark.adapters.external import ExternalModel
 from benchmark.adapters.network import check_choices
 from benchmark.core.errors import AdapterError, MissingDataError, UsageError
 from benchmark.core.files import content_key, files_key
-from benchmark.core.seeding import word
+from benchmark.core.seeding import derive_seed
 from benchmark.core.types import chunks
 from benchmark.text2image.pipelines import load_pipeline, load_radedit
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 
 @dataclass
-class Pipeline(Brought):
+class Pipeline(ExternalModel):
     """Any pipeline called without a prompt, such as DDPMPipeline, or with one, such as StableDiffusionPipeline.
 
     `path` is a folder that `save_pretrained` wrote, with safetensors weights; or a hub id such as google/ddpm-cat-256.
@@ -78,7 +78,7 @@ class Pipeline(Brought):
         texts = prompts or [""] * count
         for part in chunks(count, self.sampling_batch):
             numbers = range(part.start, part.stop)
-            generators = [torch.Generator().manual_seed(word(seed, number)) for number in numbers]
+            generators = [torch.Generator().manual_seed(derive_seed(seed, number)) for number in numbers]
             wanted: dict[str, Any] = {"batch_size": len(generators)}
             if prompted:
                 wanted = {"prompt": list(texts[part]), "guidance_scale": self.guidance}

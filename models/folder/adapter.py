@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 
-from benchmark.adapters.external import Brought
+from benchmark.adapters.external import ExternalModel
 from benchmark.core.errors import AdapterError, BadDataError, MissingDataError
 from benchmark.core.types import to_images
 from benchmark.images.readers import READERS, read_image, suffix
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 @dataclass
-class ImageFolder(Brought):
+class ImageFolder(ExternalModel):
     """Every image under a folder, in the order of names; an array file may hold several.
 
     Grey levels of 8 bits, or floats in [-1, 1]; as many channels as the cohort has.

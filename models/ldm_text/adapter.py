@@ -22,7 +22,7 @@ from benchmark.text2image.pipelines import be_quiet, load_pipeline
 from benchmark.text2image.tokenizer import Pairs, tokenized, train_tokenizer
 from benchmark.text2image.unet import TextDenoiser, build_encoder, build_unet, build_vae, latents_of, vae_loss
 from benchmark.training.batches import feed_split
-from benchmark.training.config import Recipe
+from benchmark.training.config import TrainingConfig
 from benchmark.training.loop import train as train_network
 
 from .captioning import Captioning
@@ -205,9 +205,9 @@ class TextDiffusion:
         pipeline.set_progress_bar_config(disable=True)
         return pipeline
 
-    def _recipe(self, steps: int, batch: int, rate: float, ema: float) -> Recipe:
+    def _recipe(self, steps: int, batch: int, rate: float, ema: float) -> TrainingConfig:
         precision = cast(Literal["auto", "fp32", "bf16"], self.precision)
-        return Recipe(steps=steps, batch_size=batch, learning_rate=rate, ema=ema, precision=precision)
+        return TrainingConfig(steps=steps, batch_size=batch, learning_rate=rate, ema=ema, precision=precision)
 
     def _options(self, stage: str) -> dict[str, object]:
         """Return the hyper-parameters that decide a stage's weights."""

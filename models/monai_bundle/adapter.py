@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import torch
 from torch import Tensor, nn
 
-from benchmark.adapters.external import Brought
+from benchmark.adapters.external import ExternalModel
 from benchmark.adapters.network import check_choices, in_range, seeded_noise
 from benchmark.core.devices import pick_device
 from benchmark.core.errors import AdapterError, MissingDataError
-from benchmark.core.seeding import seed_all, word
+from benchmark.core.seeding import derive_seed, seed_all
 from benchmark.core.types import chunks
 
 from .configuration import FORMER_SCHEDULES, NETWORKS, SCHEDULERS, Configuration
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 
 @dataclass
-class Bundle(Brought):
+class Bundle(ExternalModel):
     """A diffusion U-Net, its autoencoder where there is one, and its scheduler.
 
     `path` is the bundle's folder, with configs/ and models/.
@@ -59,7 +59,7 @@ class Bundle(Brought):
         if self._scheduler is None:
             raise AdapterError("this bundle has not been loaded", "call fit or load first")
         for part in chunks(count, self.sampling_batch):
-            seed_all(word(seed, part.start, 1))  # some schedulers draw noise of their own
+            seed_all(derive_seed(seed, part.start, 1))  # some schedulers draw noise of their own
             noise = seeded_noise((part.stop - part.start, *self._noise), seed, part.start, device=self._device)
             images = self._sampled(noise)
             yield in_range(images * 2 - 1 if self.range == "unit" else images, "monai-bundle").cpu().numpy()

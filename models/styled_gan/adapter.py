@@ -12,10 +12,10 @@ from torch import Tensor
 from benchmark.adapters.network import PRECISIONS, NetworkAdapter, check_choices, data_key
 from benchmark.core.devices import pick_device
 from benchmark.core.errors import UsageError
-from benchmark.core.seeding import seed_all, word
+from benchmark.core.seeding import derive_seed, seed_all
 from benchmark.core.types import Budget, Split
 from benchmark.training.batches import feed_split
-from benchmark.training.config import Recipe
+from benchmark.training.config import TrainingConfig
 from benchmark.training.loop import train as train_network
 
 from .augmentation import Augmentation
@@ -76,8 +76,8 @@ class StyledGAN(NetworkAdapter[Model]):
         )
         self.trained(model, train.shape)
 
-    def _recipe(self) -> Recipe:
-        return Recipe(
+    def _recipe(self) -> TrainingConfig:
+        return TrainingConfig(
             steps=self.steps,
             batch_size=self.batch_size,
             learning_rate=self.learning_rate,
@@ -100,7 +100,7 @@ class StyledGAN(NetworkAdapter[Model]):
 
     def generate(self, net: Model, seed: int, part: slice) -> Tensor:
         """Return the samples with these numbers."""
-        random = torch.Generator().manual_seed(word(seed, part.start))
+        random = torch.Generator().manual_seed(derive_seed(seed, part.start))
         device = net.path_mean.device
         z = torch.randn(part.stop - part.start, self.latent, generator=random).to(device)
         w = net.generator.average.lerp(net.generator.styles(z), self.sampling_truncation)

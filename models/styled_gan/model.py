@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from benchmark.training.phases import Part, Phase
+from benchmark.training.phases import ParameterGroup, Phase
 
 from .augmentation import Augmentation
 from .discriminator import Discriminator
@@ -96,7 +96,7 @@ def phases(*, r1: float, path: float, path_every: int = 4, r1_every: int = 16) -
     return tuple(turns)
 
 
-def _part(name: str, every: int) -> Part:
+def _part(name: str, every: int) -> ParameterGroup:
     """Adam without momentum; with a penalty every k steps there are k + 1 of its steps for k of the recipe's."""
     share = every / (every + 1) if every > 1 else 1.0
-    return Part(name, rate=share, betas=(0.0, 0.99**share), epsilon=1e-8)
+    return ParameterGroup(name, rate=share, betas=(0.0, 0.99**share), epsilon=1e-8)

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any, Self, TypeVar
 from benchmark.adapters.network import check_choices, data_key
 from benchmark.adapters.weights import DESCRIPTION, WEIGHTS, usable
 from benchmark.core.errors import AdapterError, UsageError
-from benchmark.core.files import read_json, replacing, write_json
+from benchmark.core.files import atomic_write, read_json, write_json
 from benchmark.core.types import Budget, Split
 
 from . import worker
@@ -116,7 +116,7 @@ class StyleGAN2ADA:
 
     def save(self, folder: Path) -> None:
         """Copy the generator's weights (safetensors), and write what it is built from (JSON)."""
-        with replacing(folder / WEIGHTS) as temporary:
+        with atomic_write(folder / WEIGHTS) as temporary:
             shutil.copyfile(self._trained(), temporary)
         description = {"hyperparameters": asdict(self), "shape": list(self._shape), "repository": self._repository}
         write_json(folder / DESCRIPTION, description)

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from benchmark.core.errors import UsageError
-from benchmark.training.phases import Part, Phase
+from benchmark.training.phases import ParameterGroup, Phase
 
 G_EVERY, D_EVERY, ADA_EVERY = 4, 16, 4
 """Steps between path-length penalties, between R1 penalties, and between changes of augmentation (theirs)."""
@@ -113,9 +113,9 @@ def phases(settings: dict[str, Any]) -> tuple[Phase, ...]:
     )
 
 
-def _part(name: str, every: int) -> Part:
+def _part(name: str, every: int) -> ParameterGroup:
     share = every / (every + 1)
-    return Part(name, rate=share, betas=(0.0, 0.99**share), epsilon=1e-8)
+    return ParameterGroup(name, rate=share, betas=(0.0, 0.99**share), epsilon=1e-8)
 
 
 def _finite(network: Any) -> None:

@@ -17,10 +17,10 @@ import torch
 from benchmark.adapters.network import in_range
 from benchmark.adapters.weights import load_weights, save_weights, usable
 from benchmark.core.devices import pick_device
-from benchmark.core.seeding import seed_all, word
+from benchmark.core.seeding import derive_seed, seed_all
 from benchmark.core.types import Budget, chunks
 from benchmark.training.batches import Resident
-from benchmark.training.config import Recipe
+from benchmark.training.config import TrainingConfig
 from benchmark.training.loop import train
 
 from .checkout import commit_of, import_checkout
@@ -68,7 +68,7 @@ def fit(
     """Train, write the averaged generator's weights, and return what a record should know of the repository."""
     seed_all(seed)
     networks, settings, device = _build(job), job.settings, pick_device(job.device)
-    recipe = Recipe(
+    recipe = TrainingConfig(
         steps=settings["steps"],
         batch_size=settings["batch_size"],
         learning_rate=settings["learning_rate"],
@@ -106,7 +106,7 @@ def sample(job: Job, weights: Path, count: int, seed: int, batch: int, truncatio
     generator, device = _generator(job, weights), pick_device(job.device)
     made = []
     for part in chunks(count, batch):
-        random = torch.Generator().manual_seed(word(seed, part.start))
+        random = torch.Generator().manual_seed(derive_seed(seed, part.start))
         z = torch.randn(part.stop - part.start, generator.z_dim, generator=random).to(device)
         labels = torch.zeros(len(z), 0, device=device)
         images = generator(z, labels, truncation_psi=truncation, noise_mode="const")

@@ -14,7 +14,7 @@ from benchmark.core.errors import UsageError
 from benchmark.core.seeding import seed_all
 from benchmark.core.types import Budget, Split
 from benchmark.training.batches import feed_split
-from benchmark.training.config import Recipe
+from benchmark.training.config import TrainingConfig
 from benchmark.training.loop import train as train_network
 
 from .model import VAE, fit_density
@@ -63,7 +63,7 @@ class VariationalAutoencoder(NetworkAdapter[VAE]):
             self.build(train.shape),
             lambda net, images: net.loss(images),
             feed,
-            Recipe(
+            TrainingConfig(
                 steps=self.steps,
                 batch_size=self.batch_size,
                 learning_rate=self.learning_rate,

@@ -7,7 +7,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from benchmark.adapters.networks.autoencoder import Autoencoder
-from benchmark.training.phases import Part, Phase
+from benchmark.training.phases import ParameterGroup, Phase
 
 
 class Adversarial(nn.Module):
@@ -51,5 +51,5 @@ def phases(weight: float, start: int) -> tuple[Phase, Phase]:
             decoded = net.autoencoder.decode(net.autoencoder.encode(images)).float()
         return F.relu(1 - net.judge(images)).mean() + F.relu(1 + net.judge(decoded)).mean()
 
-    slow = Part("discriminator", rate=0.25, betas=(0.5, 0.9))
-    return Phase("autoencoder", fool, Part("autoencoder")), Phase("discriminator", tell, slow)
+    slow = ParameterGroup("discriminator", rate=0.25, betas=(0.5, 0.9))
+    return Phase("autoencoder", fool, ParameterGroup("autoencoder")), Phase("discriminator", tell, slow)

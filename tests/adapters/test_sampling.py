@@ -11,7 +11,7 @@ import pytest
 from benchmark.adapters import sampling as samples
 from benchmark.adapters.sampling import Samples, draw
 from benchmark.core.errors import AdapterError
-from benchmark.core.seeding import word
+from benchmark.core.seeding import derive_seed
 from benchmark.core.types import Split, to_images
 
 CHUNK = 8
@@ -171,7 +171,7 @@ def _only(made: Samples) -> Path:
 def test_float_cohorts_keep_floats(tmp_path: Path) -> None:
     made = make(tmp_path, Noise(), like=split("float32"))
     assert np.load(made.files[0]).dtype == np.float32
-    expected = np.concatenate(list(Noise().sample(8, seed=word(0, 0))))
+    expected = np.concatenate(list(Noise().sample(8, seed=derive_seed(0, 0))))
     assert np.array_equal(made.images(slice(0, 8)), expected)
 
 

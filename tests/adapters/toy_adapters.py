@@ -15,10 +15,10 @@ from torch import nn
 
 from benchmark.core.devices import pick_device
 from benchmark.core.errors import AdapterError, UsageError
-from benchmark.core.seeding import seed_all, word
+from benchmark.core.seeding import derive_seed, seed_all
 from benchmark.core.types import Array, Budget, Images, Split
 from benchmark.training.batches import feed_split
-from benchmark.training.config import Recipe
+from benchmark.training.config import TrainingConfig
 from benchmark.training.loop import train as train_network
 
 
@@ -43,8 +43,8 @@ class Sound:
     def __post_init__(self) -> None:
         self.net: Mean | None = None
 
-    def recipe(self) -> Recipe:
-        return Recipe(steps=self.steps, batch_size=4, learning_rate=0.1)
+    def recipe(self) -> TrainingConfig:
+        return TrainingConfig(steps=self.steps, batch_size=4, learning_rate=0.1)
 
     def fit(self, train: Split, *, folder: Path, budget: Budget, seed: int, device: str) -> None:
         seed_all(seed)
@@ -96,7 +96,7 @@ class IgnoresSeed(Sound):
 
     def sample(self, count: int, *, seed: int, prompts: Sequence[str] | None = None) -> Iterator[Images]:
         IgnoresSeed.draws += 1
-        return super().sample(count, seed=word(seed, IgnoresSeed.draws), prompts=prompts)
+        return super().sample(count, seed=derive_seed(seed, IgnoresSeed.draws), prompts=prompts)
 
 
 class ReadsHeldOut(Sound):

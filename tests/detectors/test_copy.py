@@ -155,7 +155,7 @@ def test_turns_only_where_asked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     kept = captured(monkeypatch)
     monkeypatch.setattr(contrastive, "augment", lambda images: images)
     monkeypatch.setattr(contrastive, "turned", lambda images: images.flip(-2))
-    chosen = replace(SMALL, turns=True)
+    chosen = replace(SMALL, rotate90=True)
     fit_copy(split(blobs(4, 24), [0, 1, 2, 3]), chosen, folder=tmp_path, key="k", device="cpu")
     images, codes = kept["feed"].take(np.arange(4))
     net = network().encoder

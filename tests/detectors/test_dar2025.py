@@ -12,9 +12,9 @@ from scipy.ndimage import gaussian_filter
 
 from benchmark.core.errors import AdapterError
 from benchmark.core.types import Split
-from benchmark.detectors.dar2025 import Dar2025, Encoder, Options, raw, turned
+from benchmark.detectors.dar2025 import Dar2025, Encoder, Options, raw, rotate_and_flip
 from benchmark.images.planted_copies import PLANTED
-from benchmark.training.config import Recipe
+from benchmark.training.config import TrainingConfig
 
 torch.set_num_threads(1)
 SMALL = Options(size=24, volume_size=16, width=4, dimension=12, epochs=2, batch_size=8)
@@ -66,7 +66,7 @@ def test_published_numbers() -> None:
 
 
 def test_the_rate_falls_to_half() -> None:
-    recipe = Recipe(steps=100, batch_size=1, learning_rate=1e-4, warmup=0, schedule="half-cosine")
+    recipe = TrainingConfig(steps=100, batch_size=1, learning_rate=1e-4, warmup=0, schedule="half-cosine")
     assert recipe.rate(0) == pytest.approx(1e-4)
     assert recipe.rate(50) == pytest.approx(0.75e-4)
     assert recipe.rate(100) == pytest.approx(0.5e-4)
@@ -87,7 +87,7 @@ def test_turns_stay_within_five_degrees() -> None:
     images = torch.full((200, 1, 41, 41), -1.0)
     images[:, :, 10, 20] = 1
     torch.manual_seed(0)
-    made = turned(images) + 1
+    made = rotate_and_flip(images) + 1
     columns = (made.sum(dim=(1, 2)) * (torch.arange(41) - 20.0)).sum(1) / made.sum(dim=(1, 2, 3))
     assert columns.abs().max() <= 10 * np.sin(np.radians(5)) + 0.05
     assert columns.abs().max() > 0.5
@@ -97,7 +97,7 @@ def test_volumes_turn_about_every_axis() -> None:
     images = torch.full((100, 1, 21, 21, 21), -1.0)
     images[:, :, 10, 2, 10] = 1  # moves along the first axis only when turned about the others
     torch.manual_seed(0)
-    made = turned(images) + 1
+    made = rotate_and_flip(images) + 1
     places = (made.sum(dim=(1, 3, 4)) * (torch.arange(21) - 10.0)).sum(1) / made.sum(dim=(1, 2, 3, 4))
     assert places.abs().max() > 0.3
 

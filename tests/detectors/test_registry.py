@@ -9,7 +9,7 @@ import pytest
 from benchmark.core.errors import UsageError
 from benchmark.detectors import copy as contrastive
 from benchmark.detectors import pixels
-from benchmark.detectors.registry import CARDS, PROTOCOL, choose, choose_all
+from benchmark.detectors.registry import CARDS, PROTOCOL_DETECTORS, choose, choose_all
 
 OWN = """
 from dataclasses import dataclass
@@ -46,7 +46,7 @@ def test_another_seed() -> None:
 
 def test_the_protocol_comes_first_and_each_detector_once() -> None:
     names = [choice.name for choice in choose_all(["pixels", "copy:seed=1", "copy:seed=1"])]
-    assert names == [*PROTOCOL, "copy:seed=1"]
+    assert names == [*PROTOCOL_DETECTORS, "copy:seed=1"]
 
 
 def test_every_card_can_be_loaded() -> None:

@@ -9,7 +9,7 @@ from benchmark.core.types import Score, Split, merge, patient_codes
 from benchmark.evaluation.literature import Searched, correlations, secondary_scores
 from benchmark.evaluation.protocol import Bank
 from benchmark.evaluation.resumable_search import Searching
-from benchmark.metrics.copy_rate import Sample
+from benchmark.metrics.copy_rate import PatientScores
 from benchmark.search import Rows, nearest
 
 TRAIN, CALIBRATION, TEST, DIMENSION = 200, 120, 80, 10
@@ -43,9 +43,11 @@ def scored(synthetic: np.ndarray) -> dict[str, Score]:
     codes = patient_codes(real.real.subjects[TRAIN + CALIBRATION :])
     heldout = Rows.of(REAL[TRAIN:])
     found = Searched(
-        nearest(Rows.of(synthetic), real.part("train")), nearest(Rows.of(synthetic), heldout), Sample(test, codes),
+        nearest(Rows.of(synthetic), real.part("train")),
+        nearest(Rows.of(synthetic), heldout),
+        PatientScores(test, codes),
         to_synthetic,
-    )  # fmt: skip
+    )
     return correlations(found)[0] | secondary_scores(real, Rows.of(synthetic), found, seed=0, how=Searching())
 
 

@@ -11,7 +11,7 @@ from scipy.ndimage import gaussian_filter
 from torch import Tensor
 
 from benchmark.images.planted_copies import PLANTED
-from benchmark.images.transforms import add_noise, affine, augment, blur, deform, gamma, rotations, turned
+from benchmark.images.transforms import add_noise, affine, augment, blur, deform, gamma, rotate_by_quarters, rotations
 
 torch.set_num_threads(1)
 
@@ -137,8 +137,8 @@ def test_every_other_image_turns_the_other_way() -> None:
     images = smooth_images(1, 1, 32, 32).repeat(2, 1, 1, 1)
     made = PLANTED["rotate15"](images)
     assert not torch.allclose(made[0], made[1], atol=0.05)
-    turned = PLANTED["rotate15"](made.flip(0)).flip(0)  # the other way again: back to the start
-    torch.testing.assert_close(inside(turned, 10), inside(images, 10), atol=0.1, rtol=0)
+    rotate_by_quarters = PLANTED["rotate15"](made.flip(0)).flip(0)  # the other way again: back to the start
+    torch.testing.assert_close(inside(rotate_by_quarters, 10), inside(images, 10), atol=0.1, rtol=0)
 
 
 def test_a_quarter_turn_is_exact() -> None:
@@ -146,9 +146,9 @@ def test_a_quarter_turn_is_exact() -> None:
     quarter = affine(images, torch.full((3,), math.pi / 2), torch.ones(3), still(images))
     assert any(torch.allclose(quarter, images.rot90(turns, (2, 3)), atol=1e-4) for turns in (1, 3))
     volumes = random_images(2, 1, 7, 7, 7)
-    turned = affine(volumes, torch.full((2,), math.pi / 2), torch.ones(2), still(volumes))
+    rotate_by_quarters = affine(volumes, torch.full((2,), math.pi / 2), torch.ones(2), still(volumes))
     assert any(  # about the first spatial axis
-        torch.allclose(turned, volumes.rot90(turns, (3, 4)), atol=1e-4) for turns in (1, 3)
+        torch.allclose(rotate_by_quarters, volumes.rot90(turns, (3, 4)), atol=1e-4) for turns in (1, 3)
     )
 
 
@@ -156,14 +156,14 @@ def test_a_quarter_turn_is_exact() -> None:
 def test_random_turns_are_all_four(shape: tuple[int, ...]) -> None:
     torch.manual_seed(0)
     image = random_images(1, *shape)
-    found = {bytes(turn.numpy()) for turn in turned(image.expand(64, *shape))}
+    found = {bytes(turn.numpy()) for turn in rotate_by_quarters(image.expand(64, *shape))}
     assert found == {bytes(image[0].rot90(turns, (-2, -1)).numpy()) for turns in range(4)}
 
 
 def test_oblong_images_are_turned_by_halves() -> None:
     torch.manual_seed(0)
     image = random_images(1, 1, 9, 14)
-    found = {bytes(turn.numpy()) for turn in turned(image.expand(64, 1, 9, 14))}
+    found = {bytes(turn.numpy()) for turn in rotate_by_quarters(image.expand(64, 1, 9, 14))}
     assert found == {bytes(image[0].numpy()), bytes(image[0].rot90(2, (-2, -1)).numpy())}
 
 

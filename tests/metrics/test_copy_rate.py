@@ -7,13 +7,13 @@ import pytest
 
 from benchmark.metrics import calibration as calibration_module
 from benchmark.metrics.calibration import conformal_quantile
-from benchmark.metrics.copy_rate import Sample, membership, share_above, threshold
+from benchmark.metrics.copy_rate import PatientScores, membership, share_above, threshold
 
 
-def sample(rng: np.random.Generator, patients: int, items: int = 4, shift: float = 0.0) -> Sample:
+def sample(rng: np.random.Generator, patients: int, items: int = 4, shift: float = 0.0) -> PatientScores:
     """Similarities of patients whose items resemble each other."""
     codes = np.repeat(np.arange(patients), items)
-    return Sample(rng.standard_normal(patients)[codes] + 0.3 * rng.standard_normal(len(codes)) + shift, codes)
+    return PatientScores(rng.standard_normal(patients)[codes] + 0.3 * rng.standard_normal(len(codes)) + shift, codes)
 
 
 @pytest.fixture(autouse=True)
@@ -25,14 +25,14 @@ def _fewer_resamples(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_items_that_stand_alone_are_patients_of_their_own() -> None:
-    alone = Sample.alone(np.array([0.3, 0.1, 0.2]))
+    alone = PatientScores.alone(np.array([0.3, 0.1, 0.2]))
     assert alone.codes.tolist() == [0, 1, 2]
     assert alone.patients == 3
 
 
 def test_resampling_keeps_values_with_their_patients() -> None:
     codes = np.array([0, 1, 1, 2, 2, 2])
-    drawn = Sample(codes * 1.0, codes).resample(np.random.default_rng(0))
+    drawn = PatientScores(codes * 1.0, codes).resample(np.random.default_rng(0))
     assert drawn.patients == 3
     for patient in range(3):
         values = drawn.values[drawn.codes == patient]
@@ -64,8 +64,8 @@ def test_too_few_calibration_patients_are_said(patients: int, few: bool) -> None
 
 
 def test_share_above_by_hand() -> None:
-    reference = Sample.alone(np.arange(1.0, 40.0))  # tau is 38
-    queries = Sample(np.array([37.0, 38.0, 38.5, 40.0, 50.0]), np.array([0, 0, 0, 0, 1]))
+    reference = PatientScores.alone(np.arange(1.0, 40.0))  # tau is 38
+    queries = PatientScores(np.array([37.0, 38.0, 38.5, 40.0, 50.0]), np.array([0, 0, 0, 0, 1]))
     found = share_above(queries, reference)
     assert found.value == pytest.approx((2 / 4 + 1) / 2)
     assert (found.n, found.direction) == (5, "lower")
@@ -73,11 +73,11 @@ def test_share_above_by_hand() -> None:
 
 
 def test_share_of_nothing_and_of_everything() -> None:
-    reference = Sample.alone(np.arange(1.0, 40.0))
-    none = share_above(Sample.alone(np.zeros(25)), reference)
+    reference = PatientScores.alone(np.arange(1.0, 40.0))
+    none = share_above(PatientScores.alone(np.zeros(25)), reference)
     assert (none.value, none.low) == (0, 0)
     assert none.high == pytest.approx(1 - 0.025 ** (1 / 25))
-    every = share_above(Sample.alone(np.full(25, 99.0)), reference)
+    every = share_above(PatientScores.alone(np.full(25, 99.0)), reference)
     assert every.value == pytest.approx(1)
     assert every.high == pytest.approx(1)
     assert every.low == pytest.approx(0.025 ** (1 / 25))
@@ -93,7 +93,7 @@ def test_the_null_of_new_patients_is_five_percent() -> None:
     assert 0.02 < np.mean(shares) < 0.06
 
 
-def threshold_of(given: Sample) -> float:
+def threshold_of(given: PatientScores) -> float:
     return conformal_quantile(given.values, given.codes)
 
 
@@ -117,7 +117,7 @@ def test_queries_nearer_than_real_ones_are_found() -> None:
 
 
 def test_members_that_are_apart() -> None:
-    found = membership(Sample.alone(np.linspace(0.8, 0.9, 50)), Sample.alone(np.linspace(0.1, 0.7, 70)))
+    found = membership(PatientScores.alone(np.linspace(0.8, 0.9, 50)), PatientScores.alone(np.linspace(0.1, 0.7, 70)))
     assert set(found) == {"auc", "tpr_at_1_fpr"}
     for score in found.values():
         assert (score.value, score.low, score.high) == (1, 1, 1)
@@ -137,6 +137,6 @@ def test_intervals_take_patients_as_the_unit() -> None:
     rng = np.random.default_rng(7)
     members, others = sample(rng, 30, items=10), sample(rng, 30, items=10)
     by_patient = membership(members, others)["auc"]
-    by_item = membership(Sample.alone(members.values), Sample.alone(others.values))["auc"]
+    by_item = membership(PatientScores.alone(members.values), PatientScores.alone(others.values))["auc"]
     assert by_patient.value == by_item.value
     assert by_patient.high - by_patient.low > 1.5 * (by_item.high - by_item.low)  # type: ignore[operator]

@@ -7,7 +7,7 @@ import itertools
 import numpy as np
 import pytest
 
-from benchmark.metrics.copy_rate import Sample
+from benchmark.metrics.copy_rate import PatientScores
 from benchmark.metrics.published import BINS, akbar2025, dar2025, dar2025_expected
 
 
@@ -18,16 +18,20 @@ def rows(count: int, seed: int, dimension: int = 64) -> np.ndarray:
 
 def dar(train: np.ndarray, validation: np.ndarray, synthetic: np.ndarray) -> dict[str, float]:
     found = dar2025(
-        Sample.alone((train @ validation.T).max(axis=1)),
-        Sample.alone((train @ synthetic.T).max(axis=1)),
-        Sample.alone((synthetic @ train.T).max(axis=1)),
+        PatientScores.alone((train @ validation.T).max(axis=1)),
+        PatientScores.alone((train @ synthetic.T).max(axis=1)),
+        PatientScores.alone((synthetic @ train.T).max(axis=1)),
     )
     return {name.removeprefix("published.dar2025."): score.value or 0.0 for name, score in found.items()}
 
 
 def test_by_hand() -> None:
     to_validation, to_synthetic = np.arange(101) / 100, np.arange(101) / 200 + 0.5
-    found = dar2025(Sample.alone(to_validation), Sample.alone(to_synthetic), Sample.alone(np.array([0.1, 0.96, 0.99])))
+    found = dar2025(
+        PatientScores.alone(to_validation),
+        PatientScores.alone(to_synthetic),
+        PatientScores.alone(np.array([0.1, 0.96, 0.99])),
+    )
     values = {name.rpartition(".")[2]: score.value for name, score in found.items()}
     assert values["tau"] == pytest.approx(0.95)
     assert values["n_mem"] == pytest.approx((to_synthetic > 0.95).mean())
@@ -66,9 +70,9 @@ def test_members_and_synthetic_are_not_exchanged() -> None:
 def test_intervals_hold_the_value() -> None:
     train, validation, synthetic = rows(200, 0), rows(80, 1), rows(120, 2)
     for score in dar2025(
-        Sample.alone((train @ validation.T).max(axis=1)),
-        Sample.alone((train @ synthetic.T).max(axis=1)),
-        Sample.alone((synthetic @ train.T).max(axis=1)),
+        PatientScores.alone((train @ validation.T).max(axis=1)),
+        PatientScores.alone((train @ synthetic.T).max(axis=1)),
+        PatientScores.alone((synthetic @ train.T).max(axis=1)),
     ).values():
         assert score.low is not None
         assert score.high is not None
@@ -78,7 +82,7 @@ def test_intervals_hold_the_value() -> None:
 
 def test_akbar() -> None:
     values = np.random.default_rng(0).uniform(-0.2, 0.9, 500)
-    found = akbar2025(Sample.alone(values))
+    found = akbar2025(PatientScores.alone(values))
     assert found.scores["mean"].value == pytest.approx(values.mean())
     assert found.scores["max"].value == values.max()
     assert found.scores["q95"].value == pytest.approx(np.quantile(values, 0.95))
@@ -89,4 +93,4 @@ def test_akbar() -> None:
 
 
 def test_a_correlation_beyond_one_by_rounding_is_counted() -> None:
-    assert akbar2025(Sample.alone(np.array([1.0 + 1e-9, 1.0]))).counts[-1] == 2
+    assert akbar2025(PatientScores.alone(np.array([1.0 + 1e-9, 1.0]))).counts[-1] == 2

@@ -14,7 +14,7 @@ from tiny_pipeline import CAPTIONS, save_tiny
 from benchmark.adapters.conformance import check_adapter
 from benchmark.adapters.conformance_tools import toy_split
 from benchmark.core.errors import BenchError
-from benchmark.core.seeding import word
+from benchmark.core.seeding import derive_seed
 from benchmark.core.types import Budget, takes_prompts
 from benchmark.models.diffusers.adapter import Pipeline
 from benchmark.plugins.registry import find_model
@@ -91,7 +91,7 @@ def test_prompts_are_sampled_as_the_pipeline_does(prompted: Path) -> None:
     adapter = opened(prompted)
     assert takes_prompts(adapter)
     (found,) = adapter.sample(2, seed=3, prompts=CAPTIONS[:2])
-    generators = [torch.Generator().manual_seed(word(3, number)) for number in range(2)]
+    generators = [torch.Generator().manual_seed(derive_seed(3, number)) for number in range(2)]
     made = adapter.pipeline(
         list(CAPTIONS[:2]), guidance_scale=7.5, num_inference_steps=2, generator=generators, output_type="np"
     )

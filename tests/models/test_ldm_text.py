@@ -25,7 +25,7 @@ from benchmark.models.ldm_text.adapter import TextDiffusion, deduplicated, one_t
 from benchmark.models.ldm_text.captioning import Captioning
 from benchmark.plugins.registry import find_model
 from benchmark.text2image.loading import open_model
-from benchmark.text2image.options import Pass, Rule
+from benchmark.text2image.options import OutlierRule, PromptSampling
 from benchmark.text2image.prompts import read_prompts, score_prompts
 from benchmark.text2image.tokenizer import Pairs, tokenized, train_tokenizer
 
@@ -86,8 +86,8 @@ def test_scores_are_the_same_through_either_adapter(tmp_path: Path) -> None:
     assert models[3].name == "diffusers-smoke"
     found = []
     for number, model in enumerate(models):
-        ask, out = Pass(steps=3, seeds=2), tmp_path / str(number)
-        where, _ = score_prompts(model, prompts, ask, Rule(), out=out, batch=1 + number)
+        ask, out = PromptSampling(steps=3, seeds=2), tmp_path / str(number)
+        where, _ = score_prompts(model, prompts, ask, OutlierRule(), out=out, batch=1 + number)
         found.append(pd.read_parquet(where / "scores.parquet").set_index("sha").sort_index()["d_mem"].to_numpy())
     for other in found[1:]:
         assert other == pytest.approx(found[0], rel=1e-4)

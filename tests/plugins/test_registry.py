@@ -148,7 +148,7 @@ def test_two_cards_of_one_name(models: Write) -> None:
 def test_problems_are_printed_and_the_rest_listed(
     models: Write, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from benchmark.cli.app import models_command
+    from benchmark.cli.models import models_command
 
     home = models("broken", "entry = 'adapter:Thing'\n")
     models_command(SimpleNamespace(invoked_subcommand=None))  # type: ignore[arg-type]

@@ -20,13 +20,13 @@ from benchmark.models.ldm_text.captioning import Captioning
 from benchmark.text2image import guided, summary, tracing
 from benchmark.text2image import loading as opening
 from benchmark.text2image.loading import open_model
-from benchmark.text2image.options import Extras, Pass, Rule
+from benchmark.text2image.options import FollowUps, OutlierRule, PromptSampling
 from benchmark.text2image.pipelines import why_not_asked
 from benchmark.text2image.prompts import read_prompts, score_prompts
 from benchmark.text2image.studies.reproduce import Plan
 
 LONG = "secretword " * 1000
-SHORT = Pass(steps=4, seeds=2)
+SHORT = PromptSampling(steps=4, seeds=2)
 
 
 def refusal(call: Any, kind: type[BenchError]) -> str:
@@ -40,10 +40,10 @@ def listed(path: Path, texts: list[str], column: str = "report") -> Path:
     return path
 
 
-def score(folder: Path, texts: list[str], out: Path, ask: Pass = SHORT, batch: int = 4) -> pd.DataFrame:
+def score(folder: Path, texts: list[str], out: Path, ask: PromptSampling = SHORT, batch: int = 4) -> pd.DataFrame:
     prompts = read_prompts(listed(out.parent / "list.csv", texts), "report")
     model = open_model(str(folder), "cpu", ask.precision)
-    where, _ = score_prompts(model, prompts, ask, Rule(), out=out, batch=batch)
+    where, _ = score_prompts(model, prompts, ask, OutlierRule(), out=out, batch=batch)
     return pd.read_parquet(where / "scores.parquet").set_index("sha")
 
 
@@ -155,20 +155,20 @@ def test_an_interrupted_call_goes_on(folder: Path, tmp_path: Path, monkeypatch: 
 
 def test_first_step_alone_is_the_first_of_the_whole(folder: Path, tmp_path: Path) -> None:
     whole = score(folder, list(CAPTIONS), tmp_path / "whole")
-    first = score(folder, list(CAPTIONS), tmp_path / "first", Pass(steps=4, seeds=2, first=True))
+    first = score(folder, list(CAPTIONS), tmp_path / "first", PromptSampling(steps=4, seeds=2, first=True))
     assert first["d_mem"].loc[whole.index].to_numpy() == pytest.approx(whole["first"].to_numpy(), rel=1e-5)
 
 
 def test_half_precision_moves_scores_little(folder: Path, tmp_path: Path) -> None:
     whole = score(folder, list(CAPTIONS), tmp_path / "whole")
-    half = score(folder, list(CAPTIONS), tmp_path / "half", Pass(steps=4, seeds=2, precision="bf16"))
+    half = score(folder, list(CAPTIONS), tmp_path / "half", PromptSampling(steps=4, seeds=2, precision="bf16"))
     assert half["d_mem"].loc[whole.index].to_numpy() == pytest.approx(whole["d_mem"].to_numpy(), rel=0.1)
     assert not half["d_mem"].loc[whole.index].equals(whole["d_mem"])
 
 
 def test_further_detectors_and_their_company(folder: Path, tmp_path: Path) -> None:
     """Order and batch move nothing; other prompts move the likeness of seeds, which is relative to the mean image."""
-    ask = Pass(steps=5, seeds=2, further=True)
+    ask = PromptSampling(steps=5, seeds=2, further=True)
     first = score(folder, list(CAPTIONS), tmp_path / "first", ask, batch=2)
     second = score(folder, list(reversed(CAPTIONS)), tmp_path / "second", ask, batch=6)
     fewer = score(folder, list(CAPTIONS[:2]), tmp_path / "fewer", ask, batch=2)
@@ -294,7 +294,7 @@ def test_rows_are_counted(folder: Path, tmp_path: Path) -> None:
     counts = {name: found[name] for name in ("rows", "empty", "prompts", "repeated", "marked", "cut")}
     assert counts == {"rows": 8, "empty": 2, "prompts": 5, "repeated": 1, "marked": 4, "cut": 5}
     assert found["rule"]["marker"].startswith("sha256:")
-    assert summary.public_marker(Rule().marker) == Rule().marker
+    assert summary.public_marker(OutlierRule().marker) == OutlierRule().marker
     shown = [line.split()[-1] for line in done.output.splitlines() if "rows of the list" in line or "left out" in line]
     assert shown == ["8", "2"]
     kept = pd.read_parquet(where / "prompts.parquet")
@@ -407,46 +407,49 @@ def test_wrong_pipelines(tmp_path: Path, folder: Path) -> None:
     ("make", "message"),
     [
         (
-            lambda: Pass(first=True, further=True),
+            lambda: PromptSampling(first=True, further=True),
             "the further detectors need all steps\n  hint: leave one of --first and --further out",
         ),
         (
-            lambda: Pass(precision="fp16"),
+            lambda: PromptSampling(precision="fp16"),
             "there is no precision 'fp16'\n  hint: choose fp32 or bf16",
         ),
-        (lambda: Pass(guidance=float("nan")), "guidance nan is no number\n  hint: give one such as 7.5"),
-        (lambda: Rule(z=float("inf")), "z inf is no number\n  hint: give one such as 3"),
+        (lambda: PromptSampling(guidance=float("nan")), "guidance nan is no number\n  hint: give one such as 7.5"),
+        (lambda: OutlierRule(z=float("inf")), "z inf is no number\n  hint: give one such as 3"),
         (
-            lambda: Rule(first_steps=1),
+            lambda: OutlierRule(first_steps=1),
             "first_steps is 1\n  hint: give 2 or more; `first` is of one step already",
         ),
         (
-            lambda: Extras(tokens=-1),
+            lambda: FollowUps(tokens=-1),
             "-1 prompts for --tokens and 0 for --mitigate were asked for\n  hint: give 0 or more of each",
         ),
         (
-            lambda: Extras(mitigate=1, images=1),
+            lambda: FollowUps(mitigate=1, images=1),
             "--images 1 shows no diversity\n  hint: give 2 or more images a prompt",
         ),
-        (lambda: Extras(mitigate=1, insertions=0), "--insertions 0 inserts nothing\n  hint: give 1 or more"),
+        (lambda: FollowUps(mitigate=1, insertions=0), "--insertions 0 inserts nothing\n  hint: give 1 or more"),
         (
-            lambda: Extras(data="cxr-pneumonia"),
+            lambda: FollowUps(data="cxr-pneumonia"),
             "--data is for --mitigate\n  hint: add --mitigate 10, or leave --data out",
         ),
-        (lambda: Extras(align="x"), "--align is for --mitigate\n  hint: add --mitigate 10, or leave --align out"),
-        (lambda: Extras(faithful=True), "--faithful is for --tokens\n  hint: add --tokens 10, or leave --faithful out"),
+        (lambda: FollowUps(align="x"), "--align is for --mitigate\n  hint: add --mitigate 10, or leave --align out"),
         (
-            lambda: Extras(mitigate=1, root=Path("x")),
+            lambda: FollowUps(faithful=True),
+            "--faithful is for --tokens\n  hint: add --tokens 10, or leave --faithful out",
+        ),
+        (
+            lambda: FollowUps(mitigate=1, root=Path("x")),
             "--root is for --data\n  hint: add --data NAME, or leave --root out",
         ),
         (lambda: Plan(guidance=float("nan")), "guidance nan is no number\n  hint: give one such as 2"),
-        (lambda: Pass(steps=0), "0 steps and 4 seeds were asked for\n  hint: give 1 or more of each"),
+        (lambda: PromptSampling(steps=0), "0 steps and 4 seeds were asked for\n  hint: give 1 or more of each"),
         (
-            lambda: Rule(percentile=100),
+            lambda: OutlierRule(percentile=100),
             "percentile 100 is none\n  hint: give a number between 0 and 100, such as 99",
         ),
         (
-            lambda: Rule(marker="(_"),
+            lambda: OutlierRule(marker="(_"),
             (
                 "marker '(_' is no regular expression: missing ), unterminated subpattern at position 0"
                 "\n  hint: write such as '___|XXXX'"
@@ -523,7 +526,7 @@ def test_enrichment_that_cannot_be(marked: np.ndarray, reason: str) -> None:
 def test_rows_say_when_there_is_nothing_to_compare() -> None:
     scores = pd.DataFrame({"count": 1, "d_mem": [1.0, 2.0], "adjusted": 0.0, "tokens": 3, "seen": 3, "marked": False})
     scores = scores.assign(first=1.0, per_root_size=1.0, d_mem_outlier=[True, False], adjusted_outlier=False)
-    found = {"rows": 2, "empty": 0, **summary.summarise(scores, SHORT, Rule())}
+    found = {"rows": 2, "empty": 0, **summary.summarise(scores, SHORT, OutlierRule())}
     shown = {what: rest for what, *rest in summary.rows(found)}
     assert shown["rank correlation with length"] == ["none: one side is constant"] * 2
     assert shown["marker: share in outliers / others"] == [

@@ -14,7 +14,7 @@ from benchmark.core.errors import AdapterError
 from benchmark.text2image import significance
 from benchmark.text2image.guided import both_texts, ddim, guidance_norms, prompt_noise
 from benchmark.text2image.marks import MARKER
-from benchmark.text2image.options import Pass
+from benchmark.text2image.options import PromptSampling
 from benchmark.text2image.significance import guidance_at, token_significance
 from benchmark.text2image.tokens import analyse_tokens, changed, offsets, rows, units_of
 
@@ -103,7 +103,7 @@ def test_characters_tell_which_tokens_are_marks(pipeline: Any) -> None:
 
 
 def test_words_left_out_and_marks_replaced(pipeline: Any) -> None:
-    ask = Pass(steps=2, seeds=2, guidance=2.0)
+    ask = PromptSampling(steps=2, seeds=2, guidance=2.0)
     table = pd.DataFrame({"prompt": [MARKED, CAPTIONS[0]], "sha": ["m", "p"]})
     found = analyse_tokens(pipeline, table, ask, MARKER, faithful=False, batch=3)
     words = found.words[found.words["sha"] == "m"]
@@ -130,7 +130,7 @@ def test_words_left_out_and_marks_replaced(pipeline: Any) -> None:
 
 def test_prompts_of_marks_alone_have_no_ablation(pipeline: Any) -> None:
     table = pd.DataFrame({"prompt": ["___ ___"], "sha": ["m"]})
-    found = analyse_tokens(pipeline, table, Pass(steps=1, seeds=1), MARKER, faithful=True, batch=8)
+    found = analyse_tokens(pipeline, table, PromptSampling(steps=1, seeds=1), MARKER, faithful=True, batch=8)
     assert not len(found.ablations)
     assert "ablation" not in found.summary
 
@@ -163,7 +163,7 @@ def test_units_are_deleted_or_replaced_where_they_stand() -> None:
 
 def test_spaced_marks_are_ablated(pipeline: Any) -> None:
     table = pd.DataFrame({"prompt": ["seen [** a b **] pneumonia"], "sha": ["m"]})
-    found = analyse_tokens(pipeline, table, Pass(steps=1, seeds=1), MARKER, faithful=False, batch=8)
+    found = analyse_tokens(pipeline, table, PromptSampling(steps=1, seeds=1), MARKER, faithful=False, batch=8)
     assert found.words["word"].tolist() == ["seen", "[** a b **]", "pneumonia"]
     assert found.words["marked"].tolist() == [False, True, False]
     assert len(found.ablations) == 1
@@ -173,7 +173,7 @@ def test_spaced_marks_are_ablated(pipeline: Any) -> None:
 
 def test_words_beyond_the_cut_are_not_looked_at(pipeline: Any) -> None:
     table = pd.DataFrame({"prompt": ["no acute " * 1000, "no acute abnormality"], "sha": ["long", "short"]})
-    found = analyse_tokens(pipeline, table, Pass(steps=1, seeds=1), MARKER, faithful=False, batch=8)
+    found = analyse_tokens(pipeline, table, PromptSampling(steps=1, seeds=1), MARKER, faithful=False, batch=8)
     counts = found.words["sha"].value_counts()
     assert counts["short"] == 3
     assert 1 <= counts["long"] <= pipeline.tokenizer.model_max_length

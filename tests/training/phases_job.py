@@ -9,9 +9,9 @@ from torch import Tensor, nn
 
 from benchmark.core.distributed import leave_world
 from benchmark.training.batches import Resident
-from benchmark.training.config import Recipe
+from benchmark.training.config import TrainingConfig
 from benchmark.training.loop import train
-from benchmark.training.phases import Part, Phase
+from benchmark.training.phases import ParameterGroup, Phase
 
 folder, rank = Path(sys.argv[1]), os.environ.get("RANK", "0")
 torch.set_num_threads(1)
@@ -33,9 +33,15 @@ def loss(net: Pair, batch: Tensor) -> Tensor:
 
 
 items = Resident(torch.randn(8, 2, generator=torch.Generator().manual_seed(0)), torch.device("cpu"))
-phases = [Phase("a", loss, Part("one")), Phase("b", loss, Part("other"), every=2)]
+phases = [Phase("a", loss, ParameterGroup("one")), Phase("b", loss, ParameterGroup("other"), every=2)]
 trained = train(
-    Pair(), phases, items, Recipe(steps=8, batch_size=4, learning_rate=0.01), folder=folder, seed=0, device="cpu"
+    Pair(),
+    phases,
+    items,
+    TrainingConfig(steps=8, batch_size=4, learning_rate=0.01),
+    folder=folder,
+    seed=0,
+    device="cpu",
 )
 torch.save(trained.state_dict(), folder / f"result-{rank}.pt")
 leave_world()

@@ -21,7 +21,7 @@ from benchmark.core.seeding import batch_positions, seed_all
 from benchmark.core.types import Budget, Split, to_images
 from benchmark.training.batches import Resident, Streamed, batches, feed_split
 from benchmark.training.checkpoint import load_checkpoint, save_checkpoint
-from benchmark.training.config import Recipe
+from benchmark.training.config import TrainingConfig
 from benchmark.training.loop import train
 from benchmark.training.state import follow
 
@@ -43,9 +43,9 @@ def feed(items: int = 10) -> Resident:
     return Resident(torch.randn(items, 4, generator=torch.Generator().manual_seed(0)), CPU)
 
 
-def recipe(**changes: object) -> Recipe:
+def recipe(**changes: object) -> TrainingConfig:
     given = {"steps": 12, "batch_size": 4, "learning_rate": 0.01, "ema": 0.9, "log_every": 4} | changes
-    return Recipe(**given)  # type: ignore[arg-type]
+    return TrainingConfig(**given)  # type: ignore[arg-type]
 
 
 def weights(net: nn.Module) -> list[Tensor]:

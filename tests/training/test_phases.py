@@ -14,9 +14,9 @@ from torch import Tensor, nn
 
 from benchmark.core.errors import AdapterError, UsageError
 from benchmark.training.batches import Resident
-from benchmark.training.config import Recipe
+from benchmark.training.config import TrainingConfig
 from benchmark.training.loop import train
-from benchmark.training.phases import Part, Phase
+from benchmark.training.phases import ParameterGroup, Phase
 
 JOB = Path(__file__).parent / "phases_job.py"
 torch.set_num_threads(1)
@@ -34,9 +34,9 @@ def items() -> Resident:
     return Resident(torch.randn(8, 2, generator=torch.Generator().manual_seed(0)), torch.device("cpu"))
 
 
-def recipe(**changes: object) -> Recipe:
+def recipe(**changes: object) -> TrainingConfig:
     given = {"steps": 6, "batch_size": 4, "learning_rate": 0.1, "schedule": "constant", "warmup": 0, "ema": 0}
-    return Recipe(**(given | changes))  # type: ignore[arg-type]
+    return TrainingConfig(**(given | changes))  # type: ignore[arg-type]
 
 
 def together(net: Pair, batch: Tensor) -> Tensor:
@@ -60,7 +60,13 @@ def test_a_phase_moves_its_part_only_and_in_its_turn(tmp_path: Path) -> None:
 
         return call
 
-    fit(tmp_path, [Phase("a", loss("a", "one"), Part("one")), Phase("b", loss("b", "other"), Part("other"), every=4)])
+    fit(
+        tmp_path,
+        [
+            Phase("a", loss("a", "one"), ParameterGroup("one")),
+            Phase("b", loss("b", "other"), ParameterGroup("other"), every=4),
+        ],
+    )
     assert "".join(seen) == "abaaaaba"
 
 
@@ -68,7 +74,10 @@ def test_parts_have_rates_of_their_own(tmp_path: Path) -> None:
     torch.manual_seed(0)
     before = Pair()
     after = fit(
-        tmp_path, [Phase("a", together, Part("one", rate=0.5)), Phase("b", together, Part("other"))], steps=1, clip=0
+        tmp_path,
+        [Phase("a", together, ParameterGroup("one", rate=0.5)), Phase("b", together, ParameterGroup("other"))],
+        steps=1,
+        clip=0,
     )
     # Adam's first step is as long as the learning rate, whatever the gradient.
     torch.testing.assert_close((after.one.weight - before.one.weight).abs(), torch.full((1, 2), 0.05))
@@ -82,7 +91,7 @@ def test_a_loss_may_accumulate_its_own_gradient(tmp_path: Path) -> None:
         return loss.detach()
 
     def twins(loss: object) -> list[Phase]:
-        return [Phase("a", loss, Part("one")), Phase("b", loss, Part("other"))]  # type: ignore[arg-type]
+        return [Phase("a", loss, ParameterGroup("one")), Phase("b", loss, ParameterGroup("other"))]  # type: ignore[arg-type]
 
     one, other = fit(tmp_path / "a", twins(together)), fit(tmp_path / "b", twins(own))
     assert torch.equal(one.one.weight, other.one.weight)
@@ -92,7 +101,7 @@ def test_each_phase_is_logged_with_its_last_loss(tmp_path: Path) -> None:
     def constant(value: float):
         return lambda net, batch: together(net, batch) * 0 + value
 
-    phases = [Phase("a", constant(2), Part("one")), Phase("b", constant(3), Part("other"), every=4)]
+    phases = [Phase("a", constant(2), ParameterGroup("one")), Phase("b", constant(3), ParameterGroup("other"), every=4)]
     fit(tmp_path, phases, log_every=3)
     lines = [json.loads(line) for line in (tmp_path / "log.jsonl").read_text().splitlines()]
     assert [(line["a"], line["b"]) for line in lines] == [(2, 3), (2, 3)]
@@ -103,12 +112,16 @@ def test_a_loss_that_is_not_finite_is_named_by_its_step(tmp_path: Path) -> None:
         return together(net, batch) / 0
 
     with pytest.raises(AdapterError, match=r"the loss is not finite \(inf\) at step 1"):
-        fit(tmp_path, [Phase("a", together, Part("one")), Phase("b", infinite, Part("other"), every=4)], log_every=3)
+        fit(
+            tmp_path,
+            [Phase("a", together, ParameterGroup("one")), Phase("b", infinite, ParameterGroup("other"), every=4)],
+            log_every=3,
+        )
 
 
 def test_a_step_without_any_turn_is_refused(tmp_path: Path) -> None:
     with pytest.raises(UsageError) as error:
-        fit(tmp_path, [Phase("a", together, Part("one"), every=2)])
+        fit(tmp_path, [Phase("a", together, ParameterGroup("one"), every=2)])
     assert str(error.value) == "no phase has its turn at every step\n  hint: let the first one have it"
 
 

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from benchmark.adapters.network import seeded_noise
 from benchmark.adapters.networks.autoencoder import Autoencoder
 from benchmark.adapters.networks.denoiser import LOSS_TIMESTEPS, Denoiser
-from benchmark.core.seeding import word
+from benchmark.core.seeding import derive_seed
 from benchmark.training.batches import Resident, Streamed
 
 
@@ -22,7 +22,7 @@ class LatentModel(nn.Module):
     def generate(self, seed: int, part: slice, steps: int) -> Tensor:
         """Return the images that the noise of (seed, first number) becomes, not clamped."""
         noise = self._noise(part.stop - part.start, seed, part.start)
-        images: Tensor = self.autoencoder.decode(self.denoiser.sample(noise, steps, word(seed, part.start, 1)))
+        images: Tensor = self.autoencoder.decode(self.denoiser.sample(noise, steps, derive_seed(seed, part.start, 1)))
         return images
 
     def reconstruct(self, images: Tensor) -> Tensor:

@@ -12,7 +12,7 @@ from benchmark.cohorts.check.report import Report
 from benchmark.cohorts.exclusions import write_exclusions
 from benchmark.cohorts.splits import NAMES
 from benchmark.cohorts.store import Stored
-from benchmark.core.files import content_key, replacing, write_json
+from benchmark.core.files import atomic_write, content_key, write_json
 from benchmark.core.types import Cohort, to_images
 
 if TYPE_CHECKING:
@@ -63,7 +63,7 @@ def _draw(path: Path, report: Report, stored: Stored) -> None:
         axis.set_title(title, fontsize=9, loc="left")
         axis.set_axis_off()
     figure.suptitle(f"{report.name}: private, shows patients", fontsize=10)
-    with replacing(path) as temporary:
+    with atomic_write(path) as temporary:
         figure.savefig(temporary, dpi=100, format="png")
 
 

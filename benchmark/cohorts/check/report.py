@@ -18,7 +18,7 @@ from benchmark.cohorts.check.outliers import Oddities, scan
 from benchmark.cohorts.duplicates import Duplicates, find_duplicates
 from benchmark.cohorts.exclusions import read_exclusions
 from benchmark.cohorts.ingest import prepare_items
-from benchmark.cohorts.splits import FRACTIONS, NAMES, Plan, Rule, split
+from benchmark.cohorts.splits import FRACTIONS, NAMES, Plan, SplitRule, split
 from benchmark.cohorts.store import Stored
 from benchmark.core.progress import Say, to_stderr
 from benchmark.core.types import Cohort, Dataset, HasReports
@@ -80,7 +80,7 @@ def check(
     seed: int = 0,
     fractions: Sequence[float] = FRACTIONS,
     train_items: int | None = None,
-    rule: Rule = "patients",
+    rule: SplitRule = "patients",
     exclude: Path | None = None,
     strict: bool = False,
     workers: int | None = None,

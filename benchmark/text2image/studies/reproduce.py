@@ -12,17 +12,17 @@ import pandas as pd
 
 from benchmark.core.devices import pick_device
 from benchmark.core.errors import UsageError
-from benchmark.core.files import content_key, replacing, write_json
+from benchmark.core.files import atomic_write, content_key, write_json
 from benchmark.core.options import without_paths
 from benchmark.core.progress import to_stderr
 from benchmark.plugins import registry
 from benchmark.runs.config import Request, build_dataset, open_cohort
-from benchmark.text2image.copy_oracle import Truth
+from benchmark.text2image.copy_oracle import CopyOracle
 from benchmark.text2image.detect import Traces, detectors, trace_all
 from benchmark.text2image.grid import PROMPTS, draw_grid
 from benchmark.text2image.mitigate import BEFORE, effects
 from benchmark.text2image.mitigations import Sampling
-from benchmark.text2image.options import Rule, require_number
+from benchmark.text2image.options import OutlierRule, require_number
 from benchmark.text2image.prompts import lengths
 from benchmark.text2image.studies.plan import Design, Study, plan_study
 from benchmark.text2image.studies.retrain import MODEL, Retraining, retrained, trained
@@ -84,7 +84,7 @@ def reproduce(
     folder = out / f"dutt2025-{content_key(cohort.key, settings, asdict(design), request.seed, length=8)}"
     device = str(pick_device(request.device))
     model = trained(settings, study, folder / "model", seed=request.seed, device=device)
-    truth = Truth.of(study.train, study.heldout)
+    truth = CopyOracle.of(study.train, study.heldout)
     traces = trace_all(
         model.pipeline, study.prompts["prompt"].tolist(), seeds=plan.seeds, steps=plan.steps, guidance=plan.guidance,
         batch=plan.batch, label="prompts",
@@ -112,7 +112,7 @@ def reproduce(
     return folder, found
 
 
-def _scored(pipeline: Any, study: Study, traces: Traces, truth: Truth) -> tuple[pd.DataFrame, float]:
+def _scored(pipeline: Any, study: Study, traces: Traces, truth: CopyOracle) -> tuple[pd.DataFrame, float]:
     """Return prompts with every detector and the share of copies, and the copy threshold."""
     from benchmark.text2image.guided import latent_shape
 
@@ -131,12 +131,12 @@ def _flat(images: Images) -> Images:
 def _sampling(plan: Plan, traces: Traces) -> Sampling:
     """Optimise embeddings down to the first norm of a usual prompt: published targets are of another model."""
     return Sampling(
-        steps=plan.steps, guidance=plan.guidance, marker=Rule().marker, insertions=plan.insertions,
+        steps=plan.steps, guidance=plan.guidance, marker=OutlierRule().marker, insertions=plan.insertions,
         target=float(np.median(traces.norms[:, :, 0].mean(axis=1))),
     )  # fmt: skip
 
 
-def _draw(path: Path, table: pd.DataFrame, traces: Traces, truth: Truth) -> None:
+def _draw(path: Path, table: pd.DataFrame, traces: Traces, truth: CopyOracle) -> None:
     """Draw the prompts with the highest d_mem."""
     top = table.nlargest(PROMPTS, "d_mem")
     rows = zip(top["group"], top["d_mem"], top["copied"], strict=True)
@@ -145,5 +145,5 @@ def _draw(path: Path, table: pd.DataFrame, traces: Traces, truth: Truth) -> None
 
 
 def _write_private(folder: Path, table: pd.DataFrame) -> None:
-    with replacing(folder / "prompts.parquet") as temporary:
+    with atomic_write(folder / "prompts.parquet") as temporary:
         table.to_parquet(temporary, index=False)

@@ -12,13 +12,13 @@ from typing import Any
 
 import pandas as pd
 
-from benchmark.core.files import replacing
+from benchmark.core.files import atomic_write
 from benchmark.core.options import build
 from benchmark.core.processes import processes
 from benchmark.core.progress import progress
 from benchmark.core.types import Budget
 from benchmark.plugins import registry
-from benchmark.text2image.copy_oracle import Truth
+from benchmark.text2image.copy_oracle import CopyOracle
 from benchmark.text2image.mitigate import BEFORE, effects
 from benchmark.text2image.mitigations import Sampling
 from benchmark.text2image.studies.plan import Study
@@ -44,7 +44,7 @@ class Retraining:
     device: str
     prompts: Sequence[str]
     """Those whose images are looked at."""
-    truth: Truth
+    truth: CopyOracle
     threshold: float
     how: Sampling
     images: int
@@ -58,7 +58,7 @@ def trained(settings: dict[str, Any], study: Study, folder: Path, *, seed: int, 
         return cls.load(folder, device=device)
     model = build(cls, settings, what=f"model {MODEL}")
     model.fit(study.train, folder=folder.parent / f"{folder.name}-training", budget=Budget(), seed=seed, device=device)
-    with replacing(folder) as part:
+    with atomic_write(folder) as part:
         model.save(part)
     return model
 
@@ -112,5 +112,5 @@ def _write_variants(study: Study, folder: Path) -> None:
         ("variants.csv", [f"{kind}.{other}" for kind, other in zip(classes, others, strict=True)]),
         ("recaptions.csv", [f"chest x-ray, {kind}" for kind in classes]),
     ):
-        with replacing(folder / name) as temporary:
+        with atomic_write(folder / name) as temporary:
             pd.DataFrame({"caption": captions, "variant": texts}).to_csv(temporary, index=False)

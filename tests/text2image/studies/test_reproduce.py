@@ -18,7 +18,7 @@ from typer.testing import CliRunner
 from benchmark.cli.app import app
 from benchmark.core.errors import BadDataError, BenchError, UsageError
 from benchmark.core.types import Cohort, Split
-from benchmark.text2image.copy_oracle import Truth
+from benchmark.text2image.copy_oracle import CopyOracle
 from benchmark.text2image.studies import plan
 from benchmark.text2image.studies.plan import Design, plan_study, read_sentences
 from benchmark.text2image.studies.reproduce import Plan
@@ -97,7 +97,7 @@ def test_truth_finds_copies_and_spares_other_images() -> None:
     whole = cohort(train=40, heldout=40)
     heldout = Split(**{**vars(whole.calibration), "rows": np.arange(40, 80), "subjects": tuple(map(str, range(40))),
                        "items": tuple(map(str, range(40))), "labels": None})  # fmt: skip
-    truth = Truth.of(whole.train.part([0, 0, *range(40)]), heldout)
+    truth = CopyOracle.of(whole.train.part([0, 0, *range(40)]), heldout)
     assert len(truth.train) == len(truth.heldout) == 40
     rng = np.random.default_rng(1)
     fresh = rng.uniform(-1, 1, (200, 1, 16, 16)).astype(np.float32)
@@ -184,7 +184,7 @@ def test_images_of_colours_are_compared_with_grey_ones(real_data: Callable[[str]
 
 def test_truth_takes_images_of_its_shape_or_their_colours() -> None:
     whole = cohort(train=40, heldout=20)
-    truth = Truth.of(whole.train, whole.calibration)
+    truth = CopyOracle.of(whole.train, whole.calibration)
     grey = whole.train.images([3])
     assert truth.likeness(np.repeat(grey, 3, axis=1)) == pytest.approx(truth.likeness(grey))
     with pytest.raises(UsageError) as caught:
