@@ -52,10 +52,10 @@ from search_report import (
 )
 
 import benchmark
+from benchmark.cohorts.open import DataConfig, build_dataset, open_cohort
 from benchmark.core.progress import to_stderr
-from benchmark.core.types import Split, chunks, merge, to_images, to_pixels
+from benchmark.core.types import Split, chunks, join_splits, to_images, to_pixels
 from benchmark.detectors.random_conv import random_features
-from benchmark.runs.config import Request, build_dataset, open_cohort
 from benchmark.search import COSINE, LEVELS, PEARSON, Rows, search
 from benchmark.search.index import Index, Stored
 from benchmark.search.index_bounds import ABANDONED
@@ -137,12 +137,11 @@ def sides(given: argparse.Namespace) -> Sides:
 def cohort_sides(given: argparse.Namespace) -> tuple[Array, Array]:
     """Training and calibration patients' items are the bank; test patients' items are unseen."""
     options = dict(setting.split("=", 1) for setting in given.set_data)
-    request = Request(
-        model="", data=given.data, root=given.root, image_size=given.image_size, channels=given.channels,
-        data_settings=options, cache=given.cache,
-    )  # fmt: skip
-    cohort = open_cohort(request, *build_dataset(request), to_stderr)
-    return levels_of(merge("bank", cohort.train, cohort.calibration)), levels_of(cohort.test)
+    config = DataConfig(
+        name=given.data, root=given.root, image_size=given.image_size, channels=given.channels, options=options
+    )
+    cohort = open_cohort(config, *build_dataset(config), cache=given.cache, say=to_stderr)
+    return levels_of(join_splits("bank", cohort.train, cohort.calibration)), levels_of(cohort.test)
 
 
 def levels_of(split: Split) -> Array:

@@ -16,15 +16,15 @@ from pathlib import Path
 
 import numpy as np
 
+from benchmark.cohorts.open import DataConfig, build_dataset
 from benchmark.cohorts.prepare import prepare
 from benchmark.core.progress import to_stderr
 from benchmark.core.types import Cohort, patient_codes, to_images
+from benchmark.detectors.bank import bank_of
 from benchmark.detectors.fitting import Fitted, fit_detector
 from benchmark.detectors.registry import CARDS, choose
-from benchmark.evaluation.protocol import bank_of
 from benchmark.images.resize import resize_smooth, to_uint8
 from benchmark.metrics.calibration import conformal_quantile
-from benchmark.runs.config import Request, build_dataset
 from benchmark.search import Rows, nearest
 
 SOURCE = Path(__file__).resolve().parents[2] / "shared" / "data" / "ct_luna16_patches50" / "ct_luna16_patches50.npz"
@@ -67,10 +67,8 @@ def main() -> None:
     parser.add_argument("--detector", action="append")
     parser.add_argument("--cache", type=Path, default=Path("cache"))
     given = parser.parse_args()
-    card, dataset = build_dataset(Request(model="", data="folder", image_size=64))
-    cohort = prepare(
-        card.name, dataset, given.root, given.cache, seed=0, train_items=None, split="patients", say=to_stderr
-    )
+    card, dataset = build_dataset(DataConfig(name="folder", image_size=64))
+    cohort = prepare(card.name, dataset, given.root, given.cache, say=to_stderr)
     print(f"{'detector':28}{'recall':>8}{'90 deg':>8}{'180 deg':>8}{'precision':>11}{'false alarms':>13}")
     for text in given.detector or [card.name for card in CARDS.values() if not card.needs_file]:
         fitted = fit_detector(choose(text), cohort, cache=given.cache, device="auto", say=to_stderr)

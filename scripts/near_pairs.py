@@ -16,7 +16,7 @@ import numpy as np
 
 from benchmark.cohorts.check.near_duplicates import find_near
 from benchmark.cohorts.ingest import prepare_items
-from benchmark.runs.config import Request, build_dataset
+from benchmark.cohorts.open import DataConfig, build_dataset
 
 MOST = 5000
 
@@ -30,7 +30,7 @@ def main() -> None:
     parser.add_argument("--least", type=float, default=0.9)
     parser.add_argument("--cache", type=Path, default=Path("cache"))
     given = parser.parse_args()
-    card, dataset = build_dataset(Request(model="", data=given.data, image_size=given.image_size))
+    card, dataset = build_dataset(DataConfig(name=given.data, image_size=given.image_size))
     stored = prepare_items(card.name, dataset, given.root, given.cache)
     pairs = find_near(np.asarray(stored.pixels[:MOST]), stored.table[:MOST], least=given.least)
     print(f"{card.name}: {len(pairs)} pairs of two patients at {given.least} or more")

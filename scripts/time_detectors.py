@@ -19,22 +19,22 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from benchmark.cohorts.open import DataConfig, build_dataset
 from benchmark.cohorts.prepare import prepare
 from benchmark.core.devices import pick_device
 from benchmark.core.progress import to_stderr
-from benchmark.core.types import Split, merge
+from benchmark.core.types import Split
 from benchmark.detectors.copy import EMBED_BATCH, Copy, Options
 from benchmark.detectors.fitting import embed_all
-from benchmark.runs.config import Request, build_dataset
 
 ITEMS = 2000
 
 
 def xrays(root: Path, cache: Path) -> Split:
     """Return 2,000 X-rays of 64 x 64 pixels."""
-    card, dataset = build_dataset(Request(model="", data="cxr-pneumonia", image_size=64))
-    cohort = prepare(card.name, dataset, root, cache, seed=0, train_items=None, split="patients", say=to_stderr)
-    real = merge("real", cohort.train, cohort.calibration, cohort.test)
+    card, dataset = build_dataset(DataConfig(name="cxr-pneumonia", image_size=64))
+    cohort = prepare(card.name, dataset, root, cache, say=to_stderr)
+    real = cohort.real
     some = np.arange(min(ITEMS, len(real)))
     return replace(
         real, rows=real.rows[some], subjects=real.subjects[: len(some)], items=real.items[: len(some)], labels=None

@@ -16,13 +16,13 @@ from pathlib import Path
 
 import numpy as np
 
+from benchmark.cohorts.open import DataConfig, build_dataset
 from benchmark.cohorts.prepare import prepare
 from benchmark.core.progress import to_stderr
 from benchmark.core.types import Cohort
 from benchmark.detectors.fitting import fit_detector
 from benchmark.detectors.registry import choose
 from benchmark.evaluation.detector_audit import audit
-from benchmark.runs.config import Request, build_dataset
 
 
 def measure(text: str, cohort: Cohort, device: str) -> tuple[float, float]:
@@ -44,10 +44,8 @@ def main() -> None:
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--steps", type=int, action="append")
     given = parser.parse_args()
-    card, dataset = build_dataset(Request(model="", data="cxr-pneumonia", image_size=64))
-    cohort = prepare(
-        card.name, dataset, given.root, given.cache, seed=0, train_items=None, split="patients", say=to_stderr
-    )
+    card, dataset = build_dataset(DataConfig(name="cxr-pneumonia", image_size=64))
+    cohort = prepare(card.name, dataset, given.root, given.cache, say=to_stderr)
     slow, aim = measure("dar2025", cohort, given.device)
     print(f"dar2025: {slow:.0f} s, mean AUC {aim:.3f}", flush=True)
     for steps in given.steps or (30, 60, 120, 250):

@@ -14,13 +14,13 @@ from benchmark.cli.options import (
     GroupPattern,
     ImageSize,
     Root,
-    Seed,
     SetData,
     SplitBy,
+    SplitSeed,
     Strict,
     TrainItems,
     data_pairs,
-    rule,
+    split_kind,
     warn,
 )  # fmt: skip
 
@@ -77,7 +77,7 @@ def check_command(
     train_items: TrainItems = None,
     exclude: Exclude = None,
     strict: Strict = False,
-    seed: Seed = 0,
+    split_seed: SplitSeed = 0,
     fix: Annotated[bool, typer.Option("--fix", help="Write exclude.csv, which `--exclude` then takes.")] = False,
     out: Annotated[Path, typer.Option("--out", help="Where findings, manifest and contact sheet go.")] = Path("checks"),
     cache: Cache = Path("cache"),
@@ -88,16 +88,16 @@ def check_command(
     from benchmark.cohorts.check.report import check
     from benchmark.cohorts.check.text import render
     from benchmark.cohorts.locate import locate
-    from benchmark.runs.config import Request, build_dataset
+    from benchmark.cohorts.open import DataConfig, build_dataset
+    from benchmark.core.files import require_layout
 
-    request = Request(
-        model="", data=name, root=root, image_size=image_size, channels=channels,
-        data_settings=data_pairs(data_settings, group_pattern),
-    )  # fmt: skip
-    card, dataset = build_dataset(request)
+    options = data_pairs(data_settings, group_pattern)
+    config = DataConfig(name=name, root=root, image_size=image_size, channels=channels, options=options)
+    card, dataset = build_dataset(config)
+    require_layout(cache, "cache", ("cohorts", "detectors"))
     report, stored, cohort = check(
         card.name, dataset, locate(card, dataset, root=root, cache=cache), cache,
-        seed=seed, train_items=train_items, rule=rule(split), exclude=exclude, strict=strict,
+        split_seed=split_seed, train_items=train_items, split=split_kind(split), exclude=exclude, strict=strict,
     )  # fmt: skip
     print_table(f"{card.name}: cohort {report.key[:8]}", ("what", "found"), render(report))
     for path in write_dossier(out / f"{card.name}-{report.key[:8]}", report, stored, cohort, fix=fix):

@@ -18,10 +18,11 @@ from benchmark.cli.options import (
     Root,
     SetData,
     SplitBy,
+    SplitSeed,
     Strict,
     TrainItems,
     data_pairs,
-    rule,
+    split_kind,
 )  # fmt: skip
 
 detectors_app = typer.Typer(
@@ -61,23 +62,23 @@ def check_detectors_command(
         typer.Option("--detector", help="NAME or NAME:option=value; repeatable; default: all that need no file."),
     ] = None,
     seeds: Annotated[int, typer.Option("--seeds", help="How often each trained detector is trained.")] = 1,
-    seed: Annotated[int, typer.Option("--seed", help="Of the patient split.")] = 0,
+    split_seed: SplitSeed = 0,
     out: Annotated[Path, typer.Option("--out", help="Where audits go.")] = Path("audits"),
     device: Device = "auto",
     cache: Cache = Path("cache"),
 ) -> None:
     """Measure detectors on a cohort: recall of planted copies, false positives, agreement of seeds, speed."""
     from benchmark.cli.tables import print_table
+    from benchmark.cohorts.open import DataConfig
     from benchmark.evaluation.detector_audit_report import table_rows
     from benchmark.evaluation.detector_audit_run import check_detectors
-    from benchmark.runs.config import Request
 
-    request = Request(
-        model="", data=data, root=root, image_size=image_size, channels=channels,
-        data_settings=data_pairs(data_settings, group_pattern), split=rule(split), train_items=train_items,
-        exclude=exclude, strict=strict, seed=seed, device=device, cache=cache,
+    config = DataConfig(
+        name=data, root=root, image_size=image_size, channels=channels,
+        options=data_pairs(data_settings, group_pattern), split=split_kind(split), split_seed=split_seed,
+        train_items=train_items, exclude=exclude, strict=strict,
     )  # fmt: skip
-    audit, folder = check_detectors(request, detectors or [], seeds=seeds, out=out)
+    audit, folder = check_detectors(config, detectors or [], seeds=seeds, device=device, cache=cache, out=out)
     sizes = ", ".join(f"{name} {count} items" for name, count in audit.cohort.items.items())
     print_table(f"detectors on {audit.cohort.name}: {sizes}", ["", *audit.detectors, ""], table_rows(audit))
     typer.echo(f"audit: {folder / 'audit.json'}")

@@ -15,12 +15,12 @@ def evaluate_command(
     folder: Annotated[Path, typer.Argument(metavar="RUN", help="A run folder.")],
     detectors: Detectors = None,
     search_transforms: SearchTransforms = None,
-    search_gib: Annotated[float | None, typer.Option("--search-memory", help="GiB that a search may take.")] = None,
+    search_memory: Annotated[float | None, typer.Option("--search-memory", help="GiB that a search may take.")] = None,
     device: Annotated[str | None, typer.Option("--device", help="auto, cpu, cuda or cuda:N.")] = None,
 ) -> None:
     """Evaluate a run's samples again, without training or sampling."""
     from benchmark.runs.run import evaluate_again
 
     chosen = all_detectors(detectors, search_transforms)
-    evaluate_again(folder, detectors=chosen, device=device, search_gib=search_gib)
+    evaluate_again(folder, detectors=chosen, device=device, search_memory=search_memory)
     show_run(folder)

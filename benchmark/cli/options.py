@@ -26,7 +26,8 @@ Exclude = Annotated[
 ]
 Strict = Annotated[bool, typer.Option("--strict", help="Refuse where any file would be left out.")]
 TrainItems = Annotated[int | None, typer.Option("--train-items", help="Train on so many items; held-out stays.")]
-Seed = Annotated[int, typer.Option("--seed", help="Of patient split, training and sampling.")]
+Seed = Annotated[int, typer.Option("--seed", help="Seed of training and sampling.")]
+SplitSeed = Annotated[int, typer.Option("--split-seed", help="Seed that orders the patients before they are split.")]
 Cache = Annotated[Path, typer.Option("--cache", help="Prepared cohorts and detectors (patients' pixels).")]
 Runs = Annotated[Path, typer.Option("--runs", help="Where run folders go.")]
 Detectors = Annotated[
@@ -34,7 +35,7 @@ Detectors = Annotated[
     typer.Option("--detector", help="One more detector, such as pixels:foreground=true (see `bench detectors`)."),
 ]
 Device = Annotated[str, typer.Option("--device", help="auto, cpu, cuda or cuda:N.")]
-SearchGib = Annotated[
+SearchMemory = Annotated[
     float,
     typer.Option("--search-memory", help="GiB that a search of all training items may take, whatever their number."),
 ]
@@ -66,8 +67,8 @@ def data_pairs(texts: list[str] | None, group_pattern: str | None) -> dict[str, 
     return pairs("--set-data", texts) | ({"group_pattern": group_pattern} if group_pattern else {})
 
 
-def rule(name: str) -> Any:
-    """Return the name of a split rule. Raises UsageError."""
+def split_kind(name: str) -> Any:
+    """Return the name of a way to split. Raises UsageError."""
     if name not in ("patients", "official", "images"):
         raise UsageError(f"there is no split {name!r}", "choose patients, official or images")
     return name

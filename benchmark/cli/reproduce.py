@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from benchmark.cli.options import Batch, Cache, Data, Device, Root, Seed, pairs
+from benchmark.cli.options import Batch, Cache, Data, Device, Root, Seed, SplitSeed, pairs
 from benchmark.core.errors import UsageError
 
 
@@ -26,6 +26,7 @@ def reproduce_command(
     training: Annotated[bool, typer.Option("--training/--no-training", help="Train with each mitigation too.")] = True,
     batch: Batch = 50,
     seed: Seed = 0,
+    split_seed: SplitSeed = 0,
     device: Device = "auto",
     out: Annotated[Path, typer.Option("--out", help="Where results go (private: prompts and images).")] = Path(
         "studies"
@@ -34,7 +35,7 @@ def reproduce_command(
 ) -> None:
     """Repeat a published study where the truth is known: does it hold here?"""
     from benchmark.cli.tables import print_table
-    from benchmark.runs.config import Request
+    from benchmark.cohorts.open import DataConfig
     from benchmark.text2image.studies.plan import Design
     from benchmark.text2image.studies.reproduce import Plan, reproduce
     from benchmark.text2image.studies.tables import tables
@@ -43,12 +44,11 @@ def reproduce_command(
         raise UsageError(f"there is no study {study!r}", "choose dutt2025")
     if reports is None:
         raise UsageError("dutt2025 takes its sentences from Open-i's reports", "give --reports FOLDER")
-    request = Request(
-        model="ldm-text", data=data, preset=preset, root=root, settings=pairs("--set", settings), seed=seed,
-        device=device, cache=cache,
-    )  # fmt: skip
     plan = Plan(seeds=seeds, steps=steps, guidance=guidance, training=training, batch=batch)
-    folder, found = reproduce(request, reports, plan, Design(), out=out)
+    folder, found = reproduce(
+        DataConfig(name=data, root=root, split_seed=split_seed), reports, plan, Design(), preset=preset,
+        options=pairs("--set", settings), seed=seed, device=device, cache=cache, out=out,
+    )  # fmt: skip
     for title, columns, lines in tables(found):
         print_table(title, columns, lines)
     typer.echo(f"results: {folder / 'dutt2025.json'} (no text, no pixels)")

@@ -4,74 +4,126 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from benchmark.cli.options import (
-    Cache,
-    Channels,
-    Data,
-    Detectors,
-    Device,
-    Exclude,
-    GroupPattern,
-    ImageSize,
-    Model,
-    Root,
-    Runs,
-    SearchGib,
-    SearchTransforms,
-    Seed,
-    SetData,
-    SplitBy,
-    Strict,
-    TrainItems,
-    all_detectors,
-    data_pairs,
-    pairs,
-    rule,
-)  # fmt: skip
+from benchmark.cli.options import all_detectors, data_pairs, pairs, split_kind
+
+if TYPE_CHECKING:
+    from benchmark.runs.config import RunConfig
+
+# Every option is None unless it is given: only then does it replace what a configuration file says.
 
 
 def run_command(
-    model: Model,
-    data: Data,
-    preset: Annotated[str, typer.Option("--preset", "-p", help="smoke (minutes), small, paper.")] = "smoke",
-    root: Root = None,
+    model: Annotated[
+        str | None, typer.Option("--model", "-m", help="Model name (see `bench models`), or ./file.py:Class.")
+    ] = None,
+    data: Annotated[
+        str | None, typer.Option("--data", "-d", help="Data set name (see `bench datasets`), or ./file.py:Class.")
+    ] = None,
+    config: Annotated[
+        Path | None, typer.Option("--config", "-c", help="TOML file with options; those given here replace its own.")
+    ] = None,
+    write_config: Annotated[
+        Path | None, typer.Option("--write-config", help="Write all options to this TOML file, and stop.")
+    ] = None,
+    preset: Annotated[
+        str | None, typer.Option("--preset", "-p", help="smoke (minutes; the default), small, paper.")
+    ] = None,
+    root: Annotated[Path | None, typer.Option("--root", help="Folder with the data set's files.")] = None,
     settings: Annotated[list[str] | None, typer.Option("--set", help="Hyper-parameter: name=value.")] = None,
-    image_size: ImageSize = None,
-    channels: Channels = None,
-    data_settings: SetData = None,
-    group_pattern: GroupPattern = None,
-    split: SplitBy = "patients",
-    train_items: TrainItems = None,
-    exclude: Exclude = None,
-    strict: Strict = False,
-    samples: Annotated[int | None, typer.Option("--samples", "-n", help="Synthetic items to draw.")] = None,
-    detectors: Detectors = None,
-    seed: Seed = 0,
-    budget_seconds: Annotated[float | None, typer.Option("--budget-seconds", help="End training early.")] = None,
-    search_transforms: SearchTransforms = None,
-    search_gib: SearchGib = 2.0,
-    device: Device = "auto",
-    runs: Runs = Path("runs"),
-    cache: Cache = Path("cache"),
+    image_size: Annotated[
+        int | None, typer.Option("--image-size", help="Pixels (voxels) per side; default: the preset's.")
+    ] = None,
+    channels: Annotated[str | None, typer.Option("--channels", help="Some channels only, such as t1,flair.")] = None,
+    data_settings: Annotated[
+        list[str] | None, typer.Option("--set-data", help="Option of the data set: name=value.")
+    ] = None,
+    group_pattern: Annotated[
+        str | None,
+        typer.Option("--group-pattern", help="With --data folder: regular expression that finds the patient."),
+    ] = None,
+    split: Annotated[
+        str | None,
+        typer.Option("--split", help="patients (the default), official (as published) or images; both are `custom`."),
+    ] = None,
+    split_seed: Annotated[
+        int | None,
+        typer.Option("--split-seed", help="Seed that orders the patients; 0 by default, others are `custom`."),
+    ] = None,
+    train_items: Annotated[
+        int | None, typer.Option("--train-items", help="Train on so many items; held-out patients stay.")
+    ] = None,
+    exclude: Annotated[
+        Path | None, typer.Option("--exclude", help="CSV of items to leave out (`bench datasets check --fix`).")
+    ] = None,
+    strict: Annotated[
+        bool | None, typer.Option("--strict/--no-strict", help="Refuse where any file would be left out.")
+    ] = None,
+    samples: Annotated[
+        int | None, typer.Option("--samples", "-n", help="Synthetic images to draw; default: the preset's.")
+    ] = None,
+    detectors: Annotated[
+        list[str] | None,
+        typer.Option("--detector", help="One more detector, such as pixels:foreground=true (see `bench detectors`)."),
+    ] = None,
+    seed: Annotated[
+        int | None,
+        typer.Option("--seed", help="Seed of training and sampling, 0 by default: seeds are replicates of one row."),
+    ] = None,
+    budget_seconds: Annotated[
+        float | None, typer.Option("--budget-seconds", help="End training after so many seconds.")
+    ] = None,
+    search_transforms: Annotated[
+        str | None,
+        typer.Option("--search-transforms", help="Search pixels flipped and moved too: flips,rotations,shifts."),
+    ] = None,
+    search_memory: Annotated[
+        float | None, typer.Option("--search-memory", help="GiB that a search may take; 2 by default.")
+    ] = None,
+    device: Annotated[str | None, typer.Option("--device", help="auto (the default), cpu, cuda or cuda:N.")] = None,
+    runs: Annotated[Path | None, typer.Option("--runs", help="Where run folders go; runs/ by default.")] = None,
+    cache: Annotated[
+        Path | None,
+        typer.Option("--cache", help="Prepared cohorts and detectors (patients' pixels); cache/ by default."),
+    ] = None,
 ) -> None:
-    """Prepare, train, sample, search all training items for copies, and print the board row."""
-    from benchmark.runs.config import Request
+    """Prepare, train, sample, search all training images for copies, and print the leaderboard row."""
+    given = {
+        "model": {"name": model, "preset": preset, "options": pairs("--set", settings)},
+        "data": {
+            "name": data, "root": root, "options": data_pairs(data_settings, group_pattern), "image_size": image_size,
+            "channels": channels, "split": split_kind(split) if split else None, "split_seed": split_seed,
+            "train_items": train_items, "exclude": exclude, "strict": strict,
+        },
+        "samples": samples, "detectors": all_detectors(detectors, search_transforms) or None, "seed": seed,
+        "budget_seconds": budget_seconds, "device": device, "search_memory": search_memory, "runs": runs,
+        "cache": cache,
+    }  # fmt: skip
+    chosen = _configuration(given, config)
+    if write_config:
+        chosen.write(write_config)
+        typer.echo(f"configuration: {write_config}; start it with: bench run --config {write_config}")
+        return
     from benchmark.runs.run import run
 
-    request = Request(
-        model=model, data=data, preset=preset, root=root, settings=pairs("--set", settings), image_size=image_size,
-        channels=channels, data_settings=data_pairs(data_settings, group_pattern), split=rule(split),
-        train_items=train_items, exclude=exclude, strict=strict, samples=samples,
-        detectors=all_detectors(detectors, search_transforms), seed=seed, budget_seconds=budget_seconds, device=device,
-        search_gib=search_gib, runs=runs, cache=cache,
-    )  # fmt: skip
-    folder = run(request)
+    folder = run(chosen)
     if os.environ.get("RANK", "0") == "0":
         show_run(folder)
+
+
+def _configuration(given: dict[str, Any], path: Path | None) -> RunConfig:
+    """Put the options of the command line on top of those of a file."""
+    from benchmark.core.errors import UsageError
+    from benchmark.runs.config import RunConfig, overridden, read_toml
+
+    values = overridden(read_toml(path) if path else {}, given)
+    for name in ("model", "data"):
+        if not values[name].get("name"):
+            raise UsageError(f"no {name} was named", f"give --{name} NAME, or --config with a file that names it")
+    return RunConfig.of(values, str(path) if path else "the command line")
 
 
 def show_run(folder: Path) -> None:

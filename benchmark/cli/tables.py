@@ -30,7 +30,7 @@ def print_table(title: str, columns: Sequence[str], rows: Iterable[Sequence[str]
 
 
 def print_run(record: Record, folder: Path) -> None:
-    """Print the board row of a run, its warnings, and where record and pictures lie."""
+    """Print the board row of a run, its warnings, and where the record and the figures are."""
     cohort = record.cohort
     sizes = ", ".join(f"{name} {cohort.items[name]} items / {cohort.patients[name]} patients" for name in cohort.items)
     spec = record.spec
@@ -52,7 +52,7 @@ def print_run(record: Record, folder: Path) -> None:
     for line in (*_reasons(record), *cohort.notes):
         print(f"note: {line}")  # noqa: T201
     print(f"record: {folder / 'record.json'}")  # noqa: T201
-    print(f"pictures: {folder / 'pictures'} (private: they show patients)")  # noqa: T201
+    print(f"figures: {folder / 'figures'} (private: they show patients)")  # noqa: T201
 
 
 def _cell(record: Record, score: str, detector: str) -> str:

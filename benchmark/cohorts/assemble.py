@@ -9,7 +9,7 @@ import numpy as np
 
 from benchmark.cohorts.cache_key import recipe
 from benchmark.cohorts.duplicates import Duplicates, find_duplicates
-from benchmark.cohorts.splits import NAMES, Plan, SplitRule, require_disjoint, split
+from benchmark.cohorts.splits import NAMES, Plan, SplitKind, plan_split, require_disjoint
 from benchmark.cohorts.store import Stored
 from benchmark.core.files import content_key
 from benchmark.core.types import Cohort, Dataset, Split
@@ -27,20 +27,20 @@ def assemble(
     dataset: Dataset,
     stored: Stored,
     *,
-    seed: int,
+    split_seed: int,
     fractions: Sequence[float],
     train_items: int | None,
-    rule: SplitRule,
+    split: SplitKind,
     exclude: frozenset[str] = frozenset(),
 ) -> Cohort:
     """Split prepared items into a cohort, without those named in `exclude`.
 
-    The rule `images` takes each item for a patient of its own. Raises BadDataError, UsageError as `split` does.
+    The split `images` takes each item for a patient of its own. Raises BadDataError, UsageError as `split` does.
     """
-    table = stored.table.assign(subject=stored.table["item"]) if rule == "images" else stored.table
+    table = stored.table.assign(subject=stored.table["item"]) if split == "images" else stored.table
     used = np.flatnonzero(~table["item"].isin(exclude))
     kept = table.iloc[used].reset_index(drop=True)
-    plan = split(kept, seed=seed, fractions=fractions, train_items=train_items, rule=rule)
+    plan = plan_split(kept, seed=split_seed, fractions=fractions, train_items=train_items, split=split)
     plan = Plan(*(used[getattr(plan, part)] for part in NAMES))
     parts = {part: _part(part, stored, table, getattr(plan, part)) for part in NAMES}
     require_disjoint({part: items.subjects for part, items in parts.items()})

@@ -8,7 +8,7 @@ from pathlib import Path
 from benchmark.cohorts.assemble import assemble
 from benchmark.cohorts.exclusions import read_exclusions
 from benchmark.cohorts.ingest import prepare_items
-from benchmark.cohorts.splits import FRACTIONS, SplitRule
+from benchmark.cohorts.splits import FRACTIONS, SplitKind
 from benchmark.core.progress import Say, to_stderr
 from benchmark.core.types import Cohort, Dataset
 
@@ -19,10 +19,10 @@ def prepare(
     root: Path,
     cache: Path,
     *,
-    seed: int = 0,
+    split_seed: int = 0,
     fractions: Sequence[float] = FRACTIONS,
     train_items: int | None = None,
-    split: SplitRule = "patients",
+    split: SplitKind = "patients",
     exclude: Path | None = None,
     strict: bool = False,
     workers: int | None = None,
@@ -35,7 +35,7 @@ def prepare(
         dataset: what lists and reads its sources.
         root: where its files lie.
         cache: where prepared items are kept, under cohorts/NAME-KEY.
-        seed: orders the patients.
+        split_seed: orders the patients.
         fractions: shares of patients in train, calibration and test.
         train_items: use only so many training items, of the first patients.
         split: `patients`, `official` for the published split, or `images`, as if each were a patient.
@@ -51,6 +51,6 @@ def prepare(
     """
     stored = prepare_items(name, dataset, root, cache, strict=strict, workers=workers, say=say)
     return assemble(
-        name, dataset, stored, seed=seed, fractions=fractions, train_items=train_items, rule=split,
+        name, dataset, stored, split_seed=split_seed, fractions=fractions, train_items=train_items, split=split,
         exclude=read_exclusions(exclude, stored.table),
     )  # fmt: skip

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     Rows = NDArray[np.int64]
     Unit = tuple[str, ...]
 
-SplitRule = Literal["patients", "official", "images"]
+SplitKind = Literal["patients", "official", "images"]
 
 FRACTIONS = (0.5, 0.3, 0.2)
 NAMES = ("train", "calibration", "test")
@@ -34,34 +34,36 @@ class Plan:
     test: Rows
 
 
-def split(
+def plan_split(
     table: pd.DataFrame,
     *,
     seed: int = 0,
     fractions: Sequence[float] = FRACTIONS,
     train_items: int | None = None,
-    rule: SplitRule = "patients",
-    mend: bool = True,
+    split: SplitKind = "patients",
+    join_duplicates: bool = True,
 ) -> Plan:
     """Split the rows of a table (columns subject, group, sha) by subject.
 
     Args:
-        table: one row an item.
+        table: one row per item.
         seed: orders the subjects; the order of files has no influence.
         fractions: shares of subjects in train, calibration and test; they sum to 1.
         train_items: keep only this many training items, those of the first subjects; the held-out splits stay, and a
             smaller number gives a subset.
-        rule: `official` trains on the published group `train` and holds out all others.
-        mend: keep subjects that share an exact duplicate on one side.
+        split: `official` trains on the published group `train` and holds out all others.
+        join_duplicates: keep subjects that share an exact duplicate on one side.
 
     Raises:
         BadDataError: fewer than three subjects that can be separated.
-        UsageError: fractions, train_items or rule that do not fit.
+        UsageError: fractions, train_items or a split that do not fit.
     """
     _require_fractions(fractions)
-    joined = units(table, find_duplicates(table)) if mend else [(name,) for name in table["subject"].unique()]
+    joined = (
+        units(table, find_duplicates(table)) if join_duplicates else [(name,) for name in table["subject"].unique()]
+    )
     ordered = sorted(joined, key=lambda unit: min(_draw(seed, name) for name in unit))
-    parts = _by_group(table, ordered, fractions) if rule == "official" else _by_share(ordered, fractions)
+    parts = _by_group(table, ordered, fractions) if split == "official" else _by_share(ordered, fractions)
     rows = [_rows(table, part) for part in parts]
     return Plan(np.sort(_first(rows[0], train_items)), np.sort(rows[1]), np.sort(rows[2]))
 

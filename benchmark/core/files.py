@@ -8,12 +8,12 @@ import json
 import os
 import re
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from benchmark.core.errors import AdapterError, BadDataError, MachineError
+from benchmark.core.errors import AdapterError, BadDataError, MachineError, UsageError
 
 if TYPE_CHECKING:
     import numpy as np
@@ -67,6 +67,26 @@ def _explain(error: OSError, path: Path) -> Exception:
     if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
         return MachineError(f"{path} may not be written: {error.strerror}", "choose another folder, or its permissions")
     return error
+
+
+LAYOUT = 2
+"""Of the folders in a cache. Raise it when their names or contents change, so that no older one is taken for new."""
+
+
+def require_layout(folder: Path, what: str, parts: Sequence[str]) -> None:
+    """Mark a folder with this version's layout. Raises UsageError where another version wrote it.
+
+    `what` names the folder's option; a folder without a mark that holds any of `parts` is of layout 1.
+    """
+    mark = folder / "layout.json"
+    if not mark.exists() and not any((folder / part).exists() for part in parts):
+        write_json(mark, LAYOUT)
+    found = read_json(mark) if mark.exists() else 1
+    if found != LAYOUT:
+        raise UsageError(
+            f"{folder} was written by another version of memobench (layout {found}; this version reads {LAYOUT})",
+            f"delete the folder, or give another one with --{what}",
+        )
 
 
 def write_json(path: Path, value: Any) -> None:

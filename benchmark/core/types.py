@@ -96,7 +96,7 @@ def to_pixels(images: Images, dtype: object) -> Array:
     return ((images + 1) * 127.5).round().clip(0, 255).astype("uint8")
 
 
-def merge(name: str, *splits: Split) -> Split:
+def join_splits(name: str, *splits: Split) -> Split:
     """Join splits of one cohort, in the order given."""
     import numpy as np
 
@@ -131,6 +131,21 @@ class Cohort:
     test: Split
     notes: tuple[str, ...] = ()
     """What a reader of the record should know: duplicates moved, files left out, few patients."""
+
+    @property
+    def splits(self) -> tuple[Split, Split, Split]:
+        """The three splits in their fixed order: train, calibration, test."""
+        return (self.train, self.calibration, self.test)
+
+    @property
+    def heldout(self) -> Split:
+        """All items that no model is trained on: calibration, then test."""
+        return join_splits("held-out", self.calibration, self.test)
+
+    @property
+    def real(self) -> Split:
+        """All items: train, then calibration, then test."""
+        return join_splits("real", *self.splits)
 
 
 def captioned(cohort: Cohort, reports: Mapping[str, str]) -> Cohort:

@@ -12,7 +12,7 @@ import numpy as np
 from benchmark.core.files import atomic_write, content_key, file_name
 from benchmark.core.progress import progress
 from benchmark.core.source_digest import core_module, source_digest
-from benchmark.core.types import Cohort, Detector, HasViews, ReadsPixels, Split, chunks, merge
+from benchmark.core.types import Cohort, Detector, HasViews, ReadsPixels, Split, chunks
 from benchmark.plugins.registry import source_files
 from benchmark.search import Rows
 
@@ -65,7 +65,7 @@ def fit_detector(choice: Choice, cohort: Cohort, *, cache: Path, device: str, sa
     """Make a detector for a cohort, or load it and the rows of the real items from the cache."""
     from filelock import FileLock
 
-    real = merge("real", cohort.train, cohort.calibration, cohort.test)
+    real = cohort.real
     key = content_key(
         cohort.key, choice.card.entry, choice.identity, source_digest(*source_files("detectors", choice.card))
     )

@@ -14,18 +14,25 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from benchmark.core.types import Cohort, Score, patient_codes
-from benchmark.detectors.fitting import rows_in_memory
-from benchmark.evaluation.protocol import Bank, bank_of
+from benchmark.detectors.bank import Bank, bank_of
+from benchmark.evaluation.planted_recall import (
+    COPIES,
+    Planted,
+    choose_planted,
+    embed_planted,
+    found_copies,
+    share_by_patient,
+)
 from benchmark.images.planted_copies import PLANTED_AS, STRENGTHS, title
-from benchmark.metrics.calibration import auc, conformal_quantile, interval, patient_share, resample_patients
+from benchmark.metrics.calibration import auc, conformal_quantile, resample_patients
 from benchmark.metrics.copy_rate import PatientScores, share_above, threshold
 from benchmark.search import Rows, nearest, piece
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from numpy.random import Generator
     from numpy.typing import NDArray
+    from torch import Tensor
 
     from benchmark.detectors.fitting import Fitted
 
@@ -33,8 +40,6 @@ if TYPE_CHECKING:
     Flags = NDArray[np.bool_]
     Codes = NDArray[np.int64]
 
-COPIES = 200
-"""Training items that are copied, drawn by seed."""
 ALPHA = 0.05
 """False positives that tau allows."""
 NONE = -2.0
@@ -52,18 +57,6 @@ class Audit:
     """Every planted copy and every test item in a fixed order: above tau or not. Compared between seeds."""
 
 
-@dataclass(frozen=True)
-class _Chosen:
-    """The copied items, and all that is known of them."""
-
-    rows: Codes
-    """Positions in train."""
-    codes: Codes
-    """Their patients."""
-    neighbour: Floats
-    """Similarity to the nearest real item of another patient."""
-
-
 def audit(fitted: Fitted, cohort: Cohort, *, device: str, advance: Callable[..., None], seed: int = 0) -> Audit:
     """Measure one detector.
 
@@ -78,7 +71,8 @@ def audit(fitted: Fitted, cohort: Cohort, *, device: str, advance: Callable[...,
     codes = {name: patient_codes(bank.real.subjects[part]) for name, part in bank.parts.items()}
     near, test = (_nearest_train(bank, name, codes, device) for name in ("calibration", "test"))
     tau = conformal_quantile(near.values, near.codes)
-    chosen = _choose(bank, seed, device)
+    planted = choose_planted(bank, seed=seed)
+    neighbour = _neighbours(bank, planted, device)
     scores = {
         "detector.tau": threshold(near),
         "detector.false_positives": share_above(test, near),
@@ -87,11 +81,11 @@ def audit(fitted: Fitted, cohort: Cohort, *, device: str, advance: Callable[...,
     verdicts = [test.values > tau]
     for kind, strengths in STRENGTHS.items():
         for strength, transformation in strengths.items():
-            flags, scores_of = _copies(fitted, bank, chosen, transformation, tau, codes["train"], device)
+            flags, scores_of = _copies(fitted, bank, planted, neighbour, transformation, tau, device)
             scores |= {f"detector.{what}.{title(kind, strength)}": score for what, score in scores_of.items()}
             verdicts.append(flags)
         advance(note=kind)
-    scores |= _speed(fitted, bank, chosen, device)
+    scores |= _speed(fitted, bank, planted, device)
     claims = tuple(title(*PLANTED_AS[name]) for name in fitted.detector.invariances)
     return Audit(scores, claims, np.concatenate(verdicts))
 
@@ -101,12 +95,10 @@ def _nearest_train(bank: Bank, name: str, codes: dict[str, Codes], device: str) 
     return PatientScores(found.similarity, codes[name])
 
 
-def _choose(bank: Bank, seed: int, device: str) -> _Chosen:
-    rng = np.random.default_rng([seed, bank.train])
-    rows = np.sort(rng.permutation(bank.train)[:COPIES])
+def _neighbours(bank: Bank, planted: Planted, device: str) -> Floats:
+    """Return each chosen image's similarity to the nearest real image of another patient, (n,)."""
     owners = patient_codes(bank.real.subjects)
-    near = _others(bank.rows, rows, owners, device, same=False)
-    return _Chosen(rows, patient_codes([bank.real.subjects[i] for i in rows]), near)
+    return _others(bank.rows, planted.positions, owners, device, same=False)
 
 
 def _others(rows: Rows, chosen: Codes, owners: Codes, device: str, *, same: bool) -> Floats:
@@ -129,71 +121,57 @@ def same_patient(bank: Bank, codes: Codes, tau: float, *, device: str) -> Score:
         return Score(value=None, n=0, reason="no patient has two training items")
     found = _others(piece(bank.rows, bank.parts["train"]), several, codes, device, same=True)
     owners = patient_codes([str(code) for code in codes[several]])
-    return _share(found > tau, owners, "lower")
+    return share_by_patient(found > tau, owners, "lower")
 
 
 def _copies(
     fitted: Fitted,
     bank: Bank,
-    chosen: _Chosen,
-    transformation: Callable[..., object],
+    planted: Planted,
+    neighbour: Floats,
+    transformation: Callable[[Tensor], Tensor],
     tau: float,
-    train: Codes,
     device: str,
 ) -> tuple[Flags, dict[str, Score]]:
     """Recall at tau (the nearest training item is above it and of the copied patient), and AUC against neighbours."""
-    import torch
-
-    images = transformation(torch.from_numpy(bank.real.images(chosen.rows)))
-    assert isinstance(images, torch.Tensor)
-    copies = rows_in_memory(fitted.detector, images.contiguous().numpy())
-    match = nearest(copies, bank.part("train"), device=device)
-    found = (match.similarity > tau) & (train[match.index] == train[chosen.rows])
+    copies = embed_planted(fitted.detector, bank, planted, transformation)
+    flags = found_copies(nearest(copies, bank.part("train"), device=device), planted, tau)
     views = [rows.take(slice(0, copies.count)) for rows in (copies, *copies.views)]
+    originals = bank.rows.take(planted.positions)
     source = np.array(
         [
-            max(fitted.rows.similarity.exact(view[i], bank.rows.take(chosen.rows[i : i + 1]))[0] for view in views)
+            max(fitted.rows.similarity.exact(view[i], originals[i : i + 1])[0] for view in views)
             for i in range(copies.count)
         ]
     )
-    scores = {"recall": _share(found, chosen.codes, "higher"), "auc": _auc(source, chosen)}
-    return found, scores
+    scores = {
+        "recall": share_by_patient(flags, planted.codes, "higher"),
+        "auc": _auc(source, neighbour, planted.codes),
+    }
+    return flags, scores
 
 
-def _auc(source: Floats, chosen: _Chosen) -> Score:
+def _auc(source: Floats, neighbour: Floats, codes: Codes) -> Score:
     """P(a copy is nearer to its source than an item to its nearest real neighbour of another patient)."""
     rng = np.random.default_rng(0)
     drawn = []
     for _ in range(200):
-        index = resample_patients(chosen.codes, rng)[0]
-        drawn.append(auc(source[index], chosen.neighbour[index]))
-    value = auc(source, chosen.neighbour)
+        index = resample_patients(codes, rng)[0]
+        drawn.append(auc(source[index], neighbour[index]))
+    value = auc(source, neighbour)
     low, high = np.quantile(drawn, [0.025, 0.975])
     return Score(
         value=value, low=float(min(low, value)), high=float(max(high, value)), n=len(source), direction="higher"
     )
 
 
-def _share(flags: Flags, codes: Codes, direction: str) -> Score:
-    value = patient_share(flags, codes)
-
-    def once(rng: Generator) -> float:
-        index, drawn = resample_patients(codes, rng)
-        return patient_share(flags[index], drawn)
-
-    low, high = interval(once, value, seed=0, n=int(codes.max()) + 1)
-    return Score(
-        value=value, low=low, high=high, n=len(flags), direction="higher" if direction == "higher" else "lower"
-    )
-
-
-def _speed(fitted: Fitted, bank: Bank, chosen: _Chosen, device: str) -> dict[str, Score]:
+def _speed(fitted: Fitted, bank: Bank, planted: Planted, device: str) -> dict[str, Score]:
     """Seconds to embed 1,000 items and to compare a million pairs of embedded ones."""
     started = time.perf_counter()
-    fitted.detector.embed(bank.real.images(chosen.rows))
+    fitted.detector.embed(bank.real.images(planted.positions))
     embedded = time.perf_counter() - started
     others = bank.rows.take(slice(0, min(bank.rows.count, 4096)))
-    queries = bank.rows.take(chosen.rows)
+    queries = bank.rows.take(planted.positions)
     started = time.perf_counter()
     fitted.rows.similarity.block(queries, others, device)
     compared = time.perf_counter() - started

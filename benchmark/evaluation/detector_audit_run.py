@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+from benchmark.cohorts.open import DataConfig, build_dataset, open_cohort
 from benchmark.core.devices import pick_device
 from benchmark.core.environment import describe
 from benchmark.core.errors import UsageError
@@ -16,28 +17,30 @@ from benchmark.evaluation.detector_audit import Audit, audit, between_seeds
 from benchmark.evaluation.detector_audit_report import AuditedDetector, AuditFile, draw_recall
 from benchmark.images.planted_copies import STRENGTHS
 from benchmark.records.record import entries
-from benchmark.runs.config import Request, build_dataset, open_cohort
 from benchmark.runs.run import facts_of
 
 
-def check_detectors(request: Request, texts: Sequence[str], *, seeds: int, out: Path) -> tuple[AuditFile, Path]:
+def check_detectors(
+    data: DataConfig, texts: Sequence[str], *, seeds: int, device: str, cache: Path, out: Path
+) -> tuple[AuditFile, Path]:
     """Audit the detectors that texts name, or all that need no file; return the audit and its folder.
 
     Raises BenchError.
 
     Args:
-        request: the data set, its options, the split, the device and the cache.
+        data: the data set, its options and its split.
         texts: such as `copy` or `pixels:foreground=true`.
         seeds: how often a trained detector is trained.
+        device: `auto`, `cpu`, `cuda` or `cuda:N`.
+        cache: where prepared cohorts and detectors are kept.
         out: a folder COHORT-KEY is made in it.
     """
     if seeds < 1:
         raise UsageError(f"{seeds} seeds were asked for", "give 1 or more; 3 tell how far trainings differ")
     choices = [choose(text) for text in texts or [card.name for card in CARDS.values() if not card.needs_file]]
-    card, dataset = build_dataset(request)
-    cohort = open_cohort(request, card, dataset, to_stderr)
-    found = {choice.name: _audited(choice, cohort, request, seeds) for choice in choices}
-    file = AuditFile(cohort=facts_of(cohort), detectors=found, environment=describe(request.device))
+    cohort = open_cohort(data, *build_dataset(data), cache=cache, say=to_stderr)
+    found = {choice.name: _audited(choice, cohort, seeds, device, cache) for choice in choices}
+    file = AuditFile(cohort=facts_of(cohort), detectors=found, environment=describe(device))
     folder = out / f"{cohort.name}-{cohort.key[:8]}"
     folder.mkdir(parents=True, exist_ok=True)
     file.write(folder / "audit.json")
@@ -45,15 +48,15 @@ def check_detectors(request: Request, texts: Sequence[str], *, seeds: int, out: 
     return file, folder
 
 
-def _audited(choice: Choice, cohort: Cohort, request: Request, seeds: int) -> AuditedDetector:
+def _audited(choice: Choice, cohort: Cohort, seeds: int, device: str, cache: Path) -> AuditedDetector:
     trained = seeds if "seed" in choice.values else 1
-    audits = [_audit_seed(choice, seed, cohort, request) for seed in range(trained)]
+    audits = [_audit_seed(choice, seed, cohort, device, cache) for seed in range(trained)]
     scores = audits[0].scores | between_seeds(audits)
     return AuditedDetector(options=choice.public, seeds=trained, claims=audits[0].claims, scores=entries(scores))
 
 
-def _audit_seed(choice: Choice, seed: int, cohort: Cohort, request: Request) -> Audit:
+def _audit_seed(choice: Choice, seed: int, cohort: Cohort, device: str, cache: Path) -> Audit:
     chosen = choice.with_seed(seed) if seed else choice
-    fitted = fit_detector(chosen, cohort, cache=request.cache, device=request.device, say=to_stderr)
+    fitted = fit_detector(chosen, cohort, cache=cache, device=device, say=to_stderr)
     with progress(f"audit {chosen.name}", len(STRENGTHS)) as advance:
-        return audit(fitted, cohort, device=str(pick_device(request.device)), advance=advance)
+        return audit(fitted, cohort, device=str(pick_device(device)), advance=advance)

@@ -1,4 +1,4 @@
-"""Private pictures of a run: samples, and the most suspicious ones beside their nearest real items."""
+"""Private figures of a run: samples, and the most suspicious ones beside their nearest real items."""
 
 from __future__ import annotations
 
@@ -9,7 +9,6 @@ import numpy as np
 
 from benchmark.cohorts.adjacent_slices import neighbours
 from benchmark.core.files import atomic_write, file_name
-from benchmark.core.types import merge
 from benchmark.metrics.published import BINS
 
 if TYPE_CHECKING:
@@ -26,13 +25,13 @@ PANEL = 1.5
 NEAREST = {"": "synthetic to training", "_heldout": "synthetic to held-out", "_test": "test to training"}
 
 
-def draw_pictures(folder: Path, samples: Samples, cohort: Cohort, outcomes: dict[str, Outcome]) -> None:
+def draw_figures(folder: Path, samples: Samples, cohort: Cohort, outcomes: dict[str, Outcome]) -> None:
     """Write samples.png, and pairs-DETECTOR.png and similarity-DETECTOR.png for each detector.
 
     They show patients, and never leave the run folder.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    real = merge("real", cohort.train, cohort.calibration, cohort.test)
+    real = cohort.real
     first = samples.images(np.arange(min(SHOWN, len(samples))))
     rows = {f"synthetic {i}": image for i, image in enumerate(first)}
     _save(folder / "samples.png", _grid(rows, cohort.train.channels, f"{cohort.name}: synthetic items"))

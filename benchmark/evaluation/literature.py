@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from benchmark.evaluation.protocol import Bank
+    from benchmark.detectors.bank import Bank
     from benchmark.evaluation.resumable_search import Searching
 
     Codes = NDArray[np.int64]
@@ -59,7 +59,9 @@ def correlations(found: Searched) -> tuple[dict[str, Score], dict[str, tuple[int
     return scores, counts
 
 
-def secondary_scores(bank: Bank, synthetic: Rows, found: Searched, *, seed: int, how: Searching) -> dict[str, Score]:
+def secondary_scores(
+    bank: Bank, synthetic: Rows, found: Searched, *, seed: int, searching: Searching
+) -> dict[str, Score]:
     """Score neighbours, C_T and the rule of Dar et al. with a detector whose rows fit in memory.
 
     Args:
@@ -67,19 +69,19 @@ def secondary_scores(bank: Bank, synthetic: Rows, found: Searched, *, seed: int,
         synthetic: rows of the synthetic items.
         found: what was searched already.
         seed: of the part of train that is as large as the held-out bank, and of cells.
-        how: where items are compared, and in how much memory.
+        searching: where items are compared, and in how much memory.
     """
     train, codes = bank.part("train"), patient_codes(bank.real.subjects[: bank.train])
-    within = how.search(train, train, 2).similarity[:, -1]
-    queries = {"": _near(bank, synthetic, np.arange(synthetic.count), seed, how)}
-    queries["_null"] = _near(bank, bank.part("test"), found.test.codes, seed, how)
+    within = searching.search(train, train, 2).similarity[:, -1]
+    queries = {"": _near(bank, synthetic, np.arange(synthetic.count), seed, searching)}
+    queries["_null"] = _near(bank, bank.part("test"), found.test.codes, seed, searching)
     scores = {
         f"neighbours.{name}{ending}": rule(near)
         for name, rule in _rules(within).items()
         for ending, near in queries.items()
     }
-    scores |= _copying(bank, synthetic, queries, found, seed, how)
-    validation = PatientScores(how.nearest(train, bank.part("calibration")).similarity, codes)
+    scores |= _copying(bank, synthetic, queries, found, seed, searching)
+    validation = PatientScores(searching.nearest(train, bank.part("calibration")).similarity, codes)
     to_synthetic = PatientScores(found.to_synthetic[: bank.train], codes)
     scores |= dar2025(validation, to_synthetic, PatientScores.alone(found.to_train.similarity))
     return scores | dar2025_expected(bank.train, bank.calibration, synthetic.count)
@@ -96,27 +98,27 @@ def _rules(within: NDArray[np.float64]) -> dict[str, Callable[[Near], Score]]:
     }
 
 
-def _near(bank: Bank, queries: Rows, codes: Codes, seed: int, how: Searching) -> Near:
+def _near(bank: Bank, queries: Rows, codes: Codes, seed: int, searching: Searching) -> Near:
     """Look at train, and at equally many training and calibration items."""
     train, heldout = bank.part("train"), bank.part("calibration")
     size, rng = min(train.count, heldout.count), np.random.default_rng([seed, train.count])
     some = [np.sort(rng.permutation(rows.count)[:size]) for rows in (train, heldout)]
     equal, held = (
-        how.nearest(queries, Rows.of(rows.take(index), rows.similarity)).similarity
+        searching.nearest(queries, Rows.of(rows.take(index), rows.similarity)).similarity
         for rows, index in zip((train, heldout), some, strict=True)
     )
-    near = how.search(queries, train, neighbours.NEAREST)
+    near = searching.search(queries, train, neighbours.NEAREST)
     return Near(codes, near.similarity, near.index[:, 0], equal, held)
 
 
 def _copying(
-    bank: Bank, synthetic: Rows, queries: dict[str, Near], found: Searched, seed: int, how: Searching
+    bank: Bank, synthetic: Rows, queries: dict[str, Near], found: Searched, seed: int, searching: Searching
 ) -> dict[str, Score]:
     """C_T of synthetic and of test items against calibration items; and swapped, of training and of test items."""
     rows = {name: _unit(part) for name, part in _parts(bank, synthetic).items()}
     count = max(1, min(CELLS, bank.calibration // (4 * neighbours.CELL_ITEMS)))
     place = neighbours.cells(rows["train"], count, seed=seed)
-    reference = how.nearest(bank.part("calibration"), bank.part("train")).similarity
+    reference = searching.nearest(bank.part("calibration"), bank.part("train")).similarity
     far, where = distance(reference), place(rows["calibration"])
     forward = {
         ending: neighbours.c_t(distance(near.train[:, 0]), place(rows[name]), far, where)

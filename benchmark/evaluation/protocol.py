@@ -12,60 +12,30 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from benchmark.core.types import Cohort, Detector, Match, Score, Split, patient_codes
-from benchmark.detectors.fitting import SHORT, rows_in_memory
+from benchmark.core.types import Detector, Match, Score, patient_codes
+from benchmark.detectors.fitting import SHORT
 from benchmark.evaluation.literature import Searched, correlations, secondary_scores
+from benchmark.evaluation.planted_recall import choose_planted, embed_planted, found_copies, share_by_patient
 from benchmark.evaluation.resumable_search import Searching
 from benchmark.images.planted_copies import PLANTED
 from benchmark.metrics import twin
 from benchmark.metrics.calibration import (
     benjamini_hochberg,
     conformal_quantile,
-    interval,
-    patient_share,
-    resample_patients,
 )
 from benchmark.metrics.copy_rate import PatientScores, membership, share_above, threshold
 from benchmark.search import Rows, piece, settle, settle_bank, subject_maxima
 
 if TYPE_CHECKING:
-    from numpy.random import Generator
     from numpy.typing import NDArray
 
-    from benchmark.detectors.fitting import Fitted
+    from benchmark.detectors.bank import Bank
 
     Columns = dict[str, NDArray[np.generic]]
 
-PLANTED_ITEMS = 200
 WITHHOLD_RATE = 0.10
 
 Advance = Callable[..., None]
-
-
-@dataclass
-class Bank:
-    """All real items of a cohort for one detector: train first, then calibration, then test."""
-
-    real: Split
-    rows: Rows
-    train: int
-    """The first `train` items are the training items."""
-    calibration: int
-    """The next are calibration items; the rest are test items."""
-
-    @property
-    def parts(self) -> dict[str, slice]:
-        """Where each split lies."""
-        middle = self.train + self.calibration
-        return {
-            "train": slice(0, self.train),
-            "calibration": slice(self.train, middle),
-            "test": slice(middle, len(self.real)),
-        }
-
-    def part(self, name: str) -> Rows:
-        """Return the rows of one split."""
-        return piece(self.rows, self.parts[name])
 
 
 @dataclass
@@ -98,13 +68,8 @@ class _Found:
     """The nearest synthetic item of each real one."""
 
 
-def bank_of(cohort: Cohort, fitted: Fitted) -> Bank:
-    """Line up a cohort's real items and their rows."""
-    return Bank(real=fitted.real, rows=fitted.rows, train=len(cohort.train), calibration=len(cohort.calibration))
-
-
 def evaluate(
-    detector: Detector, bank: Bank, synthetic: Rows, *, seed: int, how: Searching, advance: Advance
+    detector: Detector, bank: Bank, synthetic: Rows, *, seed: int, searching: Searching, advance: Advance
 ) -> Outcome:
     """Score a synthetic set with one detector by protocol p1.
 
@@ -113,25 +78,27 @@ def evaluate(
         bank: all real items.
         synthetic: rows of the synthetic items.
         seed: of the patient cuts, the resampling and the choice of planted items.
-        how: where items are compared, and in how much memory.
+        searching: where items are compared, and in how much memory.
         advance: called with a note after each of six steps.
     """
     codes = {name: patient_codes(bank.real.subjects[part]) for name, part in bank.parts.items()}
     heldout_codes = patient_codes(bank.real.subjects[bank.train :])
     draws = twin.plan(int(codes["train"].max()) + 1, int(heldout_codes.max()) + 1, seed=seed)
-    found = _search_all(bank, synthetic, draws, codes["train"], heldout_codes, how)
+    found = _search_all(bank, synthetic, draws, codes["train"], heldout_codes, searching)
     advance(note="synthetic against all real items")
     match, best = found.train, found.real
     headline = twin.excess(found.maxima, seed=seed)
-    searched = how.search(piece(bank.rows, slice(bank.train, len(bank.real))), bank.part("train"), keep="held-out")
+    searched = searching.search(
+        piece(bank.rows, slice(bank.train, len(bank.real))), bank.part("train"), keep="held-out"
+    )
     heldout = searched.match
     advance(note="held-out against train")
     near = PatientScores(heldout.similarity[: bank.calibration], codes["calibration"])
     scores = _copy_scores(headline, match, heldout, near, codes["test"], bank)
     tau = conformal_quantile(near.values, near.codes)
-    scores["copies.control"] = _control(bank, codes, seed=seed, how=how)
+    scores["copies.control"] = _control(bank, codes, seed=seed, searching=searching)
     advance(note="control")
-    scores |= _planted(detector, bank, tau, seed=seed, how=how)
+    scores |= _planted(detector, bank, tau, seed=seed, searching=searching)
     advance(note="planted copies")
     member = {name: PatientScores(best.similarity[part], codes[name]) for name, part in bank.parts.items()}
     scores |= _member_scores(member, PatientScores(best.similarity[bank.train :], heldout_codes))
@@ -142,7 +109,7 @@ def evaluate(
     published, histograms = correlations(done)
     scores |= published
     if bank.rows.dimension <= SHORT:
-        scores |= secondary_scores(bank, synthetic, done, seed=seed, how=how)
+        scores |= secondary_scores(bank, synthetic, done, seed=seed, searching=searching)
     advance(note="published rules")
     p = twin.p_values(found.maxima)
     return Outcome(
@@ -165,7 +132,7 @@ def _search_all(
     draws: list[twin.Draw],
     train: NDArray[np.int64],
     heldout: NDArray[np.int64],
-    how: Searching,
+    searching: Searching,
 ) -> _Found:
     """One pass over synthetic x real: nearest items both ways, and S(g; group) of every group of every draw."""
     best = Match(index=np.zeros(bank.rows.count, dtype=np.int64), similarity=np.full(bank.rows.count, -np.inf))
@@ -183,7 +150,7 @@ def _search_all(
         }  # fmt: skip
 
     found: dict[str, list[NDArray[Any]]] = {}
-    for arrays in how.reduced(synthetic, bank.rows, reduce, keep="synthetic"):
+    for arrays in searching.reduced(synthetic, bank.rows, reduce, keep="synthetic"):
         best.index[:], best.similarity[:] = arrays.pop("real"), arrays.pop("real_similarity")
         for name, values in arrays.items():
             found.setdefault(name, []).append(values)
@@ -196,7 +163,7 @@ def _search_all(
     )
 
 
-def _control(bank: Bank, codes: dict[str, NDArray[np.int64]], *, seed: int, how: Searching) -> Score:
+def _control(bank: Bank, codes: dict[str, NDArray[np.int64]], *, seed: int, searching: Searching) -> Score:
     """The negative control: the excess of test patients' items, as if they were synthetic, against calibration."""
     patients = {name: int(code.max()) + 1 for name, code in codes.items()}
     if min(patients["train"], patients["calibration"]) < 2:
@@ -204,7 +171,7 @@ def _control(bank: Bank, codes: dict[str, NDArray[np.int64]], *, seed: int, how:
     draws = twin.plan(patients["train"], patients["calibration"], seed=seed)
     known = piece(bank.rows, slice(0, bank.train + bank.calibration))
     found = []
-    for _, block in how.blocks(bank.part("test"), known):
+    for _, block in searching.blocks(bank.part("test"), known):
         by_train = subject_maxima(block[:, : bank.train], codes["train"])
         by_heldout = subject_maxima(block[:, bank.train :], codes["calibration"])
         found.append(twin.maxima_of(by_train, by_heldout, draws))
@@ -236,31 +203,14 @@ def _member_scores(member: dict[str, PatientScores], heldout: PatientScores) -> 
     return scores | {f"members.{name}": score for name, score in membership(member["train"], heldout).items()}
 
 
-def _planted(detector: Detector, bank: Bank, tau: float, *, seed: int, how: Searching) -> dict[str, Score]:
-    """Share of transformed training items whose nearest training item is above tau and of their own patient."""
-    import torch
-
-    rng = np.random.default_rng([seed, bank.train])
-    chosen = np.sort(rng.permutation(bank.train)[:PLANTED_ITEMS])
-    images = torch.from_numpy(bank.real.images(chosen))
-    train = patient_codes(bank.real.subjects[: bank.train])
+def _planted(detector: Detector, bank: Bank, tau: float, *, seed: int, searching: Searching) -> dict[str, Score]:
+    """Return the recall of each planted copy at tau."""
+    planted, train = choose_planted(bank, seed=seed), bank.part("train")
     scores = {}
     for name, transformation in PLANTED.items():
-        match = how.nearest(rows_in_memory(detector, transformation(images).numpy()), bank.part("train"))
-        hit = (match.similarity > tau) & (train[match.index] == train[chosen])
-        scores[f"detector.recall.{name}"] = _recall(hit, patient_codes([bank.real.subjects[i] for i in chosen]))
+        match = searching.nearest(embed_planted(detector, bank, planted, transformation), train)
+        scores[f"detector.recall.{name}"] = share_by_patient(found_copies(match, planted, tau), planted.codes, "higher")
     return scores
-
-
-def _recall(hit: NDArray[np.bool_], codes: NDArray[np.int64]) -> Score:
-    value = patient_share(hit, codes)
-
-    def once(rng: Generator) -> float:
-        index, drawn = resample_patients(codes, rng)
-        return patient_share(hit[index], drawn)
-
-    low, high = interval(once, value, seed=0, n=int(codes.max()) + 1)
-    return Score(value=value, low=low, high=high, n=len(hit), direction="higher")
 
 
 def _match_columns(bank: Bank, match: Match, heldout: Match, p: NDArray[np.floating], tau: float) -> Columns:

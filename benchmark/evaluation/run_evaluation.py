@@ -1,4 +1,4 @@
-"""A run's samples against its cohort: each detector, quality, tables and pictures in the run folder."""
+"""A run's samples against its cohort: each detector, quality, tables and figures in the run folder."""
 
 from __future__ import annotations
 
@@ -16,11 +16,12 @@ import pandas as pd
 from benchmark.adapters.sampling import Samples
 from benchmark.core.files import atomic_write, file_name, write_json
 from benchmark.core.progress import Say, progress
-from benchmark.core.types import Cohort, HasLoss, HasPrompts, Score, merge, patient_codes
+from benchmark.core.types import Cohort, HasLoss, HasPrompts, Score, patient_codes
+from benchmark.detectors.bank import bank_of
 from benchmark.detectors.fitting import Fitted, fit_detector
 from benchmark.detectors.random_conv import random_features
 from benchmark.detectors.registry import Choice
-from benchmark.evaluation.protocol import Advance, Outcome, bank_of, evaluate
+from benchmark.evaluation.protocol import Advance, Outcome, evaluate
 from benchmark.evaluation.resumable_search import Searching
 from benchmark.metrics.copy_rate import PatientScores, membership
 from benchmark.metrics.quality import (
@@ -61,15 +62,16 @@ def assess(
     count: int,
     cache: Path,
     device: str,
-    memory: int,
+    search_memory: int,
     say: Say,
 ) -> None:
-    """Write matches.parquet, members.parquet, evaluation.json and pictures/ for a run's samples.
+    """Write matches.parquet, members.parquet, evaluation.json and figures/ for a run's samples.
 
-    `adapter` is the trained model; its losses are attacked where it offers them. Searches take up to `memory` bytes.
+    `adapter` is the trained model; its losses are attacked where it offers them. Searches take up to `search_memory`
+    bytes.
     """
     from benchmark.core.devices import search_devices
-    from benchmark.evaluation.figures import draw_pictures
+    from benchmark.evaluation.figures import draw_figures
 
     devices = search_devices(device)
     samples = Samples.open(folder / "samples", count)
@@ -77,16 +79,18 @@ def assess(
     with progress("evaluate", 6 * len(made) + 1) as advance:
         outcomes = {}
         for one in made:
-            how = Searching(devices, memory, folder / SEARCHES / file_name(one.name), partial(_tell, advance, one.name))
+            how = Searching(
+                devices, search_memory, folder / SEARCHES / file_name(one.name), partial(_tell, advance, one.name)
+            )
             outcomes[one.name] = _outcome(one, cohort, samples, how, advance)
         scores = quality_scores(samples, cohort, device=devices[0])
         scores |= attack_scores(adapter, cohort) if isinstance(adapter, HasLoss) else {}
-        scores |= text_scores(adapter, cohort, folder / "pictures")
+        scores |= text_scores(adapter, cohort, folder / "figures")
         advance(note="quality")
     parts = (cohort.train, cohort.calibration, cohort.test)
     splits = [part.name for part in parts for _ in range(len(part))]
     hashes = _write_tables(folder, made[0].real, splits, outcomes)
-    draw_pictures(folder / "pictures", samples, cohort, outcomes)
+    draw_figures(folder / "figures", samples, cohort, outcomes)
     _write_scores(folder, outcomes, scores, hashes)
     shutil.rmtree(folder / SEARCHES, ignore_errors=True)
 
@@ -95,14 +99,16 @@ def _tell(advance: Advance, name: str, text: str) -> None:
     advance(0, note=f"{name}, {text}")
 
 
-def _outcome(fitted: Fitted, cohort: Cohort, samples: Samples, how: Searching, advance: Advance) -> Outcome:
+def _outcome(fitted: Fitted, cohort: Cohort, samples: Samples, searching: Searching, advance: Advance) -> Outcome:
     synthetic = fitted.embed(samples)
-    return evaluate(fitted.detector, bank_of(cohort, fitted), synthetic, seed=SEED, how=how, advance=advance)
+    return evaluate(
+        fitted.detector, bank_of(cohort, fitted), synthetic, seed=SEED, searching=searching, advance=advance
+    )
 
 
 def quality_scores(samples: Samples, cohort: Cohort, *, device: str) -> dict[str, Score]:
     """Score up to 2,000 synthetic items against held-out items, and as many training items as the floor."""
-    heldout = merge("held-out", cohort.calibration, cohort.test)
+    heldout = cohort.heldout
     synthetic = samples.images(_some(len(samples)))
     real = heldout.images(_some(len(heldout)))
     floor = cohort.train.images(_some(len(cohort.train), len(synthetic)))
@@ -132,7 +138,7 @@ def _likeness(features: NDArray[np.floating], target: NDArray[np.floating], endi
 
 def attack_scores(adapter: HasLoss, cohort: Cohort) -> dict[str, Score]:
     """Score the loss-based membership attack on up to 250 training and as many held-out items, drawn by seed."""
-    heldout = merge("held-out", cohort.calibration, cohort.test)
+    heldout = cohort.heldout
     samples = []
     for split in (cohort.train, heldout):
         index = np.sort(np.random.default_rng(SEED).permutation(len(split))[:ATTACKED])
@@ -141,15 +147,15 @@ def attack_scores(adapter: HasLoss, cohort: Cohort) -> dict[str, Score]:
     return {f"attack.loss.{name}": score for name, score in membership(*samples).items()}
 
 
-def text_scores(adapter: object, cohort: Cohort, pictures: Path) -> dict[str, Score]:
+def text_scores(adapter: object, cohort: Cohort, figures: Path) -> dict[str, Score]:
     """Score captions by d_mem and draw prompts.png, where the model is a text-to-image one that d_mem can be had of."""
     if not isinstance(adapter, HasPrompts) or not adapter.prompted:
         return {}
     pipeline = adapter.pipeline
     if why := why_not_asked(pipeline):
         return {"prompts.auc[first]": Score(value=None, reason=f"it is a {type(pipeline).__name__}, which {why}")}
-    pictures.mkdir(exist_ok=True)
-    return prompt_scores(adapter, cohort, seed=SEED, picture=pictures / "prompts.png")
+    figures.mkdir(exist_ok=True)
+    return prompt_scores(adapter, cohort, seed=SEED, picture=figures / "prompts.png")
 
 
 def _some(count: int, most: int = ENOUGH) -> NDArray[np.int64]:

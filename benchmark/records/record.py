@@ -59,6 +59,7 @@ class Spec(PublicModel):
     data: str
     data_options: dict[str, Any]
     split: Literal["patients", "official", "images"] = "patients"
+    split_seed: int = 0
     train_items: int | None = None
     samples: int
     seed: int

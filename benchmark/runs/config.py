@@ -1,60 +1,133 @@
-"""A run as it was asked for, and with its cards, classes and defaults filled in."""
+"""The configuration of a run: read from a TOML file or the command line, and resolved into classes and defaults."""
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, field
+import tomllib
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
-from benchmark.cohorts.locate import locate
-from benchmark.cohorts.prepare import prepare
-from benchmark.cohorts.splits import SplitRule
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from benchmark.cohorts.open import DataConfig, build_dataset, item_dimensions
 from benchmark.core.errors import UsageError
-from benchmark.core.options import build
-from benchmark.core.progress import Say
-from benchmark.core.types import Cohort, Dataset, HasReports, ModelAdapter, captioned
+from benchmark.core.files import atomic_write
+from benchmark.core.options import build, suggest
+from benchmark.core.types import Dataset, ModelAdapter
 from benchmark.detectors.registry import Choice, choose_all
 from benchmark.plugins import registry
 from benchmark.plugins.registry import DatasetCard, ModelCard, Preset
 
 
-@dataclass(frozen=True, kw_only=True)
-class Request:
-    """What the command line asks for."""
+class ModelConfig(BaseModel):
+    """Which model, at which preset, with which hyper-parameters."""
 
-    model: str
-    data: str
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    name: str
+    """A model's name, or `./file.py:Class`."""
     preset: str = "smoke"
-    root: Path | None = None
-    settings: dict[str, Any] = field(default_factory=dict)
-    """Hyper-parameters given with --set."""
-    image_size: int | None = None
-    channels: str | None = None
-    data_settings: dict[str, Any] = field(default_factory=dict)
-    """Options of the data set given with --set-data."""
-    split: SplitRule = "patients"
-    train_items: int | None = None
-    exclude: Path | None = None
-    """A list of items to leave out."""
-    strict: bool = False
-    """Refuse a data set of which anything cannot be used."""
+    options: dict[str, Any] = {}
+    """Hyper-parameters that differ from the preset's."""
+
+
+class RunConfig(BaseModel):
+    """Everything that decides a run, and where it runs. The same names in run.toml and on the command line."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    model: ModelConfig
+    data: DataConfig
     samples: int | None = None
+    """How many synthetic images to draw; none takes the preset's number."""
     detectors: tuple[str, ...] = ()
-    """Beside those of the protocol."""
+    """Detectors besides those of the protocol, such as `pixels:foreground=true`."""
     seed: int = 0
+    """Of training and sampling: runs that differ in it alone are replicates."""
     budget_seconds: float | None = None
+    """End training after so long."""
     device: str = "auto"
-    search_gib: float = 2.0
-    """Memory that a search may take."""
+    search_memory: float = 2.0
+    """GiB that a search may take."""
     runs: Path = Path("runs")
     cache: Path = Path("cache")
+
+    @classmethod
+    def of(cls, values: Mapping[str, Any], source: str) -> Self:
+        """Check nested values as TOML has them; `source` names them in messages. Raises UsageError."""
+        try:
+            return cls.model_validate(values)
+        except ValidationError as error:
+            raise _refusal(cls, error, source) from None
+
+    @classmethod
+    def read(cls, path: Path) -> Self:
+        """Read a TOML file. Raises UsageError naming the file and what is wrong in it."""
+        return cls.of(read_toml(path), str(path))
+
+    def write(self, path: Path) -> None:
+        """Write a TOML file that `read` takes; settings without a value are left out."""
+        import tomli_w
+
+        values = self.model_dump(mode="json", exclude_none=True)
+        with atomic_write(path) as temporary:
+            temporary.write_text(tomli_w.dumps(values), encoding="utf-8")
+
+
+def read_toml(path: Path) -> dict[str, Any]:
+    """Read a TOML file. Raises UsageError where it is missing or no TOML."""
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise UsageError(f"there is no file {path}", "write one with: bench run ... --write-config run.toml") from None
+    except (OSError, ValueError) as error:
+        raise UsageError(f"{path} cannot be read as TOML: {error}", "correct it, or write a new one") from error
+
+
+def overridden(values: Mapping[str, Any], given: Mapping[str, Any]) -> dict[str, Any]:
+    """Return nested values with those of the command line on top; what was not given (None) changes nothing."""
+    merged = dict(values)
+    for name, value in given.items():
+        if isinstance(value, Mapping):
+            below = merged.get(name, {})
+            merged[name] = overridden(below if isinstance(below, Mapping) else {}, value)
+        elif value is not None:
+            merged[name] = value
+    return merged
+
+
+def _refusal(model: type[BaseModel], error: ValidationError, source: str) -> UsageError:
+    first = error.errors()[0]
+    place = [str(part) for part in first["loc"]]
+    if first["type"] == "extra_forbidden":
+        known = _known(model, place[:-1])
+        return UsageError(
+            f"{source}: there is no setting {'.'.join(place)!r}",
+            f"{suggest(place[-1], known)}known here: {', '.join(known)}",
+        )
+    if first["type"] == "missing":
+        return UsageError(f"{source}: {'.'.join(place)} is missing", "name it there or on the command line")
+    return UsageError(
+        f"{source}: {'.'.join(place)} does not fit: {first['msg']}", "`bench run --help` lists every setting"
+    )
+
+
+def _known(model: type[BaseModel], place: list[str]) -> list[str]:
+    """Return the names of the settings at a place, such as `data`."""
+    for part in place:
+        below = model.model_fields[part].annotation
+        if not (isinstance(below, type) and issubclass(below, BaseModel)):
+            return []
+        model = below
+    return list(model.model_fields)
 
 
 @dataclass(frozen=True)
 class Resolved:
-    """A request with its cards, classes and defaults filled in."""
+    """A configuration with its classes, cards and defaults filled in."""
 
-    request: Request
+    config: RunConfig
     model: ModelCard
     model_class: type[ModelAdapter]
     adapter: ModelAdapter
@@ -70,11 +143,11 @@ class Resolved:
         return asdict(self.adapter)  # type: ignore[call-overload, no-any-return]
 
 
-def resolve(request: Request) -> Resolved:
+def resolve(config: RunConfig) -> Resolved:
     """Find model and data set, and check every option before anything is read or trained. Raises UsageError."""
-    model, data = registry.find_model(request.model), registry.find_dataset(request.data)
-    preset = _preset(model, request.preset)
-    dimensions = item_dimensions(data, build_dataset(request)[1])
+    model, data = registry.find_model(config.model.name), registry.find_dataset(config.data.name)
+    preset = _preset(model, config.model.preset)
+    dimensions = item_dimensions(data, build_dataset(config.data)[1])
     volumes = dimensions == 3
     if dimensions not in model.dimensions:
         takes = " or ".join(f"{count}D" for count in model.dimensions)
@@ -82,56 +155,21 @@ def resolve(request: Request) -> Resolved:
             f"{model.name} takes {takes} items, {data.name} has {dimensions}D items",
             "choose another model: `bench models` lists their dimensions",
         )
-    if request.search_gib <= 0:
-        raise UsageError(f"--search-memory {request.search_gib:g} GiB is none", "give a number above 0, such as 2")
-    settings = preset.set | (preset.volumes if volumes else {}) | request.settings
+    if config.search_memory <= 0:
+        raise UsageError(f"--search-memory {config.search_memory:g} GiB is none", "give a number above 0, such as 2")
+    settings = preset.set | (preset.volumes if volumes else {}) | config.model.options
     model_class = registry.load_class("models", model)
-    _, dataset = build_dataset(request, preset.volume_size if volumes else preset.image_size)
+    _, dataset = build_dataset(config.data, preset.volume_size if volumes else preset.image_size)
     return Resolved(
-        request=request,
+        config=config,
         model=model,
         model_class=model_class,
         adapter=build(model_class, settings, what=f"model {model.name}"),
         data=data,
         dataset=dataset,
-        samples=_positive(preset.samples if request.samples is None else request.samples),
-        detectors=choose_all(request.detectors),
+        samples=_positive(preset.samples if config.samples is None else config.samples),
+        detectors=choose_all(config.detectors),
     )
-
-
-def build_dataset(request: Request, preset_size: int | None = None) -> tuple[DatasetCard, Dataset]:
-    """Return the card and the configured data set of a request. Raises UsageError, AdapterError."""
-    card = registry.find_dataset(request.data)
-    cls = registry.load_class("datasets", card)
-    return card, build(cls, data_options(request, cls, preset_size), what=f"data set {card.name}")
-
-
-def item_dimensions(card: DatasetCard, dataset: Dataset) -> int:
-    """Return 2 or 3: as the options of the data set say, else as its card does."""
-    return int(getattr(dataset, "dimensions", card.dimensions))
-
-
-def open_cohort(request: Request, card: DatasetCard, dataset: Dataset, say: Say) -> Cohort:
-    """Find the files of a data set, and prepare them or open the cache. Raises as `locate` and `prepare` do."""
-    root = locate(card, dataset, root=request.root, cache=request.cache)
-    cohort = prepare(
-        card.name, dataset, root, request.cache,
-        seed=request.seed, train_items=request.train_items, split=request.split,
-        exclude=request.exclude, strict=request.strict, say=say,
-    )  # fmt: skip
-    return captioned(cohort, dataset.reports(root)) if isinstance(dataset, HasReports) else cohort
-
-
-def data_options(request: Request, dataset_class: type[Any], preset_size: int | None) -> dict[str, Any]:
-    """Return the data set's options: given ones first, then the preset's size where the data set has sizes."""
-    options = dict(request.data_settings)
-    if request.channels:
-        options["channels"] = request.channels
-    if request.image_size:
-        options["image_size"] = request.image_size
-    elif preset_size and "image_size" in getattr(dataset_class, "__dataclass_fields__", {}):
-        options.setdefault("image_size", preset_size)
-    return options
 
 
 def _preset(model: ModelCard, name: str) -> Preset:

@@ -6,10 +6,11 @@ import math
 import os
 import resource
 import sys
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from benchmark.cohorts.open import open_cohort
 from benchmark.core.distributed import leave_world, wait_for_all
 from benchmark.core.energy import joules, spent
 from benchmark.core.errors import AdapterError, BadDataError, BenchError, DeclinedError, MachineError, UsageError
@@ -21,12 +22,15 @@ from benchmark.core.stages import Stages, exclusive
 from benchmark.core.types import Budget, Cohort, HasFiles, ModelAdapter
 from benchmark.plugins.registry import source_files
 from benchmark.records.record import PROTOCOL, CohortFacts, Record, Spec
-from benchmark.runs.config import Request, Resolved, open_cohort, resolve
+from benchmark.runs.config import Resolved, RunConfig, overridden, read_toml, resolve
+
+CONFIG = "run.toml"
+"""The configuration in a run folder: private, since it may name paths."""
 
 
-def run(request: Request, *, say: Say = to_stderr) -> Path:
+def run(config: RunConfig, *, say: Say = to_stderr) -> Path:
     """Run all stages and return the run folder; finished stages are skipped. Raises BenchError."""
-    resolved = resolve(request)
+    resolved = resolve(config)
     cohort = open_trainable(resolved, say)
     folder = run_folder(resolved, cohort)
     if _rank() > 0:  # torchrun's other processes only help to train
@@ -34,7 +38,7 @@ def run(request: Request, *, say: Say = to_stderr) -> Path:
             _fit(resolved, cohort, folder)
         return folder
     with exclusive(folder):
-        write_json(folder / "spec.json", _private_spec(request))
+        config.write(folder / CONFIG)
         stages = Stages(folder, say)
         try:
             _fit_and_sample(resolved, cohort, stages)
@@ -53,20 +57,12 @@ def evaluate_again(
     *,
     detectors: tuple[str, ...] = (),
     device: str | None = None,
-    search_gib: float | None = None,
+    search_memory: float | None = None,
     say: Say = to_stderr,
 ) -> None:
     """Evaluate a run's samples anew, with the run's detectors or these, and rewrite its record. Raises BenchError."""
-    if not (folder / "spec.json").exists():
-        raise UsageError(
-            f"{folder} is not a run folder: it has no spec.json", "give the folder that `bench run` printed"
-        )
-    request = _request_of(read_json(folder / "spec.json"))
-    request = replace(
-        request, device=device or request.device, detectors=detectors or request.detectors,
-        search_gib=search_gib or request.search_gib,
-    )  # fmt: skip
-    resolved = resolve(request)
+    changed = {"device": device, "detectors": detectors or None, "search_memory": search_memory}
+    resolved = resolve(RunConfig.of(overridden(read_run(folder), changed), str(folder / CONFIG)))
     cohort = open_trainable(resolved, say)
     stages = Stages(folder, say)
     with exclusive(folder):
@@ -87,7 +83,8 @@ def evaluate_again(
 
 def open_trainable(resolved: Resolved, say: Say) -> Cohort:
     """Open the cohort, and check that the protocol can be followed."""
-    cohort = open_cohort(resolved.request, resolved.data, resolved.dataset, say)
+    config = resolved.config
+    cohort = open_cohort(config.data, resolved.data, resolved.dataset, cache=config.cache, say=say)
     patients = len(set(cohort.train.subjects))
     if patients < 2:
         raise BadDataError(
@@ -99,23 +96,21 @@ def open_trainable(resolved: Resolved, say: Say) -> Cohort:
 
 def run_folder(resolved: Resolved, cohort: Cohort) -> Path:
     """Return runs/COHORT/MODEL-PRESET-KEY/seed-N; the key digests model, settings and cohort."""
-    request = resolved.request
-    key = content_key(resolved.model.entry, resolved.settings, cohort.key, request.budget_seconds, length=8)
-    return request.runs / cohort.name / f"{resolved.model.name}-{request.preset}-{key}" / f"seed-{request.seed}"
+    config = resolved.config
+    key = content_key(resolved.model.entry, resolved.settings, cohort.key, config.budget_seconds, length=8)
+    return config.runs / cohort.name / f"{resolved.model.name}-{config.model.preset}-{key}" / f"seed-{config.seed}"
 
 
-PATHS = ("root", "runs", "cache", "exclude")
-"""Of a request: text in spec.json."""
-
-
-def _private_spec(request: Request) -> dict[str, Any]:
-    values = asdict(request)
-    return values | {name: str(values[name]) if values[name] else None for name in PATHS}
-
-
-def _request_of(values: dict[str, Any]) -> Request:
-    paths = {name: Path(values[name]) if values.get(name) else None for name in PATHS}
-    return Request(**{**values, **paths, "detectors": tuple(values.get("detectors", ()))})
+def read_run(folder: Path) -> dict[str, Any]:
+    """Return the configuration of a run folder, as nested values. Raises UsageError for what is no run folder."""
+    if (folder / CONFIG).exists():
+        return read_toml(folder / CONFIG)
+    if (folder / "spec.json").exists():
+        raise UsageError(
+            f"{folder} was written by an older version of memobench, whose runs this version does not read",
+            "run it again with this version, or evaluate it with that one",
+        )
+    raise UsageError(f"{folder} is not a run folder: it has no {CONFIG}", "give the folder that `bench run` printed")
 
 
 def _rank() -> int:
@@ -123,9 +118,9 @@ def _rank() -> int:
 
 
 def _fit_key(resolved: Resolved, cohort: Cohort) -> str:
-    request, code = resolved.request, source_digest(*source_files("models", resolved.model))
+    config, code = resolved.config, source_digest(*source_files("models", resolved.model))
     files = resolved.adapter.fingerprint() if isinstance(resolved.adapter, HasFiles) else ""
-    return content_key(resolved.settings, cohort.key, request.seed, request.budget_seconds, code, files)
+    return content_key(resolved.settings, cohort.key, config.seed, config.budget_seconds, code, files)
 
 
 def _fit_and_sample(resolved: Resolved, cohort: Cohort, stages: Stages) -> None:
@@ -138,12 +133,12 @@ def _fit_and_sample(resolved: Resolved, cohort: Cohort, stages: Stages) -> None:
 
 
 def _fit(resolved: Resolved, cohort: Cohort, folder: Path) -> dict[str, Any]:
-    request, before = resolved.request, joules()
-    wait_for_all(request.device)
+    config, before = resolved.config, joules()
+    wait_for_all(config.device)
     try:
         resolved.adapter.fit(
-            cohort.train, folder=folder / "fit" / "training", budget=Budget(request.budget_seconds),
-            seed=request.seed, device=request.device,
+            cohort.train, folder=folder / "fit" / "training", budget=Budget(config.budget_seconds),
+            seed=config.seed, device=config.device,
         )  # fmt: skip
         if _rank() == 0:
             with atomic_write(folder / "fit" / "model") as part:
@@ -163,7 +158,7 @@ def _sample(resolved: Resolved, cohort: Cohort, folder: Path) -> dict[str, Any]:
     try:
         draw(
             adapter, resolved.samples, cohort.train, folder=folder / "samples",
-            seed=resolved.request.seed, name=resolved.model.name,
+            seed=resolved.config.seed, name=resolved.model.name,
         )  # fmt: skip
     except (BenchError, KeyboardInterrupt):
         raise
@@ -174,7 +169,7 @@ def _sample(resolved: Resolved, cohort: Cohort, folder: Path) -> dict[str, Any]:
 
 def _trained(resolved: Resolved, folder: Path) -> ModelAdapter:
     try:
-        return resolved.model_class.load(folder / "fit" / "model", device=resolved.request.device)
+        return resolved.model_class.load(folder / "fit" / "model", device=resolved.config.device)
     except (BenchError, KeyboardInterrupt):
         raise
     except Exception as error:
@@ -208,10 +203,10 @@ def _evaluate(resolved: Resolved, cohort: Cohort, stages: Stages) -> None:
         adapter = _trained(resolved, stages.folder)
         assess.assess(
             cohort, stages.folder, resolved.detectors, adapter, count=stages.facts("sample")["count"],
-            cache=resolved.request.cache, device=resolved.request.device,
-            memory=int(resolved.request.search_gib * 2**30), say=stages.say,
+            cache=resolved.config.cache, device=resolved.config.device,
+            search_memory=int(resolved.config.search_memory * 2**30), say=stages.say,
         )  # fmt: skip
-        write_json(stages.folder / "environment.json", _environment(resolved.request.device))
+        write_json(stages.folder / "environment.json", _environment(resolved.config.device))
         return {"peak_bytes": _peak_bytes()}
 
     stages.run("evaluate", key, work, owns=assess.SEARCHES)
@@ -249,33 +244,33 @@ def _record_declined(resolved: Resolved, cohort: Cohort, stages: Stages, reason:
         cohort=facts_of(cohort),
         scores={},
         cost={},
-        environment=_environment(resolved.request.device),
+        environment=_environment(resolved.config.device),
         hashes={"cohort": cohort.key, "files": cohort.files_key},
     )
     record.write(stages.folder / "record.json")
 
 
 def _protocol(resolved: Resolved) -> str:
-    return PROTOCOL if resolved.request.split == "patients" else "custom"
+    data = resolved.config.data
+    return PROTOCOL if (data.split, data.split_seed) == ("patients", 0) else "custom"
 
 
 def _public_spec(resolved: Resolved) -> Spec:
-    request = resolved.request
+    config, split = resolved.config, resolved.config.data
     return Spec(
-        model=resolved.model.name, preset=request.preset, settings=without_paths(resolved.settings),
+        model=resolved.model.name, preset=config.model.preset, settings=without_paths(resolved.settings),
         data=resolved.data.name, data_options=without_paths(asdict(resolved.dataset)),  # type: ignore[call-overload]
-        split=request.split, train_items=request.train_items, samples=resolved.samples, seed=request.seed,
-        budget_seconds=request.budget_seconds,
+        split=split.split, split_seed=split.split_seed, train_items=split.train_items, samples=resolved.samples,
+        seed=config.seed, budget_seconds=config.budget_seconds,
     )  # fmt: skip
 
 
 def facts_of(cohort: Cohort) -> CohortFacts:
     """Return what a record may tell of a cohort."""
-    splits = (cohort.train, cohort.calibration, cohort.test)
     return CohortFacts(
         name=cohort.name, key=cohort.key, shape=cohort.train.shape, channels=cohort.train.channels,
-        spacing_mm=cohort.spacing_mm, items={split.name: len(split) for split in splits},
-        patients={split.name: len(set(split.subjects)) for split in splits}, notes=cohort.notes,
+        spacing_mm=cohort.spacing_mm, items={split.name: len(split) for split in cohort.splits},
+        patients={split.name: len(set(split.subjects)) for split in cohort.splits}, notes=cohort.notes,
     )  # fmt: skip
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from benchmark.cohorts.captions import captions_of
-from benchmark.core.types import Cohort, HasPrompts, Score, Split, chunks, merge
+from benchmark.core.types import Cohort, HasPrompts, Score, Split, chunks
 from benchmark.metrics.copy_rate import PatientScores, membership
 from benchmark.metrics.prompts import enrichment, length_adjusted, outliers, rank_correlation
 from benchmark.text2image.copy_oracle import CopyOracle
@@ -66,7 +66,7 @@ def _draw(adapter: HasPrompts, cohort: Cohort, prompts: list[str], notes: list[s
 
     asked = [prompt for prompt in prompts for _ in range(SEEDS)]
     images = np.concatenate(list(adapter.sample(len(asked), seed=seed, prompts=asked)))
-    truth = CopyOracle.of(cohort.train, merge("held-out", cohort.calibration, cohort.test))
+    truth = CopyOracle.of(cohort.train, cohort.heldout)
     draw_grid(picture, notes, images.reshape(len(prompts), SEEDS, *images.shape[1:]), truth)
 
 
@@ -74,7 +74,7 @@ def _captions(cohort: Cohort, rng: np.random.Generator) -> tuple[list[str], list
     """Return different captions of train, and held-out ones that train does not have."""
     trained = _different(cohort.train)
     known = set(trained)
-    heldout = [text for text in _different(merge("held-out", cohort.calibration, cohort.test)) if text not in known]
+    heldout = [text for text in _different(cohort.heldout) if text not in known]
     drawn = ([texts[number] for number in rng.permutation(len(texts))[:ASKED]] for texts in (trained, heldout))
     return next(drawn), next(drawn)
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Self
 import numpy as np
 
 from benchmark.core.errors import UsageError
-from benchmark.core.types import Split, chunks, merge
+from benchmark.core.types import Split, chunks, join_splits
 from benchmark.detectors.fitting import rows_in_memory, rows_of
 from benchmark.detectors.pixels import Pixels, mean_image
 from benchmark.search import Rows, nearest
@@ -38,7 +38,7 @@ class CopyOracle:
         """Take each training image once; the mean image is over both sides (design 6.5)."""
         train = train.part(np.unique(train.rows, return_index=True)[1])
         heldout = heldout.part(range(min(len(heldout), len(train))))
-        detector = Pixels(mean=mean_image(merge("real", train, heldout)))
+        detector = Pixels(mean=mean_image(join_splits("real", train, heldout)))
         return cls(detector, train, heldout)
 
     def _rows(self, split: Split) -> Rows:
@@ -93,14 +93,14 @@ class CopyOracle:
 
 def open_truth(pipeline: Any, data: str, root: Path | None, cache: Path) -> CopyOracle:
     """Return the images of a data set, prepared at the size that a pipeline makes. Raises BenchError."""
+    from benchmark.cohorts.open import DataConfig, build_dataset, open_cohort
     from benchmark.core.progress import to_stderr
-    from benchmark.runs.config import Request, build_dataset, open_cohort
     from benchmark.text2image.guided import latent_shape
 
     side = latent_shape(pipeline)[1] * pipeline.vae_scale_factor
-    request = Request(model="", data=data, root=root, cache=cache, image_size=side)
-    cohort = open_cohort(request, *build_dataset(request), to_stderr)
-    return CopyOracle.of(cohort.train, merge("held-out", cohort.calibration, cohort.test))
+    config = DataConfig(name=data, root=root, image_size=side)
+    cohort = open_cohort(config, *build_dataset(config), cache=cache, say=to_stderr)
+    return CopyOracle.of(cohort.train, cohort.heldout)
 
 
 def judge_of(pipeline: Any, truth: CopyOracle, prompts: Sequence[str], ask: PromptSampling, batch: int) -> Judge:

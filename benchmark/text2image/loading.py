@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import importlib.util
+import tomllib
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from benchmark.core.errors import AdapterError, MissingDataError, UsageError
-from benchmark.core.files import content_key, file_name, files_key, read_json
+from benchmark.core.files import content_key, file_name, files_key
 from benchmark.core.options import build
 from benchmark.core.types import HasFiles, HasParts, takes_prompts
 from benchmark.plugins import registry
+
+RUN = "run.toml"
+"""The configuration that a run folder holds."""
 
 
 @dataclass(frozen=True)
@@ -71,7 +75,7 @@ def _opened(place: str, device: str, preset: str | None, settings: dict[str, Any
     if not folder.is_dir():
         return _of_hub(place, device)
     inner = folder / "fit" / "model"
-    if (folder / "spec.json").is_file() and not (inner / "model_index.json").is_file():
+    if (folder / RUN).is_file() and not (inner / "model_index.json").is_file():
         return _of_run(folder, device)
     return _of_folder(inner if inner.is_dir() else folder, device)
 
@@ -98,7 +102,7 @@ def _of_hub(place: str, device: str) -> LoadedPipeline:
 
 def _of_run(folder: Path, device: str) -> LoadedPipeline:
     """Open the pipeline of a run whose adapter knows where it is."""
-    name = str(read_json(folder / "spec.json")["model"])
+    name = str(tomllib.loads((folder / RUN).read_text(encoding="utf-8"))["model"]["name"])
     adapter = registry.load_class("models", registry.find_model(name)).load(folder / "fit" / "model", device=device)
     if not takes_prompts(adapter):
         raise AdapterError(

@@ -46,8 +46,8 @@ def test_report(arrays: Any, root: Path, quiet: Any) -> None:
 
 
 def test_a_split_by_name_alone_would_leak_for_some_seed(arrays: Any, root: Path, quiet: Any) -> None:
-    reports = [report(arrays, root, quiet, seed=seed) for seed in range(8)]
-    assert {found.mended for found in reports} == {0, 1}
+    reports = [report(arrays, root, quiet, split_seed=seed) for seed in range(8)]
+    assert {found.groups_joined for found in reports} == {0, 1}
     assert all(found.leaks == () for found in reports)
 
 
@@ -90,7 +90,7 @@ def torn(make_root: MakeRoot) -> Path:
 
 def seed_that_tears(arrays: Any, root: Path, quiet: Any) -> int:
     for seed in range(20):
-        if report(arrays, root, quiet, seed=seed).leaks:
+        if report(arrays, root, quiet, split_seed=seed).leaks:
             return seed
     raise AssertionError("no seed puts the near duplicates on two sides")
 
@@ -106,7 +106,7 @@ def test_near_duplicates_are_one_person_under_two_names(arrays: Any, torn: Path,
 
 def test_near_duplicates_on_two_sides_are_a_leak(arrays: Any, torn: Path, quiet: Any) -> None:
     seed = seed_that_tears(arrays, torn, quiet)
-    found = report(arrays, torn, quiet, seed=seed)
+    found = report(arrays, torn, quiet, split_seed=seed)
     assert not found.ok
     (leak,) = found.leaks
     assert leak.startswith("near duplicates (")
@@ -116,13 +116,13 @@ def test_near_duplicates_on_two_sides_are_a_leak(arrays: Any, torn: Path, quiet:
 
 def test_fix_leaves_out_the_side_that_was_held_out(arrays: Any, torn: Path, quiet: Any, tmp_path: Path) -> None:
     seed = seed_that_tears(arrays, torn, quiet)
-    found, stored, cohort = check("toy", arrays, torn, torn.parent / "cache", say=quiet, seed=seed)
+    found, stored, cohort = check("toy", arrays, torn, torn.parent / "cache", say=quiet, split_seed=seed)
     paths = write_dossier(tmp_path / "dossier", found, stored, cohort, fix=True)
     assert [path.name for path in paths] == ["check.json", "manifest.json", "contact.png", "exclude.csv"]
     listed = pd.read_csv(paths[3])
     assert set(listed["item"]) <= {"p003_0", "p007_0"}
     assert set(listed["item"]) < set(cohort.calibration.items) | set(cohort.test.items)
-    again = report(arrays, torn, quiet, seed=seed, exclude=paths[3])
+    again = report(arrays, torn, quiet, split_seed=seed, exclude=paths[3])
     assert again.ok
     assert again.near == ()
 
@@ -145,7 +145,7 @@ def test_manifest_names_every_file_and_split(arrays: Any, torn: Path, quiet: Any
     assert len(found["files"]) == 12
     assert found["files"][0]["sha256"] == hashlib.sha256((torn / "p000_0.npy").read_bytes()).hexdigest()
     assert sum(len(part["items"]) for part in found["splits"].values()) == 12
-    other = check("toy", arrays, torn, torn.parent / "cache", say=quiet, seed=1)[2]
+    other = check("toy", arrays, torn, torn.parent / "cache", say=quiet, split_seed=1)[2]
     assert found["splits"]["train"]["sha256"] != manifest(stored, other)["splits"]["train"]["sha256"]  # type: ignore[index]
 
 

@@ -91,7 +91,7 @@ def test_changed_option_file_or_split_changes_the_key(arrays: Any, make_root: Ma
     root = make_root()
     first, _ = prepared(arrays, root)
     other, said = prepared(dataclasses.replace(arrays, shift=1), root)
-    reseeded, said_again = prepared(arrays, root, seed=1)
+    reseeded, said_again = prepared(arrays, root, split_seed=1)
     assert said == ["toy: prepared, 20 items of 10 patients"]
     assert said_again == ["toy: cached, 20 items of 10 patients"]
     np.save(root / "p000_0.npy", np.arange(16, dtype=np.uint8).reshape(4, 4))
@@ -319,7 +319,8 @@ class Slow:
     def read(self, source):
         if source.name == "3" and "stop" in sys.argv:
             print("reading", flush=True)
-            time.sleep(60)
+            while not (Path(sys.argv[1]) / "go").exists():
+                time.sleep(0.01)
         return Items(pixels=np.full((1, 1, 64, 64), int(source.name), np.uint8), names=("",))
 
 prepare("toy", Slow(), Path(sys.argv[1]), Path(sys.argv[1]) / "cache")
@@ -338,25 +339,30 @@ def test_killed_process_leaves_nothing_that_looks_finished(tmp_path: Path) -> No
     process.wait()
     assert list(tmp_path.glob("cache/cohorts/.toy-*.part"))
     assert not list(tmp_path.glob("cache/cohorts/toy-*"))
-    again = subprocess.run(command, capture_output=True, env=environment, text=True, check=True)
+    again = subprocess.run(command, capture_output=True, env=environment, text=True, check=True, timeout=60)
     assert again.stderr == "toy: prepared, 6 items of 6 patients\n"
     assert not list(tmp_path.glob("cache/cohorts/.toy-*.part"))
 
 
 def test_two_processes_prepare_once(tmp_path: Path) -> None:
     script = tmp_path / "both.py"
-    script.write_text(textwrap.dedent(KILLED).replace("time.sleep(60)", "time.sleep(1)"))
+    script.write_text(textwrap.dedent(KILLED))
     environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])}
     command = [sys.executable, str(script), str(tmp_path), "stop"]
-    first = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=environment, text=True)
+
+    def start() -> subprocess.Popen[str]:
+        return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=environment, text=True)
+
+    first = start()
     assert first.stdout is not None
-    first.stdout.readline()
-    second = subprocess.run(command, capture_output=True, env=environment, text=True, check=True)
-    _, said = first.communicate()
-    assert said == "toy: prepared, 6 items of 6 patients\n"
-    waiting, cached = second.stderr.splitlines()
-    assert waiting.endswith("another process prepares it, waiting")
-    assert cached == "toy: cached, 6 items of 6 patients"
+    assert first.stdout.readline() == "reading\n"  # it holds the lock from here until the file `go` is there
+    second = start()
+    assert second.stderr is not None
+    waiting = second.stderr.readline()
+    (tmp_path / "go").touch()
+    assert first.communicate(timeout=60)[1] == "toy: prepared, 6 items of 6 patients\n"
+    assert waiting.endswith("another process prepares it, waiting\n")
+    assert second.communicate(timeout=60)[1] == "toy: cached, 6 items of 6 patients\n"
 
 
 MEMORY = """

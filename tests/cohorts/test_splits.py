@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from benchmark.cohorts.check.report import find_leaks
-from benchmark.cohorts.splits import NAMES, Plan, require_disjoint, split
+from benchmark.cohorts.splits import NAMES, Plan, plan_split, require_disjoint
 from benchmark.core.errors import BadDataError, UsageError
 
 
@@ -30,7 +30,7 @@ def parts(plan: Plan) -> list[Any]:
 
 def test_every_item_is_in_one_split_and_no_patient_in_two() -> None:
     frame = table()
-    plan = split(frame)
+    plan = plan_split(frame)
     assert sorted(np.concatenate(parts(plan))) == list(range(300))
     assert [len(rows) for rows in parts(plan)] == [150, 90, 60]
     assert len(set.union(*(subjects(frame, rows) for rows in parts(plan)))) == 100
@@ -40,22 +40,22 @@ def test_every_item_is_in_one_split_and_no_patient_in_two() -> None:
 def test_order_of_files_does_not_matter() -> None:
     frame = table()
     shuffled = frame.sample(frac=1, random_state=0).reset_index(drop=True)
-    for one, other in zip(parts(split(frame)), parts(split(shuffled)), strict=True):
+    for one, other in zip(parts(plan_split(frame)), parts(plan_split(shuffled)), strict=True):
         assert subjects(frame, one) == subjects(shuffled, other)
 
 
 def test_seed_changes_the_split() -> None:
     frame = table()
-    assert subjects(frame, split(frame, seed=0).train) != subjects(frame, split(frame, seed=1).train)
-    assert np.array_equal(split(frame, seed=3).train, split(frame, seed=3).train)
+    assert subjects(frame, plan_split(frame, seed=0).train) != subjects(frame, plan_split(frame, seed=1).train)
+    assert np.array_equal(plan_split(frame, seed=3).train, plan_split(frame, seed=3).train)
 
 
 def test_training_sizes_are_nested_and_leave_the_held_out() -> None:
     frame = table()
-    full = split(frame)
+    full = plan_split(frame)
     before: set[int] = set()
     for size in (1, 16, 50, 149, 150):
-        plan = split(frame, train_items=size)
+        plan = plan_split(frame, train_items=size)
         assert len(plan.train) == size
         assert before <= set(plan.train)
         assert np.array_equal(plan.calibration, full.calibration)
@@ -74,29 +74,29 @@ def test_duplicates_across_patients_share_a_side_for_every_seed() -> None:
             frame.loc[row, "sha"] = f"same{place}"
     torn = 0
     for seed in range(20):
-        plan = split(frame, seed=seed)
+        plan = plan_split(frame, seed=seed)
         assert find_leaks(frame, plan) == []
         sides = [subjects(frame, rows) for rows in parts(plan)]
         assert any({"p1", "p2", "p3"} <= side for side in sides)
-        torn += bool(find_leaks(frame, split(frame, seed=seed, mend=False)))
+        torn += bool(find_leaks(frame, plan_split(frame, seed=seed, join_duplicates=False)))
     assert torn > 5
 
 
 @pytest.mark.parametrize("patients", [3, 4, 5, 7])
 def test_small_cohorts_have_no_empty_split(patients: int) -> None:
     for seed in range(10):
-        assert all(len(rows) for rows in parts(split(table(patients), seed=seed)))
+        assert all(len(rows) for rows in parts(plan_split(table(patients), seed=seed)))
 
 
 def test_published_group_is_kept_only_when_asked() -> None:
     frame = pd.concat([table(20, group="train"), table(10, group="test")], ignore_index=True)
     frame["subject"] = frame["group"] + ":" + frame["subject"]
     frame["sha"] = frame["group"] + frame["sha"]
-    plan = split(frame, rule="official")
+    plan = plan_split(frame, split="official")
     assert set(frame["group"].iloc[plan.train]) == {"train"}
     assert set(frame["group"].iloc[np.concatenate([plan.calibration, plan.test])]) == {"test"}
     assert len(plan.calibration) == 18
-    assert set(frame["group"].iloc[split(frame).train]) == {"train", "test"}
+    assert set(frame["group"].iloc[plan_split(frame).train]) == {"train", "test"}
 
 
 def test_published_test_patient_with_a_training_duplicate_goes_to_training() -> None:
@@ -104,14 +104,14 @@ def test_published_test_patient_with_a_training_duplicate_goes_to_training() -> 
     frame["subject"] = frame["group"] + ":" + frame["subject"]
     frame["sha"] = frame["group"] + frame["sha"]
     frame.loc[[0, 60], "sha"] = "same"
-    plan = split(frame, rule="official")
+    plan = plan_split(frame, split="official")
     assert {"train:p0", "test:p0"} <= subjects(frame, plan.train)
 
 
 @pytest.mark.parametrize("patients", [0, 1, 2])
 def test_too_few_patients(patients: int) -> None:
     with pytest.raises(BadDataError) as caught:
-        split(table(patients) if patients else table(1).iloc[:0])
+        plan_split(table(patients) if patients else table(1).iloc[:0])
     assert str(caught.value) == (
         f"train, calibration and test need 3 patients that can be separated, here: {patients}"
         "\n  hint: add patients: at least 3, of whom no two share a duplicate image"
@@ -121,12 +121,12 @@ def test_too_few_patients(patients: int) -> None:
 def test_three_patients_who_share_an_image_are_too_few() -> None:
     frame = table(3).assign(sha="same")
     with pytest.raises(BadDataError, match="here: 1"):
-        split(frame)
+        plan_split(frame)
 
 
 def test_no_published_split() -> None:
     with pytest.raises(UsageError) as caught:
-        split(table(), rule="official")
+        plan_split(table(), split="official")
     assert str(caught.value) == (
         "this data set has no published split that could be kept: 0 patients in train, 100 outside"
         "\n  hint: leave --split official out: patients are then split from the seed"
@@ -136,7 +136,7 @@ def test_no_published_split() -> None:
 @pytest.mark.parametrize("size", [0, -1, 151])
 def test_training_items_that_are_not_there(size: int) -> None:
     with pytest.raises(UsageError) as caught:
-        split(table(), train_items=size)
+        plan_split(table(), train_items=size)
     assert str(caught.value) == (
         f"{size} training items were asked for, the training split has 150"
         "\n  hint: choose a number from 1 to 150, or a larger training share"
@@ -146,7 +146,7 @@ def test_training_items_that_are_not_there(size: int) -> None:
 @pytest.mark.parametrize("fractions", [(0.5, 0.5, 0.0), (0.5, 0.5), (0.5, 0.4, 0.3)])
 def test_fractions_that_do_not_fit(fractions: tuple[float, ...]) -> None:
     with pytest.raises(UsageError) as caught:
-        split(table(), fractions=fractions)
+        plan_split(table(), fractions=fractions)
     given = ",".join(f"{share:g}" for share in fractions)
     assert str(caught.value) == (
         f"fractions {given} are not three positive shares that sum to 1"

@@ -15,7 +15,7 @@ from scipy.ndimage import gaussian_filter
 from torch import Tensor
 
 from benchmark.core.errors import AdapterError
-from benchmark.core.types import Split, merge
+from benchmark.core.types import Split, join_splits
 from benchmark.detectors import copy as contrastive
 from benchmark.detectors.copy import Copy, Encoder, Options, fit_copy, nt_xent, standardise
 from benchmark.images.planted_copies import PLANTED
@@ -139,7 +139,7 @@ def test_training_and_held_out_items_are_fed_alike(tmp_path: Path, monkeypatch: 
     pixels = blobs(20)
     parts = [split(pixels, rows, name) for name, rows in (("train", [4, 1, 7, 6]), ("cal", [0, 11]), ("test", [19, 2]))]
     kept = captured(monkeypatch)
-    fit_copy(merge("real", *parts), SMALL, folder=tmp_path, key="k", device="cpu")
+    fit_copy(join_splits("real", *parts), SMALL, folder=tmp_path, key="k", device="cpu")
     feed = kept["feed"]
     rows = [4, 1, 7, 6, 0, 11, 19, 2]
     assert len(feed) == 8

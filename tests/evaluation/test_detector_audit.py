@@ -9,7 +9,7 @@ import pytest
 from scipy.ndimage import gaussian_filter
 
 from benchmark.core.errors import BadDataError
-from benchmark.core.types import Cohort, Score, Split, merge, patient_codes
+from benchmark.core.types import Cohort, Score, Split, patient_codes
 from benchmark.detectors.fitting import Fitted, rows_of
 from benchmark.detectors.pixels import Pixels
 from benchmark.evaluation.detector_audit import NONE, Audit, audit, between_seeds, recall_of
@@ -45,12 +45,12 @@ def found(cohort: Cohort) -> Audit:
 
 
 def fit(cohort: Cohort) -> Fitted:
-    real = merge("real", cohort.train, cohort.calibration, cohort.test)
+    real = cohort.real
     return Fitted("pixels", Pixels(), real, rows_of(Pixels(), real))
 
 
 def correlations(cohort: Cohort) -> np.ndarray:
-    real = merge("real", cohort.train, cohort.calibration, cohort.test)
+    real = cohort.real
     return np.asarray(np.corrcoef(real.images().reshape(len(real), -1).astype(np.float64)))
 
 
@@ -96,7 +96,7 @@ def test_recall_and_auc_of_each_form(cohort: Cohort, found: Audit) -> None:
     assert recall["contrast[gamma 1.4]"] == 1
     assert recall["noise[2.5%]"] >= recall["noise[10.0%]"]
     matrix, images = correlations(cohort), cohort.train.images()
-    owners = patient_codes(merge("r", cohort.train, cohort.calibration, cohort.test).subjects)
+    owners = patient_codes(cohort.real.subjects)
     others = np.where(owners[:60, None] == owners[None], NONE, matrix[:60]).max(axis=1)
     flipped = [np.corrcoef(image.ravel(), image[..., ::-1].ravel())[0, 1] for image in images]
     score = found.scores["detector.auc.flip[left-right]"]

@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from benchmark.core.types import Score, Split, merge, patient_codes
+from benchmark.core.types import Score, Split, join_splits, patient_codes
+from benchmark.detectors.bank import Bank
 from benchmark.evaluation.literature import Searched, correlations, secondary_scores
-from benchmark.evaluation.protocol import Bank
 from benchmark.evaluation.resumable_search import Searching
 from benchmark.metrics.copy_rate import PatientScores
 from benchmark.search import Rows, nearest
@@ -33,7 +33,7 @@ def bank() -> Bank:
         pixels = REAL[:, None, None]
         parts.append(Split(name=name, pixels=pixels, rows=rows, subjects=subjects, items=items, channels=("x",)))
         first += count
-    return Bank(merge("real", *parts), Rows.of(REAL), TRAIN, CALIBRATION)
+    return Bank(join_splits("real", *parts), Rows.of(REAL), TRAIN, CALIBRATION)
 
 
 def scored(synthetic: np.ndarray) -> dict[str, Score]:
@@ -48,7 +48,7 @@ def scored(synthetic: np.ndarray) -> dict[str, Score]:
         PatientScores(test, codes),
         to_synthetic,
     )
-    return correlations(found)[0] | secondary_scores(real, Rows.of(synthetic), found, seed=0, how=Searching())
+    return correlations(found)[0] | secondary_scores(real, Rows.of(synthetic), found, seed=0, searching=Searching())
 
 
 def value(scores: dict[str, Score], name: str) -> float:

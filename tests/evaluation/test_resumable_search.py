@@ -12,9 +12,10 @@ from scipy.ndimage import gaussian_filter
 
 from benchmark.core.types import Cohort, Images, Split
 from benchmark.detectors import fitting as fitted_module
+from benchmark.detectors.bank import bank_of
 from benchmark.detectors.fitting import Fitted, fit_detector
 from benchmark.detectors.registry import choose
-from benchmark.evaluation.protocol import Outcome, bank_of, evaluate
+from benchmark.evaluation.protocol import Outcome, evaluate
 from benchmark.evaluation.resumable_search import Searching
 from benchmark.search import LEVELS, Rows, nearest
 
@@ -77,9 +78,9 @@ def fit(cohort: Cohort, tmp_path: Path) -> Fit:
     return fit
 
 
-def outcome(fitted: Fitted, cohort: Cohort, items: Given, how: Searching | None = None) -> Outcome:
+def outcome(fitted: Fitted, cohort: Cohort, items: Given, searching: Searching | None = None) -> Outcome:
     return evaluate(
-        fitted.detector, bank_of(cohort, fitted), fitted.embed(items), seed=0, how=how or Searching(),
+        fitted.detector, bank_of(cohort, fitted), fitted.embed(items), seed=0, searching=searching or Searching(),
         advance=lambda *_, **__: None,
     )  # fmt: skip
 
@@ -101,7 +102,7 @@ def test_memory_decides_nothing(
     fit: Fit, cohort: Cohort, synthetic: Given, text: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Nor does a tenth of what all pairs and training items need."""
-    monkeypatch.setattr("benchmark.evaluation.protocol.PLANTED_ITEMS", 10)
+    monkeypatch.setattr("benchmark.evaluation.planted_recall.COPIES", 10)
     fitted = fit(text)
     whole = outcome(fitted, cohort, synthetic)
     needed = len(cohort.train) * fitted.rows.dimension * 4 + 4 * len(synthetic) * sum(SIZES.values())
@@ -167,7 +168,7 @@ def test_a_search_cut_off_goes_on_from_its_last_block(
     fitted = fit("pixels")
     whole = outcome(fitted, cohort, synthetic)
     compared: list[int] = []
-    how = Searching(memory=100_000, folder=tmp_path / "search")
+    searching = Searching(memory=100_000, folder=tmp_path / "search")
 
     def counting(stop_after: int | None) -> Fitted:
         def take(index: slice | np.ndarray) -> np.ndarray:
@@ -179,25 +180,25 @@ def test_a_search_cut_off_goes_on_from_its_last_block(
 
         return replace(fitted, rows=replace(fitted.rows, take=take))
 
-    assert same(whole, outcome(counting(None), cohort, synthetic, replace(how, folder=tmp_path / "other")))
+    assert same(whole, outcome(counting(None), cohort, synthetic, replace(searching, folder=tmp_path / "other")))
     total = len(compared)
     for stop_after in (total // 8, total // 2):
         compared.clear()
         with pytest.raises(KilledError):
-            outcome(counting(stop_after), cohort, synthetic, how)
+            outcome(counting(stop_after), cohort, synthetic, searching)
     kept = sorted(path.name for path in (tmp_path / "search").glob("synthetic-*.npz"))
     assert kept
     assert kept[0].startswith("synthetic-000000000-")
     compared.clear()
-    assert same(whole, outcome(counting(None), cohort, synthetic, how))
+    assert same(whole, outcome(counting(None), cohort, synthetic, searching))
     assert len(compared) < total
 
 
 def test_progress_says_how_far_a_search_is() -> None:
     told: list[str] = []
     rows = Rows.of(levels(2, 30).reshape(30, -1), LEVELS)
-    how = Searching(memory=20_000, tell=told.append)
-    assert np.array_equal(how.nearest(rows, rows, keep="held-out").index, nearest(rows, rows).index)
+    searching = Searching(memory=20_000, tell=told.append)
+    assert np.array_equal(searching.nearest(rows, rows, keep="held-out").index, nearest(rows, rows).index)
     assert len(told) > 1
     assert told[0].startswith("held-out: ")
     assert told[-1] == "held-out: 100%, 0 s left"

@@ -17,7 +17,6 @@ from benchmark.adapters.conformance import check_adapter
 from benchmark.adapters.conformance_tools import toy_split
 from benchmark.cohorts.captions import captions_of, drawn_prompts
 from benchmark.core.errors import BenchError
-from benchmark.core.files import write_json
 from benchmark.core.types import Budget, Split
 from benchmark.models.copycat.adapter import Copycat
 from benchmark.models.diffusers.adapter import Pipeline
@@ -73,11 +72,11 @@ def test_scores_are_the_same_through_either_adapter(tmp_path: Path) -> None:
     """A run of ldm-text, the pipeline within, a run of `diffusers` on it, and `diffusers` by its settings."""
     run, brought = tmp_path / "run", tmp_path / "brought"
     fitted(tmp_path).save(run / "fit" / "model")
-    write_json(run / "spec.json", {"model": "ldm-text"})
+    (run / "run.toml").write_text('[model]\nname = "ldm-text"\n')
     adapter = Pipeline(path=str(run / "fit" / "model"))
     adapter.fit(toy_split(1, 2), folder=brought, budget=Budget(), seed=0, device="cpu")
     adapter.save(brought / "fit" / "model")
-    write_json(brought / "spec.json", {"model": "diffusers"})
+    (brought / "run.toml").write_text('[model]\nname = "diffusers"\n')
     (tmp_path / "list.csv").write_text("text\na toy picture\nsecond text ___\n")
     prompts = read_prompts(tmp_path / "list.csv", "text")
     models = [open_model(str(place), "cpu") for place in (run, run / "fit" / "model", brought)]
@@ -99,7 +98,7 @@ def test_runs_and_names_that_take_no_prompts(tmp_path: Path) -> None:
     adapter.fit(toy_split(1, 2), folder=run, budget=Budget(), seed=0, device="cpu")
     (run / "fit" / "model").mkdir(parents=True)
     adapter.save(run / "fit" / "model")
-    write_json(run / "spec.json", {"model": "copycat"})
+    (run / "run.toml").write_text('[model]\nname = "copycat"\n')
     assert refusal(lambda: open_model(str(run), "cpu")) == (
         f"{run} is a run of copycat, which takes no prompts\n  hint: give a run of a text-to-image model"
     )

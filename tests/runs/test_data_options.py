@@ -37,16 +37,16 @@ def check(bench: Bench, mine: Path, *more: object) -> tuple[int, str, str]:
 
 
 def leaking_seed(bench: Bench, mine: Path) -> int:
-    return next(seed for seed in range(12) if check(bench, mine, "--seed", seed)[0] == 4)
+    return next(seed for seed in range(12) if check(bench, mine, "--split-seed", seed)[0] == 4)
 
 
 def test_a_leak_is_found_fixed_and_gone(bench: Bench, mine: Path, tmp_path: Path) -> None:
     seed = leaking_seed(bench, mine)
-    code, out, err = check(bench, mine, "--seed", seed, "--fix")
+    code, out, err = check(bench, mine, "--split-seed", seed, "--fix")
     assert (code, err) == (4, "folder: cached, 40 items of 20 patients\n")
     assert "P03 = P17: 2" in out
     (listed,) = tmp_path.glob("checks/*/exclude.csv")
-    code, out, _ = check(bench, mine, "--seed", seed, "--exclude", listed)
+    code, out, _ = check(bench, mine, "--split-seed", seed, "--exclude", listed)
     assert code == 0
     found = json.loads(max(tmp_path.glob("checks/*/check.json"), key=lambda path: path.stat().st_mtime_ns).read_text())
     assert found["ok"]

@@ -52,7 +52,7 @@ def test_a_run_with_another_seed_of_the_detector(run: Bench, bench: Bench, tmp_p
     names = set(Record.read(path).scores)
     assert {f"copies.excess[{name}]" for name in ("copy", "pixels", "copy:seed=1")} <= names
     assert "copy:seed=1" in done.stdout
-    assert (path.parent / "pictures" / "pairs-copy-seed-1.png").exists()
+    assert (path.parent / "figures" / "pairs-copy-seed-1.png").exists()
     again = bench("evaluate", path.parent)
     assert again.returncode == 0, again.stderr
     assert set(Record.read(path).scores) == names

@@ -128,7 +128,7 @@ def test_a_full_disk(run: Bench) -> None:
 def test_a_run_that_another_process_holds(run: Bench, tmp_path: Path) -> None:
     first = run("--samples", 20, model=f"{TOYS}:Crashes")
     assert first.returncode == 5
-    (folder,) = (path.parent for path in tmp_path.rglob("spec.json"))
+    (folder,) = (path.parent for path in tmp_path.rglob("run.toml"))
     with FileLock(folder / ".lock"):
         done = run("--samples", 20, model=f"{TOYS}:Crashes")
     assert told(done) == (
@@ -148,7 +148,7 @@ def test_black_images_are_scored(run: Bench, tmp_path: Path) -> None:
 def test_evaluate_needs_a_run(bench: Bench) -> None:
     done = bench("evaluate", "nowhere")
     assert told(done) == (
-        "error: nowhere is not a run folder: it has no spec.json\n  hint: give the folder that `bench run` printed"
+        "error: nowhere is not a run folder: it has no run.toml\n  hint: give the folder that `bench run` printed"
     )
     assert done.returncode == 2
 

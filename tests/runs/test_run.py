@@ -50,7 +50,7 @@ def test_copycat_from_files_to_record(run: Bench, tmp_path: Path) -> None:
     members = pd.read_parquet(folder / "members.parquet")
     assert members["split"].value_counts().to_dict() == record.cohort.items
     assert (folder / "environment.json").exists()
-    assert {path.name for path in (folder / "pictures").iterdir()} == {
+    assert {path.name for path in (folder / "figures").iterdir()} == {
         "samples.png",
         "pairs-copy.png",
         "pairs-pixels.png",

@@ -41,7 +41,7 @@ def test_reports_guide_and_stay_private(bench: Bench, mimic: Path, tmp_path: Pat
     assert "prompts AUC" in done.stdout
     (folder,) = (tmp_path / "runs").glob("mimic-cxr/*/seed-0")
     record = (folder / "record.json").read_text()
-    assert (folder / "pictures" / "prompts.png").stat().st_size > 1000
+    assert (folder / "figures" / "prompts.png").stat().st_size > 1000
     scores = json.loads(record)["scores"]
     assert scores["prompts.auc[first]"]["n"] > 40
     assert scores["prompts.marks[first]"]["value"] is not None
@@ -49,7 +49,7 @@ def test_reports_guide_and_stay_private(bench: Bench, mimic: Path, tmp_path: Pat
     assert board.returncode == 0, board.stderr
     tables = "".join(path.read_text() for path in (tmp_path / "board").rglob("*") if path.is_file())
     assert "prompts AUC" in tables
-    public = done.stdout + done.stderr + record + (folder / "spec.json").read_text() + board.stdout + tables
+    public = done.stdout + done.stderr + record + (folder / "run.toml").read_text() + board.stdout + tables
     assert "secretword" not in public
     scored = bench("prompts", folder, "--prompts", prompts(tmp_path), "--column", "report", "--steps", 2, "--seeds", 1)
     assert scored.returncode == 0, scored.stderr

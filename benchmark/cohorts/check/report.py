@@ -18,7 +18,7 @@ from benchmark.cohorts.check.outliers import Oddities, scan
 from benchmark.cohorts.duplicates import Duplicates, find_duplicates
 from benchmark.cohorts.exclusions import read_exclusions
 from benchmark.cohorts.ingest import prepare_items
-from benchmark.cohorts.splits import FRACTIONS, NAMES, Plan, SplitRule, split
+from benchmark.cohorts.splits import FRACTIONS, NAMES, Plan, SplitKind, plan_split
 from benchmark.cohorts.store import Stored
 from benchmark.core.progress import Say, to_stderr
 from benchmark.core.types import Cohort, Dataset, HasReports
@@ -54,7 +54,7 @@ class Report:
     """Near duplicates across patients, and their correlation."""
     same_patient: dict[str, int]
     """Pairs of patients that share images, exact or near, and how many: one person under two names?"""
-    mended: int
+    groups_joined: int
     """How many groups a split by patient name alone would have put on two sides."""
     leaks: tuple[str, ...]
     """One sentence a patient or image that is in two splits: must be empty."""
@@ -77,10 +77,10 @@ def check(
     root: Path,
     cache: Path,
     *,
-    seed: int = 0,
+    split_seed: int = 0,
     fractions: Sequence[float] = FRACTIONS,
     train_items: int | None = None,
-    rule: SplitRule = "patients",
+    split: SplitKind = "patients",
     exclude: Path | None = None,
     strict: bool = False,
     workers: int | None = None,
@@ -90,18 +90,25 @@ def check(
     stored = prepare_items(name, dataset, root, cache, strict=strict, workers=workers, say=say)
     excluded = read_exclusions(exclude, stored.table)
     cohort = assemble(
-        name, dataset, stored, seed=seed, fractions=fractions, rule=rule, train_items=train_items, exclude=excluded
+        name,
+        dataset,
+        stored,
+        split_seed=split_seed,
+        fractions=fractions,
+        split=split,
+        train_items=train_items,
+        exclude=excluded,
     )
-    alone = split(stored.table, seed=seed, fractions=fractions, rule=rule, mend=False)
+    alone = plan_split(stored.table, seed=split_seed, fractions=fractions, split=split, join_duplicates=False)
     texts = dataset.reports(root) if isinstance(dataset, HasReports) else None
     report = describe(
-        stored, cohort, mended=_crossing(find_duplicates(stored.table), alone), texts=texts, excluded=excluded
+        stored, cohort, groups_joined=_crossing(find_duplicates(stored.table), alone), texts=texts, excluded=excluded
     )
     return report, stored, cohort
 
 
 def describe(
-    stored: Stored, cohort: Cohort, *, mended: int, texts: dict[str, str] | None, excluded: frozenset[str]
+    stored: Stored, cohort: Cohort, *, groups_joined: int, texts: dict[str, str] | None, excluded: frozenset[str]
 ) -> Report:
     """Collect the report of a cohort from its stored items."""
     table = stored.table
@@ -127,7 +134,7 @@ def describe(
         across=_named(table, found.across),
         near=tuple((names[pair.first], names[pair.second], round(pair.correlation, 4)) for pair in near),
         same_patient=_shared(table, found, near),
-        mended=mended,
+        groups_joined=groups_joined,
         leaks=(*find_leaks(table, plan), *(_sentence(pair, names, plan) for pair in torn)),
         fixes=_fixes(torn, names, plan) | dict.fromkeys(set(seen.constant) - excluded, "constant"),
         reports=None if texts is None else _repeated(texts),

@@ -41,7 +41,7 @@ def _files(report: Report) -> list[tuple[str, str]]:
 def _findings(report: Report) -> list[tuple[str, str]]:
     return [
         ("exact duplicates", f"groups within a patient: {len(report.within)}, across patients: {len(report.across)}"),
-        ("  torn by names alone", f"{report.mended}, kept on one side"),
+        ("  torn by names alone", f"{report.groups_joined}, kept on one side"),
         *(("  across", ", ".join(group)) for group in report.across[:SHOWN]),
         ("near duplicates", f"pairs across patients: {len(report.near)}"),
         *(("  pair", f"{first}, {second} ({value:.3f})") for first, second, value in report.near[:SHOWN]),

@@ -13,7 +13,7 @@ import pandas as pd
 from benchmark.cohorts.captions import captions_of
 from benchmark.cohorts.csv_tables import read_csv
 from benchmark.core.errors import BadDataError
-from benchmark.core.types import Cohort, Split, merge
+from benchmark.core.types import Cohort, Split
 from benchmark.text2image.marks import MARKER
 
 REPORTS, SECTIONS = "indiana_reports.csv", ("findings", "impression")
@@ -136,5 +136,5 @@ def _captioned(train: Split, texts: Sequence[tuple[int, str]]) -> Split:
 
 
 def _others(cohort: Cohort, count: int, rng: np.random.Generator) -> Split:
-    heldout = merge("held-out", cohort.calibration, cohort.test)
+    heldout = cohort.heldout
     return heldout.part(np.sort(rng.permutation(len(heldout))[:count]))

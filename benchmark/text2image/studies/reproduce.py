@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -10,13 +9,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
+from benchmark.cohorts.open import DataConfig, build_dataset, open_cohort
 from benchmark.core.devices import pick_device
 from benchmark.core.errors import UsageError
 from benchmark.core.files import atomic_write, content_key, write_json
 from benchmark.core.options import without_paths
-from benchmark.core.progress import to_stderr
+from benchmark.core.progress import Say, to_stderr
 from benchmark.plugins import registry
-from benchmark.runs.config import Request, build_dataset, open_cohort
 from benchmark.text2image.copy_oracle import CopyOracle
 from benchmark.text2image.detect import Traces, detectors, trace_all
 from benchmark.text2image.grid import PROMPTS, draw_grid
@@ -62,28 +61,43 @@ class Plan:
 
 
 def reproduce(
-    request: Request, reports: Path, plan: Plan, design: Design, *, out: Path, say: Callable[[str], None] = to_stderr
+    data: DataConfig,
+    reports: Path,
+    plan: Plan,
+    design: Design,
+    *,
+    preset: str,
+    options: dict[str, Any],
+    seed: int,
+    device: str,
+    cache: Path,
+    out: Path,
+    say: Say = to_stderr,
 ) -> tuple[Path, dict[str, Any]]:
     """Train on captioned X-rays, and compare every prompt detector and mitigation with what the images show.
 
     Args:
-        request: data set, root, preset and `--set` of the model.
+        data: the data set of X-rays, and its split.
         reports: folder with Open-i's indiana_reports.csv.
         plan: sizes.
         design: of the captions.
+        preset: of the text-to-image model.
+        options: its hyper-parameters that differ from the preset's.
+        seed: of captions, training and sampling.
+        device: `auto`, `cpu`, `cuda` or `cuda:N`.
+        cache: where prepared cohorts are kept.
         out: a folder dutt2025-KEY is made in it.
         say: takes each line for the person at the keyboard.
 
     Returns the folder, and what was found, which holds no text and no pixel. Raises BenchError.
     """
-    preset = registry.find_model(MODEL).presets[request.preset]
-    card, dataset = build_dataset(request, preset.image_size)
-    cohort = open_cohort(request, card, dataset, say)
-    study = plan_study(cohort, reports, design, seed=request.seed)
-    settings = preset.set | request.settings
-    folder = out / f"dutt2025-{content_key(cohort.key, settings, asdict(design), request.seed, length=8)}"
-    device = str(pick_device(request.device))
-    model = trained(settings, study, folder / "model", seed=request.seed, device=device)
+    chosen = registry.find_model(MODEL).presets[preset]
+    cohort = open_cohort(data, *build_dataset(data, chosen.image_size), cache=cache, say=say)
+    study = plan_study(cohort, reports, design, seed=seed)
+    settings = chosen.set | options
+    folder = out / f"dutt2025-{content_key(cohort.key, settings, asdict(design), seed, length=8)}"
+    device = str(pick_device(device))
+    model = trained(settings, study, folder / "model", seed=seed, device=device)
     truth = CopyOracle.of(study.train, study.heldout)
     traces = trace_all(
         model.pipeline, study.prompts["prompt"].tolist(), seeds=plan.seeds, steps=plan.steps, guidance=plan.guidance,
@@ -102,7 +116,7 @@ def reproduce(
         found["mitigations"] = {name: asdict(effect) for name, effect in kept.items()}
         if plan.training:
             job = Retraining(
-                study=study, settings=settings, folder=folder, seed=request.seed, device=device, prompts=protected,
+                study=study, settings=settings, folder=folder, seed=seed, device=device, prompts=protected,
                 truth=truth, threshold=threshold, how=how, images=plan.images, batch=plan.batch,
             )  # fmt: skip
             found["training"] = {BEFORE: found["mitigations"][BEFORE], **retrained(job)}
