@@ -1,0 +1,308 @@
+"""Exposed patients by target-decoy competition between patients: the headline of protocol p2.
+
+Held-out patients are decoys. Each synthetic sample goes to its nearest real patient, in train and held-out together.
+Patients are ordered by their most similar sample, nearest first, and read from the top: D_x training patients come
+before the x-th held-out one, whose similarity is t_x. If nobody was copied, a patient's side is a label that the model
+could not see: all orders of the labels are equally likely, whatever the images look like, so D_x is negative
+hypergeometric, exactly. A copied patient only adds to it. So with bounds q_x that all K_x obey at once with 97.5 %
+
+    exposed above t_X  >=  max over x <= X of (D_x - q_x)          lower end
+    exposed above t_X  <=  D_X - (2.5 % quantile of K_X)           upper end
+
+Target-decoy competition: Elias & Gygi 2007; knockoffs: Barber & Candes 2015 (1404.5609); bounds that hold for all x at
+once: Katsevich & Ramdas 2020 (1803.06790), Li et al. 2023 (2302.11837). There the counts are binomial and bounded; here
+the sides are drawn without replacement, and the bounds are exact.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from benchmark.metrics import negative_hypergeometric as chance
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    Floats = NDArray[np.floating]
+    Codes = NDArray[np.int64]
+
+SPENDING = (0.02, 0.0215, 0.023, 0.024, 0.025)
+"""Cumulated error of the lower end at x = 1 .. 5: most of it at the first held-out patient, where power is."""
+UPPER_ERROR = 0.025
+VALUE_AT = 3
+"""The estimate is read at the x-th held-out patient: of less variance than at 5, of less bias than at 1."""
+
+
+@dataclass(frozen=True)
+class Nearest:
+    """The nearest real patient of each of N synthetic samples."""
+
+    similarity: Floats
+    """(N,)."""
+    patient: Codes
+    """(N,) 0 .. train - 1 are training patients, train .. train + heldout - 1 held-out ones."""
+    train: int
+    """T, training patients, whether or not a sample is near them."""
+    heldout: int
+    """H, held-out patients."""
+    priority: Floats
+    """(T + H,) decides between patients of equal similarity; drawn without regard to the sides."""
+
+    def swapped(self) -> Nearest:
+        """Return the same with the sides exchanged: held-out patients as if they were training patients."""
+        patient = np.where(self.patient < self.train, self.patient + self.heldout, self.patient - self.train)
+        return Nearest(self.similarity, patient, self.heldout, self.train, np.roll(self.priority, self.heldout))
+
+
+def priorities(train: int, heldout: int, seed: int) -> Floats:
+    """Draw a random order of all patients, (T + H,), for ties."""
+    return np.random.default_rng([seed, train, heldout]).permutation(train + heldout).astype(np.float64)
+
+
+def nearest_of(
+    train_similarity: Floats,
+    train_patient: Codes,
+    heldout_similarity: Floats,
+    heldout_patient: Codes,
+    *,
+    train: int,
+    heldout: int,
+    seed: int,
+) -> Nearest:
+    """Decide which side each sample goes to.
+
+    Args:
+        train_similarity: (N,) to the nearest training item.
+        train_patient: (N,) its patient, 0 .. train - 1.
+        heldout_similarity: (N,) to the nearest held-out item.
+        heldout_patient: (N,) its patient, 0 .. heldout - 1.
+        train: training patients.
+        heldout: held-out patients, 0 or more (then the held-out arrays are not read).
+        seed: of the order that breaks ties.
+
+    A tie between the two sides goes to the patient that comes first in a random order of all patients. That is fair if
+    no second patient of one side ties with them; `nearest_of_patients` is fair with any ties.
+    """
+    order = priorities(train, heldout, seed)
+    if not heldout:
+        return Nearest(train_similarity, train_patient, train, 0, order)
+    first = order[train_patient] < order[train + heldout_patient]
+    to_train = (train_similarity > heldout_similarity) | ((train_similarity == heldout_similarity) & first)
+    return Nearest(
+        np.where(to_train, train_similarity, heldout_similarity),
+        np.where(to_train, train_patient, train + heldout_patient),
+        train, heldout, order,
+    )  # fmt: skip
+
+
+def nearest_of_patients(by_train: Floats, by_heldout: Floats, *, seed: int) -> Nearest:
+    """Decide from the greatest similarity to every patient, (n, T) and (n, H): ties of any kind are broken fairly.
+
+    Blocks of samples give the same answer as all at once: the order of patients depends on the seed and T, H only.
+    """
+    train, heldout = by_train.shape[1], by_heldout.shape[1]
+    order = priorities(train, heldout, seed)
+    every = np.concatenate([by_train, by_heldout], axis=1)
+    best = every.max(axis=1)
+    patient = np.where(every == best[:, None], order, np.inf).argmin(axis=1)
+    return Nearest(best, patient, train, heldout, order)
+
+
+def join(blocks: list[Nearest]) -> Nearest:
+    """Put blocks of samples of one cohort together."""
+    first = blocks[0]
+    return Nearest(
+        np.concatenate([block.similarity for block in blocks]),
+        np.concatenate([block.patient for block in blocks]),
+        first.train, first.heldout, first.priority,
+    )  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Walk:
+    """Distinct patients from the nearest down."""
+
+    patients: Codes
+    """(m,) the patients that are nearest to some sample, in falling order of their best similarity."""
+    best: Floats
+    """(m,) that similarity."""
+    heldout: Codes
+    """(h,) positions of held-out patients in it."""
+
+
+def walk(nearest: Nearest) -> Walk:
+    """Order the patients that are nearest to any sample by their most similar sample."""
+    best = np.full(nearest.train + nearest.heldout, -np.inf)
+    np.maximum.at(best, nearest.patient, nearest.similarity)
+    met = np.unique(nearest.patient)
+    patients = met[np.lexsort((nearest.priority[met], -best[met]))]
+    return Walk(patients, best[patients], np.flatnonzero(patients >= nearest.train))
+
+
+@dataclass(frozen=True)
+class Point:
+    """The competition read at the x-th held-out patient."""
+
+    x: int
+    """Held-out patients met, the last one at the threshold."""
+    threshold: float | None
+    """t_x; nothing where fewer than x held-out patients are nearest to any sample: then all samples count."""
+    passed: int
+    """D_x, training patients before it."""
+    clusters: Codes
+    """(D_x,) samples of each that are at least as similar as t_x, the largest first."""
+    heldout_clusters: Codes
+    """(x - 1,) the same of the held-out patients before it, or of all that are nearest to a sample."""
+
+    @property
+    def samples(self) -> int:
+        """R_x, samples above t_x whose nearest patient is a training patient."""
+        return int(self.clusters.sum())
+
+
+def points(nearest: Nearest, numbers: list[int]) -> list[Point]:
+    """Read the competition at these x, each at least 1."""
+    order = walk(nearest)
+    rank = np.full(nearest.train + nearest.heldout, len(order.patients))
+    rank[order.patients] = np.arange(len(order.patients))
+    ranks = rank[nearest.patient]
+    return [_point(nearest, order, ranks, x) for x in numbers]
+
+
+def _point(nearest: Nearest, order: Walk, ranks: Codes, x: int) -> Point:
+    met = x <= len(order.heldout)
+    end = int(order.heldout[x - 1]) if met else len(order.patients)
+    level = float(order.best[end]) if met else -np.inf
+    above = (ranks < end) & (nearest.similarity >= level)
+    sizes = np.bincount(ranks[above], minlength=end)
+    held = order.patients[:end] >= nearest.train
+    return Point(
+        x=x,
+        threshold=level if met else None,
+        passed=int((~held).sum()),
+        clusters=np.sort(sizes[~held])[::-1],
+        heldout_clusters=sizes[held],
+    )
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """A number with its 95 % interval: low <= value <= high."""
+
+    value: float
+    low: float
+    high: float
+
+
+@dataclass(frozen=True)
+class Row:
+    """One line of the curve over thresholds."""
+
+    x: int
+    threshold: float | None
+    passed: int
+    """Training patients more similar than the threshold: D_x."""
+    samples: int
+    """Samples that are."""
+    low: int
+    """Fewest exposed patients, by all bounds up to x together (97.5 %)."""
+    high: int
+    """Most exposed patients, by this x alone (97.5 %)."""
+
+
+@dataclass(frozen=True)
+class Exposed:
+    """The headline of protocol p2."""
+
+    patients: Estimate
+    """Training patients with a copy more similar than `threshold`; the ends are whole numbers."""
+    samples: Estimate
+    """Share of samples that are such copies, 0 to 1."""
+    threshold: float | None
+    """Copies less similar than this are not spoken of; nothing where all samples are spoken of."""
+    curve: tuple[Row, ...]
+    """The same at other thresholds."""
+
+
+def exposed(nearest: Nearest, *, spending: tuple[float, ...] = SPENDING, error: float = UPPER_ERROR) -> Exposed:
+    """Estimate how many training patients are copied, and by which share of samples, with 95 % intervals.
+
+    Args:
+        nearest: the nearest patient of each sample, at least one sample.
+        spending: cumulated error of the lower end at x = 1 .. X (`negative_hypergeometric.boundary`).
+        error: of the upper end, read at X.
+
+    The interval holds for the set of samples at hand and its threshold t_X: at most 5 % of random splits break it,
+    whatever the generator does. For the share, D_x - q_x patients become R_x minus the samples of the q_x largest
+    clusters: no choice of the patients that chance has put there takes away more. With 0 of N samples above, the upper
+    end is that of 0 of N random draws: 1 - 0.025^(1 / N).
+    """
+    *found, after = points(nearest, list(range(1, len(spending) + 2)))
+    bounds = chance.boundary(nearest.train, nearest.heldout, spending)
+    last, count = found[-1], len(nearest.similarity)
+    least = _fewest(last, nearest, error)
+    middle, beyond = [*found, after][VALUE_AT - 1 : VALUE_AT + 1]
+    value = _unbiased(middle, nearest)
+    low = max(0, *(point.passed - bound for point, bound in zip(found, bounds, strict=True)))
+    patients = _ordered(value, low, max(low, last.passed - least))
+    copies = max(0, *(int(point.clusters[bound:].sum()) for point, bound in zip(found, bounds, strict=True)))
+    most = max(copies, int(last.clusters[: last.passed - least].sum()))
+    by_chance = (middle.passed - value) * _cluster(beyond)
+    floor = 1 - 0.025 ** (1 / count)
+    samples = _ordered((middle.samples - by_chance) / count, copies / count, max(most / count, floor))
+    return Exposed(patients, samples, last.threshold, curve(nearest, bounds, error))
+
+
+def _fewest(point: Point, nearest: Nearest, error: float) -> int:
+    """Fewest training patients that chance has put above t_x; at most D_x were copied, so T - D_x could have been."""
+    if point.threshold is None:
+        return 0  # the order ends before the x-th held-out patient: fewer may have been met than chance would
+    left = nearest.train - point.passed
+    return min(chance.lower(left, nearest.heldout, point.x, error), point.passed)
+
+
+def _unbiased(point: Point, nearest: Nearest) -> float:
+    """Solve D = e + E[K], K of the T - e training patients that were not copied."""
+    if point.threshold is None:
+        return max(0.0, point.passed - chance.mean(nearest.train, nearest.heldout, point.x))
+    share = point.x / (nearest.heldout + 1)
+    return (point.passed - share * nearest.train) / (1 - share)
+
+
+def _cluster(beyond: Point) -> float:
+    """Mean samples of a patient that chance has put above t_x, read from the x held-out ones above t_(x + 1).
+
+    Take an order with such a training patient and make it a held-out one: now t_x is the (x + 1)-th threshold, and the
+    patient one of the x before it. Orders being equally likely, E[samples by chance] = E[K_x] * E[this mean], up to
+    1 / H. The x - 1 held-out patients above t_x itself have smaller clusters: each of them has stopped the walk sooner.
+    """
+    return float(beyond.heldout_clusters.mean()) if len(beyond.heldout_clusters) else 1.0
+
+
+def _ordered(value: float, low: float, high: float) -> Estimate:
+    return Estimate(value=float(min(max(value, low), high)), low=float(low), high=float(high))
+
+
+def curve(nearest: Nearest, bounds: tuple[int, ...], error: float = UPPER_ERROR) -> tuple[Row, ...]:
+    """Read the competition at 1 .. 10 and then at ever wider steps, as far as held-out patients are nearest.
+
+    Lower ends hold all at once: who is exposed above a threshold is so above every lower one. Upper ends hold one by
+    one.
+    """
+    met = len(np.unique(nearest.patient[nearest.patient >= nearest.train]))
+    numbers = [x for x in _steps(nearest.heldout) if x <= met] or [1]
+    rows, low = [], 0
+    for point in points(nearest, numbers):
+        if point.x <= len(bounds):
+            low = max(low, point.passed - bounds[point.x - 1])
+        high = max(low, point.passed - _fewest(point, nearest, error))
+        rows.append(Row(point.x, point.threshold, point.passed, point.samples, low, high))
+    return tuple(rows)
+
+
+def _steps(most: int) -> list[int]:
+    wide = [step * 10**power for power in range(1, 9) for step in (1, 2, 3, 5)]
+    return [x for x in [*range(1, 10), *wide] if x <= most]
