@@ -6,8 +6,7 @@ before the x-th held-out one, whose similarity is t_x. If nobody was copied, a p
 could not see: all orders of the labels are equally likely, whatever the images look like, so D_x is negative
 hypergeometric, exactly. A copied patient only adds to it. So with bounds q_x that all K_x obey at once with 97.5 %
 
-    exposed above t_X  >=  max over x <= X of (D_x - q_x)          lower end
-    exposed above t_X  <=  D_X - (2.5 % quantile of K_X)           upper end
+    max over x <= X of (D_x - q_x)  <=  exposed above t_X  <=  D_X
 
 Target-decoy competition: Elias & Gygi 2007; knockoffs: Barber & Candes 2015 (1404.5609); bounds that hold for all x at
 once: Katsevich & Ramdas 2020 (1803.06790), Li et al. 2023 (2302.11837). There the counts are binomial and bounded; here
@@ -31,9 +30,10 @@ if TYPE_CHECKING:
 
 SPENDING = (0.02, 0.0215, 0.023, 0.024, 0.025)
 """Cumulated error of the lower end at x = 1 .. 5: most of it at the first held-out patient, where power is."""
-UPPER_ERROR = 0.025
-VALUE_AT = 3
-"""The estimate is read at the x-th held-out patient: of less variance than at 5, of less bias than at 1."""
+DEEPEST = 20
+"""No deeper than the 20th held-out patient."""
+PRECISION = 0.013
+"""Share of samples that chance may add to the upper end (in expectation) for less similar copies to be covered."""
 
 
 @dataclass(frozen=True)
@@ -207,10 +207,8 @@ class Row:
     """Training patients more similar than the threshold: D_x."""
     samples: int
     """Samples that are."""
-    low: int
-    """Fewest exposed patients, by all bounds up to x together (97.5 %)."""
-    high: int
-    """Most exposed patients, by this x alone (97.5 %)."""
+    patients: Estimate
+    """Exposed patients above this threshold."""
 
 
 @dataclass(frozen=True)
@@ -223,53 +221,66 @@ class Exposed:
     """Share of samples that are such copies, 0 to 1."""
     threshold: float | None
     """Copies less similar than this are not spoken of; nothing where all samples are spoken of."""
+    depth: int
+    """X: the threshold is the similarity of the X-th held-out patient."""
     curve: tuple[Row, ...]
     """The same at other thresholds."""
 
 
-def exposed(nearest: Nearest, *, spending: tuple[float, ...] = SPENDING, error: float = UPPER_ERROR) -> Exposed:
+def exposed(nearest: Nearest, *, spending: tuple[float, ...] = SPENDING) -> Exposed:
     """Estimate how many training patients are copied, and by which share of samples, with 95 % intervals.
 
     Args:
         nearest: the nearest patient of each sample, at least one sample.
-        spending: cumulated error of the lower end at x = 1 .. X (`negative_hypergeometric.boundary`).
-        error: of the upper end, read at X.
+        spending: cumulated error of the lower end at x = 1, 2, ... (`negative_hypergeometric.boundary`).
 
-    The interval holds for the set of samples at hand and its threshold t_X: at most 5 % of random splits break it,
-    whatever the generator does. For the share, D_x - q_x patients become R_x minus the samples of the q_x largest
-    clusters: no choice of the patients that chance has put there takes away more. With 0 of N samples above, the upper
-    end is that of 0 of N random draws: 1 - 0.025^(1 / N).
+    The interval is about the set of samples at hand and copies more similar than its threshold t_X, X as `depth` says.
+    Its lower end is too high in at most 2.5 % of random splits, whatever the generator does; its upper end counts every
+    training patient above t_X, so it is never too low. For the share, D_x - q_x patients become R_x minus the samples
+    of the q_x largest clusters: no choice of the patients that chance has put there takes away more. The upper end is
+    never below that of 0 of N random draws, 1 - 0.025^(1 / N).
     """
-    *found, after = points(nearest, list(range(1, len(spending) + 2)))
+    found = points(nearest, list(range(1, DEEPEST + 3)))
     bounds = chance.boundary(nearest.train, nearest.heldout, spending)
-    last, count = found[-1], len(nearest.similarity)
-    least = _fewest(last, nearest, error)
-    middle, beyond = [*found, after][VALUE_AT - 1 : VALUE_AT + 1]
-    value = _unbiased(middle, nearest)
-    low = max(0, *(point.passed - bound for point, bound in zip(found, bounds, strict=True)))
-    patients = _ordered(value, low, max(low, last.passed - least))
-    copies = max(0, *(int(point.clusters[bound:].sum()) for point, bound in zip(found, bounds, strict=True)))
-    most = max(copies, int(last.clusters[: last.passed - least].sum()))
-    by_chance = (middle.passed - value) * _cluster(beyond)
-    floor = 1 - 0.025 ** (1 / count)
-    samples = _ordered((middle.samples - by_chance) / count, copies / count, max(most / count, floor))
-    return Exposed(patients, samples, last.threshold, curve(nearest, bounds, error))
+    last, count = found[depth(found, nearest) - 1], len(nearest.similarity)
+    read = list(zip(found[: last.x], bounds, strict=False))
+    low = max(0, *(point.passed - bound for point, bound in read))
+    copies = max(0, *(int(point.clusters[bound:].sum()) for point, bound in read))
+    middle = max(1, last.x // 2)
+    patients, samples = _unbiased(found[middle - 1], found[middle], nearest)
+    most = max(last.samples / count, 1 - 0.025 ** (1 / count))
+    return Exposed(
+        _ordered(patients, low, last.passed),
+        _ordered(samples / count, copies / count, most),
+        last.threshold,
+        last.x,
+        curve(found[:DEEPEST], bounds, nearest),
+    )
 
 
-def _fewest(point: Point, nearest: Nearest, error: float) -> int:
-    """Fewest training patients that chance has put above t_x; at most D_x were copied, so T - D_x could have been."""
-    if point.threshold is None:
-        return 0  # the order ends before the x-th held-out patient: fewer may have been met than chance would
-    left = nearest.train - point.passed
-    return min(chance.lower(left, nearest.heldout, point.x, error), point.passed)
+def depth(found: list[Point], nearest: Nearest) -> int:
+    """Return X, the held-out patient at which the upper end is read: the deeper, the less similar copies it covers.
+
+    As deep as chance adds at most PRECISION of the samples, E[K_x] patients of the size of held-out clusters; 2 at
+    least, DEEPEST at most. The upper end is never too low at any depth, so looking at the data costs no error.
+    """
+    count = len(nearest.similarity)
+    for x in range(2, DEEPEST):
+        following, beyond = found[x], found[x + 1]  # at x + 1 and x + 2
+        by_chance = chance.mean(nearest.train, nearest.heldout, x + 1) * _cluster(beyond)
+        if by_chance > PRECISION * count or following.threshold is None:
+            return x
+    return DEEPEST
 
 
-def _unbiased(point: Point, nearest: Nearest) -> float:
-    """Solve D = e + E[K], K of the T - e training patients that were not copied."""
-    if point.threshold is None:
-        return max(0.0, point.passed - chance.mean(nearest.train, nearest.heldout, point.x))
+def _unbiased(point: Point, beyond: Point, nearest: Nearest) -> tuple[float, float]:
+    """Exposed patients e and samples above t_x: solve D = e + E[K], K of the T - e patients that were not copied."""
     share = point.x / (nearest.heldout + 1)
-    return (point.passed - share * nearest.train) / (1 - share)
+    if point.threshold is None:
+        patients = max(0.0, point.passed - share * nearest.train)
+    else:
+        patients = (point.passed - share * nearest.train) / (1 - share)
+    return patients, point.samples - (point.passed - patients) * _cluster(beyond)
 
 
 def _cluster(beyond: Point) -> float:
@@ -286,23 +297,18 @@ def _ordered(value: float, low: float, high: float) -> Estimate:
     return Estimate(value=float(min(max(value, low), high)), low=float(low), high=float(high))
 
 
-def curve(nearest: Nearest, bounds: tuple[int, ...], error: float = UPPER_ERROR) -> tuple[Row, ...]:
-    """Read the competition at 1 .. 10 and then at ever wider steps, as far as held-out patients are nearest.
+def curve(found: list[Point], bounds: tuple[int, ...], nearest: Nearest) -> tuple[Row, ...]:
+    """Tell what stands above each threshold that was read, as far as held-out patients are nearest to samples.
 
-    Lower ends hold all at once: who is exposed above a threshold is so above every lower one. Upper ends hold one by
-    one.
+    All rows hold at once, with 97.5 %: who is exposed above a threshold is so above every lower one.
     """
-    met = len(np.unique(nearest.patient[nearest.patient >= nearest.train]))
-    numbers = [x for x in _steps(nearest.heldout) if x <= met] or [1]
     rows, low = [], 0
-    for point in points(nearest, numbers):
+    for point in found:
         if point.x <= len(bounds):
             low = max(low, point.passed - bounds[point.x - 1])
-        high = max(low, point.passed - _fewest(point, nearest, error))
-        rows.append(Row(point.x, point.threshold, point.passed, point.samples, low, high))
+        value = _unbiased(point, point, nearest)[0]
+        patients = _ordered(value, low, point.passed)
+        rows.append(Row(point.x, point.threshold, point.passed, point.samples, patients))
+        if point.threshold is None:
+            break
     return tuple(rows)
-
-
-def _steps(most: int) -> list[int]:
-    wide = [step * 10**power for power in range(1, 9) for step in (1, 2, 3, 5)]
-    return [x for x in [*range(1, 10), *wide] if x <= most]
