@@ -67,9 +67,10 @@ def rarefied(sightings: Codes, count: int, size: int) -> float:
 def extrapolated(sightings: Codes, count: int, factor: float, train: int) -> Estimate:
     """Distinct patients in factor * count samples, with a 95 % interval.
 
-    Lower end: the same formula with the 5 % lower Poisson bound of f1 and the 5 % upper one of f2 (Garwood 1936), never
-    below the patients seen. Upper end: seen, plus factor - 1 times the 2.5 % upper Poisson bound of f1, plus 1.96 roots
-    of that, because discoveries scatter too; never above T. So with no copy at hand, 3.69 (factor - 1) and scatter.
+    Lower end: the same formula with the 5 % lower Poisson bound of f1 and the 5 % upper one of f2 (Garwood 1936), in
+    whole patients and never below those seen. Upper end: seen, plus factor - 1 times the 2.5 % upper Poisson bound of
+    f1, plus 1.96 roots of that, because discoveries scatter too; never above T. With no copy at hand it is therefore
+    3.69 (factor - 1) and scatter.
     """
     seen = len(sightings)
     once, twice = (float((sightings == k).sum()) for k in (1, 2))
@@ -78,7 +79,7 @@ def extrapolated(sightings: Codes, count: int, factor: float, train: int) -> Est
     low = _unseen_found(_poisson(once, 0.05), _poisson(twice + 1, 0.95), count, more, left)
     most = _poisson(once + 1, 0.975) * (factor - 1)
     high = min(left, most + 1.96 * most**0.5)
-    return Estimate(value=seen + value, low=seen + min(low, value), high=seen + max(high, value))
+    return Estimate(value=seen + value, low=seen + float(np.floor(min(low, value))), high=seen + max(high, value))
 
 
 def _poisson(events: float, level: float) -> float:
