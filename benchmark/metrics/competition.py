@@ -30,8 +30,8 @@ if TYPE_CHECKING:
 
 SPENDING = (0.02, 0.0225, 0.025)
 """Cumulated error of the lower end at x = 1, 2, 3: most of it at the first held-out patient, where the power is."""
-DEEPEST = 10
-"""The upper end is read no deeper than at the 10th held-out patient."""
+DEEPEST = 20
+"""The upper end is read no deeper than at the 20th held-out patient."""
 PRECISION = 0.013
 """Share of samples that chance may add to the upper end (in expectation) for less similar copies to be covered."""
 
@@ -240,7 +240,7 @@ def exposed(nearest: Nearest, *, spending: tuple[float, ...] = SPENDING) -> Expo
     of the q_x largest clusters: no choice of the patients that chance has put there takes away more. The upper end is
     never below that of 0 of N random draws, 1 - 0.025^(1 / N).
     """
-    found = points(nearest, list(range(1, DEEPEST + 3)))
+    found = points(nearest, list(range(1, DEEPEST + 4)))
     bounds = chance.boundary(nearest.train, nearest.heldout, spending)
     last, count = found[depth(found, nearest) - 1], len(nearest.similarity)
     read = list(zip(found[: last.x], bounds, strict=False))
@@ -261,12 +261,13 @@ def exposed(nearest: Nearest, *, spending: tuple[float, ...] = SPENDING) -> Expo
 def depth(found: list[Point], nearest: Nearest) -> int:
     """Return X, the held-out patient at which the upper end is read: the deeper, the less similar copies it covers.
 
-    As deep as chance adds at most PRECISION of the samples, E[K_x] patients of the size of held-out clusters; 2 at
-    least, DEEPEST at most. The upper end is never too low at any depth, so looking at the data costs no error.
+    As deep as chance adds at most PRECISION of the samples, E[K_x] patients of the size of held-out clusters, which are
+    read two thresholds further on, where they are larger and more; 2 at least, DEEPEST at most. The upper end is never
+    too low at any depth, so looking at the data costs no error.
     """
     count = len(nearest.similarity)
     for x in range(2, DEEPEST):
-        following, beyond = found[x], found[x + 1]  # at x + 1 and x + 2
+        following, beyond = found[x], found[x + 2]  # at x + 1 and x + 3
         by_chance = chance.mean(nearest.train, nearest.heldout, x + 1) * _cluster(beyond)
         if by_chance > PRECISION * count or following.threshold is None:
             return x
