@@ -60,6 +60,12 @@ def test_two_and_two_patients_allow_no_claim() -> None:
     assert detectable(2, 9, 1000).certain == 2
 
 
+FEW_SAMPLES = (
+    "8 samples can copy 8 patients at most, and with 300 training and 150 held-out patients it takes 10: at least 10"
+    " samples"
+)
+
+
 @pytest.mark.parametrize(
     ("sizes", "reason"),
     [
@@ -68,11 +74,7 @@ def test_two_and_two_patients_allow_no_claim() -> None:
             (1, 0, 100),
             "1 training patient and 0 held-out: nothing tells copies from chance; it takes 49 held-out patients",
         ),
-        (
-            (300, 150, 8),
-            "8 samples can copy 8 patients at most, and with 300 training and 150 held-out patients it takes 10: "
-            "at least 10 samples",
-        ),
+        ((300, 150, 8), FEW_SAMPLES),
         ((12, 9, 7), "7 samples are too few for any share to be shown with 95% power"),
     ],
 )
