@@ -11,7 +11,8 @@ headline  protocol p2 beside p1 and beside the competition at single thresholds:
           the share holds the dose), bias and width, power (lower end above 0), cover of the number of patients.
 degraded  noisier copies: cover of the dose, and of what is claimed: copies more similar than the threshold.
 bounds    how the error of the lower end is best spent over thresholds.
-withhold  samples on the list: false share, power, and draws where the printed bound on false ones holds.
+withhold  samples on the list: false share, power, patients by chance, draws where the printed bound on them holds;
+          copies that are verbatim, and draws in which another sample is, by half and by all of the least distance.
 refusals  honest models refused for having seen held-out patients; fair and unfair splits refused.
 prompts   share nearest to the prompt's own patient, training minus held-out prompts, nothing copied.
 release   epsilon of a mechanism that has it, and patients of a release ten times as large.
@@ -78,8 +79,8 @@ class Drawn:
     """The patient of each."""
     to_train: np.ndarray
     """(N,) similarity to the nearest training item."""
-    between: float
-    """Level above which a sample is verbatim."""
+    verbatim: tuple[float, float]
+    """Similarities above which a sample is within half, and within all, of the least distance between patients."""
     by_item: tuple[np.ndarray, np.ndarray] = field(repr=False)
 
 
@@ -127,7 +128,8 @@ def draw(cell: Cell, seed: int, *, between: bool = False) -> Drawn:
         similar[0], best[0] // SLICES, similar[1], best[1] // SLICES,
         train=cell.train, heldout=cell.heldout, seed=seed,
     )  # fmt: skip
-    level = verbatim_level(between_patients(np.concatenate(rows[1:]))) if between else 1.0
+    alike = between_patients(np.concatenate(rows[1:])) if between else np.ones(1)
+    level = verbatim_level(alike), verbatim_level(alike, fraction=1)
     return Drawn(nearest, copied, sources // SLICES, similar[0], level, by_item)
 
 
@@ -297,30 +299,30 @@ def lowest(cell: Cell, read: list[competition.Point], way: tuple[float, ...] | d
 
 def withheld(draws: int) -> None:
     head = f"{'T/H/N generator':28}{'dose':>6}{'false':>8}{'power':>8}{'listed':>9}{'by chance':>11}"
-    print(f"{head}{'bound':>8}{'verbatim':>10}{'false verbatim':>16}")
+    print(f"{head}{'bound':>8}{'verbatim':>10}{'false':>7}{'(whole)':>9}")
     worlds = [("sharp", 1), ("blurred", 1), ("modes", 1), ("modes", 10)]
     for T, H in ((300, 150), (2000, 400)):
         for kind, modes in worlds:
             for dose in (0, 0.01, 0.05, 0.1):
                 cell = Cell(T, H, 500, kind, dose, modes=modes)
                 rows = [withheld_row(cell, seed) for seed in range(draws if T < 1000 else draws // 4)]
-                false, power, listed, wrong, bound, found, lies = np.mean(rows, axis=0)
+                false, power, listed, wrong, bound, found, lies, whole = np.mean(rows, axis=0)
                 print(
                     f"{cell.name:28}{dose:6.2f}{false:8.3f}{power:8.3f}{listed:9.1f}{wrong:11.2f}{bound:8.3f}"
-                    f"{found:10.3f}{lies:16.3f}", flush=True,
+                    f"{found:10.3f}{lies:7.3f}{whole:9.3f}", flush=True,
                 )  # fmt: skip
 
 
 def withheld_row(cell: Cell, seed: int) -> list[float]:
     drawn = draw(cell, seed, between=True)
-    found = withhold(drawn.nearest, drawn.to_train, drawn.between)
+    found = withhold(drawn.nearest, drawn.to_train, drawn.verbatim[0])
     copy = np.isin(np.arange(cell.samples), drawn.copied)
     chosen, copies = found.any, max(1, int(copy.sum()))
     strangers = set(drawn.nearest.patient[found.nearest & ~copy].tolist()) - set(drawn.source.tolist())
     return [
         (chosen & ~copy).sum() / max(1, chosen.sum()), (chosen & copy).sum() / copies, chosen.sum(), len(strangers),
         len(strangers) <= found.false_patients, (found.verbatim & copy).sum() / copies,
-        float((found.verbatim & ~copy).any()),
+        float((found.verbatim & ~copy).any()), float(((drawn.to_train > drawn.verbatim[1]) & ~copy).any()),
     ]  # fmt: skip
 
 
@@ -334,7 +336,7 @@ def refusals(draws: int) -> None:
         found = []
         for seed in range(5 * draws if not cell.both else draws):
             drawn = draw(cell, seed, between=True)
-            found.append(heldout_seen(drawn.nearest, drawn.between))
+            found.append(heldout_seen(drawn.nearest, drawn.verbatim[0]))
         name = f"{cell.name} dose {cell.dose} " + (f"saw all, noise {cell.noise}" if cell.both else "honest")
         parts = [np.mean([s.refused for s in found]), np.mean([s.exposed > 0 for s in found]),
                  np.mean([s.verbatim >= 2 for s in found])]  # fmt: skip

@@ -118,9 +118,9 @@ def distances(seed: int, slices: int) -> tuple[np.ndarray, ...]:
 
 @pytest.mark.parametrize("slices", [1, 20])
 def test_c_t_has_an_interval_that_slices_do_not_narrow(slices: int) -> None:
-    found = [c_t_score(*distances(seed, slices)) for seed in range(60)]
+    found = [c_t_score(*distances(seed, slices)) for seed in range(25)]
     covered = [(one.low or 0) <= 0 <= (one.high or 0) for one in found]
-    assert np.mean(covered) >= 0.88
+    assert sum(covered) >= 20  # of 25; 95 % covers 20 or more nearly always
     values = np.array([one.value for one in found], dtype=float)
     if slices > 1:
         assert np.mean(np.abs(values) > 1.96) > 0.3  # read as a z value it would cry wolf

