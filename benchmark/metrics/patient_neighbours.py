@@ -61,6 +61,26 @@ def nearest_patients(similarity: Floats, codes: Codes, keep: int = NEAREST) -> F
     return np.asarray(-np.sort(-top, axis=1))
 
 
+def nearest_others(
+    similarity: Floats, own: Codes, codes: Codes, keep: int, *, seed: int
+) -> tuple[Codes, NDArray[np.float64]]:
+    """Return positions and similarities of the `keep` most similar items of other patients, (n, keep), falling.
+
+    Args:
+        similarity: (n, M) a block of real items against all real items.
+        own: (n,) patient, or unit of the split, of each row.
+        codes: (M,) the same of each column, numbered alike.
+        keep: fewer than the items of other patients.
+        seed: of the order that decides between equal columns: training items come first in a bank, and must not win.
+
+    For `split_test` and, its first column, for `withhold.verbatim_level`.
+    """
+    order = np.random.default_rng([seed, len(codes)]).permutation(len(codes))
+    shuffled = np.where(own[:, None] == codes[order], -np.inf, similarity[:, order])
+    top = np.argsort(-shuffled, axis=1, kind="stable")[:, :keep]
+    return order[top], np.take_along_axis(shuffled, top, axis=1).astype(np.float64)
+
+
 def memorisation_distance(synthetic: Floats, train: Floats, rows: int = ROWS) -> float:
     """Mean over synthetic features (N, D) of 1 - |cosine| to the nearest of all training features (M, D).
 

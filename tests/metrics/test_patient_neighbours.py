@@ -12,6 +12,7 @@ from benchmark.metrics.patient_neighbours import (
     dar2025_test,
     equal_patients,
     memorisation_distance,
+    nearest_others,
     nearest_patients,
 )
 from benchmark.metrics.quality import frechet, mifid
@@ -77,6 +78,26 @@ def test_slices_of_one_patient_are_one_neighbour() -> None:
     similarity = np.array([[0.99] * 50 + [0.5, 0.4]])
     codes = np.array([0] * 50 + [1, 2])
     assert nearest_patients(similarity, codes, keep=3).tolist() == [[0.99, 0.5, 0.4]]
+
+
+# Nearest items of other patients
+
+
+def test_nearest_others_leave_the_own_patient_out() -> None:
+    rng = np.random.default_rng(3)
+    similarity, codes = rng.random((12, 12)), np.repeat(np.arange(4), 3)
+    index, found = nearest_others(similarity[4:9], codes[4:9], codes, 5, seed=0)
+    for row, (places, values) in enumerate(zip(index, found, strict=True), start=4):
+        others = [i for i in range(12) if codes[i] != codes[row]]
+        best = sorted(others, key=lambda i: -similarity[row, i])[:5]  # noqa: B023  called at once
+        assert places.tolist() == best
+        assert values.tolist() == similarity[row, best].tolist()
+
+
+def test_equal_items_win_alike_wherever_they_lie_in_the_bank() -> None:
+    wins = [nearest_others(np.ones((1, 5)), np.array([0]), np.arange(5), 1, seed=seed)[0][0, 0] for seed in range(2000)]
+    assert np.bincount(wins, minlength=5)[0] == 0
+    assert np.abs(np.bincount(wins, minlength=5)[1:] / 2000 - 0.25).max() < 0.04
 
 
 # MiFID
