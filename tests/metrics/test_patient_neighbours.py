@@ -89,7 +89,7 @@ def test_nearest_others_leave_the_own_patient_out() -> None:
     index, found = nearest_others(similarity[4:9], codes[4:9], codes, 5, seed=0)
     for row, (places, values) in enumerate(zip(index, found, strict=True), start=4):
         others = [i for i in range(12) if codes[i] != codes[row]]
-        best = sorted(others, key=lambda i: -similarity[row, i])[:5]  # noqa: B023  called at once
+        best = sorted(others, key=lambda i: -similarity[row, i])[:5]
         assert places.tolist() == best
         assert values.tolist() == similarity[row, best].tolist()
 
