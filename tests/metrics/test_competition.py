@@ -97,6 +97,34 @@ def test_the_ends_are_their_formulas() -> None:
     assert found.threshold == read[found.depth - 1].threshold
 
 
+@pytest.mark.parametrize(
+    ("train", "heldout", "each", "samples", "expected"),
+    [
+        (40, 40, 1, 1000, 13),  # 13 of 1000 are 1.3 %, and x T / (H + 1) = 13 * 40 / 41
+        (40, 40, 1, 400, 5),
+        (40, 40, 2, 1000, 6),
+        (40, 40, 1, 10_000, 20),
+        (80, 40, 1, 400, 2),
+        (40, 40, 4, 400, 2),
+        (40, 8, 1, 100_000, 6),  # the clusters read two thresholds further on hold the rest
+    ],
+)
+def test_the_depth_is_what_chance_may_add(train: int, heldout: int, each: int, samples: int, expected: int) -> None:
+    """Every patient has `each` samples at a level of its own; the rest of the samples are of the last held-out one."""
+    patients = np.repeat(np.arange(train + heldout), each)
+    level = np.random.default_rng(0).permutation(train + heldout)[patients] / 1000 + 0.5
+    rest = samples - len(patients)
+    similarity = np.concatenate([level, np.full(rest, 0.01)])
+    nearest = Nearest(
+        similarity,
+        np.append(patients, np.full(rest, train + heldout - 1)),
+        train,
+        heldout,
+        priorities(train, heldout, 0),
+    )
+    assert exposed(nearest).depth == expected
+
+
 # Exactness under exchangeability, by enumeration
 
 
@@ -119,6 +147,22 @@ def test_no_list_of_patients_breaks_the_lower_end(train: int, heldout: int) -> N
             wrong += found.patients.low > 0
             assert (found.patients.low > 0) >= (found.samples.low > 0)
         assert wrong / len(splits) <= 0.25
+
+
+@pytest.mark.parametrize(("train", "heldout"), [(5, 3), (6, 2)])
+def test_equal_patients_stand_in_an_order_that_knows_no_sides(train: int, heldout: int) -> None:
+    """One sample a patient, all equally similar: K_1 of all splits has its law, so that no side comes first."""
+    patients = train + heldout
+    met = []
+    for chosen in combinations(range(patients), train):
+        codes = np.empty(patients, dtype=np.int64)
+        codes[[*chosen, *(p for p in range(patients) if p not in chosen)]] = np.arange(patients)
+        priority = np.empty(patients)
+        priority[codes] = np.arange(patients)
+        nearest = Nearest(np.ones(patients), codes, train, heldout, priority)
+        met.append(points(nearest, [1])[0].passed)
+    law = negative_hypergeometric.pmf(train, heldout, 1)
+    np.testing.assert_allclose(np.bincount(met, minlength=train + 1) / len(met), law, atol=1e-12)
 
 
 @pytest.mark.parametrize(("train", "heldout"), [(3, 1), (2, 4), (4, 4)])
@@ -248,6 +292,15 @@ def test_a_tenth_of_copies_reads_a_tenth(kind: str) -> None:
     assert np.mean([one.samples.value for one in read]) == pytest.approx(0.1, abs=0.01)
     assert np.mean([one.patients.value for one in read]) == pytest.approx(np.mean(copied), abs=0.7)
     assert np.mean([one.samples.low > 0 for one in read]) >= 0.95
+
+
+@pytest.mark.parametrize(("noise", "dose"), [(0.15, 0.05), (0.15, 0.1)])
+def test_degraded_copies_are_mostly_covered(noise: float, dose: float) -> None:
+    """Read at the first held-out patient alone, the upper end is too low in a tenth of these."""
+    drawn = [simulate("sharp", dose, seed, noise=noise)[0] for seed in range(200)]
+    found = [exposed(nearest) for nearest in drawn]
+    assert np.mean([one.samples.low <= dose <= one.samples.high for one in found]) >= 0.93
+    assert np.mean([points(nearest, [1])[0].samples >= dose * 200 for nearest in drawn]) < 0.93
 
 
 def test_the_lower_end_fails_where_held_out_patients_are_no_control() -> None:
