@@ -1,112 +1,441 @@
 """Does the headline hold what it promises? Generators with a known share of copies, in a world with a known law.
 
-    python scripts/simulate_protocol.py [--draws 200] [--train 300] [--heldout 150] [--synthetic 300] [--slices 2]
+    python scripts/simulate_protocol.py [--draws 200]
+    python scripts/simulate_protocol.py --only headline degraded bounds withhold refusals prompts release
 
-A patient is a point of a normal law with a common mean, seen in `slices` similar items. Generators that copy nobody:
-`sharp` (new patients), `blurred` (drawn towards the mean), `averaged` (of three new patients), `collapsed` (one image
-of a patient in no bank). The others are sharp and replace 1 to 30 % of their items by noisy training items. Each line:
-in how many draws the 95 % interval holds the truth, the mean and spread of the excess, the mean width of the interval,
-and in how many draws its lower end is above 0.
+A patient is a point of a normal law with a common mean, seen in two similar items. Generators that copy nobody: `sharp`
+(new patients), `blurred` (drawn towards the mean), `averaged` (of three new patients), `modes` (one or ten unseen
+patients, over and over). Copies replace a share of the samples, the dose, by training items with a little noise.
 
-Then the rule of Dar et al. where nothing is memorised, beside the value that its bias formula predicts: with isotropic
-items, which are all equally typical, the formula is exact; in the world above it is only a bound.
+headline  protocol p2 beside p1 and beside the competition at single thresholds: cover (draws whose 95 % interval for
+          the share holds the dose), bias and width, power (lower end above 0), cover of the number of patients.
+degraded  noisier copies: cover of the dose, and of what is claimed: copies more similar than the threshold.
+bounds    how the error of the lower end is best spent over thresholds.
+withhold  samples on the list: false share, power, patients by chance, draws where the printed bound on them holds;
+          copies that are verbatim, and draws in which another sample is, by half and by all of the least distance.
+refusals  honest models refused for having seen held-out patients; fair and unfair splits refused.
+prompts   share nearest to the prompt's own patient, training minus held-out prompts, nothing copied.
+release   epsilon of a mechanism that has it, and patients of a release ten times as large.
 """
 
 from __future__ import annotations
 
 import argparse
+import math
+from dataclasses import dataclass, field
 
 import numpy as np
 
-from benchmark.metrics.published import dar2025_expected
-from benchmark.metrics.twin import excess, maxima_of, plan
-from benchmark.search import subject_maxima
+from benchmark.metrics import competition, negative_hypergeometric
+from benchmark.metrics.accumulation import held_back
+from benchmark.metrics.competition import Exposed, Nearest, exposed, nearest_of, points
+from benchmark.metrics.epsilon import privacy_loss
+from benchmark.metrics.heldout_seen import heldout_seen
+from benchmark.metrics.prompt_pairs import own_patient_difference
+from benchmark.metrics.split_test import split_test
+from benchmark.metrics.withhold import verbatim_level, withhold
 
 DIMENSION = 24
-SCALE = np.arange(1, DIMENSION + 1) ** -0.5
-COMMON = np.random.default_rng(99).standard_normal(DIMENSION)
-KINDS = ("sharp", "blurred", "averaged", "collapsed")
-PLANTED = (0.01, 0.05, 0.15, 0.30)
+SCALE = (np.arange(1, DIMENSION + 1) ** -0.5).astype(np.float32)
+COMMON = np.random.default_rng(99).standard_normal(DIMENSION).astype(np.float32)
+SLICES = 2
+P1_DRAWS = 40
+P1_LARGEST = 3_000_000
+"""p1 gathers all similarities 210 times: larger cells are left out."""
+
+Interval = tuple[float, float, float]
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One world: T training and H held-out patients, N samples, of which a dose are copies."""
+
+    train: int
+    heldout: int
+    samples: int
+    kind: str
+    dose: float = 0.0
+    noise: float = 0.01
+    """Below 0.02 absolute, above it in units of the patients' spread."""
+    modes: int = 1
+    both: bool = False
+    """Whether copies are of held-out patients too."""
+
+    @property
+    def name(self) -> str:
+        """Sizes and generator."""
+        kind = f"{self.modes} modes" if self.kind == "modes" else self.kind
+        return f"{self.train}/{self.heldout}/{self.samples} {kind}"
+
+
+@dataclass
+class Drawn:
+    """One simulated synthetic set."""
+
+    nearest: Nearest
+    copied: np.ndarray
+    """Samples that are copies."""
+    source: np.ndarray
+    """The patient of each."""
+    to_train: np.ndarray
+    """(N,) similarity to the nearest training item."""
+    verbatim: tuple[float, float]
+    """Similarities above which a sample is within half, and within all, of the least distance between patients."""
+    by_item: tuple[np.ndarray, np.ndarray] = field(repr=False)
 
 
 def unit(rows: np.ndarray) -> np.ndarray:
     centred = rows - rows.mean(axis=1, keepdims=True)
-    return np.asarray(centred / np.linalg.norm(centred, axis=1, keepdims=True))
+    return np.asarray(centred / np.linalg.norm(centred, axis=1, keepdims=True), dtype=np.float32)
 
 
 def people(rng: np.random.Generator, count: int) -> np.ndarray:
-    return COMMON + rng.standard_normal((count, DIMENSION)) * SCALE
+    return COMMON + rng.standard_normal((count, DIMENSION), dtype=np.float32) * SCALE
 
 
-def items(rng: np.random.Generator, patients: np.ndarray, slices: int) -> np.ndarray:
-    own = np.repeat(patients, slices, axis=0)
-    return own + 0.1 * rng.standard_normal(own.shape) * SCALE
+def items(rng: np.random.Generator, patients: np.ndarray) -> np.ndarray:
+    own = np.repeat(patients, SLICES, axis=0)
+    return np.asarray(own + 0.1 * rng.standard_normal(own.shape, dtype=np.float32) * SCALE)
 
 
-def generate(rng: np.random.Generator, kind: str, count: int) -> np.ndarray:
+def generate(rng: np.random.Generator, kind: str, count: int, modes: int) -> np.ndarray:
     if kind == "averaged":
         return np.asarray(people(rng, 3 * count).reshape(count, 3, DIMENSION).mean(axis=1))
-    if kind == "collapsed":
-        return people(rng, 1) + 0.05 * rng.standard_normal((count, DIMENSION))
+    if kind == "modes":
+        noise = 0.05 * rng.standard_normal((count, DIMENSION), dtype=np.float32)
+        return np.asarray(people(rng, modes)[rng.integers(0, modes, count)] + noise)
     made = people(rng, count)
     return COMMON + 0.45 * (made - COMMON) if kind == "blurred" else made
 
 
-def draw(kind: str, copies: float, seed: int, given: argparse.Namespace) -> tuple[float, float, float]:
-    """Return the excess of one simulated evaluation and the ends of its interval."""
+def draw(cell: Cell, seed: int, *, between: bool = False) -> Drawn:
     rng = np.random.default_rng([7, seed])
-    train = items(rng, people(rng, given.train), given.slices)
-    heldout = items(rng, people(rng, given.heldout), given.slices)
-    made = generate(rng, kind, given.synthetic)
-    copied = rng.permutation(given.synthetic)[: round(copies * given.synthetic)]
-    sources = rng.integers(0, len(train), len(copied))
-    made[copied] = train[sources] + 0.01 * rng.standard_normal((len(copied), DIMENSION))
-    banks = [
-        subject_maxima(unit(made) @ unit(bank).T, np.repeat(np.arange(count), given.slices))
-        for bank, count in ((train, given.train), (heldout, given.heldout))
-    ]
-    found = excess(maxima_of(*banks, plan(given.train, given.heldout, seed=seed)), seed=seed)
-    return found.value, found.low, found.high
-
-
-def line(kind: str, copies: float, given: argparse.Namespace) -> str:
-    truth = round(copies * given.synthetic) / given.synthetic
-    value, low, high = np.array([draw(kind, copies, seed, given) for seed in range(given.draws)]).T
-    covered = ((low <= truth) & (truth <= high)).mean()
-    return (
-        f"{kind:10}{truth:8.3f}{covered:10.3f}{value.mean():9.3f}{value.std():9.3f}"
-        f"{(high - low).mean():9.3f}{(low > 0).mean():9.3f}"
+    train, heldout = items(rng, people(rng, cell.train)), items(rng, people(rng, cell.heldout))
+    made = generate(rng, cell.kind, cell.samples, cell.modes)
+    copied = rng.permutation(cell.samples)[: round(cell.dose * cell.samples)]
+    known = np.concatenate([train, heldout]) if cell.both else train
+    sources = rng.integers(0, len(known), len(copied))
+    spread = SCALE if cell.noise > 0.02 else np.float32(1)
+    made[copied] = (
+        known[sources] + cell.noise * rng.standard_normal((len(copied), DIMENSION), dtype=np.float32) * spread
     )
+    rows = [unit(part) for part in (made, train, heldout)]
+    by_item = rows[0] @ rows[1].T, rows[0] @ rows[2].T
+    best = [block.argmax(axis=1) for block in by_item]
+    every = np.arange(cell.samples)
+    similar = [block[every, index].astype(np.float64) for block, index in zip(by_item, best, strict=True)]
+    nearest = nearest_of(
+        similar[0], best[0] // SLICES, similar[1], best[1] // SLICES,
+        train=cell.train, heldout=cell.heldout, seed=seed,
+    )  # fmt: skip
+    alike = between_patients(np.concatenate(rows[1:])) if between else np.ones(1)
+    level = verbatim_level(alike), verbatim_level(alike, fraction=1)
+    return Drawn(nearest, copied, sources // SLICES, similar[0], level, by_item)
 
 
-def published(isotropic: bool, seed: int, given: argparse.Namespace) -> tuple[float, float]:
-    """N_mem and N_copies of the rule of Dar et al. for a generator without memory, one item a patient."""
-    rng = np.random.default_rng([8, seed])
-    sizes = (given.train, given.heldout, given.synthetic)
-    if isotropic:
-        train, validation, made = (rng.standard_normal((count, 64)) for count in sizes)
-        train, validation, made = (x / np.linalg.norm(x, axis=1, keepdims=True) for x in (train, validation, made))
+def between_patients(rows: np.ndarray) -> np.ndarray:
+    similarity = rows @ rows.T
+    patient = np.arange(len(rows)) // SLICES
+    similarity[patient[:, None] == patient] = -1
+    return np.asarray(similarity.max(axis=1), dtype=np.float64)
+
+
+# The estimators beside p2's
+
+
+def at_thresholds(nearest: Nearest, lower: dict[int, float], upper: int) -> Interval:
+    """The competition at single thresholds: lower end at each x with its error, upper end at one x with 2.5 %."""
+    T, H, count = nearest.train, nearest.heldout, len(nearest.similarity)
+    read = {point.x: point for point in points(nearest, [*{*lower, upper, 3}])}
+    bounds = {x: negative_hypergeometric.upper(T, H, x, error) for x, error in lower.items()}
+    low = max(int(read[x].clusters[bound:].sum()) for x, bound in bounds.items()) / count
+    least = negative_hypergeometric.lower(T, H, upper, 0.025) if read[upper].threshold is not None else 0
+    high = int(read[upper].clusters[: read[upper].passed - least].sum()) / count
+    sizes = read[3].heldout_clusters
+    value = (read[3].samples - 3 * T / (H + 1) * (sizes.mean() if len(sizes) else 1)) / count
+    return value, low, max(high, low, 1 - 0.025 ** (1 / count))
+
+
+def p1_excess(by_train: np.ndarray, by_heldout: np.ndarray, seed: int) -> Interval:
+    """The twin threshold of protocol p1, (N, T) and (N, H) by patient: 10 cuts and 200 half-samples."""
+    T, H, count = by_train.shape[1], by_heldout.shape[1], len(by_train)
+    rng, resample = np.random.default_rng([seed, T, H]), np.random.default_rng([seed, count])
+    cuts = [(rng.permutation(T), rng.permutation(H), 1.0) for _ in range(10)]
+    cuts += [(rng.permutation(T)[: T // 2], rng.permutation(H)[: H // 2], T / (T // 2)) for _ in range(200)]
+    found = []
+    for number, (train, heldout, scale) in enumerate(cuts):
+        parts = np.array_split(train, math.ceil(len(train) / len(heldout)))
+        size = len(parts[0])
+        twins = [heldout[i * size : (i + 1) * size] for i in range(min(20, len(heldout) // size))]
+        rows = slice(None) if number < 10 else resample.integers(0, count, count)
+        twin = np.stack([by_heldout[:, group].max(axis=1) for group in twins], axis=1)[rows]
+        part = np.stack([by_train[:, group].max(axis=1) for group in parts], axis=1)[rows]
+        tau = np.quantile(twin, 0.99, method="higher")
+        above = (twin > tau).mean()
+        found.append(scale * (((part > tau).mean(axis=0) - above) / (1 - above)).sum())
+    raw, values = np.mean(found[:10]), np.array(found[10:])
+    low, high = np.quantile(values - values.mean() + raw, [0.025, 0.975])
+    ends = np.clip([raw, min(low, raw), max(high, raw, 1 - 0.025 ** (1 / count))], 0, 1)
+    return float(ends[0]), float(ends[1]), float(ends[2])
+
+
+def p1_of(drawn: Drawn, seed: int) -> Interval:
+    by_patient = [block.reshape(len(block), -1, SLICES).max(axis=2) for block in drawn.by_item]
+    return p1_excess(by_patient[0], by_patient[1], seed)
+
+
+def share_of(found: Exposed) -> Interval:
+    return found.samples.value, found.samples.low, found.samples.high
+
+
+def summary(intervals: list[Interval], truth: float) -> str:
+    if not intervals:
+        return f"{'-':>7}{'-':>8}{'-':>7}{'-':>7}"
+    value, low, high = np.array(intervals).T
+    covered = ((low <= truth + 1e-12) & (truth <= high + 1e-12)).mean()
+    return f"{covered:7.3f}{value.mean() - truth:+8.4f}{(high - low).mean():7.3f}{(low > 0).mean():7.3f}"
+
+
+# Sections
+
+
+def headline(draws: int) -> None:
+    head = f"{'cover':>7}{'bias':>8}{'width':>7}{'power':>7}"
+    print(f"{'T/H/N generator':28}{'dose':>6} |{head}{'patients':>10} |{head} |{head}")
+    print(f"{'':34} |{'p2':>20}{'':19} |{'x = 1 and 3, 5':>24}{'':5} |{'p1':>20}")
+    small = [(300, 150, 500, kind) for kind in ("sharp", "blurred", "averaged")]
+    cells = [Cell(*world, dose) for dose in (0, 0.01, 0.03, 0.1) for world in small]
+    cells += [Cell(300, 150, 2000, "sharp", 0.01), Cell(2000, 2000, 2000, "sharp", 0.005)]
+    cells += [Cell(2000, 400, 5000, "sharp", 0.005), Cell(2000, 400, 500, "sharp", 0.1)]
+    cells += [Cell(150, 150, 500, "sharp", 0.05), Cell(151, 149, 500, "sharp", 0.05)]
+    for T, H in ((300, 150), (2000, 400)):
+        cells += [Cell(T, H, 500, "modes", modes=modes) for modes in (1, 10)]
+    for cell in cells:
+        print(headline_line(cell, draws), flush=True)
+
+
+def headline_line(cell: Cell, draws: int) -> str:
+    truth = round(cell.dose * cell.samples) / cell.samples
+    new, single, old, patients = [], [], [], []
+    for seed in range(draws):
+        drawn = draw(cell, seed)
+        found = exposed(drawn.nearest)
+        new.append(share_of(found))
+        single.append(at_thresholds(drawn.nearest, {1: 0.0125, 3: 0.0125}, 5))
+        number = len(np.unique(drawn.source))
+        patients.append(found.patients.low <= number <= found.patients.high)
+        if seed < P1_DRAWS and cell.samples * (cell.train + cell.heldout) <= P1_LARGEST:
+            old.append(p1_of(drawn, seed))
+    texts = [summary(intervals, truth) for intervals in (new, single, old)]
+    return f"{cell.name:28}{cell.dose:6.3f} |{texts[0]}{np.mean(patients):10.3f} |{texts[1]} |{texts[2]}"
+
+
+def degraded(draws: int) -> None:
+    print(f"{'T/H/N generator':28}{'dose':>6}{'noise':>7}{'cover':>8}{'claimed':>9}{'claim':>8}{'width':>8}{'X':>6}")
+    small = [Cell(300, 150, 500, kind, dose, noise) for kind in ("sharp", "blurred") for dose in (0.03, 0.1)
+             for noise in (0.2, 0.3, 0.4, 0.5)]  # fmt: skip
+    large = [Cell(2000, 2000, 2000, "sharp", 0.05, noise) for noise in (0.3, 0.4)]
+    for cell in [*small, *large]:
+        rows = []
+        for seed in range(draws if cell.train < 1000 else draws // 4):
+            drawn = draw(cell, seed)
+            found = exposed(drawn.nearest)
+            _, low, high = share_of(found)
+            claim = claimed(drawn, found) / cell.samples
+            covers = [low <= truth + 1e-12 and truth <= high + 1e-12 for truth in (cell.dose, claim)]
+            rows.append((covers[0], claim, covers[1], high - low, found.depth))
+        cover, claim, claims, width, depth = np.mean(rows, axis=0)
+        print(
+            f"{cell.name:28}{cell.dose:6.3f}{cell.noise:7.2f}{cover:8.3f}{claim:9.4f}{claims:8.3f}"
+            f"{width:8.3f}{depth:6.1f}", flush=True,
+        )  # fmt: skip
+
+
+def claimed(drawn: Drawn, found: Exposed) -> int:
+    """Copies that are nearest to their source and at least as similar as the threshold."""
+    nearest = drawn.nearest
+    own = nearest.patient[drawn.copied] == drawn.source
+    level = -np.inf if found.threshold is None else found.threshold
+    return int((own & (nearest.similarity[drawn.copied] >= level)).sum())
+
+
+def bounds(draws: int) -> None:
+    """Lower ends of the number of patients by ways to spend 2.5 %, on the same draws."""
+    ways: dict[str, tuple[float, ...] | dict[int, float]] = {
+        "x = 1 and 3, half each": {1: 0.0125, 3: 0.0125},
+        "x = 1 alone": (0.025,),
+        "equal steps, x to 5": tuple(0.005 * x for x in range(1, 6)),
+        "0.02 first, x to 3 (p2)": competition.SPENDING,
+        "0.02 first, x to 5": (0.02, 0.0215, 0.023, 0.024, 0.025),
+        "0.02 first, x to 10": tuple(np.round(0.02 + 0.005 / 9 * np.arange(10), 6)),
+    }
+    cells = [Cell(300, 150, 500, "sharp"), Cell(300, 150, 500, "sharp", 0.03), Cell(300, 150, 500, "sharp", 0.1, 0.4),
+             Cell(300, 150, 500, "sharp", 0.1, 0.5), Cell(2000, 400, 5000, "sharp", 0.005)]  # fmt: skip
+    head = f"{'T/H/N generator':28}{'dose':>6}{'noise':>7}  {'error spent':24}"
+    print(f"{head}{'copied':>8}{'low':>7}{'power':>8}{'too high':>10}")
+    for cell in cells:
+        read, numbers = [], []
+        for seed in range(draws):
+            drawn = draw(cell, seed)
+            read.append(points(drawn.nearest, list(range(1, 11))))
+            numbers.append(len(np.unique(drawn.source)))
+        copied = np.array(numbers)
+        for name, way in ways.items():
+            low = np.array([lowest(cell, row, way) for row in read])
+            print(
+                f"{cell.name:28}{cell.dose:6.3f}{cell.noise:7.2f}  {name:24}{copied.mean():8.1f}{low.mean():7.2f}"
+                f"{(low > 0).mean():8.3f}{(low > copied).mean():10.3f}", flush=True,
+            )  # fmt: skip
+
+
+def lowest(cell: Cell, read: list[competition.Point], way: tuple[float, ...] | dict[int, float]) -> int:
+    T, H = cell.train, cell.heldout
+    if isinstance(way, dict):
+        at = {x: negative_hypergeometric.upper(T, H, x, error) for x, error in way.items()}
     else:
-        train, validation, made = (unit(people(rng, count)) for count in sizes)
-    tau = np.quantile((train @ validation.T).max(axis=1), 0.95)
-    between = train @ made.T
-    return float((between.max(axis=1) > tau).mean()), float((between.max(axis=0) > tau).mean())
+        at = dict(enumerate(negative_hypergeometric.boundary(T, H, way), start=1))
+    return max(0, *(read[x - 1].passed - bound for x, bound in at.items()))
+
+
+def withheld(draws: int) -> None:
+    head = f"{'T/H/N generator':28}{'dose':>6}{'false':>8}{'power':>8}{'listed':>9}{'by chance':>11}"
+    print(f"{head}{'bound':>8}{'verbatim':>10}{'false':>7}{'(whole)':>9}")
+    worlds = [("sharp", 1), ("blurred", 1), ("modes", 1), ("modes", 10)]
+    for T, H in ((300, 150), (2000, 400)):
+        for kind, modes in worlds:
+            for dose in (0, 0.01, 0.05, 0.1):
+                cell = Cell(T, H, 500, kind, dose, modes=modes)
+                rows = [withheld_row(cell, seed) for seed in range(draws if T < 1000 else draws // 4)]
+                false, power, listed, wrong, bound, found, lies, whole = np.mean(rows, axis=0)
+                print(
+                    f"{cell.name:28}{dose:6.2f}{false:8.3f}{power:8.3f}{listed:9.1f}{wrong:11.2f}{bound:8.3f}"
+                    f"{found:10.3f}{lies:7.3f}{whole:9.3f}", flush=True,
+                )  # fmt: skip
+
+
+def withheld_row(cell: Cell, seed: int) -> list[float]:
+    drawn = draw(cell, seed, between=True)
+    found = withhold(drawn.nearest, drawn.to_train, drawn.verbatim[0])
+    copy = np.isin(np.arange(cell.samples), drawn.copied)
+    chosen, copies = found.any, max(1, int(copy.sum()))
+    strangers = set(drawn.nearest.patient[found.nearest & ~copy].tolist()) - set(drawn.source.tolist())
+    return [
+        (chosen & ~copy).sum() / max(1, chosen.sum()), (chosen & copy).sum() / copies, chosen.sum(), len(strangers),
+        len(strangers) <= found.false_patients, (found.verbatim & copy).sum() / copies,
+        float((found.verbatim & ~copy).any()), float(((drawn.to_train > drawn.verbatim[1]) & ~copy).any()),
+    ]  # fmt: skip
+
+
+def refusals(draws: int) -> None:
+    print(f"{'model':34}{'refused':>9}{'by mirror':>11}{'by verbatim':>13}")
+    kinds = [("sharp", 1), ("blurred", 1), ("averaged", 1), ("modes", 1), ("modes", 10)]
+    honest = [Cell(300, 150, N, kind, modes=modes) for N in (500, 2000) for kind, modes in kinds]
+    honest += [Cell(300, 150, 500, "sharp", 0.1), Cell(150, 300, 500, "sharp"), Cell(150, 300, 500, "blurred")]
+    saw = [Cell(200, 200, 500, "sharp", dose, noise, both=True) for dose in (0.02, 0.05, 0.4) for noise in (0.01, 0.3)]
+    for cell in [*honest, *saw]:
+        found = []
+        for seed in range(5 * draws if not cell.both else draws):
+            drawn = draw(cell, seed, between=True)
+            found.append(heldout_seen(drawn.nearest, drawn.verbatim[0]))
+        name = f"{cell.name} dose {cell.dose} " + (f"saw all, noise {cell.noise}" if cell.both else "honest")
+        parts = [np.mean([s.refused for s in found]), np.mean([s.exposed > 0 for s in found]),
+                 np.mean([s.verbatim >= 2 for s in found])]  # fmt: skip
+        print(f"{name:52}{parts[0]:8.4f}{parts[1]:9.4f}{parts[2]:9.4f}", flush=True)
+    splits(draws)
+
+
+def splits(draws: int) -> None:
+    """200 / 200 patients, one item each; training patients shifted by so many standard deviations."""
+    print(f"\n{'split shifted by':18}{'k':>3}{'p <= 0.05':>11}{'p <= 0.01':>11}")
+    shift = np.random.default_rng(5).standard_normal(DIMENSION) * SCALE
+    labels = np.arange(400) < 200
+    for size in (0.0, 0.25, 0.5, 1.0):
+        found: dict[int, list[float]] = {1: [], 5: []}
+        for seed in range(5 * draws if not size else draws):
+            rng = np.random.default_rng([17, seed])
+            rows = unit(np.concatenate([people(rng, 200) + size * shift, people(rng, 200)]))
+            similarity = rows @ rows.T
+            np.fill_diagonal(similarity, -9)
+            near = np.argsort(-similarity, axis=1)[:, :5]
+            for k, values in found.items():
+                values.append(split_test(near[:, :k], np.arange(400), labels, seed=seed).p_value)
+        for k, values in found.items():
+            p = np.array(values)
+            print(f"{size:<18}{k:3}{(p <= 0.05).mean():11.3f}{(p <= 0.01).mean():11.3f}", flush=True)
+
+
+def prompts(draws: int) -> None:
+    """100 + 100 prompted patients of 200 / 200, 500 samples; a caption fixes the first k coordinates."""
+    print(f"{'caption tells':>14}{'memory':>8}{'value':>8}{'low':>8}{'high':>8}{'cover 0':>9}{'above 0':>9}")
+    for k in (3, 8, 12):
+        told = (1 / np.arange(1, k + 1)).sum() / (1 / np.arange(1, DIMENSION + 1)).sum()
+        for memory in (0.0, 0.1, 0.3):
+            found = [prompted(np.random.default_rng([14, seed]), k, memory) for seed in range(draws)]
+            value, low, high = np.mean(found, axis=0)
+            covered = np.mean([one[1] <= 0 <= one[2] for one in found])
+            above = np.mean([one[1] > 0 for one in found])
+            print(f"{told:14.0%}{memory:8.2f}{value:8.3f}{low:8.3f}{high:8.3f}{covered:9.3f}{above:9.3f}", flush=True)
+
+
+def prompted(rng: np.random.Generator, k: int, memory: float) -> Interval:
+    patients = people(rng, 400)
+    asked = np.concatenate([rng.permutation(200)[:100], 200 + rng.permutation(200)[:100]])
+    patient = np.repeat(asked, 5)[rng.permutation(1000)[:500]]
+    made = people(rng, 500)
+    made[:, :k] = patients[patient, :k]
+    copied = (rng.random(500) < memory) & (patient < 200)
+    made[copied] = patients[patient[copied]]
+    own = (unit(made) @ unit(patients).T).argmax(axis=1) == patient
+    score = own_patient_difference(own, patient, patient < 200)
+    return float(score.value or 0), float(score.low or 0), float(score.high or 0)
+
+
+def release(draws: int) -> None:
+    """Randomised response per patient at epsilon e is 2 e for replacing one: the bound must stay below that."""
+    print(f"{'T/H':>9}{'epsilon':>9}{'replacing':>11}{'mean bound':>12}{'too high':>10}")
+    for T, H in ((20, 40), (150, 150), (300, 150)):
+        for epsilon in (0.0, 0.5, 1.0, 2.0, 4.0):
+            found = [response(np.random.default_rng([15, seed]), T, H, epsilon, seed) for seed in range(5 * draws)]
+            wrong = np.mean(np.array(found) > 2 * epsilon)
+            print(f"{f'{T}/{H}':>9}{epsilon:9.1f}{2 * epsilon:11.1f}{np.mean(found):12.2f}{wrong:10.4f}", flush=True)
+    print(f"\n{'copies of':12}{'dose':>6}{'N':>7}{'predicted':>11}{'low':>8}{'high':>8}{'shown':>8}{'covered':>9}")
+    laws = {"all alike": np.ones(300), "zipf": 1 / np.arange(1, 301), "ten": (np.arange(300) < 10).astype(float)}
+    for name, law in laws.items():
+        for dose in (0.03, 0.3):
+            for N in (500, 5000):
+                rows = []
+                for seed in range(draws):
+                    rng = np.random.default_rng([16, seed])
+                    patient = np.where(rng.random(N) < dose, rng.choice(300, N, p=law / law.sum()), -1)
+                    estimate, shown = held_back(patient, 300, seed=seed)
+                    covered = estimate.low <= shown <= estimate.high
+                    rows.append((estimate.value, estimate.low, estimate.high, shown, covered))
+                value, low, high, shown, covers = np.mean(rows, axis=0)
+                print(
+                    f"{name:12}{dose:6.2f}{N:7}{value:11.1f}{low:8.1f}{high:8.1f}{shown:8.1f}{covers:9.3f}", flush=True
+                )
+
+
+def response(rng: np.random.Generator, train: int, heldout: int, epsilon: float, seed: int) -> float:
+    keep = 1 / (1 + math.exp(-epsilon))
+    scores = [sign * np.where(rng.random(n) < keep, 1, -1) * rng.random(n) for sign, n in ((1, train), (-1, heldout))]
+    return privacy_loss(scores[0], scores[1], seed=seed).epsilon
+
+
+SECTIONS = {
+    "headline": headline, "degraded": degraded, "bounds": bounds, "withhold": withheld, "refusals": refusals,
+    "prompts": prompts, "release": release,
+}  # fmt: skip
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    for name, default in (("draws", 200), ("train", 300), ("heldout", 150), ("synthetic", 300), ("slices", 2)):
-        parser.add_argument(f"--{name}", type=int, default=default)
+    parser.add_argument("--draws", type=int, default=200)
+    parser.add_argument("--only", nargs="+", choices=SECTIONS, default=list(SECTIONS))
     given = parser.parse_args()
-    print(f"{'generator':10}{'truth':>8}{'covered':>10}{'mean':>9}{'sd':>9}{'width':>9}{'above 0':>9}")
-    for kind, copies in [(kind, 0.0) for kind in KINDS] + [("sharp", share) for share in PLANTED]:
-        print(line(kind, copies, given), flush=True)
-    expected = [score.value for score in dar2025_expected(given.train, given.heldout, given.synthetic).values()]
-    print(f"\n{'dar2025, nothing memorised':28}{'N_mem':>8}{'N_copies':>10}")
-    print(f"{'bias formula':28}{expected[0]:8.3f}{expected[1]:10.3f}")
-    for name, isotropic in (("isotropic items", True), ("the world above", False)):
-        found = np.mean([published(isotropic, seed, given) for seed in range(given.draws)], axis=0)
-        print(f"{name:28}{found[0]:8.3f}{found[1]:10.3f}", flush=True)
+    for name in given.only:
+        print(f"\n# {name}, {given.draws} draws")
+        SECTIONS[name](given.draws)
 
 
 if __name__ == "__main__":

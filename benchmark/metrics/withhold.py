@@ -1,0 +1,108 @@
+"""Which samples to withhold before release, each with its reason; and how many of them may be there by chance.
+
+`verbatim`: nearer to a training image than half of the least distance between two real images of different patients.
+By the triangle inequality such a sample is that near to one patient only: it is that patient's image. The whole
+distance, not half of it, would flag blurred images of nobody: they are near to everybody.
+
+`nearest`: more similar to a training patient than the best pair of a sample and a held-out patient, which shows how
+similar chance makes them. This is the competition at x = 1, so chance puts K_1 training patients there, T / (H + 1) in
+expectation; no list of whom a model has copied can do without them.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from benchmark.metrics import negative_hypergeometric as chance
+from benchmark.metrics.competition import points, walk
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from benchmark.metrics.competition import Nearest
+
+    Floats = NDArray[np.floating]
+    Flags = NDArray[np.bool_]
+
+FRACTION = 0.5
+"""Of the least distance between images of different patients."""
+IDENTICAL = 1 - 1e-6
+"""Two images of this similarity are one image under two patient names: no measure of how alike patients are."""
+FALSE_ERROR = 0.05
+
+
+def verbatim_level(between_patients: Floats, fraction: float = FRACTION) -> float:
+    """Return the similarity above which a sample is verbatim.
+
+    Args:
+        between_patients: (M,) similarity of each real image, of both sides, to its nearest image of another patient.
+        fraction: of the least distance between different patients.
+
+    Similarities are cosines or correlations: distance^2 = 2 - 2 s of unit rows. Identical images under two patient
+    names are left out; where nothing else is there, only identical images are verbatim.
+    """
+    different = between_patients[between_patients < IDENTICAL]
+    greatest = float(different.max()) if len(different) else 1.0
+    return min(1 - fraction**2 * (1 - greatest), IDENTICAL)
+
+
+def verbatim(similarity: Floats, level: float) -> Flags:
+    """Tell which samples (N,), by their greatest similarity to a training image, are verbatim copies."""
+    return np.asarray(similarity > level)
+
+
+@dataclass(frozen=True)
+class Withheld:
+    """The list."""
+
+    nearest: Flags
+    """(N,) more similar to a training patient than any sample is to a held-out patient that it is nearest to."""
+    verbatim: Flags
+    """(N,)."""
+    patients: int
+    """Training patients whose copies `nearest` lists."""
+    false_patients: int
+    """At most so many of them are there by chance, with 95 %."""
+    false_samples: int
+    """And at most so many of the samples of `nearest`."""
+    expected_false_patients: float
+    """On average, if nobody was copied."""
+
+    @property
+    def any(self) -> Flags:
+        """(N,) what to withhold."""
+        return np.asarray(self.nearest | self.verbatim)
+
+    def reasons(self) -> list[str]:
+        """Say why, per sample; empty for what may be released."""
+        words = {(False, False): "", (True, False): "nearest", (False, True): "verbatim", (True, True): "verbatim"}
+        return [words[n, v] for n, v in zip(self.nearest.tolist(), self.verbatim.tolist(), strict=True)]
+
+
+def withhold(nearest: Nearest, train_similarity: Floats, level: float) -> Withheld:
+    """List the samples to withhold.
+
+    Args:
+        nearest: the nearest patient of each sample.
+        train_similarity: (N,) of each sample to its nearest training image.
+        level: above it a sample is verbatim (`verbatim_level`).
+
+    Without held-out patients among the nearest, every sample that is nearest to a training patient is listed.
+    """
+    point = points(nearest, [1])[0]
+    order = walk(nearest)
+    end = order.heldout[0] if len(order.heldout) else len(order.patients)
+    to_listed = np.isin(nearest.patient, order.patients[:end])
+    listed = to_listed & (nearest.similarity >= (point.threshold if point.threshold is not None else -np.inf))
+    most = min(chance.upper(nearest.train, nearest.heldout, 1, FALSE_ERROR), point.passed)
+    return Withheld(
+        nearest=np.asarray(listed),
+        verbatim=verbatim(train_similarity, level),
+        patients=point.passed,
+        false_patients=most,
+        false_samples=int(point.clusters[:most].sum()),
+        expected_false_patients=chance.mean(nearest.train, nearest.heldout, 1),
+    )
