@@ -11,16 +11,16 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from benchmark.calibration import auc
-from benchmark.contracts import Score
+from benchmark.core.types import Score
+from benchmark.metrics.calibration import auc
 
 if TYPE_CHECKING:
-    from benchmark.metrics.shares import Sample
+    from benchmark.metrics.copy_rate import PatientScores
 
 HALVES = 200
 
 
-def members_against_members(members: Sample, *, seed: int) -> Score:
+def members_against_members(members: PatientScores, *, seed: int) -> Score:
     """Return the mean folded AUC of random halves of the members' patients, and the 95 % quantile as its upper end.
 
     A membership AUC below the upper end is within what the attack reads between members.

@@ -11,16 +11,16 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from benchmark.calibration import patient_share, resample_patients
-from benchmark.contracts import Score, chunks
-from benchmark.metrics.neighbours import c_t
+from benchmark.core.types import Score, chunks
+from benchmark.metrics.calibration import patient_share, resample_patients
+from benchmark.metrics.nearest_neighbours import c_t
 from benchmark.metrics.patient_shares import share_interval
 
 if TYPE_CHECKING:
     from numpy.random import Generator
     from numpy.typing import NDArray
 
-    from benchmark.metrics.shares import Sample
+    from benchmark.metrics.copy_rate import PatientScores
 
     Floats = NDArray[np.floating]
     Codes = NDArray[np.int64]
@@ -125,7 +125,9 @@ def c_t_score(
     return replace(found, low=float(min(low, found.value)), high=float(max(high, found.value)))
 
 
-def dar2025_test(to_validation: Sample, to_train: Sample, to_synthetic: Sample) -> dict[str, Score]:
+def dar2025_test(
+    to_validation: PatientScores, to_train: PatientScores, to_synthetic: PatientScores
+) -> dict[str, Score]:
     """What the rule of Dar et al. 2025 reads for patients that no model has seen: the null beside N_mem and N_copies.
 
     Args:
@@ -140,8 +142,8 @@ def dar2025_test(to_validation: Sample, to_train: Sample, to_synthetic: Sample) 
     return {f"published.dar2025.{name}": _above_tau(sample, to_validation) for name, sample in queries.items()}
 
 
-def _above_tau(queries: Sample, to_validation: Sample) -> Score:
-    def share(sample: Sample, reference: Sample) -> float:
+def _above_tau(queries: PatientScores, to_validation: PatientScores) -> Score:
+    def share(sample: PatientScores, reference: PatientScores) -> float:
         return patient_share(sample.values > np.quantile(reference.values, LEVEL), sample.codes)
 
     def once(rng: Generator) -> float:

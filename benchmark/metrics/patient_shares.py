@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 from scipy.special import betaincinv
 
-from benchmark.calibration import conformal_quantile, patient_share
-from benchmark.contracts import Score
+from benchmark.core.types import Score
+from benchmark.metrics.calibration import conformal_quantile, patient_share
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -20,8 +20,8 @@ if TYPE_CHECKING:
     from numpy.random import Generator
     from numpy.typing import NDArray
 
-    from benchmark.contracts import Direction
-    from benchmark.metrics.shares import Sample
+    from benchmark.core.types import Direction
+    from benchmark.metrics.copy_rate import PatientScores
 
     Codes = NDArray[np.int64]
     Flags = NDArray[np.bool_]
@@ -66,7 +66,7 @@ def flagged_share(flags: Flags, codes: Codes, *, direction: Direction = "lower")
     return Score(value=value, low=low, high=high, n=len(flags), direction=direction)
 
 
-def share_above(queries: Sample, calibration: Sample, *, direction: Direction = "lower") -> Score:
+def share_above(queries: PatientScores, calibration: PatientScores, *, direction: Direction = "lower") -> Score:
     """Score the share of queries above the 0.95 conformal quantile of calibration; both are resampled by patient."""
     tau = conformal_quantile(calibration.values, calibration.codes)
     value = patient_share(queries.values > tau, queries.codes)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from benchmark.contracts import Score
+from benchmark.core.types import Score
 from benchmark.metrics.patient_shares import clopper_pearson
 
 if TYPE_CHECKING:

@@ -5,8 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from benchmark.metrics.copy_rate import PatientScores
 from benchmark.metrics.membership_control import members_against_members
-from benchmark.metrics.neighbours import c_t
+from benchmark.metrics.nearest_neighbours import c_t
 from benchmark.metrics.patient_neighbours import (
     c_t_score,
     dar2025_test,
@@ -16,7 +17,6 @@ from benchmark.metrics.patient_neighbours import (
     nearest_patients,
 )
 from benchmark.metrics.quality import frechet, mifid
-from benchmark.metrics.shares import Sample
 
 SCALE = np.arange(1, 25) ** -0.5
 COMMON = np.random.default_rng(99).standard_normal(24)
@@ -158,10 +158,10 @@ def test_c_t_keeps_its_value_and_reason() -> None:
 
 
 def test_dar2025_of_test_patients_by_hand() -> None:
-    to_validation = Sample(np.arange(1, 101) / 100, np.arange(100))
+    to_validation = PatientScores(np.arange(1, 101) / 100, np.arange(100))
     tau = np.quantile(to_validation.values, 0.95)
-    to_train = Sample(np.array([tau + 0.01, 0.1, 0.1, tau + 0.01]), np.array([0, 0, 1, 2]))
-    found = dar2025_test(to_validation, to_train, Sample(np.array([0.1, 0.1]), np.array([0, 1])))
+    to_train = PatientScores(np.array([tau + 0.01, 0.1, 0.1, tau + 0.01]), np.array([0, 0, 1, 2]))
+    found = dar2025_test(to_validation, to_train, PatientScores(np.array([0.1, 0.1]), np.array([0, 1])))
     copies, mem = found["published.dar2025.n_copies_test"], found["published.dar2025.n_mem_test"]
     assert copies.value == pytest.approx((0.5 + 0 + 1) / 3)  # patients weigh the same
     assert mem.value == 0
@@ -176,7 +176,7 @@ def test_members_against_members_is_a_half_where_they_are_alike() -> None:
     rng = np.random.default_rng(0)
     inside = []
     for seed in range(60):
-        members, others = Sample(rng.random(100), np.arange(100)), rng.random(100)
+        members, others = PatientScores(rng.random(100), np.arange(100)), rng.random(100)
         found = members_against_members(members, seed=seed)
         assert 0.5 <= (found.value or 0) <= (found.high or 0) < 0.65
         inside.append((members.values[:, None] > others).mean() <= (found.high or 0) + 0.03)
@@ -186,12 +186,12 @@ def test_members_against_members_is_a_half_where_they_are_alike() -> None:
 def test_members_against_members_deals_patients_not_slices() -> None:
     rng = np.random.default_rng(0)
     values = np.repeat(rng.standard_normal(10), 50)
-    by_patient = members_against_members(Sample(values, np.repeat(np.arange(10), 50)), seed=0)
-    by_slice = members_against_members(Sample(values, np.arange(500)), seed=0)
+    by_patient = members_against_members(PatientScores(values, np.repeat(np.arange(10), 50)), seed=0)
+    by_slice = members_against_members(PatientScores(values, np.arange(500)), seed=0)
     assert (by_patient.value or 0) > (by_slice.value or 0) + 0.08
 
 
 def test_one_member_cannot_be_halved() -> None:
-    assert members_against_members(Sample(np.ones(3), np.zeros(3, dtype=np.int64)), seed=0).reason == (
+    assert members_against_members(PatientScores(np.ones(3), np.zeros(3, dtype=np.int64)), seed=0).reason == (
         "halves need two patients"
     )

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from scipy.stats import binomtest
 
+from benchmark.metrics.copy_rate import PatientScores
 from benchmark.metrics.patient_shares import clopper_pearson, flagged_share, share_above
-from benchmark.metrics.shares import Sample
 
 
 @pytest.mark.parametrize("trials", [1, 2, 10, 500])
@@ -26,12 +26,12 @@ def test_parts_of_successes_lie_between() -> None:
 
 def test_upper_ends_of_0_1_2_of_500() -> None:
     """The audit's example: they were 0.0074, 0.0060 and 0.010."""
-    near = Sample(np.random.default_rng(0).random(2000), np.arange(2000))
+    near = PatientScores(np.random.default_rng(0).random(2000), np.arange(2000))
     found = []
     for count in (0, 1, 2, 3):
         values = np.zeros(500)
         values[:count] = 2
-        found.append(share_above(Sample.alone(values), near))
+        found.append(share_above(PatientScores.alone(values), near))
     highs = [score.high for score in found]
     assert highs[:3] == pytest.approx([0.0074, 0.0111, 0.0144], abs=5e-5)
     assert highs == sorted(highs)
