@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from benchmark.cohorts.cache_key import recipe
-from benchmark.cohorts.duplicates import Duplicates, find_duplicates
+from benchmark.cohorts.duplicates import Duplicates, find_duplicates, units
 from benchmark.cohorts.splits import NAMES, Plan, SplitKind, plan_split, require_disjoint
 from benchmark.cohorts.store import Stored
 from benchmark.core.files import content_key
@@ -42,7 +42,8 @@ def assemble(
     kept = table.iloc[used].reset_index(drop=True)
     plan = plan_split(kept, seed=split_seed, fractions=fractions, train_items=train_items, split=split)
     plan = Plan(*(used[getattr(plan, part)] for part in NAMES))
-    parts = {part: _part(part, stored, table, getattr(plan, part)) for part in NAMES}
+    together = {name: " = ".join(unit) for unit in units(kept, find_duplicates(kept)) for name in unit}
+    parts = {part: _part(part, stored, table, getattr(plan, part), together) for part in NAMES}
     require_disjoint({part: items.subjects for part, items in parts.items()})
     return Cohort(
         name=name,
@@ -54,7 +55,7 @@ def assemble(
     )
 
 
-def _part(name: str, stored: Stored, table: pd.DataFrame, rows: NDArray[np.int64]) -> Split:
+def _part(name: str, stored: Stored, table: pd.DataFrame, rows: NDArray[np.int64], together: dict[str, str]) -> Split:
     own = table.iloc[rows]
     labelled = own["label"].notna().all()
     return Split(
@@ -65,6 +66,7 @@ def _part(name: str, stored: Stored, table: pd.DataFrame, rows: NDArray[np.int64
         items=tuple(own["item"]),
         channels=stored.channels,
         labels=tuple(own["label"]) if labelled else None,
+        units=tuple(own["subject"].map(together)),
     )
 
 

@@ -38,6 +38,8 @@ class Split:
     """One name a channel."""
     labels: tuple[str, ...] | None = None
     """One class name an item, where the data set has classes."""
+    units: tuple[str, ...] = ()
+    """What the split deals out whole, N names: patients that share an image are one unit; empty: each patient is one."""
     captions: tuple[str, ...] | None = None
     """One report an item, where the data set has reports. Private: never in a record, a log or a message."""
 
@@ -48,6 +50,11 @@ class Split:
     def shape(self) -> tuple[int, ...]:
         """Shape of one item: (C, *spatial)."""
         return tuple(self.pixels.shape[1:])
+
+    @property
+    def dealt(self) -> tuple[str, ...]:
+        """The unit of each item, N names: its patient, or the patients that are kept together with it."""
+        return self.units or self.subjects
 
     def images(self, index: slice | Sequence[int] | Array = slice(None)) -> Images:
         """Return the items at these positions of the split, (n, C, *spatial), float32 in [-1, 1]."""
@@ -69,6 +76,7 @@ class Split:
             subjects=some(self.subjects) or (),
             items=some(self.items) or (),
             labels=some(self.labels),
+            units=some(self.units) or (),
             captions=some(self.captions),
         )
 
@@ -111,6 +119,7 @@ def join_splits(name: str, *splits: Split) -> Split:
         items=sum((split.items for split in splits), ()),
         channels=first.channels,
         labels=tuple(labels) if first.labels else None,
+        units=sum((split.units for split in splits), ()),
         captions=tuple(captions) if first.captions else None,
     )
 

@@ -1,0 +1,158 @@
+"""The headline of protocol p2 for one detector: exposed patients and samples, what may be said of them, and why not.
+
+A number that cannot be trusted is refused with its reason: nothing is ever reported as 0 because it could not be seen.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from benchmark.core.types import Score
+from benchmark.metrics.accumulation import FACTORS, accumulation
+from benchmark.metrics.competition import Exposed, Nearest, exposed
+from benchmark.metrics.detectable import Detectable, detectable
+from benchmark.metrics.epsilon import privacy_loss
+from benchmark.metrics.heldout_seen import HeldoutSeen, heldout_seen
+from benchmark.metrics.replicates import share_replicates
+from benchmark.metrics.split_test import LEVEL, SplitTest
+from benchmark.metrics.withhold import Withheld, withhold
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from benchmark.metrics.competition import Estimate
+
+    Floats = NDArray[np.floating]
+    Codes = NDArray[np.int64]
+
+HEADLINE = ("exposed.patients", "exposed.items")
+
+
+@dataclass(frozen=True)
+class Exposure:
+    """What a synthetic set gives away, by one detector."""
+
+    scores: dict[str, Score]
+    """By id without the detector."""
+    withheld: Withheld
+    curve: list[dict[str, Any]]
+    """The exposed patients at other thresholds, for evaluation.json."""
+    replicates: tuple[float, ...]
+    """Of the exposed share, for paired comparison; empty where the headline is refused."""
+
+
+def measure_exposure(
+    nearest: Nearest,
+    train_similarity: Floats,
+    best: Floats,
+    *,
+    level: float,
+    split: SplitTest | None,
+    seed: int,
+    refusal: str = "",
+) -> Exposure:
+    """Score the headline and what stands beside it.
+
+    Args:
+        nearest: the nearest unit (patient) of each of N samples.
+        train_similarity: (N,) of each sample to its nearest training image.
+        best: (T + H,) greatest similarity of any sample to each training and each held-out unit.
+        level: similarity above which a sample is a verbatim copy.
+        split: the test of the split, where it could be done.
+        seed: of pairings and weights.
+        refusal: why nothing can be said of this model whatever it reads, such as unknown training data.
+    """
+    withheld, seen = withhold(nearest, train_similarity, level), heldout_seen(nearest, level)
+    found, possible = exposed(nearest), detectable(nearest.train, nearest.heldout, len(nearest.similarity))
+    reason = refusal or _refusal(possible, seen, split, nearest)
+    scores = {
+        **_headline(found, nearest, reason),
+        **_listed(withheld, len(nearest.similarity)),
+        **_checks(seen, split, nearest),
+        **_privacy(found, nearest, best, reason, seed),
+    }
+    replicates = () if reason else share_replicates(nearest, max(1, found.depth // 2), seed=seed)
+    return Exposure(scores, withheld, [asdict(row) for row in found.curve], replicates)
+
+
+def _refusal(possible: Detectable, seen: HeldoutSeen, split: SplitTest | None, nearest: Nearest) -> str:
+    """Return why the headline is not scored, or nothing."""
+    if possible.patients is None or (possible.certain or 0) > len(nearest.similarity):
+        return f"cannot tell: {possible.reason}"
+    if seen.refused:
+        return (
+            f"refused: this model has seen held-out patients ({max(seen.exposed, seen.verbatim)} of {nearest.heldout} "
+            "are exposed beyond chance), so they are no control; say what it was trained on with --trained-on"
+        )
+    if split is not None and not split.fair:
+        return (
+            f"refused: training and held-out patients are not alike (p = {split.p_value:.3f}, at most {LEVEL:g} is "
+            "refused), so that a model which copies nobody would seem to copy; split the patients at random"
+        )
+    return ""
+
+
+def _headline(found: Exposed, nearest: Nearest, reason: str) -> dict[str, Score]:
+    samples = len(nearest.similarity)
+    spoken = "" if found.threshold is None else f"of copies more similar than {found.threshold:.3f}"
+    return {
+        "exposed.patients": _score(found.patients, nearest.train, reason),
+        "exposed.items": _score(found.samples, samples, reason),
+        "exposed.threshold": Score(
+            value=found.threshold, n=found.depth,
+            reason=spoken if found.threshold is not None else "all samples are spoken of",
+        ),
+    }  # fmt: skip
+
+
+def _score(estimate: Estimate, n: int, refusal: str = "") -> Score:
+    if refusal:
+        return Score(value=None, n=n, direction="lower", reason=refusal)
+    return Score(value=estimate.value, low=estimate.low, high=estimate.high, n=n, direction="lower")
+
+
+def _listed(withheld: Withheld, samples: int) -> dict[str, Score]:
+    listed = int(withheld.any.sum())
+    return {
+        "exposed.verbatim": Score(value=float(withheld.verbatim.sum()), n=samples, direction="lower"),
+        "withheld.items": Score(value=float(listed), n=samples, direction="lower"),
+        "withheld.false_items": Score(value=float(withheld.false_samples), n=listed),
+        "withheld.false_patients": Score(value=withheld.expected_false_patients, high=float(withheld.false_patients))
+        if withheld.expected_false_patients <= withheld.false_patients
+        else Score(value=float(withheld.false_patients)),
+    }
+
+
+def _checks(seen: HeldoutSeen, split: SplitTest | None, nearest: Nearest) -> dict[str, Score]:
+    p = (
+        Score(value=split.p_value, n=nearest.train + nearest.heldout)
+        if split is not None
+        else Score(value=None, n=nearest.train + nearest.heldout, reason="all images are of one patient")
+    )
+    return {"split.p": p, "heldout.exposed": Score(value=float(max(seen.exposed, seen.verbatim)), n=nearest.heldout)}
+
+
+def _privacy(found: Exposed, nearest: Nearest, best: Floats, reason: str, seed: int) -> dict[str, Score]:
+    """The lower bound on epsilon, and the exposed patients of larger releases."""
+    names = [f"growth.times{factor}" for factor in FACTORS]
+    if reason:
+        return {name: Score(value=None, reason=reason) for name in ("privacy.epsilon", *names)}
+    loss = privacy_loss(best[: nearest.train], best[nearest.train :], seed=seed)
+    growth = accumulation(copied_patients(found, nearest), nearest.train)
+    return {
+        "privacy.epsilon": Score(value=loss.epsilon, n=loss.pairs, direction="lower"),
+        **{
+            f"growth.times{factor}": _score(estimate, len(nearest.similarity))
+            for factor, estimate in growth.larger.items()
+        },
+    }
+
+
+def copied_patients(found: Exposed, nearest: Nearest) -> Codes:
+    """Return the training patient that each sample (N,) copies, above the headline's threshold; -1 for none."""
+    level = -np.inf if found.threshold is None else found.threshold
+    copies = (nearest.patient < nearest.train) & (nearest.similarity > level)
+    return np.where(copies, nearest.patient, -1)

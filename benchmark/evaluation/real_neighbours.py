@@ -1,0 +1,64 @@
+"""The nearest images of other patients among all real images: computed once per cohort and detector, and kept.
+
+The test of the split and the level of verbatim copies rest on it. It depends on no synthetic image.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from benchmark.core.files import atomic_write
+from benchmark.core.source_digest import core_module, source_digest
+from benchmark.core.types import patient_codes
+from benchmark.metrics.patient_neighbours import nearest_others
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+
+    from benchmark.core.types import Array
+    from benchmark.detectors.bank import Bank
+    from benchmark.evaluation.resumable_search import Searching
+
+NEIGHBOURS = 5
+"""More neighbours give the test of the split more power; past five it gains little (simulated)."""
+
+
+@dataclass(frozen=True)
+class RealNeighbours:
+    """Of each of M real images the k most similar images of other units, most similar first."""
+
+    positions: NDArray[np.int64]
+    """(M, k) in the bank: train, calibration, test."""
+    similarity: NDArray[np.float64]
+    """(M, k)."""
+
+
+def real_neighbours(bank: Bank, folder: Path, searching: Searching, *, seed: int) -> RealNeighbours | None:
+    """Compute the neighbours, or read them from `folder`; nothing where all images are of one unit."""
+    units = patient_codes(bank.real.dealt)
+    keep = min(NEIGHBOURS, len(units) - int(np.bincount(units).max()))
+    if keep < 1:
+        return None
+    code = source_digest(core_module("metrics.patient_neighbours"), core_module("search.blocks"))
+    path = folder / f"neighbours-{keep}-{seed}-{code}.npz"
+    if path.exists():
+        with np.load(path) as kept:
+            return RealNeighbours(kept["positions"], kept["similarity"])
+    found = _searched(bank, units, keep, searching, seed)
+    with atomic_write(path) as temporary, temporary.open("wb") as file:
+        np.savez(file, positions=found.positions, similarity=found.similarity)
+    return found
+
+
+def _searched(bank: Bank, units: Array, keep: int, searching: Searching, seed: int) -> RealNeighbours:
+    positions, similarity = [], []
+    for part, block in searching.blocks(bank.rows, bank.rows):
+        near, how_near = nearest_others(block, units[part], units, keep, seed=seed)
+        positions.append(near)
+        similarity.append(how_near)
+    return RealNeighbours(np.concatenate(positions), np.concatenate(similarity))
