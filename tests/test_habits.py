@@ -60,3 +60,16 @@ def test_boards_are_built_from_submitted_records_and_leave_the_rules_alone(tmp_p
     assert done.stdout.splitlines() == boards
     assert "declined: no checkout" in (tmp_path / boards[0]).read_text(encoding="utf-8")
     assert (tmp_path / "leaderboards" / "RULES.md").read_text(encoding="utf-8") == rules
+
+
+def test_the_tree_of_packages_is_complete() -> None:
+    text = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
+    listed = re.findall(r"^  (\w+)/ +\S", text, re.MULTILINE)
+    parts = [path.parent.name for path in (ROOT / "benchmark").glob("*/__init__.py")]
+    assert sorted(listed) == sorted(set(parts) - {"models", "datasets"})
+    contract = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["tool"]["importlinter"][
+        "contracts"
+    ][0]
+    layers = [sorted(layer.split(" | ")) for layer in contract["layers"] if layer != "__main__"]
+    (sentence,) = re.findall(r"From top to bottom: ([^.]*)\.", text)
+    assert [sorted(re.findall(r"`(\w+)`", layer)) for layer in sentence.split(";")] == layers
