@@ -29,7 +29,7 @@ class ChestXray14(Radiographs):
         published: what `--split official` means: the `nih` lists by patient, or `dar2025`, the first 10,000 images by
             name for training and the last 200 held out.
 
-    Others as of Radiographs.
+    All other options are those of Radiographs.
     """
 
     single: bool = False
@@ -42,7 +42,7 @@ class ChestXray14(Radiographs):
         if not listed:
             raise MissingDataError(
                 f"{root} holds none of the {len(table)} images that its table lists",
-                "unpack images_001.tar.gz to images_012.tar.gz beside the table",
+                "unpack images_001.tar.gz to images_012.tar.gz into the folder of the table",
             )
         groups = _lists(root)
         found = [

@@ -14,14 +14,14 @@ from benchmark.core.types import Source
 CLASSES = ("NORMAL", "PNEUMONIA")
 GROUPS = ("train", "val", "test")
 NUMBERED_WITH = {"train": "train+val", "val": "train+val", "test": "test"}
-"""Person numbers restart between the published test folder and the other two, which share theirs."""
+"""The published test folder numbers its persons independently; the other two share their numbers."""
 PATIENT = re.compile(r"(person\d+)_|((?:NORMAL2-)?IM-\d+)-")
 ENDINGS = (".jpeg", ".jpg", ".png")
 
 
 @dataclass(frozen=True, kw_only=True)
 class CxrPneumonia(Radiographs):
-    """Grey chest X-rays, one channel, uint8; the class is normal or pneumonia. Options as of Radiographs."""
+    """Grey chest X-rays, one channel, uint8; the class is normal or pneumonia. Options are those of Radiographs."""
 
     window: str = "levels"
 

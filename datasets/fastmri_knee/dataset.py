@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from h5py import File
 
 SCANNED: Axis = "coronal"
-"""How all knees of this set were scanned; `axis` may ask for others."""
+"""The plane in which all knees of this set were scanned; `axis` can select another one."""
 IMAGES = ("reconstruction_rss", "reconstruction_esc")
 RECON = re.compile(r"<reconSpace>(.*?)</reconSpace>", re.DOTALL)
 VALUE = re.compile(r"<(x|y|z)>\s*([0-9.eE+-]+)\s*</\1>")
@@ -30,7 +30,7 @@ VALUE = re.compile(r"<(x|y|z)>\s*([0-9.eE+-]+)\s*</\1>")
 class FastmriKnee(Volumes):
     """Slices (or volumes) of knee MR, one channel, uint8; the class is the acquisition, with or without fat.
 
-    Options as of Volumes.
+    Options are those of Volumes.
     """
 
     axis: Axis = "coronal"

@@ -29,17 +29,18 @@ COLUMNS = ("file", "patient")
 
 @dataclass(frozen=True, kw_only=True)
 class Folder(DicomSeries):
-    """One channel, uint8: planes from flat images and arrays (n, rows, columns), slices or volumes from volumes.
+    """One channel, uint8: planes from 2D images and arrays (n, rows, columns), slices or volumes from volumes.
 
     Args:
         group_pattern: regular expression that finds the patient in a file's path below the folder: its first group,
-            or all that it matches. Without it a file's topmost folder is the patient, or its name where there is none.
+            or all that it matches. Without it the top-level folder of a file is the patient, or the name of a file that
+            is in no folder.
         table: CSV file with the columns file (the path below the folder; of a DICOM series, of its folder) and patient,
-            and where wanted label and split (train for the published training set).
-        ending: use files of this ending only, such as .png; needed where a tree mixes kinds.
+            and optionally label and split (train for the published training set).
+        ending: use only files with this ending, such as .png; needed if the tree contains several file types.
         aspect: of planes: `squash` to a square, or `pad`.
 
-    Others as of Volumes.
+    All other options are those of Volumes.
     """
 
     group_pattern: str = ""
@@ -80,7 +81,7 @@ class Folder(DicomSeries):
         return found
 
     def remarks(self, root: Path) -> Mapping[str, Sequence[str]]:
-        """Say how patients were told apart, and name files that the table does not list."""
+        """State how patients were identified, and name files that the table does not list."""
         if not self.table:
             guessed = "each file, or topmost folder, counts as a patient of its own: no group_pattern was given"
             return {} if self.group_pattern else {guessed: []}
@@ -109,7 +110,7 @@ class Folder(DicomSeries):
         return Items(pixels=pixels[:, None], names=names)
 
     def _listed(self, root: Path) -> dict[str, list[Path]]:
-        """Map names below root to files: one an image, all of a folder a DICOM series."""
+        """Map names below root to files: one file per image, all files of a folder per DICOM series."""
         kinds: dict[str, dict[str, list[Path]]] = {}
         for folder, files in dicom_folders(root).items():
             if len(files) >= FEWEST:

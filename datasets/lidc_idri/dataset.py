@@ -1,4 +1,4 @@
-"""LIDC-IDRI: chest CT as The Cancer Imaging Archive hands it out."""
+"""LIDC-IDRI: chest CT in the folders of The Cancer Imaging Archive."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ PATIENT = re.compile(r"LIDC-IDRI-\d{4}")
 
 @dataclass(frozen=True, kw_only=True)
 class LidcIdri(DicomSeries):
-    """Axial slices (or volumes) of chest CT, one channel, uint8. Options as of Volumes."""
+    """Axial slices (or volumes) of chest CT, one channel, uint8. Options are those of Volumes."""
 
     window: str = "lung"
 
     def sources(self, root: Path) -> Sequence[Source]:
-        """List the series under root/LIDC-IDRI-0001/STUDY/SERIES; radiographs are passed over.
+        """List the series under root/LIDC-IDRI-0001/STUDY/SERIES; radiographs are skipped.
 
         Raises MissingDataError.
         """

@@ -24,7 +24,7 @@ class MimicCxr(Radiographs):
     Args:
         views: which ViewPosition values are used, frontal ones by default; `all` for every image.
 
-    Others as of Radiographs.
+    All other options are those of Radiographs.
     """
 
     views: tuple[str, ...] = FRONTAL
@@ -42,7 +42,7 @@ class MimicCxr(Radiographs):
         if not kept:
             raise MissingDataError(
                 f"none of the {len(files)} images under {root} is a view {', '.join(self.views)}",
-                f"copy {METADATA[0]} beside `files`, or choose --set-data views=all",
+                f"copy {METADATA[0]} into the folder that holds `files`, or choose --set-data views=all",
             )
         return [
             Source(

@@ -1,4 +1,4 @@
-"""MRNet: knee MR of Stanford, one array an exam and plane."""
+"""MRNet: knee MR from Stanford, one array per exam and plane."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class Mrnet(Volumes):
         published: what `--split official` means: the folders `mrnet` publishes, or `dar2025`, fold 0 of 5 of its
             training exams.
 
-    Others as of Volumes. The published recipe: image_size 256, depth 32, window range, padding mid-grey.
+    All other options are those of Volumes. As published: image_size 256, depth 32, window range, padding mid-grey.
     """
 
     image_size: int = 256
@@ -51,7 +51,7 @@ class Mrnet(Volumes):
         return found if self.published == "mrnet" else _dar(found)
 
     def load(self, source: Source) -> Sequence[Image]:
-        """Read one series; its slices are taken to be seen as radiologists do. Raises BadDataError."""
+        """Read one series; its slices are assumed to be in radiological view. Raises BadDataError."""
         image = require_volume(read_image(source.files[0]), source.files[0])
         return [Image(from_planes(image.pixels, self.axis))]
 
