@@ -67,14 +67,14 @@ class Brats20:
 
     def remarks(self, root: Path) -> dict[str, list[str]]:
         """Name the cases that `sources` skips, by what they lack, and those with an automatic segmentation."""
-        found: dict[str, list[str]] = {}
+        cases_by_remark: dict[str, list[str]] = {}
         for case in find_cases(root):
             missing = self._missing(case)
             if missing:
-                found.setdefault(f"left out, no {' and no '.join(missing)}", []).append(case.name)
+                cases_by_remark.setdefault(f"left out, no {' and no '.join(missing)}", []).append(case.name)
             elif "seg" in self.channels and case.automatic:
-                found.setdefault("automatic segmentation used as seg", []).append(case.name)
-        return found
+                cases_by_remark.setdefault("automatic segmentation used as seg", []).append(case.name)
+        return cases_by_remark
 
     def read(self, source: Source) -> Items:
         """Read one case as n slices (n, C, image_size, image_size), uint8, from the feet to the head.

@@ -62,12 +62,12 @@ def find_cases(root: Path) -> list[Case]:
 
 
 def _folders(root: Path) -> list[Path]:
-    found = []
+    folders = []
     for folder, below, _files in os.walk(root, followlinks=True):
         depth = len(Path(folder).relative_to(root).parts)
         below[:] = [] if depth >= DEPTH else sorted(name for name in below if not name.startswith("."))
-        found.append(Path(folder))
-    return found
+        folders.append(Path(folder))
+    return folders
 
 
 def _case(folder: Path) -> Case | None:

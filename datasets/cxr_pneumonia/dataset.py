@@ -28,13 +28,13 @@ class CxrPneumonia(Radiographs):
     def sources(self, root: Path) -> Sequence[Source]:
         """List the images under root or root/chest_xray. Raises MissingDataError, BadDataError."""
         top = root / "chest_xray" if (root / "chest_xray").is_dir() else root
-        found = [_source(file, group, top) for group, folder in _groups(top) for file in _files(folder)]
-        if not found:
+        sources = [_source(file, group, top) for group, folder in _groups(top) for file in _files(folder)]
+        if not sources:
             raise MissingDataError(
                 f"{root} holds no chest X-rays: no folder chest_xray/train/NORMAL or NORMAL with .jpeg files",
                 "give the folder that holds chest_xray, as the Kaggle download unpacks",
             )
-        return found
+        return sources
 
 
 def _groups(top: Path) -> Iterator[tuple[str, Path]]:

@@ -42,14 +42,14 @@ class FastmriKnee(Volumes):
         Opens each file for its patient, since one may have two. Raises MissingDataError, BadDataError.
         """
         files = _files(root)
-        found = [source for file in files if (source := _source(file)) is not None]
-        if not found:
+        sources = [source for file in files if (source := _source(file)) is not None]
+        if not sources:
             raise MissingDataError(
                 f"{root} holds no reconstruction: {len(files)} files multicoil_train/*.h5 or the like, "
                 "none with reconstruction_rss or reconstruction_esc",
                 "give the folder with the training and validation files: test files have raw data only",
             )
-        return found
+        return sources
 
     def remarks(self, root: Path) -> Mapping[str, Sequence[str]]:
         """Name the files without images."""

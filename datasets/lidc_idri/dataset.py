@@ -26,12 +26,12 @@ class LidcIdri(DicomSeries):
 
         Raises MissingDataError.
         """
-        found: dict[str, list[list[Path]]] = {}
+        scans_of: dict[str, list[list[Path]]] = {}
         for folder, files in dicom_folders(root).items():
             patient = PATIENT.search(folder.relative_to(root.parent).as_posix())
             if patient and len(files) >= FEWEST:
-                found.setdefault(patient[0], []).append(files)
-        if not found:
+                scans_of.setdefault(patient[0], []).append(files)
+        if not scans_of:
             raise MissingDataError(
                 f"{root} holds no CT: no folder LIDC-IDRI-0001/STUDY/SERIES with at least {FEWEST} DICOM files",
                 "give the folder that the NBIA Data Retriever filled",
@@ -42,6 +42,6 @@ class LidcIdri(DicomSeries):
                 name=patient if number == 0 else f"{patient}_scan{number + 1}",
                 files=tuple(str(file) for file in files),
             )
-            for patient, scans in found.items()
+            for patient, scans in scans_of.items()
             for number, files in enumerate(scans)
         ]

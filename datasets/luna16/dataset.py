@@ -68,12 +68,12 @@ class Luna16(Volumes):
         if not self.points:
             return None
         places = [folder / f"{self.points}.csv" for folder in (scan.parent, scan.parent.parent)]
-        found = next((place for place in places if place.is_file()), None)
-        if found is None:
+        table = next((place for place in places if place.is_file()), None)
+        if table is None:
             raise MissingDataError(
                 f"{places[1]} does not exist", f"download {self.points}.csv of LUNA16, or leave points out"
             )
-        return found
+        return table
 
 
 @lru_cache(maxsize=2)

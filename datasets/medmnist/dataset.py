@@ -88,12 +88,12 @@ class MedMnist:
     def sources(self, root: Path) -> Sequence[Source]:
         """List every image as one patient: no set states its patients. Raises BadDataError."""
         folder = self._folder(root)
-        found = []
+        sources = []
         for part in PARTS:
             images, labels = (_mapped(str(folder / f"{part}_{what}.npy")) for what in ("images", "labels"))
             self._require(images, folder)
             for number, label in enumerate(labels):
-                found.append(
+                sources.append(
                     Source(
                         subject=f"{part}{number:06d}",
                         name=f"{part}{number:06d}",
@@ -102,7 +102,7 @@ class MedMnist:
                         group=part,
                     )
                 )
-        return found
+        return sources
 
     def read(self, source: Source) -> Items:
         """Read one image as (1, C, *spatial), uint8; volumes keep the axes of their file."""

@@ -62,13 +62,13 @@ class MimicCxr(Radiographs):
 
     def reports(self, root: Path) -> dict[str, str]:
         """Return the report of each image's study, by the name of its source. Raises BadDataError."""
-        found = {}
+        reports = {}
         for source in self.sources(root):
             study = Path(source.files[0]).parent
             report = study.with_suffix(".txt")
             if report.is_file():
-                found[source.name] = report.read_text(encoding="utf-8", errors="replace")
-        return found
+                reports[source.name] = report.read_text(encoding="utf-8", errors="replace")
+        return reports
 
     def _seen(self, file: Path, views: Mapping[str, str]) -> bool:
         return self.views == ("all",) or views.get(file.stem) in self.views

@@ -43,12 +43,12 @@ class Mrnet(Volumes):
         Raises MissingDataError, BadDataError.
         """
         top = root / "MRNet-v1.0" if (root / "MRNet-v1.0").is_dir() else root
-        found = [source for group in GROUPS for source in self._group(top, group)]
-        if not found:
+        sources = [source for group in GROUPS for source in self._group(top, group)]
+        if not sources:
             raise MissingDataError(
                 f"{root} holds no exam: no file train/{self.axis}/0000.npy", "give the folder MRNet-v1.0"
             )
-        return found if self.published == "mrnet" else _dar(found)
+        return sources if self.published == "mrnet" else _dar(sources)
 
     def load(self, source: Source) -> Sequence[Image]:
         """Read one series; its slices are assumed to be in radiological view. Raises BadDataError."""

@@ -49,8 +49,8 @@ class PhantomMR(Brats20):
         """List the first `patients` patients under root. Raises MissingDataError where one is not there."""
         wanted = [case_folder(root, number) for number in range(1, self.patients + 1)]
         require_all(root, wanted)
-        found = {source.name: source for source in super().sources(root)}
-        return [found[folder.name] for folder in wanted]
+        sources = {source.name: source for source in super().sources(root)}
+        return [sources[folder.name] for folder in wanted]
 
 
 def case_folder(root: Path, number: int) -> Path:
