@@ -1,15 +1,17 @@
-"""Does the headline hold what it promises? Generators with a known share of copies, in a world with a known law.
+"""Does the excess copy rate keep its guarantees? Simulated generators with a known fraction of copies.
 
     python scripts/simulate_protocol.py [--draws 200] [--train 300] [--heldout 150] [--synthetic 300] [--slices 2]
 
-A patient is a point of a normal law with a common mean, seen in `slices` similar items. Generators that copy nobody:
-`sharp` (new patients), `blurred` (drawn towards the mean), `averaged` (of three new patients), `collapsed` (one image
-of a patient in no bank). The others are sharp and replace 1 to 30 % of their items by noisy training items. Each line:
-in how many draws the 95 % interval holds the truth, the mean and spread of the excess, the mean width of the interval,
-and in how many draws its lower end is above 0.
+A patient is a point of a normal distribution with a common mean, with `slices` similar items. Generators without
+copies: `sharp` (new patients), `blurred` (moved towards the mean), `averaged` (of three new patients), `collapsed` (one
+image of a patient who is in neither bank). The others are sharp and replace 1 to 30 % of their items by noisy training
+items. Each line gives the ground truth, the fraction of draws in which the 95 % interval covers it, the mean and
+standard deviation of the excess, the mean width of the interval, and the fraction of draws in which its lower end is
+above 0.
 
-Then the rule of Dar et al. where nothing is memorised, beside the value that its bias formula predicts: with isotropic
-items, which are all equally typical, the formula is exact; in the world above it is only a bound.
+Then the rule of Dar et al. is evaluated without memorisation and compared with the value that its bias formula
+predicts. For isotropic items, which are all equally typical, the formula is exact; for the simulated patients it is
+only a bound.
 """
 
 from __future__ import annotations
@@ -48,8 +50,8 @@ def generate(rng: np.random.Generator, kind: str, count: int) -> np.ndarray:
         return np.asarray(people(rng, 3 * count).reshape(count, 3, DIMENSION).mean(axis=1))
     if kind == "collapsed":
         return people(rng, 1) + 0.05 * rng.standard_normal((count, DIMENSION))
-    made = people(rng, count)
-    return COMMON + 0.45 * (made - COMMON) if kind == "blurred" else made
+    sharp = people(rng, count)
+    return COMMON + 0.45 * (sharp - COMMON) if kind == "blurred" else sharp
 
 
 def draw(kind: str, copies: float, seed: int, given: argparse.Namespace) -> tuple[float, float, float]:
@@ -65,22 +67,22 @@ def draw(kind: str, copies: float, seed: int, given: argparse.Namespace) -> tupl
         subject_maxima(unit(made) @ unit(bank).T, np.repeat(np.arange(count), given.slices))
         for bank, count in ((train, given.train), (heldout, given.heldout))
     ]
-    found = excess(maxima_of(*banks, plan(given.train, given.heldout, seed=seed)), seed=seed)
-    return found.value, found.low, found.high
+    score = excess(maxima_of(*banks, plan(given.train, given.heldout, seed=seed)), seed=seed)
+    return score.value, score.low, score.high
 
 
 def line(kind: str, copies: float, given: argparse.Namespace) -> str:
-    truth = round(copies * given.synthetic) / given.synthetic
+    ground_truth = round(copies * given.synthetic) / given.synthetic
     value, low, high = np.array([draw(kind, copies, seed, given) for seed in range(given.draws)]).T
-    covered = ((low <= truth) & (truth <= high)).mean()
+    covered = ((low <= ground_truth) & (ground_truth <= high)).mean()
     return (
-        f"{kind:10}{truth:8.3f}{covered:10.3f}{value.mean():9.3f}{value.std():9.3f}"
+        f"{kind:10}{ground_truth:12.3f}{covered:10.3f}{value.mean():9.3f}{value.std():9.3f}"
         f"{(high - low).mean():9.3f}{(low > 0).mean():9.3f}"
     )
 
 
 def published(isotropic: bool, seed: int, given: argparse.Namespace) -> tuple[float, float]:
-    """N_mem and N_copies of the rule of Dar et al. for a generator without memory, one item a patient."""
+    """N_mem and N_copies of the rule of Dar et al. for a generator without memorisation and one item per patient."""
     rng = np.random.default_rng([8, seed])
     sizes = (given.train, given.heldout, given.synthetic)
     if isotropic:
@@ -98,15 +100,15 @@ def main() -> None:
     for name, default in (("draws", 200), ("train", 300), ("heldout", 150), ("synthetic", 300), ("slices", 2)):
         parser.add_argument(f"--{name}", type=int, default=default)
     given = parser.parse_args()
-    print(f"{'generator':10}{'truth':>8}{'covered':>10}{'mean':>9}{'sd':>9}{'width':>9}{'above 0':>9}")
+    print(f"{'generator':10}{'ground truth':>12}{'covered':>10}{'mean':>9}{'sd':>9}{'width':>9}{'above 0':>9}")
     for kind, copies in [(kind, 0.0) for kind in KINDS] + [("sharp", share) for share in PLANTED]:
         print(line(kind, copies, given), flush=True)
     expected = [score.value for score in dar2025_expected(given.train, given.heldout, given.synthetic).values()]
     print(f"\n{'dar2025, nothing memorised':28}{'N_mem':>8}{'N_copies':>10}")
     print(f"{'bias formula':28}{expected[0]:8.3f}{expected[1]:10.3f}")
-    for name, isotropic in (("isotropic items", True), ("the world above", False)):
-        found = np.mean([published(isotropic, seed, given) for seed in range(given.draws)], axis=0)
-        print(f"{name:28}{found[0]:8.3f}{found[1]:10.3f}", flush=True)
+    for name, isotropic in (("isotropic items", True), ("the patients above", False)):
+        means = np.mean([published(isotropic, seed, given) for seed in range(given.draws)], axis=0)
+        print(f"{name:28}{means[0]:8.3f}{means[1]:10.3f}", flush=True)
 
 
 if __name__ == "__main__":
