@@ -1,11 +1,11 @@
-r"""A negative control: real images of patients that no model trained on, averaged in threes and blurred: no copies.
+r"""A negative control without copies: averages of three real images of patients not used for training, blurred.
 
     python scripts/make_layouts.py cxr R1A --aside 250
     bench run --model scripts/averaged.py:Averaged --set folder=R1A/aside --data cxr-pneumonia --root R1A \
         --image-size 64 --samples 1000
 
-Smooth averages correlate with everything; a threshold taken from real images calls many of them copies, the twin
-threshold must not: the interval of the excess copy rate has to hold 0.
+Smooth averages correlate with all images. A threshold calibrated on real images wrongly flags many of them as copies.
+The twin threshold must not: the interval of the excess copy rate has to contain 0.
 """
 
 from __future__ import annotations

@@ -5,7 +5,7 @@
     python scripts/make_layouts.py hippocampus OUT    imagesTr/*.nii.gz
     python scripts/make_layouts.py luna OUT           block_000.npz ..., for the data set `folder`
 
-Files keep their bytes and names. An OUT that exists is filled up, never emptied.
+Files keep their content and names. If OUT exists, files are added and none is deleted.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from benchmark.plugins.registry import find_dataset, load_class
 
 SHARED = Path(__file__).resolve().parents[2] / "shared" / "data"
 LUNA_BLOCK = 620
-"""Candidates a scan, on average."""
+"""Candidates per scan, on average."""
 CASES = "MICCAI_BraTS2020_TrainingData"
 
 
@@ -55,11 +55,11 @@ def make_brats(out: Path, phantoms: int) -> int:
     for case in sorted(path for path in (SHARED / "mr_brats_4ch").iterdir() if path.is_dir()):
         shutil.copytree(case, target / case.name, dirs_exist_ok=True)
     if phantoms:
-        made = out / "phantoms"
-        load_class("datasets", find_dataset("phantom-mr"))(patients=phantoms).create(made)
-        for case in sorted({file.parent for file in made.rglob("*_t1.nii*")}):
+        simulated = out / "phantoms"
+        load_class("datasets", find_dataset("phantom-mr"))(patients=phantoms).create(simulated)
+        for case in sorted({file.parent for file in simulated.rglob("*_t1.nii*")}):
             shutil.move(case, target / case.name)
-        shutil.rmtree(made)
+        shutil.rmtree(simulated)
     return sum(path.is_dir() for path in target.iterdir())
 
 
@@ -91,15 +91,15 @@ def _write(path: Path, content: bytes) -> None:
 
 
 def main() -> None:
-    """Make one layout and say how much is in it."""
+    """Make one layout and print how many files it has."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("layout", choices=("cxr", "brats", "hippocampus", "luna"))
     parser.add_argument("out", type=Path)
     parser.add_argument("--aside", type=int, default=0, help="patients whose X-rays go to OUT/aside, for averaged.py")
-    parser.add_argument("--phantoms", type=int, default=12, help="simulated patients beside the two real ones")
+    parser.add_argument("--phantoms", type=int, default=12, help="simulated patients in addition to the two real ones")
     options = parser.parse_args()
     if not SHARED.is_dir():
-        parser.exit(3, f"{SHARED} is not there: the real data lies beside the project\n")
+        parser.exit(3, f"{SHARED} is not there: the real data is expected next to the project\n")
     if options.layout == "cxr":
         print(f"{make_cxr(options.out, options.aside)} images under {options.out}")
     elif options.layout == "brats":

@@ -1,10 +1,10 @@
-"""How alike are the two most alike items of different patients? The margin below which near duplicates are called.
+"""The greatest correlation between items of different patients: the margin of the limit for near duplicates.
 
     python scripts/near_pairs.py cxr-pneumonia --root R1 --image-size 64
     python scripts/near_pairs.py msd --root HIP --image-size 24
     python scripts/near_pairs.py phantom-mr --root cache/embedded/phantom-mr --image-size 64 --least 0.965
 
-Pearson correlation of all pixels, exact duplicates left aside, at most 5,000 items.
+Pearson correlation of all pixels, without exact duplicates, of at most 5,000 items.
 """
 
 from __future__ import annotations

@@ -1,10 +1,10 @@
-"""Time and memory of preparing N and 2 N patients: time should double, memory should stay.
+"""Time and memory to prepare N and 2 N patients: the time should double, the memory should stay the same.
 
     python scripts/time_prepare.py                                   simulated volumes, 8 and 16 patients
     python scripts/time_prepare.py --data cxr-pneumonia --root DIR --patients 600
 
-Each preparation is a fresh process with an empty cache; its peak memory is what the kernel counted (ru_maxrss), and the
-ratio is of processor time, which other jobs on the machine disturb less.
+Each preparation runs in a new process with an empty cache. Its peak memory is the value of the kernel (ru_maxrss). The
+ratio is of processor time, which other jobs on the machine affect less.
 """
 
 from __future__ import annotations
@@ -38,15 +38,15 @@ class FirstPatients:
 
     @property
     def channels(self) -> tuple[str, ...]:
-        """As of the other data set."""
+        """The channels of the other data set."""
         names: tuple[str, ...] = self.dataset.channels
         return names
 
     def sources(self, root: Path) -> Sequence[Source]:
         """List the sources of the first patients."""
-        found = list(self.dataset.sources(root))
-        chosen = set(list(dict.fromkeys(source.subject for source in found))[: self.patients])
-        return [source for source in found if source.subject in chosen]
+        sources = list(self.dataset.sources(root))
+        chosen = set(list(dict.fromkeys(source.subject for source in sources))[: self.patients])
+        return [source for source in sources if source.subject in chosen]
 
     def read(self, source: Source) -> Items:
         """Read as the other data set does."""
@@ -80,7 +80,7 @@ def measure(options: argparse.Namespace) -> None:
 
 
 def compare(options: argparse.Namespace) -> None:
-    """Measure N and 2 N patients in processes of their own and print both with their ratio."""
+    """Measure N and 2 N patients in separate processes and print both with their ratio."""
     results = []
     for patients in (options.patients, 2 * options.patients):
         command = [sys.executable, __file__, "--once", "--data", options.data, "--root", str(options.root)]
@@ -92,9 +92,9 @@ def compare(options: argparse.Namespace) -> None:
             f"({result['cpu']:.2f} s of processor), {result['mebibytes']:.0f} MiB"
         )
     first, second = results
-    an_item = (second["cpu"] / second["items"]) / (first["cpu"] / first["items"])
+    per_item = (second["cpu"] / second["items"]) / (first["cpu"] / first["items"])
     memory = second["mebibytes"] / first["mebibytes"]
-    print(f"ratio: processor time an item {an_item:.2f}, memory {memory:.2f} (1 and 1: O(N) time, constant memory)")
+    print(f"ratio: processor time per item {per_item:.2f}, memory {memory:.2f} (1 and 1: O(N) time, constant memory)")
 
 
 def main() -> None:

@@ -1,11 +1,11 @@
-"""What reading and preparing costs beside a bare read of the same files, processor time of one core.
+"""Processor time to read and prepare files, compared with a plain read of the same files, on one core.
 
     python scripts/make_layouts.py brats R2
     python scripts/time_readers.py --brats R2 --ct ../shared/data/ct_covidctmd_128/normal002_24slices_512.npz
 
-BraTS cases against nibabel (`np.asanyarray(load(file).dataobj)`), chest CT written here as DICOM series, plain and JPEG
-lossless, against pydicom (`dcmread(file).pixel_array`). Ours reads, checks, rescales, turns, resizes, and digests the
-files. Medians of 5 turns, one after the other.
+BraTS cases are compared with nibabel (`np.asanyarray(load(file).dataobj)`). Chest CT is written as DICOM series,
+uncompressed and JPEG lossless, and compared with pydicom (`dcmread(file).pixel_array`). Our readers also check,
+rescale, reorient, resize and digest the files. Medians of 5 rounds; the two alternate.
 """
 
 from __future__ import annotations
@@ -30,11 +30,11 @@ from benchmark.plugins.registry import find_dataset, load_class
 sys.path.append(str(Path(__file__).resolve().parents[1] / "tests" / "files"))
 from dicom_files import write_series
 
-TURNS = 5
+ROUNDS = 5
 
 
 def compare(name: str, dataset: Any, sources: Sequence[Source], bare: Callable[[str], object]) -> None:
-    """Print milliseconds a file of both, and their ratio."""
+    """Print milliseconds per file for both, and their ratio."""
     files = [file for source in sources for file in dict.fromkeys(source.files)]
 
     def read() -> None:
@@ -45,8 +45,8 @@ def compare(name: str, dataset: Any, sources: Sequence[Source], bare: Callable[[
         for source in sources:
             read_one(dataset, source)
 
-    turns = [(seconds(read), seconds(prepare)) for _ in range(TURNS)]
-    alone, ours = (1000 * statistics.median(side) / len(files) for side in zip(*turns, strict=True))
+    rounds = [(seconds(read), seconds(prepare)) for _ in range(ROUNDS)]
+    alone, ours = (1000 * statistics.median(side) / len(files) for side in zip(*rounds, strict=True))
     print(f"{name:28} {len(files):4} files  bare {alone:7.2f} ms  ours {ours:7.2f} ms  ratio {ours / alone:5.2f}")
 
 

@@ -1,4 +1,4 @@
-"""BraTS 2020: axial brain MR slices by the recipe of Akbar et al. (2025)."""
+"""BraTS 2020: axial brain MR slices, prepared as by Akbar et al. (2025)."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from benchmark.core.types import Array
 
 SIDE = 256
-"""The square to which slices are padded; BraTS is 240 x 240, so 8 pixels a side."""
+"""The square to which slices are padded; BraTS is 240 x 240, so 8 pixels are added on each side."""
 LABELS = 5
 """The segmentation is written as label / 5 x 255: labels 1, 2, 4 become 51, 102, 204."""
 
@@ -31,10 +31,10 @@ class Brats20:
     """Axial slices of brain MR, five channels, uint8.
 
     Args:
-        image_size: side of an item in pixels; below 256 the padded slice is averaged down.
+        image_size: side of an item in pixels; below 256 the padded slice is reduced by averaging.
         channels: which of t1, t2, flair, t1ce, seg, in which order.
         threshold: grey level (0 to 255) above which a T1 pixel counts as head.
-        content: a slice is kept when more than this share of its plane is head.
+        content: a slice is kept if more than this fraction of its plane is head.
     """
 
     image_size: int = SIDE
@@ -45,7 +45,7 @@ class Brats20:
     def __post_init__(self) -> None:
         if not 8 <= self.image_size <= SIDE:
             raise UsageError(
-                f"image_size {self.image_size} does not fit: a BraTS slice has {SIDE} pixels a side",
+                f"image_size {self.image_size} does not fit: a BraTS slice has {SIDE} pixels per side",
                 f"choose a size from 8 to {SIDE}",
             )
         _require_channels(self.channels)
@@ -67,14 +67,14 @@ class Brats20:
 
     def remarks(self, root: Path) -> dict[str, list[str]]:
         """Name the cases that `sources` skips, by what they lack, and those with an automatic segmentation."""
-        found: dict[str, list[str]] = {}
+        cases_by_remark: dict[str, list[str]] = {}
         for case in find_cases(root):
             missing = self._missing(case)
             if missing:
-                found.setdefault(f"left out, no {' and no '.join(missing)}", []).append(case.name)
+                cases_by_remark.setdefault(f"left out, no {' and no '.join(missing)}", []).append(case.name)
             elif "seg" in self.channels and case.automatic:
-                found.setdefault("automatic segmentation used as seg", []).append(case.name)
-        return found
+                cases_by_remark.setdefault("automatic segmentation used as seg", []).append(case.name)
+        return cases_by_remark
 
     def read(self, source: Source) -> Items:
         """Read one case as n slices (n, C, image_size, image_size), uint8, from the feet to the head.
@@ -120,12 +120,12 @@ def _read(file: str, *, constant_ok: bool = False) -> Image:
 
 
 def _slices(image: Image, kept: Array | slice) -> Array:
-    """Turn (x, y, z) in RAS+ into (z, rows front to back, columns right to left)."""
+    """Convert (x, y, z) in RAS+ to (z, rows front to back, columns right to left)."""
     return image.pixels[::-1, ::-1].T[kept]
 
 
 def _grey(image: Image, file: str, kept: Array) -> Array:
-    """Scale by the volume's own maximum to 0 ... 255, float32; values below 0 become 0."""
+    """Scale by the maximum of the volume to 0 ... 255, float32; values below 0 become 0."""
     levels = _slices(image, kept).astype(np.float32)
     levels *= np.float32(255 / _greatest(image, file))
     return np.maximum(levels, 0, out=levels)

@@ -38,7 +38,7 @@ class Case:
 
     @property
     def automatic(self) -> bool:
-        """Whether the segmentation was made by a machine and not checked."""
+        """Whether the segmentation was computed automatically and not checked."""
         return "seg" in self.files and _ending(self.files["seg"].name) == "autoseg"
 
 
@@ -51,7 +51,7 @@ def find_cases(root: Path) -> list[Case]:
     if not cases:
         raise MissingDataError(
             f"{root} holds no BraTS case: no folder with CASE_t1.nii.gz or CASE_t1.nii",
-            "give the folder that holds MICCAI_BraTS2020_TrainingData, or one with a folder a case",
+            "give the folder that holds MICCAI_BraTS2020_TrainingData, or one with one folder per case",
         )
     for first, second in itertools.pairwise(cases):
         if first.name == second.name:
@@ -62,12 +62,12 @@ def find_cases(root: Path) -> list[Case]:
 
 
 def _folders(root: Path) -> list[Path]:
-    found = []
+    folders = []
     for folder, below, _files in os.walk(root, followlinks=True):
         depth = len(Path(folder).relative_to(root).parts)
         below[:] = [] if depth >= DEPTH else sorted(name for name in below if not name.startswith("."))
-        found.append(Path(folder))
-    return found
+        folders.append(Path(folder))
+    return folders
 
 
 def _case(folder: Path) -> Case | None:

@@ -29,7 +29,7 @@ class ChestXray14(Radiographs):
         published: what `--split official` means: the `nih` lists by patient, or `dar2025`, the first 10,000 images by
             name for training and the last 200 held out.
 
-    Others as of Radiographs.
+    All other options are those of Radiographs.
     """
 
     single: bool = False
@@ -42,10 +42,10 @@ class ChestXray14(Radiographs):
         if not listed:
             raise MissingDataError(
                 f"{root} holds none of the {len(table)} images that its table lists",
-                "unpack images_001.tar.gz to images_012.tar.gz beside the table",
+                "unpack images_001.tar.gz to images_012.tar.gz into the folder of the table",
             )
         groups = _lists(root)
-        found = [
+        sources = [
             Source(
                 subject=str(patient),
                 name=Path(name).stem,
@@ -56,13 +56,13 @@ class ChestXray14(Radiographs):
             for name, findings, patient in sorted(listed)
             if not self.single or "|" not in findings
         ]
-        return found if self.published == "nih" else _dar(found)
+        return sources if self.published == "nih" else _dar(sources)
 
     def remarks(self, root: Path) -> Mapping[str, Sequence[str]]:
         """Name the images without a row, and the rows without an image."""
         listed, files = set(_table(root)[NAME]), set(_files(root))
-        found = {"left out, not in the table": files - listed, "listed, but not on this disk": listed - files}
-        return {what: sorted(names) for what, names in found.items() if names}
+        names_by_remark = {"left out, not in the table": files - listed, "listed, but not on this disk": listed - files}
+        return {what: sorted(names) for what, names in names_by_remark.items() if names}
 
 
 def _table(root: Path) -> pd.DataFrame:
@@ -74,14 +74,14 @@ def _table(root: Path) -> pd.DataFrame:
 
 def _files(root: Path) -> dict[str, Path]:
     places = sorted(root.glob("images_*/images")) or [root / "images", root]
-    found: dict[str, Path] = {}
+    files: dict[str, Path] = {}
     for file in (file for place in places for file in sorted(place.glob("*.png")) if not file.name.startswith(".")):
-        if file.name in found:
+        if file.name in files:
             raise BadDataError(
-                f"{file} is there twice: also {found[file.name]}", "keep one copy of each image under the folder"
+                f"{file} is there twice: also {files[file.name]}", "keep one copy of each image under the folder"
             )
-        found[file.name] = file
-    return found
+        files[file.name] = file
+    return files
 
 
 def _lists(root: Path) -> dict[str, str]:

@@ -16,7 +16,7 @@ CLASSES = {"covid": "COVID-19", "cap": "pneumonia", "normal": "normal"}
 
 @dataclass(frozen=True, kw_only=True)
 class CovidCtMd(DicomSeries):
-    """Axial slices (or volumes) of chest CT, one channel, uint8. Options as of Volumes."""
+    """Axial slices (or volumes) of chest CT, one channel, uint8. Options are those of Volumes."""
 
     window: str = "lung"
 

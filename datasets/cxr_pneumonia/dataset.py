@@ -14,27 +14,27 @@ from benchmark.core.types import Source
 CLASSES = ("NORMAL", "PNEUMONIA")
 GROUPS = ("train", "val", "test")
 NUMBERED_WITH = {"train": "train+val", "val": "train+val", "test": "test"}
-"""Person numbers restart between the published test folder and the other two, which share theirs."""
+"""The published test folder numbers its persons independently; the other two share their numbers."""
 PATIENT = re.compile(r"(person\d+)_|((?:NORMAL2-)?IM-\d+)-")
 ENDINGS = (".jpeg", ".jpg", ".png")
 
 
 @dataclass(frozen=True, kw_only=True)
 class CxrPneumonia(Radiographs):
-    """Grey chest X-rays, one channel, uint8; the class is normal or pneumonia. Options as of Radiographs."""
+    """Grey chest X-rays, one channel, uint8; the class is normal or pneumonia. Options are those of Radiographs."""
 
     window: str = "levels"
 
     def sources(self, root: Path) -> Sequence[Source]:
         """List the images under root or root/chest_xray. Raises MissingDataError, BadDataError."""
         top = root / "chest_xray" if (root / "chest_xray").is_dir() else root
-        found = [_source(file, group, top) for group, folder in _groups(top) for file in _files(folder)]
-        if not found:
+        sources = [_source(file, group, top) for group, folder in _groups(top) for file in _files(folder)]
+        if not sources:
             raise MissingDataError(
                 f"{root} holds no chest X-rays: no folder chest_xray/train/NORMAL or NORMAL with .jpeg files",
                 "give the folder that holds chest_xray, as the Kaggle download unpacks",
             )
-        return found
+        return sources
 
 
 def _groups(top: Path) -> Iterator[tuple[str, Path]]:

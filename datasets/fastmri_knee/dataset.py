@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from h5py import File
 
 SCANNED: Axis = "coronal"
-"""How all knees of this set were scanned; `axis` may ask for others."""
+"""The plane in which all knees of this set were scanned; `axis` can select another one."""
 IMAGES = ("reconstruction_rss", "reconstruction_esc")
 RECON = re.compile(r"<reconSpace>(.*?)</reconSpace>", re.DOTALL)
 VALUE = re.compile(r"<(x|y|z)>\s*([0-9.eE+-]+)\s*</\1>")
@@ -30,7 +30,7 @@ VALUE = re.compile(r"<(x|y|z)>\s*([0-9.eE+-]+)\s*</\1>")
 class FastmriKnee(Volumes):
     """Slices (or volumes) of knee MR, one channel, uint8; the class is the acquisition, with or without fat.
 
-    Options as of Volumes.
+    Options are those of Volumes.
     """
 
     axis: Axis = "coronal"
@@ -42,14 +42,14 @@ class FastmriKnee(Volumes):
         Opens each file for its patient, since one may have two. Raises MissingDataError, BadDataError.
         """
         files = _files(root)
-        found = [source for file in files if (source := _source(file)) is not None]
-        if not found:
+        sources = [source for file in files if (source := _source(file)) is not None]
+        if not sources:
             raise MissingDataError(
                 f"{root} holds no reconstruction: {len(files)} files multicoil_train/*.h5 or the like, "
                 "none with reconstruction_rss or reconstruction_esc",
                 "give the folder with the training and validation files: test files have raw data only",
             )
-        return found
+        return sources
 
     def remarks(self, root: Path) -> Mapping[str, Sequence[str]]:
         """Name the files without images."""

@@ -29,17 +29,18 @@ COLUMNS = ("file", "patient")
 
 @dataclass(frozen=True, kw_only=True)
 class Folder(DicomSeries):
-    """One channel, uint8: planes from flat images and arrays (n, rows, columns), slices or volumes from volumes.
+    """One channel, uint8: planes from 2D images and arrays (n, rows, columns), slices or volumes from volumes.
 
     Args:
         group_pattern: regular expression that finds the patient in a file's path below the folder: its first group,
-            or all that it matches. Without it a file's topmost folder is the patient, or its name where there is none.
+            or all that it matches. Without it the top-level folder of a file is the patient, or the name of a file that
+            is in no folder.
         table: CSV file with the columns file (the path below the folder; of a DICOM series, of its folder) and patient,
-            and where wanted label and split (train for the published training set).
-        ending: use files of this ending only, such as .png; needed where a tree mixes kinds.
+            and optionally label and split (train for the published training set).
+        ending: use only files with this ending, such as .png; needed if the tree contains several file types.
         aspect: of planes: `squash` to a square, or `pad`.
 
-    Others as of Volumes.
+    All other options are those of Volumes.
     """
 
     group_pattern: str = ""
@@ -57,13 +58,13 @@ class Folder(DicomSeries):
         """List the images under root. Raises MissingDataError, BadDataError where kinds are mixed."""
         listed = self._listed(root)
         rows = self._rows()
-        found = []
+        sources = []
         for name, files in listed.items():
             row = rows.get(name, {}) if rows else {}
             if rows and not row:
                 continue
             subject = row["patient"] if row else self._patient(name)
-            found.append(
+            sources.append(
                 Source(
                     subject=subject,
                     name=_plain(name),
@@ -72,15 +73,15 @@ class Folder(DicomSeries):
                     group=row.get("split", ""),
                 )
             )
-        if not found:
+        if not sources:
             raise MissingDataError(
                 f"{root} holds none of the {len(rows)} files of {self.table}",
                 "give paths below the folder, with forward slashes, in the column file",
             )
-        return found
+        return sources
 
     def remarks(self, root: Path) -> Mapping[str, Sequence[str]]:
-        """Say how patients were told apart, and name files that the table does not list."""
+        """State how patients were identified, and name files that the table does not list."""
         if not self.table:
             guessed = "each file, or topmost folder, counts as a patient of its own: no group_pattern was given"
             return {} if self.group_pattern else {guessed: []}
@@ -109,7 +110,7 @@ class Folder(DicomSeries):
         return Items(pixels=pixels[:, None], names=names)
 
     def _listed(self, root: Path) -> dict[str, list[Path]]:
-        """Map names below root to files: one an image, all of a folder a DICOM series."""
+        """Map names below root to files: one file per image, all files of a folder per DICOM series."""
         kinds: dict[str, dict[str, list[Path]]] = {}
         for folder, files in dicom_folders(root).items():
             if len(files) >= FEWEST:
@@ -119,15 +120,15 @@ class Folder(DicomSeries):
         for file in _files(root):
             kinds.setdefault(_kind(file), {})[_below(file, root)] = [file]
         if self.ending:
-            kinds = {kind: _ending_with(found, self.ending) for kind, found in kinds.items()}
-        kinds = {kind: found for kind, found in kinds.items() if found}
+            kinds = {kind: _ending_with(files, self.ending) for kind, files in kinds.items()}
+        kinds = {kind: files for kind, files in kinds.items() if files}
         if not kinds:
             raise MissingDataError(
                 f"{root} holds no image{f' that ends in {self.ending}' if self.ending else ''}",
                 f"put files there that end in {', '.join(READERS)}, or DICOM folders",
             )
         if len(kinds) > 1:
-            counts = ", ".join(f"{len(found)} {kind}" for kind, found in kinds.items())
+            counts = ", ".join(f"{len(files)} {kind}" for kind, files in kinds.items())
             raise BadDataError(f"{root} mixes kinds of files: {counts}", "choose one: --set-data ending=.png")
         return dict(sorted(kinds.popitem()[1].items()))
 
@@ -146,21 +147,21 @@ class Folder(DicomSeries):
         if not self.group_pattern:
             return name.partition("/")[0] if "/" in name else _plain(name)
         match = re.search(self.group_pattern, name)
-        found = match and (match[1] if match.re.groups else match[0])
-        if not found:
+        patient = match and (match[1] if match.re.groups else match[0])
+        if not patient:
             raise BadDataError(
                 f"group_pattern {self.group_pattern!r} finds no patient in {name}",
                 "widen it, or choose --set-data ending",
             )
-        return found
+        return patient
 
 
 def _files(root: Path) -> list[Path]:
-    found = []
+    files = []
     for folder, below, names in os.walk(root, followlinks=True):
         below[:] = sorted(name for name in below if not name.startswith("."))
-        found += [Path(folder, name) for name in sorted(names) if not name.startswith(".") and _kind(Path(name))]
-    return found
+        files += [Path(folder, name) for name in sorted(names) if not name.startswith(".") and _kind(Path(name))]
+    return files
 
 
 def _kind(file: Path) -> str:
@@ -192,5 +193,5 @@ def _plain(name: str) -> str:
     return f"{folder}{slash}{stem(last) if suffix(Path(last)) in READERS else last}"
 
 
-def _ending_with(found: dict[str, list[Path]], ending: str) -> dict[str, list[Path]]:
-    return {name: files for name, files in found.items() if str(files[0]).lower().endswith(ending.lower())}
+def _ending_with(files_by_name: dict[str, list[Path]], ending: str) -> dict[str, list[Path]]:
+    return {name: files for name, files in files_by_name.items() if str(files[0]).lower().endswith(ending.lower())}

@@ -1,4 +1,4 @@
-"""LIDC-IDRI: chest CT as The Cancer Imaging Archive hands it out."""
+"""LIDC-IDRI: chest CT in the folders of The Cancer Imaging Archive."""
 
 from __future__ import annotations
 
@@ -17,21 +17,21 @@ PATIENT = re.compile(r"LIDC-IDRI-\d{4}")
 
 @dataclass(frozen=True, kw_only=True)
 class LidcIdri(DicomSeries):
-    """Axial slices (or volumes) of chest CT, one channel, uint8. Options as of Volumes."""
+    """Axial slices (or volumes) of chest CT, one channel, uint8. Options are those of Volumes."""
 
     window: str = "lung"
 
     def sources(self, root: Path) -> Sequence[Source]:
-        """List the series under root/LIDC-IDRI-0001/STUDY/SERIES; radiographs are passed over.
+        """List the series under root/LIDC-IDRI-0001/STUDY/SERIES; radiographs are skipped.
 
         Raises MissingDataError.
         """
-        found: dict[str, list[list[Path]]] = {}
+        scans_of: dict[str, list[list[Path]]] = {}
         for folder, files in dicom_folders(root).items():
             patient = PATIENT.search(folder.relative_to(root.parent).as_posix())
             if patient and len(files) >= FEWEST:
-                found.setdefault(patient[0], []).append(files)
-        if not found:
+                scans_of.setdefault(patient[0], []).append(files)
+        if not scans_of:
             raise MissingDataError(
                 f"{root} holds no CT: no folder LIDC-IDRI-0001/STUDY/SERIES with at least {FEWEST} DICOM files",
                 "give the folder that the NBIA Data Retriever filled",
@@ -42,6 +42,6 @@ class LidcIdri(DicomSeries):
                 name=patient if number == 0 else f"{patient}_scan{number + 1}",
                 files=tuple(str(file) for file in files),
             )
-            for patient, scans in found.items()
+            for patient, scans in scans_of.items()
             for number, files in enumerate(scans)
         ]

@@ -1,4 +1,4 @@
-"""LUNA16: the CT scans of LIDC-IDRI with slices of at most 2.5 mm, and the places of their nodules."""
+"""LUNA16: the CT scans of LIDC-IDRI with slices of at most 2.5 mm, and the positions of their nodules."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class Luna16(Volumes):
         points: with items=tiles or items=patches, cut around each point of `annotations` or `candidates`.csv instead
             of on a grid.
 
-    Others as of Volumes.
+    All other options are those of Volumes.
     """
 
     window: str = "lung"
@@ -42,7 +42,7 @@ class Luna16(Volumes):
             raise UsageError(f"points={self.points} is of tiles and patches, not of {self.items}", "add items=tiles")
 
     def sources(self, root: Path) -> Sequence[Source]:
-        """List root/subset0/SERIES.mhd to subset9, one subject a series. Raises MissingDataError."""
+        """List root/subset0/SERIES.mhd to subset9, one subject per series. Raises MissingDataError."""
         scans = sorted(file for file in root.glob("subset*/*.mhd") if not file.name.startswith("."))
         scans = scans or sorted(root.glob("*.mhd"))
         if not scans:
@@ -54,7 +54,7 @@ class Luna16(Volumes):
         return [Source(subject=scan.stem, name=scan.stem, files=(str(scan), *extra)) for scan in scans]
 
     def centres(self, source: Source, image: Image) -> Array | None:
-        """Return the voxels of the points of this scan. Raises BadDataError for coordinates that are no numbers."""
+        """Return the voxels of the points of this scan. Raises BadDataError for coordinates that are not numbers."""
         if not self.points:
             return None
         points = _points(source.files[1]).get(Path(source.files[0]).stem, np.empty((0, 3)))
@@ -68,12 +68,12 @@ class Luna16(Volumes):
         if not self.points:
             return None
         places = [folder / f"{self.points}.csv" for folder in (scan.parent, scan.parent.parent)]
-        found = next((place for place in places if place.is_file()), None)
-        if found is None:
+        table = next((place for place in places if place.is_file()), None)
+        if table is None:
             raise MissingDataError(
                 f"{places[1]} does not exist", f"download {self.points}.csv of LUNA16, or leave points out"
             )
-        return found
+        return table
 
 
 @lru_cache(maxsize=2)
@@ -83,5 +83,5 @@ def _points(path: str) -> dict[str, Array]:
     try:
         values = table[list(COLUMNS[1:])].astype(float).to_numpy()
     except ValueError as error:
-        raise BadDataError(f"{path} holds coordinates that are no numbers", "download the file again") from error
+        raise BadDataError(f"{path} holds coordinates that are not numbers", "download the file again") from error
     return {str(name): values[rows] for name, rows in table.groupby("seriesuid").indices.items()}

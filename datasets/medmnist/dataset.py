@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from benchmark.core.types import Array
 
 SIZES = {2: (28, 64, 128, 224), 3: (28, 64)}
-"""Pixels a side that are published, by dimensions."""
+"""The published numbers of pixels per side, by dimensions."""
 PARTS = ("train", "val", "test")
 COLOURS = ("red", "green", "blue")
 COLOURED = ("pathmnist", "dermamnist", "retinamnist", "bloodmnist")
@@ -37,8 +37,8 @@ class MedMnist:
 
     Args:
         set: such as pneumoniamnist, chestmnist, organamnist, organmnist3d, nodulemnist3d.
-        image_size: side of an item; the smallest published size that is not below it is read, and shrunk to it.
-        download: fetch the file where it is not there yet, and check it; needs the package `medmnist`.
+        image_size: side of an item; the smallest published size that is not below it is read and scaled down.
+        download: download the file if it is missing, and check it; needs the package `medmnist`.
     """
 
     set: str = "pneumoniamnist"
@@ -47,7 +47,7 @@ class MedMnist:
 
     def __post_init__(self) -> None:
         if not NAME.fullmatch(self.set):
-            raise UsageError(f"{self.set!r} is no name of a MedMNIST set", "give such as pneumoniamnist, organmnist3d")
+            raise UsageError(f"{self.set!r} is not the name of a MedMNIST set", "try pneumoniamnist or organmnist3d")
         largest = SIZES[self.dimensions][-1]
         if not 8 <= self.image_size <= largest:
             raise UsageError(
@@ -61,7 +61,7 @@ class MedMnist:
 
     @property
     def channels(self) -> tuple[str, ...]:
-        """One name a channel."""
+        """One name per channel."""
         return COLOURS if self.set in COLOURED else ("image",)
 
     @property
@@ -71,7 +71,7 @@ class MedMnist:
         return f"{self.set}.npz" if size == 28 else f"{self.set}_{size}.npz"
 
     def create(self, root: Path) -> None:
-        """Download the file unless it is there, and unpack its arrays beside it, so that they can be mapped.
+        """Download the file unless it exists, and unpack its arrays next to it, so that they can be memory-mapped.
 
         Raises MissingDataError without the package, UsageError for an unknown set, BadDataError for a wrong checksum,
         MachineError for network and disk.
@@ -86,14 +86,14 @@ class MedMnist:
             _unpack(file, part)
 
     def sources(self, root: Path) -> Sequence[Source]:
-        """List every image as a patient of its own: no set tells its patients. Raises BadDataError."""
+        """List every image as one patient: no set states its patients. Raises BadDataError."""
         folder = self._folder(root)
-        found = []
+        sources = []
         for part in PARTS:
             images, labels = (_mapped(str(folder / f"{part}_{what}.npy")) for what in ("images", "labels"))
             self._require(images, folder)
             for number, label in enumerate(labels):
-                found.append(
+                sources.append(
                     Source(
                         subject=f"{part}{number:06d}",
                         name=f"{part}{number:06d}",
@@ -102,7 +102,7 @@ class MedMnist:
                         group=part,
                     )
                 )
-        return found
+        return sources
 
     def read(self, source: Source) -> Items:
         """Read one image as (1, C, *spatial), uint8; volumes keep the axes of their file."""
@@ -154,7 +154,7 @@ def _facts(name: str) -> dict[str, Any]:
         known = importlib.import_module("medmnist.info").INFO
     except ImportError as error:
         raise MissingDataError(
-            "medmnist is not installed, and it knows where the sets lie and their checksums",
+            "medmnist is not installed; it contains the addresses and checksums of the sets",
             "`pip install --no-deps medmnist` (its torchvision is not needed), or put the .npz file there yourself",
         ) from error
     if name not in known:

@@ -24,7 +24,7 @@ class MimicCxr(Radiographs):
     Args:
         views: which ViewPosition values are used, frontal ones by default; `all` for every image.
 
-    Others as of Radiographs.
+    All other options are those of Radiographs.
     """
 
     views: tuple[str, ...] = FRONTAL
@@ -42,7 +42,7 @@ class MimicCxr(Radiographs):
         if not kept:
             raise MissingDataError(
                 f"none of the {len(files)} images under {root} is a view {', '.join(self.views)}",
-                f"copy {METADATA[0]} beside `files`, or choose --set-data views=all",
+                f"copy {METADATA[0]} into the folder that holds `files`, or choose --set-data views=all",
             )
         return [
             Source(
@@ -62,13 +62,13 @@ class MimicCxr(Radiographs):
 
     def reports(self, root: Path) -> dict[str, str]:
         """Return the report of each image's study, by the name of its source. Raises BadDataError."""
-        found = {}
+        reports = {}
         for source in self.sources(root):
             study = Path(source.files[0]).parent
             report = study.with_suffix(".txt")
             if report.is_file():
-                found[source.name] = report.read_text(encoding="utf-8", errors="replace")
-        return found
+                reports[source.name] = report.read_text(encoding="utf-8", errors="replace")
+        return reports
 
     def _seen(self, file: Path, views: Mapping[str, str]) -> bool:
         return self.views == ("all",) or views.get(file.stem) in self.views

@@ -1,4 +1,4 @@
-"""MRNet: knee MR of Stanford, one array an exam and plane."""
+"""MRNet: knee MR from Stanford, one array per exam and plane."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class Mrnet(Volumes):
         published: what `--split official` means: the folders `mrnet` publishes, or `dar2025`, fold 0 of 5 of its
             training exams.
 
-    Others as of Volumes. The published recipe: image_size 256, depth 32, window range, padding mid-grey.
+    All other options are those of Volumes. As published: image_size 256, depth 32, window range, padding mid-grey.
     """
 
     image_size: int = 256
@@ -43,15 +43,15 @@ class Mrnet(Volumes):
         Raises MissingDataError, BadDataError.
         """
         top = root / "MRNet-v1.0" if (root / "MRNet-v1.0").is_dir() else root
-        found = [source for group in GROUPS for source in self._group(top, group)]
-        if not found:
+        sources = [source for group in GROUPS for source in self._group(top, group)]
+        if not sources:
             raise MissingDataError(
                 f"{root} holds no exam: no file train/{self.axis}/0000.npy", "give the folder MRNet-v1.0"
             )
-        return found if self.published == "mrnet" else _dar(found)
+        return sources if self.published == "mrnet" else _dar(sources)
 
     def load(self, source: Source) -> Sequence[Image]:
-        """Read one series; its slices are taken to be seen as radiologists do. Raises BadDataError."""
+        """Read one series; its slices are assumed to be in radiological view. Raises BadDataError."""
         image = require_volume(read_image(source.files[0]), source.files[0])
         return [Image(from_planes(image.pixels, self.axis))]
 

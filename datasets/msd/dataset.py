@@ -1,4 +1,4 @@
-"""Volumes of the Medical Segmentation Decathlon, or of any folder laid out as it is."""
+"""Volumes of the Medical Segmentation Decathlon, or of any folder with the same layout."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class Msd(Volumes):
     Args:
         modality: which of the channels of a task with several, from 0; its dataset.json names them.
 
-    Others as of Volumes.
+    All other options are those of Volumes.
     """
 
     image_size: int = 32
@@ -39,7 +39,7 @@ class Msd(Volumes):
             raise UsageError(f"modality {self.modality} does not exist", "count from 0, as dataset.json does")
 
     def sources(self, root: Path) -> Sequence[Source]:
-        """List root/imagesTr/*.nii.gz (or images/), one subject a file. Raises MissingDataError."""
+        """List root/imagesTr/*.nii.gz (or images/), one subject per file. Raises MissingDataError."""
         folder = next((root / name for name in FOLDERS if (root / name).is_dir()), root)
         files = [file for file in sorted(folder.glob("*.nii*")) if not file.name.startswith(".")]
         if not files:

@@ -24,7 +24,7 @@ class Openi(Radiographs):
     Args:
         projection: frontal or lateral images, or all.
 
-    Others as of Radiographs.
+    All other options are those of Radiographs.
     """
 
     projection: Literal["frontal", "lateral", "all"] = "frontal"

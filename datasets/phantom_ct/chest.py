@@ -1,4 +1,4 @@
-"""One simulated chest in Hounsfield units: body, lungs with vessels, heart, great vessels, bones, and what ails it."""
+"""One simulated chest in Hounsfield units: body, lungs with vessels, heart, great vessels, bones, and pathology."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ AIR, LUNG, FAT, MUSCLE, BLOOD, LIVER, SOFT_BONE, HARD_BONE = -1000, -860, -100, 
 
 
 class Build(NamedTuple):
-    """What differs between people, in mm unless said."""
+    """What differs between people, in mm unless stated."""
 
     width: float
     """Half of the chest, side to side, inside the ribs."""
@@ -30,7 +30,7 @@ class Build(NamedTuple):
     heart: float
     """Size of the heart, 1 on average."""
     breath: float
-    """How deep the domes of the diaphragm stand below the middle of the volume."""
+    """How far the domes of the diaphragm are below the middle of the volume."""
     slope: float
     """How far the ribs fall from spine to front."""
     kyphosis: float
@@ -70,8 +70,8 @@ def _bent(rng: np.random.Generator) -> Place:
     """Return the grid's places in a straight chest, by undoing this patient's posture and small deformations."""
     axes = [(np.arange(n, dtype=np.float32) - (n - 1) / 2) * np.float32(STEP) for n in SHAPE]
     left, back, up = np.meshgrid(*axes, indexing="ij")
-    turn = np.float32(np.deg2rad(rng.normal(0, 3)))
-    left, back = left * np.cos(turn) - back * np.sin(turn), left * np.sin(turn) + back * np.cos(turn)
+    roll = np.float32(np.deg2rad(rng.normal(0, 3)))
+    left, back = left * np.cos(roll) - back * np.sin(roll), left * np.sin(roll) + back * np.cos(roll)
     bends = [2.5 * smooth_noise(rng, 45, SHAPE) for _ in range(3)]
     lean = np.float32(rng.normal(0, 0.02))
     return Place(left + lean * up + bends[0], -back + bends[1], up + bends[2])
@@ -107,7 +107,7 @@ def _organs(rng: np.random.Generator, hu: Field, at: Place, build: Build, wall: 
 
 
 def _diaphragm(at: Place, build: Build) -> Field:
-    """Return the signed height above the domes, negative below; the right one stands higher."""
+    """Return the signed height above the domes, negative below; the right one is higher."""
     height = np.float32(-build.breath + 8) - 14 * np.tanh(at.left / 30) - 0.5 * (at.front < 0) * np.abs(at.front) / 2
     rim = (np.abs(np.abs(at.left) - 0.5 * build.width) / build.width) ** 2 * 120
     return np.asarray(at.up - (height - rim), np.float32)

@@ -1,4 +1,4 @@
-"""Simulated chest CT, one NIfTI file a patient."""
+"""Simulated chest CT, one NIfTI file per patient."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ AFFINE[:3, 3] = [(SHAPE[0] - 1) * STEP / 2, (SHAPE[1] - 1) * STEP / 2, -(SHAPE[2
 
 @dataclass(frozen=True, kw_only=True)
 class PhantomCT(Volumes):
-    """Chest CT in Hounsfield units, cut to cubes (or slices, patches), one channel, uint8.
+    """Chest CT in Hounsfield units, cropped to cubes (or slices, patches), one channel, uint8.
 
     Args:
         patients: how many simulated patients, 1 to 999; patient i is the same whatever the number.
 
-    Others as of Volumes.
+    All other options are those of Volumes.
     """
 
     image_size: int = 64
@@ -58,13 +58,13 @@ def file_of(root: Path, number: int) -> Path:
 
 
 def write_patient(root: Path, number: int) -> None:
-    """Simulate patient `number` and write the volume; the file appears only when it is whole."""
+    """Simulate patient `number` and write the volume; the file appears only when it is complete."""
     image = nib.Nifti1Image(simulate(number), AFFINE)
     image.header.set_xyzt_units("mm", "sec")
     with (
         atomic_write(file_of(root, number)) as temporary,
         temporary.open("wb") as raw,
-        # No time and no name in the gzip header: the same patient is the same bytes.
+        # No time and no name in the gzip header: the same patient gives the same bytes.
         gzip.GzipFile("", "wb", compresslevel=1, fileobj=raw, mtime=0) as packed,
     ):
         packed.write(image.to_bytes())

@@ -18,17 +18,17 @@ from ..phantom_ct.chest import STEP, simulate  # noqa: TID252 (absolute, mypy ca
 from .project import radiograph
 
 VIEWS = (-6.0, -2.0, 2.0, 6.0)
-"""Degrees by which a patient is turned: nobody stands straight twice."""
+"""Degrees by which a patient is rotated: the position differs between exposures."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class PhantomCXR(Radiographs):
-    """Chest radiographs, four a patient, one channel, uint8.
+    """Chest radiographs, four per patient, one channel, uint8.
 
     Args:
         patients: how many simulated patients, 1 to 999; patient i is the same whatever the number.
 
-    Others as of Radiographs.
+    All other options are those of Radiographs.
     """
 
     image_size: int = 128
@@ -59,7 +59,7 @@ def folder_of(root: Path, number: int) -> Path:
 
 
 def write_patient(root: Path, number: int) -> None:
-    """Simulate patient `number` and write the views; the folder appears only when all are whole."""
+    """Simulate patient `number` and write the views; the folder appears only when all are complete."""
     rng = np.random.default_rng([number, 22])
     chest = simulate(number)
     with atomic_write(folder_of(root, number)) as temporary:

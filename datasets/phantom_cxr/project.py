@@ -20,14 +20,14 @@ PHOTONS = 40000.0
 
 
 def radiograph(hu: NDArray[np.int16], step_mm: float, degrees: float, rng: np.random.Generator) -> NDArray[np.uint8]:
-    """Project a chest (left, back, up) turned about its long axis: (SIDE, SIDE), uint8, head above, bone bright.
+    """Project a chest (left, back, up) rotated about its long axis: (SIDE, SIDE), uint8, head above, bone bright.
 
     Beer-Lambert along each ray, scatter, counting noise, then the logarithm stretched between its percentiles 1 and
     99.5, as a film is exposed. The patient's right is on the left.
     """
     attenuation = np.clip(hu.astype(np.float32) / 1000 + 1, 0, None) * np.float32(WATER_PER_MM * step_mm)
-    turned = scipy.ndimage.rotate(attenuation, degrees, axes=(0, 1), reshape=False, order=1, mode="nearest")
-    depth = _square(turned.sum(axis=1).T[::-1])
+    rotated = scipy.ndimage.rotate(attenuation, degrees, axes=(0, 1), reshape=False, order=1, mode="nearest")
+    depth = _square(rotated.sum(axis=1).T[::-1])
     signal = np.exp(-depth)
     signal = (1 - SCATTER) * signal + SCATTER * scipy.ndimage.gaussian_filter(signal, SIDE / 10)
     counted = rng.poisson(signal * PHOTONS).clip(1) / PHOTONS

@@ -17,7 +17,7 @@ class Anatomy(NamedTuple):
 
     cerebrum: Field
     core: Field
-    """Callosum, thalami and what lies between: joins the hemispheres, has no cortex."""
+    """Callosum, thalami and the tissue between them: joins the hemispheres, has no cortex."""
     cerebellum: Field
     stem: Field
     peduncle: Field
@@ -30,7 +30,7 @@ class Anatomy(NamedTuple):
 
 
 def deform(rng: np.random.Generator, at: Place) -> Place:
-    """Give the patient a size, proportions and an asymmetry: return where each point lies in the plain brain."""
+    """Give the patient a size, proportions and an asymmetry; return the position of each point before deformation."""
     size = rng.normal(1.0, 0.025)
     proportions = np.clip(size * rng.normal(1.0, 0.02, 3), 0.93, 1.045)
     bends = [smooth_noise(rng, 60) * np.float32(2.8) + smooth_noise(rng, 26) * np.float32(0.9) for _ in range(3)]

@@ -22,7 +22,7 @@ BRIGHTNESS = {
     "t2": (1.00, 0.44, 0.30, 0.33, 0.37, 0.27, 0.80, 0.50, 0.66, 0.50),
     "flair": (0.13, 0.57, 0.46, 0.47, 0.53, 0.42, 0.62, 0.78, 0.98, 0.30),
 }
-"""Of each sequence, relative, one value a tissue in the order of TISSUES."""
+"""Relative brightness of each sequence, one value per tissue in the order of TISSUES."""
 
 
 def image(rng: np.random.Generator, sequence: str, voxels: Voxels, enhancement: float) -> NDArray[np.int16]:

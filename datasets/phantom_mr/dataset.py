@@ -39,7 +39,7 @@ class PhantomMR(Brats20):
         require_patients(self.patients)
 
     def create(self, root: Path) -> None:
-        """Simulate and write the patients that are not under root yet, one process a core.
+        """Simulate and write the patients that are not under root yet, one process per core.
 
         Raises MachineError when the disk is full or refuses to be written.
         """
@@ -49,8 +49,8 @@ class PhantomMR(Brats20):
         """List the first `patients` patients under root. Raises MissingDataError where one is not there."""
         wanted = [case_folder(root, number) for number in range(1, self.patients + 1)]
         require_all(root, wanted)
-        found = {source.name: source for source in super().sources(root)}
-        return [found[folder.name] for folder in wanted]
+        sources = {source.name: source for source in super().sources(root)}
+        return [sources[folder.name] for folder in wanted]
 
 
 def case_folder(root: Path, number: int) -> Path:
@@ -59,7 +59,7 @@ def case_folder(root: Path, number: int) -> Path:
 
 
 def write_patient(root: Path, number: int) -> None:
-    """Simulate patient `number` and write its five volumes; the folder appears only when all are whole."""
+    """Simulate patient `number` and write its five volumes; the folder appears only when all are complete."""
     folder = case_folder(root, number)
     with atomic_write(folder) as temporary:
         temporary.mkdir()
@@ -70,6 +70,6 @@ def write_patient(root: Path, number: int) -> None:
 def _write_nifti(path: Path, volume: Array) -> None:
     image = nib.Nifti1Image(volume, AFFINE)
     image.header.set_xyzt_units("mm", "sec")
-    # No time and no name in the gzip header: the same patient is the same bytes.
+    # No time and no name in the gzip header: the same patient gives the same bytes.
     with path.open("wb") as raw, gzip.GzipFile("", "wb", compresslevel=1, fileobj=raw, mtime=0) as packed:
         packed.write(image.to_bytes())

@@ -25,7 +25,7 @@ FAR = np.float32(99)
 
 
 class Place(NamedTuple):
-    """Where each grid point lies in the patient: mm to the left, to the front, upwards of the commissures."""
+    """Position of each grid point in the patient: mm to the left, to the front, upwards of the commissures."""
 
     left: Field
     front: Field

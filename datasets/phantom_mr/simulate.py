@@ -21,7 +21,7 @@ def simulate(seed: int) -> dict[str, NDArray[Any]]:
     """Return a patient's t1, t1ce, t2 and flair (int16) and seg (uint8), each (240, 240, 155) at 1 mm.
 
     Axes run to the left, the back and upwards. Background is 0 and brain at least 1, in arbitrary units of
-    the sequence; seg holds 1 (necrotic core), 2 (oedema), 4 (enhancing rim). The same seed, the same voxels.
+    the sequence; seg holds 1 (necrotic core), 2 (oedema), 4 (enhancing rim). The same seed gives the same voxels.
     """
     rng = np.random.default_rng([seed, 20])
     voxels, enhancement = _patient(rng)

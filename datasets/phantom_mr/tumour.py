@@ -32,10 +32,10 @@ class Site(NamedTuple):
 
 def choose(rng: np.random.Generator) -> Site:
     """Draw a place in the white matter of either hemisphere and a radius of 7 to 24 mm."""
-    turn, height = rng.uniform(0, 2 * np.pi), rng.uniform(-6, 36)
-    side = rng.choice((-1, 1)) * (36 + 9 * np.cos(turn)) * np.sqrt(1 - (height / 75) ** 2)
+    angle, height = rng.uniform(0, 2 * np.pi), rng.uniform(-6, 36)
+    side = rng.choice((-1, 1)) * (36 + 9 * np.cos(angle)) * np.sqrt(1 - (height / 75) ** 2)
     radius = float(np.clip(rng.lognormal(np.log(13), 0.35), 7, 24))
-    return Site((float(side), float(44 * np.sin(turn) - 5), float(height)), radius)
+    return Site((float(side), float(44 * np.sin(angle) - 5), float(height)), radius)
 
 
 def push(rng: np.random.Generator, site: Site, at: Place) -> Place:

@@ -158,7 +158,7 @@ def test_no_case(tmp_path: Path) -> None:
         Brats20().sources(tmp_path)
     assert str(caught.value) == (
         f"{tmp_path} holds no BraTS case: no folder with CASE_t1.nii.gz or CASE_t1.nii"
-        "\n  hint: give the folder that holds MICCAI_BraTS2020_TrainingData, or one with a folder a case"
+        "\n  hint: give the folder that holds MICCAI_BraTS2020_TrainingData, or one with one folder per case"
     )
 
 
@@ -193,7 +193,7 @@ def test_size_that_does_not_fit(size: int) -> None:
     with pytest.raises(UsageError) as caught:
         Brats20(image_size=size)
     assert str(caught.value) == (
-        f"image_size {size} does not fit: a BraTS slice has 256 pixels a side\n  hint: choose a size from 8 to 256"
+        f"image_size {size} does not fit: a BraTS slice has 256 pixels per side\n  hint: choose a size from 8 to 256"
     )
 
 

@@ -192,7 +192,8 @@ def test_mimic_without_its_table(tmp_path: Path) -> None:
     (root / "mimic-cxr-2.0.0-metadata.csv.gz").unlink()
     assert refusal(lambda: MimicCxr().sources(root)) == (
         f"none of the 3 images under {root} is a view PA, AP"
-        "\n  hint: copy mimic-cxr-2.0.0-metadata.csv.gz beside `files`, or choose --set-data views=all"
+        "\n  hint: copy mimic-cxr-2.0.0-metadata.csv.gz into the folder that holds `files`, "
+        "or choose --set-data views=all"
     )
 
 

@@ -181,7 +181,7 @@ def test_luna_coordinates_that_are_no_numbers(tmp_path: Path) -> None:
     luna(tmp_path)
     (tmp_path / "annotations.csv").write_text(f"seriesuid,coordX,coordY,coordZ\n{SERIES},here,there,1\n")
     assert refusal(lambda: dataset.read(dataset.sources(tmp_path)[0]), BadDataError) == (
-        f"{tmp_path}/annotations.csv holds coordinates that are no numbers\n  hint: download the file again"
+        f"{tmp_path}/annotations.csv holds coordinates that are not numbers\n  hint: download the file again"
     )
 
 

@@ -108,7 +108,7 @@ def test_without_the_package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.setitem(sys.modules, "medmnist", None)
     monkeypatch.setitem(sys.modules, "medmnist.info", None)
     assert refusal(lambda: MedMnist().create(tmp_path), MissingDataError) == (
-        "medmnist is not installed, and it knows where the sets lie and their checksums"
+        "medmnist is not installed; it contains the addresses and checksums of the sets"
         "\n  hint: `pip install --no-deps medmnist` (its torchvision is not needed), or put the .npz file there "
         "yourself"
     )
@@ -152,7 +152,7 @@ def test_images_of_another_size(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"set": "../x"}, "'../x' is no name of a MedMNIST set\n  hint: give such as pneumoniamnist, organmnist3d"),
+        ({"set": "../x"}, "'../x' is not the name of a MedMNIST set\n  hint: try pneumoniamnist or organmnist3d"),
         (
             {"set": "organmnist3d", "image_size": 128},
             "image_size 128 does not fit organmnist3d\n  hint: choose a size from 8 to 64",
