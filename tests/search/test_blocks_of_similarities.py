@@ -156,7 +156,7 @@ def test_blocks_refuse_empty_sides_and_what_is_not_finite() -> None:
             with pytest.raises(BadDataError) as error:
                 list(blocks(queries, bank))
             assert str(error.value) == (
-                "an embedding is not a number\n  hint: train the detector anew: delete its folder in cache/"
+                "an embedding holds NaN or infinite values\n  hint: retrain the detector: delete its folder in cache/"
             )
 
 

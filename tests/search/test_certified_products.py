@@ -9,6 +9,7 @@ import pytest
 
 from benchmark.search import COSINE, PEARSON, Rows, blocks, products, search
 from benchmark.search.float32 import SLACK, CodeEngine, FloatEngine, _Window, common_direction
+from benchmark.search.rounding import float_error
 
 
 def hard_rows(rng: np.random.Generator, dimension: int) -> np.ndarray:
@@ -103,7 +104,7 @@ def test_float32_products_may_be_as_wrong_as_their_error(
     scale: float, k: int, brute: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     rng = np.random.default_rng(7)
-    wrong = products.float_error(9)
+    wrong = float_error(9)
 
     def product(first: np.ndarray, second: np.ndarray, device: str = "cpu") -> np.ndarray:
         exact = first.astype(np.float64) @ second.astype(np.float64).T
@@ -151,14 +152,14 @@ def test_float32_products_are_within_their_error(dimension: int, brute: Any) -> 
         unit = FloatEngine(centred).prepare(rows).unit
         product = products.float_product(unit, unit)
         wide = unit.astype(np.float64)
-        assert np.abs(product - wide @ wide.T).max() <= products.float_error(dimension)
+        assert np.abs(product - wide @ wide.T).max() <= float_error(dimension)
         truth = brute.floats(rows, rows, centred=centred)
-        assert np.abs(product - truth).max() <= products.float_error(dimension) + 2.0**-19
+        assert np.abs(product - truth).max() <= float_error(dimension) + 2.0**-19
 
 
 def test_the_error_of_float32_products_grows_slowly() -> None:
-    assert products.float_error(512) < 4e-5
-    assert products.float_error(512) < products.float_error(1 << 18) < 3 * products.float_error(512)
+    assert float_error(512) < 4e-5
+    assert float_error(512) < float_error(1 << 18) < 3 * float_error(512)
 
 
 @pytest.mark.parametrize("dimension", [2, 511, 512, 513, 1500, 6000])
