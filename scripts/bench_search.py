@@ -60,7 +60,7 @@ from benchmark.search import COSINE, LEVELS, PEARSON, Rows, search
 from benchmark.search.index import Index, Stored
 from benchmark.search.index_bounds import ABANDONED
 from benchmark.search.topk import Best
-from benchmark.search.uint8 import prepared
+from benchmark.search.uint8 import prepare_uint8
 
 Array = np.ndarray[Any, Any]
 Answer = tuple[Array, Array]
@@ -245,7 +245,7 @@ def build(given: Sides) -> Index:
 def by_index(given: Sides, index: Index, k: int, memory: int) -> Answer:
     """Ask the index for all queries, and the product for those that it gives up."""
     best = Best.empty(len(given.queries), k)
-    left = np.flatnonzero(index.scan(prepared(given.queries), best)[:, ABANDONED])
+    left = np.flatnonzero(index.scan(prepare_uint8(given.queries), best)[:, ABANDONED])
     if len(left):
         found = search(Rows.of(given.queries[left], LEVELS), Rows.of(given.bank, LEVELS), k, memory=memory)
         best.put(left, found.best)

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from benchmark.core.types import Array, Match
-    from benchmark.search import Found
+    from benchmark.search import SearchResult
 
     Arrays = dict[str, Array]
 
@@ -35,7 +35,7 @@ class Searching:
     tell: Callable[[str], None] = lambda text: None
     """Told how far a long search is."""
 
-    def search(self, queries: Rows, bank: Rows, k: int = 1, *, keep: str = "") -> Found:
+    def search(self, queries: Rows, bank: Rows, k: int = 1, *, keep: str = "") -> SearchResult:
         """Return the exact k nearest bank items of every query; what is found so far is kept by the name `keep`."""
         if len(self.devices) > 1:
             return search_shards(queries, bank, k, devices=self.devices, memory=self.memory)

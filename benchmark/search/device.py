@@ -1,6 +1,6 @@
-"""The same search on a GPU: int8 products by its tensor cores, correlations and the best of a block in float64 there.
+"""The search of 8-bit images on a GPU: int8 products on tensor cores, correlations and the best of a block in float64.
 
-Nothing here is bound to CUDA: on the device `cpu` the tests compare every answer with that of the compiled loops.
+Nothing here needs CUDA: on the device `cpu` the tests compare every answer with that of the compiled loops.
 """
 
 from __future__ import annotations
@@ -13,66 +13,31 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from benchmark.core.types import chunks
-from benchmark.search.products import DEPTH, EXACT_IN_INT32
+from benchmark.search.device_products import int_product
+from benchmark.search.rounding import MAX_PIXELS_FLOAT64
 from benchmark.search.topk import Best
-from benchmark.search.uint8 import FLOAT_EXACT, Block, prepared
+from benchmark.search.uint8 import Uint8Block, prepare_uint8
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from benchmark.core.types import Array
-
-ROWS, MULTIPLE = 24, 8
-"""torch._int_mm takes more than 16 rows on CUDA, and other sizes in multiples of 8."""
-
-
-def int_product(first: Tensor, second: Tensor) -> Tensor:
-    """Return first @ second.T of int8 rows on one device without rounding: (n, m), int32, or int64 for long rows."""
-    if first.shape[1] > EXACT_IN_INT32:
-        parts = chunks(first.shape[1], EXACT_IN_INT32 + 1 - 64)
-        return torch.stack([int_product(first[:, part], second[:, part]).long() for part in parts]).sum(0)
-    padded = torch._int_mm(_padded(first, ROWS), _padded(second, MULTIPLE).t())
-    return padded[: len(first), : len(second)]
-
-
-def _padded(rows: Tensor, least: int) -> Tensor:
-    """Add zeros until both sides are multiples of 8, and there are at least so many rows."""
-    height, width = (-(-size // MULTIPLE) * MULTIPLE for size in (max(least, len(rows)), rows.shape[1]))
-    if (height, width) == tuple(rows.shape):
-        return rows.contiguous()
-    return torch.nn.functional.pad(rows, (0, width - rows.shape[1], 0, height - len(rows)))
-
-
-def level_product(first: NDArray[np.int8], second: NDArray[np.int8], device: str) -> Array:
-    """Return the product of rows in memory, computed on a device."""
-    product: Array = int_product(*(torch.from_numpy(rows).to(device) for rows in (first, second))).cpu().numpy()
-    return product
-
-
-def float_product(first: NDArray[np.float32], second: NDArray[np.float32], device: str) -> NDArray[np.float32]:
-    """Return the product of rows in memory, summed in pieces as on the CPU; torch takes no TF32 unless told to."""
-    left, right = (torch.from_numpy(rows).to(device) for rows in (first, second))
-    total = torch.zeros(len(left), len(right), device=device)
-    for part in chunks(left.shape[1], DEPTH):
-        total.addmm_(left[:, part], right[:, part].T)
-    product: NDArray[np.float32] = total.cpu().numpy()
-    return product
-
 
 @dataclass(frozen=True)
-class Resident:
-    """A block of levels on a device."""
+class DeviceBlock:
+    """A `Uint8Block` on a device."""
 
     rows: Tensor
+    """(n, D) int8."""
     sums: Tensor
+    """(n,) float64 or int64."""
     variances: Tensor
+    """(n,) float64."""
     ready: torch.cuda.Event | None = None
-    """When the copy is done."""
+    """Is recorded when the copy is done; None where nothing was copied."""
 
     @classmethod
-    def of(cls, block: Block, device: str) -> Resident:
-        """Copy a block, from pinned memory and on a stream of its own, so that the copy runs beside products."""
+    def of(cls, block: Uint8Block, device: str) -> DeviceBlock:
+        """Copy a block, from pinned memory and on a stream of its own, so that it runs while products are computed."""
         rows, sums, variances = (torch.from_numpy(array) for array in (block.rows, block.sums, block.variances))
         if device == "cpu":
             return cls(rows, sums, variances)
@@ -85,19 +50,22 @@ class Resident:
             return cls(copy(rows), copy(sums), copy(variances), stream.record_event())
 
     def wait(self) -> None:
-        """Let what follows on this device wait for the copy."""
+        """Let what follows on this device wait for the copy.
+
+        `record_stream` tells torch's allocator that another stream uses the copies: it would reuse their memory.
+        """
         if self.ready is not None:
             stream = torch.cuda.current_stream(self.rows.device)
             stream.wait_event(self.ready)
             for copy in (self.rows, self.sums, self.variances):
                 copy.record_stream(stream)
 
-    def correlations(self, other: Resident) -> Tensor:
-        """Return all correlations of two blocks, (n, m) float64, as `kernels.correlation` computes them."""
+    def correlations(self, other: DeviceBlock) -> Tensor:
+        """Return all correlations of two blocks, (n, m) float64, as `kernels_lists.correlation` computes them."""
         self.wait()
         other.wait()
         product, size = int_product(self.rows, other.rows), self.rows.shape[1]
-        exact = product.double() if size <= FLOAT_EXACT else product
+        exact = product.double() if size <= MAX_PIXELS_FLOAT64 else product
         numerators = size * exact - self.sums[:, None] * other.sums[None]
         roots = (self.variances[:, None] * other.variances[None]).sqrt()
         return torch.where(roots > 0, numerators.double() / roots, 0.0).clamp(-1.0, 1.0)
@@ -109,31 +77,35 @@ def _copying(device: str) -> torch.cuda.Stream:
 
 
 @dataclass(frozen=True)
-class DeviceLevels:
-    """Exact search of 8-bit rows on a device; an engine of `find.search`."""
+class DeviceEngine:
+    """Exact search of 8-bit rows on a device; an `engine.Engine`."""
 
     device: str
     name: str = "int8 (device)"
     number_bytes: int = 2
 
-    def prepare(self, rows: NDArray[np.uint8]) -> Resident:
-        """Shift and sum rows, and copy them to the device."""
-        return Resident.of(prepared(rows), self.device)
+    def prepare(self, rows: NDArray[np.uint8]) -> DeviceBlock:
+        """Shift and sum rows (n, D), and copy them to the device."""
+        return DeviceBlock.of(prepare_uint8(rows), self.device)
 
-    def constant(self, block: Resident) -> int:
+    def constant(self, block: DeviceBlock) -> int:
         """Count rows without variance."""
         block.wait()
         return int((block.variances == 0).sum())
 
-    def scan(self, ours: Resident, bank: Resident, offset: int, best: Best) -> int:
-        """Merge the best of a block into the lists; return 0: no pair is scored by itself."""
-        found = _greatest(ours.correlations(bank), min(best.values.shape[1], len(bank.rows)), offset)
-        _merge(best, found)
+    def scan(self, queries: DeviceBlock, bank: DeviceBlock, offset: int, best: Best) -> int:
+        """Merge the best of a block into the lists; return 0: no pair is scored separately."""
+        block_best = _greatest(queries.correlations(bank), min(best.values.shape[1], len(bank.rows)), offset)
+        _merge(best, block_best)
         return 0
 
 
 def _greatest(block: Tensor, depth: int, offset: int) -> Best:
-    """Return the greatest values of each row, the lowest place first among equals (which topk does not promise)."""
+    """Return the lists of a block (n, m), (n, depth), whose first item is at `offset` in the bank; it is changed.
+
+    The lowest place comes first among equals, which torch.topk does not promise: the greatest value is found and
+    overwritten `depth` times.
+    """
     columns = torch.arange(block.shape[1], device=block.device)
     values, places, ties = [], [], None
     for _ in range(depth):
@@ -145,18 +117,19 @@ def _greatest(block: Tensor, depth: int, offset: int) -> Best:
         places.append(first)
         block.scatter_(1, first, -torch.inf)
     assert ties is not None
-    found = torch.cat(values, 1), torch.cat(places, 1) + offset, ties
-    return Best(*(one.cpu().numpy() for one in found))
+    lists = torch.cat(values, 1), torch.cat(places, 1) + offset, ties
+    return Best(*(one.cpu().numpy() for one in lists))
 
 
-def _merge(best: Best, found: Best) -> None:
-    """Merge what a block holds into running lists; the same item seen in another view keeps its best value."""
-    from benchmark.search.kernels import merge_lists
+def _merge(best: Best, block_best: Best) -> None:
+    """Merge the lists of a block into running ones; the same item seen in another view keeps its best value."""
+    from benchmark.search.kernels_lists import merge_lists
 
-    merge_lists(best.values, best.places, best.ties, found.values, found.places, found.ties)
+    merge_lists(best.values, best.places, best.ties, block_best.values, block_best.places, block_best.ties)
 
 
-def correlations(ours: Block, bank: Block, device: str) -> NDArray[np.float32]:
-    """Return all correlations of two blocks in memory, computed on a device, (n, m) float32."""
-    block: NDArray[np.float32] = Resident.of(ours, device).correlations(Resident.of(bank, device)).float().cpu().numpy()
+def correlations(queries: Uint8Block, bank: Uint8Block, device: str) -> NDArray[np.float32]:
+    """Return all correlations of two blocks in host memory, computed on a device, (n, m) float32."""
+    on_device = DeviceBlock.of(queries, device).correlations(DeviceBlock.of(bank, device))
+    block: NDArray[np.float32] = on_device.float().cpu().numpy()
     return block

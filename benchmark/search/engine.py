@@ -12,11 +12,14 @@ import numpy as np
 
 from benchmark.core.errors import BadDataError
 from benchmark.core.types import Match, chunks
-from benchmark.search.prefetch import DEPTH, ahead
+from benchmark.search.float32 import CodeEngine, FloatEngine, common_direction
+from benchmark.search.pairwise import PairEngine
+from benchmark.search.prefetch import DEPTH, read_ahead
 from benchmark.search.products import pair_seconds
 from benchmark.search.similarity import Cosine, Levels, Pearson
 from benchmark.search.state import State
 from benchmark.search.topk import Best
+from benchmark.search.uint8 import Uint8Engine
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -25,16 +28,20 @@ if TYPE_CHECKING:
     from benchmark.search.rows import Rows
 
 MEMORY_BYTES = 2 << 30
-LONG = 100
-"""Float rows of more numbers are compared by int8 digits, shorter ones by a float32 product."""
+"""The default of --search-memory."""
+SHORT_ROW = 100
+"""Float rows of up to so many numbers are compared by a float32 product, longer ones by int8 digits. Both are exact;
+encoding digits and their windows cost per row and pair what a short product does not save."""
 WIDTH, DEVICE_WIDTH = 2048, 16384
-"""Bank items that are multiplied at once at most, on the CPU and on a GPU."""
+"""Bank items that are multiplied at once at most, on the CPU (products of 128 queries then stay in its cache) and on a
+GPU (whose products need more rows to reach its speed)."""
 PAIR_BYTES = 16
-"""Of a pair in a block that is being compared: products, and what they become."""
-TRIAL = 64
-"""Queries that warm the index up, and queries that it is timed on, before it or the product takes the rest."""
-SHALLOW = 1
-"""For so many nearest items an index is tried; for ten it takes as long as the product or longer, measured."""
+"""Bytes of a pair in a block that is being compared: int32 or int64 products, and float32 or float64 values."""
+TRIAL_QUERIES = 64
+"""Queries that warm the index up (files are read, loops compiled), and as many that it is timed on."""
+INDEX_NEIGHBOURS = 1
+"""For up to so many nearest items an index is tried; for ten it takes as long as the product or longer
+(docs/performance.md)."""
 
 
 class Engine(Protocol):
@@ -46,16 +53,16 @@ class Engine(Protocol):
 
     @property
     def number_bytes(self) -> int:
-        """How much memory a number of a row takes, as given and as prepared."""
+        """How many bytes one number of a row takes, as given and as prepared."""
 
     def prepare(self, rows: Any) -> Any:
-        """Do once what a block of rows needs, of queries or of the bank."""
+        """Do once what a block of rows (n, D) needs, of queries or of the bank."""
 
     def constant(self, block: Any) -> int:
         """Count rows without variance."""
 
-    def scan(self, ours: Any, bank: Any, offset: int, best: Best) -> int:
-        """Push to the lists of `ours` what a block of the bank holds; return how many pairs were scored one by one."""
+    def scan(self, queries: Any, bank: Any, offset: int, best: Best) -> int:
+        """Push to the lists of queries what a block of the bank holds; return how many pairs were scored one by one."""
 
 
 @dataclass(frozen=True)
@@ -66,15 +73,15 @@ class Certificate:
     scored: int
     """Pairs scored one by one in float64; 0 where the product itself is exact."""
     constant_queries: int
-    """Queries without variance: like nothing (0)."""
+    """Queries of zero variance: their similarity is 0."""
     constant_items: int
-    """Bank items without variance."""
+    """Bank items of zero variance."""
     tied: int
     """Queries with several nearest items; the lowest place is given."""
 
 
 @dataclass(frozen=True)
-class Found:
+class SearchResult:
     """The k nearest bank items of N queries, nearest first; all items where the bank holds fewer."""
 
     index: NDArray[np.int64]
@@ -83,7 +90,7 @@ class Found:
     """(N, k), computed in float64."""
     certificate: Certificate
     best: Best
-    """For `best.merged`: what shards of one bank found."""
+    """The same lists and their ties, which `shards.merged_shards` takes."""
 
     @property
     def match(self) -> Match:
@@ -93,15 +100,15 @@ class Found:
 
 @dataclass(frozen=True)
 class _Job:
-    """One search, as it goes on."""
+    """One search while it runs."""
 
     queries: Rows
     bank: Rows
     engine: Engine
     state: State
-    high: int
-    """Queries, and bank items, that are compared at once."""
-    wide: int
+    queries_at_once: int
+    items_at_once: int
+    """Bank items that are compared at once."""
     memory: int
     advance: Callable[[int], None]
 
@@ -109,15 +116,15 @@ class _Job:
         """Return these queries, and their views, as the engine takes them."""
         return [self.engine.prepare(rows.take(which)) for rows in (self.queries, *self.queries.views)]
 
-    def found(self) -> Found:
+    def result(self) -> SearchResult:
         """Return what the state holds when all is done."""
         state = self.state
-        state.best.ties[state.best.values[:, 0] == 0] = 0  # what is like nothing is tied with nothing
+        state.best.ties[state.best.values[:, 0] == 0] = 0  # 0 is the similarity of zero variance: no item is nearest
         certificate = Certificate(
             engine=" and ".join(sorted(state.engines)), scored=state.scored, constant_queries=state.constant_queries,
             constant_items=state.constant_items, tied=int((state.best.ties > 0).sum()),
         )  # fmt: skip
-        return Found(state.best.places, state.best.values, certificate, state.best)
+        return SearchResult(state.best.places, state.best.values, certificate, state.best)
 
 
 def search(
@@ -129,7 +136,7 @@ def search(
     memory: int = MEMORY_BYTES,
     advance: Callable[[int], None] = lambda steps: None,
     state: Path | None = None,
-) -> Found:
+) -> SearchResult:
     """Find the exact k nearest bank items of every query.
 
     Args:
@@ -138,21 +145,21 @@ def search(
         k: how many.
         device: where products are computed: `cpu`, `cuda` or `cuda:N`.
         memory: bytes that rows and products may take, whatever N and M are.
-        advance: told of pairs compared, N * M in all.
-        state: a file that keeps what is found so far: a search that was cut off goes on from it.
+        advance: is called with the number of pairs that were compared since, N * M in all.
+        state: a file that keeps what is found so far: an interrupted search resumes from it.
 
     Raises BadDataError where a side is empty, or a row is not finite.
     """
     if not queries.count or not bank.count:
         raise BadDataError(f"{queries.count} items cannot be searched in {bank.count}", "give at least one of each")
     engine, depth = engine_for(bank, device, memory), min(k, bank.count)
-    high, wide = _sizes(queries, bank, engine, memory, DEVICE_WIDTH if device != "cpu" else WIDTH)
-    plan = (queries.count, bank.count, bank.dimension, depth, high, wide)
-    job = _Job(queries, bank, engine, State.open(state, plan, queries.count, depth), high, wide, memory, advance)
-    if bank.index is not None and k <= SHALLOW and device == "cpu" and not job.state.started:
+    sizes = _sizes(queries, bank, engine, memory, DEVICE_WIDTH if device != "cpu" else WIDTH)
+    plan = (queries.count, bank.count, bank.dimension, depth, *sizes)
+    job = _Job(queries, bank, engine, State.open(state, plan, queries.count, depth), *sizes, memory, advance)
+    if bank.index is not None and k <= INDEX_NEIGHBOURS and device == "cpu" and not job.state.started:
         _by_index(job, bank.index)
     _by_product(job)
-    return job.found()
+    return job.result()
 
 
 def nearest(queries: Rows, bank: Rows, *, device: str = "cpu", memory: int = MEMORY_BYTES) -> Match:
@@ -162,42 +169,42 @@ def nearest(queries: Rows, bank: Rows, *, device: str = "cpu", memory: int = MEM
 
 def engine_for(bank: Rows, device: str, memory: int = MEMORY_BYTES) -> Engine:
     """Return what compares rows of this kind."""
-    from benchmark.search.float32 import CodeEngine, FloatEngine, common_direction
-    from benchmark.search.pairwise import PairEngine
-    from benchmark.search.uint8 import LevelEngine
-
     if isinstance(bank.similarity, Levels):
-        return LevelEngine() if device == "cpu" else _on_device(device)
+        return Uint8Engine() if device == "cpu" else _on_device(device)
     if not isinstance(bank.similarity, Cosine | Pearson):
         return PairEngine(bank.similarity, device)
     centred = isinstance(bank.similarity, Pearson)
-    if bank.dimension <= LONG:
+    if bank.dimension <= SHORT_ROW:
         return FloatEngine(centred, device)
     return CodeEngine(centred, common_direction(bank, centred=centred, memory=memory), device)
 
 
 def _on_device(device: str) -> Engine:
-    from benchmark.search.device import DeviceLevels
+    from benchmark.search.device import DeviceEngine
 
-    return DeviceLevels(device)
+    return DeviceEngine(device)
 
 
 def _by_product(job: _Job) -> None:
-    """Compare the queries that are left with all of the bank, block by block; queries stay, the bank streams by."""
+    """Compare the remaining queries with all of the bank, block by block.
+
+    Queries stay in memory while the bank is read, so that it is read once per set of queries that fits.
+    """
     state, engine, bank = job.state, job.engine, job.bank
-    pieces = list(chunks(bank.count, job.wide))
-    for number, part in enumerate(chunks(len(state.left), job.high)):
-        first = state.blocks - number * len(pieces)
+    pieces = list(chunks(bank.count, job.items_at_once))
+    for number, part in enumerate(chunks(len(state.remaining), job.queries_at_once)):
+        first = state.blocks - number * len(pieces)  # blocks of these queries that an interrupted search has done
         if first >= len(pieces):
             continue
-        which = state.left[part]
+        which = state.remaining[part]
         views, some = job.prepared(which), state.best.taken(which)
         state.engines.add(engine.name)
         state.constant_queries += engine.constant(views[0]) if first <= 0 else 0
-        for piece, block in ahead(pieces[max(0, first) :], lambda piece: engine.prepare(bank.take(piece))):
-            if number == 0 and "index" not in state.engines:
+        for piece, block in read_ahead(pieces[max(0, first) :], lambda piece: engine.prepare(bank.take(piece))):
+            if number == 0 and "index" not in state.engines:  # once; the index has counted them already
                 state.constant_items += engine.constant(block)
-            state.scored += sum(engine.scan(ours, block, piece.start, some) for ours in views)
+            state.scored += sum(engine.scan(view, block, piece.start, some) for view in views)
+            # Lists and the count of blocks are saved together: a block is done in both or in neither.
             state.best.put(which, some)
             state.blocks += 1
             state.save()
@@ -206,51 +213,64 @@ def _by_product(job: _Job) -> None:
 
 
 def _sizes(queries: Rows, bank: Rows, engine: Engine, memory: int, widest: int) -> tuple[int, int]:
-    """Return how many queries and how many bank items are compared at once: a third of memory each, and for pairs."""
+    """Return how many queries and how many bank items are compared at once.
+
+    A third of memory is for blocks of the bank, a third for queries and their views, a third for pairs. Of the bank,
+    `DEPTH` blocks wait while one is prepared and one is compared.
+    """
     third = memory // 3
     row = bank.dimension * engine.number_bytes
-    wide = max(1, min(widest, bank.count, third // ((DEPTH + 2) * row)))
-    high = min(third // (row * (1 + len(queries.views))), third // (PAIR_BYTES * wide))
-    return max(1, min(queries.count, high)), wide
+    items = max(1, min(widest, bank.count, third // ((DEPTH + 2) * row)))
+    count = min(third // (row * (1 + len(queries.views))), third // (PAIR_BYTES * items))
+    return max(1, min(queries.count, count)), items
 
 
 def _by_index(job: _Job, index: Index) -> None:
-    """Ask the index; only a few queries, drawn at random, where it takes longer for them than a product would."""
+    """Search the index; where it takes longer for a few queries than a product would, leave the others to the product.
+
+    The few are drawn at random, because neighbouring queries are alike (slices of a patient). Which engine answers a
+    query depends on the clock, its answer does not: both are exact.
+    """
     state = job.state
     state.constant_items = int((index.variances == 0).sum())
     order = np.random.default_rng(0).permutation(job.queries.count)
-    trial, timed, rest = order[:TRIAL], order[TRIAL : 2 * TRIAL], order[2 * TRIAL :]
-    left = [_asked(job, index, part) for part in _in_parts(trial, job.high)]
-    seconds = _seconds(lambda: left.extend(_asked(job, index, part) for part in _in_parts(timed, job.high)))
-    plain = pair_seconds() * job.bank.count * job.bank.dimension * (1 + len(job.queries.views))
-    pays = seconds <= plain * len(timed)
-    left += [_asked(job, index, part) if pays else part for part in _in_parts(rest, job.high)]
-    state.left = np.sort(np.concatenate([np.empty(0, np.int64), *left]))
+    warm_up, timed, others = np.split(order, [TRIAL_QUERIES, 2 * TRIAL_QUERIES])
+
+    def query(which: NDArray[np.int64]) -> list[NDArray[np.int64]]:
+        return [_query_index(job, index, part) for part in _in_parts(which, job.queries_at_once)]
+
+    abandoned = query(warm_up)
+    seconds = _seconds(lambda: abandoned.extend(query(timed)))
+    product_seconds = pair_seconds() * job.bank.count * job.bank.dimension * (1 + len(job.queries.views))
+    abandoned += query(others) if seconds <= product_seconds * len(timed) else [others]
+    state.remaining = np.sort(np.concatenate(abandoned))  # in order, so that their rows are read in order
     state.save(now=True)
 
 
 def _in_parts(which: NDArray[np.int64], size: int) -> list[NDArray[np.int64]]:
+    """Cut (n,) queries into parts of at most `size`."""
     return [which[part] for part in chunks(len(which), size)]
 
 
-def _asked(job: _Job, index: Index, which: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Ask the index for these queries; return those that it gave up."""
+def _query_index(job: _Job, index: Index, which: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Search the index for these queries (n,); return those that it abandoned, whose lists are empty again."""
     from benchmark.search.index_bounds import ABANDONED, VERIFIED
 
     state = job.state
     views, some = job.prepared(which), state.best.taken(which)
-    counts = [index.scan(ours, some, memory=job.memory) for ours in views]
-    given_up = np.any([count[:, ABANDONED] > 0 for count in counts], axis=0)
-    some.put(np.flatnonzero(given_up), Best.empty(int(given_up.sum()), some.values.shape[1]))
+    counts = [index.scan(view, some, memory=job.memory) for view in views]  # each starts from the best so far
+    abandoned = np.any([count[:, ABANDONED] > 0 for count in counts], axis=0)
+    some.put(np.flatnonzero(abandoned), Best.empty(int(abandoned.sum()), some.values.shape[1]))
     state.best.put(which, some)
     state.engines.add("index")
     state.scored += int(sum(count[:, VERIFIED].sum() for count in counts))
-    state.constant_queries += int((views[0].variances[~given_up] == 0).sum())
-    job.advance(int((~given_up).sum()) * job.bank.count)
-    return which[given_up]
+    state.constant_queries += int((views[0].variances[~abandoned] == 0).sum())
+    job.advance(int((~abandoned).sum()) * job.bank.count)
+    return which[abandoned]
 
 
 def _seconds(work: Callable[[], Any]) -> float:
+    """Return how long a call takes."""
     started = time.perf_counter()
     work()
     return time.perf_counter() - started

@@ -2,11 +2,11 @@
 
 Short rows (embeddings) are multiplied in float32, summed in pieces of 512 terms. Long ones (images) are written as
 
-    z = along * m + step * (first + second / 254) + rest        m any fixed direction of length 1, the mean image
+    z = along * m + step * (first + second / 254) + residual        m any fixed direction of length 1, the mean image
 
-with int8 digits. The product of first digits is an integer product, and Cauchy-Schwarz bounds what it leaves out by the
-lengths of the rests. Where that bound holds too many pairs (noise, few bright pixels), two more integer products bring
-the second digits in, which narrows it a hundredfold.
+with int8 digits (`kernels_digits`). The product of first digits is an integer product, and Cauchy-Schwarz bounds what
+it leaves out by the lengths of the residuals. Where too many pairs are within that bound (noise, few bright pixels),
+two more integer products bring the second digits in, which narrows it a hundredfold.
 """
 
 from __future__ import annotations
@@ -18,8 +18,10 @@ import numpy as np
 
 from benchmark.core.errors import BadDataError
 from benchmark.core.types import chunks
-from benchmark.search.products import float_error, float_product, integer_engine, level_product, spread
-from benchmark.search.similarity import measured
+from benchmark.search.parallel import run_in_threads
+from benchmark.search.products import float_product, integer_engine, level_product
+from benchmark.search.rounding import EXACT_TERMS_CROSS, UNIT_ERROR, float_error
+from benchmark.search.similarity import NOT_FINITE, measured
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -29,72 +31,89 @@ if TYPE_CHECKING:
     from benchmark.search.topk import Best
 
 BUDGET = 0.01
-"""Share of a block that is scored one by one at most, before second digits are asked."""
+"""Share of a block that is scored one by one at most, before second digits are computed. A pair scored in float64
+takes about a hundred times as long as a pair of an int8 product, so that more would cost more than the product."""
+BUDGET_PER_NEIGHBOUR = 16
+"""Pairs per nearest item that are always scored, which in small blocks are more than their share."""
 SLACK = 2e-6
-"""More than float32 rounds where coarse values and their bounds are put together."""
-UNIT = 2.0**-20
-"""How far a squared length may be from 1, and a float32 number from what it stands for, in rows of length 1."""
-AT_ONCE = 128
-"""Queries whose values stay in a core's cache between product and scan; of long rows, an eighth of their numbers."""
-SAMPLE, SAMPLED_AT_ONCE, SAMPLE_BYTES = 256, 32, 16
-"""Rows that the common direction is the mean of, how many are read at once, and bytes that a number of them takes."""
+"""What windows do not hold, in units of u = 2^-24 (6e-8): the coarse value is rounded 5 times and its bounds 6 times;
+a residual is orthogonal to the direction only up to 3 roundings of `along` and the row, on both sides 6. 17 u = 1e-6,
+and as much again."""
+QUERIES_AT_ONCE = 128
+"""Queries whose products with a block of the bank stay in a core's cache until they are scanned. Rows of D numbers take
+D / 8 at once where that is more: their product takes long enough to outweigh a second read."""
+DIRECTION_ROWS = 256
+"""Rows of the bank that the common direction is the mean of: it differs from the mean of all by about 1 / 16 of what a
+row does (the standard error, 1 / root of 256)."""
+ROWS_READ_AT_ONCE, SAMPLE_BYTES = 32, 16
+"""How many of them are read at once, and the bytes that each of their numbers takes: float32 and float64 copies."""
+ROWS_PER_THREAD, PREPARED_PER_THREAD = 16, 64
+"""Fewer rows of a product, and fewer rows to standardise, are not worth a thread."""
+FACTS = 5
+"""Numbers that `kernels_digits.encode` gives of a row."""
 
 
 @dataclass(frozen=True)
-class Block:
-    """Rows as given, with their means and sums of squares."""
+class FloatBlock:
+    """Rows as given, with their means and sums of squares (`kernels_float32.moments`)."""
 
     rows: NDArray[np.float32]
+    """(n, D)."""
     means: NDArray[np.float64]
+    """(n,)."""
     squares: NDArray[np.float64]
+    """(n,) sums of squares about the means; 0 for rows without variance."""
 
     @property
     def moments(self) -> tuple[Array, Array, Array]:
-        """As compiled loops take them."""
+        """Rows, means and squares, as compiled loops take them."""
         return self.rows, self.means, self.squares
 
 
 @dataclass(frozen=True)
-class Standard(Block):
-    """With rows of length 1, float32."""
+class UnitBlock(FloatBlock):
+    """Adds the standardised rows."""
 
     unit: NDArray[np.float32]
+    """(n, D) of length 1, or zeros."""
 
-    def part(self, part: slice) -> Standard:
+    def part(self, part: slice) -> UnitBlock:
         """Return some of the rows."""
-        return Standard(self.rows[part], self.means[part], self.squares[part], self.unit[part])
+        return UnitBlock(self.rows[part], self.means[part], self.squares[part], self.unit[part])
 
 
 @dataclass(frozen=True)
-class Coded(Block):
-    """With int8 digits, and the facts of `kernels.encode` in columns."""
+class DigitBlock(FloatBlock):
+    """Adds the rows' digits."""
 
     digits: tuple[NDArray[np.int8], ...]
+    """One or two arrays (n, D)."""
     facts: NDArray[np.float64]
+    """(n, 5), columns of `kernels_digits.encode`: along, step, and bounds of the coded, missed and fine lengths."""
 
     @property
     def along(self) -> NDArray[np.float32]:
-        """The share of the direction."""
+        """(n,) shares of the direction."""
         return np.ascontiguousarray(self.facts[:, 0], dtype=np.float32)
 
     @property
     def step(self) -> NDArray[np.float32]:
-        """The length of one digit."""
+        """(n,) what one step of a first digit stands for."""
         return np.ascontiguousarray(self.facts[:, 1], dtype=np.float32)
 
-    def part(self, index: slice | NDArray[np.int64]) -> Coded:
+    def part(self, index: slice | NDArray[np.int64]) -> DigitBlock:
         """Return some of the rows."""
         digits = tuple(one[index] for one in self.digits)
-        return Coded(self.rows[index], self.means[index], self.squares[index], digits, self.facts[index])
+        return DigitBlock(self.rows[index], self.means[index], self.squares[index], digits, self.facts[index])
 
 
-def checked(rows: Array, *, centred: bool) -> Block:
-    """Measure float rows. Raises BadDataError where one is not finite."""
+def checked(rows: Array, *, centred: bool) -> FloatBlock:
+    """Measure float rows (n, D). Raises BadDataError where one is not finite."""
     rows = np.ascontiguousarray(rows, dtype=np.float32)
     means, squares = measured(rows, centred=centred)
     if (squares < 0).any():
-        raise BadDataError("an embedding is not a number", "train the detector anew: delete its folder in cache/")
-    return Block(rows, means, squares)
+        raise BadDataError(*NOT_FINITE)
+    return FloatBlock(rows, means, squares)
 
 
 @dataclass(frozen=True)
@@ -105,48 +124,49 @@ class FloatEngine:
     device: str = "cpu"
     name: str = "float32"
     number_bytes: int = 8
+    """Float32, as given and standardised."""
 
-    def prepare(self, rows: Array) -> Standard:
-        """Measure and standardise rows, of queries or of the bank; rows of length 1 are taken as they are."""
-        from benchmark.search.kernels import standardise
+    def prepare(self, rows: Array) -> UnitBlock:
+        """Measure and standardise rows (n, D), of queries or of the bank.
+
+        Embeddings of length 1 are taken as they are, which saves a copy: their lengths may be off by half `UNIT_ERROR`.
+        """
+        from benchmark.search.kernels_float32 import standardise
 
         block = checked(rows, centred=self.centred)
-        if not self.centred and (np.abs(block.squares - 1) < UNIT).all():
-            return Standard(*block.moments, block.rows)
+        if not self.centred and (np.abs(block.squares - 1) < UNIT_ERROR).all():
+            return UnitBlock(*block.moments, block.rows)
         unit = np.empty(block.rows.shape, dtype=np.float32)
 
         def work(part: slice) -> None:
             standardise(block.rows[part], block.means[part], block.squares[part], unit[part])
 
-        spread(len(unit), work, least=64)
-        return Standard(*block.moments, unit)
+        run_in_threads(len(unit), work, least=PREPARED_PER_THREAD)
+        return UnitBlock(*block.moments, unit)
 
-    def constant(self, block: Block) -> int:
+    def constant(self, block: FloatBlock) -> int:
         """Count rows without variance."""
         return int((block.squares == 0).sum())
 
-    def scan(self, ours: Standard, bank: Standard, offset: int, best: Best) -> int:
+    def scan(self, queries: UnitBlock, bank: UnitBlock, offset: int, best: Best) -> int:
         """Push what may be among the best, scored in float64; return how many pairs that were."""
-        from benchmark.search.kernels import scan_floats
+        from benchmark.search.kernels_float32 import scan_floats
 
-        error = float_error(ours.rows.shape[1]) + 2 * UNIT
-        scored = np.zeros(len(ours.rows), dtype=np.int64)
-        for part in chunks(len(scored), max(AT_ONCE, ours.rows.shape[1] // 8)):
-            product = float_product(ours.unit[part], bank.unit, self.device)
+        # The two lengths change a product by one UNIT_ERROR, rounding the rows' numbers by an eighth of one; the rest
+        # is for the bounds that loops compute from it in float32.
+        error = float_error(queries.rows.shape[1]) + 2 * UNIT_ERROR
+        scored = np.zeros(len(queries.rows), dtype=np.int64)
+        for part in _query_parts(queries):
+            product = float_product(queries.unit[part], bank.unit, self.device)
 
             def work(some: slice, product: Array = product, first: int = part.start) -> None:
                 rows = slice(first + some.start, first + some.stop)
                 scan_floats(
-                    product[some],
-                    error,
-                    *bank.moments,
-                    *ours.part(rows).moments,
-                    offset,
-                    *best.part(rows),
+                    product[some], error, *bank.moments, *queries.part(rows).moments, offset, *best.part(rows),
                     scored[rows],
-                )
+                )  # fmt: skip
 
-            spread(len(product), work, least=16)
+            run_in_threads(len(product), work, least=ROWS_PER_THREAD)
         return int(scored.sum())
 
 
@@ -156,74 +176,80 @@ class CodeEngine:
 
     centred: bool
     direction: NDArray[np.float64]
-    """Of length 1, (D,)."""
+    """(D,), of length 1."""
     device: str = "cpu"
     number_bytes: int = 8
-    """Float32, and up to three planes of digits."""
+    """Float32 as given, and one or two int8 digits, while both are encoded again."""
 
     @property
     def name(self) -> str:
         """What multiplies."""
         return f"codes, {integer_engine()[0]}"
 
-    def prepare(self, rows: Array) -> Coded:
-        """Measure rows and write their first digits."""
+    def prepare(self, rows: Array) -> DigitBlock:
+        """Measure rows (n, D) and write their first digits."""
         return self._encoded(checked(rows, centred=self.centred), 1)
 
-    def constant(self, block: Block) -> int:
+    def constant(self, block: FloatBlock) -> int:
         """Count rows without variance."""
         return int((block.squares == 0).sum())
 
-    def scan(self, ours: Coded, bank: Coded, offset: int, best: Best) -> int:
-        """Push what may be among the best, scored in float64; return how many pairs that were."""
-        budget = max(16 * best.values.shape[1], int(BUDGET * len(bank.rows)))
-        scored = self._pass(ours, bank, offset, best, budget)
+    def scan(self, queries: DigitBlock, bank: DigitBlock, offset: int, best: Best) -> int:
+        """Push what may be among the best, scored in float64; return how many pairs that were.
+
+        Queries for which first digits leave too many pairs are scanned again with second digits, and without a budget.
+        """
+        budget = max(BUDGET_PER_NEIGHBOUR * best.values.shape[1], int(BUDGET * len(bank.rows)))
+        scored = self._pass(queries, bank, offset, best, budget)
         unsure = np.flatnonzero(scored < 0)
         if len(unsure):
             some = best.taken(unsure)
-            finer = self._encoded(ours.part(unsure), 2), self._encoded(bank, 2)
+            finer = self._encoded(queries.part(unsure), 2), self._encoded(bank, 2)
             scored[unsure] = self._pass(*finer, offset, some, len(bank.rows))
             best.put(unsure, some)
         return int(scored.sum())
 
-    def _pass(self, ours: Coded, bank: Coded, offset: int, best: Best, budget: int) -> NDArray[np.int64]:
-        """Return how many pairs of each query were scored, -1 where more than the budget were to be."""
-        from benchmark.search.kernels import scan_codes
+    def _pass(self, queries: DigitBlock, bank: DigitBlock, offset: int, best: Best, budget: int) -> NDArray[np.int64]:
+        """Return how many pairs of each query were scored, (n,); -1 where more than the budget were to be."""
+        from benchmark.search.kernels_digits import scan_codes
 
-        scored = np.zeros(len(ours.rows), dtype=np.int64)
-        for part in chunks(len(scored), max(AT_ONCE, ours.rows.shape[1] // 8)):
-            product, cross = self._products(ours.part(part), bank)
-            window = _Window.of(ours.part(part), bank)
+        scored = np.zeros(len(queries.rows), dtype=np.int64)
+        for part in _query_parts(queries):
+            product, cross = self._products(queries.part(part), bank)
+            window = _Window.of(queries.part(part), bank)
 
             def work(
                 some: slice, first: int = part.start, product: Array = product, cross: Array = cross,
                 window: _Window = window,
             ) -> None:  # fmt: skip
                 rows = slice(first + some.start, first + some.stop)
-                mine = ours.part(rows)
+                some_queries = queries.part(rows)
                 scan_codes(
-                    product[some], cross[some], bank.along, bank.step, mine.along, mine.step, window.a[some], window.u,
-                    window.c[some], window.w, SLACK, *bank.moments, *mine.moments, offset, budget, *best.part(rows),
-                    scored[rows],
+                    product[some], cross[some], bank.along, bank.step, some_queries.along, some_queries.step,
+                    window.a[some], window.u, window.c[some], window.w, SLACK, *bank.moments, *some_queries.moments,
+                    offset, budget, *best.part(rows), scored[rows],
                 )  # fmt: skip
 
-            spread(len(product), work, least=16)
+            run_in_threads(len(product), work, least=ROWS_PER_THREAD)
         return scored
 
-    def _products(self, ours: Coded, bank: Coded) -> tuple[Array, Array]:
-        """Return the products of first digits, and of first and second ones where there are such, both ways."""
-        product = level_product(ours.digits[0], bank.digits[0], self.device)
-        if len(ours.digits) == 1:
+    def _products(self, queries: DigitBlock, bank: DigitBlock) -> tuple[Array, Array]:
+        """Return the products of first digits, (n, m), and of first with second ones, both ways, (n, m) or (n, 0)."""
+        product = level_product(queries.digits[0], bank.digits[0], self.device)
+        if len(queries.digits) == 1:
             return product, np.empty((len(product), 0), dtype=product.dtype)
-        cross = level_product(ours.digits[0], bank.digits[1], self.device)
-        cross += level_product(ours.digits[1], bank.digits[0], self.device)
+        cross = level_product(queries.digits[0], bank.digits[1], self.device)
+        if queries.rows.shape[1] > EXACT_TERMS_CROSS:  # each product fits in int32, their sum may not
+            cross = cross.astype(np.int64)
+        cross += level_product(queries.digits[1], bank.digits[0], self.device)
         return product, cross
 
-    def _encoded(self, block: Block, digits: int) -> Coded:
-        from benchmark.search.kernels import encode
+    def _encoded(self, block: FloatBlock, digits: int) -> DigitBlock:
+        """Return a block with one or two digits per number."""
+        from benchmark.search.kernels_digits import encode
 
         planes = tuple(np.empty(block.rows.shape, dtype=np.int8) for _ in range(digits))
-        facts = np.empty((len(block.rows), 5))
+        facts = np.empty((len(block.rows), FACTS))
 
         def work(part: slice) -> None:
             encode(
@@ -231,46 +257,64 @@ class CodeEngine:
                 planes[-1][part], facts[part],
             )  # fmt: skip
 
-        spread(len(facts), work, least=16)
-        return Coded(*block.moments, planes, facts)
+        run_in_threads(len(facts), work, least=ROWS_PER_THREAD)
+        return DigitBlock(*block.moments, planes, facts)
 
 
 @dataclass(frozen=True)
 class _Window:
-    """How far a coarse value may be from the truth: a[q] u[j] + c[q] w[j] + SLACK."""
+    """How far a coarse value may be from the exact one: a[q] u[j] + c[q] w[j] + SLACK."""
 
     a: Array
+    """(n,) lengths of the queries' coded parts."""
     u: Array
+    """(m,) lengths of the bank's residuals, and its second digits' share."""
     c: Array
+    """(n,) lengths of the queries' residuals."""
     w: Array
+    """(m,) lengths of the bank's coded parts and residuals together."""
 
     @classmethod
-    def of(cls, ours: Coded, bank: Coded) -> _Window:
+    def of(cls, queries: DigitBlock, bank: DigitBlock) -> _Window:
         """Bound <x, y> less its decoded part by the lengths of parts (Cauchy-Schwarz).
 
-        It is <code_x, rest_y> + <rest_x, code_y> + <rest_x, rest_y>, and with second digits the product of both second
-        parts, which is not computed: at most fine_x fine_y, and that is put into u by the greatest fine / code of the
-        queries.
+        With x = code_x + missed_x besides the direction, to which both are orthogonal, what is left out is
+
+            <code_x, missed_y> + <missed_x, code_y> + <missed_x, missed_y>
+                <= |code_x| |missed_y| + |missed_x| (|code_y| + |missed_y|),
+
+        and with second digits the product of both second parts, which is not computed: at most |fine_x| |fine_y|. As
+        |fine_x| <= r |code_x|, with r the greatest quotient of the queries, it is at most |code_x| r |fine_y|: a window
+        stays a sum of two products, which the scan adds in one pass.
         """
-        (code, rest, fine), (codes, rests, fines) = ours.facts[:, 2:].T, bank.facts[:, 2:].T
+        (code, missed, fine), (bank_code, bank_missed, bank_fine) = queries.facts[:, 2:].T, bank.facts[:, 2:].T
         most = float(np.max(np.divide(fine, code, out=np.zeros_like(fine), where=code > 0), initial=0.0))
-        return cls(*(_upward(one) for one in (code, rests + fines * most, rest, codes + rests)))
+        return cls(*(_upward(one) for one in (code, bank_missed + bank_fine * most, missed, bank_code + bank_missed)))
+
+
+def _query_parts(queries: FloatBlock) -> list[slice]:
+    """Cut the queries of a block into parts that are multiplied and scanned one after the other."""
+    return list(chunks(len(queries.rows), max(QUERIES_AT_ONCE, queries.rows.shape[1] // 8)))
 
 
 def _upward(values: NDArray[np.float64]) -> NDArray[np.float32]:
-    """Round to float32, away from 0."""
+    """Round lengths (n,) to float32 and one number up, so that they stay upper bounds."""
     return np.nextafter(values.astype(np.float32), np.float32(np.inf))
 
 
 def common_direction(bank: Rows, *, centred: bool, memory: int) -> NDArray[np.float64]:
-    """Return the mean of some standardised rows, of length 1, (D,): any is valid, this one narrows the bound."""
+    """Return the mean of some standardised rows, (D,), of length 1.
+
+    Any direction is valid. What images share is taken out of the digits by this one, so that steps, and with them
+    residuals and windows, are the smaller.
+    """
     most = max(1, memory // 3 // (SAMPLE_BYTES * bank.dimension))
     total = np.zeros(bank.dimension)
-    places = np.unique(np.linspace(0, bank.count - 1, min(SAMPLE, bank.count)).astype(np.int64))
-    for part in chunks(len(places), min(most, SAMPLED_AT_ONCE)):
+    places = np.unique(np.linspace(0, bank.count - 1, min(DIRECTION_ROWS, bank.count)).astype(np.int64))
+    for part in chunks(len(places), min(most, ROWS_READ_AT_ONCE)):
         block = checked(bank.take(places[part]), centred=centred)
         scale = np.divide(1, np.sqrt(block.squares), out=np.zeros(len(block.rows)), where=block.squares > 0)
         total += scale @ block.rows - float(scale @ block.means)
     length = float(np.linalg.norm(total))
-    unit = total / length if length > 0 else np.eye(1, len(total))[0]
+    unit = total / length if length > 0 else np.eye(1, len(total))[0]  # where all rows cancel: any direction
     return np.asarray(unit / np.linalg.norm(unit), dtype=np.float64)

@@ -1,7 +1,7 @@
 """An index of an 8-bit bank: bounds leave few pairs to verify, so that a search reads little of the bank.
 
-It pays where items are large, alike in the large, and searched for the nearest one; its answers are exact everywhere.
-It is made once a cohort, kept under a content key, and memory-mapped.
+It saves time where items are large, share their coarse structure, and are searched for the nearest one; its answers are
+exact everywhere. It is built once per cohort, kept under a content key, and memory-mapped.
 """
 
 from __future__ import annotations
@@ -14,9 +14,9 @@ import numpy as np
 
 from benchmark.core.types import chunks, consecutive
 from benchmark.search.index_projection import SLACK, Coefficients, Grid, Projection
-from benchmark.search.products import spread
+from benchmark.search.parallel import run_in_threads
 from benchmark.search.topk import Best
-from benchmark.search.uint8 import Block, prepared
+from benchmark.search.uint8 import Uint8Block, prepare_uint8
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -24,17 +24,23 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 SAMPLE = 1024
-"""Items that the directions are taken from."""
+"""Items that the directions are taken from: eight times as many as directions, evenly spaced in the bank."""
 NARROW, VERIFY = 0.5, 0.1
-"""Shares of the bank that may be narrowed and verified for one query; one that asks for more is given up."""
-AT_ONCE = 256
-QUERY_NUMBERS = 24
-"""Bytes that coefficients of a query take a box, while they are made."""
+"""Shares of the bank that may be narrowed and verified for one query; one that needs more is abandoned, because a
+product with the whole bank is cheaper then. They decide how long a search takes, never what it finds."""
+NARROW_LEAST, VERIFY_LEAST = 64, 16
+"""The least of both, for small banks: so few items cost nothing."""
+ITEMS_AT_ONCE = 256
+QUERY_BYTES = 24
+"""Bytes per small box that a query's coefficients take while they are computed: sums (int32), small and large
+coefficients (float32), the latter and their part in the directions in float64, and codes: about 20."""
+COUNTS = 4
+"""Numbers of pairs that `index_bounds.best_first` counts per query."""
 
 
 @dataclass(frozen=True)
 class Stored:
-    """Where the pixels of a bank lie: item j is row where[j] of `pixels`, in memory or memory-mapped."""
+    """The pixels of a bank: item j is row where[j] of `pixels`, in memory or memory-mapped."""
 
     pixels: NDArray[np.uint8]
     """(rows, D)."""
@@ -42,39 +48,40 @@ class Stored:
     """(M,)."""
 
     def take(self, index: slice | NDArray[np.int64]) -> NDArray[np.uint8]:
-        """Return the rows of some items."""
+        """Return the rows of some items, (n, D)."""
         rows: NDArray[np.uint8] = self.pixels[consecutive(self.where[index])]
         return rows
 
 
 @dataclass(frozen=True)
 class Index:
-    """Coefficients of a bank, and where it lies."""
+    """Coefficients of a bank, and its pixels."""
 
     stored: Stored
     projection: Projection
     coefficients: Coefficients
     sums: NDArray[np.float64]
-    """Of levels 0 to 255."""
+    """(M,) of levels 0 to 255, which `index_bounds.best_first` reads from the file as they are."""
     variances: NDArray[np.float64]
+    """(M,) n Sxx - Sx^2."""
 
     @classmethod
     def build(
         cls, stored: Stored, shape: tuple[int, ...], *, advance: Callable[[int], None] = lambda steps: None
     ) -> Self:
-        """Make the index of a bank of items of one shape (C, *spatial), a few hundred at a time.
+        """Build the index of a bank of items of one shape (C, *spatial), a few hundred at a time.
 
         `advance` is told how many items are done.
         """
         count = len(stored.where)
         sample = np.unique(np.linspace(0, count - 1, min(count, SAMPLE)).astype(np.int64))
-        projection = Projection.fitted(Grid.of(shape), [prepared(stored.take(part)) for part in _parts(sample)])
-        found = []
-        for part in chunks(count, AT_ONCE):
-            block = prepared(stored.take(part))
-            found.append((projection.of(block), _raw_sums(block), block.variances))
+        projection = Projection.fitted(Grid.of(shape), [prepare_uint8(stored.take(part)) for part in _parts(sample)])
+        blocks = []
+        for part in chunks(count, ITEMS_AT_ONCE):
+            block = prepare_uint8(stored.take(part))
+            blocks.append((projection.of(block), _raw_sums(block), block.variances))
             advance(part.stop - part.start)
-        coefficients, sums, variances = zip(*found, strict=True)
+        coefficients, sums, variances = zip(*blocks, strict=True)
         return cls(
             stored, projection, Coefficients.joined(coefficients), np.concatenate(sums), np.concatenate(variances)
         )
@@ -90,7 +97,7 @@ class Index:
         )
 
     def save(self, folder: Path) -> None:
-        """Write all but the pixels, an array a file; the last one written is `done.npy`."""
+        """Write all but the pixels, one file per array; `done.npy` is written last, so that it marks a whole index."""
         folder.mkdir(parents=True, exist_ok=True)
         for name, array in self._arrays().items():
             np.save(folder / f"{name}.npy", array)
@@ -98,7 +105,7 @@ class Index:
 
     @classmethod
     def open(cls, folder: Path, stored: Stored) -> Self | None:
-        """Memory-map what `save` wrote for these pixels; nothing where it is not there, or not whole."""
+        """Memory-map what `save` wrote for these pixels; None where it is missing, incomplete or of another bank."""
         if not (folder / "done.npy").exists():
             return None
         grid = Grid.of(tuple(int(side) for side in np.load(folder / "done.npy")))
@@ -110,48 +117,51 @@ class Index:
         return cls(stored, projection, Coefficients(**part), sums, variances)
 
     def _arrays(self) -> dict[str, NDArray[np.generic]]:
-        found = {field.name: getattr(self.coefficients, field.name) for field in fields(Coefficients)}
-        return found | {"directions": self.projection.directions, "sums": self.sums, "variances": self.variances}
+        arrays = {field.name: getattr(self.coefficients, field.name) for field in fields(Coefficients)}
+        return arrays | {"directions": self.projection.directions, "sums": self.sums, "variances": self.variances}
 
-    def scan(self, ours: Block, best: Best, *, memory: int = 1 << 30) -> NDArray[np.int64]:
-        """Fill the lists of queries; return counts (n, 4), the last one 1 where a query is abandoned (`best_first`).
+    def scan(self, queries: Uint8Block, best: Best, *, memory: int = 1 << 30) -> NDArray[np.int64]:
+        """Fill the lists of n queries; return counts (n, 4) (`index_bounds.best_first`).
 
-        The lists of those are as they were.
+        The last count is 1 where a query is abandoned, and its list stays as it was.
         """
         from benchmark.search.index_bounds import ABANDONED
 
-        counts = np.zeros((len(ours.rows), 4), dtype=np.int64)
+        counts = np.zeros((len(queries.rows), COUNTS), dtype=np.int64)
         before = best.taken(np.arange(len(counts)))
-        query = 4 * len(self.sums) + QUERY_NUMBERS * self.projection.grid.parents.size
-        for part in chunks(len(counts), max(1, min(AT_ONCE, memory // 3 // query))):
-            self._scan(ours.part(part), best.rows(part), counts[part])
-        left = np.flatnonzero(counts[:, ABANDONED])
-        best.put(left, before.taken(left))
+        # A query takes a row of float32 bounds of the whole bank, and its own coefficients, from a third of memory.
+        query_bytes = 4 * len(self.sums) + QUERY_BYTES * self.projection.grid.parents.size
+        for part in chunks(len(counts), max(1, min(ITEMS_AT_ONCE, memory // 3 // query_bytes))):
+            self._scan(queries.part(part), best.rows(part), counts[part])
+        abandoned = np.flatnonzero(counts[:, ABANDONED])
+        best.put(abandoned, before.taken(abandoned))
         return counts
 
-    def _scan(self, ours: Block, best: Best, counts: NDArray[np.int64]) -> None:
+    def _scan(self, queries: Uint8Block, best: Best, counts: NDArray[np.int64]) -> None:
         from benchmark.search.index_bounds import best_first
 
-        mine, bank, count = self.projection.of(ours), self.coefficients, len(self.sums)
-        bounds = mine.head @ bank.head.T
-        budgets = np.array([max(64, int(NARROW * count)), max(16, int(VERIFY * count))])
+        ours, bank, count = self.projection.of(queries), self.coefficients, len(self.sums)
+        bounds = ours.head @ bank.head.T
+        budgets = np.array([max(NARROW_LEAST, int(NARROW * count)), max(VERIFY_LEAST, int(VERIFY * count))])
 
         def work(part: slice) -> None:
             best_first(
-                bounds[part], bank.coarse, bank.fine, bank.facts, mine.coarse[part], mine.fine[part], mine.facts[part],
-                SLACK, self.stored.pixels, self.stored.where, self.sums, self.variances, ours.size, ours.rows[part],
-                ours.sums[part], ours.variances[part], budgets, *best.part(part), counts[part],
+                bounds[part], bank.coarse, bank.fine, bank.facts, ours.coarse[part], ours.fine[part], ours.facts[part],
+                SLACK, self.stored.pixels, self.stored.where, self.sums, self.variances, queries.size,
+                queries.rows[part], queries.sums[part], queries.variances[part], budgets, *best.part(part),
+                counts[part],
             )  # fmt: skip
 
-        spread(len(counts), work, least=16)
+        run_in_threads(len(counts), work, least=16)
 
 
 _NAMES = (*(field.name for field in fields(Coefficients)), "directions", "sums", "variances")
 
 
 def _parts(index: NDArray[np.int64]) -> list[NDArray[np.int64]]:
-    return [index[part] for part in chunks(len(index), AT_ONCE)]
+    return [index[part] for part in chunks(len(index), ITEMS_AT_ONCE)]
 
 
-def _raw_sums(block: Block) -> NDArray[np.float64]:
+def _raw_sums(block: Uint8Block) -> NDArray[np.float64]:
+    """Return the sums (n,) of levels 0 to 255: rows hold levels less 128."""
     return np.asarray(block.sums + 128.0 * block.rows.shape[1])

@@ -1,4 +1,4 @@
-"""Compiled loops of the index: box sums of pixels, codes of coefficients, and best-first verification."""
+"""Compiled loops of the index: box sums of pixels, codes of residuals, and best-first verification."""
 
 from __future__ import annotations
 
@@ -6,35 +6,39 @@ import math
 
 import numpy as np
 
-from benchmark.search.kernels import (
-    ENLARGED,
-    ROUNDED,
-    STRIPE,
-    _compiled,
-    _finite,
-    _reordering,
-    correlation,
-    dot_levels,
-    dot_stored,
-    greatest_size,
-    offer,
-    push,
-    push_zero_variance,
-    reaching,
-)
+from benchmark.search.compiled import compiled, finite, reordering
+from benchmark.search.kernels_digits import SMALLEST, greatest_size
+from benchmark.search.kernels_lists import TILE, correlation, count_reaching, offer, push, push_zero_variance
+from benchmark.search.kernels_uint8 import dot_levels, dot_stored
+from benchmark.search.rounding import ENLARGED, ROUNDED
 
 REACHED, NARROWED, VERIFIED, ABANDONED = 0, 1, 2, 3
 """Columns of the counts."""
+LENGTH, STEP, CODED, MISSED = 0, 1, 2, 3
+"""Columns of a code's facts: bounds of the row's length, of its code's and of the residual's, and the code's step."""
+CODE_FACTS = 4
 
 
-@_reordering
+@reordering
 def box_sums(rows, height, width, tops, lefts, out):
-    """Fill sums of int8 pixels over boxes: rows (n, planes * height * width), out (n, planes, boxes, boxes) int32."""
+    """Fill sums of int8 pixels over the boxes of each plane.
+
+    int32 holds them: a box has at most 2^24 pixels (`rounding.MAX_PIXELS`) of -128 to 127, a sum of at least -2^31.
+
+    Args:
+        rows: (n, planes * height * width) int8.
+        height: rows of pixels of a plane.
+        width: columns of pixels of a plane.
+        tops: (a + 1,) first rows of boxes, and the end.
+        lefts: (b + 1,) first columns of boxes, and the end.
+        out: (n, planes, a, b) int32, is filled.
+    """
     line = np.empty(width, np.int32)
     for i in range(rows.shape[0]):
         for plane in range(out.shape[1]):
             start = plane * height * width
             for a in range(tops.shape[0] - 1):
+                # Columns first, over contiguous rows of pixels, which vectorises; then boxes of the column sums.
                 line[:] = 0
                 for r in range(tops[a], tops[a + 1]):
                     row = rows[i, start + r * width : start + (r + 1) * width]
@@ -47,13 +51,29 @@ def box_sums(rows, height, width, tops, lefts, out):
                     out[i, plane, a, b] = total
 
 
-@_reordering
+@reordering
 def pyramid(sums, means, scales, areas, parents, shares, boxes, low, outside):
-    """Fill coefficients of boxes and of the larger boxes that they make up, of n items of mean 0 and length 1, float32.
+    """Fill coefficients of small and of large boxes, of n images of mean 0 and length 1.
 
-    `sums` (n, boxes) of pixels; `areas` (boxes,) are the roots of their pixels; `parents` (boxes,) the numbers of the
-    larger boxes, and `shares` (boxes,) the roots of the boxes' shares of them. `outside` (n,) float64 is the length of
-    what boxes leave of an item.
+    The coefficient of a box is the product with the unit row that is constant in it: its sum over the root of its
+    pixels. That unit row of a large box is the sum of its small boxes' ones, each times the root of its share of the
+    pixels, so that large coefficients follow from small ones.
+
+    `outside` is taken from the energy of all boxes before these are rounded to float32: energies of 1 - 1e-7 would
+    seem to be 1. Float64 errs here by less than `ROUNDED`, which is added to it: summing 4,096 squares loses up to
+    4.5e-13, whose root is 6.7e-7, where an image is all but constant in its boxes; where it is not, whole grey levels
+    leave at least 1 / |x - mean| outside, and the root loses the less.
+
+    Args:
+        sums: (n, small) int32 sums of pixels.
+        means: (n,) of pixels.
+        scales: (n,) 1 over the lengths of images less their means; 0 for constant ones.
+        areas: (small,) roots of the numbers of pixels.
+        parents: (small,) numbers of the large boxes that they belong to.
+        shares: (small,) float32 roots of their shares of these boxes.
+        boxes: (n, small) float32, is filled with small coefficients.
+        low: (n, large) float32, is filled with large ones.
+        outside: (n,) float64, is filled with the length of what small boxes leave.
     """
     large, inverse = np.empty(low.shape[1]), 1 / areas
     for i in range(sums.shape[0]):
@@ -69,13 +89,14 @@ def pyramid(sums, means, scales, areas, parents, shares, boxes, low, outside):
             low[i, b] = np.float32(large[b])
 
 
-@_finite
+@finite
 def _code(row, codes, facts):
-    """Write a float32 row as step * int8; facts: its length, step, length of the code, length of what it misses.
+    """Write a float32 row (b,) as step * codes (b,) int8; `facts` (4,) with the row's length, step and two lengths.
 
-    Lengths are enlarged by more than float32 may lose in sums of 4,096 terms, the last one by what rows were rounded.
+    Lengths are upper bounds: `ENLARGED` for their sums of up to 16,000 squares in float32, `ROUNDED` for the row's own
+    rounding. `Grid` makes 4,096 boxes at most, or one per channel.
     """
-    most = max(greatest_size(row), np.float32(1e-30))
+    most = max(greatest_size(row), np.float32(SMALLEST))
     step = np.float32(most / 127)
     inverse = np.float32(127 / most)
     for j in range(row.shape[0]):
@@ -86,47 +107,58 @@ def _code(row, codes, facts):
         whole += row[j] * row[j]
         coded += code * code
         missed += (code - row[j]) * (code - row[j])
-    facts[0], facts[2] = ENLARGED * math.sqrt(whole), ENLARGED * math.sqrt(coded)
-    facts[1], facts[3] = step, ENLARGED * math.sqrt(missed) + ROUNDED
+    facts[LENGTH], facts[CODED] = ENLARGED * math.sqrt(whole), ENLARGED * math.sqrt(coded)
+    facts[STEP], facts[MISSED] = step, ENLARGED * math.sqrt(missed) + ROUNDED
 
 
-@_compiled
+@compiled
 def encode_residuals(boxes, low, inside, parents, shares, coarse, fine, facts):
-    """Code what directions leave of `low`, and what `low` leaves of `boxes`.
+    """Code what the directions leave of large boxes, and what large boxes leave of small ones.
 
-    `inside` (n, low) is the part of `low` in the directions. `facts` (n, 8): four numbers of each code (`_code`).
+    Args:
+        boxes: (n, small) float32 coefficients (`pyramid`).
+        low: (n, large) float32.
+        inside: (n, large) float64, the part of `low` that lies in the directions.
+        parents: (small,) as in `pyramid`.
+        shares: (small,) as in `pyramid`.
+        coarse: (n, large) int8, is filled.
+        fine: (n, small) int8, is filled.
+        facts: (n, 8) float64, is filled with four numbers of each code (`_code`).
     """
-    rest, detail = np.empty(low.shape[1], np.float32), np.empty(boxes.shape[1], np.float32)
+    residual, detail = np.empty(low.shape[1], np.float32), np.empty(boxes.shape[1], np.float32)
     for i in range(boxes.shape[0]):
         for b in range(low.shape[1]):
-            rest[b] = np.float32(low[i, b] - inside[i, b])
-        _code(rest, coarse[i], facts[i, 0:4])
+            residual[b] = np.float32(low[i, b] - inside[i, b])
+        _code(residual, coarse[i], facts[i, 0:CODE_FACTS])
         for b in range(boxes.shape[1]):
             detail[b] = boxes[i, b] - shares[b] * low[i, parents[b]]
-        _code(detail, fine[i], facts[i, 4:8])
+        _code(detail, fine[i], facts[i, CODE_FACTS : 2 * CODE_FACTS])
 
 
-@_compiled
-def _seeds(row, values, places):
-    """Find the greatest bounds of a row: their items are looked at first."""
+@compiled
+def _greatest_bounds(row, values, places):
+    """Fill `values` and `places` (k,) with the greatest of the bounds (M,): these items are looked at first."""
     values[:] = -np.inf
     places[:] = -1
     last = values.shape[0] - 1
-    for start in range(0, row.shape[0], STRIPE):
-        stop = min(start + STRIPE, row.shape[0])
-        if reaching(row[start:stop], values[last]):
+    for start in range(0, row.shape[0], TILE):
+        stop = min(start + TILE, row.shape[0])
+        if count_reaching(row[start:stop], values[last]):
             for j in range(start, stop):
                 if row[j] > values[last]:
                     push(values, places, row[j], j)
 
 
-@_compiled
+@compiled
 def _collect(row, least, places, bounds):
-    """Fill the places and bounds of what reaches `least`; return how many there are, one more than fit at most."""
+    """Fill `places` and `bounds` (b,) with the bounds of a row (M,) that reach `least`; return how many there are.
+
+    Where more reach it than fit, the number returned is b + 1.
+    """
     number = 0
-    for start in range(0, row.shape[0], STRIPE):
-        stop = min(start + STRIPE, row.shape[0])
-        if reaching(row[start:stop], least) == 0:
+    for start in range(0, row.shape[0], TILE):
+        stop = min(start + TILE, row.shape[0])
+        if count_reaching(row[start:stop], least) == 0:
             continue
         for j in range(start, stop):
             if row[j] >= least:
@@ -137,79 +169,117 @@ def _collect(row, least, places, bounds):
     return number
 
 
-@_compiled
-def _closer(bound, codes, facts, our_codes, our_facts):
-    """Put the product of two codes, and what they may miss, in the place of the product of two lengths."""
-    closer = facts[1] * our_facts[1] * float(dot_levels(codes, our_codes))
-    closer += facts[2] * our_facts[3] + facts[3] * (our_facts[2] + our_facts[3])
-    return np.float32(bound + min(0.0, closer - facts[0] * our_facts[0]))
+@compiled
+def _narrowed_bound(bound, codes, facts, query_codes, query_facts):
+    """Return the bound with the product of two residuals' codes in place of the product of their lengths.
+
+    For residuals r = code + missed, Cauchy-Schwarz gives
+
+        <r, r'> <= <code, code'> + |code| |missed'| + |missed| (|code'| + |missed'|)
+
+    Where that is no less than |r| |r'|, which the bound holds, the bound stays. Codes and facts are (b,) and (4,) of an
+    item and of the query.
+    """
+    closer = facts[STEP] * query_facts[STEP] * float(dot_levels(codes, query_codes))
+    closer += facts[CODED] * query_facts[MISSED] + facts[MISSED] * (query_facts[CODED] + query_facts[MISSED])
+    return np.float32(bound + min(0.0, closer - facts[LENGTH] * query_facts[LENGTH]))
 
 
-@_compiled
-def _narrow(found, bound, number, least, codes, facts, our_codes, our_facts):
-    """Keep the items whose closer bound reaches `least`; return how many."""
+@compiled
+def _narrow(places, bounds, number, least, codes, facts, query_codes, query_facts):
+    """Keep those of the first `number` places and bounds (b,) whose narrowed bound reaches `least`; return how many."""
     left = 0
     for p in range(number):
-        j = found[p]
-        narrow = _closer(bound[p], codes[j], facts[j], our_codes, our_facts)
-        if narrow >= least:
-            found[left], bound[left] = j, narrow
+        j = places[p]
+        narrowed = _narrowed_bound(bounds[p], codes[j], facts[j], query_codes, query_facts)
+        if narrowed >= least:
+            places[left], bounds[left] = j, narrowed
             left += 1
     return left
 
 
-@_compiled
+@compiled
 def best_first(
-    bounds, coarse, fine, facts, our_coarse, our_fine, our_facts, slack, pixels, where, sums, variances, size, ours,
-    our_sums, our_variances, budgets, values, places, ties, counts,
+    bounds, coarse, fine, facts, query_coarse, query_fine, query_facts, slack, pixels, where, sums, variances, size,
+    queries, query_sums, query_variances, budgets, values, places, ties, counts,
 ):  # fmt: skip
     """Verify items in falling order of their bounds, until none can be among the best.
 
-    `bounds` (n, M) are upper bounds of all correlations, which codes (`encode_residuals`) narrow for those that reach the
-    best so far; item j is row where[j] of `pixels`, uint8, and `sums` are of these. `budgets` are the greatest numbers
-    to narrow and to verify; a query beyond them is abandoned, and what is in its lists is true, but not all. `counts`
-    (n, 4): reached, narrowed, verified, abandoned.
+    The greatest bounds are verified first, so that the list holds good values before anything is collected: what then
+    reaches its k-th value is narrowed by coarse codes, by fine ones, and verified. An item whose bound is below cannot
+    be among the best; and once the next bound in order is below, none of the rest can.
+
+    Args:
+        bounds: (n, M) float32 upper bounds of all correlations, less `slack`.
+        coarse: (M, large) int8 codes (`encode_residuals`).
+        fine: (M, small) int8 codes.
+        facts: (M, 8) float64.
+        query_coarse: (n, large), as the bank's, and likewise `query_fine` and `query_facts`.
+        query_fine: (n, small).
+        query_facts: (n, 8).
+        slack: what float32 may lose of a bound.
+        pixels: (rows, D) uint8; item j is row where[j].
+        where: (M,) int64.
+        sums: (M,) of levels 0 to 255.
+        variances: (M,) n Sxx - Sx^2.
+        size: D, the pixels of a row, of the type that keeps products exact (`uint8.Uint8Block.size`).
+        queries: (n, D) int8, levels less 128.
+        query_sums: (n,) of these.
+        query_variances: (n,).
+        budgets: (2,) the most items to narrow and to verify; a query beyond them is abandoned: the values in its list
+            are exact, but better ones may be missing.
+        values: (n, k) lists, as `places` (n, k) and `ties` (n,).
+        places: see `values`.
+        ties: see `values`.
+        counts: (n, 4), is filled: reached, narrowed, verified, abandoned.
     """
     depth = values.shape[1]
-    seeds, seeded = np.empty(depth, np.float32), np.empty(depth, np.int64)
-    found, bound = np.empty(budgets[0], np.int64), np.empty(budgets[0], np.float32)
+    seed_bounds, seeds = np.empty(depth, np.float32), np.empty(depth, np.int64)
+    candidates, upper = np.empty(budgets[0], np.int64), np.empty(budgets[0], np.float32)
     for q in range(bounds.shape[0]):
-        if our_variances[q] == 0:
+        if query_variances[q] == 0:
             push_zero_variance(values[q], places[q], 0, bounds.shape[1])
             continue
-        _seeds(bounds[q], seeds, seeded)
+        _greatest_bounds(bounds[q], seed_bounds, seeds)
         for p in range(depth):
-            j = seeded[p]
-            if j >= 0 and seeds[p] >= values[q, depth - 1] - slack:
+            j = seeds[p]
+            if j >= 0 and seed_bounds[p] >= values[q, depth - 1] - slack:
                 counts[q, VERIFIED] += 1
-                inner = size * dot_stored(pixels[where[j]], ours[q]) - our_sums[q] * sums[j]
-                offer(values[q], places[q], ties[q : q + 1], correlation(inner, variances[j], our_variances[q]), j)
+                inner = size * dot_stored(pixels[where[j]], queries[q]) - query_sums[q] * sums[j]
+                offer(values[q], places[q], ties[q : q + 1], correlation(inner, variances[j], query_variances[q]), j)
         least = np.float32(values[q, depth - 1] - slack)
-        number = _collect(bounds[q], least, found, bound)
+        number = _collect(bounds[q], least, candidates, upper)
         counts[q, REACHED] = number
         if number > budgets[0]:
             counts[q, ABANDONED] = 1
             continue
-        number = _narrow(found, bound, number, least, coarse, facts[:, 0:4], our_coarse[q], our_facts[q, 0:4])
-        number = _narrow(found, bound, number, least, fine, facts[:, 4:8], our_fine[q], our_facts[q, 4:8])
+        number = _narrow(
+            candidates, upper, number, least, coarse, facts[:, 0:CODE_FACTS], query_coarse[q],
+            query_facts[q, 0:CODE_FACTS],
+        )  # fmt: skip
+        number = _narrow(
+            candidates, upper, number, least, fine, facts[:, CODE_FACTS : 2 * CODE_FACTS], query_fine[q],
+            query_facts[q, CODE_FACTS : 2 * CODE_FACTS],
+        )  # fmt: skip
         counts[q, NARROWED] = number
         if number > budgets[1] + depth:
             counts[q, ABANDONED] = 1
             continue
-        for p in np.argsort(-bound[:number]):
-            j = found[p]
-            if bound[p] < values[q, depth - 1] - slack:
+        for p in np.argsort(-upper[:number]):
+            j = candidates[p]
+            if upper[p] < values[q, depth - 1] - slack:
                 break
-            if _among(seeded, j):
+            if _contains(seeds, j):  # verified above: a second time it would count as a tie with itself
                 continue
             counts[q, VERIFIED] += 1
-            inner = size * dot_stored(pixels[where[j]], ours[q]) - our_sums[q] * sums[j]
-            offer(values[q], places[q], ties[q : q + 1], correlation(inner, variances[j], our_variances[q]), j)
+            inner = size * dot_stored(pixels[where[j]], queries[q]) - query_sums[q] * sums[j]
+            offer(values[q], places[q], ties[q : q + 1], correlation(inner, variances[j], query_variances[q]), j)
 
 
-@_compiled
-def _among(places, place):
-    found = False
+@compiled
+def _contains(places, place):
+    """Return whether `places` (k,) hold a place."""
+    held = False
     for p in range(places.shape[0]):
-        found |= places[p] == place
-    return found
+        held |= places[p] == place
+    return held

@@ -9,10 +9,14 @@ from typing import TypeVar
 
 Item = TypeVar("Item")
 DEPTH = 2
+"""Blocks that are read and prepared ahead: one while the present one is multiplied, one more for uneven reads."""
 
 
-def ahead(parts: Iterable[slice], make: Callable[[slice], Item]) -> Iterator[tuple[slice, Item]]:
-    """Yield (part, make(part)) in order, `make` running up to two parts ahead in a thread of its own."""
+def read_ahead(parts: Iterable[slice], make: Callable[[slice], Item]) -> Iterator[tuple[slice, Item]]:
+    """Yield (part, make(part)) in order, while one further thread runs `make` for up to `DEPTH` later parts.
+
+    So at most DEPTH + 2 results exist at once: the one in use, the one being made, and those that wait.
+    """
     with ThreadPoolExecutor(1) as pool:
         waiting: deque[tuple[slice, Future[Item]]] = deque()
         try:
@@ -24,6 +28,6 @@ def ahead(parts: Iterable[slice], make: Callable[[slice], Item]) -> Iterator[tup
             while waiting:
                 done, future = waiting.popleft()
                 yield done, future.result()
-        finally:
+        finally:  # also where the caller stops early
             for _, future in waiting:
                 future.cancel()

@@ -1,4 +1,4 @@
-"""Items as rows of numbers, made when they are asked for."""
+"""Items as rows of numbers, computed or read when they are needed."""
 
 from __future__ import annotations
 
@@ -22,26 +22,26 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Rows:
-    """Embedded items: `take` returns the rows (n, dimension) of a slice or an index, uint8 or float32."""
+    """Embedded items: `take` returns the rows (n, dimension) of a slice or an index (n,), uint8 or float32."""
 
     count: int
     dimension: int
     take: Callable[[Which], Array]
     similarity: Similarity = COSINE
     views: tuple[Rows, ...] = ()
-    """The same items transformed (flipped, turned ...): a query is as like an item as the best of its views."""
+    """The same items transformed (flipped, rotated ...): a query is as similar to an item as the best of its views."""
     index: Index | None = None
-    """Of these rows as a bank, where one was made."""
+    """The index of these rows as a bank, where one was built."""
 
     @classmethod
     def of(cls, array: Array, similarity: Similarity = COSINE, views: tuple[Rows, ...] = ()) -> Rows:
-        """Wrap an array of rows, in memory or memory-mapped; what is not uint8 becomes float32."""
-        kind = np.uint8 if array.dtype == np.uint8 else np.float32
-        return cls(len(array), array.shape[1], lambda which: np.asarray(array[which], dtype=kind), similarity, views)
+        """Wrap an array of rows (N, D), in memory or memory-mapped; what is not uint8 becomes float32."""
+        dtype = np.uint8 if array.dtype == np.uint8 else np.float32
+        return cls(len(array), array.shape[1], lambda which: np.asarray(array[which], dtype=dtype), similarity, views)
 
 
 def piece(rows: Rows, part: slice) -> Rows:
-    """Return the view of rows[part]; part has a start, a stop and no step."""
+    """Return rows[part] as rows of their own, without copying; part has a start, a stop and no step."""
     start, stop = part.start, part.stop
 
     def take(which: Which) -> Array:

@@ -1,4 +1,4 @@
-"""One search by several workers: each takes a part of the bank, and the exact answers are merged."""
+"""One search by several workers: each takes a part of the bank, and the exact results are merged."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from benchmark.search.engine import MEMORY_BYTES, Found, search
+from benchmark.search.engine import MEMORY_BYTES, SearchResult, search
 from benchmark.search.rows import piece
 from benchmark.search.topk import Best, merged
 
@@ -26,41 +26,43 @@ def shards(count: int, parts: int) -> list[slice]:
 
 def search_shards(
     queries: Rows, bank: Rows, k: int = 1, *, devices: Sequence[str], memory: int = MEMORY_BYTES
-) -> Found:
-    """Search a part of the bank on each device at once, and merge; equal to `search` of the whole bank.
+) -> SearchResult:
+    """Search one part of the bank per device, all at once, and merge; the result equals `search` of the whole bank.
 
     Args:
         queries: N rows.
         bank: M rows.
         k: how many nearest items.
         devices: such as cuda:0 and cuda:1; one may be named twice.
-        memory: bytes of the host that all of them may take together.
+        memory: bytes of host memory that all of them may take together.
     """
     parts = shards(bank.count, len(devices))
 
-    def work(job: tuple[str, slice]) -> Found:
+    def work(job: tuple[str, slice]) -> SearchResult:
         device, part = job
         return search(queries, piece(bank, part), k, device=device, memory=memory // len(parts))
 
     with ThreadPoolExecutor(len(parts)) as pool:
-        found = list(pool.map(work, zip(devices, parts, strict=False)))
-    return merged_shards(found, parts, k)
+        results = list(pool.map(work, zip(devices, parts, strict=False)))
+    return merged_shards(results, parts, k)
 
 
-def merged_shards(found: Sequence[Found], parts: Sequence[slice], k: int) -> Found:
-    """Merge the answers of consecutive parts of one bank, whoever computed them.
+def merged_shards(results: Sequence[SearchResult], parts: Sequence[slice], k: int) -> SearchResult:
+    """Merge the results of consecutive parts of one bank, wherever they were computed.
+
+    The k nearest items of the bank are among the k nearest of its parts, so that the merged result is exact.
 
     Args:
-        found: of each part, for the same queries.
-        parts: where each part lies in the bank.
-        k: how many nearest items were asked for.
+        results: one per part, for the same queries.
+        parts: the places of each part's items in the bank.
+        k: how many nearest items are wanted.
     """
     shifted = [
         Best(one.best.values, np.where(one.index >= 0, one.index + part.start, -1), one.best.ties)
-        for one, part in zip(found, parts, strict=True)
+        for one, part in zip(results, parts, strict=True)
     ]
     best = merged(shifted, k)
-    certificates = [one.certificate for one in found]
+    certificates = [one.certificate for one in results]
     certificate = replace(
         certificates[0],
         engine=" and ".join(sorted({one.engine for one in certificates})),
@@ -68,4 +70,4 @@ def merged_shards(found: Sequence[Found], parts: Sequence[slice], k: int) -> Fou
         constant_items=sum(one.constant_items for one in certificates),
         tied=int((best.ties > 0).sum()),
     )
-    return Found(best.places, best.values, certificate, best)
+    return SearchResult(best.places, best.values, certificate, best)

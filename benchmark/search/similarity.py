@@ -1,22 +1,42 @@
-"""How two rows are compared: cosine of embeddings, Pearson correlation of pixels. A constant is like nothing: 0."""
+"""How two rows are compared: cosine of embeddings, Pearson correlation of pixels.
+
+Rows of zero variance (for cosines: of zeros) have no correlation; it is 0 here, with every row.
+"""
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING
 
 import numpy as np
+
+from benchmark.search.parallel import run_in_threads
+from benchmark.search.rounding import UNIT_ROUNDOFF
+from benchmark.search.uint8 import correlations, pair_scores, prepare_uint8
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from benchmark.core.types import Array
 
+CENTRED_ERROR = 2.0**-22
+"""4 u: rounding two rows of length 1 to float32 changes their lengths by u each, and their product by u / 2."""
+ROWS_PER_THREAD = 64
+"""Fewer rows to measure or standardise are not worth a thread."""
+NOT_FINITE = (
+    "an embedding holds NaN or infinite values", "retrain the detector: delete its folder in cache/",
+)  # fmt: skip
+"""What is wrong with a row, and what to do."""
+
 
 class Cosine:
-    """The inner product of unit rows, float32."""
+    """The inner product of unit rows, float32; an implementation of `core.types.Similarity`, which has the shapes."""
 
     def block(self, queries: NDArray[np.float32], others: NDArray[np.float32], device: str) -> NDArray[np.float32]:
-        """Multiply in float64 and round once, so that a value does not depend on what else stands in the block."""
+        """Multiply (n, D) and (m, D) to (n, m) in float64 and round once.
+
+        Float32 products depend on how a library cuts the block: the same pair would have other values in other blocks.
+        """
         if device == "cpu":
             return np.asarray(queries.astype(np.float64) @ others.astype(np.float64).T, dtype=np.float32)
         import torch
@@ -25,77 +45,97 @@ class Cosine:
         return (left @ right.T).float().cpu().numpy()
 
     def exact(self, row: NDArray[np.float32], others: NDArray[np.float32]) -> NDArray[np.float64]:
-        """Divide the inner product by both lengths: rounded rows are of length 1 only to 1e-7."""
+        """Divide the inner products of (D,) and (k, D) by both lengths, (k,): rounded rows have length 1 up to 1e-7."""
         return _scored(row, others, centred=False)
 
     def error(self, dimension: int) -> float:
-        """More than both rows, which are of length 1 up to rounding, and the product lose to float32."""
-        return 2.0**-22
+        """Return 4 u and the root of D times u (u = 2^-24).
+
+        Rounding changes the rows' lengths by up to u each, and their product by u / 2. Rows that were normalised in
+        float32, as by torch, are off by more: a float32 sum of n squares errs by about the root of n times u (Higham
+        and Mary, SIAM J. Sci. Comput. 41, 2019), a length by half of that, and both lengths add up. torch's are off by
+        2.5 u for D = 512 and 11 u for D = 65,536.
+        """
+        return CENTRED_ERROR + math.sqrt(dimension) * UNIT_ROUNDOFF
 
 
 class Pearson:
     """Pearson correlation of float32 rows of any offset and scale (Akbar et al., 2305.07644, without masks)."""
 
     def block(self, queries: NDArray[np.float32], others: NDArray[np.float32], device: str) -> NDArray[np.float32]:
-        """Standardise in float64, and multiply as cosines."""
+        """Standardise (n, D) and (m, D) in float64, and multiply as cosines, (n, m)."""
         return COSINE.block(unit(queries), unit(others), device)
 
     def exact(self, row: NDArray[np.float32], others: NDArray[np.float32]) -> NDArray[np.float64]:
-        """Correlate in float64."""
+        """Correlate (D,) with (k, D) in float64, (k,)."""
         return _scored(row, others, centred=True)
 
     def error(self, dimension: int) -> float:
-        """As of the cosine of the standardised rows."""
-        return COSINE.error(dimension)
+        """Return 4 u: rows are standardised in float64 and rounded once."""
+        return CENTRED_ERROR
 
 
 class Levels:
-    """Pearson correlation of uint8 rows from exact integer sums: n Sxy - Sx Sy over the root of both variances."""
+    """Pearson correlation of uint8 rows from exact integer sums (`uint8`)."""
 
     def block(self, queries: NDArray[np.uint8], others: NDArray[np.uint8], device: str) -> NDArray[np.float32]:
-        """Correlate every pair; only the last rounding, to float32, is inexact."""
-        from benchmark.search.uint8 import correlations, prepared
+        """Correlate every pair of (n, D) and (m, D), (n, m); only the last rounding, to float32, is inexact."""
+        blocks = prepare_uint8(queries), prepare_uint8(others)
+        if device == "cpu":
+            return correlations(*blocks)
+        from benchmark.search.device import correlations as on_device
 
-        return correlations(prepared(queries), prepared(others), device)
+        return on_device(*blocks, device)
 
     def exact(self, row: NDArray[np.uint8], others: NDArray[np.uint8]) -> NDArray[np.float64]:
-        """Correlate one row with others in float64."""
-        from benchmark.search.uint8 import pair_scores, prepared
-
-        return pair_scores(prepared(row[None]), prepared(others))
+        """Correlate one row (D,) with others (k, D) in float64, (k,)."""
+        return pair_scores(prepare_uint8(row[None]), prepare_uint8(others))
 
     def error(self, dimension: int) -> float:
-        """Half a unit in the last place of float32, and what float64 rounds."""
-        return 2.0**-24
+        """Return u = 2^-24, twice what rounding a number of at most 1 to float32 loses; float64 loses 4e-15."""
+        return UNIT_ROUNDOFF
 
 
 COSINE, PEARSON, LEVELS = Cosine(), Pearson(), Levels()
 
 
 def measured(rows: NDArray[np.float32], *, centred: bool) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Return means and sums of squares of float32 rows, -1 where a row is not finite (`kernels.moments`)."""
-    from benchmark.search.kernels import moments
-    from benchmark.search.products import spread
+    """Return means and sums of squares of float32 rows (n, D), (n,) each (`kernels_float32.moments`).
+
+    The sum is -1 where a row is not finite, and 0 where it has no variance.
+    """
+    from benchmark.search.kernels_float32 import moments
 
     means, squares = np.empty(len(rows)), np.empty(len(rows))
-    spread(len(rows), lambda part: moments(rows[part], centred, means[part], squares[part]), least=64)
+
+    def work(part: slice) -> None:
+        moments(rows[part], centred, means[part], squares[part])
+
+    run_in_threads(len(rows), work, least=ROWS_PER_THREAD)
     return means, squares
 
 
 def unit(rows: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Return rows less their means, over their lengths; NaN where a row is not finite, zeros where it is constant."""
-    from benchmark.search.kernels import standardise
-    from benchmark.search.products import spread
+    """Return rows (n, D) less their means, over their lengths, (n, D).
+
+    A row is NaN where it is not finite, and zeros where it is constant.
+    """
+    from benchmark.search.kernels_float32 import standardise
 
     means, squares = measured(rows, centred=True)
     result = np.empty(rows.shape, dtype=np.float32)
-    spread(len(rows), lambda part: standardise(rows[part], means[part], squares[part], result[part]), least=64)
+
+    def work(part: slice) -> None:
+        standardise(rows[part], means[part], squares[part], result[part])
+
+    run_in_threads(len(rows), work, least=ROWS_PER_THREAD)
     result[squares < 0] = np.nan
     return result
 
 
 def _scored(row: Array, others: Array, *, centred: bool) -> NDArray[np.float64]:
-    from benchmark.search.kernels import score_pairs
+    """Return the cosines or correlations of one row (D,) with others (k, D), (k,) float64."""
+    from benchmark.search.kernels_float32 import score_pairs
 
     others = np.ascontiguousarray(others)
     (mean,), (square,) = measured(row[None], centred=centred)

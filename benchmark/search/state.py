@@ -1,4 +1,4 @@
-"""What a search has found so far, in a file: one that was cut off goes on, one that was finished is read."""
+"""What a search has found so far, in a file: an interrupted search resumes from it, a finished one is read."""
 
 from __future__ import annotations
 
@@ -16,29 +16,31 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 EVERY_SECONDS = 10.0
+"""Seconds between two saves: an interrupted search repeats at most that much, and files of many queries cost little."""
 
 
 @dataclass
 class State:
-    """The lists of all queries, which of them are compared block by block, how many blocks are done, and counts."""
+    """The lists of all queries, those that are compared block by block, how many blocks are done, and counts."""
 
     path: Path | None
     plan: tuple[int, ...]
-    """Sizes of both sides, of their lists and blocks: a file of another plan is not gone on with."""
+    """Sizes of both sides, of their lists and blocks: a file of another plan is not resumed."""
     best: Best
-    left: NDArray[np.int64]
+    remaining: NDArray[np.int64]
+    """(n,) queries for the product; the index has answered the others."""
     blocks: int = 0
     engines: set[str] = field(default_factory=set)
     scored: int = 0
     constant_queries: int = 0
     constant_items: int = 0
     started: bool = False
-    """Whether there was a file of this plan."""
+    """Whether there was a file of this plan: which queries the index answered is then decided."""
     _saved: float = 0.0
 
     @classmethod
     def open(cls, path: Path | None, plan: tuple[int, ...], count: int, depth: int) -> Self:
-        """Read the file, or start with nothing found."""
+        """Read the file, or start with empty lists (count, depth)."""
         if path is not None and path.exists():
             with np.load(path) as file:
                 if tuple(file["plan"]) == plan:
@@ -49,7 +51,7 @@ class State:
         return cls(path, plan, Best.empty(count, depth), np.arange(count))
 
     def save(self, *, now: bool = False) -> None:
-        """Write the file, at most every ten seconds unless it has to be now."""
+        """Write the file, at most every `EVERY_SECONDS` unless `now`."""
         if self.path is None or not (now or time.monotonic() - self._saved > EVERY_SECONDS):
             return
         self._saved = time.monotonic()
@@ -57,6 +59,6 @@ class State:
         with atomic_write(self.path) as temporary, temporary.open("wb") as file:
             np.savez(
                 file, plan=np.array(self.plan), values=self.best.values, places=self.best.places, ties=self.best.ties,
-                left=self.left, engines=np.array(sorted(self.engines), dtype=str),
+                left=self.remaining, engines=np.array(sorted(self.engines), dtype=str),
                 counts=np.array([self.blocks, self.scored, self.constant_queries, self.constant_items]),
             )  # fmt: skip

@@ -14,7 +14,7 @@ import torch
 
 if TYPE_CHECKING:
     from benchmark.core.types import Array
-    from benchmark.search import Found
+    from benchmark.search import SearchResult
 
 TOLERANCE = 2e-14
 """Float64 values that differ by less may stand in any order, unless the bank's rows are the same."""
@@ -69,7 +69,9 @@ def order(values: np.ndarray, k: int) -> np.ndarray:
     return np.lexsort((places, -values), axis=1)[:, :k]
 
 
-def agrees(found: Found, values: np.ndarray, bank: np.ndarray, k: int, nothing: np.ndarray | None = None) -> None:
+def agrees(
+    found: SearchResult, values: np.ndarray, bank: np.ndarray, k: int, nothing: np.ndarray | None = None
+) -> None:
     """Compare an answer with float64 values; ties of equal rows, and of pairs that are like nothing, are strict."""
     k = min(k, values.shape[1])
     places = found.index

@@ -156,7 +156,7 @@ def test_blocks_refuse_empty_sides_and_what_is_not_finite() -> None:
             with pytest.raises(BadDataError) as error:
                 list(blocks(queries, bank))
             assert str(error.value) == (
-                "an embedding is not a number\n  hint: train the detector anew: delete its folder in cache/"
+                "an embedding holds NaN or infinite values\n  hint: retrain the detector: delete its folder in cache/"
             )
 
 
@@ -212,3 +212,22 @@ def test_subject_maxima_against_a_loop(order: str) -> None:
     for i in range(11):
         for subject in range(codes.max() + 1):
             assert found[i, subject] == max(block[i, j] for j in range(16) if codes[j] == subject)
+
+
+def test_lengths_that_float32_got_wrong_hide_no_nearest_query() -> None:
+    """The second query is nearer, but shorter by 1.5e-6: its product with the bank's row is the smaller one."""
+    rng = np.random.default_rng(9)
+    row, *noises = rng.standard_normal((3, 1 << 16))
+    row /= np.linalg.norm(row)
+    queries = []
+    for noise, distance, length in zip(noises, (1e-6, 8e-7), (1.0, 1 - 1.5e-6), strict=True):
+        noise -= (noise @ row) * row
+        near = row + noise / np.linalg.norm(noise) * (2 * distance) ** 0.5
+        queries.append(length * near / np.linalg.norm(near))
+    given, bank = Rows.of(np.array(queries, np.float32)), Rows.of(row[None].astype(np.float32))
+    best = Match(index=np.array([-1]), similarity=np.array([-np.inf]))
+    for part in (slice(0, 1), slice(1, 2)):
+        block = similarities(given, part, bank)
+        settle_bank(block, given, part, bank, best)
+    assert best.index.tolist() == [1]
+    assert best.similarity[0] == pytest.approx(1 - 8e-7, abs=1e-7)

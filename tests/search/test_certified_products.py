@@ -9,6 +9,8 @@ import pytest
 
 from benchmark.search import COSINE, PEARSON, Rows, blocks, products, search
 from benchmark.search.float32 import SLACK, CodeEngine, FloatEngine, _Window, common_direction
+from benchmark.search.rounding import EXACT_TERMS_CROSS, float_error
+from benchmark.search.topk import Best
 
 
 def hard_rows(rng: np.random.Generator, dimension: int) -> np.ndarray:
@@ -103,7 +105,7 @@ def test_float32_products_may_be_as_wrong_as_their_error(
     scale: float, k: int, brute: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     rng = np.random.default_rng(7)
-    wrong = products.float_error(9)
+    wrong = float_error(9)
 
     def product(first: np.ndarray, second: np.ndarray, device: str = "cpu") -> np.ndarray:
         exact = first.astype(np.float64) @ second.astype(np.float64).T
@@ -151,14 +153,14 @@ def test_float32_products_are_within_their_error(dimension: int, brute: Any) -> 
         unit = FloatEngine(centred).prepare(rows).unit
         product = products.float_product(unit, unit)
         wide = unit.astype(np.float64)
-        assert np.abs(product - wide @ wide.T).max() <= products.float_error(dimension)
+        assert np.abs(product - wide @ wide.T).max() <= float_error(dimension)
         truth = brute.floats(rows, rows, centred=centred)
-        assert np.abs(product - truth).max() <= products.float_error(dimension) + 2.0**-19
+        assert np.abs(product - truth).max() <= float_error(dimension) + 2.0**-19
 
 
 def test_the_error_of_float32_products_grows_slowly() -> None:
-    assert products.float_error(512) < 4e-5
-    assert products.float_error(512) < products.float_error(1 << 18) < 3 * products.float_error(512)
+    assert float_error(512) < 4e-5
+    assert float_error(512) < float_error(1 << 18) < 3 * float_error(512)
 
 
 @pytest.mark.parametrize("dimension", [2, 511, 512, 513, 1500, 6000])
@@ -170,3 +172,24 @@ def test_blocks_of_cosines_are_within_their_error(dimension: int, brute: Any) ->
     rows = np.concatenate([random, np.abs(random), even, peak]).astype(np.float32)
     ((_, block),) = blocks(Rows.of(rows), Rows.of(rows))
     assert np.abs(block - brute.floats(rows, rows, centred=False)).max() <= COSINE.error(dimension)
+
+
+def test_products_of_first_and_second_digits_fit_in_their_integers() -> None:
+    """All pixels but two are 126.49 or 126 steps, of either sign: their sums of products pass 2^31."""
+    size, rng = 131_000, np.random.default_rng(8)
+    assert EXACT_TERMS_CROSS == (2**31 - 1) // (2 * 127**2)
+    signs = rng.permutation(np.repeat([-1.0, 1.0], size // 2))
+    image, beside = 126.49 * signs, 126.0 * signs
+    for row in (image, beside):
+        row[[signs.argmax(), signs.argmin()]] = 127, -127
+    bank = np.repeat(beside[None], 40, axis=0).astype(np.float32)
+    bank[30] = image
+    engine = CodeEngine(True, np.eye(1, size, 5)[0])
+    ours, others = coded(engine, bank[30:31], 2), coded(engine, bank, 2)
+    _, cross = engine._products(ours, others)
+    first, second = (digits.astype(np.int64) for digits in others.digits)
+    assert np.array_equal(cross[0], first @ second[30] + second @ first[30])
+    assert cross.max() > 2**31
+    best = Best.empty(1, 1)
+    engine.scan(engine.prepare(bank[30:31]), engine.prepare(bank), 0, best)
+    assert (best.places.item(), best.values.item()) == (30, 1.0)

@@ -14,13 +14,13 @@ from benchmark.search import engine as find
 
 SHAPES = 200
 """Random shapes a test, a number of threads and an engine."""
-NOT_FINITE = "an embedding is not a number\n  hint: train the detector anew: delete its folder in cache/"
+NOT_FINITE = "an embedding holds NaN or infinite values\n  hint: retrain the detector: delete its folder in cache/"
 
 
 @pytest.fixture(params=["float32", "codes"])
 def engine(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
     """Compare rows of every length by one engine."""
-    monkeypatch.setattr("benchmark.search.engine.LONG", {"float32": 1 << 40, "codes": 0}[request.param])
+    monkeypatch.setattr("benchmark.search.engine.SHORT_ROW", {"float32": 1 << 40, "codes": 0}[request.param])
     return str(request.param)
 
 
@@ -98,7 +98,7 @@ def test_cosines_of_any_rows_equal_float64(engine: str, brute: Any) -> None:
         brute.agrees(found, brute.floats(queries, bank, centred=False), bank, k, nothing)
 
 
-@pytest.mark.parametrize("dimension", [find.LONG - 1, find.LONG, find.LONG + 1, 5_000])
+@pytest.mark.parametrize("dimension", [find.SHORT_ROW - 1, find.SHORT_ROW, find.SHORT_ROW + 1, 5_000])
 @pytest.mark.parametrize("kind", KINDS)
 def test_both_sides_of_the_length_that_changes_the_engine(kind: str, dimension: int, brute: Any) -> None:
     rng = np.random.default_rng(3)
@@ -107,7 +107,7 @@ def test_both_sides_of_the_length_that_changes_the_engine(kind: str, dimension: 
     values = brute.floats(queries, bank, centred=True)
     found = search(Rows.of(queries, PEARSON), Rows.of(bank, PEARSON), 4, memory=16 * 4 * dimension * 12)
     brute.agrees(found, values, bank, 4, brute.like_nothing(queries, bank))
-    assert found.certificate.engine.startswith("float32" if dimension <= find.LONG else "codes")
+    assert found.certificate.engine.startswith("float32" if dimension <= find.SHORT_ROW else "codes")
     assert found.similarity[0, :3].tolist() == [1.0] * 3
     assert kind == "integer near ties" or found.index[0, :3].tolist() == [6, 8, 17]  # where it may have more copies
 

@@ -17,7 +17,7 @@ from benchmark.search import index_bounds as bounds
 from benchmark.search.index import Index, Stored
 from benchmark.search.index_projection import SLACK, Grid, Projection
 from benchmark.search.topk import Best
-from benchmark.search.uint8 import prepared
+from benchmark.search.uint8 import prepare_uint8
 
 SHAPES = (
     (1, 1, 1), (1, 2, 3), (1, 7, 5), (1, 65, 67), (3, 9, 11), (1, 129, 130), (40, 5, 3), (70, 13, 2), (2, 40, 33),
@@ -28,7 +28,7 @@ SHAPES = (
 @pytest.fixture(autouse=True)
 def for_ten_nearest(monkeypatch: pytest.MonkeyPatch) -> None:
     """An index answers for any number of nearest items; that it pays for one only is no matter here."""
-    monkeypatch.setattr("benchmark.search.engine.SHALLOW", 10)
+    monkeypatch.setattr("benchmark.search.engine.INDEX_NEIGHBOURS", 10)
 
 
 def stored(rows: np.ndarray) -> Stored:
@@ -42,7 +42,7 @@ def banked(rows: np.ndarray, shape: tuple[int, ...]) -> Rows:
 
 def scanned(index: Index, queries: np.ndarray, k: int) -> tuple[Best, np.ndarray]:
     best = Best.empty(len(queries), k)
-    return best, index.scan(prepared(queries), best)
+    return best, index.scan(prepare_uint8(queries), best)
 
 
 def hard_items(rng: np.random.Generator, pictures: Any, shape: tuple[int, ...]) -> np.ndarray:
@@ -66,15 +66,15 @@ def test_no_bound_is_below_the_truth(shape: tuple[int, ...], brute: Any, picture
     rows = hard_items(rng, pictures, shape)
     truth = brute.levels(rows, rows)
     for sample in (rows, rows[:1], rows[-8:]):  # directions decide how close a bound is, never whether it holds
-        projection = Projection.fitted(Grid.of(shape), [prepared(sample)])
-        ours = projection.of(prepared(rows))
+        projection = Projection.fitted(Grid.of(shape), [prepare_uint8(sample)])
+        ours = projection.of(prepare_uint8(rows))
         upper = ours.head @ ours.head.T
         assert (upper >= truth - SLACK).all()
         for q in range(0, len(rows), 3):
             for j in range(len(rows)):
                 bound = upper[q, j]
                 for codes, facts in ((ours.coarse, ours.facts[:, 0:4]), (ours.fine, ours.facts[:, 4:8])):
-                    closer = bounds._closer(bound, codes[j], facts[j], codes[q], facts[q])
+                    closer = bounds._narrowed_bound(bound, codes[j], facts[j], codes[q], facts[q])
                     assert truth[q, j] - SLACK <= closer <= bound
                     bound = closer
 
@@ -93,7 +93,7 @@ def test_what_boxes_leave_is_measured_before_it_is_rounded(brute: Any) -> None:
         blocks = np.kron(rng.permutation(levels).reshape(64, 64), np.ones((2, 2), np.int64))
         rows.append(blocks + fine)
     array = np.stack(rows).reshape(len(rows), -1).astype(np.uint8)
-    ours = Projection.fitted(Grid.of((1, 128, 128)), [prepared(array)]).of(prepared(array))
+    ours = Projection.fitted(Grid.of((1, 128, 128)), [prepare_uint8(array)]).of(prepare_uint8(array))
     truth = brute.levels(array, array)
     assert truth[0, 1:].min() > 2e-4  # or this test tests nothing
     assert (ours.head @ ours.head.T >= truth - SLACK).all()

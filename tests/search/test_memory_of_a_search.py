@@ -32,7 +32,7 @@ def test_a_bank_of_ten_times_the_memory_gives_the_same_answer(
 ) -> None:
     rng = np.random.default_rng(0)
     size, dimension, memory = 24_000, 1_024, 2_400_000  # a block holds fewer queries than there are
-    monkeypatch.setattr(find, "LONG", 0 if kind == "codes" else 1 << 40)
+    monkeypatch.setattr(find, "SHORT_ROW", 0 if kind == "codes" else 1 << 40)
     bank = rng.integers(0, 256, (size // (1 if kind == "levels" else 4), dimension)).astype(np.uint8)
     np.save(tmp_path / "bank.npy", bank if kind == "levels" else bank.astype(np.float32))
     on_disk = np.load(tmp_path / "bank.npy", mmap_mode="r")

@@ -9,11 +9,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from benchmark.search import COSINE, LEVELS, PEARSON, Found, Rows, piece, search, search_shards
+from benchmark.search import COSINE, LEVELS, PEARSON, Rows, SearchResult, device_products, piece, search, search_shards
 from benchmark.search import device as on_device
-from benchmark.search.products import EXACT_IN_INT32, float_error
+from benchmark.search.rounding import EXACT_TERMS_INT32, float_error
 from benchmark.search.shards import merged_shards, shards
-from benchmark.search.uint8 import correlations, prepared
+from benchmark.search.uint8 import correlations, prepare_uint8
 
 KINDS = ("levels", "pearson", "cosine", "codes")
 MEMORY = 20000
@@ -27,7 +27,7 @@ def sides(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> tu
     array[70:] = array[20:40]
     array[[3, 30, 80]] = 7
     if request.param == "codes":
-        monkeypatch.setattr("benchmark.search.engine.LONG", 0)
+        monkeypatch.setattr("benchmark.search.engine.SHORT_ROW", 0)
     kind = {"levels": LEVELS, "pearson": PEARSON, "cosine": COSINE, "codes": PEARSON}[request.param]
     rows = (
         array
@@ -39,7 +39,7 @@ def sides(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> tu
     return Rows.of(queries, kind, (Rows.of(queries[:, ::-1].copy(), kind),)), Rows.of(rows[20:], kind)
 
 
-def same(found: Found, other: Found) -> None:
+def same(found: SearchResult, other: SearchResult) -> None:
     assert np.array_equal(found.index, other.index)
     assert np.array_equal(found.similarity, other.similarity)
     like_something = found.similarity[:, 0] != 0
@@ -233,7 +233,7 @@ def test_the_engine_of_devices_equals_the_loops(
         given = Rows.of(queries, LEVELS, (Rows.of(view, LEVELS),))
         loops = search(given, Rows.of(bank, LEVELS), k, memory=9_000)
         with monkeypatch.context() as patched:
-            patched.setattr("benchmark.search.engine.engine_for", lambda *given: on_device.DeviceLevels("cpu"))
+            patched.setattr("benchmark.search.engine.engine_for", lambda *given: on_device.DeviceEngine("cpu"))
             for memory in (9_000, 1 << 30):
                 found = search(given, Rows.of(bank, LEVELS), k, memory=memory)
                 assert found.certificate.engine == "int8 (device)"
@@ -252,7 +252,7 @@ def test_constant_queries_count_as_tied_in_the_same_way_wherever_they_are_search
     queries, given = Rows.of(np.full((3, 40), 5, np.uint8), LEVELS), Rows.of(bank, LEVELS)
     loops = search(queries, given).certificate.tied
     assert search_shards(queries, given, devices=["cpu", "cpu"]).certificate.tied == loops
-    monkeypatch.setattr("benchmark.search.engine.engine_for", lambda *given: on_device.DeviceLevels("cpu"))
+    monkeypatch.setattr("benchmark.search.engine.engine_for", lambda *given: on_device.DeviceEngine("cpu"))
     assert search(queries, given).certificate.tied == loops
 
 
@@ -265,19 +265,19 @@ def test_devices_count_an_item_that_a_later_view_ties_with_the_nearest(monkeypat
     given, others = Rows.of(query, LEVELS, (Rows.of(later, LEVELS),)), Rows.of(bank, LEVELS)
     loops = search(given, others)
     assert (loops.index.item(), loops.similarity.item(), loops.certificate.tied) == (0, pytest.approx(0.5**0.5), 1)
-    monkeypatch.setattr("benchmark.search.engine.engine_for", lambda *given: on_device.DeviceLevels("cpu"))
+    monkeypatch.setattr("benchmark.search.engine.engine_for", lambda *given: on_device.DeviceEngine("cpu"))
     found = search(given, others)
     assert (found.index.item(), found.similarity.item()) == (0, loops.similarity.item())
     assert found.certificate.tied == 1
 
 
-@pytest.mark.parametrize("pixels", [1, 2, 7, 8, 1_000, EXACT_IN_INT32, EXACT_IN_INT32 + 1, (1 << 19) + 3])
+@pytest.mark.parametrize("pixels", [1, 2, 7, 8, 1_000, EXACT_TERMS_INT32, EXACT_TERMS_INT32 + 1, (1 << 19) + 3])
 def test_products_of_devices_are_exact(pixels: int) -> None:
     rng = np.random.default_rng(2)
     for n, m in ((1, 1), (3, 2), (17, 9), (25, 40)):
         a, b = (rng.choice(np.array([-128, 127], np.int8), (count, pixels)) for count in (n, m))
         wanted = a.astype(np.float64) @ b.astype(np.float64).T
-        assert np.array_equal(on_device.level_product(a, b, "cpu"), wanted)
+        assert np.array_equal(device_products.level_product(a, b, "cpu"), wanted)
         if pixels > 1_000:
             break
 
@@ -287,12 +287,12 @@ def test_correlations_of_devices_equal_the_loops(pixels: int, brute: Any) -> Non
     rng = np.random.default_rng(3)
     rows = rng.integers(250, 256, (5, pixels)).astype(np.uint8)
     rows[2] = 8
-    block = prepared(rows)
+    block = prepare_uint8(rows)
     found = on_device.correlations(block, block, "cpu")
     assert np.array_equal(found, brute.levels(rows, rows).astype(np.float32))
-    assert np.array_equal(correlations(block, block, "cpu"), found)
+    assert np.array_equal(correlations(block, block), found)
     np.testing.assert_allclose(
-        on_device.Resident.of(block, "cpu").correlations(on_device.Resident.of(block, "cpu")).numpy(),
+        on_device.DeviceBlock.of(block, "cpu").correlations(on_device.DeviceBlock.of(block, "cpu")).numpy(),
         brute.levels(rows, rows), rtol=0, atol=1e-15,
     )  # fmt: skip
 
@@ -302,4 +302,4 @@ def test_float_products_of_devices_are_within_their_error(dimension: int, brute:
     rng = np.random.default_rng(4)
     rows = brute.unit(np.abs(rng.standard_normal((20, dimension))), centred=False).astype(np.float32)
     wide = rows.astype(np.float64)
-    assert np.abs(on_device.float_product(rows, rows, "cpu") - wide @ wide.T).max() <= float_error(dimension)
+    assert np.abs(device_products.float_product(rows, rows, "cpu") - wide @ wide.T).max() <= float_error(dimension)

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from benchmark.core.errors import BadDataError
-from benchmark.search import LEVELS, PEARSON, Found, Rows, products, search
+from benchmark.search import LEVELS, PEARSON, Rows, SearchResult, products, search
 
 SHAPES = 450
 """Random shapes a test and a number of threads."""
@@ -31,7 +31,7 @@ def some_rows(rng: np.random.Generator, pictures: Any, count: int, size: int) ->
     return array
 
 
-def equal(found: Found, values: np.ndarray, k: int, brute: Any) -> None:
+def equal(found: SearchResult, values: np.ndarray, k: int, brute: Any) -> None:
     """Bit for bit, places and values."""
     places = brute.order(values, k)
     assert np.array_equal(found.index, places)
@@ -139,12 +139,12 @@ def test_sums_beyond_what_float64_holds(pixels: int, brute: Any) -> None:
 
 
 def test_items_too_large_for_exact_sums_are_refused() -> None:
-    from benchmark.search.uint8 import prepared
+    from benchmark.search.uint8 import prepare_uint8
 
     with pytest.raises(BadDataError) as error:
-        prepared(np.broadcast_to(np.zeros(1, np.uint8), (1, (1 << 24) + 1)))
+        prepare_uint8(np.broadcast_to(np.zeros(1, np.uint8), (1, (1 << 24) + 1)))
     assert str(error.value) == (
-        "items of 16777217 pixels are too large for exact integer sums, which end at 16777216\n"
+        "images of 16777217 pixels are too large: integer sums are exact up to 16777216 pixels\n"
         "  hint: give a smaller --image-size"
     )
 
