@@ -13,11 +13,12 @@ from benchmark.core.types import Cohort
 from benchmark.detectors.fitting import fit_detector
 from benchmark.detectors.registry import CARDS, Choice, choose
 from benchmark.evaluation.detector_audit import Audit, audit, between_seeds
-from benchmark.evaluation.detector_audit_report import AuditedDetector, AuditFile, draw_recall
+from benchmark.evaluation.detector_audit_report import draw_recall
 from benchmark.images.planted_copies import STRENGTHS
+from benchmark.records.cohort_facts import facts_of
+from benchmark.records.detector_audits import AuditedDetector, AuditFile
 from benchmark.records.record import entries
 from benchmark.runs.config import Request, build_dataset, open_cohort
-from benchmark.runs.run import facts_of
 
 
 def check_detectors(request: Request, texts: Sequence[str], *, seeds: int, out: Path) -> tuple[AuditFile, Path]:

@@ -87,6 +87,11 @@ def with_interval(score: ScoreEntry | None) -> str:
     return f"{number(score.value)} [{number(score.low)}, {number(score.high)}]"
 
 
+def value_text(score: ScoreEntry) -> str:
+    """Return `0.102`, or `not scored`."""
+    return "not scored" if score.value is None else number(score.value)
+
+
 def number(value: float) -> str:
     """Three digits behind the point, or three significant ones from 100 on."""
     return f"{value:.3f}" if abs(value) < 100 else f"{value:.3g}"

@@ -130,17 +130,6 @@ def notes_of(records: list[Record]) -> list[str]:
     return notes
 
 
-def collect_audits(place: Path) -> dict[str, list[str]]:
-    """Read every audit.json below a folder: cohort key -> what boards of that cohort say of it. Raises BadDataError."""
-    from benchmark.evaluation.detector_audit_report import AuditFile
-
-    found = defaultdict(list)
-    for path in sorted(place.glob("**/audit.json")):
-        audit = AuditFile.read(path)
-        found[audit.cohort.key].append(audit.sentence())
-    return found
-
-
 def write_boards(records: list[Record], out: Path, audits: Mapping[str, list[str]] | None = None) -> list[Path]:
     """Write COHORT-KEY-PROTOCOL.md, .csv and .html for every board and return their paths. Raises BadDataError."""
     written: list[Path] = []

@@ -20,7 +20,8 @@ from benchmark.core.source_digest import core_module, source_digest
 from benchmark.core.stages import Stages, exclusive
 from benchmark.core.types import Budget, Cohort, HasFiles, ModelAdapter
 from benchmark.plugins.registry import source_files
-from benchmark.records.record import PROTOCOL, CohortFacts, Record, Spec
+from benchmark.records.cohort_facts import facts_of
+from benchmark.records.record import PROTOCOL, Record, Spec
 from benchmark.runs.config import Request, Resolved, open_cohort, resolve
 
 
@@ -266,16 +267,6 @@ def _public_spec(resolved: Resolved) -> Spec:
         data=resolved.data.name, data_options=without_paths(asdict(resolved.dataset)),  # type: ignore[call-overload]
         split=request.split, train_items=request.train_items, samples=resolved.samples, seed=request.seed,
         budget_seconds=request.budget_seconds,
-    )  # fmt: skip
-
-
-def facts_of(cohort: Cohort) -> CohortFacts:
-    """Return what a record may tell of a cohort."""
-    splits = (cohort.train, cohort.calibration, cohort.test)
-    return CohortFacts(
-        name=cohort.name, key=cohort.key, shape=cohort.train.shape, channels=cohort.train.channels,
-        spacing_mm=cohort.spacing_mm, items={split.name: len(split) for split in splits},
-        patients={split.name: len(set(split.subjects)) for split in splits}, notes=cohort.notes,
     )  # fmt: skip
 
 
