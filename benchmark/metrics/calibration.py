@@ -62,40 +62,70 @@ def resample_patients(codes: Codes, rng: Generator) -> tuple[NDArray[np.int64], 
 
 
 def interval(statistic: Callable[[Generator], float], value: float, *, seed: int, n: int) -> tuple[float, float]:
-    """Return a 95 % percentile interval of a share: `statistic` resamples once a call.
+    """Return a 95 % percentile interval (low, high) of a share in [0, 1]; it always holds `value`.
 
-    0 of n and n of n get the exact binomial bound instead of a width of zero.
+    Args:
+        statistic: draws one resample with the generator and returns the share in it.
+        value: the share in the data themselves.
+        seed: of the generator.
+        n: number of independent units (patients, or synthetic items) behind the share.
     """
     rng = np.random.default_rng(seed)
     low, high = np.quantile([statistic(rng) for _ in range(RESAMPLES)], [0.025, 0.975])
-    edge = 1 - 0.025 ** (1 / n)
+    # Resampling 0 of n gives 0 of n every time: a width of zero. The exact binomial bound says what n cannot exclude.
     if value <= 0:
-        high = max(high, edge)
+        high = max(high, upper_bound_of_none(n))
     if value >= 1:
-        low = min(low, 1 - edge)
+        low = min(low, 1 - upper_bound_of_none(n))
     return float(min(low, value)), float(max(high, value))
 
 
+def upper_bound_of_none(n: int) -> float:
+    """Return the upper end of the exact 95 % interval of a share that is 0 of n (Clopper & Pearson 1934)."""
+    from scipy.stats import binomtest
+
+    return float(binomtest(0, n).proportion_ci(0.95, method="exact").high)
+
+
 def benjamini_hochberg(p_values: Floats, rate: float = 0.10) -> NDArray[np.bool_]:
-    """Select items (N,) so that the expected share of wrong ones is at most rate (Benjamini & Hochberg 1995)."""
-    order = np.argsort(p_values, kind="stable")
-    passed = np.flatnonzero(p_values[order] <= rate * np.arange(1, len(order) + 1) / len(order))
-    chosen = np.zeros(len(order), dtype=bool)
-    if len(passed):
-        chosen[order[: passed[-1] + 1]] = True
-    return chosen
+    """Select items so that the expected share of wrong selections is at most rate (Benjamini & Hochberg 1995).
+
+    Args:
+        p_values: (N,) in [0, 1]; N may be 0.
+        rate: the false discovery rate, between 0 and 1.
+
+    Returns:
+        (N,), true for selected items.
+    """
+    from scipy.stats import false_discovery_control
+
+    # Conformal p-values are multiples of one fraction, so that p = rate * k / N happens. SciPy multiplies p by N / k,
+    # where rounding (a few units of 1e-16) may push it above the rate: the margin keeps such an item selected.
+    return np.asarray(false_discovery_control(p_values) <= rate * (1 + 1e-12)) if len(p_values) else np.zeros(0, bool)
+
+
+def mann_whitney_u(first: Floats, second: Floats) -> float:
+    """Count the pairs (one of N, one of M) in which the first is greater; ties count 1/2. Exact, 0 to N * M.
+
+    From SciPy's ranks, not `scipy.stats.mannwhitneyu` or `sklearn.metrics.roc_auc_score`: these give the same number
+    and take 20 to 60 times as long on 200 items a side (p-values, checks), and a bootstrap calls this 200 times.
+    """
+    from scipy.stats import rankdata
+
+    ranks = rankdata(np.concatenate([first, second]))
+    return float(ranks[: len(first)].sum() - len(first) * (len(first) + 1) / 2)
 
 
 def auc(positive: Floats, negative: Floats) -> float:
-    """Return P(positive > negative) + P(equal) / 2: the area under the ROC curve (Mann-Whitney)."""
-    ordered = np.sort(negative)
-    below = np.searchsorted(ordered, positive, side="left")
-    equal = np.searchsorted(ordered, positive, side="right") - below
-    return float((below + equal / 2).mean() / len(negative))
+    """Return P(positive > negative) + P(equal) / 2 of (N,) against (M,): the area under the ROC curve."""
+    return mann_whitney_u(positive, negative) / len(positive) / len(negative)
 
 
 def tpr_at_fpr(positive: Floats, negative: Floats, fpr: float = 0.01) -> float:
-    """Return the share of positives above the value that at most `fpr` of the negatives exceed."""
+    """Return the share of positives (N,) above the value that at most `fpr` of the negatives (M,) exceed.
+
+    `sklearn.metrics.roc_curve` reaches the same share 30 to 200 times more slowly, and loads pandas.
+    """
     allowed = math.floor(fpr * len(negative))
     threshold = np.sort(negative)[len(negative) - 1 - allowed]
     return float((positive > threshold).mean())

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from benchmark.core.types import Score
-from benchmark.metrics.calibration import interval, patient_weights, resample_patients
+from benchmark.metrics.calibration import interval, mann_whitney_u, patient_weights, resample_patients
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -138,7 +138,7 @@ def c_t(first: Floats, first_cells: Codes, second: Floats, second_cells: Codes) 
     for cell in np.unique(second_cells):
         a, b = first[first_cells == cell], second[second_cells == cell]
         if min(len(a), len(b)) >= CELL_ITEMS:
-            total += len(b) * _mann_whitney(a, b)
+            total += len(b) * _mann_whitney_z(a, b)
             weight += len(b)
     if not weight:
         reason = f"no cell holds {CELL_ITEMS} items of either side"
@@ -146,11 +146,10 @@ def c_t(first: Floats, first_cells: Codes, second: Floats, second_cells: Codes) 
     return Score(value=total / weight, n=len(first), direction="higher")
 
 
-def _mann_whitney(a: Floats, b: Floats) -> float:
-    ordered = np.sort(b)
-    below, upto = (np.searchsorted(ordered, a, side=side).sum() for side in ("left", "right"))
-    u = (below + upto) / 2
-    return float((u - len(a) * len(b) / 2) / np.sqrt(len(a) * len(b) * (len(a) + len(b) + 1) / 12))
+def _mann_whitney_z(a: Floats, b: Floats) -> float:
+    """Return how many standard deviations U of (N,) and (M,) is above what chance gives; without a tie correction."""
+    pairs = len(a) * len(b)
+    return float((mann_whitney_u(a, b) - pairs / 2) / np.sqrt(pairs * (len(a) + len(b) + 1) / 12))
 
 
 def _ratio(near: Near) -> Floats:

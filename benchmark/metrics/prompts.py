@@ -87,24 +87,31 @@ class Enrichment:
 
 
 def enrichment(marked: Array, top: Array) -> Enrichment:
-    """Compare the shares of marked prompts, (P,) bool each; interval of the log ratio (Katz et al. 1978).
+    """Compare the shares of marked prompts at the top and elsewhere.
 
-    Half a prompt is added to each count, so that a share of 0 has an interval too.
+    Args:
+        marked: (P,) bool, which prompts hold the marker.
+        top: (P,) bool, which prompts are at the top.
     """
     tops, hits, rest, others = (int(side.sum()) for side in (top, top & marked, ~top, ~top & marked))
     if not tops or not rest:
         return Enrichment(tops, hits, rest, others, Score(value=None, reason="every prompt is on one side"))
     if not marked.any():
         return Enrichment(tops, hits, rest, others, Score(value=None, reason="no prompt holds the marker"))
-    a, n, b, m = hits + 0.5, tops + 0.5, others + 0.5, rest + 0.5
-    log, deviation = np.log((a / n) / (b / m)), np.sqrt(1 / a - 1 / n + 1 / b - 1 / m)
-    ratio = Score(
-        value=float(np.exp(log)),
-        low=float(np.exp(log - NORMAL_95 * deviation)),
-        high=float(np.exp(log + NORMAL_95 * deviation)),
-        n=len(marked),
-    )
-    return Enrichment(tops, hits, rest, others, ratio)
+    # Half a prompt more in each count: a share of 0 has no logarithm, and so no interval (Pettigrew et al. 1986).
+    value, low, high = relative_risk(hits + 0.5, tops + 0.5, others + 0.5, rest + 0.5)
+    return Enrichment(tops, hits, rest, others, Score(value=value, low=low, high=high, n=len(marked)))
+
+
+def relative_risk(cases: float, total: float, other_cases: float, other_total: float) -> tuple[float, float, float]:
+    """Return the ratio of two shares with its 95 % interval, from the normal law of its logarithm (Katz et al. 1978).
+
+    `scipy.stats.contingency.relative_risk` computes the same and refuses counts that are not whole, which ours are not.
+    """
+    log = np.log((cases / total) / (other_cases / other_total))
+    deviation = np.sqrt(1 / cases - 1 / total + 1 / other_cases - 1 / other_total)
+    low, high = log - NORMAL_95 * deviation, log + NORMAL_95 * deviation
+    return float(np.exp(log)), float(np.exp(low)), float(np.exp(high))
 
 
 def seed_likeness(thumbs: Array) -> Array:
@@ -141,9 +148,9 @@ def diversity(images: Array) -> float:
 
 
 def rank_correlation(first: Array, second: Array) -> float | None:
-    """Return Spearman's correlation of two (P,); nothing where one side is constant."""
-    import pandas as pd
+    """Return Spearman's correlation of two (P,), ties at their mean rank; None where one side is constant."""
+    from scipy.stats import spearmanr
 
     if np.ptp(first) == 0 or np.ptp(second) == 0:
         return None
-    return float(np.corrcoef(pd.Series(first).rank(), pd.Series(second).rank())[0, 1])
+    return float(spearmanr(first, second).statistic)

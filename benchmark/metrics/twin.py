@@ -21,6 +21,8 @@ from typing import TYPE_CHECKING, Self
 
 import numpy as np
 
+from benchmark.metrics.calibration import upper_bound_of_none
+
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
@@ -126,7 +128,7 @@ def excess(maxima: TwinMaxima, *, seed: int, alpha: float = ALPHA) -> Excess:
     values = np.array([_excess_of(maxima, d, rng.integers(0, count, count), alpha)[0] for d in half])
     centred = values - values.mean() + raw
     low, high = np.quantile(centred, [0.025, 0.975])
-    floor = 1 - 0.025 ** (1 / count)
+    floor = upper_bound_of_none(count)
     return Excess(
         value=_share(raw),
         low=_share(min(low, raw)),

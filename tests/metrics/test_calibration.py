@@ -193,6 +193,13 @@ def test_benjamini_hochberg_by_hand() -> None:
     assert benjamini_hochberg(np.array([])).tolist() == []
 
 
+def test_benjamini_hochberg_at_the_very_limit() -> None:
+    """Three p-values at exactly 0.5 * 3 / 17: multiplied by 17 / 3, rounding puts them above 0.5."""
+    p = np.r_[np.full(3, 15 / 170), np.ones(14)]
+    assert not (stats.false_discovery_control(p) <= 0.5).any()
+    assert benjamini_hochberg(p, 0.5).sum() == 3
+
+
 def test_benjamini_hochberg_step_up_rescues_smaller_ones() -> None:
     assert benjamini_hochberg(np.array([0.09, 0.09, 0.09]), 0.1).all()  # the first alone misses 0.1 / 3
 
