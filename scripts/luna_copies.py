@@ -20,7 +20,7 @@ from benchmark.cohorts.prepare import prepare
 from benchmark.core.progress import to_stderr
 from benchmark.core.types import Cohort, patient_codes, to_images
 from benchmark.detectors.fitting import Fitted, fit_detector
-from benchmark.detectors.registry import CARDS, choose
+from benchmark.detectors.registry import choose, detector_cards
 from benchmark.evaluation.protocol import bank_of
 from benchmark.images.resize import resize_smooth, to_uint8
 from benchmark.metrics.calibration import conformal_quantile
@@ -72,7 +72,7 @@ def main() -> None:
         card.name, dataset, given.root, given.cache, seed=0, train_items=None, split="patients", say=to_stderr
     )
     print(f"{'detector':28}{'recall':>8}{'90 deg':>8}{'180 deg':>8}{'precision':>11}{'false alarms':>13}")
-    for text in given.detector or [card.name for card in CARDS.values() if not card.needs_file]:
+    for text in given.detector or [card.name for card in detector_cards().values() if not card.needs_file]:
         fitted = fit_detector(choose(text), cohort, cache=given.cache, device="auto", say=to_stderr)
         print(judge(fitted, cohort), flush=True)
 

@@ -11,7 +11,7 @@ from benchmark.core.errors import UsageError
 from benchmark.core.progress import progress, to_stderr
 from benchmark.core.types import Cohort
 from benchmark.detectors.fitting import fit_detector
-from benchmark.detectors.registry import CARDS, Choice, choose
+from benchmark.detectors.registry import Choice, choose, detector_cards
 from benchmark.evaluation.detector_audit import Audit, audit, between_seeds
 from benchmark.evaluation.detector_audit_report import draw_recall
 from benchmark.images.planted_copies import STRENGTHS
@@ -34,7 +34,8 @@ def check_detectors(request: Request, texts: Sequence[str], *, seeds: int, out: 
     """
     if seeds < 1:
         raise UsageError(f"{seeds} seeds were asked for", "give 1 or more; 3 tell how far trainings differ")
-    choices = [choose(text) for text in texts or [card.name for card in CARDS.values() if not card.needs_file]]
+    without_files = [card.name for card in detector_cards().values() if not card.needs_file]
+    choices = [choose(text) for text in texts or without_files]
     card, dataset = build_dataset(request)
     cohort = open_cohort(request, card, dataset, to_stderr)
     found = {choice.name: _audited(choice, cohort, request, seeds) for choice in choices}
