@@ -97,7 +97,7 @@ def build(cls: type[Any], settings: dict[str, Any], *, what: str) -> Any:
     types = typing.get_type_hints(cls)
     known = {field.name: types[field.name] for field in dataclasses.fields(cls) if field.init}
     values: dict[str, Any] = {}
-    needed = [field.name for field in dataclasses.fields(cls) if field.init and _required(field)]
+    needed = [field.name for field in dataclasses.fields(cls) if field.init and is_required(field)]
     missing = [name for name in needed if name not in settings]
     if missing:
         raise UsageError(f"{what} needs {' and '.join(missing)}", f"give it with --set {missing[0]}=...")
@@ -131,7 +131,8 @@ def suggest(name: str, known: typing.Iterable[str]) -> str:
     return f"did you mean {near[0]!r}? " if near else ""
 
 
-def _required(field: dataclasses.Field[Any]) -> bool:
+def is_required(field: dataclasses.Field[Any]) -> bool:
+    """Tell whether an option has no default."""
     return field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -20,6 +22,8 @@ class Line:
     id: str
     heading: str
     meaning: str
+    limits: tuple[float, float] = (0.0, 1.0)
+    """The least and the greatest value that the score can take."""
 
 
 LINES = (
@@ -30,21 +34,36 @@ LINES = (
     Line("members.share", "memorised share", "share of training items that have a near synthetic item"),
     Line("members.null", "  null", "the same for items of test patients"),
     Line("members.auc", "members AUC", "are training items nearer to synthetic ones than held-out items are (0.5: no)"),
-    Line("copies.tau", "tau", "similarity that 5 % of held-out items exceed against train"),
+    Line("copies.tau", "tau", "similarity that 5 % of held-out items exceed against train", (-1, 1)),
 )
 """In the order of the row: the headline first, each number above its null."""
 
 QUALITY = (
-    Line("quality.frechet[random-conv]", "Frechet [random-conv]", "distance to held-out patients, lower is nearer"),
-    Line("quality.frechet_floor[random-conv]", "  train, for comparison", "the same for training items"),
+    Line(
+        "quality.frechet[random-conv]",
+        "Frechet [random-conv]",
+        "distance to held-out patients, lower is nearer",
+        (0, math.inf),
+    ),
+    Line("quality.frechet_floor[random-conv]", "  train, for comparison", "the same for training items", (0, math.inf)),
     Line("quality.ms_ssim[pixels]", "MS-SSIM of pairs", "how alike synthetic items are"),
     Line("quality.ms_ssim_real[pixels]", "  held-out, for comparison", "the same for real items"),
 )
 
 PROMPTS = (
     Line("prompts.auc[first]", "prompts AUC", "are captions trained on above others by d_mem's first step (0.5: no)"),
-    Line("prompts.marks[first]", "marks in top prompts", "how much more often than in the others (1: as often)"),
-    Line("prompts.length[first]", "d_mem with length", "rank correlation: longer captions move a prediction further"),
+    Line(
+        "prompts.marks[first]",
+        "marks in top prompts",
+        "how much more often than in the others (1: as often)",
+        (0, math.inf),
+    ),
+    Line(
+        "prompts.length[first]",
+        "d_mem with length",
+        "rank correlation: longer captions move a prediction further",
+        (-1, 1),
+    ),
 )
 """Of text-to-image models only."""
 
@@ -111,9 +130,8 @@ def recalls(record: Record, detector: str) -> dict[str, float]:
     return {name: value for name, value in found.items() if value is not None}
 
 
-def recall_text(record: Record, detector: str) -> str:
-    """Return the mean planted recall and the transformation that is seen worst."""
-    found = recalls(record, detector)
+def recall_text(found: Mapping[str, float]) -> str:
+    """Return the mean of planted recalls by transformation, and the transformation with the lowest one."""
     if not found:
         return "not scored"
     worst = min(found, key=lambda name: found[name])

@@ -56,6 +56,8 @@ class Spec(PublicModel):
     preset: str
     settings: dict[str, Any]
     """Every hyper-parameter of the adapter, defaults included."""
+    changed: dict[str, Any] = {}
+    """Those of `settings` that differ from the preset's: a board shows them."""
     data: str
     data_options: dict[str, Any]
     split: Literal["patients", "official", "images"] = "patients"
@@ -74,9 +76,9 @@ class CohortFacts(PublicModel):
     channels: tuple[str, ...]
     spacing_mm: tuple[float, ...]
     items: dict[str, int]
-    """Items a split."""
+    """Items per split."""
     patients: dict[str, int]
-    """Patients a split."""
+    """Patients per split."""
     notes: tuple[str, ...] = ()
 
 

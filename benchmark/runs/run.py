@@ -22,6 +22,7 @@ from benchmark.core.types import Budget, Cohort, HasFiles, ModelAdapter
 from benchmark.plugins.registry import source_files
 from benchmark.records.cohort_facts import facts_of
 from benchmark.records.record import PROTOCOL, Record, Spec
+from benchmark.runs.changed_settings import changed_settings
 from benchmark.runs.config import Request, Resolved, open_cohort, resolve
 
 
@@ -264,6 +265,7 @@ def _public_spec(resolved: Resolved) -> Spec:
     request = resolved.request
     return Spec(
         model=resolved.model.name, preset=request.preset, settings=without_paths(resolved.settings),
+        changed=without_paths(changed_settings(resolved)),
         data=resolved.data.name, data_options=without_paths(asdict(resolved.dataset)),  # type: ignore[call-overload]
         split=request.split, train_items=request.train_items, samples=resolved.samples, seed=request.seed,
         budget_seconds=request.budget_seconds,

@@ -28,6 +28,7 @@ def values() -> Values:
             "model": "ldm",
             "preset": "smoke",
             "settings": {"steps": 500, "widths": [32, 64], "autoencoder": "vq"},
+            "changed": {"steps": 500},
             "data": "phantom-mr",
             "data_options": {"image_size": 64},
             "split": "patients",
