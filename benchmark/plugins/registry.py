@@ -33,14 +33,14 @@ class Preset(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     image_size: int | None = None
-    """Pixels a side for 2D cohorts; none keeps the data set's own."""
+    """Pixels per side for 2D cohorts; none keeps the data set's own."""
     volume_size: int | None = None
-    """Voxels a side for 3D cohorts."""
+    """Voxels per side for 3D cohorts."""
     samples: int = 1000
     set: dict[str, Any] = {}
     """Hyper-parameters."""
     volumes: dict[str, Any] = {}
-    """What differs for 3D cohorts."""
+    """Hyper-parameters that differ for 3D cohorts."""
 
 
 class Card(BaseModel):
@@ -58,7 +58,7 @@ class Card(BaseModel):
 
 
 class Checkout(BaseModel):
-    """A repository that a model needs, and that this package does not hold."""
+    """A repository that a model needs, and that this package does not contain."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -99,7 +99,7 @@ class DetectorCard(Card):
 
     paper: str = ""
     needs_file: bool = False
-    """Nothing works without the user's own weights."""
+    """Whether it needs weights that the user provides."""
 
 
 _OPTION: dict[Kind, str] = {"models": "--model", "datasets": "--data", "detectors": "--detector"}
@@ -228,8 +228,8 @@ def source_files(kind: Kind, card: Card) -> tuple[Path, ...]:
         return (Path(module_name),)
     if card.folder:
         return tuple(sorted(Path(card.folder).glob("*.py")))
-    found = importlib.util.find_spec(module_name)
-    return (Path(found.origin),) if found and found.origin and found.origin.endswith(".py") else ()
+    spec = importlib.util.find_spec(module_name)
+    return (Path(spec.origin),) if spec and spec.origin and spec.origin.endswith(".py") else ()
 
 
 def _import(kind: Kind, card: Card, module_name: str) -> Any:

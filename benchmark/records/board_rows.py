@@ -50,7 +50,7 @@ class Row:
         return float(np.mean(values)) if values else None
 
     def entry(self, score: str, limits: tuple[float, float]) -> ScoreEntry | None:
-        """Return a score over seeds, or nothing where no run was asked for it.
+        """Return a score over seeds, or None where no run has it.
 
         Args:
             score: the id.

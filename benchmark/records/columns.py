@@ -1,4 +1,4 @@
-"""What a board row and the terminal show of a record: which scores, under which heading, in which words."""
+"""The scores of a record that boards and the terminal show, with their headings and explanations."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from benchmark.records.record import Record, ScoreEntry
 
 DETECTORS = ("copy", "pixels")
-"""Those that every record has, and boards show."""
+"""The detectors that every record has and boards show."""
 RECALL = "detector.recall."
 
 
@@ -46,7 +46,7 @@ QUALITY = (
         (0, math.inf),
     ),
     Line("quality.frechet_floor[random-conv]", "  train, for comparison", "the same for training items", (0, math.inf)),
-    Line("quality.ms_ssim[pixels]", "MS-SSIM of pairs", "how alike synthetic items are"),
+    Line("quality.ms_ssim[pixels]", "MS-SSIM of pairs", "similarity among synthetic items"),
     Line("quality.ms_ssim_real[pixels]", "  held-out, for comparison", "the same for real items"),
 )
 
@@ -81,7 +81,7 @@ FURTHER = (
     Line("published.dar2025.n_copies", "", "Dar et al.: share of synthetic items that are copies; see _expected"),
     Line("published.akbar2025.mean", "", "Akbar et al.: mean nearest similarity; also max, q50, q95, q99"),
 )
-"""In the record, not in the row; most have the same for test patients beside them, as ID_null."""
+"""In the record, not in the row; for most the record also holds the value of test patients, as ID_null."""
 
 FURTHER_QUALITY = (
     Line("quality.kernel[random-conv]", "", "kernel distance to held-out patients, 0 for the same law; _floor: train"),
@@ -117,7 +117,7 @@ def number(value: float) -> str:
 
 
 def detectors_of(record: Record) -> tuple[str, ...]:
-    """Return the detectors that a record holds, in its order."""
+    """Return the detectors of a record, in its order."""
     first = f"{LINES[0].id}["
     return tuple(name[len(first) : -1] for name in record.scores if name.startswith(first))
 
@@ -126,14 +126,14 @@ def recalls(record: Record, detector: str) -> dict[str, float]:
     """Return the planted recall of each transformation."""
     ending = f"[{detector}]"
     names = [name for name in record.scores if name.startswith(RECALL) and name.endswith(ending)]
-    found = {name[len(RECALL) : -len(ending)]: record.scores[name].value for name in names}
-    return {name: value for name, value in found.items() if value is not None}
+    values = {name[len(RECALL) : -len(ending)]: record.scores[name].value for name in names}
+    return {name: value for name, value in values.items() if value is not None}
 
 
-def recall_text(found: Mapping[str, float]) -> str:
+def recall_text(by_transformation: Mapping[str, float]) -> str:
     """Return the mean of planted recalls by transformation, and the transformation with the lowest one."""
-    if not found:
+    if not by_transformation:
         return "not scored"
-    worst = min(found, key=lambda name: found[name])
-    mean = sum(found.values()) / len(found)
-    return f"{mean:.2f} (worst: {worst} {found[worst]:.2f})"
+    worst, lowest = min(by_transformation.items(), key=lambda pair: pair[1])
+    mean = sum(by_transformation.values()) / len(by_transformation)
+    return f"{mean:.2f} (worst: {worst} {lowest:.2f})"

@@ -60,7 +60,7 @@ class AuditFile(PublicModel):
             ) from None
 
     def sentence(self) -> str:
-        """Return what a board says of the audit."""
+        """Return the sentence below a board about the audit."""
         parts = []
         for name, audited in self.detectors.items():
             wrong, mean = (audited.scores[line] for line in ("detector.false_positives", "detector.recall_mean"))

@@ -1,4 +1,4 @@
-"""Records to boards: one per cohort and protocol, ranked with ties, as Markdown, CSV and plain HTML."""
+"""From records to boards: one per cohort and protocol, ranked with ties, as Markdown, CSV and HTML."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ HEADLINE = "copies.excess[copy]"
 
 
 def collect(places: Iterable[Path]) -> list[Record]:
-    """Read every record.json below these folders and every *.json in a `records` folder, each run once.
+    """Read every record.json below these folders and every *.json in a `records` folder; each run counts once.
 
     Raises UsageError when there is none, BadDataError for a record that is not valid.
     """
@@ -43,7 +43,7 @@ def collect(places: Iterable[Path]) -> list[Record]:
 
 
 def boards(records: Iterable[Record]) -> dict[tuple[str, str, str], list[Record]]:
-    """Group by (cohort name, cohort key, protocol): rows of different patients or rules never meet in one table."""
+    """Group by (cohort name, cohort key, protocol): one table never mixes different patients or rules."""
     groups: dict[tuple[str, str, str], list[Record]] = defaultdict(list)
     for record in records:
         groups[record.cohort.name, record.cohort.key, record.protocol].append(record)
@@ -185,7 +185,7 @@ def _markdown(title: str, subtitle: str, table: pd.DataFrame, notes: list[str]) 
 
 
 def _plain(cell: str) -> str:
-    """One line without Markdown's or HTML's own characters: a submitted name may hold any."""
+    """Return one line without Markdown or HTML markup: a submitted name may contain any."""
     from markupsafe import escape
 
     return str(escape(" ".join(cell.split()))).replace("|", "\\|")
