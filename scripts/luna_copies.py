@@ -1,11 +1,11 @@
-"""Rotated copies of lung patches against their true sources: what each detector finds, and what it finds wrongly.
+"""Rotated copies of lung patches, whose sources are known: recall and precision of each detector.
 
     python scripts/make_layouts.py luna LUNA
     python scripts/luna_copies.py LUNA [--detector copy] [--detector pixels] ...
 
-The patches of ../shared/data/ct_luna16_patches50 come with 1,382 copies turned by 90 or 180 degrees, whose sources are
-known. Copies of training patches should be found; copies of held-out patches have no source in train, so that every
-flag of theirs is wrong, as are flags of test patches. Recall: of the copies of training patches, the share that is
+The patches of ../shared/data/ct_luna16_patches50 come with 1,382 copies rotated by 90 or 180 degrees, whose sources
+are known. Copies of training patches should be found; copies of held-out patches have no source in train, so that
+flagging one is an error, and so is flagging a test patch. Recall: of the copies of training patches, the share that is
 above tau with the true source as its nearest patch. Precision: of everything flagged, the share that is such a copy.
 """
 
@@ -31,7 +31,7 @@ SOURCE = Path(__file__).resolve().parents[2] / "shared" / "data" / "ct_luna16_pa
 
 
 def copies(names: tuple[str, ...], side: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Return the turned patches, the position of each one's source in train (-1: held out), and its angle."""
+    """Return the rotated patches (N, 1, side, side), each source's position in train (-1: held out), and the angles."""
     archive = np.load(SOURCE)
     places = {name: position for position, name in enumerate(names)}
     order, blocks = archive["candidate_index"], archive["candidate_index"] // 620
@@ -61,7 +61,7 @@ def judge(fitted: Fitted, cohort: Cohort) -> str:
 
 
 def main() -> None:
-    """Print one line a detector."""
+    """Print one line per detector."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("root", type=Path)
     parser.add_argument("--detector", action="append")

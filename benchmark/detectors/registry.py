@@ -13,7 +13,7 @@ from benchmark.plugins import registry
 from benchmark.plugins.registry import DetectorCard
 
 PROTOCOL_DETECTORS = ("copy", "pixels")
-"""The detectors of protocol p1: every run has them, and those that are asked for besides."""
+"""The detectors of protocol p1: every run uses them, in addition to those that the user chooses."""
 
 
 def detector_cards() -> dict[str, DetectorCard]:
@@ -29,7 +29,7 @@ def _order(card: DetectorCard) -> tuple[int, str]:
 
 @dataclass(frozen=True)
 class Choice:
-    """A detector with its options, not yet made for a cohort."""
+    """A detector with its options, not yet fitted to a cohort."""
 
     name: str
     """As in the ids of its scores: the detector, and the options that were given."""

@@ -1,4 +1,7 @@
-"""Thresholds from held-out patients, their nulls, and intervals with patients as the unit."""
+"""Thresholds from held-out patients, and tests and intervals with patients as the unit.
+
+Slices of one patient resemble each other, so that patients, not items, are the independent units of every statistic.
+"""
 
 from __future__ import annotations
 
@@ -22,7 +25,7 @@ CONFORMAL_PATIENTS = 19
 
 
 def patient_weights(codes: Codes) -> Floats:
-    """Weigh items (N,) so that every patient counts the same; the weights sum to 1."""
+    """Return weights (N,) of items with patients `codes` (N,): every patient counts the same; the weights sum to 1."""
     counts = np.bincount(codes)
     return 1.0 / counts[codes] / np.count_nonzero(counts)
 
@@ -41,17 +44,27 @@ def conformal_quantile(values: Floats, codes: Codes, level: float = 0.95) -> flo
     patients = np.count_nonzero(np.bincount(codes))
     order = np.argsort(values, kind="stable")
     mass = np.cumsum(patient_weights(codes)[order]) * patients / (patients + 1)
+    # The sum of n weights carries rounding of at most n * 1e-16: without the margin a mass that equals the level could
+    # fall short of it, and the next larger value would be taken.
     position = int(np.searchsorted(mass, level - 1e-12))
     return float(values[order[min(position, len(values) - 1)]])
 
 
 def patient_share(above: NDArray[np.bool_], codes: Codes) -> float:
-    """Return the mean over patients of the share of their items that are above."""
+    """Return the mean over patients of the share of their items that are above; (N,) bool and (N,) patients."""
     return float((above * patient_weights(codes)).sum())
 
 
 def resample_patients(codes: Codes, rng: Generator) -> tuple[NDArray[np.int64], Codes]:
-    """Draw patients with replacement: positions of all their items, and new codes that count repeats as patients."""
+    """Draw as many patients as there are, with replacement (the cluster bootstrap).
+
+    Args:
+        codes: (N,) patient of each item, from 0, without gaps.
+        rng: draws the patients.
+
+    Returns:
+        Positions of all items of the drawn patients, (M,), and their codes (M,): a patient drawn twice counts as two.
+    """
     order = np.argsort(codes, kind="stable")
     counts = np.bincount(codes)
     starts = np.cumsum(counts) - counts
@@ -107,8 +120,8 @@ def benjamini_hochberg(p_values: Floats, rate: float = 0.10) -> NDArray[np.bool_
 def mann_whitney_u(first: Floats, second: Floats) -> float:
     """Count the pairs (one of N, one of M) in which the first is greater; ties count 1/2. Exact, 0 to N * M.
 
-    From SciPy's ranks, not `scipy.stats.mannwhitneyu` or `sklearn.metrics.roc_auc_score`: these give the same number
-    and take 20 to 60 times as long on 200 items a side (p-values, checks), and a bootstrap calls this 200 times.
+    It uses SciPy's ranks. `scipy.stats.mannwhitneyu` and `sklearn.metrics.roc_auc_score` give the same number, but for
+    200 against 200 items they take 20 to 60 times as long, and a bootstrap calls this 200 times.
     """
     from scipy.stats import rankdata
 

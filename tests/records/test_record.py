@@ -18,7 +18,7 @@ Values = dict[str, Any]
 
 
 def values() -> Values:
-    """A record as it lies on disk."""
+    """A record as it is stored on disk."""
     return {
         "schema": 1,
         "protocol": "p1",
