@@ -1,11 +1,11 @@
-"""Rotated copies of lung patches against their true sources: what each detector finds, and what it finds wrongly.
+"""Rotated copies of lung patches, whose sources are known: recall and precision of each detector.
 
     python scripts/make_layouts.py luna LUNA
     python scripts/luna_copies.py LUNA [--detector copy] [--detector pixels] ...
 
-The patches of ../shared/data/ct_luna16_patches50 come with 1,382 copies turned by 90 or 180 degrees, whose sources are
-known. Copies of training patches should be found; copies of held-out patches have no source in train, so that every
-flag of theirs is wrong, as are flags of test patches. Recall: of the copies of training patches, the share that is
+The patches of ../shared/data/ct_luna16_patches50 come with 1,382 copies rotated by 90 or 180 degrees, whose sources
+are known. Copies of training patches should be found; copies of held-out patches have no source in train, so that
+flagging one is an error, and so is flagging a test patch. Recall: of the copies of training patches, the share that is
 above tau with the true source as its nearest patch. Precision: of everything flagged, the share that is such a copy.
 """
 
@@ -22,7 +22,7 @@ from benchmark.core.progress import to_stderr
 from benchmark.core.types import Cohort, patient_codes, to_images
 from benchmark.detectors.bank import bank_of
 from benchmark.detectors.fitting import Fitted, fit_detector
-from benchmark.detectors.registry import CARDS, choose
+from benchmark.detectors.registry import choose, detector_cards
 from benchmark.images.resize import resize_smooth, to_uint8
 from benchmark.metrics.calibration import conformal_quantile
 from benchmark.search import Rows, nearest
@@ -31,7 +31,7 @@ SOURCE = Path(__file__).resolve().parents[2] / "shared" / "data" / "ct_luna16_pa
 
 
 def copies(names: tuple[str, ...], side: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Return the turned patches, the position of each one's source in train (-1: held out), and its angle."""
+    """Return the rotated patches (N, 1, side, side), each source's position in train (-1: held out), and the angles."""
     archive = np.load(SOURCE)
     places = {name: position for position, name in enumerate(names)}
     order, blocks = archive["candidate_index"], archive["candidate_index"] // 620
@@ -61,7 +61,7 @@ def judge(fitted: Fitted, cohort: Cohort) -> str:
 
 
 def main() -> None:
-    """Print one line a detector."""
+    """Print one line per detector."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("root", type=Path)
     parser.add_argument("--detector", action="append")
@@ -70,7 +70,7 @@ def main() -> None:
     card, dataset = build_dataset(DataConfig(name="folder", image_size=64))
     cohort = prepare(card.name, dataset, given.root, given.cache, say=to_stderr)
     print(f"{'detector':28}{'recall':>8}{'90 deg':>8}{'180 deg':>8}{'precision':>11}{'false alarms':>13}")
-    for text in given.detector or [card.name for card in CARDS.values() if not card.needs_file]:
+    for text in given.detector or [card.name for card in detector_cards().values() if not card.needs_file]:
         fitted = fit_detector(choose(text), cohort, cache=given.cache, device="auto", say=to_stderr)
         print(judge(fitted, cohort), flush=True)
 

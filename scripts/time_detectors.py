@@ -1,10 +1,11 @@
-"""How fast detectors embed and learn, on the X-rays of ../shared/data.
+"""How fast detectors embed and train, on the X-rays of ../shared/data.
 
     python scripts/make_layouts.py cxr R1
     python scripts/time_detectors.py R1 [--device cuda]
 
-Embedding: items a second of `copy`, from pixels on disk to rows, beside a bare forward pass of the same network over
-one batch that is ready on the device; the two take turns. Learning: seconds to make `copy` for 2,000 X-rays of 64 x 64.
+Embedding: items per second of `copy`, from pixels on disk to rows, compared with a forward pass alone of the same
+network over one batch that is on the device already; the two are timed in alternation. Training: seconds to train
+`copy` on 2,000 X-rays of 64 x 64.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ from benchmark.core.devices import pick_device
 from benchmark.core.progress import to_stderr
 from benchmark.core.types import Split
 from benchmark.detectors.copy import EMBED_BATCH, Copy, Options
-from benchmark.detectors.fitting import embed_all
+from benchmark.detectors.fitting import all_rows, rows_of
 
 ITEMS = 2000
 
@@ -49,7 +50,7 @@ def wait(device: torch.device) -> float:
 
 @torch.inference_mode()
 def bare(detector: Copy, images: torch.Tensor, batches: int) -> float:
-    """Items a second of the network alone."""
+    """Return items per second of the network alone."""
     started = wait(detector.device)
     for _ in range(batches):
         detector.encoder(images)
@@ -57,9 +58,9 @@ def bare(detector: Copy, images: torch.Tensor, batches: int) -> float:
 
 
 def embedding(detector: Copy, real: Split) -> float:
-    """Items a second from disk to rows."""
+    """Return items per second from disk to rows."""
     started = wait(detector.device)
-    embed_all(detector, real.images, len(real))
+    all_rows(rows_of(detector, real))
     return len(real) / (wait(detector.device) - started)
 
 
@@ -75,12 +76,12 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         started = time.perf_counter()
         detector = Options().fit(real, folder=Path(folder), key="time", device=given.device)
-        learnt = time.perf_counter() - started
+        trained = time.perf_counter() - started
     batch = torch.from_numpy(real.images(slice(0, EMBED_BATCH))).to(device)
     pairs = [(embedding(detector, real), bare(detector, batch, len(real) // EMBED_BATCH)) for _ in range(given.rounds)]
     ours, plain = (statistics.median(side) for side in zip(*pairs, strict=True))
     share = statistics.median(a / b for a, b in pairs)
-    print(f"copy learnt {len(real)} X-rays in {learnt:.0f} s, {torch.get_num_threads()} threads, on {device}")
+    print(f"copy trained on {len(real)} X-rays in {trained:.0f} s, {torch.get_num_threads()} threads, on {device}")
     print(f"embedding {ours:.0f} items/s, bare forward pass {plain:.0f} items/s, ratio {share:.2f}")
 
 

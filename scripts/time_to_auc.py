@@ -1,10 +1,11 @@
-"""How much sooner `copy` is as good as `dar2025`, the published detector trained as published, on the same X-rays.
+"""How much sooner `copy` is as good as `dar2025`, the published detector, on the same X-rays.
 
     python scripts/make_layouts.py cxr R1
     python scripts/time_to_auc.py R1 [--device cuda] [--steps 30 --steps 60 ...]
 
-Good: the mean, over all planted copies, of the AUC of a copy against its nearest real neighbour. `dar2025` trains for
-its whole schedule; `copy` is trained anew for each number of steps, each time with its whole learning-rate schedule.
+The measure is the mean, over all kinds of planted copies, of the AUC of a copy against its nearest real neighbour.
+`dar2025` trains for its whole schedule; `copy` is trained from scratch for each number of steps, each time with its
+whole learning-rate schedule.
 """
 
 from __future__ import annotations
@@ -37,7 +38,7 @@ def measure(text: str, cohort: Cohort, device: str) -> tuple[float, float]:
 
 
 def main() -> None:
-    """Print one line a training, and the ratio."""
+    """Print one line per training, and the ratio of times."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("root", type=Path)
     parser.add_argument("--cache", type=Path, default=Path("cache"))

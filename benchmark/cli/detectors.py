@@ -23,6 +23,7 @@ from benchmark.cli.options import (
     TrainItems,
     data_pairs,
     split_kind,
+    warn,
 )  # fmt: skip
 
 detectors_app = typer.Typer(
@@ -36,13 +37,15 @@ def detectors_command(context: typer.Context) -> None:
     if context.invoked_subcommand:
         return
     from benchmark.cli.tables import print_table
-    from benchmark.detectors.registry import CARDS, PROTOCOL_DETECTORS
+    from benchmark.detectors.registry import PROTOCOL_DETECTORS, detector_cards
+    from benchmark.plugins.registry import listing
 
     rows = [
         (card.name, "p1" if card.name in PROTOCOL_DETECTORS else "", card.summary, card.paper)
-        for card in CARDS.values()
+        for card in detector_cards().values()
     ]
     print_table("detectors", ("name", "protocol", "summary", "source"), rows)
+    warn(listing("detectors").problems)
 
 
 @detectors_app.command("check")

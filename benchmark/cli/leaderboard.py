@@ -19,7 +19,8 @@ def build_command(
     out: Annotated[Path, typer.Option("--out", help="Where tables go.")] = Path("leaderboards"),
 ) -> None:
     """Turn records into one table per cohort and protocol: Markdown, CSV and HTML."""
-    from benchmark.records.leaderboard import collect, collect_audits, write_boards
+    from benchmark.records.detector_audits import collect_audits
+    from benchmark.records.leaderboard import collect, write_boards
 
     records = collect([*(runs or [Path("runs")]), out])
     for path in write_boards(records, out, collect_audits(audits)):

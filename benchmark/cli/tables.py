@@ -39,7 +39,11 @@ def print_run(record: Record, folder: Path) -> None:
     cells = {line: [_cell(record, line.id, detector) for detector in detectors] for line in LINES}
     rows = [[line.heading, *found, line.meaning] for line, found in cells.items()]
     rows.append(
-        ["planted recall at tau", *(recall_text(record, detector) for detector in detectors), "of known copies"]
+        [
+            "planted recall at tau",
+            *(recall_text(recalls(record, detector)) for detector in detectors),
+            "of known copies",
+        ]
     )
     rows += [
         [f"  {name}", *(f"{recalls(record, detector)[name]:.2f}" for detector in detectors), ""]

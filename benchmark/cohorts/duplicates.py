@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import numpy as np
 import pandas as pd
 
 
@@ -29,20 +30,21 @@ def find_duplicates(table: pd.DataFrame) -> Duplicates:
 
 
 def units(table: pd.DataFrame, duplicates: Duplicates) -> list[tuple[str, ...]]:
-    """Join subjects that share a duplicate: each unit, sorted names, must stay on one side of a split."""
-    parent = {subject: subject for subject in sorted(table["subject"].unique())}
+    """Join subjects that share a duplicate, directly or through others: a unit must stay on one side of a split.
 
-    def head(subject: str) -> str:
-        while parent[subject] != subject:
-            parent[subject] = parent[parent[subject]]
-            subject = parent[subject]
-        return subject
+    Returns units in the order of their first subject; the subjects of a unit are sorted.
+    """
+    from scipy.sparse import coo_array
+    from scipy.sparse.csgraph import connected_components
 
-    for rows in duplicates.across:
-        first, *others = table["subject"].iloc[list(rows)]
-        for other in others:
-            parent[head(other)] = head(first)
-    joined: dict[str, list[str]] = {}
-    for subject in parent:
-        joined.setdefault(head(subject), []).append(subject)
-    return [tuple(subjects) for subjects in joined.values()]
+    subjects = sorted(table["subject"].unique())
+    number = {subject: position for position, subject in enumerate(subjects)}
+    numbers = table["subject"].map(number).to_numpy()
+    edges = [(numbers[rows[0]], numbers[other]) for rows in duplicates.across for other in rows[1:]]
+    first, second = np.array(edges, dtype=np.int64).reshape(-1, 2).T
+    graph = coo_array((np.ones(len(edges)), (first, second)), shape=(len(subjects), len(subjects)))
+    labels = connected_components(graph, directed=False)[1]
+    joined: dict[int, list[str]] = {}
+    for subject, label in zip(subjects, labels, strict=True):
+        joined.setdefault(int(label), []).append(subject)
+    return [tuple(unit) for unit in joined.values()]

@@ -1,4 +1,4 @@
-"""Devices: what there is, and what to say when it is not enough."""
+"""Devices: which ones exist, and the error messages when they do not suffice."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ if TYPE_CHECKING:
 
 
 def pick_device(name: str = "auto") -> torch.device:
-    """Return the device called `auto`, `cpu`, `cuda` or `cuda:N`; under torchrun each process takes its own GPU.
+    """Return the device named `auto`, `cpu`, `cuda` or `cuda:N`; under torchrun each process takes its own GPU.
 
-    Raises UsageError for another name and MachineError, saying what is there, for a device that is not.
+    Raises UsageError for another name, and MachineError for a device that this machine does not have.
     """
     import torch
 
@@ -55,7 +55,7 @@ def _gpu_index(name: str) -> int:
 
 @contextmanager
 def memory_explained(device: torch.device, batch_size: int) -> Iterator[None]:
-    """Turn torch's and numpy's out-of-memory errors into a MachineError that names the batch."""
+    """Convert torch's and numpy's out-of-memory errors to a MachineError that names the batch size."""
     import torch
 
     try:
@@ -63,7 +63,7 @@ def memory_explained(device: torch.device, batch_size: int) -> Iterator[None]:
     except (MemoryError, torch.OutOfMemoryError) as error:
         raise _too_little_memory(device, batch_size) from error
     except RuntimeError as error:
-        if "allocate memory" in str(error):  # torch has no class of its own for the CPU's
+        if "allocate memory" in str(error):  # torch raises a plain RuntimeError for the CPU's memory
             raise _too_little_memory(device, batch_size) from error
         raise
 

@@ -1,4 +1,4 @@
-"""Training processes that torchrun started: joining them, and what they share."""
+"""The training processes that torchrun started: joining their group, and exchanging values in it."""
 
 from __future__ import annotations
 
@@ -19,28 +19,28 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class World:
-    """Which of how many training processes this one is (torchrun's RANK and WORLD_SIZE)."""
+    """This process's number among the training processes, and how many there are (torchrun's RANK and WORLD_SIZE)."""
 
     rank: int = 0
     size: int = 1
 
 
 def join_world(device: torch.device) -> World:
-    """Join the processes that torchrun started, gloo on CPU and nccl on CUDA; alone, do nothing."""
+    """Join the group of processes that torchrun started (gloo on CPU, nccl on CUDA); a single process joins none."""
     size = int(os.environ.get("WORLD_SIZE", "1"))
     if size == 1:
         return World()
     import torch.distributed as dist
 
     if not dist.is_initialized():
-        import_module("torch.distributed.nn")  # imported later, its functions' defaults would keep the group for good
+        import_module("torch.distributed.nn")  # imported later, its functions' defaults would keep the group alive
         dist.init_process_group("nccl" if device.type == "cuda" else "gloo")
         atexit.register(leave_world)
     return World(dist.get_rank(), size)
 
 
 def wait_for_all(device: str) -> None:
-    """Return when every process of torchrun has come here; alone, at once."""
+    """Block until every process of torchrun has called this; a single process continues at once."""
     if os.environ.get("WORLD_SIZE", "1") != "1":
         import torch.distributed as dist
 
@@ -49,10 +49,10 @@ def wait_for_all(device: str) -> None:
 
 
 def leave_world() -> None:
-    """End the common work of torchrun's processes: what this one trains later, it trains alone.
+    """Leave the group of torchrun's processes: what this process trains later, it trains alone.
 
-    Gloo's threads end with the last owner of the group, so that what DistributedDataParallel left is collected first. A
-    thread that lives longer may free a tensor while Python ends, which aborts (pytorch/pytorch#179291).
+    Gloo's threads end when the last object that refers to the group is freed, so garbage of DistributedDataParallel is
+    collected first. A thread that outlives the interpreter may free a tensor and abort (pytorch/pytorch#179291).
     """
     if os.environ.pop("WORLD_SIZE", "1") != "1":
         import torch.distributed as dist
@@ -63,7 +63,7 @@ def leave_world() -> None:
 
 
 def agree(world: World, answer: bool, device: torch.device) -> bool:
-    """Give every process the first one's answer; alone, return it without touching the device."""
+    """Return the first process's answer in every process; a single process returns its own without using the device."""
     if world.size == 1:
         return answer
     import torch
@@ -75,7 +75,7 @@ def agree(world: World, answer: bool, device: torch.device) -> bool:
 
 
 def share_values(net: nn.Module) -> None:
-    """Give every process the first one's weights and buffers."""
+    """Copy the first process's weights and buffers to every process."""
     import torch.distributed as dist
 
     for value in net.state_dict().values():
@@ -83,7 +83,7 @@ def share_values(net: nn.Module) -> None:
 
 
 def share_buffers(net: nn.Module) -> None:
-    """Give every process the first one's buffers."""
+    """Copy the first process's buffers to every process."""
     import torch.distributed as dist
 
     for value in net.buffers():

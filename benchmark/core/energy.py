@@ -1,7 +1,7 @@
-"""Energy that the machine's own counters report: processor packages (Linux RAPL) and NVIDIA GPUs (NVML).
+"""Energy from the machine's own counters: processor packages (Linux RAPL) and NVIDIA GPUs (NVML).
 
-Counters are of the whole machine: other work beside a run is counted too. Most clouds hide them, and RAPL is often
-readable by root alone; then there is no number.
+The counters measure the whole machine, including other programs that run at the same time. Most clouds hide them, and
+RAPL can often be read by root only; then no energy is reported.
 """
 
 from __future__ import annotations
@@ -14,12 +14,12 @@ PACKAGES = Path("/sys/class/powercap")
 
 def joules() -> float | None:
     """Return the sum of all counters that can be read, or None. Only differences mean something."""
-    found = [*_processors(), *_gpus()]
-    return sum(found) if found else None
+    counters = [*_processors(), *_gpus()]
+    return sum(counters) if counters else None
 
 
 def spent(before: float | None) -> dict[str, float]:
-    """Return {"joules": energy since `before`}, or nothing where no counter is read or one has started anew."""
+    """Return {"joules": energy since `before`}, or {} where no counter can be read or one was reset."""
     after = joules()
     if before is None or after is None or after < before:
         return {}

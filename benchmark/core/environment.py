@@ -1,4 +1,4 @@
-"""Where a run was made: versions, commit, device. No user names, no paths."""
+"""The environment of a run: versions, commit, device. No user names, no paths."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ PACKAGES = ("torch", "numpy", "monai", "diffusers", "nibabel", "pillow", "safete
 
 
 def describe(device: str) -> dict[str, Any]:
-    """Return what is needed to judge whether two machines should agree."""
+    """Return what decides whether two machines should give the same numbers."""
     return {
         "memobench": __version__,
         "python": platform.python_version(),

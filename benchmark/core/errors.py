@@ -1,8 +1,8 @@
-"""What a user, a file or a machine can cause: one sentence, one hint, one exit code a kind."""
+"""Errors that a user, a file or a machine can cause: one sentence, one hint, and one exit code per kind."""
 
 
 class BenchError(Exception):
-    """A refusal that the command line prints without a stack trace.
+    """An error that the command line prints without a stack trace.
 
     Args:
         message: what was given and why it is refused, one sentence.
@@ -31,7 +31,7 @@ class UsageError(BenchError):
 
 
 class MissingDataError(BenchError):
-    """A cohort, or a file of it, that is not on this disk."""
+    """A cohort, or one of its files, that is not on this disk."""
 
     exit_code = 3
 
@@ -42,7 +42,7 @@ class DeclinedError(BenchError):
     Args:
         message: as of BenchError.
         hint: as of BenchError.
-        reason: two or three words for the board, without any path.
+        reason: two or three words for the board, without a path.
     """
 
     exit_code = 3

@@ -1,4 +1,4 @@
-"""Files that are whole or absent, and keys that change when their content does."""
+"""Files that are written completely or not at all, and keys that change with content."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def file_name(text: str) -> str:
 
 @contextmanager
 def atomic_write(path: Path) -> Iterator[Path]:
-    """Yield a temporary path beside `path`; move it there only when the block ends well.
+    """Yield a temporary path in the same folder; rename it to `path` only when the block ends without an error.
 
     Works for files and folders. Raises MachineError when the disk is full or refuses to be written.
     """
@@ -100,11 +100,13 @@ def read_json(path: Path) -> Any:
     try:
         return json.loads(path.read_text(encoding="utf-8"))
     except (ValueError, UnicodeDecodeError) as error:
-        raise BadDataError(f"{path} is not readable JSON: {error}", "delete it; the next run makes it anew") from error
+        raise BadDataError(
+            f"{path} is not readable JSON: {error}", "delete it; the next run writes it again"
+        ) from error
 
 
 def write_arrays(path: Path, **arrays: np.ndarray[Any, Any]) -> None:
-    """Write arrays by name (npz), whole or not at all."""
+    """Write arrays by name (npz), completely or not at all."""
     import numpy as np
 
     with atomic_write(path) as temporary, temporary.open("wb") as file:

@@ -1,4 +1,4 @@
-"""Options of adapters and data sets: text from the command line into the fields of a dataclass, or a refusal."""
+"""Options of models, data sets and detectors: text or values of a file into the fields of a dataclass, or a refusal."""
 
 from __future__ import annotations
 
@@ -6,19 +6,85 @@ import dataclasses
 import difflib
 import re
 import typing
-from typing import Any
+from typing import Any, Self
 
-from pydantic import ConfigDict, TypeAdapter, ValidationError
+from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError, field_validator, model_validator
 
 from benchmark.core.errors import AdapterError, UsageError
 
 
+class Selection(BaseModel):
+    """A plugin with the options given to it, from the command line or from a file.
+
+    `pixels:foreground=true` on a command line and `{name = "pixels", options = {foreground = true}}` in a file mean the
+    same. Option values stay as they were given until `build` converts them to the types of the plugin's fields.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    name: str
+    """A name that the lists show, or `./file.py:Class`."""
+    options: dict[str, Any] = {}
+
+    @classmethod
+    def parse(cls, text: str, *, what: str = "plugin") -> Self:
+        """Read NAME, or `./file.py:Class`, with `:option=value` as often as needed.
+
+        Args:
+            text: as on the command line; a value holds no colon.
+            what: the kind of plugin, for messages.
+
+        Raises:
+            UsageError: a part that is no `option=value`, or an option given twice.
+        """
+        name, *parts = text.split(":")
+        if name.endswith(".py") and parts:
+            name, parts = f"{name}:{parts[0]}", parts[1:]
+        pairs = [part.partition("=") for part in parts]
+        if not all(option and equals for option, equals, _ in pairs):
+            raise UsageError(f"{what} {text} is not NAME:option=value", "write for example pixels:foreground=true")
+        given = [_field_name(option) for option, _, _ in pairs]
+        twice = [option for option in given if given.count(option) > 1]
+        if twice:
+            raise UsageError(f"{what} {text} has the option {twice[0]} twice", "give it once")
+        return cls(name=name, options=dict(zip(given, (value for _, _, value in pairs), strict=True)))
+
+    @property
+    def text(self) -> str:
+        """The same selection as `parse` reads it, with the options in alphabetical order."""
+        return ":".join([self.name, *(f"{name}={as_text(self.options[name])}" for name in sorted(self.options))])
+
+    @model_validator(mode="before")
+    @classmethod
+    def _from_text(cls, value: Any) -> Any:
+        """Let a file give the short form, too: `detectors = ["pixels:foreground=true"]`."""
+        return dict(cls.parse(value)) if isinstance(value, str) else value
+
+    @field_validator("options")
+    @classmethod
+    def _field_names(cls, options: dict[str, Any]) -> dict[str, Any]:
+        return {_field_name(option): value for option, value in options.items()}
+
+
+def _field_name(option: str) -> str:
+    """Fields are Python names: an option may be written with hyphens, as on the command line."""
+    return option.replace("-", "_")
+
+
+def as_text(value: Any) -> str:
+    """Write an option's value as on the command line: `true`, `0.1`, `32,64`."""
+    if isinstance(value, list | tuple):
+        return ",".join(as_text(part) for part in value)
+    return str(value).lower() if isinstance(value, bool) else str(value)
+
+
 def build(cls: type[Any], settings: dict[str, Any], *, what: str) -> Any:
-    """Make an adapter or data set from settings whose text values are converted to the fields' types.
+    """Make a model, data set or detector from settings, converted to the types of its fields.
 
     Args:
         cls: a dataclass.
-        settings: values by field name; text such as "0.1", "true" or "32,64" becomes a float, bool or tuple.
+        settings: values by field name. Text such as "0.1", "true" or "32,64" becomes a float, bool or tuple, and 0.1,
+            true or [32, 64] of a file become the same.
         what: the name for messages.
 
     Raises:
@@ -31,7 +97,7 @@ def build(cls: type[Any], settings: dict[str, Any], *, what: str) -> Any:
     types = typing.get_type_hints(cls)
     known = {field.name: types[field.name] for field in dataclasses.fields(cls) if field.init}
     values: dict[str, Any] = {}
-    needed = [field.name for field in dataclasses.fields(cls) if field.init and _required(field)]
+    needed = [field.name for field in dataclasses.fields(cls) if field.init and is_required(field)]
     missing = [name for name in needed if name not in settings]
     if missing:
         raise UsageError(f"{what} needs {' and '.join(missing)}", f"give it with --set {missing[0]}=...")
@@ -65,7 +131,8 @@ def suggest(name: str, known: typing.Iterable[str]) -> str:
     return f"did you mean {near[0]!r}? " if near else ""
 
 
-def _required(field: dataclasses.Field[Any]) -> bool:
+def is_required(field: dataclasses.Field[Any]) -> bool:
+    """Tell whether an option has no default."""
     return field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING
 
 
@@ -73,16 +140,27 @@ def _takes_tuple(kind: Any) -> bool:
     return any(typing.get_origin(part) is tuple for part in (kind, *typing.get_args(kind)))
 
 
-def _convert(what: str, name: str, kind: Any, value: Any) -> Any:
-    if isinstance(value, str) and _takes_tuple(kind):
+def _convert(what: str, name: str, kind: Any, given: Any) -> Any:
+    value = _textual(given)
+    if _takes_tuple(kind) and isinstance(value, str):
         value = [part.strip() for part in value.split(",") if part.strip()]
     try:
         return TypeAdapter(kind, config=ConfigDict(allow_inf_nan=False)).validate_python(value)
     except ValidationError as error:
         reason = error.errors()[0]["msg"]
         raise UsageError(
-            f"{what}: {name}={value!r} does not fit: {reason}", f"{name} is of type {_type_name(kind)}"
+            f"{what}: {name}={given!r} does not fit: {reason}", f"{name} is of type {_type_name(kind)}"
         ) from None
+
+
+def _textual(value: Any) -> Any:
+    """Write numbers and booleans as text, inside lists too: a file and a command line then take one way of conversion.
+
+    Left to itself, pydantic would take `true` of a file as the number 1, and refuse the text "true".
+    """
+    if isinstance(value, list | tuple):
+        return [_textual(part) for part in value]
+    return as_text(value) if isinstance(value, bool | int | float) else value
 
 
 def _type_name(kind: Any) -> str:

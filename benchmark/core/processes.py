@@ -1,4 +1,4 @@
-"""Processes that do not outlive the one that started them."""
+"""Worker processes that end with the process that started them."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from concurrent.futures import ProcessPoolExecutor
 
 
 def processes(count: int) -> ProcessPoolExecutor:
-    """Return a pool of fresh processes; each ends within a second of its parent, however that ended."""
+    """Return a pool of new processes; each ends within a second of its parent, even if that was killed."""
     return ProcessPoolExecutor(
         count, mp_context=multiprocessing.get_context("spawn"), initializer=_watch, initargs=(os.getpid(),)
     )

@@ -1,4 +1,4 @@
-"""One progress line for every long job: a bar on a terminal, a line now and then elsewhere."""
+"""Progress of long jobs: a bar on a terminal, a line every 15 seconds elsewhere."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Protocol
 
 EVERY_SECONDS = 15.0
 Say = Callable[[str], None]
-"""Takes a line for the person at the keyboard."""
+"""Takes a line of text for the user."""
 
 
 def to_stderr(text: str) -> None:
@@ -22,7 +22,7 @@ class Advance(Protocol):
     """Call it after each piece of work."""
 
     def __call__(self, steps: int = 1, note: str = "") -> None:
-        """Report that `steps` more are done; `note` (a loss, a file) stands beside the bar."""
+        """Report that `steps` more are done; `note` (a loss, a file) is shown after the bar."""
 
 
 @contextmanager

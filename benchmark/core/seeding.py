@@ -1,4 +1,7 @@
-"""Random numbers and batches addressed by counters: they depend on a step's number, not on what ran before."""
+"""Random numbers and batches that depend on counters such as the step, not on what ran before.
+
+A training that resumes at step s so draws what an uninterrupted one would have drawn there.
+"""
 
 from __future__ import annotations
 
@@ -18,7 +21,7 @@ def derive_seed(*counters: int) -> int:
 
 
 def seed_all(*counters: int) -> None:
-    """Seed the global generators of torch (every device), numpy and random from counters, say (seed, step, rank)."""
+    """Seed the global generators of torch (every device), numpy and random from counters such as (seed, step, rank)."""
     import torch
 
     bits = derive_seed(*counters)
@@ -30,10 +33,10 @@ def seed_all(*counters: int) -> None:
 def batch_positions(
     seed: int, step: int, *, items: int, batch_size: int, rank: int = 0, world: int = 1
 ) -> NDArray[np.int64]:
-    """Return which items a process sees at a step, (batch_size // world,), positions in [0, items).
+    """Return the items that one process trains on at one step: (batch_size // world,), positions in [0, items).
 
-    The permutations of all epochs, one after the other, are one endless stream; step s reads its s-th stretch of
-    batch_size. So every item comes equally often, and a batch may hold more items than there are.
+    The permutations of all epochs, one after the other, form one endless stream, of which step s reads the s-th stretch
+    of batch_size. So every item is seen equally often, also where a batch is larger than the data set.
     """
     share = batch_size // world
     first = step * batch_size + rank * share

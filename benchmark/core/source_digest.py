@@ -1,6 +1,7 @@
-"""A digest of the code that a stage runs: of its entry points and of all that they import, read from the source.
+"""A digest of the code that a stage runs: of its entry points and all that they import, read from the source files.
 
-Nothing is imported or run. A comment, a docstring or the layout of the text changes no digest; any other change does.
+Nothing is imported or run. A comment, a docstring or the layout of the text does not change the digest; any other
+change does.
 """
 
 from __future__ import annotations
@@ -15,14 +16,14 @@ from pathlib import Path
 PACKAGE = Path(__file__).parents[1]
 CHECKOUT = PACKAGE.parent
 PLUGINS = ("models", "datasets")
-"""Folders beside the package in a checkout; an installed package holds them inside."""
+"""Folders next to the package in a checkout; an installed package contains them."""
 
 
 def source_digest(*entries: Path) -> str:
     """Return 16 hex digits that change with the code of these files, and of every file that they import.
 
-    Followed are imports of `benchmark`, of the file's own folder and of its own package, those inside functions too,
-    and not those for type checkers alone: they never run.
+    Imports of `benchmark`, of the file's own folder and of its own package are followed, also inside functions. Imports
+    for type checkers only are not: they never run.
     """
     digest = hashlib.sha256()
     for path in sorted(import_closure(*entries), key=_label):
@@ -32,18 +33,18 @@ def source_digest(*entries: Path) -> str:
 
 def import_closure(*entries: Path) -> frozenset[Path]:
     """Return these files and all files that importing them runs, directly or not."""
-    found: set[Path] = set()
+    closure: set[Path] = set()
     waiting = [entry.resolve() for entry in entries]
     while waiting:
         path = waiting.pop()
-        if path not in found:
-            found.add(path)
+        if path not in closure:
+            closure.add(path)
             waiting.extend([*_packages_above(path), *_imported(path, path.stat().st_mtime_ns)])
-    return frozenset(found)
+    return frozenset(closure)
 
 
 def _packages_above(path: Path) -> Iterator[Path]:
-    """Yield the `__init__.py` of every package that a file lies in: they run before it."""
+    """Yield the `__init__.py` of every package that contains a file: they run before it."""
     folder = path.parent
     while (folder / "__init__.py").exists():
         yield folder / "__init__.py"
@@ -52,13 +53,13 @@ def _packages_above(path: Path) -> Iterator[Path]:
 
 def core_module(name: str) -> Path:
     """Return the file of a module of this package, such as `search.engine`."""
-    found = _file_of(PACKAGE, name.split("."))
-    assert found is not None, name
-    return found
+    path = _file_of(PACKAGE, name.split("."))
+    assert path is not None, name
+    return path
 
 
 def _label(path: Path) -> str:
-    """Name a file the same way wherever the package lies."""
+    """Return a name of a file that does not depend on where the package is installed."""
     for root in (PACKAGE, CHECKOUT):
         if path.is_relative_to(root):
             return path.relative_to(root).as_posix().removeprefix("benchmark/")
@@ -67,7 +68,7 @@ def _label(path: Path) -> str:
 
 @cache
 def _parsed(path: Path, changed: int) -> ast.Module:
-    """Parse a file once; `changed`, its time of change, keeps a long-lived process from using an old text."""
+    """Parse a file once; `changed`, its modification time, keeps a long-running process from using an outdated text."""
     return ast.parse(path.read_text(encoding="utf-8"))
 
 
@@ -94,8 +95,8 @@ def _text_alone(node: ast.stmt) -> bool:
 @cache
 def _imported(path: Path, changed: int) -> tuple[Path, ...]:
     names = [name for node in _statements(_parsed(path, changed)) for name in _names(node, path)]
-    found = (_file_of(root, parts) for name in names for root, parts in _places(name, path))
-    return tuple(file for file in found if file is not None)
+    files = (_file_of(root, parts) for name in names for root, parts in _places(name, path))
+    return tuple(file for file in files if file is not None)
 
 
 def _statements(tree: ast.AST) -> Iterator[ast.Import | ast.ImportFrom]:

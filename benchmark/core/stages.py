@@ -1,4 +1,4 @@
-"""Stages of a run: finished ones are skipped, unfinished ones start again, changed ones are done anew."""
+"""Stages of a run: finished stages are skipped, interrupted ones resume, changed ones run again."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from benchmark.core.progress import Say
 
 @contextmanager
 def exclusive(folder: Path) -> Iterator[None]:
-    """Hold a run folder. Raises MachineError when another process holds it."""
+    """Lock a run folder. Raises MachineError when another process has locked it."""
     folder.mkdir(parents=True, exist_ok=True)
     lock = FileLock(folder / ".lock")
     try:
@@ -43,11 +43,11 @@ class Stages:
 
     @property
     def path(self) -> Path:
-        """Where the status lies."""
+        """The file that holds the status."""
         return self.folder / "status.json"
 
     def status(self) -> dict[str, Any]:
-        """Read the status; an empty one for a new run."""
+        """Read the status; a new run has an empty one."""
         status: dict[str, Any] = read_json(self.path) if self.path.exists() else {}
         return status
 
@@ -57,13 +57,13 @@ class Stages:
         return bool(entry.get("state") == "done" and entry.get("key") == key)
 
     def run(self, name: str, key: str, work: Callable[[], dict[str, Any]], *, owns: str = "") -> bool:
-        """Do a stage unless it is done; return whether it was.
+        """Run a stage unless it is finished; return whether it was.
 
         Args:
             name: shown to the user.
-            key: digest of all that decides the outcome.
-            work: does it, and returns facts to keep.
-            owns: a folder of the run that belongs to this stage: emptied when it was begun under another key.
+            key: digest of all that decides the result.
+            work: runs the stage, and returns facts to keep.
+            owns: a folder of the run that belongs to this stage: deleted when it was started with another key.
         """
         if self.finished(name, key):
             self.say(f"{name}: cached")
@@ -77,13 +77,13 @@ class Stages:
         return False
 
     def begin(self, name: str, key: str, owns: str) -> None:
-        """Mark a stage as running, after removing what it made under another key."""
+        """Mark a stage as running, after deleting what it wrote with another key."""
         if owns and self.status().get(name, {}).get("key") != key:
             shutil.rmtree(self.folder / owns, ignore_errors=True)
         self._set(name, {"state": "running", "key": key})
 
     def fail(self, error: BaseException) -> None:
-        """Keep the reason with the stage that was running."""
+        """Store the reason with the stage that was running."""
         status = self.status()
         for entry in status.values():
             if entry.get("state") == "running":
@@ -91,7 +91,7 @@ class Stages:
         write_json(self.path, status)
 
     def facts(self, name: str) -> dict[str, Any]:
-        """Return what a finished stage kept."""
+        """Return the facts that a finished stage stored."""
         return dict(self.status().get(name, {}))
 
     def _set(self, name: str, entry: dict[str, Any]) -> None:

@@ -22,7 +22,7 @@ Direction = Literal["lower", "higher", "none"]
 
 @dataclass(frozen=True, kw_only=True)
 class Split:
-    """Items of one part of a cohort. Pixels stay on disk until `images` asks for them."""
+    """Items of one part of a cohort. Pixels stay on disk until `images` reads them."""
 
     name: str
     """`train`, `calibration` or `test`."""
@@ -35,13 +35,14 @@ class Split:
     items: tuple[str, ...]
     """The name of each item, unique in the cohort, N names."""
     channels: tuple[str, ...]
-    """One name a channel."""
+    """One name per channel."""
     labels: tuple[str, ...] | None = None
-    """One class name an item, where the data set has classes."""
+    """One class name per item, where the data set has classes."""
     units: tuple[str, ...] = ()
-    """What the split deals out whole, N names: patients that share an image are one unit; empty: each patient is one."""
+    """What the split deals out whole, N names: patients that share an image are one unit; empty: each
+    patient is one."""
     captions: tuple[str, ...] | None = None
-    """One report an item, where the data set has reports. Private: never in a record, a log or a message."""
+    """One report per item, where the data set has reports. Private: never in a record, a log or a message."""
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -61,11 +62,11 @@ class Split:
         return to_images(self.pixels[self.rows[index]])
 
     def stored(self, index: slice | Sequence[int] | Array = slice(None)) -> Array:
-        """Return them as they are stored, uint8 grey levels or float32: not copied, where they lie side by side."""
+        """Return them as they are stored, uint8 grey levels or float32: without a copy where they are consecutive."""
         return self.pixels[consecutive(self.rows[index])]
 
     def part(self, positions: Sequence[int] | NDArray[np.int64]) -> Split:
-        """Return the items at these positions, in this order; an item may be named twice."""
+        """Return the items at these positions, in this order; a position may be given twice."""
 
         def some(values: tuple[str, ...] | None) -> tuple[str, ...] | None:
             return None if values is None else tuple(values[position] for position in positions)
@@ -130,7 +131,7 @@ class Cohort:
 
     name: str
     key: str
-    """Digest of the pixels, the recipe and the split."""
+    """Digest of the pixels, the preparation and the split."""
     files_key: str = ""
     """Digest of the digests of all files that were read."""
     spacing_mm: tuple[float, ...] = ()
@@ -158,7 +159,7 @@ class Cohort:
 
 
 def captioned(cohort: Cohort, reports: Mapping[str, str]) -> Cohort:
-    """Give each item its report, by the item's name, in one line; an item without one gets an empty caption."""
+    """Return the cohort with each item's report as one line, by the item's name; without a report it is empty."""
 
     def with_captions(split: Split) -> Split:
         return replace(split, captions=tuple(" ".join(reports.get(item, "").split()) for item in split.items))
@@ -173,7 +174,7 @@ def captioned(cohort: Cohort, reports: Mapping[str, str]) -> Cohort:
 
 @dataclass(frozen=True)
 class Source:
-    """The files of one subject (or of one image of a subject), found but not yet read."""
+    """The files of one subject (or of one image of a subject), listed but not yet read."""
 
     subject: str
     name: str
@@ -195,9 +196,9 @@ class Items:
     """n names, unique within the source (slice `z077`, or empty for a single image)."""
     spacing_mm: tuple[float, ...] = ()
     orientation: str = ""
-    """How the file was stored, such as LPS, where it says so; items themselves are all turned one way."""
+    """How the file was stored, such as LPS, where it says so; the items themselves all have one orientation."""
     remarks: tuple[tuple[str, str], ...] = ()
-    """What of the source was left out or mended, and its name: for the person at the keyboard, never for a record."""
+    """What of the source was left out or fixed, and its name: for the user, never for a record."""
 
 
 class Dataset(Protocol):
@@ -208,15 +209,15 @@ class Dataset(Protocol):
         """The name of each channel of the items that `read` returns."""
 
     def sources(self, root: Path) -> Sequence[Source]:
-        """List what lies under root, from names only. Raises MissingDataError, BadDataError."""
+        """List the sources under root, from file names only. Raises MissingDataError, BadDataError."""
 
     def read(self, source: Source) -> Items:
-        """Read one source. Pure: the same files, the same items. Raises BadDataError naming the file."""
+        """Read one source. The same files give the same items. Raises BadDataError naming the file."""
 
 
 @runtime_checkable
 class Embedded(Protocol):
-    """A data set that can make its own files (simulated patients)."""
+    """A data set that creates its own files (simulated patients)."""
 
     def create(self, root: Path) -> None:
         """Write the files that `sources` will find; a finished folder is left as it is."""
@@ -224,10 +225,10 @@ class Embedded(Protocol):
 
 @runtime_checkable
 class HasRemarks(Protocol):
-    """A data set that leaves out or mends some of what lies under root, and says so."""
+    """A data set that leaves out or fixes some of the files under root, and reports it."""
 
     def remarks(self, root: Path) -> Mapping[str, Sequence[str]]:
-        """Map what was done (`left out, no seg`) to the names it was done to; records tell how many, never which."""
+        """Map what was done (`left out, no seg`) to names of sources; records hold their number, never their names."""
 
 
 @runtime_checkable
@@ -240,7 +241,7 @@ class HasReports(Protocol):
 
 @dataclass(frozen=True)
 class Budget:
-    """What `fit` may spend beyond its own hyper-parameters; the first limit reached ends training."""
+    """Limits of `fit` besides its own hyper-parameters; the first limit reached ends training."""
 
     seconds: float | None = None
 
@@ -280,7 +281,7 @@ class HasPrompts(Protocol):
 
 @runtime_checkable
 class HasParts(Protocol):
-    """A text-to-image model that was trained elsewhere: `bench prompts` asks it without a cohort."""
+    """A text-to-image model that was trained elsewhere: `bench prompts` uses it without a cohort."""
 
     def assemble(self, device: str) -> Any:
         """Load the pipeline, whatever the size of its images. Raises BenchError."""
@@ -296,38 +297,38 @@ class HasLoss(Protocol):
     """Ability `loss`: the training loss of single images, for membership inference."""
 
     def losses(self, images: Images, *, seed: int) -> Array:
-        """Return one loss an image, (N,)."""
+        """Return one loss per image, (N,); images (N, C, *spatial)."""
 
 
 @runtime_checkable
 class HasReconstruction(Protocol):
-    """Ability `reconstruct`: the autoencoder's view of an image."""
+    """Ability `reconstruct`: the autoencoder's reconstruction of an image."""
 
     def reconstruct(self, images: Images) -> Images:
-        """Return images of the same shape."""
+        """Map images (N, C, *spatial) to images of the same shape."""
 
 
 @runtime_checkable
 class HasFiles(Protocol):
-    """A model that lives in files which may change between two calls."""
+    """A model stored in files that may change between two calls."""
 
     def fingerprint(self) -> str:
-        """Return a digest that changes with them: a finished stage of other files is done again."""
+        """Return a digest that changes with the files: a stage that finished with other files runs again."""
 
 
 @runtime_checkable
 class HasNumberedImages(Protocol):
-    """A model whose images exist already: each is looked at once."""
+    """A model whose images exist already: each is used once."""
 
     def available(self) -> int:
-        """Return how many there are."""
+        """Return the number of images."""
 
     def numbered(self, part: slice) -> Iterator[Images]:
         """Yield the images with these numbers, in batches."""
 
 
 class Similarity(Protocol):
-    """How two embedded items are compared: `benchmark.search.COSINE` for unit rows, `PEARSON` for pixels."""
+    """The comparison of two embedded items: `benchmark.search.COSINE` for unit rows, `PEARSON` for pixels."""
 
     def block(self, queries: Array, others: Array, device: str) -> Array:
         """Compare (n, D) with (m, D), float32, in -1 to 1: (n, m), float32."""
@@ -336,50 +337,51 @@ class Similarity(Protocol):
         """Compare (D,) with (k, D), float32, to (k,) in float64; an exact copy reads 1."""
 
     def error(self, dimension: int) -> float:
-        """How far an element of `block` can be from `exact`."""
+        """Bound the difference between an element of `block` and `exact`."""
 
 
 class Detector(Protocol):
-    """A similarity between two items: how they are embedded, and how embeddings are compared."""
+    """A similarity between two items: an embedding, and a comparison of embeddings."""
 
     @property
     def invariances(self) -> tuple[str, ...]:
-        """The planted transformations it claims to see through."""
+        """The planted transformations after which it claims to find a copy."""
 
     @property
     def similarity(self) -> Similarity:
         """Compares rows that `embed` made."""
 
     def embed(self, images: Images) -> Array:
-        """Map (N, C, *spatial) to rows (N, D), float32 or uint8, whatever the batch size."""
+        """Map (N, C, *spatial) to rows (N, D), float32 or uint8, independent of the batch size."""
 
 
 @runtime_checkable
 class ReadsPixels(Protocol):
-    """A detector whose rows are the stored pixels themselves, where these are grey levels."""
+    """A detector whose rows are the stored pixels themselves, where these are uint8 grey levels."""
 
     @property
     def reads_pixels(self) -> bool:
-        """Whether this one does."""
+        """Whether the rows of this one are stored pixels."""
 
 
 @runtime_checkable
 class HasViews(Protocol):
-    """A detector that compares an item in several views: it is as like another as the best of them."""
+    """A detector that compares several views of a query: its similarity is that of the best view."""
 
     @property
     def views(self) -> Sequence[Callable[[Images], Images]]:
-        """Return what makes the views beside the item itself."""
+        """Return the functions that make the views, besides the item itself: (N, C, *spatial) to the same shape."""
 
 
 class DetectorOptions(Protocol):
-    """A detector not yet made: a dataclass whose fields are its options, as `catalogue.py` lists."""
+    """A detector that is not fitted yet: a dataclass whose fields are its options."""
 
     def fit(self, real: Split, *, folder: Path, key: str, device: str) -> Detector:
-        """Make the detector for a cohort; training, where there is any, resumes from folder.
+        """Make the detector for a cohort; a training, where there is one, resumes from folder.
 
         Args:
-            real: the items of all three splits: training and held-out items are treated alike (design 6.5).
+            real: the items of all three splits. A detector that has seen training items only would find these more
+                alike than held-out ones, and so read memorisation where there is none.
             folder: for checkpoints.
             key: digest of cohort, options and code: a checkpoint of another one is refused.
             device: `auto`, `cpu`, `cuda` or `cuda:N`.
@@ -395,9 +397,9 @@ class Score:
     """Lower end of the 95 % interval."""
     high: float | None = None
     n: int | None = None
-    """How many items the number rests on."""
+    """Number of items behind the value."""
     direction: Direction = "none"
-    """Which way is better for patients and quality."""
+    """Which direction is better, for patients and for quality."""
     reason: str = ""
     """Why there is no value, or what weakens the value that there is."""
 
@@ -411,7 +413,7 @@ def patient_codes(subjects: Sequence[str]) -> Array:
 
 
 def chunks(total: int, size: int) -> Iterable[slice]:
-    """Cut range(total) into slices of at most size."""
+    """Cut range(total) into slices of at most `size`."""
     return (slice(start, min(start + size, total)) for start in range(0, total, size))
 
 

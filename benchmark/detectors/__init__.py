@@ -1,1 +1,1 @@
-"""Detectors: similarities between two items, as inner products of unit vectors. One file each."""
+"""Detectors: similarities between two items. One file per detector, with a card in `cards/`."""

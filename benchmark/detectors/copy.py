@@ -1,8 +1,9 @@
-"""Detector `copy`: a small contrastive encoder that knows an item again after flips, turns, crops, contrast and noise.
+"""Detector `copy`: a small contrastive encoder that finds copies after flips, rotations, crops, contrast and noise.
 
-It is trained on the cohort's real items of all three splits alike, so that training and held-out images are embedded
-by a network that has seen both equally often (design 6.5). Loss: NT-Xent (Chen et al. 2020, 2002.05709) between an item
-transformed and the item as it is, as the search compares them; other items of the same patient are no negatives.
+It is trained on the real items of all three splits: a network that has seen training items only would embed these
+otherwise than held-out ones, and their similarities could not be compared. Loss: NT-Xent (Chen et al. 2020, 2002.05709)
+between a transformed item and the item itself, which is how the search compares them; other items of the same patient
+are not used as negatives.
 """
 
 from __future__ import annotations
@@ -37,22 +38,22 @@ class Options:
     """The options of `copy`, which decide the encoder; the defaults are protocol p1."""
 
     size: int = 64
-    """Pixels a side that a larger 2D item is reduced to."""
+    """Pixels per side that a larger 2D item is reduced to."""
     volume_size: int = 24
-    """Voxels a side that a larger 3D item is reduced to."""
+    """Voxels per side that a larger 3D item is reduced to."""
     width: int = 16
     """Channels of the first stage; later ones have 2, 4 and 4 times as many."""
     dimension: int = 128
     """Length of the embedding."""
     steps: int = 1000
     batch_size: int = 96
-    """Items a step, each seen as it is and transformed; half as many for volumes."""
+    """Items per step, each embedded as it is and transformed; half as many for volumes."""
     learning_rate: float = 2e-3
     temperature: float = 0.1
     rotate90: bool = False
-    """Know items again after quarter turns and up-down flips too, at the cost of recall after other changes."""
+    """Find copies after rotations by 90 degrees and up-down flips too, at the cost of recall after other changes."""
     seed: int = 0
-    """Of weights, batches and augmentation."""
+    """Seed of weights, batches and augmentation."""
 
     def fit(self, real: Split, *, folder: Path, key: str, device: str) -> Copy:
         """Train on all real items, or load a finished training."""
@@ -78,16 +79,16 @@ class Encoder(nn.Module):
         self.layers = nn.Sequential(*layers, *head)
 
     def shrink(self, images: Tensor) -> Tensor:
-        """Reduce sides that are longer than the encoder's by area averaging."""
+        """Reduce sides that are longer than the encoder's by area averaging: (N, C, *spatial) to (N, C, *smaller)."""
         size = [min(side, most) for side, most in zip(images.shape[2:], self.size, strict=True)]
         return images if list(images.shape[2:]) == size else F.interpolate(images, size=size, mode="area")
 
     def forward(self, images: Tensor) -> Tensor:
-        """Embed images as unit vectors; volumes are standardised first.
+        """Embed images (N, C, *spatial) as unit vectors (N, dimension); volumes are standardised first.
 
-        Without that, volumes were hardly told apart after 300 steps (mean planted recall 0.17 against 0.30). Planes do
-        without: there it cost recall where a channel is nearly empty (0.50 against 0.87 on phantom-mr, whose fifth is a
-        segmentation), as noise in it was blown up.
+        Without standardising, volumes were hardly separated after 300 steps (mean planted recall 0.17 against 0.30).
+        2D images are not standardised: it amplified noise where a channel is nearly empty (recall 0.50 against 0.87 on
+        phantom-mr, whose fifth channel is a segmentation).
         """
         layout = LAYOUTS[images.ndim]
         scaled = standardise(images) if images.ndim == 5 else images
@@ -95,14 +96,14 @@ class Encoder(nn.Module):
 
 
 def standardise(images: Tensor) -> Tensor:
-    """Centre every channel of every item, and divide each item by the spread of all its channels together."""
+    """Centre every channel of every item, and divide by the spread over all channels: (N, C, *spatial), same shape."""
     centred = images - images.mean(dim=tuple(range(2, images.ndim)), keepdim=True)
     spread = centred.square().mean(dim=tuple(range(1, images.ndim)), keepdim=True).sqrt()
-    return centred / (spread + 0.02)
+    return centred / (spread + 0.02)  # 1 % of the range [-1, 1]: an almost constant item keeps its noise small
 
 
 class _WithPatients:
-    """A feed of (images, patient codes)."""
+    """A feed of (images (N, C, *spatial), patient codes (N,))."""
 
     def __init__(self, feed: Feed[Tensor], codes: NDArray[np.int64], device: torch.device) -> None:
         self.feed, self.codes, self.read_ahead = feed, torch.from_numpy(codes).to(device), feed.read_ahead
@@ -116,13 +117,21 @@ class _WithPatients:
 
 
 def nt_xent(first: Tensor, second: Tensor, codes: Tensor, temperature: float) -> Tensor:
-    """Normalised temperature-scaled cross entropy of two views, (N, D) each; same-patient pairs are no negatives."""
+    """Return the normalised temperature-scaled cross entropy (NT-Xent) of two views of N items, a scalar.
+
+    Args:
+        first: (N, D) unit vectors of one view.
+        second: (N, D) unit vectors of the other view, in the same order.
+        codes: (N,) patient of each item; pairs of one patient are not used as negatives.
+        temperature: divides the cosines.
+    """
     views = torch.cat([first, second])
     logits = views @ views.T / temperature
     count = len(first)
     partner = torch.arange(2 * count, device=views.device).roll(count)
     same_patient = codes.repeat(2)[:, None] == codes.repeat(2)[None, :]
     same_patient[torch.arange(2 * count, device=views.device), partner] = False
+    # exp(-1e4) is 0: the item itself and other items of its patient take no part in the softmax.
     return F.cross_entropy(logits.masked_fill(same_patient, -1e4), partner)
 
 
@@ -148,10 +157,10 @@ def fit_copy(real: Split, chosen: Options, *, folder: Path, key: str, device: st
     """Train the detector on all real items of a cohort, or load it where folder holds a finished training.
 
     Args:
-        real: items of all three splits.
+        real: the items of all three splits.
         chosen: the options.
-        folder: keeps the checkpoint; a training that was cut off continues.
-        key: digest of the cohort: a checkpoint of another one is refused.
+        folder: keeps the checkpoint; an interrupted training resumes from it.
+        key: digest of the cohort; the checkpoint of another cohort is refused.
         device: `auto`, `cpu`, `cuda`.
     """
     place = pick_device(device)
@@ -166,10 +175,10 @@ def fit_copy(real: Split, chosen: Options, *, folder: Path, key: str, device: st
         return nt_xent(net(changed), net(images), codes, chosen.temperature)
 
     batch = chosen.batch_size if len(real.shape) == 3 else max(1, chosen.batch_size // 2)
-    recipe = TrainingConfig(steps=chosen.steps, batch_size=batch, learning_rate=chosen.learning_rate, weight_decay=1e-4)
+    config = TrainingConfig(steps=chosen.steps, batch_size=batch, learning_rate=chosen.learning_rate, weight_decay=1e-4)
     feed = _WithPatients(feed_split(real, place), patient_codes(real.subjects), place)
     trained = train(
-        encoder, loss, feed, recipe, folder=folder, seed=chosen.seed, device=device, label="copy detector",
+        encoder, loss, feed, config, folder=folder, seed=chosen.seed, device=device, label="copy detector",
         options={"cohort": key, **asdict(chosen)},
     )  # fmt: skip
     return Copy(trained, place)

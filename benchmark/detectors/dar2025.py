@@ -1,12 +1,12 @@
-"""Detector `dar2025`: the published self-supervised copy detector of Dar et al. (2402.01054), written from its facts.
+"""Detector `dar2025`: the published self-supervised copy detector of Dar et al. (2402.01054), written from the paper.
 
 One branch is augmented (rotation up to 5 degrees and a flip, each half of the time), the other is the item itself;
 NT-Xent with temperature 0.07 over the batch; Adam from 1e-4 to 5e-5 along a cosine; items are compared by the Pearson
-correlation of their embeddings. In 2D a ResNet-50 with 128 numbers an item, in 3D a strided encoder with 32.
+correlation of their embeddings. In 2D a ResNet-50 with 128 numbers per item, in 3D a strided encoder with 32.
 
-Differences, all said in the options: it is trained on the real items of all splits, not on the training items alone
-(design 6.5: a detector that has seen one side only is not exchangeable), it keeps the last weights in place of those
-of the lowest validation loss, and its defaults are small; `published=true` sets the published sizes.
+Differences: it is trained on the real items of all splits, not on the training items alone, because similarities of a
+network that has seen one side only cannot be compared between sides; it keeps the last weights in place of those of the
+lowest validation loss; and its defaults are small: `published=true` sets the published sizes.
 """
 
 from __future__ import annotations
@@ -42,12 +42,12 @@ class Options:
     """The options of `dar2025`; the defaults fit a small machine."""
 
     size: int = 64
-    """Pixels a side of a 2D item (published: 512)."""
+    """Pixels per side of a 2D item (published: 512)."""
     volume_size: int = 32
     width: int = 16
     """Channels of the first stage (published: 64 in 2D, 32 in 3D after the first level)."""
     blocks: tuple[int, ...] = (1, 1, 1, 1)
-    """Bottlenecks a stage in 2D (published: 3, 4, 6, 3)."""
+    """Bottlenecks per stage in 2D (published: 3, 4, 6, 3)."""
     dimension: int = 0
     """Length of the embedding; 0 for the published 128 in 2D and 32 in 3D."""
     epochs: int = 30
@@ -153,7 +153,7 @@ def volume_encoder(channels: int, size: tuple[int, ...], options: Options) -> nn
 
 
 class Encoder(nn.Module):
-    """The network with its own preparation of items: size, square, range."""
+    """The network with its own preparation of items: size, padding to a square, range."""
 
     def __init__(self, shape: tuple[int, ...], options: Options) -> None:
         super().__init__()
@@ -164,20 +164,20 @@ class Encoder(nn.Module):
         self.layers = resnet(shape[0], options) if self.dims == 2 else volume_encoder(shape[0], tuple(square), options)
 
     def shrink(self, images: Tensor) -> Tensor:
-        """Reduce larger items by area averaging; 2D items go to [0, 1], as published."""
+        """Reduce larger items (N, C, *spatial) by area averaging; 2D items are mapped to [0, 1], as published."""
         if list(images.shape[2:]) != self.size:
             images = F.interpolate(images, size=self.size, mode="area")
         return (images + 1) / 2 if self.dims == 2 else images
 
     def views(self, images: Tensor) -> tuple[Tensor, Tensor]:
-        """Return the augmented items and the items, both square."""
+        """Return the augmented items and the items themselves, both padded to squares, (N, C, *spatial) each."""
         if self.pad_after:
             return self.square(rotate_and_flip(images)), self.square(images)
         whole = self.square(images)
         return rotate_and_flip(whole), whole
 
     def square(self, images: Tensor) -> Tensor:
-        """Pad planes with black to a square; volumes stay."""
+        """Pad 2D images (N, C, H, W) with black to a square; volumes are left as they are."""
         if self.dims == 3:
             return images
         height, width = images.shape[2:]
@@ -185,13 +185,13 @@ class Encoder(nn.Module):
         return F.pad(images, (left // 2, left - left // 2, up // 2, up - up // 2))
 
     def forward(self, images: Tensor) -> Tensor:
-        """Embed prepared items as unit vectors, centred, whose inner product is Pearson's correlation."""
-        found = self.layers(images).float()
-        return F.normalize(found - found.mean(dim=1, keepdim=True), dim=1)
+        """Embed prepared items as centred unit vectors (N, dimension): their inner product is Pearson's correlation."""
+        vectors = self.layers(images).float()
+        return F.normalize(vectors - vectors.mean(dim=1, keepdim=True), dim=1)
 
 
 def rotate_and_flip(images: Tensor) -> Tensor:
-    """Rotate by up to 5 degrees (about every axis in 3D) and flip the last axis, each for half of the items."""
+    """Rotate by up to 5 degrees (about every axis in 3D) and flip the last axis, each for half of (N, C, *spatial)."""
     count, dims = len(images), images.ndim - 2
     one, still = images.new_ones(count), images.new_zeros(count, dims)
     chosen = (torch.rand(count) < 0.5).to(images.device)
@@ -204,32 +204,34 @@ def rotate_and_flip(images: Tensor) -> Tensor:
 
 
 def fit_dar2025(real: Split, chosen: Options, *, folder: Path, key: str, device: str) -> Dar2025:
-    """Train the published detector, or load it where folder holds a finished training."""
+    """Train the published detector, or load it where folder holds a finished training; arguments as of `fit_copy`."""
     place = pick_device(device)
     torch.manual_seed(chosen.seed)
     encoder = Encoder(real.shape, chosen)
 
     def loss(net: Encoder, images: Tensor) -> Tensor:
         first, second = net.views(net.shrink(images))
-        nobody = torch.arange(len(images), device=images.device)  # as published: a patient's other items are negatives
-        # The published loss takes cosines of the raw embeddings; correlation is for comparing.
-        return nt_xent(raw(net, first), raw(net, second), nobody, chosen.temperature)
+        each_alone = torch.arange(
+            len(images), device=images.device
+        )  # as published: other items of a patient are negatives
+        # The published loss takes cosines of embeddings that are not centred; the correlation is for comparing items.
+        return nt_xent(raw(net, first), raw(net, second), each_alone, chosen.temperature)
 
     batch = min(chosen.batch_size, len(real))
-    recipe = TrainingConfig(
+    config = TrainingConfig(
         steps=max(1, chosen.epochs * len(real) // batch), batch_size=batch, learning_rate=chosen.learning_rate,
         warmup=0, schedule="half-cosine", clip=0, ema=0,
     )  # fmt: skip
     feed = feed_split(real, place)
     options = {"cohort": key, **asdict(chosen)}
     trained = train(
-        encoder, loss, feed, recipe, folder=folder, seed=chosen.seed, device=device, label="dar2025", options=options
+        encoder, loss, feed, config, folder=folder, seed=chosen.seed, device=device, label="dar2025", options=options
     )
     return Dar2025(trained, place)
 
 
 def raw(net: Encoder, images: Tensor) -> Tensor:
-    """Embed prepared items as unit vectors that are not centred."""
+    """Embed prepared items (N, C, *spatial) as unit vectors (N, dimension) that are not centred."""
     return F.normalize(net.layers(images).float(), dim=1)
 
 

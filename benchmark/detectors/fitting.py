@@ -1,4 +1,4 @@
-"""A detector made for a cohort, and the rows of the cohort's real items; both are kept in the cache."""
+"""A detector fitted to a cohort, and the rows of the cohort's real items; both are kept in the cache."""
 
 from __future__ import annotations
 
@@ -27,21 +27,21 @@ if TYPE_CHECKING:
 
 ITEMS_AT_ONCE = 256
 SHORT = 2048
-"""Rows of at most so many numbers are kept; longer ones are made again when asked for."""
+"""Rows of at most so many numbers are kept in memory and cache; longer ones are recomputed at each use."""
 INDEXED_SIDE, INDEXED_PIXELS = 4096, 1 << 27
-"""Pixels of an item, and of a cohort, from which an index of grey levels is made: below, a plain search takes less."""
+"""Pixels of an item, and of a cohort, from which on an index of grey levels is built: below, it does not save time."""
 
 
 class Items(Protocol):
-    """Images that are read when asked for: a split, or the samples of a run."""
+    """Images that are read on request: a split, or the samples of a run."""
 
     def __len__(self) -> int: ...
 
     def images(self, index: Which) -> Images:
-        """Return them as float32 in [-1, 1]."""
+        """Return the images at these positions, (n, C, *spatial), float32 in [-1, 1]."""
 
     def stored(self, index: Which) -> Array:
-        """Return them as stored."""
+        """Return the images at these positions as stored, uint8 or float32."""
 
 
 @dataclass(frozen=True)
@@ -54,15 +54,17 @@ class Fitted:
     rows: Rows
 
     def embed(self, items: Items) -> Rows:
-        """Return the rows of other items: held in memory where they are short."""
+        """Return the rows of other items (N, dimension): held in memory where they are short."""
         rows = rows_of(self.detector, items)
         if rows.dimension > SHORT:
             return rows
-        return Rows.of(_all(rows), rows.similarity, tuple(Rows.of(_all(view), rows.similarity) for view in rows.views))
+        return Rows.of(
+            all_rows(rows), rows.similarity, tuple(Rows.of(all_rows(view), rows.similarity) for view in rows.views)
+        )
 
 
 def fit_detector(choice: Choice, cohort: Cohort, *, cache: Path, device: str, say: Callable[[str], None]) -> Fitted:
-    """Make a detector for a cohort, or load it and the rows of the real items from the cache."""
+    """Fit a detector to a cohort, or load it and the rows of the real items from the cache."""
     from filelock import FileLock
 
     real = cohort.real
@@ -73,19 +75,19 @@ def fit_detector(choice: Choice, cohort: Cohort, *, cache: Path, device: str, sa
     place.mkdir(parents=True, exist_ok=True)
     with FileLock(place / ".lock"):
         kept = place / "real.npy"
-        say(f"detector {choice.name}: {'cached' if kept.exists() else 'made on all real items, once a cohort'}")
+        say(f"detector {choice.name}: {'cached' if kept.exists() else 'trained on all real items, once per cohort'}")
         detector = choice.options.fit(real, folder=place, key=key, device=device)
         rows = rows_of(detector, real)
         if rows.dimension <= SHORT:
             if not kept.exists():
                 with atomic_write(kept) as temporary, temporary.open("wb") as file:
-                    np.save(file, _all(rows))
+                    np.save(file, all_rows(rows))
             rows = replace(Rows.of(np.load(kept), rows.similarity), views=rows.views)
         return Fitted(choice.name, detector, real, replace(rows, index=_index(detector, real, place, say)))
 
 
 def _index(detector: Detector, real: Split, place: Path, say: Callable[[str], None]) -> Index | None:
-    """Open or make the index of a cohort of grey levels that is large enough to repay it."""
+    """Open or build the index of a cohort of grey levels, where the cohort is large enough to save time by it."""
     from benchmark.search.index import Index, Stored
 
     size = int(np.prod(real.shape))
@@ -95,7 +97,7 @@ def _index(detector: Detector, real: Split, place: Path, say: Callable[[str], No
     folder = place / f"index-{source_digest(core_module('search.index'))}"
     index = Index.open(folder, stored)
     if index is None:
-        say("index of all real items: made once a cohort")
+        say("index of all real items: built once per cohort")
         with progress("index", len(real)) as advance:
             index = Index.build(stored, real.shape, advance=advance)
         with atomic_write(folder) as temporary:
@@ -108,23 +110,25 @@ def _reads_pixels(detector: Detector) -> bool:
 
 
 def rows_of(detector: Detector, items: Items) -> Rows:
-    """Rows made on the fly: only a block of images is ever in memory."""
+    """Return rows that are computed on request: only one block of images is in memory at a time."""
     dimension = detector.embed(items.images(slice(0, 1))).shape[1]
 
-    def view(turn: Callable[[Images], Images]) -> Rows:
-        return Rows(len(items), dimension, lambda which: detector.embed(turn(items.images(which))), detector.similarity)
+    def view(transform: Callable[[Images], Images]) -> Rows:
+        return Rows(
+            len(items), dimension, lambda which: detector.embed(transform(items.images(which))), detector.similarity
+        )
 
     def take(which: Which) -> Array:
         if _reads_pixels(detector):
             return items.stored(which).reshape(-1, dimension)
         return detector.embed(items.images(which))
 
-    return Rows(len(items), dimension, take, detector.similarity, tuple(view(turn) for turn in _views(detector)))
+    return Rows(len(items), dimension, take, detector.similarity, tuple(map(view, _views(detector))))
 
 
 def rows_in_memory(detector: Detector, images: Images) -> Rows:
-    """Return the rows of images that are no stored items, such as planted copies."""
-    views = tuple(Rows.of(detector.embed(turn(images)), detector.similarity) for turn in _views(detector))
+    """Return the rows of images (N, C, *spatial) that are not stored items, such as planted copies."""
+    views = tuple(Rows.of(detector.embed(view(images)), detector.similarity) for view in _views(detector))
     return Rows.of(detector.embed(images), detector.similarity, views)
 
 
@@ -132,6 +136,6 @@ def _views(detector: Detector) -> tuple[Callable[[Images], Images], ...]:
     return tuple(detector.views) if isinstance(detector, HasViews) else ()
 
 
-def _all(rows: Rows) -> Array:
-    """Make all rows, a few hundred at a time, (count, dimension)."""
+def all_rows(rows: Rows) -> Array:
+    """Compute all rows, (count, dimension), a few hundred at a time."""
     return np.concatenate([rows.take(part) for part in chunks(rows.count, ITEMS_AT_ONCE)])

@@ -1,9 +1,8 @@
-"""Detector `frozen`: cosine of an encoder that somebody else trained, from the user's disk or a pinned hub revision.
+"""Detector `frozen`: cosine of a pretrained encoder, from the user's disk or a pinned hub revision.
 
-Works with TorchScript files (SSCD) and with models that transformers loads by itself (RAD-DINO, DINOv2, ViT). What
-needs torchvision or open_clip (BiomedCLIP) does not load: there is no torchvision build for every machine of ours.
-Weights are checked against a SHA-256 digest before they are opened, and TorchScript runs code: take it from nobody
-whom you would not let run a program.
+TorchScript files (SSCD) and models that transformers loads by itself (RAD-DINO, DINOv2, ViT) work. Encoders that need
+torchvision or open_clip (BiomedCLIP) do not load. Weights are checked against a SHA-256 digest before they are opened.
+TorchScript runs code: use files only from people whose programs you would run.
 """
 
 from __future__ import annotations
@@ -42,19 +41,19 @@ class Options:
     source: str
     """A TorchScript file, a folder that transformers saved, or a hub name such as microsoft/rad-dino."""
     tag: str
-    """What scores call it; letters, digits, points and hyphens."""
+    """Its name in the ids of scores: letters, digits, points and hyphens."""
     revision: str = ""
     """The commit of a hub name, 40 hexadecimal digits."""
     sha256: str = ""
     """Digest of the file, or of the folder's or hub's model.safetensors; needed for hub names."""
     size: int = 224
-    """Pixels a side that every plane is resized to."""
+    """Pixels per side that every plane is resized to."""
     mean: tuple[float, float, float] = (0.485, 0.456, 0.406)
-    """Of the three colours in [0, 1], subtracted; ImageNet's by default."""
+    """Mean of the three colours in [0, 1], which is subtracted; ImageNet's by default."""
     std: tuple[float, float, float] = (0.229, 0.224, 0.225)
 
     unnamed: ClassVar[tuple[str, ...]] = ("source", "tag", "revision", "sha256")
-    """Options that a score's name leaves out: the tag stands for them."""
+    """Options that the ids of scores leave out: the tag stands for them."""
 
     def __post_init__(self) -> None:
         if not re.fullmatch(r"[A-Za-z0-9.-]+", self.tag):
@@ -67,13 +66,13 @@ class Options:
 
     @property
     def files_digest(self) -> str:
-        """SHA-256 of the weights on this disk: rows of another file are never taken for this one's."""
+        """SHA-256 of the weights on this disk: cached rows of another file are never used for this one."""
         path = Path(self.source)
         weights = path / WEIGHTS if path.is_dir() else path
         return _digest(weights) if weights.is_file() else self.sha256
 
     def fit(self, real: Split, *, folder: Path, key: str, device: str) -> Frozen:
-        """Check and load the weights; nothing is learnt."""
+        """Check and load the weights; nothing is trained."""
         place = pick_device(device)
         path = Path(self.source)
         if path.suffix in SCRIPTS:
@@ -87,9 +86,9 @@ def check_digest(path: Path, expected: str) -> None:
         raise MissingDataError(f"there are no weights at {path}", "give the path of a file that is there")
     if not expected:
         return
-    found = _digest(path)
-    if found != expected.lower():
-        raise BadDataError(f"{path} has SHA-256 {found}, not {expected}", "download it again, or correct the digest")
+    digest = _digest(path)
+    if digest != expected.lower():
+        raise BadDataError(f"{path} has SHA-256 {digest}, not {expected}", "download it again, or correct the digest")
 
 
 def _digest(path: Path) -> str:
@@ -137,21 +136,21 @@ def _from_hub(options: Options) -> Path:
     from huggingface_hub import snapshot_download
 
     try:
-        found = snapshot_download(name, revision=options.revision, allow_patterns=["config.json", WEIGHTS])
+        folder = snapshot_download(name, revision=options.revision, allow_patterns=["config.json", WEIGHTS])
     except Exception as error:
         raise MissingDataError(
             f"{name} could not be downloaded: {type(error).__name__}",
             "check the network and the name, or download it elsewhere and give the folder",
         ) from error
-    return Path(found)
+    return Path(folder)
 
 
 def _vectors(output: Any) -> Tensor:
-    """One vector an image: the pooled output, the first token, or the output itself."""
+    """Return one vector per image, (N, D): the pooled output, the first token, or the output itself."""
     for name in ("pooler_output", "image_embeds"):
         if getattr(output, name, None) is not None:
-            found: Tensor = getattr(output, name)
-            return found.flatten(1)
+            pooled: Tensor = getattr(output, name)
+            return pooled.flatten(1)
     hidden = getattr(output, "last_hidden_state", output)
     if not isinstance(hidden, Tensor):
         raise AdapterError(
@@ -162,7 +161,7 @@ def _vectors(output: Any) -> Tensor:
 
 @dataclass(frozen=True, eq=False)
 class Frozen:
-    """Cosine of two items' vectors; channels, and a volume's planes, are embedded one by one and lined up."""
+    """Cosine of two items' vectors; channels, and planes of a volume, are embedded one by one and concatenated."""
 
     options: Options
     device: torch.device

@@ -18,10 +18,10 @@ if TYPE_CHECKING:
     from benchmark.core.types import Array, Images, Similarity, Split
 
 BACKGROUND = -0.96
-"""Grey levels up to here, 2 % of the range, are background."""
+"""Values up to this one, the lowest 2 % of the range [-1, 1], are background."""
 AT_ONCE = 256
 ROUNDING = 1e-6
-"""Pixels that vary less, of a range of 2, vary by rounding: such an image is constant."""
+"""Images whose pixels vary less than this, of a range of 2, vary by float32 rounding only: they count as constant."""
 
 
 @dataclass(frozen=True)
@@ -31,17 +31,20 @@ class Options:
     channels: tuple[str, ...] = ()
     """Only these channels; all, where none is given."""
     foreground: bool = False
-    """Let background pixels count for nothing: each takes its item's mean over the foreground."""
+    """Ignore background pixels: each is set to the item's mean over the foreground."""
     residual: bool = False
-    """Subtract the mean image first, so that anatomy which all share does not count."""
+    """Subtract the mean image first, so that anatomy common to all patients does not count."""
     transforms: tuple[str, ...] = ()
-    """Turn queries too, and take the best: flips, rotations, shifts."""
+    """Transform queries, too, and take the best similarity: flips, rotations, shifts."""
 
     def __post_init__(self) -> None:
         views_of(self.transforms)
 
     def fit(self, real: Split, *, folder: Path, key: str, device: str) -> Pixels:
-        """Return the detector; the mean image is over training and held-out items alike (design 6.5)."""
+        """Return the detector; the mean image is that of training and held-out items together.
+
+        A mean over training items only would make residuals of training items smaller than those of held-out items.
+        """
         return Pixels(
             channels=self._positions(real.channels),
             foreground=self.foreground,
@@ -79,7 +82,7 @@ class Pixels:
 
     @property
     def similarity(self) -> Similarity:
-        """Compares rows: a constant one is like nothing."""
+        """Compares rows; a row of zero variance has correlation 0 with every other."""
         return LEVELS if self.levels else PEARSON
 
     @property
@@ -103,7 +106,7 @@ class Pixels:
 
 
 def _centred(rows: Array, shown: Array) -> Array:
-    """Subtract from each row its mean over the pixels that are shown, and set the others to zero."""
+    """Subtract from each row (N, pixels) its mean over the pixels in the mask `shown`, and set the others to zero."""
     means = (rows * shown).sum(axis=1, keepdims=True, dtype=np.float64) / np.maximum(1, shown.sum(1, keepdims=True))
     centred: Array = np.where(shown, rows - means, 0.0)
     return centred

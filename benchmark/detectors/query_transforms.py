@@ -1,4 +1,4 @@
-"""Views of queries: what a detector without invariances of its own is asked to see through, by turning each query."""
+"""Views of queries: a detector without invariances of its own compares each query flipped, rotated and shifted, too."""
 
 from __future__ import annotations
 
@@ -18,21 +18,21 @@ if TYPE_CHECKING:
 
 DEGREES = (-10, -5, 5, 10)
 SHARE = 0.05
-"""Of a side, that shifts move along it."""
+"""Fraction of a side by which shifts move an image along it."""
 NAMES = ("flips", "rotations", "shifts")
 
 
 def views_of(names: Sequence[str]) -> tuple[View, ...]:
-    """Return what makes the views of each name: 2 flips, 4 rotations, a shift either way along the last two axes.
+    """Return the functions that make the views of each name: 2 flips, 4 rotations, 4 shifts along the last two axes.
 
     Raises UsageError for another name.
     """
-    found: list[View] = []
+    views: list[View] = []
     for name in names:
         if name not in NAMES:
             raise UsageError(f"there is no transform {name!r} of queries", f"choose from {', '.join(NAMES)}")
-        found += _VIEWS[name]
-    return tuple(found)
+        views += _VIEWS[name]
+    return tuple(views)
 
 
 def _flipped(images: Images, axis: int) -> Images:
@@ -42,7 +42,7 @@ def _flipped(images: Images, axis: int) -> Images:
 
 
 def _moved(images: Images, *, degrees: float = 0.0, shift: tuple[float, float] = (0.0, 0.0)) -> Images:
-    """Rotate about the axis through the last plane, and shift along its sides; the border is repeated."""
+    """Rotate (N, C, *spatial) in the plane of the last two axes, and shift along them; the border is repeated."""
     import torch
 
     from benchmark.images.transforms import affine
@@ -50,10 +50,10 @@ def _moved(images: Images, *, degrees: float = 0.0, shift: tuple[float, float] =
     given = torch.from_numpy(images)
     moves = given.new_zeros(len(given), given.ndim - 2)
     moves[:, :2] = torch.tensor(shift)
-    turned: Tensor = affine(
+    moved: Tensor = affine(
         given, given.new_full((len(given),), math.radians(degrees)), given.new_ones(len(given)), moves
     )
-    return turned.numpy()
+    return moved.numpy()
 
 
 _VIEWS: dict[str, list[View]] = {

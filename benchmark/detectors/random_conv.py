@@ -1,8 +1,8 @@
 """Encoder and detector `random-conv`: features of a fixed random convolutional network, which needs no weights.
 
-Random convolutions see texture and shape well enough to order samples by quality, and everybody can compute them
-without a download; a Frechet distance in them must not be read beside one from Inception (Ulyanov et al. 2018,
-1711.10925, for random networks as image priors).
+Random convolutions respond to texture and shape well enough to order samples by quality, and need no download. A
+Frechet distance in these features cannot be compared with one in Inception features. Random networks as image priors:
+Ulyanov et al. 2018, 1711.10925.
 """
 
 from __future__ import annotations
@@ -30,20 +30,20 @@ class Options:
     """The options of `random-conv`: it has none."""
 
     def fit(self, real: Split, *, folder: Path, key: str, device: str) -> RandomConv:
-        """Return the detector; features are standardised over training and held-out items alike."""
+        """Return the detector; features are standardised over training and held-out items together."""
         from benchmark.core.devices import pick_device
 
         place = str(pick_device(device))
-        found = np.concatenate(
+        features = np.concatenate(
             [random_features(real.images(part), device=place) for part in chunks(len(real), AT_ONCE)]
         )
-        spread = found.std(axis=0)
-        return RandomConv(place, found.mean(axis=0), np.where(spread > 0, spread, 1.0))
+        spread = features.std(axis=0)
+        return RandomConv(place, features.mean(axis=0), np.where(spread > 0, spread, 1.0))
 
 
 @dataclass(frozen=True, eq=False)
 class RandomConv:
-    """Cosine of two items' standardised features: what a detector finds that has learnt nothing."""
+    """Cosine of two items' standardised features: what a detector without training finds."""
 
     device: str
     mean: Array
@@ -80,7 +80,7 @@ def random_features(images: Images, *, device: str = "cpu") -> Array:
     import torch.nn.functional as F
 
     layers = [layer.to(device) for layer in _network(images.shape[1], images.ndim - 2)]
-    found = []
+    parts = []
     with torch.inference_mode():
         for start in range(0, len(images), 64):
             x = torch.from_numpy(images[start : start + 64]).to(device)
@@ -89,5 +89,5 @@ def random_features(images: Images, *, device: str = "cpu") -> Array:
                 x = F.leaky_relu(layer(x), 0.2)
                 flat = x.flatten(2)
                 stages += [flat.mean(2), flat.std(2)]
-            found.append(torch.cat(stages, dim=1).cpu().numpy())
-    return np.concatenate(found)
+            parts.append(torch.cat(stages, dim=1).cpu().numpy())
+    return np.concatenate(parts)

@@ -1,4 +1,4 @@
-"""The detectors by name, and a choice such as `pixels:foreground=true` or `./mine.py:Class:size=32` made from text."""
+"""Detectors by name, and a choice such as `pixels:foreground=true` or `./mine.py:Class:size=32` with its options."""
 
 from __future__ import annotations
 
@@ -7,62 +7,29 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from benchmark.core.errors import UsageError
-from benchmark.core.options import build, suggest, without_paths
+from benchmark.core.options import Selection, as_text, build, without_paths
 from benchmark.core.types import DetectorOptions
 from benchmark.plugins import registry
 from benchmark.plugins.registry import DetectorCard
 
 PROTOCOL_DETECTORS = ("copy", "pixels")
-"""The detectors of protocol p1: every run has them, others come beside."""
+"""The detectors of protocol p1: every run uses them, in addition to those that the user chooses."""
 
 
-def _card(name: str, entry: str, summary: str, paper: str, *, needs_file: bool = False) -> DetectorCard:
-    place = f"benchmark.detectors.{entry}"
-    return DetectorCard(name=name, entry=place, summary=summary, paper=paper, needs_file=needs_file)
+def detector_cards() -> dict[str, DetectorCard]:
+    """Return the cards by name: the protocol's detectors first, then all others in alphabetical order."""
+    cards = [card for card in registry.listing("detectors").cards.values() if isinstance(card, DetectorCard)]
+    return {card.name: card for card in sorted(cards, key=_order)}
 
 
-CARDS = {
-    card.name: card
-    for card in (
-        _card(
-            "copy",
-            "copy:Options",
-            "Contrastive encoder trained on the cohort: knows copies after flips, turns, crops, contrast and noise.",
-            "NT-Xent: Chen et al. 2020 (2002.05709)",
-        ),
-        _card(
-            "pixels",
-            "pixels:Options",
-            "Pearson correlation over all pixels; foreground only or less the mean image, where asked.",
-            "Akbar et al. 2025 (2305.07644)",
-        ),
-        _card(
-            "dar2025",
-            "dar2025:Options",
-            "The published self-supervised detector: small rotations and flips, one augmented branch.",
-            "Dar et al. 2025 (2402.01054)",
-        ),
-        _card("ssim", "ssim:Options", "Mean structural similarity over uniform windows.", "Wang et al. 2004"),
-        _card(
-            "random-conv",
-            "random_conv:Options",
-            "Cosine of a fixed random network's features: a floor that needs no weights and no training.",
-            "Ulyanov et al. 2018 (1711.10925)",
-        ),
-        _card(
-            "frozen",
-            "frozen:Options",
-            "A frozen encoder of your own: TorchScript, or a transformers model from a folder or a pinned hub name.",
-            "RAD-DINO (2401.10815), DINOv2 (2304.07193), SSCD (2202.10261) ...",
-            needs_file=True,
-        ),
-    )
-}
+def _order(card: DetectorCard) -> tuple[int, str]:
+    protocol = PROTOCOL_DETECTORS
+    return protocol.index(card.name) if card.name in protocol else len(protocol), card.name
 
 
 @dataclass(frozen=True)
 class Choice:
-    """A detector with its options, not yet made for a cohort."""
+    """A detector with its options, not yet fitted to a cohort."""
 
     name: str
     """As in the ids of its scores: the detector, and the options that were given."""
@@ -89,48 +56,29 @@ class Choice:
         return Choice(f"{self.name}:seed={seed}", self.card, replace(self.options, seed=seed))  # type: ignore[type-var]
 
 
-def choose(text: str) -> Choice:
-    """Return the detector that a text names: NAME, then `:option=value` as often as needed. Raises UsageError."""
-    first, *rest = text.split(":")
-    if first.endswith(".py") and rest:
-        first, rest = f"{first}:{rest[0]}", rest[1:]
-    card = find_detector(first)
-    settings = _settings(text, rest)
-    options = build(registry.load_class("detectors", card), settings, what=f"detector {card.name}")
-    return Choice(":".join([getattr(options, "label", card.name), *_named(settings, options)]), card, options)
+def choose(given: str | Selection) -> Choice:
+    """Return the detector that a selection names. Raises UsageError."""
+    selection = Selection.parse(given, what="detector") if isinstance(given, str) else given
+    card = registry.find_detector(selection.name)
+    options = build(registry.load_class("detectors", card), selection.options, what=f"detector {card.name}")
+    name = ":".join([getattr(options, "label", card.name), *_named(selection, options)])
+    return Choice(name, card, options)
 
 
-def _named(settings: dict[str, Any], options: DetectorOptions) -> list[str]:
-    """Return the options that ids show: ids are public, paths are not."""
-    shown = without_paths({name: settings[name] for name in sorted(settings)})
+def _named(selection: Selection, options: DetectorOptions) -> list[str]:
+    """Return the options that ids show: those that were given, without paths, since ids are public.
+
+    Values are shown as converted, so that `true`, `True` and `1` of a flag give one id.
+    """
+    shown = without_paths({name: as_text(getattr(options, name)) for name in sorted(selection.options)})
     hidden = getattr(options, "unnamed", ())
     return [f"{name}={value}" for name, value in shown.items() if name not in hidden]
 
 
-def choose_all(texts: Sequence[str]) -> tuple[Choice, ...]:
+def choose_all(given: Sequence[str | Selection]) -> tuple[Choice, ...]:
     """Return the protocol's detectors and then the given ones, each once. Raises UsageError."""
     choices: dict[str, Choice] = {}
-    for choice in (choose(text) for text in (*PROTOCOL_DETECTORS, *texts)):
+    for choice in (choose(one) for one in (*PROTOCOL_DETECTORS, *given)):
         if choices.setdefault(choice.name, choice) != choice:
             raise UsageError(f"two different detectors are named {choice.name}", "give one of them another tag")
     return tuple(choices.values())
-
-
-def _settings(text: str, parts: list[str]) -> dict[str, Any]:
-    pairs = [part.partition("=") for part in parts]
-    if not all(name and equals for name, equals, _ in pairs):
-        raise UsageError(f"detector {text} is not NAME:option=value", "write for example pixels:foreground=true")
-    return {name.replace("-", "_"): value for name, _, value in pairs}
-
-
-def find_detector(name: str) -> DetectorCard:
-    """Return a detector's card, or a bare one for `file.py:Class`. Raises UsageError with suggestions."""
-    if ".py:" in name:
-        path, _, attribute = name.rpartition(":")
-        return DetectorCard(name=attribute.lower(), entry=name, summary=f"from {path}")
-    if name not in CARDS:
-        raise UsageError(
-            f"there is no detector named {name!r}",
-            f"{suggest(name, CARDS)}`bench detectors` lists all; your own: --detector ./file.py:Class",
-        )
-    return CARDS[name]

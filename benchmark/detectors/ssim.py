@@ -1,7 +1,7 @@
 """Detector `ssim`: mean structural similarity (Wang et al. 2004) over uniform windows.
 
-SSIM is no inner product, so it brings its own comparison: the local covariance of every pair of items is one matrix
-product a window, the local means and variances belong to single items.
+SSIM is not an inner product, so it has a comparison of its own: the local covariances of all pairs of items are one
+matrix product per window; local means and variances are computed once per item.
 """
 
 from __future__ import annotations
@@ -32,14 +32,14 @@ class Options:
     """The options of `ssim`."""
 
     size: int = 64
-    """Pixels a side that larger 2D items are reduced to, by area averaging."""
+    """Pixels per side that larger 2D items are reduced to, by area averaging."""
     volume_size: int = 32
     """The same for volumes."""
     window: int = 8
-    """Pixels a side of a window; windows are half of it apart."""
+    """Pixels per side of a window; windows overlap by half."""
 
     def fit(self, real: Split, *, folder: Path, key: str, device: str) -> Ssim:
-        """Return the detector; nothing is learnt."""
+        """Return the detector; nothing is trained."""
         dims = len(real.shape) - 1
         most = self.size if dims == 2 else self.volume_size
         spatial = tuple(min(side, most) for side in real.shape[1:])
@@ -57,7 +57,7 @@ class Windows:
     stride: int
 
     def block(self, queries: Array, others: Array, device: str) -> Array:
-        """Compare every pair, (n, m), float32."""
+        """Compare (n, D) with (m, D), every pair: (n, m), float32."""
         height = max(1, PAIRS_AT_ONCE // len(others))
         right = torch.from_numpy(others).to(device)
         parts = [
@@ -66,13 +66,17 @@ class Windows:
         return np.concatenate([part.cpu().numpy() for part in parts])
 
     def exact(self, row: Array, others: Array) -> Array:
-        """Compare one row with others in float64, (k,)."""
+        """Compare one row (D,) with others (k, D) in float64: (k,)."""
         one, many = torch.from_numpy(row[None]).double(), torch.from_numpy(others).double()
         values: Array = self._block(one, many)[0].numpy()
         return values
 
     def error(self, dimension: int) -> float:
-        """Bound the float32 error: a covariance's is relative to the variances, a mean's is divided by sqrt(C1)."""
+        """Bound the float32 error of `block`.
+
+        A sum over the pixels of a window has a relative error of at most pixels * 2^-24. In a covariance it counts
+        relative to the variances; in a mean it is divided by sqrt(C1), which keeps the quotient from growing.
+        """
         pixels = float(self.window ** (len(self.shape) - 1))
         return 2 * pixels * 2.0**-24 * (2 + math.sqrt(1 / C1))
 
@@ -84,7 +88,7 @@ class Windows:
         return total / len(places)
 
     def _places(self) -> Array:
-        """Where the pixels of each window lie in a row, (windows, pixels)."""
+        """Return the positions in a row of the pixels of each window, (windows, pixels)."""
         positions = np.arange(math.prod(self.shape)).reshape(self.shape)
         starts = [_starts(side, self.window, self.stride) for side in self.shape[1:]]
         corners = itertools.product(range(self.shape[0]), *starts)
@@ -96,7 +100,7 @@ class Windows:
 
 
 def _starts(side: int, window: int, stride: int) -> list[int]:
-    """Where windows begin along an axis; the last one ends at the border."""
+    """Return the first pixels of the windows along an axis; the last window ends at the border."""
     return sorted({*range(0, side - window + 1, stride), side - window})
 
 
@@ -120,7 +124,7 @@ class Ssim:
     def embed(self, images: Images) -> Array:
         """Map (N, C, *spatial) to rows of pixels (N, C * pixels), reduced to the detector's size.
 
-        Grey levels are counted from 0 to 2: the luminance term is made for levels that are not negative.
+        Values are shifted to 0 to 2: the luminance term is defined for values that are not negative.
         """
         size = list(self.similarity.shape[1:])
         if list(images.shape[2:]) != size:

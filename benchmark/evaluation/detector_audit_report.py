@@ -1,24 +1,17 @@
-"""An audit as a file that boards cite, a table and a plot."""
+"""An audit as a table on the terminal and as a plot."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, Self
+from typing import TYPE_CHECKING
 
-from pydantic import Field, ValidationError
-
-from benchmark.core.errors import BadDataError
-from benchmark.core.files import atomic_write, read_json, write_json
-from benchmark.records.columns import number, with_interval
-from benchmark.records.record import PROTOCOL, CohortFacts, PublicModel, ScoreEntry
+from benchmark.core.files import atomic_write
+from benchmark.records.columns import value_text, with_interval
+from benchmark.records.detector_audits import AUC, CLAIMED, RECALL, AuditFile
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-SCHEMA: Literal[1] = 1
-RECALL, AUC = "detector.recall.", "detector.auc."
-CLAIMED = 0.95
-"""Recall at tau that an invariance which a detector claims should have."""
 LINES = (
     ("detector.false_positives", "false positives", "test patients' items above tau; tau allows 5 %"),
     ("detector.same_patient", "same patient", "items above tau with another item of their patient: not copies"),
@@ -30,58 +23,6 @@ LINES = (
 )
 
 
-class AuditedDetector(PublicModel):
-    """One detector's options and scores; those of its first seed, but for what compares seeds."""
-
-    options: dict[str, Any]
-    seeds: int
-    claims: tuple[str, ...]
-    scores: dict[str, ScoreEntry]
-
-    def broken(self) -> list[str]:
-        """Return the claimed copies that are found less often than a claim needs."""
-        recalls = {claim: self.scores[RECALL + claim].value for claim in self.claims}
-        return [claim for claim, recall in recalls.items() if recall is not None and recall < CLAIMED]
-
-
-class AuditFile(PublicModel):
-    """audit.json: the errors of detectors on one cohort."""
-
-    schema_number: Literal[1] = Field(default=SCHEMA, alias="schema")
-    protocol: str = PROTOCOL
-    cohort: CohortFacts
-    detectors: dict[str, AuditedDetector]
-    environment: dict[str, Any]
-
-    def write(self, path: Path) -> None:
-        """Write atomically."""
-        write_json(path, self.model_dump(mode="json", by_alias=True))
-
-    @classmethod
-    def read(cls, path: Path) -> Self:
-        """Read and check. Raises BadDataError naming the file and the first thing that is wrong."""
-        try:
-            return cls.model_validate(read_json(path))
-        except ValidationError as error:
-            first = error.errors()[0]
-            place = ".".join(str(part) for part in first["loc"])
-            raise BadDataError(
-                f"{path} is not a valid audit: {place}: {first['msg']}", "make it again: bench detectors check"
-            ) from None
-
-    def sentence(self) -> str:
-        """Return what a board says of the audit."""
-        parts = []
-        for name, found in self.detectors.items():
-            wrong, mean = (found.scores[line] for line in ("detector.false_positives", "detector.recall_mean"))
-            parts.append(f"{name} finds {_value(mean)} of planted copies, false positives {with_interval(wrong)}")
-        return "Audit of the detectors on this cohort: " + "; ".join(parts) + "."
-
-
-def _value(score: ScoreEntry) -> str:
-    return "not scored" if score.value is None else number(score.value)
-
-
 def kinds(audit: AuditFile) -> list[str]:
     """Return the names of all copies, `rotate[15 deg]`, in the order they were made."""
     first = next(iter(audit.detectors.values())).scores
@@ -89,14 +30,14 @@ def kinds(audit: AuditFile) -> list[str]:
 
 
 def table_rows(audit: AuditFile) -> list[list[str]]:
-    """Return one row a score and one a kind of copy (`recall / AUC`), a column a detector."""
+    """Return one row per score and per kind of copy (`recall / AUC`), one column per detector."""
     scores = [found.scores for found in audit.detectors.values()]
     rows = [[heading, *(with_interval(one.get(name)) for one in scores), meaning] for name, heading, meaning in LINES]
     broken = [", ".join(found.broken()) or "none" for found in audit.detectors.values()]
     rows.append(["claims not kept", *broken, f"copies it claims to find, but finds less than {CLAIMED:.0%} of"])
     rows.append(["recall at tau / AUC", *[""] * len(scores), "AUC: copy against nearest neighbour"])
     for kind in kinds(audit):
-        cells = [f"{_value(one[RECALL + kind])} / {_value(one[AUC + kind])}" for one in scores]
+        cells = [f"{value_text(one[RECALL + kind])} / {value_text(one[AUC + kind])}" for one in scores]
         rows.append([f"  {kind}", *cells, ""])
     return rows
 

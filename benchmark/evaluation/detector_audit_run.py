@@ -12,12 +12,13 @@ from benchmark.core.errors import UsageError
 from benchmark.core.progress import progress, to_stderr
 from benchmark.core.types import Cohort
 from benchmark.detectors.fitting import fit_detector
-from benchmark.detectors.registry import CARDS, Choice, choose
+from benchmark.detectors.registry import Choice, choose, detector_cards
 from benchmark.evaluation.detector_audit import Audit, audit, between_seeds
-from benchmark.evaluation.detector_audit_report import AuditedDetector, AuditFile, draw_recall
+from benchmark.evaluation.detector_audit_report import draw_recall
 from benchmark.images.planted_copies import STRENGTHS
+from benchmark.records.cohort_facts import facts_of
+from benchmark.records.detector_audits import AuditedDetector, AuditFile
 from benchmark.records.record import entries
-from benchmark.runs.run import facts_of
 
 
 def check_detectors(
@@ -37,7 +38,8 @@ def check_detectors(
     """
     if seeds < 1:
         raise UsageError(f"{seeds} seeds were asked for", "give 1 or more; 3 tell how far trainings differ")
-    choices = [choose(text) for text in texts or [card.name for card in CARDS.values() if not card.needs_file]]
+    without_files = [card.name for card in detector_cards().values() if not card.needs_file]
+    choices = [choose(text) for text in texts or without_files]
     cohort = open_cohort(data, *build_dataset(data), cache=cache, say=to_stderr)
     found = {choice.name: _audited(choice, cohort, seeds, device, cache) for choice in choices}
     file = AuditFile(cohort=facts_of(cohort), detectors=found, environment=describe(device))

@@ -1,4 +1,4 @@
-"""Shares above a threshold calibrated on held-out patients: copy rate, memorised share, and their nulls.
+"""Shares above a threshold that held-out patients calibrate: copy rate, memorised share, and their nulls.
 
 `copies.rate` / `copies.null`: synthetic items / items of test patients whose nearest training item is nearer than that
 of 95 % of calibration items. `members.share` / `members.null`: training items / test items whose nearest synthetic item
@@ -38,19 +38,19 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class PatientScores:
-    """Similarities of items that come from patients (codes), or that stand alone (each its own patient)."""
+    """Similarities of items, (N,), and the patient of each, (N,); synthetic items count as one patient each."""
 
     values: Floats
     codes: Codes
 
     @classmethod
     def alone(cls, values: Floats) -> PatientScores:
-        """Items without patients: synthetic ones."""
+        """Return the scores (N,) of items without patients, such as synthetic ones."""
         return cls(values, np.arange(len(values)))
 
     @property
     def patients(self) -> int:
-        """How many patients (or lone items) there are."""
+        """Number of patients, or of items without patients."""
         return int(self.codes.max()) + 1
 
     def resample(self, rng: Generator) -> PatientScores:

@@ -1,8 +1,8 @@
-"""Metrics of nearest neighbours that others use, each computed for synthetic items and for items of test patients.
+"""Nearest-neighbour metrics of the literature, each computed for synthetic items and for items of test patients.
 
-All work on a detector's unit rows: similarity s is a cosine, distance is d = sqrt(2 - 2 s), the Euclidean one. None has
-a threshold that holds 0 for a generator that copies nobody, so the value for test patients, printed beside it, is what
-to compare with. Sources: DCR share: SDMetrics; nearest-neighbour ratio: diffusion literature; calibrated L2: Carlini et
+All use a detector's unit rows: similarity s is a cosine, distance is the Euclidean one, d = sqrt(2 - 2 s). None of them
+reads 0 for every generator that copies nobody: compare each with its value for test patients, which the record holds,
+too. Sources: DCR share: SDMetrics; nearest-neighbour ratio: diffusion literature; calibrated L2: Carlini et
 al. 2023 (2301.13188); authenticity: Alaa et al. 2022 (2102.08921); C_T: Meehan et al. 2020 (2004.05675); m3: m3-score.
 """
 
@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from benchmark.core.types import Score
-from benchmark.metrics.calibration import interval, patient_weights, resample_patients
+from benchmark.metrics.calibration import interval, mann_whitney_u, patient_weights, resample_patients
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -31,12 +31,12 @@ NEAREST = 50
 RATIO = 1 / 3
 RESAMPLES = 200
 CELL_ITEMS = 20
-"""Fewest items a side in a cell of C_T."""
+"""Fewest items of each side in a cell of C_T: with fewer, the normal law of U is a poor approximation."""
 
 
 @dataclass(frozen=True)
 class Near:
-    """What a set of N queries sees of the real items; one similarity each, or the k greatest in falling order."""
+    """Similarities of N queries to the real items: one per query, or the k greatest in falling order."""
 
     codes: Codes
     """(N,) patient of each query; synthetic items are their own."""
@@ -45,7 +45,7 @@ class Near:
     index: Codes
     """(N,) which training item is nearest."""
     equal: Floats
-    """(N,) to the nearest of a random part of train that has as many items as the held-out bank."""
+    """(N,) to the nearest item of a random part of train that has as many items as the held-out bank."""
     heldout: Floats
     """(N,) to the nearest item of the held-out bank."""
 
@@ -55,7 +55,10 @@ class Near:
 
 
 def distance(similarity: Floats) -> Floats:
-    """Euclidean distance of unit rows from their cosine."""
+    """Return Euclidean distances of unit rows from their cosines, both of any shape.
+
+    An inner product of rounded unit rows may exceed 1 by some 1e-7: its distance is set to 0.
+    """
     return np.asarray(np.sqrt(np.maximum(0.0, 2 - 2 * similarity)))
 
 
@@ -107,7 +110,7 @@ def auth_share(near: Near, within: Floats) -> Score:
 def m3_share(near: Near, within: Floats) -> Score:
     """Share of queries nearer to train than half of the training items are to each other (m3-score's rule).
 
-    Lower is better, but about 0.5 for a perfect generator: read it beside the value of test patients.
+    Lower is better, but about 0.5 for a perfect generator: compare it with the value of test patients.
     """
     median = np.median(within)
     return _share(near, lambda n: _mean(n.train[:, 0] > median, n.codes), "lower")
@@ -131,14 +134,14 @@ def c_t(first: Floats, first_cells: Codes, second: Floats, second_cells: Codes) 
         second_cells: (M,) their cells.
 
     About 0 without copying, far below 0 with it. Swapped, with training and held-out items' distances to their nearest
-    synthetic item, it asks the same of the other side. It takes items as independent: slices of one patient make z too
-    large. Unlike Meehan et al., the nearest item may lie in another cell.
+    synthetic item, it tests the other side. Items count as independent, so that slices of one patient make z too large.
+    Unlike in Meehan et al., the nearest item may be in another cell.
     """
     total, weight = 0.0, 0
     for cell in np.unique(second_cells):
         a, b = first[first_cells == cell], second[second_cells == cell]
         if min(len(a), len(b)) >= CELL_ITEMS:
-            total += len(b) * _mann_whitney(a, b)
+            total += len(b) * _mann_whitney_z(a, b)
             weight += len(b)
     if not weight:
         reason = f"no cell holds {CELL_ITEMS} items of either side"
@@ -146,11 +149,10 @@ def c_t(first: Floats, first_cells: Codes, second: Floats, second_cells: Codes) 
     return Score(value=total / weight, n=len(first), direction="higher")
 
 
-def _mann_whitney(a: Floats, b: Floats) -> float:
-    ordered = np.sort(b)
-    below, upto = (np.searchsorted(ordered, a, side=side).sum() for side in ("left", "right"))
-    u = (below + upto) / 2
-    return float((u - len(a) * len(b) / 2) / np.sqrt(len(a) * len(b) * (len(a) + len(b) + 1) / 12))
+def _mann_whitney_z(a: Floats, b: Floats) -> float:
+    """Return how many standard deviations U of (N,) and (M,) is above what chance gives; without a tie correction."""
+    pairs = len(a) * len(b)
+    return float((mann_whitney_u(a, b) - pairs / 2) / np.sqrt(pairs * (len(a) + len(b) + 1) / 12))
 
 
 def _ratio(near: Near) -> Floats:
@@ -174,7 +176,7 @@ def _share(near: Near, rule: Callable[[Near], float], direction: Direction) -> S
 
 
 def _quantity(near: Near, rule: Callable[[Near], float], direction: Direction) -> Score:
-    """Score what is no share, with a 95 % interval over patients."""
+    """Score a quantity that is not a share, with a 95 % interval over patients."""
     value, rng = rule(near), np.random.default_rng(0)
     drawn = [rule(near.take(*resample_patients(near.codes, rng))) for _ in range(RESAMPLES)]
     low, high = np.quantile(drawn, [0.025, 0.975])

@@ -14,14 +14,14 @@ if TYPE_CHECKING:
     from benchmark.core.types import Array
 
 FIRST_STEPS = 10
-"""Of the n-step variant, unless told (Wen et al. 2024)."""
+"""Steps of the n-step variant by default (Wen et al. 2024)."""
 NORMAL_95 = 1.959964
 PART = 4096
 """Prompts whose small images are in memory at once."""
 
 
 def variants(norms: Array, size: int, first_steps: int = FIRST_STEPS) -> dict[str, Array]:
-    """Return the variants of d_mem of P prompts from one pass, each (P,).
+    """Return the variants of d_mem of P prompts from one sampling, each (P,).
 
     Args:
         norms: (P, seeds, steps): || eps(x_t, prompt) - eps(x_t, empty) ||_2, not squared, along guided DDIM sampling.
@@ -33,20 +33,21 @@ def variants(norms: Array, size: int, first_steps: int = FIRST_STEPS) -> dict[st
     the latent's size, which models of one latent share.
     """
     everything = norms.mean(axis=(1, 2), dtype=np.float64)
-    found = {
+    scores = {
         "d_mem": everything,
         "first": norms[:, :, 0].mean(axis=1, dtype=np.float64),
         "per_root_size": everything / np.sqrt(size),
     }
     if norms.shape[2] >= first_steps > 1:
-        found[f"first{first_steps}"] = norms[:, :, :first_steps].mean(axis=(1, 2), dtype=np.float64)
-    return found
+        scores[f"first{first_steps}"] = norms[:, :, :first_steps].mean(axis=(1, 2), dtype=np.float64)
+    return scores
 
 
 def length_adjusted(scores: Array, lengths: Array) -> Array:
-    """Return what a line in the length leaves, (P,): longer prompts move the prediction further by themselves.
+    """Return the residuals of scores (P,) after a linear fit in lengths (P,).
 
-    Lengths are those that the model sees, after the tokenizer's cut: beyond it nothing moves.
+    Longer prompts move the prediction further by themselves. Lengths are those after the tokenizer's truncation: the
+    model does not see more.
     """
     design = np.c_[np.ones(len(lengths)), lengths.astype(np.float64)]
     line, *_ = np.linalg.lstsq(design, scores, rcond=None)
@@ -76,7 +77,7 @@ def outliers(scores: Array, *, percentile: float | None = 99.0, z: float | None 
 
 @dataclass(frozen=True)
 class Enrichment:
-    """How much more often a marker stands in the top prompts than in the others."""
+    """How much more often a marker occurs in the top prompts than in the others."""
 
     top: int
     top_marked: int
@@ -87,33 +88,40 @@ class Enrichment:
 
 
 def enrichment(marked: Array, top: Array) -> Enrichment:
-    """Compare the shares of marked prompts, (P,) bool each; interval of the log ratio (Katz et al. 1978).
+    """Compare the shares of marked prompts at the top and elsewhere.
 
-    Half a prompt is added to each count, so that a share of 0 has an interval too.
+    Args:
+        marked: (P,) bool, which prompts hold the marker.
+        top: (P,) bool, which prompts are at the top.
     """
     tops, hits, rest, others = (int(side.sum()) for side in (top, top & marked, ~top, ~top & marked))
     if not tops or not rest:
         return Enrichment(tops, hits, rest, others, Score(value=None, reason="every prompt is on one side"))
     if not marked.any():
         return Enrichment(tops, hits, rest, others, Score(value=None, reason="no prompt holds the marker"))
-    a, n, b, m = hits + 0.5, tops + 0.5, others + 0.5, rest + 0.5
-    log, deviation = np.log((a / n) / (b / m)), np.sqrt(1 / a - 1 / n + 1 / b - 1 / m)
-    ratio = Score(
-        value=float(np.exp(log)),
-        low=float(np.exp(log - NORMAL_95 * deviation)),
-        high=float(np.exp(log + NORMAL_95 * deviation)),
-        n=len(marked),
-    )
-    return Enrichment(tops, hits, rest, others, ratio)
+    # Half a prompt more in each count: a share of 0 has no logarithm, and so no interval (Pettigrew et al. 1986).
+    value, low, high = relative_risk(hits + 0.5, tops + 0.5, others + 0.5, rest + 0.5)
+    return Enrichment(tops, hits, rest, others, Score(value=value, low=low, high=high, n=len(marked)))
+
+
+def relative_risk(cases: float, total: float, other_cases: float, other_total: float) -> tuple[float, float, float]:
+    """Return the ratio of two shares with its 95 % interval, from the normal law of its logarithm (Katz et al. 1978).
+
+    `scipy.stats.contingency.relative_risk` computes the same and refuses counts that are not whole, which ours are not.
+    """
+    log = np.log((cases / total) / (other_cases / other_total))
+    deviation = np.sqrt(1 / cases - 1 / total + 1 / other_cases - 1 / other_total)
+    low, high = log - NORMAL_95 * deviation, log + NORMAL_95 * deviation
+    return float(np.exp(log)), float(np.exp(low)), float(np.exp(high))
 
 
 def seed_likeness(thumbs: Array) -> Array:
     """Return the mean correlation between the images of one prompt's seeds, (P,); one seed tells nothing: 0.
 
     Args:
-        thumbs: (P, S, numbers) small images, which may lie on disk; the mean over all of them is subtracted first.
+        thumbs: (P, S, numbers) small images, possibly memory-mapped; the mean over all of them is subtracted first.
 
-    A memorised prompt gives one image whatever the noise (Carlini et al. 2023, 2301.13188, look for such cliques).
+    A memorised prompt gives the same image for every noise (Carlini et al. 2023, 2301.13188, look for such cliques).
     """
     if thumbs.shape[1] < 2:
         return np.zeros(len(thumbs))
@@ -127,23 +135,27 @@ def _likeness(rows: Array) -> Array:
     """Return the mean correlation between all pairs of S rows, of (P, S, numbers)."""
     rows = rows - rows.mean(axis=2, keepdims=True)
     lengths = np.linalg.norm(rows, axis=2, keepdims=True)
-    rows = np.divide(rows, lengths, out=np.zeros_like(rows), where=lengths > 1e-9)
+    rows = np.divide(
+        rows, lengths, out=np.zeros_like(rows), where=lengths > 1e-9
+    )  # a constant image correlates with none
     seeds = rows.shape[1]
+    # The sum over pairs of unit rows: |sum of rows|^2 less the S squares, over S (S - 1) ordered pairs.
     likeness: Array = ((rows.sum(axis=1) ** 2).sum(axis=1) - (rows**2).sum(axis=(1, 2))) / (seeds * (seeds - 1))
     return likeness
 
 
 def diversity(images: Array) -> float:
-    """Return the root of the mean squared difference between all pairs of images (S, ...), as floats."""
+    """Return the root of the mean squared difference between all pairs of images (S, ...)."""
     rows = images.reshape(len(images), -1).astype(np.float64)
+    # The mean over pairs of |x - y|^2 is 2 S / (S - 1) times the mean squared distance to the mean image.
     spread = ((rows - rows.mean(axis=0)) ** 2).mean(axis=1).sum()
     return float(np.sqrt(2 * spread / max(1, len(rows) - 1)))
 
 
 def rank_correlation(first: Array, second: Array) -> float | None:
-    """Return Spearman's correlation of two (P,); nothing where one side is constant."""
-    import pandas as pd
+    """Return Spearman's correlation of two (P,), ties at their mean rank; None where one side is constant."""
+    from scipy.stats import spearmanr
 
     if np.ptp(first) == 0 or np.ptp(second) == 0:
         return None
-    return float(np.corrcoef(pd.Series(first).rank(), pd.Series(second).rank())[0, 1])
+    return float(spearmanr(first, second).statistic)

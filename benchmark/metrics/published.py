@@ -1,4 +1,4 @@
-"""The papers' own rules, under their names, beside what they would read without any memorisation."""
+"""The rules of two papers under their names, with the value that each has without any memorisation."""
 
 from __future__ import annotations
 
@@ -52,7 +52,15 @@ def dar2025(
 
 
 def dar2025_expected(train: int, validation: int, synthetic: int) -> dict[str, Score]:
-    """What dar2025 reads when nothing is memorised and all items are equally typical; numbers of items a set."""
+    """Return the values of `dar2025` when nothing is memorised and all items are equally typical.
+
+    A query with N times as many candidates exceeds the 0.95 quantile with probability 1 - 0.95^N.
+
+    Args:
+        train: number of training items.
+        validation: number of validation items.
+        synthetic: number of synthetic items.
+    """
     return {
         "published.dar2025.n_mem_expected": Score(value=1 - LEVEL ** (synthetic / validation), n=train),
         "published.dar2025.n_copies_expected": Score(value=1 - LEVEL ** (train / validation), n=synthetic),
@@ -66,7 +74,7 @@ def _tau(values: Floats) -> float:
 def _scored(
     rule: Rule, first: PatientScores, second: PatientScores, third: PatientScores, *, share: bool = True
 ) -> Score:
-    """Resample training patients (the same ones in both of their samples) and synthetic items."""
+    """Resample training patients (the same ones for `first` and `second`) and synthetic items (`third`)."""
 
     def once(rng: Generator) -> float:
         index = resample_patients(first.codes, rng)[0]

@@ -1,4 +1,4 @@
-"""Do the images look like the data? Distances, neighbourhoods, diversity; callers add the real-against-real value."""
+"""Quality of images: distances, neighbourhoods and diversity; callers add the same between real images."""
 
 from __future__ import annotations
 
@@ -31,6 +31,7 @@ def frechet(synthetic: Floats, real: Floats) -> float:
     S1, S2 = np.atleast_2d(np.cov(a, rowvar=False)), np.atleast_2d(np.cov(b, rowvar=False))
     values, vectors = np.linalg.eigh(S1)
     root = (vectors * np.sqrt(np.clip(values, 0, None))) @ vectors.T
+    # Rounding may leave eigenvalues of a covariance slightly below 0: they are 0.
     cross = np.sqrt(np.clip(np.linalg.eigvalsh(root @ S2 @ root), 0, None)).sum()
     return float(max(0.0, gap @ gap + np.trace(S1) + np.trace(S2) - 2 * cross))
 
@@ -70,12 +71,13 @@ def neighbourhoods(synthetic: Floats, real: Floats, k: int = 5) -> dict[str, flo
 
 def _distances(a: Floats, b: Floats) -> Floats:
     a, b = a.astype(np.float64), b.astype(np.float64)
+    # |a|^2 + |b|^2 - 2 a.b in float64; cancellation may leave a small negative square for equal items.
     squares = (a * a).sum(1)[:, None] + (b * b).sum(1)[None] - 2 * a @ b.T
     return np.asarray(np.sqrt(np.clip(squares, 0, None)))
 
 
 def _kth(distances: Floats, k: int) -> Floats:
-    """Distance to the k-th other item of the same set: position 0 is the item itself."""
+    """Return the distance (N,) to the k-th other item, from (N, N) distances: position 0 is the item itself."""
     return np.asarray(np.partition(distances, min(k, len(distances) - 1), axis=1)[:, min(k, len(distances) - 1)])
 
 
@@ -105,7 +107,7 @@ def ms_ssim_pairs(images: NDArray[np.float32], *, pairs: int = 100, seed: int = 
     smallest = min(images.shape[2:])
     scales = min(5, int(np.log2(smallest / 11)) + 1) if smallest >= 11 else 0
     if scales < 1 or len(images) < 2:
-        raise ValueError("MS-SSIM needs two images of at least 11 pixels a side")
+        raise ValueError("MS-SSIM needs two images of at least 11 pixels per side")
     rng = np.random.default_rng(seed)
     first = rng.integers(0, len(images), pairs)
     second = (first + rng.integers(1, len(images), pairs)) % len(images)
@@ -118,7 +120,7 @@ def ms_ssim_pairs(images: NDArray[np.float32], *, pairs: int = 100, seed: int = 
 def standardised(features: Floats, *, like: Floats) -> Floats:
     """Centre and scale each feature (N, D) by mean and spread over `like` (M, D).
 
-    Untrained features differ in scale by orders of magnitude: unscaled, the brightest would be all that counts.
+    Untrained features differ in scale by orders of magnitude: without scaling, the largest would decide all distances.
     """
     spread = like.std(axis=0)
     return np.asarray((features - like.mean(axis=0)) / np.where(spread > 0, spread, 1.0))
@@ -127,9 +129,9 @@ def standardised(features: Floats, *, like: Floats) -> Floats:
 def frechet_score(synthetic: Floats, real: Floats, *, seed: int, resamples: int = 50) -> Score:
     """Frechet distance with a 95 % interval over synthetic items."""
     if min(len(synthetic), len(real)) < 2:
-        return Score(value=None, n=len(synthetic), reason="a covariance needs two items a side")
-    found = resampled(lambda items: {"": frechet(items, real)}, synthetic, seed=seed, resamples=resamples)[""]
-    return replace(found, low=max(0.0, found.low or 0.0), direction="lower")
+        return Score(value=None, n=len(synthetic), reason="a covariance needs two items on each side")
+    score = resampled(lambda items: {"": frechet(items, real)}, synthetic, seed=seed, resamples=resamples)[""]
+    return replace(score, low=max(0.0, score.low or 0.0), direction="lower")
 
 
 def resampled(
@@ -152,7 +154,7 @@ def resampled(
 def kernel_score(synthetic: Floats, real: Floats, *, seed: int) -> Score:
     """Kernel distance with a 95 % interval over synthetic items."""
     if min(len(synthetic), len(real)) < 2:
-        return Score(value=None, n=len(synthetic), reason="pairs need two items a side")
+        return Score(value=None, n=len(synthetic), reason="pairs need two items on each side")
     return replace(resampled(lambda x: {"": kernel(x, real)}, synthetic, seed=seed)[""], direction="lower")
 
 
@@ -162,7 +164,7 @@ def neighbourhood_scores(synthetic: Floats, real: Floats, *, seed: int, k: int =
     Halves, not draws with replacement: a repeated item has a neighbour at distance 0.
     """
     if min(len(synthetic), len(real)) < 2 * (k + 1):
-        reason = f"{k} neighbours in a half need {2 * (k + 1)} items a side"
+        reason = f"{k} neighbours in a half need {2 * (k + 1)} items on each side"
         return dict.fromkeys(NEIGHBOURHOODS, Score(value=None, n=len(synthetic), reason=reason))
     values, rng = neighbourhoods(synthetic, real, k), np.random.default_rng(seed)
     halves = [rng.permutation(len(synthetic))[: len(synthetic) // 2] for _ in range(20)]

@@ -1,8 +1,8 @@
 """Bootstrap replicates of the exposed share, so that two models of one cohort are compared in pairs.
 
-Each replicate gives every patient, training and held-out, a random weight. The weights depend on the cohort's numbers of
-patients and the seed alone: all models of a cohort are compared on the same weighted patients, and what they share (a
-patient who is easy to hit, a lucky cut) falls out of their difference. Intervals of single models do not come from
+Each replicate gives every patient, training and held-out, a random weight. The weights depend on the cohort's numbers
+of patients and the seed alone: all models of a cohort are compared on the same weighted patients, and what they share
+(a patient who is easy to hit, a lucky cut) falls out of their difference. Intervals of single models do not come from
 here: they are exact (`competition.exposed`).
 """
 

@@ -1,4 +1,4 @@
-"""Excess copy rate by the twin threshold: the headline (design 6.1, protocol p1).
+"""Excess copy rate by the twin threshold: the headline of protocol p1.
 
 S(g; B) is the greatest similarity of synthetic item g to any item of bank B. Patients are the unit: the training
 patients are cut into K parts, each no larger (in patients) than the held-out bank H. If the generator copied nobody,
@@ -20,6 +20,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Self
 
 import numpy as np
+
+from benchmark.metrics.calibration import upper_bound_of_none
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -55,12 +57,12 @@ class TwinMaxima:
     """Per draw (N, J)."""
 
     def arrays(self) -> dict[str, Floats]:
-        """Return both sides, all draws beside each other."""
+        """Return both sides with the groups of all draws concatenated, (N, groups) each."""
         return {"parts": np.concatenate(self.parts, axis=1), "twins": np.concatenate(self.twins, axis=1)}
 
     @classmethod
     def of(cls, draws: list[Draw], parts: Floats, twins: Floats) -> Self:
-        """Take `arrays` apart again."""
+        """Split `arrays` into draws again."""
         sides = ([len(draw.parts) for draw in draws], parts), ([len(draw.twins) for draw in draws], twins)
         return cls(draws, *(np.split(values, np.cumsum(counts)[:-1], axis=1) for counts, values in sides))
 
@@ -124,9 +126,11 @@ def excess(maxima: TwinMaxima, *, seed: int, alpha: float = ALPHA) -> Excess:
     rng = np.random.default_rng([seed, count])
     half = range(PARTITIONS, len(maxima.draws))
     values = np.array([_excess_of(maxima, d, rng.integers(0, count, count), alpha)[0] for d in half])
+    # Halves have fewer patients, which shifts their mean: only their spread about it is used.
     centred = values - values.mean() + raw
     low, high = np.quantile(centred, [0.025, 0.975])
-    floor = 1 - 0.025 ** (1 / count)
+    # All draws of "no item is above" agree: the exact bound keeps a width that N items cannot exclude.
+    floor = upper_bound_of_none(count)
     return Excess(
         value=_share(raw),
         low=_share(min(low, raw)),
@@ -149,9 +153,10 @@ def _share(value: float) -> float:
 
 
 def p_values(maxima: TwinMaxima) -> Floats:
-    """Conformal p-value of every synthetic item, (N,): smallest over parts of rank among S(g'; H'), times K.
+    """Return the conformal p-value of every synthetic item, (N,): smallest over parts of rank among S(g'; H'), times K.
 
-    Uses the first draw and its first twin, so that one fixed comparison stands behind each item (design 6.3).
+    Uses the first draw and its first twin, so that each item has one fixed comparison. The smallest of K ranks is
+    multiplied by K (Bonferroni).
     """
     reference = np.sort(maxima.twins[0][:, 0])
     parts = maxima.parts[0]
@@ -169,10 +174,10 @@ def maxima_of(by_train: Floats, by_heldout: Floats, draws: list[Draw]) -> TwinMa
     )
 
 
-def join(found: list[TwinMaxima]) -> TwinMaxima:
+def join(blocks: list[TwinMaxima]) -> TwinMaxima:
     """Concatenate the maxima of consecutive blocks of synthetic items."""
     return TwinMaxima(
-        draws=found[0].draws,
-        parts=[np.concatenate(pieces) for pieces in zip(*(block.parts for block in found), strict=True)],
-        twins=[np.concatenate(pieces) for pieces in zip(*(block.twins for block in found), strict=True)],
+        draws=blocks[0].draws,
+        parts=[np.concatenate(pieces) for pieces in zip(*(block.parts for block in blocks), strict=True)],
+        twins=[np.concatenate(pieces) for pieces in zip(*(block.twins for block in blocks), strict=True)],
     )

@@ -1,1 +1,1 @@
-"""Cards and entry points to classes; checkouts of repositories that a model needs."""
+"""From cards and entry points to classes; checkouts of repositories that a model needs."""

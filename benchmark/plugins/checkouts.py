@@ -1,4 +1,4 @@
-"""Repositories that a model needs and this package must not hold: fetched by git, once their terms are accepted."""
+"""Repositories that a model needs and whose licence forbids including them here: fetched by git on request."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def checkout_folder(name: str) -> Path:
 
 
 def install(card: ModelCard, *, accepted: bool) -> Path:
-    """Clone a model's repository at the commit that its card names, and return the folder; done once.
+    """Clone a model's repository at the commit in its card, unless it is there already, and return the folder.
 
     Raises UsageError for a model that needs none and for terms that were not accepted, MachineError when git fails.
     """

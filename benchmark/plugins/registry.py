@@ -1,7 +1,8 @@
-"""Names to cards, and cards to classes. Listing reads TOML only; one adapter is imported when it is used.
+"""Names to cards, and cards to classes. Listing reads TOML only; a plugin is imported when it is used.
 
-Models and data sets are found in the `models/` and `datasets/` folders (of the package and of a checkout), by entry
-points `benchmark.models` and `benchmark.datasets` of installed packages, and as `./file.py:Class`.
+Models and data sets have a folder each in `models/` and `datasets/` (of the package and of a checkout), detectors a
+card each in `benchmark/detectors/cards/`. Installed packages add to all three by entry points `benchmark.models`,
+`benchmark.datasets` and `benchmark.detectors`; your own are `./file.py:Class`.
 """
 
 from __future__ import annotations
@@ -32,31 +33,32 @@ class Preset(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     image_size: int | None = None
-    """Pixels a side for 2D cohorts; none keeps the data set's own."""
+    """Pixels per side for 2D cohorts; none keeps the data set's own."""
     volume_size: int | None = None
-    """Voxels a side for 3D cohorts."""
+    """Voxels per side for 3D cohorts."""
     samples: int = 1000
     set: dict[str, Any] = {}
     """Hyper-parameters."""
     volumes: dict[str, Any] = {}
-    """What differs for 3D cohorts."""
+    """Hyper-parameters that differ for 3D cohorts."""
 
 
 class Card(BaseModel):
-    """What the lists show of a model or data set, without importing it."""
+    """What the lists show of a model, data set or detector, without importing it."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     name: str
     entry: str
-    """`module:Class`, the module relative to the card's folder."""
+    """`module:Class`; the module is relative to the card's folder, where it has one."""
     summary: str = ""
     licence: str = ""
     folder: str = ""
+    """The folder that holds card.toml and code; empty for what an installed module offers."""
 
 
 class Checkout(BaseModel):
-    """A repository that a model needs, and that this package does not hold."""
+    """A repository that a model needs, and that this package does not contain."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -97,11 +99,14 @@ class DetectorCard(Card):
 
     paper: str = ""
     needs_file: bool = False
-    """Nothing works without the user's own weights."""
+    """Whether it needs weights that the user provides."""
 
 
-_OPTION: dict[Kind, str] = {"models": "--model", "datasets": "--data"}
-_CARDS: dict[Kind, type[Card]] = {"models": ModelCard, "datasets": DatasetCard}
+_OPTION: dict[Kind, str] = {"models": "--model", "datasets": "--data", "detectors": "--detector"}
+_CARDS: dict[Kind, type[Card]] = {"models": ModelCard, "datasets": DatasetCard, "detectors": DetectorCard}
+_FOLDERS, _FILES = "*/card.toml", "cards/*.toml"
+_PATTERNS: dict[Kind, str] = {"models": _FOLDERS, "datasets": _FOLDERS, "detectors": _FILES}
+"""Where cards are, below each folder of the package `benchmark.KIND`."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -131,21 +136,23 @@ def listing(kind: Kind) -> Listing:
 
 def _add(cards: dict[str, Card], problems: list[str], card: Card) -> None:
     if card.name in cards:
-        problems.append(
-            f"{card.folder or card.entry} reuses the name {card.name!r} of {cards[card.name].folder}: ignored"
-        )
+        problems.append(f"{_place(card)} reuses the name {card.name!r} of {_place(cards[card.name])}: ignored")
     else:
         cards[card.name] = card
 
 
+def _place(card: Card) -> str:
+    return card.folder or card.entry
+
+
 def _card_paths(kind: Kind) -> list[Path]:
     package = importlib.import_module(f"benchmark.{kind}")
-    return sorted(path for place in package.__path__ for path in Path(place).glob("*/card.toml"))
+    return sorted(path for place in package.__path__ for path in Path(place).glob(_PATTERNS[kind]))
 
 
 def _read_card(kind: Kind, path: Path) -> Card:
     values = tomllib.loads(path.read_text(encoding="utf-8"))
-    return _CARDS[kind].model_validate({**values, "folder": str(path.parent)})
+    return _CARDS[kind].model_validate({**values, "folder": str(path.parent) if path.name == "card.toml" else ""})
 
 
 def _plugin_card(kind: Kind, point: EntryPoint) -> Card:
@@ -188,6 +195,13 @@ def find_dataset(name: str) -> DatasetCard:
     return card
 
 
+def find_detector(name: str) -> DetectorCard:
+    """Return a detector's card. Raises UsageError."""
+    card = find("detectors", name)
+    assert isinstance(card, DetectorCard)
+    return card
+
+
 def load_class(kind: Kind, card: Card) -> type[Any]:
     """Import the class behind a card. Raises AdapterError naming the file or package that failed."""
     module_name, _, attribute = card.entry.rpartition(":")
@@ -200,7 +214,7 @@ def load_class(kind: Kind, card: Card) -> type[Any]:
     except Exception as error:
         raise AdapterError(
             f"{card.name} could not be imported: {type(error).__name__}: {error}",
-            "install what it needs, or mend it: the rest of memobench works without it",
+            "install what it needs, or fix it: the rest of memobench works without it",
         ) from error
     if not hasattr(module, attribute):
         raise AdapterError(f"{module_name} has no class {attribute!r}", "check the name behind the colon")
@@ -208,14 +222,14 @@ def load_class(kind: Kind, card: Card) -> type[Any]:
 
 
 def source_files(kind: Kind, card: Card) -> tuple[Path, ...]:
-    """Return the files of the code behind a card: its module, and what else lies in the folder of a card."""
+    """Return the files of the code behind a card: all in its folder, or the one module where it has none."""
     module_name = card.entry.rpartition(":")[0]
     if module_name.endswith(".py"):
         return (Path(module_name),)
     if card.folder:
         return tuple(sorted(Path(card.folder).glob("*.py")))
-    found = importlib.util.find_spec(module_name)
-    return (Path(found.origin),) if found and found.origin and found.origin.endswith(".py") else ()
+    spec = importlib.util.find_spec(module_name)
+    return (Path(spec.origin),) if spec and spec.origin and spec.origin.endswith(".py") else ()
 
 
 def _import(kind: Kind, card: Card, module_name: str) -> Any:

@@ -1,7 +1,9 @@
-"""What a board row and the terminal show of a record: which scores, under which heading, in which words."""
+"""The scores of a record that boards and the terminal show, with their headings and explanations."""
 
 from __future__ import annotations
 
+import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -9,7 +11,7 @@ if TYPE_CHECKING:
     from benchmark.records.record import Record, ScoreEntry
 
 DETECTORS = ("copy", "pixels")
-"""Those that every record has, and boards show."""
+"""The detectors that every record has and boards show."""
 RECALL = "detector.recall."
 
 
@@ -20,6 +22,8 @@ class Line:
     id: str
     heading: str
     meaning: str
+    limits: tuple[float, float] = (0.0, 1.0)
+    """The least and the greatest value that the score can take."""
 
 
 LINES = (
@@ -30,21 +34,36 @@ LINES = (
     Line("members.share", "memorised share", "share of training items that have a near synthetic item"),
     Line("members.null", "  null", "the same for items of test patients"),
     Line("members.auc", "members AUC", "are training items nearer to synthetic ones than held-out items are (0.5: no)"),
-    Line("copies.tau", "tau", "similarity that 5 % of held-out items exceed against train"),
+    Line("copies.tau", "tau", "similarity that 5 % of held-out items exceed against train", (-1, 1)),
 )
 """In the order of the row: the headline first, each number above its null."""
 
 QUALITY = (
-    Line("quality.frechet[random-conv]", "Frechet [random-conv]", "distance to held-out patients, lower is nearer"),
-    Line("quality.frechet_floor[random-conv]", "  train, for comparison", "the same for training items"),
-    Line("quality.ms_ssim[pixels]", "MS-SSIM of pairs", "how alike synthetic items are"),
+    Line(
+        "quality.frechet[random-conv]",
+        "Frechet [random-conv]",
+        "distance to held-out patients, lower is nearer",
+        (0, math.inf),
+    ),
+    Line("quality.frechet_floor[random-conv]", "  train, for comparison", "the same for training items", (0, math.inf)),
+    Line("quality.ms_ssim[pixels]", "MS-SSIM of pairs", "similarity among synthetic items"),
     Line("quality.ms_ssim_real[pixels]", "  held-out, for comparison", "the same for real items"),
 )
 
 PROMPTS = (
     Line("prompts.auc[first]", "prompts AUC", "are captions trained on above others by d_mem's first step (0.5: no)"),
-    Line("prompts.marks[first]", "marks in top prompts", "how much more often than in the others (1: as often)"),
-    Line("prompts.length[first]", "d_mem with length", "rank correlation: longer captions move a prediction further"),
+    Line(
+        "prompts.marks[first]",
+        "marks in top prompts",
+        "how much more often than in the others (1: as often)",
+        (0, math.inf),
+    ),
+    Line(
+        "prompts.length[first]",
+        "d_mem with length",
+        "rank correlation: longer captions move a prediction further",
+        (-1, 1),
+    ),
 )
 """Of text-to-image models only."""
 
@@ -62,7 +81,7 @@ FURTHER = (
     Line("published.dar2025.n_copies", "", "Dar et al.: share of synthetic items that are copies; see _expected"),
     Line("published.akbar2025.mean", "", "Akbar et al.: mean nearest similarity; also max, q50, q95, q99"),
 )
-"""In the record, not in the row; most have the same for test patients beside them, as ID_null."""
+"""In the record, not in the row; for most the record also holds the value of test patients, as ID_null."""
 
 FURTHER_QUALITY = (
     Line("quality.kernel[random-conv]", "", "kernel distance to held-out patients, 0 for the same law; _floor: train"),
@@ -87,13 +106,18 @@ def with_interval(score: ScoreEntry | None) -> str:
     return f"{number(score.value)} [{number(score.low)}, {number(score.high)}]"
 
 
+def value_text(score: ScoreEntry) -> str:
+    """Return `0.102`, or `not scored`."""
+    return "not scored" if score.value is None else number(score.value)
+
+
 def number(value: float) -> str:
     """Three digits behind the point, or three significant ones from 100 on."""
     return f"{value:.3f}" if abs(value) < 100 else f"{value:.3g}"
 
 
 def detectors_of(record: Record) -> tuple[str, ...]:
-    """Return the detectors that a record holds, in its order."""
+    """Return the detectors of a record, in its order."""
     first = f"{LINES[0].id}["
     return tuple(name[len(first) : -1] for name in record.scores if name.startswith(first))
 
@@ -102,15 +126,14 @@ def recalls(record: Record, detector: str) -> dict[str, float]:
     """Return the planted recall of each transformation."""
     ending = f"[{detector}]"
     names = [name for name in record.scores if name.startswith(RECALL) and name.endswith(ending)]
-    found = {name[len(RECALL) : -len(ending)]: record.scores[name].value for name in names}
-    return {name: value for name, value in found.items() if value is not None}
+    values = {name[len(RECALL) : -len(ending)]: record.scores[name].value for name in names}
+    return {name: value for name, value in values.items() if value is not None}
 
 
-def recall_text(record: Record, detector: str) -> str:
-    """Return the mean planted recall and the transformation that is seen worst."""
-    found = recalls(record, detector)
-    if not found:
+def recall_text(by_transformation: Mapping[str, float]) -> str:
+    """Return the mean of planted recalls by transformation, and the transformation with the lowest one."""
+    if not by_transformation:
         return "not scored"
-    worst = min(found, key=lambda name: found[name])
-    mean = sum(found.values()) / len(found)
-    return f"{mean:.2f} (worst: {worst} {found[worst]:.2f})"
+    worst, lowest = min(by_transformation.items(), key=lambda pair: pair[1])
+    mean = sum(by_transformation.values()) / len(by_transformation)
+    return f"{mean:.2f} (worst: {worst} {lowest:.2f})"

@@ -1,9 +1,10 @@
-"""Records to boards: one per cohort and protocol, ranked with ties, as Markdown, CSV and plain HTML."""
+"""From records to boards: one per cohort and protocol, ranked with ties, as Markdown, CSV and HTML."""
 
 from __future__ import annotations
 
+import math
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,7 +12,8 @@ import numpy as np
 
 from benchmark.core.errors import BadDataError, UsageError
 from benchmark.core.files import atomic_write
-from benchmark.records.columns import LINES, PROMPTS, QUALITY, recall_text, with_interval
+from benchmark.records.board_rows import Row, rows_of, settings_text
+from benchmark.records.columns import LINES, PROMPTS, QUALITY, Line, recall_text, with_interval
 from benchmark.records.record import Record
 
 if TYPE_CHECKING:
@@ -21,7 +23,7 @@ HEADLINE = "copies.excess[copy]"
 
 
 def collect(places: Iterable[Path]) -> list[Record]:
-    """Read every record.json below these folders and every *.json in a `records` folder, each run once.
+    """Read every record.json below these folders and every *.json in a `records` folder; each run counts once.
 
     Raises UsageError when there is none, BadDataError for a record that is not valid.
     """
@@ -41,104 +43,109 @@ def collect(places: Iterable[Path]) -> list[Record]:
 
 
 def boards(records: Iterable[Record]) -> dict[tuple[str, str, str], list[Record]]:
-    """Group by (cohort name, cohort key, protocol): rows of different patients or rules never meet in one table."""
+    """Group by (cohort name, cohort key, protocol): one table never mixes different patients or rules."""
     groups: dict[tuple[str, str, str], list[Record]] = defaultdict(list)
     for record in records:
         groups[record.cohort.name, record.cohort.key, record.protocol].append(record)
     return dict(sorted(groups.items()))
 
 
-def ranks(records: list[Record]) -> list[int]:
+def ranks(rows: Sequence[Row]) -> list[int]:
     """Rank by excess copy rate, lowest first: 1 + how many rows are lower beyond doubt.
 
-    Two rows are apart when the 95 % interval of the difference of their replicates, which share the patients drawn,
-    does not hold 0.
+    Two rows differ when the 95 % interval of their difference does not hold 0. Every model of a cohort is evaluated on
+    the same draws of patients, so that the difference is taken draw by draw: its error is far smaller than that of
+    either row. To it comes the spread between the seeds of both rows, as in `board_rows`.
     """
-    return [1 + sum(_below(other, record) for other in records if other is not record) for record in records]
+    return [1 + sum(_below(other, row) for other in rows if other is not row) for row in rows]
 
 
-def _below(first: Record, second: Record) -> bool:
-    a, b = (record.replicates.get(HEADLINE) for record in (first, second))
-    if not a or not b or len(a) != len(b):
+def _below(first: Row, second: Row) -> bool:
+    a, b = first.replicates(HEADLINE), second.replicates(HEADLINE)
+    if a is None or b is None or len(a) != len(b):
         return False
-    return bool(np.quantile(np.subtract(b, a), 0.025) > 0)
+    difference = np.subtract(b, a)
+    mean, low = float(difference.mean()), float(np.quantile(difference, 0.025))
+    return mean - math.hypot(mean - low, first.spread(HEADLINE), second.spread(HEADLINE)) > 0
 
 
-def table_of(records: list[Record]) -> pd.DataFrame:
-    """Return one board as text, best rank first."""
+def table_of(records: Sequence[Record]) -> pd.DataFrame:
+    """Return one board as text, best rank first; runs that differ in their seed alone are one row."""
     import pandas as pd
 
-    done, empty = ([record for record in records if (record.status == "done") == wanted] for wanted in (True, False))
-    ranked = sorted(zip(ranks(done), done, strict=True), key=lambda pair: (pair[0], _value(pair[1])))
-    rows: list[dict[str, object]] = [{"rank": rank, **row(record)} for rank, record in ranked]
-    return pd.DataFrame(rows + [{"rank": "", **row(record)} for record in empty]).fillna("")
+    board = rows_of(records)
+    # A row without a headline has no rank: the first place would read as an all-clear.
+    scored, unscored = ([row for row in board if (row.value(HEADLINE) is not None) == has] for has in (True, False))
+    unscored.sort(key=lambda row: row.first.status != "done")
+    ranked = sorted(zip(ranks(scored), scored, strict=True), key=lambda pair: (pair[0], pair[1].value(HEADLINE)))
+    cells: list[dict[str, object]] = [{"rank": rank, **cells_of(row, board)} for rank, row in ranked]
+    return pd.DataFrame(cells + [{"rank": "", **cells_of(row, board)} for row in unscored]).fillna("")
 
 
-def _value(record: Record) -> float:
-    value = record.scores[HEADLINE].value
-    return float("inf") if value is None else value
-
-
-def row(record: Record) -> dict[str, str]:
+def cells_of(row: Row, board: Sequence[Row]) -> dict[str, str]:
     """Return one board row as text: what was run, then every line for the copy detector, then pixels' headline.
 
     A run that was declined or failed has the reason in place of the headline, and no other number.
     """
-    spec, headings = record.spec, _headings()
+    record, headings = row.first, _headings()
     run = {
-        "model": spec.model,
-        "preset": spec.preset,
+        "model": record.spec.model,
+        "preset": record.spec.preset,
+        "settings": settings_text(row, board),
         "train items": str(record.cohort.items["train"]),
-        "samples": str(spec.samples),
+        "samples": str(record.spec.samples),
     }
+    seeds = f"{len(row.seeds)} ({', '.join(map(str, row.seeds))})"
     if record.status != "done":
-        return {**run, next(iter(headings)): f"{record.status}: {record.reason}", "seed": str(spec.seed)}
+        return {**run, next(iter(headings)): f"{record.status}: {record.reason}", "seeds": seeds}
     return {
         **run,
-        **{heading: with_interval(record.scores.get(f"{score}[copy]")) for heading, score in headings.items()},
-        "planted recall": recall_text(record, "copy"),
-        "excess [pixels]": with_interval(record.scores.get("copies.excess[pixels]")),
-        "planted recall [pixels]": recall_text(record, "pixels"),
-        QUALITY[0].heading: with_interval(record.scores.get(QUALITY[0].id)),
-        QUALITY[2].heading: with_interval(record.scores.get(QUALITY[2].id)),
-        **{line.heading: with_interval(record.scores[line.id]) for line in PROMPTS if line.id in record.scores},
-        "seed": str(spec.seed),
-        "fit": f"{record.cost['fit_seconds']:.0f} s",
+        **{heading: _cell(row, f"{line.id}[copy]", line) for heading, line in headings.items()},
+        "planted recall": recall_text(row.recalls("copy")),
+        "excess [pixels]": _cell(row, "copies.excess[pixels]", LINES[0]),
+        "planted recall [pixels]": recall_text(row.recalls("pixels")),
+        **{line.heading: _cell(row, line.id, line) for line in (QUALITY[0], QUALITY[2])},
+        **{line.heading: _cell(row, line.id, line) for line in PROMPTS if line.id in record.scores},
+        "seeds": seeds,
+        "fit": f"{row.cost['fit_seconds']:.0f} s",
     }
 
 
-def _headings() -> dict[str, str]:
-    """Return heading -> score; an indented line takes the name of the line above it."""
+def _cell(row: Row, score: str, line: Line) -> str:
+    """Return a score with its interval, and how many seeds have it where some do not."""
+    entry = row.entry(score, line.limits)
+    partial = (
+        f" ({entry.reason})" if entry and entry.value is not None and len(row.records) > 1 and entry.reason else ""
+    )
+    return with_interval(entry) + partial
+
+
+def _headings() -> dict[str, Line]:
+    """Return heading -> line; an indented line takes the name of the line above it."""
     headings, above = {}, ""
     for line in LINES:
         below = line.heading.startswith(" ")
-        headings[f"{above}: {line.heading.strip()}" if below else line.heading] = line.id
+        headings[f"{above}: {line.heading.strip()}" if below else line.heading] = line
         above = above if below else line.heading
     return headings
 
 
 def notes_of(records: list[Record]) -> list[str]:
-    """Return what stands below a board: definitions, cohort notes, the missing control."""
+    """Return the notes below a board: definitions, cohort notes, the missing control."""
     prompts = [line for line in PROMPTS if any(line.id in record.scores for record in records)]
     lines = [line for line in (*LINES, *QUALITY, *prompts) if not line.heading.startswith(" ")]
     notes = [f"{line.heading}: {line.meaning}." for line in lines]
     notes.append("Detector copy, unless another is named. Brackets: 95 % interval over patients and synthetic items.")
-    notes.append("Equal ranks: the rows cannot be told apart by patients drawn in pairs.")
+    notes.append(
+        "Seeds: the trainings that a row averages. With several, the interval includes the spread between them "
+        "(Student's t); with one it cannot, and another training may well be outside it."
+    )
+    notes.append("Settings: those that differ from the preset, or between rows of one preset.")
+    notes.append("Equal ranks: the rows cannot be told apart on the same draws of patients.")
     notes += sorted({note for record in records for note in record.cohort.notes})
     if not any(record.spec.model == "copycat" for record in records):
         notes.append("No positive control yet: bench run --model copycat --set contamination=0.1 on the same cohort.")
     return notes
-
-
-def collect_audits(place: Path) -> dict[str, list[str]]:
-    """Read every audit.json below a folder: cohort key -> what boards of that cohort say of it. Raises BadDataError."""
-    from benchmark.evaluation.detector_audit_report import AuditFile
-
-    found = defaultdict(list)
-    for path in sorted(place.glob("**/audit.json")):
-        audit = AuditFile.read(path)
-        found[audit.cohort.key].append(audit.sentence())
-    return found
 
 
 def write_boards(records: list[Record], out: Path, audits: Mapping[str, list[str]] | None = None) -> list[Path]:
@@ -178,7 +185,7 @@ def _markdown(title: str, subtitle: str, table: pd.DataFrame, notes: list[str]) 
 
 
 def _plain(cell: str) -> str:
-    """One line without Markdown's or HTML's own characters: a submitted name may hold any."""
+    """Return one line without Markdown or HTML markup: a submitted name may contain any."""
     from markupsafe import escape
 
     return str(escape(" ".join(cell.split()))).replace("|", "\\|")

@@ -1,4 +1,4 @@
-"""record.json: all that a board needs of a run, checked when written and when read. No pixels, no patient ids."""
+"""record.json: all that a board needs from a run, validated when written and when read. No pixels, no patient ids."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ PathPart = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]
 
 
 class PublicModel(BaseModel):
-    """A piece of a public file: unknown fields are refused."""
+    """A part of a public file: unknown fields are refused."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True)
 
 
 class ScoreEntry(PublicModel):
-    """One number of a record; `reason` says why there is none, or what weakens it."""
+    """One number of a record; `reason` says why there is no value, or what weakens it."""
 
     value: Finite | None
     low: Finite | None = None
@@ -45,17 +45,19 @@ class ScoreEntry(PublicModel):
             raise ValueError("a score without a value needs a reason")
         ends = (self.low, self.value, self.high)
         if None not in ends and list(ends) != sorted(ends):  # type: ignore[type-var]
-            raise ValueError(f"the value {self.value} lies outside its interval [{self.low}, {self.high}]")
+            raise ValueError(f"the value {self.value} is outside its interval [{self.low}, {self.high}]")
         return self
 
 
 class Spec(PublicModel):
-    """What was run."""
+    """The configuration of a run."""
 
     model: str
     preset: str
     settings: dict[str, Any]
     """Every hyper-parameter of the adapter, defaults included."""
+    changed: dict[str, Any] = {}
+    """Those of `settings` that differ from the preset's: a board shows them."""
     data: str
     data_options: dict[str, Any]
     split: Literal["patients", "official", "images"] = "patients"
@@ -67,7 +69,7 @@ class Spec(PublicModel):
 
 
 class CohortFacts(PublicModel):
-    """Sizes of the cohort and the digest that a board groups by."""
+    """Sizes of the cohort, and the digest that groups records into boards."""
 
     name: PathPart
     key: PathPart
@@ -75,14 +77,14 @@ class CohortFacts(PublicModel):
     channels: tuple[str, ...]
     spacing_mm: tuple[float, ...]
     items: dict[str, int]
-    """Items a split."""
+    """Items per split."""
     patients: dict[str, int]
-    """Patients a split."""
+    """Patients per split."""
     notes: tuple[str, ...] = ()
 
 
 class Record(PublicModel):
-    """One run: finished, or a cell of a board that says why there is none."""
+    """One run: its scores, or the reason why there are none."""
 
     schema_number: Literal[1] = Field(default=SCHEMA, alias="schema")
     protocol: PathPart = PROTOCOL
@@ -93,7 +95,7 @@ class Record(PublicModel):
     cohort: CohortFacts
     scores: dict[str, ScoreEntry]
     replicates: dict[str, tuple[Finite, ...]] = {}
-    """Half-sample replicates of an excess: the same patients are drawn for every model of a cohort."""
+    """Half-sample replicates of an excess, one per draw: every model of a cohort is evaluated on the same draws."""
     cost: dict[str, Finite]
     environment: dict[str, Any]
     hashes: dict[str, str]
@@ -128,7 +130,7 @@ class Record(PublicModel):
 
 
 def entries(scores: dict[str, Score]) -> dict[str, ScoreEntry]:
-    """Turn scores into record entries; a value that is not finite becomes no value, with the reason."""
+    """Convert scores to record entries; a value that is not finite becomes no value, with the reason."""
     return {name: _entry(score) for name, score in scores.items()}
 
 

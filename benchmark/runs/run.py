@@ -21,7 +21,9 @@ from benchmark.core.source_digest import core_module, source_digest
 from benchmark.core.stages import Stages, exclusive
 from benchmark.core.types import Budget, Cohort, HasFiles, ModelAdapter
 from benchmark.plugins.registry import source_files
-from benchmark.records.record import PROTOCOL, CohortFacts, Record, Spec
+from benchmark.records.cohort_facts import facts_of
+from benchmark.records.record import PROTOCOL, Record, Spec
+from benchmark.runs.changed_settings import changed_settings
 from benchmark.runs.config import Resolved, RunConfig, overridden, read_toml, resolve
 
 CONFIG = "run.toml"
@@ -259,18 +261,10 @@ def _public_spec(resolved: Resolved) -> Spec:
     config, split = resolved.config, resolved.config.data
     return Spec(
         model=resolved.model.name, preset=config.model.preset, settings=without_paths(resolved.settings),
+        changed=without_paths(changed_settings(resolved)),
         data=resolved.data.name, data_options=without_paths(asdict(resolved.dataset)),  # type: ignore[call-overload]
         split=split.split, split_seed=split.split_seed, train_items=split.train_items, samples=resolved.samples,
         seed=config.seed, budget_seconds=config.budget_seconds,
-    )  # fmt: skip
-
-
-def facts_of(cohort: Cohort) -> CohortFacts:
-    """Return what a record may tell of a cohort."""
-    return CohortFacts(
-        name=cohort.name, key=cohort.key, shape=cohort.train.shape, channels=cohort.train.channels,
-        spacing_mm=cohort.spacing_mm, items={split.name: len(split) for split in cohort.splits},
-        patients={split.name: len(set(split.subjects)) for split in cohort.splits}, notes=cohort.notes,
     )  # fmt: skip
 
 

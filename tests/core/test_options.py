@@ -4,9 +4,10 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 import pytest
+from pydantic import ValidationError
 
 from benchmark.core.errors import AdapterError, UsageError
-from benchmark.core.options import build, suggest
+from benchmark.core.options import Selection, build, suggest
 
 ALL = "it has: steps, rate, mixed, widths, scales, channels, mode, seconds, name"
 INTEGER = "Input should be a valid integer"
@@ -82,7 +83,7 @@ def test_nothing_given_keeps_the_defaults() -> None:
         ),
         (
             {"steps": 1.5},
-            f"thing: steps=1.5 does not fit: {INTEGER}, got a number with a fractional part",
+            f"thing: steps=1.5 does not fit: {INTEGER}, unable to parse string as an integer",
             "steps is of type int",
         ),
         (
@@ -97,7 +98,7 @@ def test_nothing_given_keeps_the_defaults() -> None:
         ),
         (
             {"widths": "8,x"},
-            f"thing: widths=['8', 'x'] does not fit: {INTEGER}, unable to parse string as an integer",
+            f"thing: widths='8,x' does not fit: {INTEGER}, unable to parse string as an integer",
             "widths is of type tuple[int, ...]",
         ),
     ],
@@ -107,7 +108,7 @@ def test_refusals(settings: dict[str, Any], message: str, hint: str) -> None:
 
 
 def test_a_tuple_of_fixed_length_is_checked() -> None:
-    assert refusal({"scales": "1"}).startswith("thing: scales=['1'] does not fit: ")
+    assert refusal({"scales": "1"}).startswith("thing: scales='1' does not fit: ")
 
 
 def test_no_options_at_all() -> None:
@@ -170,3 +171,91 @@ def test_numbers_are_finite(text: str) -> None:
     assert refusal({"rate": text}) == (
         f"thing: rate={text!r} does not fit: Input should be a finite number\n  hint: rate is of type float"
     )
+
+
+# Both dialects
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "value"),
+    [
+        ("mixed", "true", True),
+        ("mixed", "0", 0),
+        ("steps", "500", 500),
+        ("rate", "0.1", 0.1),
+        ("rate", "1", 1),
+        ("rate", "2e-3", 0.002),
+        ("widths", "32,64", [32, 64]),
+        ("widths", "8", 8),
+        ("scales", "0.5,1", [0.5, 1]),
+        ("channels", "t1,flair", ["t1", "flair"]),
+        ("seconds", "1.5", 1.5),
+        ("name", "7", 7),
+        ("name", "false", False),
+    ],
+)
+def test_a_file_and_a_command_line_mean_the_same(name: str, text: str, value: object) -> None:
+    written, typed = (build(Thing, {name: given}, what="thing") for given in (text, value))
+    assert written == typed
+    assert type(getattr(written, name)) is type(getattr(typed, name))
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "value"),
+    [("steps", "true", True), ("rate", "false", False), ("mixed", "0.5", 0.5), ("widths", "true", [True])],
+)
+def test_a_file_and_a_command_line_are_refused_alike(name: str, text: str, value: object) -> None:
+    written, typed = refusal({name: text}), refusal({name: value})
+    assert written.replace(repr(text), "...") == typed.replace(repr(value), "...")
+
+
+def test_a_list_of_texts_keeps_its_commas() -> None:
+    assert build(Thing, {"channels": ["a,b", "c"]}, what="thing").channels == ("a,b", "c")
+
+
+# Selections
+
+
+@pytest.mark.parametrize(
+    ("text", "name", "options"),
+    [
+        ("pixels", "pixels", {}),
+        ("pixels:foreground=true:residual=true", "pixels", {"foreground": "true", "residual": "true"}),
+        ("./file.py:Class:size=32", "./file.py:Class", {"size": "32"}),
+        ("./file.py:Class", "./file.py:Class", {}),
+        ("copy:batch-size=8", "copy", {"batch_size": "8"}),
+        ("frozen:source=a=b.pt", "frozen", {"source": "a=b.pt"}),
+        ("copy:note=", "copy", {"note": ""}),
+    ],
+)
+def test_a_selection_from_text_and_back(text: str, name: str, options: dict[str, str]) -> None:
+    selection = Selection.parse(text)
+    assert (selection.name, selection.options) == (name, options)
+    assert Selection.parse(selection.text) == Selection.model_validate(text) == selection
+
+
+def test_values_of_a_file_have_the_text_of_the_command_line() -> None:
+    selection = Selection(name="copy", options={"rotate-90": True, "learning_rate": 0.002, "blocks": [1, 2]})
+    assert selection.text == "copy:blocks=1,2:learning_rate=0.002:rotate_90=true"
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (
+            "pixels:residual",
+            "detector pixels:residual is not NAME:option=value\n  hint: write for example pixels:foreground=true",
+        ),
+        ("a:=1", "detector a:=1 is not NAME:option=value\n  hint: write for example pixels:foreground=true"),
+        ("a:b-c=1:b_c=2", "detector a:b-c=1:b_c=2 has the option b_c twice\n  hint: give it once"),
+    ],
+)
+def test_texts_that_are_no_selection(text: str, message: str) -> None:
+    with pytest.raises(UsageError) as error:
+        Selection.parse(text, what="detector")
+    assert str(error.value) == message
+
+
+def test_a_selection_has_no_other_keys() -> None:
+    with pytest.raises(ValidationError, match="Extra inputs are not permitted"):
+        Selection.model_validate({"name": "pixels", "foreground": True})

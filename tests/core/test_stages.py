@@ -23,7 +23,7 @@ with exclusive(pathlib.Path(sys.argv[1])):
 
 
 class Run:
-    """A run folder whose stage `fit` writes a file and counts how often it worked."""
+    """A run folder whose stage `fit` writes a file and counts how often it ran."""
 
     def __init__(self, folder: Path) -> None:
         self.folder, self.said, self.worked = folder, list[str](), 0

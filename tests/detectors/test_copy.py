@@ -127,8 +127,8 @@ def captured(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
     """Keep what `fit_copy` hands to the training loop, and train nothing."""
     kept: dict[str, Any] = {}
 
-    def train(net: Encoder, loss: Callable[..., Tensor], feed: Any, recipe: Any, **given: Any) -> Encoder:
-        kept.update(loss=loss, feed=feed, recipe=recipe, **given)
+    def train(net: Encoder, loss: Callable[..., Tensor], feed: Any, config: Any, **given: Any) -> Encoder:
+        kept.update(loss=loss, feed=feed, config=config, **given)
         return net.eval()
 
     monkeypatch.setattr(contrastive, "train", train)
@@ -151,10 +151,10 @@ def test_training_and_held_out_items_are_fed_alike(tmp_path: Path, monkeypatch: 
     assert some[1].tolist() == [3, 3, 0]
 
 
-def test_turns_only_where_asked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_images_are_rotated_by_90_degrees_only_on_request(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     kept = captured(monkeypatch)
     monkeypatch.setattr(contrastive, "augment", lambda images: images)
-    monkeypatch.setattr(contrastive, "turned", lambda images: images.flip(-2))
+    monkeypatch.setattr(contrastive, "rotate_by_quarters", lambda images: images.flip(-2))
     chosen = replace(SMALL, rotate90=True)
     fit_copy(split(blobs(4, 24), [0, 1, 2, 3]), chosen, folder=tmp_path, key="k", device="cpu")
     images, codes = kept["feed"].take(np.arange(4))
@@ -173,7 +173,7 @@ def test_one_view_is_changed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, di
     small = net.shrink(images)
     expected = nt_xent(net(small.flip(-2)), net(small), codes, SMALL.temperature)
     assert kept["loss"](net, (images, codes)).item() == pytest.approx(expected.item(), rel=1e-5)
-    assert (kept["recipe"].steps, kept["recipe"].batch_size) == (SMALL.steps, batch)
+    assert (kept["config"].steps, kept["config"].batch_size) == (SMALL.steps, batch)
 
 
 def test_brightness_and_contrast_of_a_volume_do_not_count() -> None:

@@ -66,10 +66,10 @@ def test_published_numbers() -> None:
 
 
 def test_the_rate_falls_to_half() -> None:
-    recipe = TrainingConfig(steps=100, batch_size=1, learning_rate=1e-4, warmup=0, schedule="half-cosine")
-    assert recipe.rate(0) == pytest.approx(1e-4)
-    assert recipe.rate(50) == pytest.approx(0.75e-4)
-    assert recipe.rate(100) == pytest.approx(0.5e-4)
+    config = TrainingConfig(steps=100, batch_size=1, learning_rate=1e-4, warmup=0, schedule="half-cosine")
+    assert config.rate(0) == pytest.approx(1e-4)
+    assert config.rate(50) == pytest.approx(0.75e-4)
+    assert config.rate(100) == pytest.approx(0.5e-4)
 
 
 def test_one_branch_is_augmented_and_half_of_it_only() -> None:
@@ -79,7 +79,7 @@ def test_one_branch_is_augmented_and_half_of_it_only() -> None:
     first, second = network.views(images)
     assert torch.equal(second, images)
     still = (first - images).abs().flatten(1).amax(1) < 1e-4
-    assert still.float().mean() == pytest.approx(0.25, abs=0.06)  # neither turned nor flipped
+    assert still.float().mean() == pytest.approx(0.25, abs=0.06)  # neither rotated nor flipped
 
 
 def test_turns_stay_within_five_degrees() -> None:
@@ -95,7 +95,7 @@ def test_turns_stay_within_five_degrees() -> None:
 
 def test_volumes_turn_about_every_axis() -> None:
     images = torch.full((100, 1, 21, 21, 21), -1.0)
-    images[:, :, 10, 2, 10] = 1  # moves along the first axis only when turned about the others
+    images[:, :, 10, 2, 10] = 1  # moves along the first axis only when rotated about the others
     torch.manual_seed(0)
     made = rotate_and_flip(images) + 1
     places = (made.sum(dim=(1, 3, 4)) * (torch.arange(21) - 10.0)).sum(1) / made.sum(dim=(1, 2, 3, 4))
@@ -112,7 +112,7 @@ def test_order_of_padding() -> None:
     torch.manual_seed(3)
     angles = [network.views(network.shrink(image.expand(50, -1, -1, -1)))[0] for network in (late, early)]
     assert not torch.equal(angles[0], angles[1])
-    # Padded after the turn, the border above the plane stays black.
+    # Padded after the rotation, the border above the plane stays black.
     assert angles[0][:, :, :6].abs().max() == 0
     assert angles[1][:, :, :6].abs().max() > 0
 

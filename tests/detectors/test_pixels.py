@@ -101,15 +101,15 @@ def test_the_mean_image_is_subtracted() -> None:
 # Views
 
 
-def test_views_are_flips_turns_and_shifts() -> None:
+def test_views_are_flips_rotations_and_shifts() -> None:
     given = images(2, 1, 20, 20)
-    flips, turns, shifts = (views_of((name,)) for name in ("flips", "rotations", "shifts"))
-    assert (len(flips), len(turns), len(shifts)) == (2, 4, 4)
+    flips, rotations, shifts = (views_of((name,)) for name in ("flips", "rotations", "shifts"))
+    assert (len(flips), len(rotations), len(shifts)) == (2, 4, 4)
     assert np.array_equal(flips[0](given), given[..., ::-1])
     assert np.array_equal(flips[1](given), given[..., ::-1, :])
     np.testing.assert_allclose(shifts[0](given)[..., 1:], given[..., :-1], atol=1e-5)  # 5 % of 20 pixels, to the right
     np.testing.assert_allclose(shifts[2](given)[..., 1:, :], given[..., :-1, :], atol=1e-5)
-    assert all(view(given).dtype == np.float32 for view in (*flips, *turns, *shifts))
+    assert all(view(given).dtype == np.float32 for view in (*flips, *rotations, *shifts))
     assert views_of(("flips", "shifts")) == (*flips, *shifts)
 
 

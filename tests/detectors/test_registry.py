@@ -7,9 +7,10 @@ from pathlib import Path
 import pytest
 
 from benchmark.core.errors import UsageError
+from benchmark.core.options import Selection
 from benchmark.detectors import copy as contrastive
 from benchmark.detectors import pixels
-from benchmark.detectors.registry import CARDS, PROTOCOL_DETECTORS, choose, choose_all
+from benchmark.detectors.registry import PROTOCOL_DETECTORS, choose, choose_all, detector_cards
 
 OWN = """
 from dataclasses import dataclass
@@ -29,7 +30,7 @@ def refusal(text: str) -> str:
 
 def test_a_name_alone() -> None:
     choice = choose("pixels")
-    assert (choice.name, choice.card, choice.options) == ("pixels", CARDS["pixels"], pixels.Options())
+    assert (choice.name, choice.card, choice.options) == ("pixels", detector_cards()["pixels"], pixels.Options())
 
 
 def test_options_are_part_of_the_name_in_one_order() -> None:
@@ -37,6 +38,17 @@ def test_options_are_part_of_the_name_in_one_order() -> None:
     assert first.name == second.name == "copy:seed=3:steps=9"
     assert first.options == second.options == contrastive.Options(steps=9, seed=3)
     assert first.values["steps"] == 9
+
+
+def test_a_file_and_a_command_line_choose_the_same() -> None:
+    written = choose("dar2025:blocks=1,2:learning-rate=2e-3:published=True")
+    typed = choose(Selection(name="dar2025", options={"blocks": [1, 2], "learning_rate": 0.002, "published": True}))
+    assert written == typed
+    assert typed.name == "dar2025:blocks=1,2:learning_rate=0.002:published=true"
+    assert choose(Selection(name="pixels", options={"foreground": 1})) == choose("pixels:foreground=true")
+    with pytest.raises(UsageError) as error:
+        choose(Selection(name="copy", options={"stepps": 3}))
+    assert str(error.value) == refusal("copy:stepps=3")
 
 
 def test_another_seed() -> None:
@@ -50,7 +62,7 @@ def test_the_protocol_comes_first_and_each_detector_once() -> None:
 
 
 def test_every_card_can_be_loaded() -> None:
-    for name, card in CARDS.items():
+    for name, card in detector_cards().items():
         assert card.summary.endswith(".")
         if not card.needs_file:
             assert choose(name).name == name

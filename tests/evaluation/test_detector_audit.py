@@ -13,9 +13,10 @@ from benchmark.core.types import Cohort, Score, Split, patient_codes
 from benchmark.detectors.fitting import Fitted, rows_of
 from benchmark.detectors.pixels import Pixels
 from benchmark.evaluation.detector_audit import NONE, Audit, audit, between_seeds, recall_of
-from benchmark.evaluation.detector_audit_report import AuditedDetector, AuditFile, draw_recall, kinds, table_rows
+from benchmark.evaluation.detector_audit_report import draw_recall, kinds, table_rows
 from benchmark.images.planted_copies import STRENGTHS
 from benchmark.metrics.calibration import auc, conformal_quantile
+from benchmark.records.detector_audits import AuditedDetector, AuditFile
 from benchmark.records.record import CohortFacts, ScoreEntry, entries
 
 SIZES = {"train": 60, "calibration": 40, "test": 30}

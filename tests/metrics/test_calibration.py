@@ -30,7 +30,7 @@ def patients(rng: np.random.Generator, count: int, most: int = 6) -> np.ndarray:
 
 
 def slow_quantile(values: np.ndarray, codes: np.ndarray, level: float) -> float:
-    """The lowest value that patients, and one more at infinity, lie at or below by `level` in the mean."""
+    """The lowest value that patients, and one more at infinity, are at or below by `level` in the mean."""
     names = sorted(set(codes.tolist()))
     for value in sorted(values.tolist()):
         shares = [float(np.mean(values[codes == name] <= value)) for name in names]
@@ -100,7 +100,9 @@ def test_resampling_draws_whole_patients() -> None:
         codes = patients(rng, int(rng.integers(1, 12)))
         count = int(codes.max()) + 1
         index, drawn = resample_patients(codes, rng)
-        assert sorted(set(drawn.tolist())) == list(range(count))  # as many patients as before, repeats counted anew
+        assert sorted(set(drawn.tolist())) == list(
+            range(count)
+        )  # as many patients as before, a repeated patient counts again
         for patient in range(count):
             items = index[drawn == patient]
             (original,) = set(codes[items].tolist())
@@ -193,6 +195,13 @@ def test_benjamini_hochberg_by_hand() -> None:
     assert benjamini_hochberg(np.array([])).tolist() == []
 
 
+def test_benjamini_hochberg_at_the_very_limit() -> None:
+    """Three p-values at exactly 0.5 * 3 / 17: multiplied by 17 / 3, rounding puts them above 0.5."""
+    p = np.r_[np.full(3, 15 / 170), np.ones(14)]
+    assert not (stats.false_discovery_control(p) <= 0.5).any()
+    assert benjamini_hochberg(p, 0.5).sum() == 3
+
+
 def test_benjamini_hochberg_step_up_rescues_smaller_ones() -> None:
     assert benjamini_hochberg(np.array([0.09, 0.09, 0.09]), 0.1).all()  # the first alone misses 0.1 / 3
 
@@ -205,8 +214,8 @@ def test_auc_against_sklearn() -> None:
     for _ in range(40):
         positive = rng.normal(0.5, 1, int(rng.integers(1, 80))).round(1)  # with ties
         negative = rng.normal(0, 1, int(rng.integers(1, 80))).round(1)
-        truth = np.r_[np.ones(len(positive)), np.zeros(len(negative))]
-        assert auc(positive, negative) == pytest.approx(roc_auc_score(truth, np.r_[positive, negative]))
+        labels = np.r_[np.ones(len(positive)), np.zeros(len(negative))]
+        assert auc(positive, negative) == pytest.approx(roc_auc_score(labels, np.r_[positive, negative]))
 
 
 def test_auc_at_its_ends() -> None:

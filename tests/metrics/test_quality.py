@@ -110,7 +110,7 @@ def test_frechet_score_holds_its_value() -> None:
 
 def test_one_item_has_no_covariance() -> None:
     found = frechet_score(np.zeros((1, 6)), np.ones((9, 6)), seed=0)
-    assert (found.value, found.n, found.reason) == (None, 1, "a covariance needs two items a side")
+    assert (found.value, found.n, found.reason) == (None, 1, "a covariance needs two items on each side")
 
 
 def test_standardised_features() -> None:
@@ -126,7 +126,7 @@ def test_standardised_features() -> None:
 # MS-SSIM
 
 
-def pictures(rng: np.random.Generator, count: int, size: int) -> np.ndarray:
+def soft_images(rng: np.random.Generator, count: int, size: int) -> np.ndarray:
     """Images of one anatomy with their own texture."""
     common = np.sin(np.arange(size) / 3)[:, None] * np.cos(np.arange(size) / 4)
     return np.clip(0.7 * common + 0.2 * rng.standard_normal((count, 1, size, size)), -1, 1).astype(np.float32)
@@ -150,7 +150,7 @@ def ssim(first: np.ndarray, second: np.ndarray) -> float:
 
 @pytest.mark.parametrize("size", [11, 16, 21])
 def test_one_scale_is_ssim(size: int) -> None:
-    two = pictures(np.random.default_rng(8), 2, size)
+    two = soft_images(np.random.default_rng(8), 2, size)
     found = ms_ssim_pairs(two, pairs=3)
     np.testing.assert_allclose(found, ssim(two[0, 0], two[1, 0]), atol=1e-4)
 
@@ -165,7 +165,7 @@ def test_every_size_of_eleven_or_more_is_scored(shape: tuple[int, ...]) -> None:
 
 
 def test_opposite_images_are_scored() -> None:
-    one = pictures(np.random.default_rng(10), 1, 48)
+    one = soft_images(np.random.default_rng(10), 1, 48)
     assert np.isfinite(ms_ssim_pairs(np.concatenate([one, -one]), pairs=4)).all()
 
 
@@ -175,13 +175,13 @@ def test_pairs_are_never_an_image_with_itself() -> None:
 
 
 def test_pairs_follow_the_seed() -> None:
-    images = pictures(np.random.default_rng(12), 12, 16)
+    images = soft_images(np.random.default_rng(12), 12, 16)
     assert np.array_equal(ms_ssim_pairs(images, seed=1), ms_ssim_pairs(images, seed=1))
     assert not np.array_equal(ms_ssim_pairs(images, seed=1), ms_ssim_pairs(images, seed=2))
 
 
 def test_collapse_reads_one_and_diversity_less() -> None:
-    images = pictures(np.random.default_rng(13), 10, 24)
+    images = soft_images(np.random.default_rng(13), 10, 24)
     collapsed = diversity_score(np.repeat(images[:1], 10, axis=0), seed=0)
     assert collapsed.value == pytest.approx(1, abs=1e-5)
     diverse = diversity_score(images, seed=0)
@@ -198,7 +198,7 @@ def test_what_is_too_small_is_not_scored(shape: tuple[int, ...]) -> None:
     found = diversity_score(np.zeros(shape, np.float32), seed=0)
     assert found.value is None
     assert found.n == shape[0]
-    assert found.reason == "MS-SSIM needs two images of at least 11 pixels a side"
+    assert found.reason == "MS-SSIM needs two images of at least 11 pixels per side"
 
 
 # Kernel distance, neighbourhoods, memorisation-informed distance
@@ -294,6 +294,6 @@ def test_scores_hold_their_values() -> None:
 
 def test_too_few_items() -> None:
     few = np.zeros((1, 3))
-    assert kernel_score(few, np.ones((9, 3)), seed=0).reason == "pairs need two items a side"
+    assert kernel_score(few, np.ones((9, 3)), seed=0).reason == "pairs need two items on each side"
     reasons = {score.reason for score in neighbourhood_scores(np.zeros((11, 3)), np.ones((99, 3)), seed=0).values()}
-    assert reasons == {"5 neighbours in a half need 12 items a side"}
+    assert reasons == {"5 neighbours in a half need 12 items on each side"}

@@ -12,10 +12,21 @@ from types import SimpleNamespace
 import pytest
 
 import benchmark.datasets
+import benchmark.detectors
 import benchmark.models
 from benchmark.core.errors import AdapterError, UsageError
 from benchmark.core.options import build
-from benchmark.plugins.registry import DatasetCard, ModelCard, find, find_dataset, find_model, listing, load_class
+from benchmark.plugins.registry import (
+    DatasetCard,
+    ModelCard,
+    find,
+    find_dataset,
+    find_detector,
+    find_model,
+    listing,
+    load_class,
+    source_files,
+)
 
 ROOT = Path(__file__).parents[2]
 CARD = 'name = "{name}"\nentry = "adapter:Thing"\n'
@@ -88,7 +99,11 @@ def bench(*arguments: str) -> tuple[str, set[str]]:
 
 @pytest.mark.parametrize(
     ("command", "shown"),
-    [("models", ("ldm", "copycat", "2D, 3D", "smoke")), ("datasets", ("brats20", "cxr-pneumonia", "phantom-mr", "MR"))],
+    [
+        ("models", ("ldm", "copycat", "2D, 3D", "smoke")),
+        ("datasets", ("brats20", "cxr-pneumonia", "phantom-mr", "MR")),
+        ("detectors", ("copy", "pixels", "p1", "frozen")),
+    ],
 )
 def test_lists_import_no_torch(command: str, shown: tuple[str, ...]) -> None:
     printed, modules = bench(command)
@@ -105,6 +120,7 @@ def test_help_names_the_commands_and_imports_nothing_heavy() -> None:
 def test_the_checkout_s_own_cards_are_without_problems() -> None:
     assert listing("models").problems == ()
     assert listing("datasets").problems == ()
+    assert listing("detectors").problems == ()
     assert list(listing("models").cards) == sorted(listing("models").cards)
 
 
@@ -128,6 +144,22 @@ def test_a_broken_card_is_a_listed_problem(models: Write, card: str | bytes, pro
     found = listing("models")
     assert found.problems == (f"{home / 'card.toml'} is not a usable card: {problem}",)
     assert set(found.cards) == known | {"fine"}
+
+
+def test_a_broken_card_of_a_detector_is_a_listed_problem(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    known = set(listing("detectors").cards)
+    listing.cache_clear()
+    monkeypatch.setattr(benchmark.detectors, "__path__", [*benchmark.detectors.__path__, str(tmp_path)])
+    (tmp_path / "cards").mkdir()
+    path = tmp_path / "cards" / "mine.toml"
+    path.write_text('name = "mine"\nentry = "mine:Options"\npresets = 3\n')
+    assert listing("detectors").problems == (f"{path} is not a usable card: presets: Extra inputs are not permitted",)
+    assert set(listing("detectors").cards) == known
+
+
+def test_the_code_of_a_detector_is_its_own_module() -> None:
+    (path,) = source_files("detectors", find_detector("random-conv"))
+    assert path == ROOT / "benchmark" / "detectors" / "random_conv.py"
 
 
 def test_a_card_that_is_not_toml_is_a_listed_problem(models: Write) -> None:
@@ -228,7 +260,7 @@ def test_a_missing_class(tmp_path: Path) -> None:
     assert str(error.value) == f"{path} has no class 'Nope'\n  hint: check the name behind the colon"
 
 
-IMPORT_HINT = "\n  hint: install what it needs, or mend it: the rest of memobench works without it"
+IMPORT_HINT = "\n  hint: install what it needs, or fix it: the rest of memobench works without it"
 
 
 @pytest.mark.parametrize(
@@ -277,6 +309,15 @@ def test_an_entry_point_is_listed_without_being_imported(plugin: Write) -> None:
 def test_an_entry_point_of_a_data_set(plugin: Write) -> None:
     plugin("[benchmark.datasets]\nacme-data = acme_data:Thing\n", acme_data=ADAPTER)
     assert load_class("datasets", find_dataset("acme-data")).__name__ == "Thing"
+
+
+def test_an_entry_point_of_a_detector(plugin: Write) -> None:
+    points = "acme-detector = acme_detector:Thing\npixels = acme_detector:Thing"
+    plugin(f"[benchmark.detectors]\n{points}\n", acme_detector=ADAPTER)
+    assert load_class("detectors", find_detector("acme-detector")).__name__ == "Thing"
+    assert listing("detectors").problems == (
+        "acme_detector:Thing reuses the name 'pixels' of benchmark.detectors.pixels:Options: ignored",
+    )
 
 
 def test_an_entry_point_that_cannot_be_imported_hides_nothing(plugin: Write) -> None:

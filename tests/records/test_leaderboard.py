@@ -14,8 +14,9 @@ import pytest
 from pydantic import ValidationError
 
 from benchmark.core.errors import BadDataError, UsageError
+from benchmark.records.board_rows import rows_of
 from benchmark.records.columns import LINES
-from benchmark.records.leaderboard import HEADLINE, boards, collect, notes_of, ranks, row, table_of, write_boards
+from benchmark.records.leaderboard import HEADLINE, boards, cells_of, collect, notes_of, ranks, table_of, write_boards
 from benchmark.records.record import CohortFacts, Record, ScoreEntry, Spec
 
 KEY = "0123456789abcdef"
@@ -63,6 +64,12 @@ def record(
         environment={"torch": "2.8.0"},
         hashes={"samples": f"{model}{seed}"},
     )  # fmt: skip
+
+
+def cells(one: Record) -> dict[str, str]:
+    """The board row of a record that is alone."""
+    (row,) = rows_of([one])
+    return cells_of(row, [row])
 
 
 def put(folder: Path, *records: Record) -> None:
@@ -140,38 +147,38 @@ def test_a_record_cannot_write_elsewhere(cohort: str) -> None:
 
 def test_clear_differences_and_ties() -> None:
     given = [record("b", 0.3), record("a", 0.1), record("c", 0.301), record("d", 0.6)]
-    assert ranks(given) == [2, 1, 2, 4]
+    assert ranks(rows_of(given)) == [2, 1, 2, 4]
 
 
 def test_rows_are_compared_in_pairs() -> None:
     """Intervals overlap by far, yet the same patients were drawn: the difference is sure."""
     first, second = record("a", 0.1), record("b", 0.15)
     assert np.quantile(first.replicates[HEADLINE], 0.975) > np.quantile(second.replicates[HEADLINE], 0.025) + 0.2
-    assert ranks([second, first]) == [2, 1]
+    assert ranks(rows_of([second, first])) == [2, 1]
     unpaired = [record("a", 0.1), record("b", 0.15, replicates=0.15 + 0.1 * NOISE[::-1])]
-    assert ranks(unpaired) == [1, 1]
+    assert ranks(rows_of(unpaired)) == [1, 1]
 
 
 @pytest.mark.parametrize(("below", "expected"), [(0, [1, 2]), (4, [1, 2]), (6, [1, 1])])
 def test_apart_means_95_percent_of_differences(below: int, expected: list[int]) -> None:
     """Of 200 differences, at most 5 may be below zero at the lower end of a two-sided 95 % interval."""
     differences = np.where(np.arange(200) < below, -0.01, 0.02)
-    assert ranks([record(replicates=np.zeros(200)), record("b", replicates=differences)]) == expected
+    assert ranks(rows_of([record(replicates=np.zeros(200)), record("b", replicates=differences)])) == expected
 
 
 def test_what_has_no_replicates_cannot_be_told_apart() -> None:
     given = [record("a", 0.1), record("b", None), record("c", 0.1, replicates=np.full(7, 0.9))]
-    assert ranks(given) == [1, 1, 1]
+    assert ranks(rows_of(given)) == [1, 1, 1]
 
 
 def test_one_row() -> None:
-    assert ranks([record()]) == [1]
+    assert ranks(rows_of([record()])) == [1]
 
 
 def test_table_is_sorted_by_rank_then_value() -> None:
     table = table_of([record("d", 0.6), record("c", 0.301), record("none", None), record("b", 0.3), record("a", 0.1)])
     assert list(zip(table["rank"], table["model"], strict=True)) == [
-        (1, "a"), (1, "none"), (2, "b"), (2, "c"), (4, "d"),
+        (1, "a"), (2, "b"), (2, "c"), (4, "d"), ("", "none"),
     ]  # fmt: skip
 
 
@@ -179,9 +186,9 @@ def test_table_is_sorted_by_rank_then_value() -> None:
 
 
 def test_row_as_text() -> None:
-    found = row(record())
+    found = cells(record())
     assert found["model"] == "ldm"
-    assert (found["train items"], found["samples"], found["seed"], found["fit"]) == ("50", "300", "0", "12 s")
+    assert (found["train items"], found["samples"], found["seeds"], found["fit"]) == ("50", "300", "1 (0)", "12 s")
     assert found["excess copy rate"] == "0.100 [0.050, 0.150]"
     assert found["copy rate: null"] == "0.040 [0.010, 0.090]"
     assert found["excess [pixels]"] == "0.020 [0.000, 0.060]"
@@ -191,14 +198,14 @@ def test_row_as_text() -> None:
 
 
 def test_what_is_missing_is_never_zero() -> None:
-    found = row(record(excess=None))
+    found = cells(record(excess=None))
     assert found["excess copy rate"] == "not scored"
     assert found["copy rate"] == "not scored"
     assert found["members AUC"] == "not scored"
 
 
 def test_each_line_of_a_record_has_a_heading_of_its_own() -> None:
-    headings = [name for name in row(record()) if name.split(":")[0] in {line.heading for line in LINES}]
+    headings = [name for name in cells(record()) if name.split(":")[0] in {line.heading for line in LINES}]
     assert len(headings) == len(set(headings)) == len(LINES)
 
 
@@ -343,6 +350,6 @@ def test_a_declined_run_has_a_row_without_rank_or_numbers(tmp_path: Path) -> Non
     shown = {name: value for name, value in table.iloc[1].items() if value}
     assert shown == {
         "model": "stylegan2-ada", "preset": "smoke", "train items": "50", "samples": "300",
-        "excess copy rate": "declined: no checkout", "seed": "0",
+        "excess copy rate": "declined: no checkout", "seeds": "1 (0)",
     }  # fmt: skip
     assert all(path.exists() for path in write_boards([declined], tmp_path))

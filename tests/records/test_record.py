@@ -18,7 +18,7 @@ Values = dict[str, Any]
 
 
 def values() -> Values:
-    """A record as it lies on disk."""
+    """A record as it is stored on disk."""
     return {
         "schema": 1,
         "protocol": "p1",
@@ -28,6 +28,7 @@ def values() -> Values:
             "model": "ldm",
             "preset": "smoke",
             "settings": {"steps": 500, "widths": [32, 64], "autoencoder": "vq"},
+            "changed": {"steps": 500},
             "data": "phantom-mr",
             "data_options": {"image_size": 64},
             "split": "patients",
@@ -116,7 +117,7 @@ def test_no_schema(tmp_path: Path) -> None:
 
 
 NOT_FINITE = "scores.copies.excess[copy].value: {}"
-OUTSIDE = "lies outside its interval [0.05, 0.15]"
+OUTSIDE = "is outside its interval [0.05, 0.15]"
 
 
 @pytest.mark.parametrize(
@@ -181,7 +182,7 @@ def test_a_file_that_is_cut_off(tmp_path: Path) -> None:
     with pytest.raises(BadDataError) as error:
         Record.read(path)
     assert error.value.message.startswith(f"{path} is not readable JSON: ")
-    assert error.value.hint == "delete it; the next run makes it anew"
+    assert error.value.hint == "delete it; the next run writes it again"
 
 
 @pytest.mark.parametrize("given", [[], "record", 3, None])

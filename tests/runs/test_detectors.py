@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from conftest import Bench
 
-from benchmark.evaluation.detector_audit_report import AuditFile
+from benchmark.records.detector_audits import AuditFile
 from benchmark.records.record import Record
 
 

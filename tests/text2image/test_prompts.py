@@ -9,13 +9,14 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from scipy import stats
 from tiny_pipeline import CAPTIONS
 from typer.testing import CliRunner
 
 from benchmark.cli.app import app
 from benchmark.core.errors import AdapterError, BadDataError, BenchError, MissingDataError, UsageError
 from benchmark.evaluation.run_evaluation import text_scores
-from benchmark.metrics.prompts import enrichment, length_adjusted, outliers, variants
+from benchmark.metrics.prompts import enrichment, length_adjusted, outliers, relative_risk, variants
 from benchmark.models.ldm_text.captioning import Captioning
 from benchmark.text2image import guided, summary, tracing
 from benchmark.text2image import loading as opening
@@ -501,6 +502,18 @@ def test_enrichment_is_the_ratio_of_shares() -> None:
     assert ratio.high is not None
     assert ratio.low < 4.0 < ratio.high
     assert ratio.low > 2.5
+
+
+def test_relative_risk_against_scipy() -> None:
+    rng = np.random.default_rng(1)
+    for _ in range(50):
+        total, other_total = (int(count) for count in rng.integers(2, 400, 2))
+        cases, other_cases = int(rng.integers(1, total)), int(rng.integers(1, other_total))
+        known = stats.contingency.relative_risk(cases, total, other_cases, other_total)
+        ends = known.confidence_interval(0.95)
+        assert relative_risk(cases, total, other_cases, other_total) == pytest.approx(
+            (known.relative_risk, ends.low, ends.high), rel=1e-6
+        )
 
 
 def test_enrichment_covers_one_where_markers_mean_nothing() -> None:

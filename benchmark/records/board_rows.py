@@ -1,0 +1,166 @@
+"""Rows of a board: runs that differ in their seed alone are replicates of one row.
+
+With n seeds the value of a row is the mean of the runs' values. Its 95 % interval has the two ends
+
+    mean - sqrt(a^2 + b^2)   and   mean + sqrt(c^2 + b^2)
+    a, c = mean over runs of (value - lower end) and of (upper end - value): uncertainty within a run
+    b    = t(0.975, n - 1) * s / sqrt(n),  s the standard deviation of the values over seeds: spread between trainings
+
+With one seed b is 0 and the interval is the run's own. The part within a run is not divided by sqrt(n): all seeds are
+evaluated on the same patients, so that most of it is common to them. What a run's own interval covers of the synthetic
+images counts in b again, which makes the interval wider than needed, not narrower.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+
+from benchmark.core.options import as_text, without_paths
+from benchmark.records.columns import RECALL, detectors_of
+from benchmark.records.record import Record, ScoreEntry
+
+
+@dataclass(frozen=True)
+class Row:
+    """The runs of one configuration, one per seed, in the order of their seeds."""
+
+    records: tuple[Record, ...]
+
+    @property
+    def first(self) -> Record:
+        """The run of the smallest seed: model, preset and cohort are those of all."""
+        return self.records[0]
+
+    @property
+    def seeds(self) -> tuple[int, ...]:
+        """The seeds, ascending."""
+        return tuple(record.spec.seed for record in self.records)
+
+    def value(self, score: str) -> float | None:
+        """Return the mean of a score over the seeds that have it."""
+        values = self._values(score)
+        return float(np.mean(values)) if values else None
+
+    def entry(self, score: str, limits: tuple[float, float]) -> ScoreEntry | None:
+        """Return a score over seeds, or None where no run has it.
+
+        Args:
+            score: the id.
+            limits: the least and the greatest value that the score can take; the interval ends there.
+        """
+        entries = [record.scores[score] for record in self.records if score in record.scores]
+        return over_seeds(entries, len(self.records), limits) if entries else None
+
+    def recalls(self, detector: str) -> dict[str, float]:
+        """Return the planted recall of each transformation, the mean over seeds."""
+        ending = f"[{detector}]"
+        names = [name for name in self.first.scores if name.startswith(RECALL) and name.endswith(ending)]
+        means = {name[len(RECALL) : -len(ending)]: self.value(name) for name in names}
+        return {name: mean for name, mean in means.items() if mean is not None}
+
+    def replicates(self, score: str) -> np.ndarray[Any, np.dtype[np.float64]] | None:
+        """Return the mean over seeds of each patient draw's replicate, (draws,), or nothing where a run lacks them."""
+        drawn = [record.replicates.get(score, ()) for record in self.records]
+        same = len({len(values) for values in drawn}) == 1
+        return np.mean(drawn, axis=0) if same and drawn[0] else None
+
+    def spread(self, score: str) -> float:
+        """Return b of a score: the half-width that the spread between seeds gives the mean."""
+        return seed_half_width(self._values(score))
+
+    @cached_property
+    def cost(self) -> dict[str, float]:
+        """The mean over seeds of each cost that all runs have."""
+        names = [name for name in self.first.cost if all(name in record.cost for record in self.records)]
+        return {name: float(np.mean([record.cost[name] for record in self.records])) for name in names}
+
+    def _values(self, score: str) -> list[float]:
+        entries = (record.scores.get(score) for record in self.records)
+        return [entry.value for entry in entries if entry is not None and entry.value is not None]
+
+
+def rows_of(records: Iterable[Record]) -> list[Row]:
+    """Group the records of one board into rows, in the order of their first records.
+
+    Two runs of one configuration and one seed (the code has changed in between) are not replicates: they make two rows.
+    """
+    groups: dict[str, list[list[Record]]] = defaultdict(list)
+    for record in records:
+        rows = groups[_configuration(record)]
+        free = (row for row in rows if record.spec.seed not in {other.spec.seed for other in row})
+        row = next(free, None)
+        if row is None:
+            rows.append([record])
+        else:
+            row.append(record)
+    return [Row(tuple(sorted(row, key=lambda one: one.spec.seed))) for rows in groups.values() for row in rows]
+
+
+def _configuration(record: Record) -> str:
+    """Return text that is equal for runs which differ in nothing but their seed."""
+    spec = record.spec.model_dump(mode="json", exclude={"seed", "changed"})
+    cohort = [record.cohort.name, record.cohort.key, record.cohort.items["train"], record.protocol]
+    return json.dumps([spec, cohort, record.status, record.reason, detectors_of(record)], sort_keys=True)
+
+
+def over_seeds(entries: Sequence[ScoreEntry], seeds: int, limits: tuple[float, float]) -> ScoreEntry:
+    """Combine one score of several runs as the module describes.
+
+    Args:
+        entries: those of the runs that have the score, at least one.
+        seeds: how many runs the row has; where fewer have a value, the reason says so.
+        limits: the least and the greatest value that the score can take.
+    """
+    scored = [entry for entry in entries if entry.value is not None]
+    if len(entries) == seeds == 1 or not scored:
+        return entries[0]
+    values = [entry.value for entry in scored if entry.value is not None]
+    mean = float(np.mean(values))
+    low, high = _ends(scored, mean, seed_half_width(values), limits)
+    reason = f"{len(scored)} of {seeds} seeds" if len(scored) < seeds else ""
+    return ScoreEntry(value=mean, low=low, high=high, n=scored[0].n, direction=scored[0].direction, reason=reason)
+
+
+def _ends(
+    scored: Sequence[ScoreEntry], mean: float, between: float, limits: tuple[float, float]
+) -> tuple[float | None, float | None]:
+    """Return both ends, or none where a run has no interval: the spread between seeds alone would look too sure."""
+    ends = np.array([(entry.low, entry.value, entry.high) for entry in scored], dtype=float)  # None becomes NaN
+    if np.isnan(ends).any():
+        return None, None
+    below, above = float((ends[:, 1] - ends[:, 0]).mean()), float((ends[:, 2] - ends[:, 1]).mean())
+    low, high = mean - math.hypot(below, between), mean + math.hypot(above, between)
+    return min(max(low, limits[0]), mean), max(min(high, limits[1]), mean)
+
+
+def seed_half_width(values: Sequence[float]) -> float:
+    """Return half of the 95 % interval of a mean of n values by Student's t; 0 for fewer than two values.
+
+    Two or three seeds are usual: the normal 1.96 would be far too narrow there (t is 12.7 and 4.3).
+    """
+    if len(values) < 2:
+        return 0.0
+    from scipy.stats import t
+
+    return float(t.ppf(0.975, len(values) - 1) * np.std(values, ddof=1) / math.sqrt(len(values)))
+
+
+def settings_text(row: Row, board: Sequence[Row]) -> str:
+    """Return the settings that tell a row from its preset, or from other rows of this board with the same preset."""
+    spec = row.first.spec
+    others = [other.first.spec for other in board]
+    alike = [other.settings for other in others if (other.model, other.preset) == (spec.model, spec.preset)]
+    names = {name for record in row.records for name in record.spec.changed}
+    names |= {name for name, value in spec.settings.items() if any(other.get(name) != value for other in alike)}
+    # A submitted record may hold paths, which name people and hospitals: a board never shows one.
+    shown = without_paths({name: as_text(spec.settings.get(name)) for name in sorted(names)})
+    budget = [f"budget {spec.budget_seconds:g} s"] if spec.budget_seconds else []
+    return ", ".join([*(f"{name}={value}" for name, value in shown.items()), *budget])

@@ -1,0 +1,16 @@
+"""What a public record may tell of a cohort: sizes, grid and digest, no patient and no item by name."""
+
+from __future__ import annotations
+
+from benchmark.core.types import Cohort
+from benchmark.records.record import CohortFacts
+
+
+def facts_of(cohort: Cohort) -> CohortFacts:
+    """Return the facts of a cohort that records and audits hold."""
+    splits = (cohort.train, cohort.calibration, cohort.test)
+    return CohortFacts(
+        name=cohort.name, key=cohort.key, shape=cohort.train.shape, channels=cohort.train.channels,
+        spacing_mm=cohort.spacing_mm, items={split.name: len(split) for split in splits},
+        patients={split.name: len(set(split.subjects)) for split in splits}, notes=cohort.notes,
+    )  # fmt: skip

@@ -1,0 +1,51 @@
+"""Audit files: collected for boards by cohort, and refused by name when broken."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from benchmark.core.errors import BadDataError
+from benchmark.records.detector_audits import AuditedDetector, AuditFile, collect_audits
+from benchmark.records.record import CohortFacts, ScoreEntry
+
+
+def audit(key: str, recall: float | None) -> AuditFile:
+    scores = {
+        "detector.false_positives": ScoreEntry(value=0.04, low=0.01, high=0.1),
+        "detector.recall_mean": ScoreEntry(value=recall, reason="" if recall else "no copies"),
+    }
+    cohort = CohortFacts(
+        name="toy", key=key, shape=(1, 8, 8), channels=("x",), spacing_mm=(), items={"train": 4}, patients={"train": 2}
+    )
+    detector = AuditedDetector(options={}, seeds=1, claims=(), scores=scores)
+    return AuditFile(cohort=cohort, detectors={"pixels": detector}, environment={})
+
+
+def test_audits_are_collected_by_cohort(tmp_path: Path) -> None:
+    audit("aaaa", 0.5).write(tmp_path / "one" / "audit.json")
+    audit("bbbb", 0.25).write(tmp_path / "two" / "audit.json")
+    audit("bbbb", None).write(tmp_path / "three" / "deep" / "audit.json")
+    sentence = (
+        "Audit of the detectors on this cohort: pixels finds {} of planted copies, "
+        "false positives 0.040 [0.010, 0.100]."
+    )
+    assert collect_audits(tmp_path) == {
+        "aaaa": [sentence.format("0.500")],
+        "bbbb": [sentence.format("not scored"), sentence.format("0.250")],
+    }
+
+
+def test_no_folder_means_no_audits(tmp_path: Path) -> None:
+    assert collect_audits(tmp_path / "nowhere") == {}
+
+
+def test_a_broken_audit_is_named(tmp_path: Path) -> None:
+    (tmp_path / "audit.json").write_text('{"schema": 1}')
+    with pytest.raises(BadDataError) as error:
+        collect_audits(tmp_path)
+    assert str(error.value) == (
+        f"{tmp_path / 'audit.json'} is not a valid audit: cohort: Field required\n"
+        "  hint: make it again: bench detectors check"
+    )
