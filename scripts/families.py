@@ -81,11 +81,11 @@ def main() -> None:
     found = rows(given.out / "runs" / given.data)
     draw(found, given.out / f"{given.data}.png")
     for record, _ in found:
-        excess, frechet = (record.scores[name] for name in ("copies.excess[copy]", "quality.frechet[random-conv]"))
+        excess, frechet = (record.scores[name] for name in ("exposed.items[copy]", "quality.frechet[random-conv]"))
         seconds = sum(record.cost[f"{stage}_seconds"] for stage in ("fit", "sample", "evaluate"))
         print(
             f"{record.spec.model:14} Frechet {frechet.value:6.1f} [{frechet.low:.1f}, {frechet.high:.1f}]  "
-            f"excess {excess.value:.3f} [{excess.low:.3f}, {excess.high:.3f}]  {seconds:4.0f} s  "
+            f"exposed share {excess.value:.3f} [{excess.low:.3f}, {excess.high:.3f}]  {seconds:4.0f} s  "
             f"{record.cost['peak_bytes'] / 2**30:.1f} GiB"
         )
 

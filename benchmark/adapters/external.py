@@ -1,4 +1,4 @@
-"""The frame of adapters for what a user brings: nothing is trained, and the model stays in the files where it is."""
+"""The frame of adapters for models and images made elsewhere: nothing is trained, and the files stay where they are."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from benchmark.core.errors import AdapterError, UsageError
 from benchmark.core.files import files_key, read_json, write_json
 from benchmark.core.types import Budget, Split
 
-DESCRIPTION = "brought.json"
+DESCRIPTION = "external.json"
 
 
 @dataclass
@@ -26,6 +26,11 @@ class ExternalModel:
 
     def __post_init__(self) -> None:
         self._shape: tuple[int, ...] = ()
+
+    @property
+    def trained_elsewhere(self) -> bool:
+        """Always: nothing is trained here."""
+        return True
 
     def open(self, device: str) -> None:
         """Read the files, for items of `shape`. Raises BenchError."""

@@ -65,6 +65,37 @@ def show_command(name: Annotated[str, typer.Argument(help="Data set name.")]) ->
     print_table(name, ("field", "value"), rows)
 
 
+@datasets_app.command("split")
+def split_command(
+    name: Annotated[str, typer.Argument(help="Data set name.")],
+    root: Root = None,
+    image_size: ImageSize = None,
+    channels: Channels = None,
+    data_settings: SetData = None,
+    group_pattern: GroupPattern = None,
+    split: SplitBy = "patients",
+    split_seed: SplitSeed = 0,
+    train_items: TrainItems = None,
+    exclude: Exclude = None,
+    out: Annotated[Path, typer.Option("--out", help="Where train.csv and heldout.csv go.")] = Path("splits"),
+    cache: Cache = Path("cache"),
+) -> None:
+    """List the items and patients to train a model on elsewhere, and those to keep from it."""
+    from benchmark.cohorts.open import DataConfig, build_dataset, open_cohort
+    from benchmark.cohorts.training_list import write_split
+    from benchmark.core.progress import to_stderr
+
+    config = DataConfig(
+        name=name, root=root, image_size=image_size, channels=channels,
+        options=data_pairs(data_settings, group_pattern), split=split_kind(split), split_seed=split_seed,
+        train_items=train_items, exclude=exclude,
+    )  # fmt: skip
+    cohort = open_cohort(config, *build_dataset(config), cache=cache, say=to_stderr)
+    for path in write_split(out / f"{cohort.name}-{cohort.key[:8]}", cohort):
+        typer.echo(f"{path.stem}: {path} (private: it names patients)")
+    typer.echo("train on the items of train.csv alone; then: bench run --model ... --trained-on split, same options")
+
+
 @datasets_app.command("check")
 def check_command(
     name: Annotated[str, typer.Argument(help="Data set name.")],

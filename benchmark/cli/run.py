@@ -56,6 +56,10 @@ def run_command(
     train_items: Annotated[
         int | None, typer.Option("--train-items", help="Train on so many items; held-out patients stay.")
     ] = None,
+    trained_on: Annotated[
+        str | None,
+        typer.Option("--trained-on", help="Whom a model made elsewhere has seen: split, or a CSV of patients."),
+    ] = None,
     exclude: Annotated[
         Path | None, typer.Option("--exclude", help="CSV of items to leave out (`bench datasets check --fix`).")
     ] = None,
@@ -83,6 +87,9 @@ def run_command(
     search_memory: Annotated[
         float | None, typer.Option("--search-memory", help="GiB that a search may take; 2 by default.")
     ] = None,
+    release: Annotated[
+        Path | None, typer.Option("--release", help="Write the samples that need not be withheld to this folder.")
+    ] = None,
     device: Annotated[str | None, typer.Option("--device", help="auto (the default), cpu, cuda or cuda:N.")] = None,
     runs: Annotated[Path | None, typer.Option("--runs", help="Where run folders go; runs/ by default.")] = None,
     cache: Annotated[
@@ -96,7 +103,7 @@ def run_command(
         "data": {
             "name": data, "root": root, "options": data_pairs(data_settings, group_pattern), "image_size": image_size,
             "channels": channels, "split": split_kind(split) if split else None, "split_seed": split_seed,
-            "train_items": train_items, "exclude": exclude, "strict": strict,
+            "train_items": train_items, "trained_on": trained_on, "exclude": exclude, "strict": strict,
         },
         "samples": samples, "detectors": all_detectors(detectors, search_transforms) or None, "seed": seed,
         "budget_seconds": budget_seconds, "device": device, "search_memory": search_memory, "runs": runs,
@@ -112,6 +119,10 @@ def run_command(
     folder = run(chosen)
     if os.environ.get("RANK", "0") == "0":
         show_run(folder)
+        if release:
+            from benchmark.evaluation.release import write_release
+
+            typer.echo(f"release: {release}, {write_release(folder, release)}")
 
 
 def _configuration(given: dict[str, Any], path: Path | None) -> RunConfig:

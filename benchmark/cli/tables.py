@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from benchmark.records.columns import LINES, PROMPTS, QUALITY, detectors_of, recall_text, recalls, with_interval
+from benchmark.records.columns import LINES, PROMPTS, QUALITY, Line, detectors_of, recall_text, recalls, with_interval
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -36,7 +36,7 @@ def print_run(record: Record, folder: Path) -> None:
     spec = record.spec
     title = f"{spec.model} ({spec.preset}, seed {spec.seed}) on {cohort.name}, protocol {record.protocol}"
     detectors = detectors_of(record)
-    cells = {line: [_cell(record, line.id, detector) for detector in detectors] for line in LINES}
+    cells = {line: [_cell(record, line, detector) for detector in detectors] for line in LINES}
     rows = [[line.heading, *found, line.meaning] for line, found in cells.items()]
     rows.append(
         [
@@ -59,8 +59,8 @@ def print_run(record: Record, folder: Path) -> None:
     print(f"figures: {folder / 'figures'} (private: they show patients)")  # noqa: T201
 
 
-def _cell(record: Record, score: str, detector: str) -> str:
-    return with_interval(record.scores.get(f"{score}[{detector}]"))
+def _cell(record: Record, line: Line, detector: str) -> str:
+    return with_interval(record.scores.get(f"{line.id}[{detector}]"), line.digits)
 
 
 def _reasons(record: Record) -> list[str]:

@@ -31,6 +31,7 @@ def assemble(
     fractions: Sequence[float],
     train_items: int | None,
     split: SplitKind,
+    trained_on: frozenset[str] = frozenset(),
     exclude: frozenset[str] = frozenset(),
 ) -> Cohort:
     """Split prepared items into a cohort, without those named in `exclude`.
@@ -40,7 +41,9 @@ def assemble(
     table = stored.table.assign(subject=stored.table["item"]) if split == "images" else stored.table
     used = np.flatnonzero(~table["item"].isin(exclude))
     kept = table.iloc[used].reset_index(drop=True)
-    plan = plan_split(kept, seed=split_seed, fractions=fractions, train_items=train_items, split=split)
+    plan = plan_split(
+        kept, seed=split_seed, fractions=fractions, train_items=train_items, split=split, trained_on=trained_on
+    )
     plan = Plan(*(used[getattr(plan, part)] for part in NAMES))
     together = {name: " = ".join(unit) for unit in units(kept, find_duplicates(kept)) for name in unit}
     parts = {part: _part(part, stored, table, getattr(plan, part), together) for part in NAMES}

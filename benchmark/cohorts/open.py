@@ -38,6 +38,8 @@ class DataConfig(BaseModel):
     """Orders the patients: part of the cohort and of the protocol, and no business of a run's seed."""
     train_items: int | None = None
     """Train on so many items only; the held-out splits stay."""
+    trained_on: str | None = None
+    """Whom a model made elsewhere has seen: `split` (this split's training patients), or a CSV file that lists them."""
     exclude: Path | None = None
     """A CSV file of items to leave out."""
     strict: bool = False
@@ -66,9 +68,15 @@ def open_cohort(config: DataConfig, card: DatasetCard, dataset: Dataset, *, cach
     cohort = prepare(
         card.name, dataset, root, cache,
         split_seed=config.split_seed, train_items=config.train_items, split=config.split,
+        trained_on=listed_training(config),
         exclude=config.exclude, strict=config.strict, say=say,
     )  # fmt: skip
     return captioned(cohort, dataset.reports(root)) if isinstance(dataset, HasReports) else cohort
+
+
+def listed_training(config: DataConfig) -> Path | None:
+    """Return the list of training patients that a configuration names, if it names one."""
+    return None if config.trained_on in (None, "split") else Path(str(config.trained_on))
 
 
 def _options(config: DataConfig, dataset_class: type[Any], preset_size: int | None) -> dict[str, Any]:

@@ -9,6 +9,7 @@ from benchmark.cohorts.assemble import assemble
 from benchmark.cohorts.exclusions import read_exclusions
 from benchmark.cohorts.ingest import prepare_items
 from benchmark.cohorts.splits import FRACTIONS, SplitKind
+from benchmark.cohorts.training_list import read_training_list
 from benchmark.core.progress import Say, to_stderr
 from benchmark.core.types import Cohort, Dataset
 
@@ -23,6 +24,7 @@ def prepare(
     fractions: Sequence[float] = FRACTIONS,
     train_items: int | None = None,
     split: SplitKind = "patients",
+    trained_on: Path | None = None,
     exclude: Path | None = None,
     strict: bool = False,
     workers: int | None = None,
@@ -39,6 +41,8 @@ def prepare(
         fractions: shares of patients in train, calibration and test.
         train_items: use only so many training items, of the first patients.
         split: `patients`, `official` for the published split, or `images`, as if each were a patient.
+        trained_on: a CSV file whose column `patient` or `item` lists what a model was trained on: these patients are
+            the training split, all others are held out.
         exclude: a CSV file whose column `item` names items to leave out, as `bench datasets check --fix` writes it.
         strict: refuse where anything would be left out.
         workers: readers; all cores by default.
@@ -52,5 +56,5 @@ def prepare(
     stored = prepare_items(name, dataset, root, cache, strict=strict, workers=workers, say=say)
     return assemble(
         name, dataset, stored, split_seed=split_seed, fractions=fractions, train_items=train_items, split=split,
-        exclude=read_exclusions(exclude, stored.table),
+        trained_on=read_training_list(trained_on, stored.table), exclude=read_exclusions(exclude, stored.table),
     )  # fmt: skip

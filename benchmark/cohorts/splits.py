@@ -41,6 +41,7 @@ def plan_split(
     fractions: Sequence[float] = FRACTIONS,
     train_items: int | None = None,
     split: SplitKind = "patients",
+    trained_on: frozenset[str] = frozenset(),
     join_duplicates: bool = True,
 ) -> Plan:
     """Split the rows of a table (columns subject, group, sha) by subject.
@@ -52,6 +53,7 @@ def plan_split(
         train_items: keep only this many training items, those of the first subjects; the held-out splits stay, and a
             smaller number gives a subset.
         split: `official` trains on the published group `train` and holds out all others.
+        trained_on: subjects that a model was trained on: they are train, and all others are held out.
         join_duplicates: keep subjects that share an exact duplicate on one side.
 
     Raises:
@@ -63,7 +65,10 @@ def plan_split(
         units(table, find_duplicates(table)) if join_duplicates else [(name,) for name in table["subject"].unique()]
     )
     ordered = sorted(joined, key=lambda unit: min(_draw(seed, name) for name in unit))
-    parts = _by_group(table, ordered, fractions) if split == "official" else _by_share(ordered, fractions)
+    if trained_on:
+        parts = _by_list(ordered, trained_on, fractions)
+    else:
+        parts = _by_group(table, ordered, fractions) if split == "official" else _by_share(ordered, fractions)
     rows = [_rows(table, part) for part in parts]
     return Plan(np.sort(_first(rows[0], train_items)), np.sort(rows[1]), np.sort(rows[2]))
 
@@ -114,9 +119,26 @@ def _by_group(table: pd.DataFrame, ordered: list[Unit], fractions: Sequence[floa
             f"{len(held)} outside",
             "leave --split official out: patients are then split from the seed",
         )
+    return [train, *_held_out(held, fractions)]
+
+
+def _by_list(ordered: list[Unit], trained: frozenset[str], fractions: Sequence[float]) -> list[list[Unit]]:
+    """Train is every unit with a listed subject: whoever shares an image with one of them has been seen too."""
+    train = [unit for unit in ordered if trained & set(unit)]
+    held = [unit for unit in ordered if not trained & set(unit)]
+    if len(held) < 2:
+        raise UsageError(
+            f"the list of training patients leaves {len(held)} patients to hold out",
+            "nothing tells copies from chance without them: add patients that the model has not seen",
+        )
+    return [train, *_held_out(held, fractions)]
+
+
+def _held_out(held: list[Unit], fractions: Sequence[float]) -> tuple[list[Unit], list[Unit]]:
+    """Divide units, at least two, into calibration and test."""
     share = fractions[1] / (fractions[1] + fractions[2])
     cut = min(max(1, round(share * len(held))), len(held) - 1)
-    return [train, held[:cut], held[cut:]]
+    return held[:cut], held[cut:]
 
 
 def _rows(table: pd.DataFrame, part: list[Unit]) -> Rows:

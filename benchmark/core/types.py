@@ -317,6 +317,15 @@ class HasFiles(Protocol):
 
 
 @runtime_checkable
+class TrainedElsewhere(Protocol):
+    """A model that may have been trained elsewhere: whose images it has seen, only its owner can tell."""
+
+    @property
+    def trained_elsewhere(self) -> bool:
+        """Whether this one was."""
+
+
+@runtime_checkable
 class HasNumberedImages(Protocol):
     """A model whose images exist already: each is used once."""
 

@@ -52,6 +52,8 @@ class Fitted:
     detector: Detector
     real: Split
     rows: Rows
+    folder: Path
+    """Where the detector and what follows from it and the cohort alone are kept."""
 
     def embed(self, items: Items) -> Rows:
         """Return the rows of other items (N, dimension): held in memory where they are short."""
@@ -83,7 +85,7 @@ def fit_detector(choice: Choice, cohort: Cohort, *, cache: Path, device: str, sa
                 with atomic_write(kept) as temporary, temporary.open("wb") as file:
                     np.save(file, all_rows(rows))
             rows = replace(Rows.of(np.load(kept), rows.similarity), views=rows.views)
-        return Fitted(choice.name, detector, real, replace(rows, index=_index(detector, real, place, say)))
+        return Fitted(choice.name, detector, real, replace(rows, index=_index(detector, real, place, say)), place)
 
 
 def _index(detector: Detector, real: Split, place: Path, say: Callable[[str], None]) -> Index | None:

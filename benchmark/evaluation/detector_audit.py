@@ -21,16 +21,17 @@ from benchmark.evaluation.planted_recall import (
     choose_planted,
     embed_planted,
     found_copies,
-    share_by_patient,
 )
 from benchmark.images.planted_copies import PLANTED_AS, STRENGTHS, title
-from benchmark.metrics.calibration import auc, conformal_quantile, resample_patients
+from benchmark.metrics.bootstrap import flagged_share, percentile_interval, resample_patients
+from benchmark.metrics.calibration import auc, conformal_quantile
 from benchmark.metrics.copy_rate import PatientScores, share_above, threshold
 from benchmark.search import Rows, nearest, piece
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from numpy.random import Generator
     from numpy.typing import NDArray
     from torch import Tensor
 
@@ -121,7 +122,7 @@ def same_patient(bank: Bank, codes: Codes, tau: float, *, device: str) -> Score:
         return Score(value=None, n=0, reason="no patient has two training items")
     found = _others(piece(bank.rows, bank.parts["train"]), several, codes, device, same=True)
     owners = patient_codes([str(code) for code in codes[several]])
-    return share_by_patient(found > tau, owners, "lower")
+    return flagged_share(found > tau, owners)
 
 
 def _copies(
@@ -145,24 +146,22 @@ def _copies(
         ]
     )
     scores = {
-        "recall": share_by_patient(flags, planted.codes, "higher"),
+        "recall": flagged_share(flags, planted.codes, direction="higher"),
         "auc": _auc(source, neighbour, planted.codes),
     }
     return flags, scores
 
 
 def _auc(source: Floats, neighbour: Floats, codes: Codes) -> Score:
-    """P(a copy is nearer to its source than an item to its nearest real neighbour of another patient)."""
-    rng = np.random.default_rng(0)
-    drawn = []
-    for _ in range(200):
-        index = resample_patients(codes, rng)[0]
-        drawn.append(auc(source[index], neighbour[index]))
+    """P(a copy is nearer to its source than an image to its nearest real neighbour of another patient); (n,) each."""
     value = auc(source, neighbour)
-    low, high = np.quantile(drawn, [0.025, 0.975])
-    return Score(
-        value=value, low=float(min(low, value)), high=float(max(high, value)), n=len(source), direction="higher"
-    )
+
+    def once(rng: Generator) -> float:
+        index = resample_patients(codes, rng)[0]
+        return auc(source[index], neighbour[index])
+
+    low, high = percentile_interval(once, value, resamples=200)
+    return Score(value=value, low=low, high=high, n=len(source), direction="higher")
 
 
 def _speed(fitted: Fitted, bank: Bank, planted: Planted, device: str) -> dict[str, Score]:

@@ -23,6 +23,7 @@ from benchmark.metrics.withhold import Withheld, withhold
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from benchmark.core.types import Cohort
     from benchmark.metrics.competition import Estimate
 
     Floats = NDArray[np.floating]
@@ -149,6 +150,28 @@ def _privacy(found: Exposed, nearest: Nearest, best: Floats, reason: str, seed: 
             for factor, estimate in growth.larger.items()
         },
     }
+
+
+def possible_for(cohort: Cohort, samples: int) -> Detectable:
+    """Tell what a cohort and so many samples can show, before anything is scored."""
+    train, heldout = (len(set(split.dealt)) for split in (cohort.train, cohort.heldout))
+    return detectable(train, heldout, samples)
+
+
+def possible_scores(possible: Detectable) -> dict[str, Score]:
+    """Return the smallest number of exposed patients, and the smallest share, that can be shown with 95 % power."""
+    patients = None if possible.patients is None else float(possible.patients)
+    reason = possible.reason or "not enough samples"
+    return {
+        "detectable.patients": Score(value=patients, reason="" if patients is not None else reason),
+        "detectable.share": Score(value=possible.share, reason="" if possible.share is not None else reason),
+    }
+
+
+def headline_threshold(exposure: Exposure) -> float:
+    """Return the similarity below which the headline does not speak of copies; -1 where it speaks of all samples."""
+    value = exposure.scores["exposed.threshold"].value
+    return -1.0 if value is None else value
 
 
 def copied_patients(found: Exposed, nearest: Nearest) -> Codes:

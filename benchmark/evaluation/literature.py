@@ -11,7 +11,8 @@ from benchmark.core.types import Match, Score, patient_codes
 from benchmark.metrics import nearest_neighbours as neighbours
 from benchmark.metrics.copy_rate import PatientScores
 from benchmark.metrics.nearest_neighbours import Near, distance
-from benchmark.metrics.published import akbar2025, dar2025, dar2025_expected
+from benchmark.metrics.patient_neighbours import c_t_score, dar2025_test, equal_patients, nearest_patients
+from benchmark.metrics.published import akbar2025, dar2025
 from benchmark.search import Rows
 from benchmark.search.similarity import COSINE, unit
 
@@ -84,7 +85,8 @@ def secondary_scores(
     validation = PatientScores(searching.nearest(train, bank.part("calibration")).similarity, codes)
     to_synthetic = PatientScores(found.to_synthetic[: bank.train], codes)
     scores |= dar2025(validation, to_synthetic, PatientScores.alone(found.to_train.similarity))
-    return scores | dar2025_expected(bank.train, bank.calibration, synthetic.count)
+    unseen = PatientScores(found.to_synthetic[bank.parts["test"]], found.test.codes)
+    return scores | dar2025_test(validation, found.test, unseen)
 
 
 def _rules(within: NDArray[np.float64]) -> dict[str, Callable[[Near], Score]]:
@@ -99,16 +101,16 @@ def _rules(within: NDArray[np.float64]) -> dict[str, Callable[[Near], Score]]:
 
 
 def _near(bank: Bank, queries: Rows, codes: Codes, seed: int, searching: Searching) -> Near:
-    """Look at train, and at equally many training and calibration items."""
+    """Compare queries with train, and with as many random patients of train and of calibration."""
     train, heldout = bank.part("train"), bank.part("calibration")
-    size, rng = min(train.count, heldout.count), np.random.default_rng([seed, train.count])
-    some = [np.sort(rng.permutation(rows.count)[:size]) for rows in (train, heldout)]
+    patients = [patient_codes(bank.real.subjects[bank.parts[name]]) for name in ("train", "calibration")]
     equal, held = (
         searching.nearest(queries, Rows.of(rows.take(index), rows.similarity)).similarity
-        for rows, index in zip((train, heldout), some, strict=True)
+        for rows, index in zip((train, heldout), equal_patients(*patients, seed=seed), strict=True)
     )
-    near = searching.search(queries, train, neighbours.NEAREST)
-    return Near(codes, near.similarity, near.index[:, 0], equal, held)
+    near = searching.search(queries, train, 2)
+    by_patient = np.concatenate([nearest_patients(block, patients[0]) for _, block in searching.blocks(queries, train)])
+    return Near(codes, near.similarity, near.index[:, 0], equal, held, by_patient)
 
 
 def _copying(
@@ -119,15 +121,18 @@ def _copying(
     count = max(1, min(CELLS, bank.calibration // (4 * neighbours.CELL_ITEMS)))
     place = neighbours.cells(rows["train"], count, seed=seed)
     reference = searching.nearest(bank.part("calibration"), bank.part("train")).similarity
+    codes = {name: patient_codes(bank.real.subjects[part]) for name, part in bank.parts.items()}
     far, where = distance(reference), place(rows["calibration"])
     forward = {
-        ending: neighbours.c_t(distance(near.train[:, 0]), place(rows[name]), far, where)
+        ending: c_t_score(distance(near.train[:, 0]), place(rows[name]), near.codes, far, where, codes["calibration"])
         for (ending, near), name in zip(queries.items(), ("synthetic", "test"), strict=True)
     }
     back = neighbours.cells(rows["synthetic"], min(count, synthetic.count), seed=seed)
-    real = {name: (distance(found.to_synthetic[part]), back(rows[name])) for name, part in bank.parts.items()}
+    real = {
+        name: (distance(found.to_synthetic[part]), back(rows[name]), codes[name]) for name, part in bank.parts.items()
+    }
     swapped = {
-        ending: neighbours.c_t(*real[name], *real["calibration"]) for ending, name in (("", "train"), ("_null", "test"))
+        ending: c_t_score(*real[name], *real["calibration"]) for ending, name in (("", "train"), ("_null", "test"))
     }
     return {f"neighbours.c_t{ending}": score for ending, score in forward.items()} | {
         f"neighbours.c_t_swapped{ending}": score for ending, score in swapped.items()

@@ -7,18 +7,16 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from benchmark.core.types import Score, patient_codes
+from benchmark.core.types import patient_codes
 from benchmark.detectors.fitting import rows_in_memory
-from benchmark.metrics.calibration import interval, patient_share, resample_patients
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from numpy.random import Generator
     from numpy.typing import NDArray
     from torch import Tensor
 
-    from benchmark.core.types import Detector, Direction, Match
+    from benchmark.core.types import Detector, Match
     from benchmark.detectors.bank import Bank
     from benchmark.search import Rows
 
@@ -61,18 +59,3 @@ def found_copies(match: Match, planted: Planted, tau: float) -> Flags:
     """Return which copies, (n,), are nearest to an image of their own patient, and more similar to it than tau."""
     own = planted.train_codes[match.index] == planted.train_codes[planted.positions]
     return np.asarray((match.similarity > tau) & own)
-
-
-def share_by_patient(flags: Flags, codes: Codes, direction: Direction) -> Score:
-    """Return the mean over patients of the share of their images that are flagged, with its 95 % interval.
-
-    `flags` and `codes`, the patient of each image from 0, are (n,).
-    """
-    value = patient_share(flags, codes)
-
-    def once(rng: Generator) -> float:
-        index, drawn = resample_patients(codes, rng)
-        return patient_share(flags[index], drawn)
-
-    low, high = interval(once, value, seed=0, n=int(codes.max()) + 1)
-    return Score(value=value, low=low, high=high, n=len(flags), direction=direction)

@@ -1,7 +1,7 @@
-"""Protocol p1 for one detector: synthetic items against every real item, calibrated on held-out patients.
+"""Protocol p2 for one detector: synthetic images against every real image, with held-out patients as the comparison.
 
-Everything that is measured comes from four exact searches: synthetic -> all real items (and, read the other way, every
-real item -> its best synthetic item), held-out -> train, planted copies -> train.
+What is measured comes from four exact searches: synthetic -> all real images (and, read the other way, every real image
+-> its nearest synthetic one), held-out -> train, planted copies -> train, and real -> real once per cohort.
 """
 
 from __future__ import annotations
@@ -12,28 +12,35 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from benchmark.core.types import Detector, Match, Score, patient_codes
+from benchmark.core.types import Match, Score, patient_codes
 from benchmark.detectors.fitting import SHORT
+from benchmark.evaluation.exposure import Exposure, headline_threshold, measure_exposure
 from benchmark.evaluation.literature import Searched, correlations, secondary_scores
-from benchmark.evaluation.planted_recall import choose_planted, embed_planted, found_copies, share_by_patient
+from benchmark.evaluation.planted_recall import choose_planted, embed_planted, found_copies
+from benchmark.evaluation.real_neighbours import RealNeighbours, real_neighbours
 from benchmark.evaluation.resumable_search import Searching
+from benchmark.evaluation.synthetic_search import SyntheticSearch, search_synthetic, side_units
 from benchmark.images.planted_copies import PLANTED
-from benchmark.metrics import twin
-from benchmark.metrics.calibration import (
-    benjamini_hochberg,
-    conformal_quantile,
-)
+from benchmark.metrics.bootstrap import flagged_share
+from benchmark.metrics.calibration import conformal_quantile
+from benchmark.metrics.competition import exposed, join, nearest_of_patients
 from benchmark.metrics.copy_rate import PatientScores, membership, share_above, threshold
-from benchmark.search import Rows, piece, settle, settle_bank, subject_maxima
+from benchmark.metrics.detectable import detectable
+from benchmark.metrics.membership_control import members_against_members
+from benchmark.metrics.split_test import SplitTest, split_test
+from benchmark.metrics.withhold import IDENTICAL, verbatim_level
+from benchmark.search import Rows, piece, subject_maxima
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from numpy.typing import NDArray
 
+    from benchmark.core.types import Detector
     from benchmark.detectors.bank import Bank
 
     Columns = dict[str, NDArray[np.generic]]
-
-WITHHOLD_RATE = 0.10
+    Codes = dict[str, NDArray[np.int64]]
 
 Advance = Callable[..., None]
 
@@ -45,184 +52,160 @@ class Outcome:
     scores: dict[str, Score]
     """By id without the detector."""
     replicates: tuple[float, ...]
+    """Of the exposed share, for paired comparisons."""
     matches: Columns
-    """Columns of matches.parquet, one row a synthetic item."""
+    """Columns of matches.parquet, one row per sample."""
     members: Columns
-    """Columns of members.parquet, one row a real item."""
+    """Columns of members.parquet, one row per real image."""
     histograms: dict[str, tuple[int, ...]]
     """Counts of nearest similarities, by what was searched in what."""
+    curve: list[dict[str, Any]]
+    """Exposed patients at other thresholds."""
     engine: str
     """What searched (`search.Certificate`)."""
 
 
-@dataclass(frozen=True)
-class _Found:
-    """The big search: synthetic items against all real items."""
-
-    train: Match
-    """The nearest training item of each synthetic one."""
-    heldout: Match
-    """The nearest held-out item of each; places count from the first held-out one."""
-    maxima: twin.TwinMaxima
-    real: Match
-    """The nearest synthetic item of each real one."""
-
-
 def evaluate(
-    detector: Detector, bank: Bank, synthetic: Rows, *, seed: int, searching: Searching, advance: Advance
+    detector: Detector,
+    bank: Bank,
+    synthetic: Rows,
+    *,
+    kept: Path,
+    seed: int,
+    searching: Searching,
+    advance: Advance,
+    refusal: str = "",
 ) -> Outcome:
-    """Score a synthetic set with one detector by protocol p1.
+    """Score a synthetic set with one detector by protocol p2.
 
     Args:
         detector: embeds planted copies.
-        bank: all real items.
-        synthetic: rows of the synthetic items.
-        seed: of the patient cuts, the resampling and the choice of planted items.
-        searching: where items are compared, and in how much memory.
+        bank: all real images.
+        synthetic: rows of the samples.
+        kept: the folder of the detector for this cohort: the nearest images of other patients are kept there.
+        seed: of ties, of resampling, and of the choice of planted images.
+        searching: where images are compared, and in how much memory.
         advance: called with a note after each of six steps.
+        refusal: why the headline may not be scored whatever it reads.
     """
     codes = {name: patient_codes(bank.real.subjects[part]) for name, part in bank.parts.items()}
-    heldout_codes = patient_codes(bank.real.subjects[bank.train :])
-    draws = twin.plan(int(codes["train"].max()) + 1, int(heldout_codes.max()) + 1, seed=seed)
-    found = _search_all(bank, synthetic, draws, codes["train"], heldout_codes, searching)
-    advance(note="synthetic against all real items")
-    match, best = found.train, found.real
-    headline = twin.excess(found.maxima, seed=seed)
-    searched = searching.search(
-        piece(bank.rows, slice(bank.train, len(bank.real))), bank.part("train"), keep="held-out"
+    found = search_synthetic(bank, synthetic, searching, seed=seed)
+    advance(note="synthetic against all real images")
+    neighbours = real_neighbours(bank, kept, searching, seed=seed)
+    level, split = _level(neighbours), _split(bank, neighbours, seed)
+    exposure = measure_exposure(
+        found.nearest, found.train.similarity, found.best, level=level, split=split, seed=seed, refusal=refusal
     )
-    heldout = searched.match
+    others = piece(bank.rows, slice(bank.train, len(bank.real)))
+    searched = searching.search(others, bank.part("train"), keep="held-out")
     advance(note="held-out against train")
-    near = PatientScores(heldout.similarity[: bank.calibration], codes["calibration"])
-    scores = _copy_scores(headline, match, heldout, near, codes["test"], bank)
+    near = PatientScores(searched.match.similarity[: bank.calibration], codes["calibration"])
+    test = PatientScores(searched.match.similarity[bank.calibration :], codes["test"])
     tau = conformal_quantile(near.values, near.codes)
-    scores["copies.control"] = _control(bank, codes, seed=seed, searching=searching)
+    scores = exposure.scores | _copy_scores(found.train, near, test)
+    scores["exposed.control"] = _control(bank, seed=seed, searching=searching)
     advance(note="control")
-    scores |= _planted(detector, bank, tau, seed=seed, searching=searching)
+    thresholds = {"recall": tau, "recall_headline": headline_threshold(exposure)}
+    scores |= _planted(detector, bank, thresholds, seed=seed, searching=searching)
     advance(note="planted copies")
-    member = {name: PatientScores(best.similarity[part], codes[name]) for name, part in bank.parts.items()}
-    scores |= _member_scores(member, PatientScores(best.similarity[bank.train :], heldout_codes))
+    member = {name: PatientScores(found.real.similarity[part], codes[name]) for name, part in bank.parts.items()}
+    heldout = PatientScores(found.real.similarity[bank.train :], patient_codes(bank.real.subjects[bank.train :]))
+    scores |= _member_scores(member, heldout, seed)
     advance(note="train side")
-    done = Searched(
-        match, found.heldout, PatientScores(heldout.similarity[bank.calibration :], codes["test"]), best.similarity
-    )
+    done = Searched(found.train, found.heldout, test, found.real.similarity)
     published, histograms = correlations(done)
     scores |= published
     if bank.rows.dimension <= SHORT:
         scores |= secondary_scores(bank, synthetic, done, seed=seed, searching=searching)
     advance(note="published rules")
-    p = twin.p_values(found.maxima)
     return Outcome(
         scores=scores,
-        replicates=headline.replicates,
-        matches=_match_columns(bank, match, done.to_heldout, p, tau),
-        members={"synthetic": best.index, "similarity": best.similarity, "above": best.similarity > _tau(member)},
+        replicates=exposure.replicates,
+        matches=_match_columns(bank, found, exposure, tau),
+        members=_member_columns(found.real, member),
         histograms=histograms,
+        curve=exposure.curve,
         engine=searched.certificate.engine,
     )
 
 
-def _tau(member: dict[str, PatientScores]) -> float:
-    return conformal_quantile(member["calibration"].values, member["calibration"].codes)
+def _level(neighbours: RealNeighbours | None) -> float:
+    return IDENTICAL if neighbours is None else verbatim_level(neighbours.similarity[:, 0])
 
 
-def _search_all(
-    bank: Bank,
-    synthetic: Rows,
-    draws: list[twin.Draw],
-    train: NDArray[np.int64],
-    heldout: NDArray[np.int64],
-    searching: Searching,
-) -> _Found:
-    """One pass over synthetic x real: nearest items both ways, and S(g; group) of every group of every draw."""
-    best = Match(index=np.zeros(bank.rows.count, dtype=np.int64), similarity=np.full(bank.rows.count, -np.inf))
-
-    def reduce(part: slice, block: NDArray[np.float32]) -> dict[str, NDArray[np.generic]]:
-        near = settle(block[:, : bank.train], synthetic, part, bank.rows)
-        other = settle(block[:, bank.train :], synthetic, part, bank.rows, offset=bank.train)
-        settle_bank(block, synthetic, part, bank.rows, best)
-        by_train = subject_maxima(block[:, : bank.train], train)
-        by_heldout = subject_maxima(block[:, bank.train :], heldout)
-        return {
-            "train": near.index, "train_similarity": near.similarity, "heldout": other.index,
-            "heldout_similarity": other.similarity, "real": best.index.copy(),
-            "real_similarity": best.similarity.copy(), **twin.maxima_of(by_train, by_heldout, draws).arrays(),
-        }  # fmt: skip
-
-    found: dict[str, list[NDArray[Any]]] = {}
-    for arrays in searching.reduced(synthetic, bank.rows, reduce, keep="synthetic"):
-        best.index[:], best.similarity[:] = arrays.pop("real"), arrays.pop("real_similarity")
-        for name, values in arrays.items():
-            found.setdefault(name, []).append(values)
-    whole = {name: np.concatenate(parts) for name, parts in found.items()}
-    return _Found(
-        Match(index=whole["train"], similarity=whole["train_similarity"]),
-        Match(index=whole["heldout"], similarity=whole["heldout_similarity"]),
-        twin.TwinMaxima.of(draws, whole["parts"], whole["twins"]),
-        best,
-    )
+def _split(bank: Bank, neighbours: RealNeighbours | None, seed: int) -> SplitTest | None:
+    """Test whether the split is fair: sides are of units, which the split deals out whole."""
+    if neighbours is None:
+        return None
+    units = patient_codes(bank.real.dealt)
+    in_train = np.zeros(int(units.max()) + 1, dtype=bool)
+    in_train[units[: bank.train]] = True
+    return split_test(neighbours.positions, units, in_train, seed=seed)
 
 
-def _control(bank: Bank, codes: dict[str, NDArray[np.int64]], *, seed: int, searching: Searching) -> Score:
-    """The negative control: the excess of test patients' items, as if they were synthetic, against calibration."""
-    patients = {name: int(code.max()) + 1 for name, code in codes.items()}
-    if min(patients["train"], patients["calibration"]) < 2:
-        return Score(value=None, n=len(codes["test"]), reason="fewer than 2 patients in train or calibration")
-    draws = twin.plan(patients["train"], patients["calibration"], seed=seed)
+def _control(bank: Bank, *, seed: int, searching: Searching) -> Score:
+    """The negative control: images of test patients as if they were synthetic, against train and calibration."""
+    train, calibration = side_units(bank)[0], patient_codes(bank.real.dealt[bank.parts["calibration"]])
+    items = len(bank.real) - bank.train - bank.calibration
+    possible = detectable(int(train.max()) + 1, int(calibration.max()) + 1, items)
+    if possible.patients is None:
+        return Score(value=None, n=items, reason=f"cannot tell: {possible.reason}")
     known = piece(bank.rows, slice(0, bank.train + bank.calibration))
-    found = []
+    blocks = []
     for _, block in searching.blocks(bank.part("test"), known):
-        by_train = subject_maxima(block[:, : bank.train], codes["train"])
-        by_heldout = subject_maxima(block[:, bank.train :], codes["calibration"])
-        found.append(twin.maxima_of(by_train, by_heldout, draws))
-    excess = twin.excess(twin.join(found), seed=seed)
-    return Score(value=excess.value, low=excess.low, high=excess.high, n=len(codes["test"]))
+        by_train = subject_maxima(block[:, : bank.train], train)
+        by_calibration = subject_maxima(block[:, bank.train :], calibration)
+        blocks.append(nearest_of_patients(by_train, by_calibration, seed=seed))
+    share = exposed(join(blocks)).samples
+    return Score(value=share.value, low=share.low, high=share.high, n=items)
 
 
-def _copy_scores(
-    headline: twin.Excess, match: Match, heldout: Match, near: PatientScores, test_codes: NDArray[np.int64], bank: Bank
-) -> dict[str, Score]:
-    count = len(match.similarity)
-    excess = Score(value=headline.value, low=headline.low, high=headline.high, n=count, direction="lower")
+def _copy_scores(match: Match, near: PatientScores, test: PatientScores) -> dict[str, Score]:
     return {
-        "copies.excess": excess,
-        "copies.twin": Score(value=headline.tau, n=count),
         "copies.tau": threshold(near),
         "copies.rate": share_above(PatientScores.alone(match.similarity), near),
-        "copies.null": share_above(
-            PatientScores(heldout.similarity[bank.calibration :], test_codes), near, direction="none"
-        ),
+        "copies.null": share_above(test, near, direction="none"),
     }
 
 
-def _member_scores(member: dict[str, PatientScores], heldout: PatientScores) -> dict[str, Score]:
+def _member_scores(member: dict[str, PatientScores], heldout: PatientScores, seed: int) -> dict[str, Score]:
     scores = {
         "members.share": share_above(member["train"], member["calibration"]),
         "members.null": share_above(member["test"], member["calibration"], direction="none"),
+        "members.auc_members": members_against_members(member["train"], seed=seed),
     }
     return scores | {f"members.{name}": score for name, score in membership(member["train"], heldout).items()}
 
 
-def _planted(detector: Detector, bank: Bank, tau: float, *, seed: int, searching: Searching) -> dict[str, Score]:
-    """Return the recall of each planted copy at tau."""
+def _planted(
+    detector: Detector, bank: Bank, thresholds: dict[str, float], *, seed: int, searching: Searching
+) -> dict[str, Score]:
+    """Return the recall of each planted copy at each threshold, by its name."""
     planted, train = choose_planted(bank, seed=seed), bank.part("train")
     scores = {}
     for name, transformation in PLANTED.items():
         match = searching.nearest(embed_planted(detector, bank, planted, transformation), train)
-        scores[f"detector.recall.{name}"] = share_by_patient(found_copies(match, planted, tau), planted.codes, "higher")
+        for what, value in thresholds.items():
+            flags = found_copies(match, planted, value)
+            scores[f"detector.{what}.{name}"] = flagged_share(flags, planted.codes, direction="higher")
     return scores
 
 
-def _match_columns(bank: Bank, match: Match, heldout: Match, p: NDArray[np.floating], tau: float) -> Columns:
+def _match_columns(bank: Bank, found: SyntheticSearch, exposure: Exposure, tau: float) -> Columns:
     items, subjects = np.array(bank.real.items), np.array(bank.real.subjects)
     return {
-        "train_item": items[match.index],
-        "train_subject": subjects[match.index],
-        "train_row": match.index,
-        "similarity": match.similarity,
-        "heldout_row": heldout.index + bank.train,
-        "heldout_similarity": heldout.similarity,
-        "above": match.similarity > tau,
-        "p_value": p,
-        "withhold": benjamini_hochberg(p, WITHHOLD_RATE),
+        "train_item": items[found.train.index],
+        "train_subject": subjects[found.train.index],
+        "train_row": found.train.index,
+        "similarity": found.train.similarity,
+        "heldout_row": found.heldout.index + bank.train,
+        "heldout_similarity": found.heldout.similarity,
+        "above": found.train.similarity > tau,
+        "withhold": exposure.withheld.any,
+        "reason": np.array(exposure.withheld.reasons()),
     }
+
+
+def _member_columns(real: Match, member: dict[str, PatientScores]) -> Columns:
+    tau = conformal_quantile(member["calibration"].values, member["calibration"].codes)
+    return {"synthetic": real.index, "similarity": real.similarity, "above": real.similarity > tau}

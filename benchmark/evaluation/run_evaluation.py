@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import shutil
-from collections.abc import Sequence
-from dataclasses import replace
+from collections.abc import Iterator, Sequence
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -16,21 +15,23 @@ import pandas as pd
 from benchmark.adapters.sampling import Samples
 from benchmark.core.files import atomic_write, file_name, write_json
 from benchmark.core.progress import Say, progress
-from benchmark.core.types import Cohort, HasLoss, HasPrompts, Score, patient_codes
+from benchmark.core.types import Cohort, HasLoss, HasPrompts, Score, chunks, patient_codes
 from benchmark.detectors.bank import bank_of
-from benchmark.detectors.fitting import Fitted, fit_detector
+from benchmark.detectors.fitting import fit_detector
 from benchmark.detectors.random_conv import random_features
 from benchmark.detectors.registry import Choice
+from benchmark.evaluation.exposure import possible_for, possible_scores
 from benchmark.evaluation.protocol import Advance, Outcome, evaluate
 from benchmark.evaluation.resumable_search import Searching
 from benchmark.metrics.copy_rate import PatientScores, membership
+from benchmark.metrics.membership_control import members_against_members
+from benchmark.metrics.patient_neighbours import memorisation_distances
 from benchmark.metrics.quality import (
     diversity_score,
     frechet_score,
     kernel_score,
-    mifid,
+    mifid_score,
     neighbourhood_scores,
-    resampled,
     standardised,
 )
 from benchmark.records.record import entries
@@ -53,7 +54,7 @@ SEARCHES = "search"
 """Folder of a run with the blocks of searches that are not finished."""
 
 
-def assess(
+def evaluate_run(
     cohort: Cohort,
     folder: Path,
     choices: Sequence[Choice],
@@ -64,11 +65,21 @@ def assess(
     device: str,
     search_memory: int,
     say: Say,
+    refusal: str = "",
 ) -> None:
     """Write matches.parquet, members.parquet, evaluation.json and figures/ for a run's samples.
 
-    `adapter` is the trained model; its losses are attacked where it offers them. Searches take up to `search_memory`
-    bytes.
+    Args:
+        cohort: the real images.
+        folder: the run folder, which holds the samples.
+        choices: the detectors, those of the protocol first.
+        adapter: the trained model; its losses are attacked where it offers them.
+        count: number of samples.
+        cache: where detectors are kept.
+        device: `auto`, `cpu`, `cuda` or `cuda:N`.
+        search_memory: bytes that a search may take.
+        say: takes each line for the person at the keyboard.
+        refusal: why the headline may not be scored, such as unknown training data; empty where it may.
     """
     from benchmark.core.devices import search_devices
     from benchmark.evaluation.figures import draw_figures
@@ -79,16 +90,18 @@ def assess(
     with progress("evaluate", 6 * len(made) + 1) as advance:
         outcomes = {}
         for one in made:
-            how = Searching(
-                devices, search_memory, folder / SEARCHES / file_name(one.name), partial(_tell, advance, one.name)
-            )
-            outcomes[one.name] = _outcome(one, cohort, samples, how, advance)
+            blocks, tell = folder / SEARCHES / file_name(one.name), partial(_tell, advance, one.name)
+            searching = Searching(devices, search_memory, blocks, tell)
+            outcomes[one.name] = evaluate(
+                one.detector, bank_of(cohort, one), one.embed(samples), kept=one.folder, seed=SEED,
+                searching=searching, advance=advance, refusal=refusal,
+            )  # fmt: skip
         scores = quality_scores(samples, cohort, device=devices[0])
         scores |= attack_scores(adapter, cohort) if isinstance(adapter, HasLoss) else {}
         scores |= text_scores(adapter, cohort, folder / "figures")
+        scores |= possible_scores(possible_for(cohort, count))
         advance(note="quality")
-    parts = (cohort.train, cohort.calibration, cohort.test)
-    splits = [part.name for part in parts for _ in range(len(part))]
+    splits = [part.name for part in cohort.splits for _ in range(len(part))]
     hashes = _write_tables(folder, made[0].real, splits, outcomes)
     draw_figures(folder / "figures", samples, cohort, outcomes)
     _write_scores(folder, outcomes, scores, hashes)
@@ -99,32 +112,32 @@ def _tell(advance: Advance, name: str, text: str) -> None:
     advance(0, note=f"{name}, {text}")
 
 
-def _outcome(fitted: Fitted, cohort: Cohort, samples: Samples, searching: Searching, advance: Advance) -> Outcome:
-    synthetic = fitted.embed(samples)
-    return evaluate(
-        fitted.detector, bank_of(cohort, fitted), synthetic, seed=SEED, searching=searching, advance=advance
-    )
-
-
 def quality_scores(samples: Samples, cohort: Cohort, *, device: str) -> dict[str, Score]:
     """Score up to 2,000 synthetic items against held-out items, and as many training items as the floor."""
     heldout = cohort.heldout
     synthetic = samples.images(_some(len(samples)))
     real = heldout.images(_some(len(heldout)))
     floor = cohort.train.images(_some(len(cohort.train), len(synthetic)))
-    target, drawn, train = (random_features(images, device=device) for images in (real, synthetic, floor))
-    target, drawn, train = (standardised(features, like=target) for features in (target, drawn, train))
+    raw = random_features(real, device=device)
+    target = standardised(raw, like=raw)
+    drawn, train = (standardised(random_features(images, device=device), like=raw) for images in (synthetic, floor))
     scores = {
         f"quality.{name}[random-conv]": score
         for ending, features in (("", drawn), ("_floor", train))
         for name, score in _likeness(features, target, ending).items()
     }
-    memorised = resampled(lambda items: {"": mifid(items, target, train)}, drawn, seed=SEED)[""]
+    distances = memorisation_distances(drawn, _feature_blocks(cohort.train, raw, device))
     return scores | {
-        "quality.mifid[random-conv]": replace(memorised, direction="lower"),
+        "quality.mifid[random-conv]": mifid_score(drawn, target, distances, seed=SEED),
         "quality.ms_ssim[pixels]": diversity_score(synthetic, seed=SEED),
         "quality.ms_ssim_real[pixels]": diversity_score(real, seed=SEED),
     }
+
+
+def _feature_blocks(train: Split, raw: NDArray[np.floating], device: str) -> Iterator[NDArray[np.floating]]:
+    """Yield the features of all training images, a block at a time: train may be larger than memory."""
+    for part in chunks(len(train), ENOUGH):
+        yield standardised(random_features(train.images(part), device=device), like=raw)
 
 
 def _likeness(features: NDArray[np.floating], target: NDArray[np.floating], ending: str) -> dict[str, Score]:
@@ -144,7 +157,8 @@ def attack_scores(adapter: HasLoss, cohort: Cohort) -> dict[str, Score]:
         index = np.sort(np.random.default_rng(SEED).permutation(len(split))[:ATTACKED])
         losses = adapter.losses(split.images(index), seed=SEED)
         samples.append(PatientScores(-losses, patient_codes([split.subjects[i] for i in index])))
-    return {f"attack.loss.{name}": score for name, score in membership(*samples).items()}
+    scores = membership(*samples) | {"auc_members": members_against_members(samples[0], seed=SEED)}
+    return {f"attack.loss.{name}": score for name, score in scores.items()}
 
 
 def text_scores(adapter: object, cohort: Cohort, figures: Path) -> dict[str, Score]:
@@ -188,23 +202,38 @@ def _write_table(path: Path, table: pd.DataFrame) -> str:
     return hashlib.sha256(pd.util.hash_pandas_object(table, index=False).to_numpy().tobytes()).hexdigest()[:16]
 
 
+PAPERS = {"published.dar2025.": "dar2025", "published.akbar2025": "pixels"}
+"""The rules of papers, and the detector that each paper used."""
+
+
+def score_id(name: str, detector: str) -> str:
+    """Return the id of a score of a detector; a paper's rule with another detector than the paper's is a `rule`."""
+    for rule, own in PAPERS.items():
+        if name.startswith(rule) and detector != own:
+            name = name.replace("published.", "rule.", 1)
+    return f"{name}[{detector}]"
+
+
 def _write_scores(
     folder: Path, outcomes: dict[str, Outcome], quality: dict[str, Score], hashes: dict[str, str]
 ) -> None:
-    found = {
-        f"{name}[{detector}]": score for detector, outcome in outcomes.items() for name, score in outcome.scores.items()
+    scores = {
+        score_id(name, detector): score
+        for detector, outcome in outcomes.items()
+        for name, score in outcome.scores.items()
+    } | quality
+    histograms = {
+        score_id(name, detector): counts
+        for detector, outcome in outcomes.items()
+        for name, counts in outcome.histograms.items()
     }
-    scores = found | quality
     write_json(
         folder / "evaluation.json",
         {
             "scores": {name: entry.model_dump(mode="json") for name, entry in entries(scores).items()},
-            "histograms": {
-                f"{name}[{detector}]": counts
-                for detector, outcome in outcomes.items()
-                for name, counts in outcome.histograms.items()
-            },
-            "replicates": {f"copies.excess[{name}]": outcome.replicates for name, outcome in outcomes.items()},
+            "histograms": histograms,
+            "curves": {f"exposed.patients[{name}]": outcome.curve for name, outcome in outcomes.items()},
+            "replicates": {f"exposed.items[{name}]": outcome.replicates for name, outcome in outcomes.items()},
             "hashes": hashes,
             "engines": {name: outcome.engine for name, outcome in outcomes.items()},
         },

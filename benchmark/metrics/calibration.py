@@ -1,4 +1,4 @@
-"""Thresholds from held-out patients, and tests and intervals with patients as the unit.
+"""Thresholds from held-out patients, and measures of separation, with patients as the unit.
 
 Slices of one patient resemble each other, so that patients, not items, are the independent units of every statistic.
 """
@@ -11,15 +11,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from numpy.random import Generator
     from numpy.typing import NDArray
 
     Floats = NDArray[np.floating]
     Codes = NDArray[np.int64]
 
-RESAMPLES = 500
 CONFORMAL_PATIENTS = 19
 """Below this many calibration patients no 0.95 quantile has a conformal guarantee: 19 / (19 + 1) = 0.95."""
 
@@ -53,68 +49,6 @@ def conformal_quantile(values: Floats, codes: Codes, level: float = 0.95) -> flo
 def patient_share(above: NDArray[np.bool_], codes: Codes) -> float:
     """Return the mean over patients of the share of their items that are above; (N,) bool and (N,) patients."""
     return float((above * patient_weights(codes)).sum())
-
-
-def resample_patients(codes: Codes, rng: Generator) -> tuple[NDArray[np.int64], Codes]:
-    """Draw as many patients as there are, with replacement (the cluster bootstrap).
-
-    Args:
-        codes: (N,) patient of each item, from 0, without gaps.
-        rng: draws the patients.
-
-    Returns:
-        Positions of all items of the drawn patients, (M,), and their codes (M,): a patient drawn twice counts as two.
-    """
-    order = np.argsort(codes, kind="stable")
-    counts = np.bincount(codes)
-    starts = np.cumsum(counts) - counts
-    drawn = rng.integers(0, len(counts), len(counts))
-    sizes = counts[drawn]
-    within = np.arange(sizes.sum()) - np.repeat(np.cumsum(sizes) - sizes, sizes)
-    return order[np.repeat(starts[drawn], sizes) + within], np.repeat(np.arange(len(drawn)), sizes)
-
-
-def interval(statistic: Callable[[Generator], float], value: float, *, seed: int, n: int) -> tuple[float, float]:
-    """Return a 95 % percentile interval (low, high) of a share in [0, 1]; it always holds `value`.
-
-    Args:
-        statistic: draws one resample with the generator and returns the share in it.
-        value: the share in the data themselves.
-        seed: of the generator.
-        n: number of independent units (patients, or synthetic items) behind the share.
-    """
-    rng = np.random.default_rng(seed)
-    low, high = np.quantile([statistic(rng) for _ in range(RESAMPLES)], [0.025, 0.975])
-    # Resampling 0 of n gives 0 of n every time: a width of zero. The exact binomial bound says what n cannot exclude.
-    if value <= 0:
-        high = max(high, upper_bound_of_none(n))
-    if value >= 1:
-        low = min(low, 1 - upper_bound_of_none(n))
-    return float(min(low, value)), float(max(high, value))
-
-
-def upper_bound_of_none(n: int) -> float:
-    """Return the upper end of the exact 95 % interval of a share that is 0 of n (Clopper & Pearson 1934)."""
-    from scipy.stats import binomtest
-
-    return float(binomtest(0, n).proportion_ci(0.95, method="exact").high)
-
-
-def benjamini_hochberg(p_values: Floats, rate: float = 0.10) -> NDArray[np.bool_]:
-    """Select items so that the expected share of wrong selections is at most rate (Benjamini & Hochberg 1995).
-
-    Args:
-        p_values: (N,) in [0, 1]; N may be 0.
-        rate: the false discovery rate, between 0 and 1.
-
-    Returns:
-        (N,), true for selected items.
-    """
-    from scipy.stats import false_discovery_control
-
-    # Conformal p-values are multiples of one fraction, so that p = rate * k / N happens. SciPy multiplies p by N / k,
-    # where rounding (a few units of 1e-16) may push it above the rate: the margin keeps such an item selected.
-    return np.asarray(false_discovery_control(p_values) <= rate * (1 + 1e-12)) if len(p_values) else np.zeros(0, bool)
 
 
 def mann_whitney_u(first: Floats, second: Floats) -> float:

@@ -13,15 +13,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from benchmark.core.types import Score
-from benchmark.metrics.calibration import (
-    CONFORMAL_PATIENTS,
-    auc,
-    conformal_quantile,
-    interval,
-    patient_share,
-    resample_patients,
-    tpr_at_fpr,
-)
+from benchmark.metrics.bootstrap import percentile_interval, resample_patients, share_interval
+from benchmark.metrics.calibration import CONFORMAL_PATIENTS, auc, conformal_quantile, patient_share, tpr_at_fpr
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -34,6 +27,10 @@ if TYPE_CHECKING:
     Floats = NDArray[np.floating]
     Codes = NDArray[np.int64]
     Sampler = Callable[[Generator], tuple[Floats, Codes]]
+
+
+RESAMPLES = 200
+"""Of thresholds and areas, which sort all values each time."""
 
 
 @dataclass(frozen=True)
@@ -62,15 +59,15 @@ class PatientScores:
 def threshold(calibration: PatientScores) -> Score:
     """Return the 0.95 conformal quantile with its interval over calibration patients."""
     value = conformal_quantile(calibration.values, calibration.codes)
-    rng = np.random.default_rng(0)
-    drawn = [conformal_quantile(s.values, s.codes) for s in (calibration.resample(rng) for _ in range(200))]
-    low, high = np.quantile(drawn, [0.025, 0.975])
+
+    def once(rng: Generator) -> float:
+        drawn = calibration.resample(rng)
+        return conformal_quantile(drawn.values, drawn.codes)
+
+    low, high = percentile_interval(once, value, resamples=RESAMPLES)
     few = calibration.patients < CONFORMAL_PATIENTS
     reason = f"{calibration.patients} calibration patients; {CONFORMAL_PATIENTS} are needed for the 5 % guarantee"
-    return Score(
-        value=value, low=float(min(low, value)), high=float(max(high, value)), n=calibration.patients,
-        reason=reason if few else "",
-    )  # fmt: skip
+    return Score(value=value, low=low, high=high, n=calibration.patients, reason=reason if few else "")
 
 
 def share_above(queries: PatientScores, calibration: PatientScores, *, direction: Direction = "lower") -> Score:
@@ -82,10 +79,8 @@ def share_above(queries: PatientScores, calibration: PatientScores, *, direction
         drawn, reference = queries.resample(rng), calibration.resample(rng)
         return patient_share(drawn.values > conformal_quantile(reference.values, reference.codes), drawn.codes)
 
-    low, high = interval(once, value, seed=0, n=queries.patients)
-    return Score(
-        value=value, low=low, high=high, n=len(queries.values), direction="lower" if direction == "lower" else "none"
-    )
+    low, high = share_interval(once, value, seed=0, patients=queries.patients)
+    return Score(value=value, low=low, high=high, n=len(queries.values), direction=direction)
 
 
 def membership(members: PatientScores, others: PatientScores) -> dict[str, Score]:
@@ -96,10 +91,9 @@ def membership(members: PatientScores, others: PatientScores) -> dict[str, Score
 
 def _separation(rule: Callable[[Floats, Floats], float], members: PatientScores, others: PatientScores) -> Score:
     value = rule(members.values, others.values)
-    rng = np.random.default_rng(0)
-    drawn = [rule(members.resample(rng).values, others.resample(rng).values) for _ in range(200)]
-    low, high = np.quantile(drawn, [0.025, 0.975])
-    return Score(
-        value=value, low=float(min(low, value)), high=float(max(high, value)),
-        n=len(members.values) + len(others.values), direction="lower",
-    )  # fmt: skip
+
+    def once(rng: Generator) -> float:
+        return rule(members.resample(rng).values, others.resample(rng).values)
+
+    low, high = percentile_interval(once, value, resamples=RESAMPLES)
+    return Score(value=value, low=low, high=high, n=len(members.values) + len(others.values), direction="lower")

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from benchmark.metrics.patient_shares import clopper_pearson
+from benchmark.metrics.bootstrap import clopper_pearson
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -14,11 +14,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from benchmark.core.types import Score
-from benchmark.metrics.calibration import interval, mann_whitney_u, patient_weights, resample_patients
+from benchmark.metrics.bootstrap import percentile_interval, resample_patients, share_interval
+from benchmark.metrics.calibration import mann_whitney_u, patient_weights
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from numpy.random import Generator
     from numpy.typing import NDArray
 
     from benchmark.core.types import Direction
@@ -45,13 +47,17 @@ class Near:
     index: Codes
     """(N,) which training item is nearest."""
     equal: Floats
-    """(N,) to the nearest item of a random part of train that has as many items as the held-out bank."""
+    """(N,) to the nearest item of random training patients, as many as calibration patients are compared with."""
     heldout: Floats
-    """(N,) to the nearest item of the held-out bank."""
+    """(N,) to the nearest item of as many random calibration patients."""
+    by_patient: Floats
+    """(N, k) to the nearest patients of train, one similarity per patient, in falling order."""
 
     def take(self, index: Codes, codes: Codes) -> Near:
         """Return the queries at these positions, with new patient codes."""
-        return Near(codes, self.train[index], self.index[index], self.equal[index], self.heldout[index])
+        return Near(
+            codes, self.train[index], self.index[index], self.equal[index], self.heldout[index], self.by_patient[index]
+        )
 
 
 def distance(similarity: Floats) -> Floats:
@@ -63,9 +69,10 @@ def distance(similarity: Floats) -> Floats:
 
 
 def dcr_share(near: Near) -> Score:
-    """Share of queries nearer to train than to an equally large held-out bank; ties count half.
+    """Share of queries nearer to random training patients than to as many held-out ones; ties count half.
 
-    Lower is better, 0.5 without copying. Blind to copies of items that the random part of train leaves out.
+    Lower is better, 0.5 without copying. Patients, not items, are equal in number: a side with more images per patient
+    would have fewer patients, and seem farther away. Blind to copies of training patients that are not drawn.
     """
     return _share(near, lambda n: _mean((n.equal > n.heldout) + 0.5 * (n.equal == n.heldout), n.codes), "lower")
 
@@ -84,14 +91,15 @@ def ratio_median(near: Near) -> Score:
 
 
 def calibrated_l2(near: Near, alpha: float = 0.5) -> Score:
-    """Lower 5 % quantile over queries of d1 / (alpha * mean distance to the 50 nearest training items).
+    """Lower 5 % quantile over queries of d1 / (alpha * mean distance to the 50 nearest training patients).
 
     Higher is better; without copying it is that of test patients. A quantile, not a share: Carlini et al. take their
-    cut by eye. Where train has fewer items, all are averaged.
+    cut by eye. Fifty different patients, not items: the 50 nearest slices may all be of one patient. Where train has
+    fewer patients, all are averaged.
     """
 
     def quantile(n: Near) -> float:
-        far = distance(n.train)
+        far = distance(n.by_patient)
         scale = alpha * far[:, :NEAREST].mean(axis=1)
         return float(np.quantile(np.divide(far[:, 0], scale, out=np.zeros(len(far)), where=scale > 0), 0.05))
 
@@ -167,18 +175,18 @@ def _mean(values: Floats | NDArray[np.bool_], codes: Codes) -> float:
 
 
 def _share(near: Near, rule: Callable[[Near], float], direction: Direction) -> Score:
-    """Score a share, with a 95 % interval over patients; 0 of n gets the exact bound."""
-    value = rule(near)
-    low, high = interval(
-        lambda rng: rule(near.take(*resample_patients(near.codes, rng))), value, seed=0, n=int(near.codes.max()) + 1
-    )
+    """Score a share, with a 95 % interval over patients."""
+    value, patients = rule(near), int(near.codes.max()) + 1
+    low, high = share_interval(_resampled(near, rule), value, seed=0, patients=patients)
     return Score(value=value, low=low, high=high, n=len(near.codes), direction=direction)
 
 
 def _quantity(near: Near, rule: Callable[[Near], float], direction: Direction) -> Score:
     """Score a quantity that is not a share, with a 95 % interval over patients."""
-    value, rng = rule(near), np.random.default_rng(0)
-    drawn = [rule(near.take(*resample_patients(near.codes, rng))) for _ in range(RESAMPLES)]
-    low, high = np.quantile(drawn, [0.025, 0.975])
-    low, high = float(min(low, value)), float(max(high, value))
+    value = rule(near)
+    low, high = percentile_interval(_resampled(near, rule), value, resamples=RESAMPLES)
     return Score(value=value, low=low, high=high, n=len(near.codes), direction=direction)
+
+
+def _resampled(near: Near, rule: Callable[[Near], float]) -> Callable[[Generator], float]:
+    return lambda rng: rule(near.take(*resample_patients(near.codes, rng)))

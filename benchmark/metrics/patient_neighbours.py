@@ -11,12 +11,14 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from benchmark.core.types import Score, chunks
-from benchmark.metrics.calibration import patient_share, resample_patients
+from benchmark.core.types import Score
+from benchmark.metrics.bootstrap import percentile_interval, resample_patients, share_interval
+from benchmark.metrics.calibration import patient_share
 from benchmark.metrics.nearest_neighbours import c_t
-from benchmark.metrics.patient_shares import share_interval
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from numpy.random import Generator
     from numpy.typing import NDArray
 
@@ -27,8 +29,6 @@ if TYPE_CHECKING:
 
 NEAREST = 50
 RESAMPLES = 200
-ROWS = 1024
-"""Synthetic rows that are compared with train at once."""
 LEVEL = 0.95
 
 
@@ -81,15 +81,16 @@ def nearest_others(
     return order[top], np.take_along_axis(shuffled, top, axis=1).astype(np.float64)
 
 
-def memorisation_distance(synthetic: Floats, train: Floats, rows: int = ROWS) -> float:
-    """Mean over synthetic features (N, D) of 1 - |cosine| to the nearest of all training features (M, D).
+def memorisation_distances(synthetic: Floats, train: Iterable[Floats]) -> NDArray[np.float64]:
+    """Return 1 - |cosine| of synthetic features (N, D) to the nearest of all training features, (N,).
 
-    In blocks of `rows` samples, float64: memory is rows * M numbers. MiFID (Bai et al. 2021) needs the least distance
-    over all of train; over a part of it a copy of the rest is missed.
+    `train` yields blocks (m, D): memory is N times the rows of a block, in float64. MiFID (Bai et al. 2021) needs the
+    least distance over all of train; over a part of it a copy of the rest is missed.
     """
-    known = _unit(train)
-    parts = [1 - np.abs(_unit(synthetic[part]) @ known.T).max(axis=1) for part in chunks(len(synthetic), rows)]
-    return float(np.concatenate(parts).mean())
+    made, nearest = _unit(synthetic), np.zeros(len(synthetic))
+    for block in train:
+        nearest = np.maximum(nearest, np.abs(made @ _unit(block).T).max(axis=1))
+    return np.asarray(1 - nearest)
 
 
 def _unit(rows: Floats) -> Floats:
@@ -116,13 +117,14 @@ def c_t_score(
     found = c_t(first, first_cells, second, second_cells)
     if found.value is None:
         return found
-    rng, drawn = np.random.default_rng(0), []
-    for _ in range(RESAMPLES):
+
+    def once(rng: Generator) -> float:
         a, b = resample_patients(first_codes, rng)[0], resample_patients(second_codes, rng)[0]
-        drawn.append(c_t(first[a], first_cells[a], second[b], second_cells[b]).value)
-    values = [value for value in drawn if value is not None]
-    low, high = np.quantile(values, [0.025, 0.975])
-    return replace(found, low=float(min(low, found.value)), high=float(max(high, found.value)))
+        value = c_t(first[a], first_cells[a], second[b], second_cells[b]).value
+        return found.value if value is None else value  # type: ignore[return-value]  # no cell was full in this resample
+
+    low, high = percentile_interval(once, found.value, resamples=RESAMPLES)
+    return replace(found, low=low, high=high)
 
 
 def dar2025_test(

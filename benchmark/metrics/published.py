@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from benchmark.core.types import Score
-from benchmark.metrics.calibration import interval, resample_patients
+from benchmark.metrics.bootstrap import percentile_interval, resample_patients, share_interval
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -51,22 +51,6 @@ def dar2025(
     }
 
 
-def dar2025_expected(train: int, validation: int, synthetic: int) -> dict[str, Score]:
-    """Return the values of `dar2025` when nothing is memorised and all items are equally typical.
-
-    A query with N times as many candidates exceeds the 0.95 quantile with probability 1 - 0.95^N.
-
-    Args:
-        train: number of training items.
-        validation: number of validation items.
-        synthetic: number of synthetic items.
-    """
-    return {
-        "published.dar2025.n_mem_expected": Score(value=1 - LEVEL ** (synthetic / validation), n=train),
-        "published.dar2025.n_copies_expected": Score(value=1 - LEVEL ** (train / validation), n=synthetic),
-    }
-
-
 def _tau(values: Floats) -> float:
     return float(np.quantile(values, LEVEL))
 
@@ -82,11 +66,10 @@ def _scored(
 
     value = rule(first.values, second.values, third.values)
     if share:
-        low, high = interval(once, value, seed=0, n=min(first.patients, third.patients))
+        low, high = share_interval(once, value, seed=0, patients=min(first.patients, third.patients))
         return Score(value=value, low=low, high=high, n=len(first.values), direction="lower")
-    rng = np.random.default_rng(0)
-    low, high = np.quantile([once(rng) for _ in range(RESAMPLES)], [0.025, 0.975])
-    return Score(value=value, low=float(min(low, value)), high=float(max(high, value)), n=len(first.values))
+    low, high = percentile_interval(once, value, resamples=RESAMPLES)
+    return Score(value=value, low=low, high=high, n=len(first.values))
 
 
 @dataclass(frozen=True)
@@ -111,13 +94,15 @@ def akbar2025(queries: PatientScores) -> Distribution:
         "q95": lambda values: np.quantile(values, 0.95),
         "q99": lambda values: np.quantile(values, 0.99),
     }
-    rng, count = np.random.default_rng(0), len(queries.values)
-    drawn = [queries.resample(rng).values for _ in range(RESAMPLES)]
-    scores = {}
+    count, scores = len(queries.values), {}
     for name, rule in rules.items():
         value = float(rule(queries.values))
-        low, high = np.quantile([rule(values) for values in drawn], [0.025, 0.975])
-        scores[name] = Score(value=value, low=float(min(low, value)), high=float(max(high, value)), n=count)
+        low, high = percentile_interval(_resampled(rule, queries), value, resamples=RESAMPLES)
+        scores[name] = Score(value=value, low=low, high=high, n=count)
     scores["max"] = Score(value=float(queries.values.max()), n=count)
     counts = np.histogram(np.clip(queries.values, -1, 1), BINS)[0]
     return Distribution(scores, tuple(int(c) for c in counts))
+
+
+def _resampled(rule: Callable[[Floats], np.floating], queries: PatientScores) -> Callable[[Generator], float]:
+    return lambda rng: float(rule(queries.resample(rng).values))

@@ -81,17 +81,30 @@ def _kth(distances: Floats, k: int) -> Floats:
     return np.asarray(np.partition(distances, min(k, len(distances) - 1), axis=1)[:, min(k, len(distances) - 1)])
 
 
-def mifid(synthetic: Floats, real: Floats, train: Floats, epsilon: float = 0.1) -> float:
+def mifid(synthetic: Floats, real: Floats, distances: Floats, epsilon: float = 0.1) -> float:
     """Memorisation-informed Frechet distance: the distance over d where d, the memorisation distance, is below epsilon.
 
-    d is the mean over synthetic items of the least cosine distance 1 - |cos| to a training item (Bai et al. 2021,
-    2106.03062). Lower is better; a replayer is punished by an exploding value. epsilon has no calibration: whether d
-    counts as small depends on the encoder.
+    Args:
+        synthetic: (N, D) features.
+        real: (M, D) features of held-out images.
+        distances: (N,) least cosine distance 1 - |cos| of each sample to any training image
+            (`patient_neighbours.memorisation_distances`): over a part of train a copy of the rest is missed.
+        epsilon: d counts below it. It has no calibration: whether d counts as small depends on the encoder.
+
+    d is the mean of the distances (Bai et al. 2021, 2106.03062). Lower is better; a replayer is punished by an
+    exploding value.
     """
-    a, b = (x / np.maximum(np.linalg.norm(x, axis=1, keepdims=True), 1e-12) for x in (synthetic, train))
-    d = float((1 - np.abs(a.astype(np.float64) @ b.astype(np.float64).T)).min(axis=1).mean())
-    distance = frechet(synthetic, real)
+    d, distance = float(distances.mean()), frechet(synthetic, real)
     return distance / max(d, 1e-12) if d < epsilon else distance
+
+
+def mifid_score(synthetic: Floats, real: Floats, distances: Floats, *, seed: int) -> Score:
+    """MiFID with a 95 % interval over synthetic images; arguments as for `mifid`."""
+    if min(len(synthetic), len(real)) < 2:
+        return Score(value=None, n=len(synthetic), reason="a covariance needs two images per side")
+    both = np.concatenate([synthetic, distances[:, None]], axis=1)  # a sample keeps its distance when it is resampled
+    found = resampled(lambda rows: {"": mifid(rows[:, :-1], real, rows[:, -1])}, both, seed=seed)[""]
+    return replace(found, direction="lower")
 
 
 def ms_ssim_pairs(images: NDArray[np.float32], *, pairs: int = 100, seed: int = 0) -> Floats:

@@ -13,6 +13,8 @@ if TYPE_CHECKING:
 DETECTORS = ("copy", "pixels")
 """The detectors that every record has and boards show."""
 RECALL = "detector.recall."
+REFUSALS = ("refused", "cannot tell")
+"""With these words the reason begins where a headline may not be scored."""
 
 
 @dataclass(frozen=True)
@@ -24,11 +26,19 @@ class Line:
     meaning: str
     limits: tuple[float, float] = (0.0, 1.0)
     """The least and the greatest value that the score can take."""
+    digits: int = 3
+    """Digits behind the point."""
 
 
+COUNT = (0.0, math.inf)
 LINES = (
-    Line("copies.excess", "excess copy rate", "share of synthetic items that copy a training patient (0 is none)"),
-    Line("copies.control", "  control", "the same for items of test patients, as if they were synthetic: holds 0"),
+    Line("exposed.patients", "exposed patients", "training patients with a copy among the samples (0: none)", COUNT, 0),
+    Line("exposed.items", "exposed share", "share of samples that are such copies"),
+    Line("exposed.control", "  control", "the same for images of test patients, as if they were synthetic: holds 0"),
+    Line("exposed.verbatim", "verbatim copies", "samples that show one particular training patient", COUNT, 0),
+    Line("withheld.items", "to withhold", "samples to remove before release; listed in matches.parquet", COUNT, 0),
+    Line("split.p", "fair split (p)", "are training and held-out patients alike? refused at 0.01"),
+    Line("privacy.epsilon", "epsilon, at least", "lower bound on the privacy loss (0 shows nothing)", COUNT, 2),
     Line("copies.rate", "copy rate", "share of synthetic items nearer to train than 95 % of calibration items"),
     Line("copies.null", "  null", "the same for real items of test patients: what the rule reads without copying"),
     Line("members.share", "memorised share", "share of training items that have a near synthetic item"),
@@ -68,6 +78,11 @@ PROMPTS = (
 """Of text-to-image models only."""
 
 FURTHER = (
+    Line("exposed.threshold", "", "copies less similar than this are not spoken of", (-1, 1)),
+    Line("heldout.exposed", "", "held-out patients exposed beyond chance: above 0 the headline is refused", COUNT),
+    Line("growth.times10", "", "exposed patients of a release 10 times as large; times100: 100 times", COUNT),
+    Line("withheld.false_items", "", "at most so many of the samples to withhold are there by chance (95 %)", COUNT),
+    Line("members.auc_members", "", "halves of the members against each other: what an AUC reads without reason"),
     Line("members.tpr_at_1_fpr", "", "share of training items found at 1 % of held-out ones (0.01: chance)"),
     Line("neighbours.dcr_share", "", "share nearer to train than to as many held-out items (0.5: chance)"),
     Line("neighbours.ratio_share", "", "share whose nearest training item is 3 times nearer than the second"),
@@ -77,8 +92,8 @@ FURTHER = (
     Line("neighbours.m3_share", "", "share nearer to train than half of train is to itself (about 0.5)"),
     Line("neighbours.c_t", "", "data-copying z by cells: far below 0 is copying"),
     Line("neighbours.c_t_swapped", "", "the same for training items by their nearest synthetic item"),
-    Line("published.dar2025.n_mem", "", "Dar et al.: share of training items memorised; see _expected"),
-    Line("published.dar2025.n_copies", "", "Dar et al.: share of synthetic items that are copies; see _expected"),
+    Line("published.dar2025.n_mem", "", "Dar et al.: share of training items memorised; _test: test patients"),
+    Line("published.dar2025.n_copies", "", "Dar et al.: share of synthetic items that are copies; _test: others"),
     Line("published.akbar2025.mean", "", "Akbar et al.: mean nearest similarity; also max, q50, q95, q99"),
 )
 """In the record, not in the row; for most the record also holds the value of test patients, as ID_null."""
@@ -92,18 +107,21 @@ FURTHER_QUALITY = (
         "real neighbourhoods around a synthetic item; coverage: those with one",
     ),
     Line("quality.mifid[random-conv]", "", "Frechet distance, larger where items are near to train"),
-    Line("attack.loss.auc", "", "training items have a lower loss than held-out ones (0.5: no)"),
+    Line("detectable.patients", "", "fewest exposed patients that this cohort shows with 95 % power"),
+    Line("detectable.share", "", "smallest exposed share that it shows with 95 % power"),
+    Line("attack.loss.auc", "", "training items have a lower loss than held-out ones (0.5: no); see auc_members"),
 )
 """In the record, not in the row; for all detectors together."""
 
 
-def with_interval(score: ScoreEntry | None) -> str:
-    """Return `0.102 [0.061, 0.148]`, or `not scored`."""
+def with_interval(score: ScoreEntry | None, digits: int = 3) -> str:
+    """Return `0.102 [0.061, 0.148]`, or why there is no number: `refused`, `cannot tell`, `not scored`."""
     if score is None or score.value is None:
-        return "not scored"
+        start = score.reason.partition(":")[0] if score is not None else ""
+        return start if start in REFUSALS else "not scored"
     if score.low is None or score.high is None:
-        return number(score.value)
-    return f"{number(score.value)} [{number(score.low)}, {number(score.high)}]"
+        return number(score.value, digits)
+    return f"{number(score.value, digits)} [{number(score.low, digits)}, {number(score.high, digits)}]"
 
 
 def value_text(score: ScoreEntry) -> str:
@@ -111,9 +129,9 @@ def value_text(score: ScoreEntry) -> str:
     return "not scored" if score.value is None else number(score.value)
 
 
-def number(value: float) -> str:
-    """Three digits behind the point, or three significant ones from 100 on."""
-    return f"{value:.3f}" if abs(value) < 100 else f"{value:.3g}"
+def number(value: float, digits: int = 3) -> str:
+    """Return so many digits behind the point; where that is three, three significant ones from 100 on."""
+    return f"{value:.{digits}f}" if abs(value) < 100 or digits < 3 else f"{value:.3g}"
 
 
 def detectors_of(record: Record) -> tuple[str, ...]:

@@ -19,7 +19,7 @@ from benchmark.records.record import Record
 if TYPE_CHECKING:
     import pandas as pd
 
-HEADLINE = "copies.excess[copy]"
+HEADLINE = "exposed.items[copy]"
 
 
 def collect(places: Iterable[Path]) -> list[Record]:
@@ -51,11 +51,12 @@ def boards(records: Iterable[Record]) -> dict[tuple[str, str, str], list[Record]
 
 
 def ranks(rows: Sequence[Row]) -> list[int]:
-    """Rank by excess copy rate, lowest first: 1 + how many rows are lower beyond doubt.
+    """Rank by exposed share, lowest first: 1 + how many rows are lower beyond doubt.
 
-    Two rows differ when the 95 % interval of their difference does not hold 0. Every model of a cohort is evaluated on
-    the same draws of patients, so that the difference is taken draw by draw: its error is far smaller than that of
-    either row. To it comes the spread between the seeds of both rows, as in `board_rows`.
+    Two rows differ when the 95 % interval of their difference does not hold 0. All models of a cohort are evaluated
+    with the same weights of patients (`metrics.replicates`), so that the difference is taken replicate by replicate:
+    its error is far smaller than that of either row. To it comes the spread between the seeds of both rows, as in
+    `board_rows`.
     """
     return [1 + sum(_below(other, row) for other in rows if other is not row) for row in rows]
 
@@ -102,7 +103,7 @@ def cells_of(row: Row, board: Sequence[Row]) -> dict[str, str]:
         **run,
         **{heading: _cell(row, f"{line.id}[copy]", line) for heading, line in headings.items()},
         "planted recall": recall_text(row.recalls("copy")),
-        "excess [pixels]": _cell(row, "copies.excess[pixels]", LINES[0]),
+        "exposed share [pixels]": _cell(row, "exposed.items[pixels]", LINES[1]),
         "planted recall [pixels]": recall_text(row.recalls("pixels")),
         **{line.heading: _cell(row, line.id, line) for line in (QUALITY[0], QUALITY[2])},
         **{line.heading: _cell(row, line.id, line) for line in PROMPTS if line.id in record.scores},
@@ -117,7 +118,7 @@ def _cell(row: Row, score: str, line: Line) -> str:
     partial = (
         f" ({entry.reason})" if entry and entry.value is not None and len(row.records) > 1 and entry.reason else ""
     )
-    return with_interval(entry) + partial
+    return with_interval(entry, line.digits) + partial
 
 
 def _headings() -> dict[str, Line]:

@@ -14,7 +14,7 @@ from benchmark.core.files import read_json, write_json
 from benchmark.core.types import Direction, Score
 
 SCHEMA: Literal[1] = 1
-PROTOCOL = "p1"
+PROTOCOL = "p2"
 
 Finite = Annotated[float, Field(allow_inf_nan=False)]
 
@@ -63,6 +63,8 @@ class Spec(PublicModel):
     split: Literal["patients", "official", "images"] = "patients"
     split_seed: int = 0
     train_items: int | None = None
+    trained_on: Literal["here", "split", "list", "unknown"] = "here"
+    """Whether the model was trained by this run; if not, what its owner says of whom it has seen."""
     samples: int
     seed: int
     budget_seconds: float | None = None
@@ -118,6 +120,11 @@ class Record(PublicModel):
             raise BadDataError(
                 f"{path} is of record schema {values.get('schema')!r}; this version reads schema {SCHEMA}",
                 "evaluate the run again with this version: bench evaluate RUN",
+            )
+        if isinstance(values, dict) and values.get("protocol") == "p1":
+            raise BadDataError(
+                f"{path} is of protocol p1, whose headline saw few copies and is no longer used",
+                "evaluate its run again: bench evaluate RUN, or for a run of an older version: bench run",
             )
         try:
             return cls.model_validate(values)

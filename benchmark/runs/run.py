@@ -8,7 +8,7 @@ import resource
 import sys
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from benchmark.cohorts.open import open_cohort
 from benchmark.core.distributed import leave_world, wait_for_all
@@ -19,7 +19,8 @@ from benchmark.core.options import without_paths
 from benchmark.core.progress import Say, to_stderr
 from benchmark.core.source_digest import core_module, source_digest
 from benchmark.core.stages import Stages, exclusive
-from benchmark.core.types import Budget, Cohort, HasFiles, ModelAdapter
+from benchmark.core.types import Budget, Cohort, HasFiles, ModelAdapter, TrainedElsewhere
+from benchmark.evaluation.exposure import possible_for
 from benchmark.plugins.registry import source_files
 from benchmark.records.cohort_facts import facts_of
 from benchmark.records.record import PROTOCOL, Record, Spec
@@ -33,7 +34,8 @@ CONFIG = "run.toml"
 def run(config: RunConfig, *, say: Say = to_stderr) -> Path:
     """Run all stages and return the run folder; finished stages are skipped. Raises BenchError."""
     resolved = resolve(config)
-    cohort = open_trainable(resolved, say)
+    cohort = open_split(resolved, say)
+    say(what_can_be_shown(cohort, resolved.samples))
     folder = run_folder(resolved, cohort)
     if _rank() > 0:  # torchrun's other processes only help to train
         if not Stages(folder, say).finished("fit", _fit_key(resolved, cohort)):
@@ -65,7 +67,7 @@ def evaluate_again(
     """Evaluate a run's samples anew, with the run's detectors or these, and rewrite its record. Raises BenchError."""
     changed = {"device": device, "detectors": detectors or None, "search_memory": search_memory}
     resolved = resolve(RunConfig.of(overridden(read_run(folder), changed), str(folder / CONFIG)))
-    cohort = open_trainable(resolved, say)
+    cohort = open_split(resolved, say)
     stages = Stages(folder, say)
     with exclusive(folder):
         if stages.facts("sample").get("state") != "done":
@@ -83,17 +85,26 @@ def evaluate_again(
         _record(resolved, cohort, stages)
 
 
-def open_trainable(resolved: Resolved, say: Say) -> Cohort:
-    """Open the cohort, and check that the protocol can be followed."""
+def open_split(resolved: Resolved, say: Say) -> Cohort:
+    """Open the cohort, split as configured. Raises BenchError."""
     config = resolved.config
-    cohort = open_cohort(config.data, resolved.data, resolved.dataset, cache=config.cache, say=say)
-    patients = len(set(cohort.train.subjects))
-    if patients < 2:
-        raise BadDataError(
-            f"{cohort.name} has {patients} training patient; the twin threshold compares groups of patients",
-            "train on at least 2 patients",
+    if trained_on(resolved) == "here" and config.data.trained_on:
+        raise UsageError(
+            f"--trained-on is for models trained elsewhere, and {resolved.model.name} is trained by this run",
+            "leave it out",
         )
-    return cohort
+    return open_cohort(config.data, resolved.data, resolved.dataset, cache=config.cache, say=say)
+
+
+def what_can_be_shown(cohort: Cohort, samples: int) -> str:
+    """Say, before anything is trained or scored, what so many patients and samples can show."""
+    possible = possible_for(cohort, samples)
+    if possible.patients is None or possible.share is None:
+        return f"this cohort cannot show copies: {possible.reason}"
+    return (
+        f"{samples} samples can show {possible.patients} exposed patients, or a share of {possible.share:.1%}, "
+        "with 95 % power; fewer copies may stay unseen"
+    )
 
 
 def run_folder(resolved: Resolved, cohort: Cohort) -> Path:
@@ -190,28 +201,25 @@ def _plugin_failure(resolved: Resolved, stage: str, error: Exception) -> BenchEr
 
 
 def _evaluate(resolved: Resolved, cohort: Cohort, stages: Stages) -> None:
-    from benchmark.evaluation import run_evaluation as assess
+    from benchmark.evaluation.run_evaluation import SEARCHES, evaluate_run
 
     own = [path for choice in resolved.detectors for path in source_files("detectors", choice.card)]
     detectors = {choice.name: choice.identity for choice in resolved.detectors}
-    key = content_key(
-        stages.facts("sample")["key"],
-        cohort.key,
-        detectors,
-        source_digest(core_module("evaluation.run_evaluation"), *own),
-    )
+    code = source_digest(core_module("evaluation.run_evaluation"), *own)
+    refusal = refusal_of(resolved)
+    key = content_key(stages.facts("sample")["key"], cohort.key, detectors, code, refusal)
 
     def work() -> dict[str, Any]:
         adapter = _trained(resolved, stages.folder)
-        assess.assess(
+        evaluate_run(
             cohort, stages.folder, resolved.detectors, adapter, count=stages.facts("sample")["count"],
             cache=resolved.config.cache, device=resolved.config.device,
-            search_memory=int(resolved.config.search_memory * 2**30), say=stages.say,
+            search_memory=int(resolved.config.search_memory * 2**30), say=stages.say, refusal=refusal,
         )  # fmt: skip
         write_json(stages.folder / "environment.json", _environment(resolved.config.device))
         return {"peak_bytes": _peak_bytes()}
 
-    stages.run("evaluate", key, work, owns=assess.SEARCHES)
+    stages.run("evaluate", key, work, owns=SEARCHES)
 
 
 def _environment(device: str) -> dict[str, Any]:
@@ -254,7 +262,29 @@ def _record_declined(resolved: Resolved, cohort: Cohort, stages: Stages, reason:
 
 def _protocol(resolved: Resolved) -> str:
     data = resolved.config.data
-    return PROTOCOL if (data.split, data.split_seed) == ("patients", 0) else "custom"
+    as_written = (data.split, data.split_seed) == ("patients", 0) and trained_on(resolved) != "unknown"
+    return PROTOCOL if as_written else "custom"
+
+
+def trained_on(resolved: Resolved) -> Literal["here", "split", "list", "unknown"]:
+    """Return whether the model is trained by this run, or else what its owner says of whom it has seen."""
+    adapter, said = resolved.adapter, resolved.config.data.trained_on
+    if not (isinstance(adapter, TrainedElsewhere) and adapter.trained_elsewhere):
+        return "here"
+    if said is None:
+        return "unknown"
+    return "split" if said == "split" else "list"
+
+
+def refusal_of(resolved: Resolved) -> str:
+    """Return why the headline may not be scored, or nothing."""
+    if trained_on(resolved) != "unknown":
+        return ""
+    return (
+        f"cannot tell: {resolved.model.name} was not trained here, and nobody said which patients it was trained on; "
+        "give --trained-on split if these were the training patients of this split (`bench datasets split` lists "
+        "them), or --trained-on LIST.csv"
+    )
 
 
 def _public_spec(resolved: Resolved) -> Spec:
@@ -264,6 +294,7 @@ def _public_spec(resolved: Resolved) -> Spec:
         changed=without_paths(changed_settings(resolved)),
         data=resolved.data.name, data_options=without_paths(asdict(resolved.dataset)),  # type: ignore[call-overload]
         split=split.split, split_seed=split.split_seed, train_items=split.train_items, samples=resolved.samples,
+        trained_on=trained_on(resolved),
         seed=config.seed, budget_seconds=config.budget_seconds,
     )  # fmt: skip
 

@@ -78,6 +78,11 @@ class StyleGAN2ADA:
         self._repository: dict[str, Any] = {}
         self._device = "auto"
 
+    @property
+    def trained_elsewhere(self) -> bool:
+        """Whether an official network is taken instead of training."""
+        return bool(self.network)
+
     def fit(self, train: Split, *, folder: Path, budget: Budget, seed: int, device: str) -> None:
         """Train in a worker process, or take the given network; resumes exactly from folder."""
         if os.environ.get("WORLD_SIZE", "1") != "1":

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from benchmark.metrics.patient_shares import clopper_pearson
+from benchmark.metrics.bootstrap import clopper_pearson
 from benchmark.metrics.prompt_pairs import own_patient_difference
 
 

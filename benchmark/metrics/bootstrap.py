@@ -1,7 +1,8 @@
-"""Shares with intervals by patient: at least as wide as Clopper and Pearson's for as many patients, and monotone.
+"""Intervals with patients as the unit: the one bootstrap of this package, and exact bounds of shares.
 
-A patient's items are not independent, so patients are what is counted. With shares within patients between 0 and 1 the
-number of successes need not be whole: value * patients is put into the beta quantiles, which are monotone in it.
+A patient's images are not independent, so patients are what is drawn and counted. Intervals of shares are at least as
+wide as Clopper and Pearson's for as many patients, and monotone in the count: with shares within patients between 0 and
+1 the number of successes need not be whole, and value * patients is put into the beta quantiles, which are monotone.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ import numpy as np
 from scipy.special import betaincinv
 
 from benchmark.core.types import Score
-from benchmark.metrics.calibration import conformal_quantile, patient_share
+from benchmark.metrics.calibration import patient_share
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -21,12 +22,42 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from benchmark.core.types import Direction
-    from benchmark.metrics.copy_rate import PatientScores
 
     Codes = NDArray[np.int64]
     Flags = NDArray[np.bool_]
 
 RESAMPLES = 500
+
+
+def resample_patients(codes: Codes, rng: Generator) -> tuple[NDArray[np.int64], Codes]:
+    """Draw as many patients as there are, with replacement (the cluster bootstrap).
+
+    Args:
+        codes: (N,) patient of each item, from 0, without gaps.
+        rng: draws the patients.
+
+    Returns:
+        Positions of all items of the drawn patients, (M,), and their codes (M,): a patient drawn twice counts as two.
+    """
+    order = np.argsort(codes, kind="stable")
+    counts = np.bincount(codes)
+    starts = np.cumsum(counts) - counts
+    drawn = rng.integers(0, len(counts), len(counts))
+    sizes = counts[drawn]
+    within = np.arange(sizes.sum()) - np.repeat(np.cumsum(sizes) - sizes, sizes)
+    return order[np.repeat(starts[drawn], sizes) + within], np.repeat(np.arange(len(drawn)), sizes)
+
+
+def percentile_interval(
+    statistic: Callable[[Generator], float], value: float, *, seed: int = 0, resamples: int = RESAMPLES
+) -> tuple[float, float]:
+    """Return the 95 % percentile interval of a bootstrap; it always holds `value`.
+
+    `statistic` draws one resample with the generator, as `resample_patients` does, and returns the quantity in it.
+    """
+    rng = np.random.default_rng(seed)
+    low, high = np.quantile([statistic(rng) for _ in range(resamples)], [0.025, 0.975])
+    return float(min(low, value)), float(max(high, value))
 
 
 def clopper_pearson(successes: float, trials: int, error: float = 0.05) -> tuple[float, float]:
@@ -47,10 +78,9 @@ def share_interval(
     `statistic` resamples once a call. With one seed the same patients are drawn for every set of flags, so a resample
     can only rise where more items are flagged: both intervals, and their hull, are monotone.
     """
-    rng = np.random.default_rng(seed)
-    low, high = np.quantile([statistic(rng) for _ in range(RESAMPLES)], [0.025, 0.975])
+    low, high = percentile_interval(statistic, value, seed=seed)
     least, most = clopper_pearson(value * patients, patients)
-    return float(min(low, least, value)), float(max(high, most, value))
+    return min(low, least), max(high, most)
 
 
 def flagged_share(flags: Flags, codes: Codes, *, direction: Direction = "lower") -> Score:
@@ -64,16 +94,3 @@ def flagged_share(flags: Flags, codes: Codes, *, direction: Direction = "lower")
 
     low, high = share_interval(once, value, seed=0, patients=patients)
     return Score(value=value, low=low, high=high, n=len(flags), direction=direction)
-
-
-def share_above(queries: PatientScores, calibration: PatientScores, *, direction: Direction = "lower") -> Score:
-    """Score the share of queries above the 0.95 conformal quantile of calibration; both are resampled by patient."""
-    tau = conformal_quantile(calibration.values, calibration.codes)
-    value = patient_share(queries.values > tau, queries.codes)
-
-    def once(rng: Generator) -> float:
-        drawn, reference = queries.resample(rng), calibration.resample(rng)
-        return patient_share(drawn.values > conformal_quantile(reference.values, reference.codes), drawn.codes)
-
-    low, high = share_interval(once, value, seed=0, patients=queries.patients)
-    return Score(value=value, low=low, high=high, n=len(queries.values), direction=direction)

@@ -1,0 +1,97 @@
+"""The one large search of an evaluation: every synthetic image against every real image, read in both directions."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from benchmark.core.types import Match, patient_codes
+from benchmark.metrics.competition import Nearest, nearest_of_patients, priorities
+from benchmark.search import Rows, settle, settle_bank, subject_maxima
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from benchmark.detectors.bank import Bank
+    from benchmark.evaluation.resumable_search import Searching
+
+    Codes = NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class SyntheticSearch:
+    """Nearest images in both directions, and the competition of patients."""
+
+    train: Match
+    """The nearest training image of each of N samples."""
+    heldout: Match
+    """The nearest held-out image of each sample; positions count from the first held-out one."""
+    nearest: Nearest
+    """The nearest unit of the split (a patient, or patients that share an image) of each sample."""
+    real: Match
+    """The nearest sample of each of M real images."""
+    best: NDArray[np.float64]
+    """(T + H,) the greatest similarity of any sample to each training and each held-out unit."""
+
+
+def side_units(bank: Bank) -> tuple[Codes, Codes]:
+    """Number the units of training images (M_train,) and of held-out images (M_heldout,), each from 0."""
+    dealt = bank.real.dealt
+    return patient_codes(dealt[: bank.train]), patient_codes(dealt[bank.train :])
+
+
+def search_synthetic(bank: Bank, synthetic: Rows, searching: Searching, *, seed: int) -> SyntheticSearch:
+    """Compare all samples with all real images, a block of samples at a time; finished blocks are kept.
+
+    Args:
+        bank: all real images.
+        synthetic: rows of N samples.
+        searching: devices and memory.
+        seed: of the order of patients that decides between equal similarities.
+    """
+    train, heldout = side_units(bank)
+    best = Match(index=np.zeros(bank.rows.count, dtype=np.int64), similarity=np.full(bank.rows.count, -np.inf))
+
+    def reduce(part: slice, block: NDArray[np.float32]) -> dict[str, NDArray[np.generic]]:
+        near = settle(block[:, : bank.train], synthetic, part, bank.rows)
+        other = settle(block[:, bank.train :], synthetic, part, bank.rows, offset=bank.train)
+        settle_bank(block, synthetic, part, bank.rows, best)
+        by_train = subject_maxima(block[:, : bank.train], train)
+        by_heldout = subject_maxima(block[:, bank.train :], heldout)
+        return {
+            "train": near.index, "train_similarity": near.similarity, "heldout": other.index,
+            "heldout_similarity": other.similarity, "real": best.index.copy(),
+            "real_similarity": best.similarity.copy(),
+            "unit": nearest_of_patients(by_train, by_heldout, seed=seed).patient,
+        }  # fmt: skip
+
+    found: dict[str, list[NDArray[Any]]] = {}
+    for arrays in searching.reduced(synthetic, bank.rows, reduce, keep="synthetic"):
+        best.index[:], best.similarity[:] = arrays.pop("real"), arrays.pop("real_similarity")
+        for name, values in arrays.items():
+            found.setdefault(name, []).append(values)
+    whole = {name: np.concatenate(parts) for name, parts in found.items()}
+    return SyntheticSearch(
+        train=Match(index=whole["train"], similarity=whole["train_similarity"]),
+        heldout=Match(index=whole["heldout"], similarity=whole["heldout_similarity"]),
+        nearest=_competition(whole, train, heldout, seed),
+        real=best,
+        best=_by_unit(best.similarity, train, heldout),
+    )
+
+
+def _competition(whole: dict[str, NDArray[Any]], train: Codes, heldout: Codes, seed: int) -> Nearest:
+    """Give each sample the exact similarity of the side that it goes to: blocks are compared in float32."""
+    size, others = int(train.max()) + 1, int(heldout.max()) + 1
+    unit = whole["unit"]
+    similarity = np.where(unit < size, whole["train_similarity"], whole["heldout_similarity"])
+    return Nearest(similarity, unit, size, others, priorities(size, others, seed))
+
+
+def _by_unit(similarity: NDArray[np.float64], train: Codes, heldout: Codes) -> NDArray[np.float64]:
+    size = int(train.max()) + 1
+    best = np.full(size + int(heldout.max()) + 1, -np.inf)
+    np.maximum.at(best, np.concatenate([train, size + heldout]), similarity)
+    return best
