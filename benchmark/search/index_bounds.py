@@ -80,6 +80,7 @@ def pyramid(sums, means, scales, areas, parents, shares, boxes, low, outside):
         large[:] = 0
         energy = 0.0
         for b in range(sums.shape[1]):
+            # sum / root of area, less the mean's own sum, mean * area / root of area.
             value = (float(sums[i, b]) * inverse[b] - means[i] * areas[b]) * scales[i]
             boxes[i, b] = np.float32(value)
             large[parents[b]] += value * shares[b]
@@ -96,11 +97,13 @@ def _code(row, codes, facts):
     Lengths are upper bounds: `ENLARGED` for their sums of up to 16,000 squares in float32, `ROUNDED` for the row's own
     rounding. `Grid` makes 4,096 boxes at most, or one per channel.
     """
+    # The largest entry becomes 127; all others are rounded to the nearest step.
     most = max(greatest_size(row), np.float32(SMALLEST))
     step = np.float32(most / 127)
     inverse = np.float32(127 / most)
     for j in range(row.shape[0]):
         codes[j] = np.int8(np.floor(row[j] * inverse + np.float32(0.5)))
+    # The residual is what the decoded code misses, float32 product included, and so holds the errors of rounding, too.
     whole, coded, missed = np.float32(0), np.float32(0), np.float32(0)
     for j in range(row.shape[0]):
         code = np.float32(codes[j]) * step
@@ -129,7 +132,9 @@ def encode_residuals(boxes, low, inside, parents, shares, coarse, fine, facts):
     for i in range(boxes.shape[0]):
         for b in range(low.shape[1]):
             residual[b] = np.float32(low[i, b] - inside[i, b])
+        # Subtracted in float64 and rounded once, which is part of ROUNDED.
         _code(residual, coarse[i], facts[i, 0:CODE_FACTS])
+        # A large box's unit row is, within a small box, that of the small one times the root of its share.
         for b in range(boxes.shape[1]):
             detail[b] = boxes[i, b] - shares[b] * low[i, parents[b]]
         _code(detail, fine[i], facts[i, CODE_FACTS : 2 * CODE_FACTS])
@@ -182,6 +187,7 @@ def _narrowed_bound(bound, codes, facts, query_codes, query_facts):
     """
     closer = facts[STEP] * query_facts[STEP] * float(dot_levels(codes, query_codes))
     closer += facts[CODED] * query_facts[MISSED] + facts[MISSED] * (query_facts[CODED] + query_facts[MISSED])
+    # Both are upper bounds, so that the lower one may be taken.
     return np.float32(bound + min(0.0, closer - facts[LENGTH] * query_facts[LENGTH]))
 
 
@@ -240,6 +246,7 @@ def best_first(
         if query_variances[q] == 0:
             push_zero_variance(values[q], places[q], 0, bounds.shape[1])
             continue
+        # A list that an earlier view of the query has filled may be better than these bounds: they are then skipped.
         _greatest_bounds(bounds[q], seed_bounds, seeds)
         for p in range(depth):
             j = seeds[p]
@@ -262,14 +269,14 @@ def best_first(
             query_facts[q, CODE_FACTS : 2 * CODE_FACTS],
         )  # fmt: skip
         counts[q, NARROWED] = number
-        if number > budgets[1] + depth:
+        if number > budgets[1] + depth:  # seeds among them are verified already
             counts[q, ABANDONED] = 1
             continue
         for p in np.argsort(-upper[:number]):
             j = candidates[p]
             if upper[p] < values[q, depth - 1] - slack:
                 break
-            if _contains(seeds, j):  # verified above: a second time it would count as a tie with itself
+            if _contains(seeds, j):  # verified above: a second time its tie would be counted twice
                 continue
             counts[q, VERIFIED] += 1
             inner = size * dot_stored(pixels[where[j]], queries[q]) - query_sums[q] * sums[j]
