@@ -205,6 +205,47 @@ def _narrow(places, bounds, number, least, codes, facts, query_codes, query_fact
 
 
 @compiled
+def _candidates(
+    bounds, least, coarse, fine, facts, query_coarse, query_fine, query_facts, budgets, candidates, upper, counts
+):  # fmt: skip
+    """Collect the items of one query whose bounds (M,) reach `least`, and narrow them; return how many are left.
+
+    `candidates` and `upper` (b,) are filled with them and their bounds, `counts` (4,) with what was done. The items and
+    the query are as in `best_first`; `budgets` (2,) are the most items to narrow and to verify.
+    """
+    number = _collect(bounds, least, candidates, upper)
+    counts[REACHED] = number
+    if number > budgets[0]:
+        counts[ABANDONED] = 1
+        return 0
+    number = _narrow(
+        candidates, upper, number, least, coarse, facts[:, :CODE_FACTS], query_coarse, query_facts[:CODE_FACTS]
+    )
+    number = _narrow(
+        candidates, upper, number, least, fine, facts[:, CODE_FACTS:], query_fine, query_facts[CODE_FACTS:]
+    )
+    counts[NARROWED] = number
+    counts[ABANDONED] = number > budgets[1]
+    return number
+
+
+@compiled
+def _verify(j, pixels, where, sums, variances, size, query, query_sum, query_variance, values, places, ties):
+    """Offer item j to the list of a query (D,), by the exact integer sum of products with its stored pixels."""
+    numerator = size * dot_stored(pixels[where[j]], query) - query_sum * sums[j]
+    offer(values, places, ties, correlation(numerator, variances[j], query_variance), j)
+
+
+@compiled
+def _contains(places, place):
+    """Return whether `places` (k,) hold a place."""
+    held = False
+    for p in range(places.shape[0]):
+        held |= places[p] == place
+    return held
+
+
+@compiled
 def best_first(
     bounds, coarse, fine, facts, query_coarse, query_fine, query_facts, slack, pixels, where, sums, variances, size,
     queries, query_sums, query_variances, budgets, values, places, ties, counts,
@@ -242,6 +283,7 @@ def best_first(
     depth = values.shape[1]
     seed_bounds, seeds = np.empty(depth, np.float32), np.empty(depth, np.int64)
     candidates, upper = np.empty(budgets[0], np.int64), np.empty(budgets[0], np.float32)
+    limits = np.array([budgets[0], budgets[1] + depth])  # seeds among the candidates are verified already
     for q in range(bounds.shape[0]):
         if query_variances[q] == 0:
             push_zero_variance(values[q], places[q], 0, bounds.shape[1])
@@ -249,44 +291,25 @@ def best_first(
         # A list that an earlier view of the query has filled may be better than these bounds: they are then skipped.
         _greatest_bounds(bounds[q], seed_bounds, seeds)
         for p in range(depth):
-            j = seeds[p]
-            if j >= 0 and seed_bounds[p] >= values[q, depth - 1] - slack:
+            if seeds[p] >= 0 and seed_bounds[p] >= values[q, depth - 1] - slack:
                 counts[q, VERIFIED] += 1
-                inner = size * dot_stored(pixels[where[j]], queries[q]) - query_sums[q] * sums[j]
-                offer(values[q], places[q], ties[q : q + 1], correlation(inner, variances[j], query_variances[q]), j)
-        least = np.float32(values[q, depth - 1] - slack)
-        number = _collect(bounds[q], least, candidates, upper)
-        counts[q, REACHED] = number
-        if number > budgets[0]:
-            counts[q, ABANDONED] = 1
-            continue
-        number = _narrow(
-            candidates, upper, number, least, coarse, facts[:, 0:CODE_FACTS], query_coarse[q],
-            query_facts[q, 0:CODE_FACTS],
+                _verify(
+                    seeds[p], pixels, where, sums, variances, size, queries[q], query_sums[q], query_variances[q],
+                    values[q], places[q], ties[q : q + 1],
+                )  # fmt: skip
+        number = _candidates(
+            bounds[q], np.float32(values[q, depth - 1] - slack), coarse, fine, facts, query_coarse[q], query_fine[q],
+            query_facts[q], limits, candidates, upper, counts[q],
         )  # fmt: skip
-        number = _narrow(
-            candidates, upper, number, least, fine, facts[:, CODE_FACTS : 2 * CODE_FACTS], query_fine[q],
-            query_facts[q, CODE_FACTS : 2 * CODE_FACTS],
-        )  # fmt: skip
-        counts[q, NARROWED] = number
-        if number > budgets[1] + depth:  # seeds among them are verified already
-            counts[q, ABANDONED] = 1
+        if counts[q, ABANDONED]:
             continue
         for p in np.argsort(-upper[:number]):
-            j = candidates[p]
             if upper[p] < values[q, depth - 1] - slack:
                 break
-            if _contains(seeds, j):  # verified above: a second time its tie would be counted twice
+            if _contains(seeds, candidates[p]):  # verified above: a second time its tie would be counted twice
                 continue
             counts[q, VERIFIED] += 1
-            inner = size * dot_stored(pixels[where[j]], queries[q]) - query_sums[q] * sums[j]
-            offer(values[q], places[q], ties[q : q + 1], correlation(inner, variances[j], query_variances[q]), j)
-
-
-@compiled
-def _contains(places, place):
-    """Return whether `places` (k,) hold a place."""
-    held = False
-    for p in range(places.shape[0]):
-        held |= places[p] == place
-    return held
+            _verify(
+                candidates[p], pixels, where, sums, variances, size, queries[q], query_sums[q], query_variances[q],
+                values[q], places[q], ties[q : q + 1],
+            )  # fmt: skip
