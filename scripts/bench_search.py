@@ -1,4 +1,4 @@
-"""How fast the exact search is, beside what others would use: one run, the table, and the goals it meets or not.
+"""Measure how fast the exact search is, compared with other libraries; print the table and the goals that it meets.
 
     python scripts/make_layouts.py cxr R1
     python scripts/bench_search.py --data cxr-pneumonia --root R1 --image-size 224
@@ -7,12 +7,12 @@
     python scripts/bench_search.py --data phantom-mr --image-size 128 --channels flair --set-data patients=128
     python scripts/bench_search.py --data noise --image-size 128
 
-Of N queries, 30 % are items of the bank with noise, 70 % are unseen patients' items. All methods take turns in one
-process, on one thread; seconds are process CPU time (wall time with more threads), medians of the rounds. `sgemm` is
-NumPy's product of blocks of standardised rows with a running best, standardising not timed; ratios are to it. Rows
-marked * are timed on a sample of the pairs and scaled. Truth is float64, of every pair.
+30 % of the N queries are images of the bank with noise, 70 % are images of unseen patients. All methods alternate in
+one process, on one thread; seconds are process CPU time (wall time with more threads), medians of the rounds. `sgemm`
+is NumPy's product of blocks of standardised rows with a running best, standardising not timed; ratios are to it. Rows
+marked * are timed on a sample of the pairs and scaled. Ground truth is float64, of every pair.
 
-With --out FOLDER the figures are kept there, and table and plot of all runs in it are written anew.
+With --out FOLDER the figures are kept there, and table and plot of all runs in it are rewritten.
 """
 
 from __future__ import annotations
@@ -87,26 +87,26 @@ class Sides:
 
 @dataclass(frozen=True)
 class Method:
-    """Something that searches."""
+    """A search method, of this package or another."""
 
     name: str
     work: Callable[[], Answer | None]
-    truth: str = "levels"
-    beside: str = SGEMM
-    """The method that it is compared with."""
+    exact: str = "levels"
+    reference: str = SGEMM
+    """The method that its ratio is to."""
     times: float = 1.0
-    """One call does a part of all pairs: all of them take so many times as long."""
+    """One call compares a part of all pairs: all of them take so many times as long."""
 
 
 @dataclass
 class Figures:
-    """What one method took."""
+    """Time, memory and error of one method."""
 
     name: str
     seconds: float = 0.0
     ratio: float = 0.0
     peak: float = 0.0
-    """Share of the machine's sgemm peak, counting two operations a pixel of a pair."""
+    """Share of the machine's sgemm peak, counting two operations per pixel of a pair."""
     error: float | None = None
     agrees: float | None = None
     mib: float = 0.0
@@ -188,7 +188,7 @@ def embedded(given: Sides) -> tuple[Array, Array]:
     return bank.astype(np.float32), queries.astype(np.float32)
 
 
-# Truth
+# Ground truth
 
 
 def exact_unit(rows: Array, *, centred: bool) -> Array:
@@ -200,14 +200,14 @@ def exact_unit(rows: Array, *, centred: bool) -> Array:
     return wide / np.where(lengths > 0, lengths, 1)
 
 
-def float_truth(queries: Array, bank: Array, *, centred: bool) -> Array:
+def exact_floats(queries: Array, bank: Array, *, centred: bool) -> Array:
     """Return all similarities, (N, M), in float64."""
     ours = exact_unit(queries, centred=centred)
     parts = [ours @ exact_unit(bank[part], centred=centred).T for part in chunks(len(bank), BLOCK)]
     return np.concatenate(parts, axis=1)
 
 
-def level_truth(queries: Array, bank: Array) -> Array:
+def exact_levels(queries: Array, bank: Array) -> Array:
     """Return all correlations: sums of products of levels are whole numbers, which float64 adds without rounding."""
     ours, size = queries.astype(np.float64), queries.shape[1]
     total, variance = ours.sum(axis=1), size * (ours * ours).sum(axis=1) - ours.sum(axis=1) ** 2
@@ -221,19 +221,19 @@ def level_truth(queries: Array, bank: Array) -> Array:
     return np.concatenate(parts, axis=1)
 
 
-def compared(answer: Answer, truth: Array) -> tuple[float, float]:
+def compared(answer: Answer, exact: Array) -> tuple[float, float]:
     """Return the greatest error, and the share of places that hold an item as near as float64's (ties are equal)."""
     places, values = answer
-    found = np.take_along_axis(truth, places, axis=1)
+    found = np.take_along_axis(exact, places, axis=1)
     depth = places.shape[1]
-    nearest = -np.sort(np.partition(-truth, depth - 1, axis=1)[:, :depth], axis=1)
+    nearest = -np.sort(np.partition(-exact, depth - 1, axis=1)[:, :depth], axis=1)
     return float(np.abs(values - found).max()), float((np.abs(found - nearest) <= 1e-12).mean())
 
 
 # Ours
 
 
-def asked(queries: Rows, bank: Rows, k: int, memory: int) -> Answer:
+def answer_of(queries: Rows, bank: Rows, k: int, memory: int) -> Answer:
     found = search(queries, bank, k, memory=memory)
     return found.index, found.similarity
 
@@ -243,7 +243,7 @@ def build(given: Sides) -> Index:
 
 
 def by_index(given: Sides, index: Index, k: int, memory: int) -> Answer:
-    """Ask the index for all queries, and the product for those that it gives up."""
+    """Search the index for all queries, and compare those that it abandons by the product."""
     best = Best.empty(len(given.queries), k)
     left = np.flatnonzero(index.scan(prepare_uint8(given.queries), best)[:, ABANDONED])
     if len(left):
@@ -259,9 +259,9 @@ def our_methods(given: Sides, index: Index, memory: int) -> list[Method]:
     found = []
     for k in (1, 10):
         found += [
-            Method(f"{PRODUCT}, top-{k}", lambda k=k: asked(queries, bank, k, memory)),
+            Method(f"{PRODUCT}, top-{k}", lambda k=k: answer_of(queries, bank, k, memory)),
             Method(f"{INDEX}, top-{k}", lambda k=k: by_index(given, index, k, memory)),
-            Method(f"{CHOICE}, top-{k}", lambda k=k: asked(queries, indexed, k, memory)),
+            Method(f"{CHOICE}, top-{k}", lambda k=k: answer_of(queries, indexed, k, memory)),
         ]
     return [*found, Method(BUILD, lambda: nothing(build(given)))]
 
@@ -273,18 +273,18 @@ def nothing(result: object) -> None:
 def float_methods(given: Sides, memory: int) -> list[Method]:
     """The search of the same images as float32."""
     queries, bank = (Rows.of(as_floats(rows), PEARSON) for rows in (given.queries, given.bank))
-    return [Method(f"{FLOATS}, top-{k}", lambda k=k: asked(queries, bank, k, memory), "floats") for k in (1, 10)]
+    return [Method(f"{FLOATS}, top-{k}", lambda k=k: answer_of(queries, bank, k, memory), "floats") for k in (1, 10)]
 
 
 def train_methods(given: Sides, units: tuple[Array, Array], memory: int) -> list[Method]:
-    """Of each bank item the nearest query."""
+    """Find the nearest query of each bank item."""
     queries, bank = Rows.of(given.bank, LEVELS), Rows.of(given.queries, LEVELS)
-    turned = Sides(given.queries, given.bank, given.shape, 0)
-    beside = f"train side: {SGEMM}"
+    swapped = Sides(given.queries, given.bank, given.shape, 0)
+    reference = f"train side: {SGEMM}"
     return [
-        Method(beside, lambda: blocked(*units[::-1]), "swapped", beside),
-        Method(f"{TRAIN}, int8 product", lambda: asked(queries, bank, 1, memory), "swapped", beside),
-        Method(f"{TRAIN}, index, made anew", lambda: by_index(turned, build(turned), 1, memory), "swapped", beside),
+        Method(reference, lambda: blocked(*units[::-1]), "swapped", reference),
+        Method(f"{TRAIN}, int8 product", lambda: answer_of(queries, bank, 1, memory), "swapped", reference),
+        Method(f"{TRAIN}, index, rebuilt", lambda: by_index(swapped, build(swapped), 1, memory), "swapped", reference),
     ]
 
 
@@ -339,27 +339,29 @@ def by_sklearn(queries: Array, bank: Array) -> Callable[[], Answer]:
     return work
 
 
-def product_methods(queries: Array, bank: Array, truth: str, beside: str) -> list[Method]:
+def product_methods(queries: Array, bank: Array, exact: str, reference: str) -> list[Method]:
     """Libraries that multiply rows of length 1."""
     tensors = torch.from_numpy(queries), torch.from_numpy(bank)
     found = [
-        Method(beside, lambda: blocked(queries, bank), truth, beside),
-        Method(labelled("torch mm, float32", truth), lambda: by_torch(*tensors), truth, beside),
+        Method(reference, lambda: blocked(queries, bank), exact, reference),
+        Method(labelled("torch mm, float32", exact), lambda: by_torch(*tensors), exact, reference),
     ]
     try:
-        ask = by_faiss(queries, bank)
-        found += [Method(labelled(f"{FAISS}, top-{k}", truth), lambda k=k: ask(k), truth, beside) for k in (1, 10)]
+        search_faiss = by_faiss(queries, bank)
+        found += [
+            Method(labelled(f"{FAISS}, top-{k}", exact), lambda k=k: search_faiss(k), exact, reference) for k in (1, 10)
+        ]
     except ImportError:
         print("faiss: not installed (pip install faiss-cpu)")
-    return [*found, Method(labelled("scikit-learn brute cosine", truth), by_sklearn(queries, bank), truth, beside)]
+    return [*found, Method(labelled("scikit-learn brute cosine", exact), by_sklearn(queries, bank), exact, reference)]
 
 
-def labelled(name: str, truth: str) -> str:
-    return name if truth == "levels" else f"{truth}: {name}"
+def labelled(name: str, exact: str) -> str:
+    return name if exact == "levels" else f"{exact}: {name}"
 
 
 def pair_methods(given: Sides) -> list[Method]:
-    """What looks at one pair after another: on a sample."""
+    """Functions that compare one pair after another, timed on a sample."""
     from scipy.spatial.distance import cdist
     from scipy.stats import pearsonr
 
@@ -374,7 +376,7 @@ def pair_methods(given: Sides) -> list[Method]:
     return [
         Method("scipy cdist correlation *", lambda: nothing(cdist(*some, "correlation")), times=pairs / (8 * 256)),
         Method(PAIRS, lambda: loop(np.corrcoef), times=pairs / (4 * 16)),
-        Method("scipy pearsonr a pair *", lambda: loop(pearsonr), times=pairs / (4 * 16)),
+        Method("scipy pearsonr per pair *", lambda: loop(pearsonr), times=pairs / (4 * 16)),
     ]
 
 
@@ -389,14 +391,14 @@ def prototype_methods(given: Sides, file: Path) -> list[Method]:
     index, sums = module.Index(given.shape[1:]).fit(bank), module.int_stats(bank)
     codes, floats = module.Codes(as_floats(given.bank)), as_floats(given.queries)
 
-    def turned(answer: Answer) -> Answer:
+    def swapped(answer: Answer) -> Answer:
         return answer[1], answer[0]
 
     return [
-        Method("prototype: int8 product, top-1", lambda: turned(module.brute_i8(bank, queries, 1, sx=sums))),
-        Method("prototype: index, top-1", lambda: turned(index.search(queries, 1))),
-        Method("prototype: index, top-10", lambda: turned(index.search(queries, 10))),
-        Method("prototype: float images, top-1", lambda: turned(codes.search(floats, 1)), "floats"),
+        Method("prototype: int8 product, top-1", lambda: swapped(module.brute_i8(bank, queries, 1, sx=sums))),
+        Method("prototype: index, top-1", lambda: swapped(index.search(queries, 1))),
+        Method("prototype: index, top-10", lambda: swapped(index.search(queries, 10))),
+        Method("prototype: float images, top-1", lambda: swapped(codes.search(floats, 1)), "floats"),
     ]
 
 
@@ -443,13 +445,13 @@ def watched() -> Iterator[list[float]]:
         result[0] = max(0, peak[0] - start) / MIB
 
 
-def measure(methods: Sequence[Method], truths: dict[str, Array], rounds: int) -> dict[str, Figures]:
-    """Let all methods take turns; the first call of each is compared with the truth and compiles what it needs."""
+def measure(methods: Sequence[Method], exact_values: dict[str, Array], rounds: int) -> dict[str, Figures]:
+    """Time all methods, alternating; the first call of each compiles what it needs, and its answer is checked."""
     found = {method.name: Figures(method.name) for method in methods}
     for method in methods:
         answer = method.work()
         if answer is not None:
-            found[method.name].error, found[method.name].agrees = compared(answer, truths[method.truth])
+            found[method.name].error, found[method.name].agrees = compared(answer, exact_values[method.exact])
     for number in range(rounds):
         for method in methods:
             if number == 0:
@@ -469,12 +471,12 @@ def compare(found: dict[str, Figures], methods: Sequence[Method], operations: di
     """Fill ratios to sgemm and to the machine's peak."""
     for method in methods:
         figures = found[method.name]
-        figures.ratio = found[method.beside].seconds / figures.seconds
-        figures.peak = 0.0 if method.name == BUILD else operations[method.truth] / figures.seconds / peak
+        figures.ratio = found[method.reference].seconds / figures.seconds
+        figures.peak = 0.0 if method.name == BUILD else operations[method.exact] / figures.seconds / peak
 
 
 def sgemm_peak() -> float:
-    """Return the operations a second of the best of several float32 products."""
+    """Return the operations per second of the best of several float32 products."""
     rng, best = np.random.default_rng(0), 0.0
     for rows, terms, columns in ((1024, 1024, 1024), (2048, 2048, 2048), (1000, 8192, 2048), (4096, 4096, 1024)):
         first, second = rng.random((rows, terms), np.float32), rng.random((columns, terms), np.float32)
@@ -532,7 +534,7 @@ def slopes(cases: Sequence[Sides], size: Callable[[Sides], int], memory: int, ro
         rows = Rows.of(some.queries, LEVELS), Rows.of(some.bank, LEVELS)
         works = {
             SGEMM: lambda units=units: blocked(*units),
-            PRODUCT: lambda rows=rows: asked(*rows, 1, memory),
+            PRODUCT: lambda rows=rows: answer_of(*rows, 1, memory),
             INDEX: lambda some=some, index=index: by_index(some, index, 1, memory),
             BUILD: lambda some=some: build(some),
         }
@@ -542,7 +544,7 @@ def slopes(cases: Sequence[Sides], size: Callable[[Sides], int], memory: int, ro
     return {name: float(np.polyfit(sizes, np.log(times), 1)[0]) for name, times in taken.items()}
 
 
-# A bank larger than the memory
+# A bank larger than memory
 
 
 @dataclass(frozen=True)
@@ -553,31 +555,31 @@ class Streamed:
     limit_mib: float
     queries: int
     plain: float
-    """Bytes a second of reading the file and doing nothing else."""
+    """Bytes per second of reading the file alone."""
     rate: float
-    """Bytes a second of the search."""
+    """Bytes per second of the search."""
     mib: float
     same: bool
-    """The answer is the one of a search with memory enough."""
+    """Whether the answer is that of a search with enough memory."""
 
 
 def stream(given: Sides, gib: float, limit_mib: float, queries: int, rounds: int, folder: Path) -> Streamed:
-    """Write items over and over, turned by some pixels, to a file, and search it, out of the page cache."""
+    """Write images repeatedly, rolled by some pixels, to a file, and search it, out of the page cache."""
     with tempfile.TemporaryDirectory(dir=folder) as place:
         file = Path(place) / "bank.npy"
         write_bank(file, given, int(gib * 2**30 / given.bank.shape[1]))
-        asking = Rows.of(given.queries[-queries:], LEVELS)
+        few_queries = Rows.of(given.queries[-queries:], LEVELS)
         plain, rates, most = [], [], []
-        limited = searched(file, asking, limit_mib)[0]
+        limited = searched(file, few_queries, limit_mib)[0]
         for _ in range(rounds):
             plain.append(plain_rate(file))
             with watched() as mib:
-                rates.append(searched(file, asking, limit_mib)[1])
+                rates.append(searched(file, few_queries, limit_mib)[1])
             most += mib
-        roomy = searched(file, asking, 8192)[0]
+        roomy = searched(file, few_queries, 8192)[0]
         same = all(np.array_equal(one, other) for one, other in zip(limited, roomy, strict=True))
         return Streamed(
-            file.stat().st_size / MIB, limit_mib, asking.count, statistics.median(plain), statistics.median(rates),
+            file.stat().st_size / MIB, limit_mib, few_queries.count, statistics.median(plain), statistics.median(rates),
             max(most), same,
         )  # fmt: skip
 
@@ -606,11 +608,11 @@ def plain_rate(file: Path) -> float:
 
 
 def searched(file: Path, queries: Rows, limit_mib: float) -> tuple[Answer, float]:
-    """Return the answer and the bytes a second, wall time."""
+    """Return the answer and the bytes per second of wall time."""
     forget(file)
     started = time.perf_counter()
     bank = Rows.of(np.load(file, mmap_mode="r"), LEVELS)
-    answer = asked(queries, bank, 1, int(limit_mib * MIB))
+    answer = answer_of(queries, bank, 1, int(limit_mib * MIB))
     return answer, file.stat().st_size / (time.perf_counter() - started)
 
 
@@ -619,25 +621,25 @@ def searched(file: Path, queries: Rows, limit_mib: float) -> tuple[Answer, float
 
 def embedding_methods(rows: tuple[Array, Array], memory: int) -> list[Method]:
     bank, queries = rows
-    beside = f"embeddings: {SGEMM}"
+    reference = f"embeddings: {SGEMM}"
+    sides_as_rows = Rows.of(queries, COSINE), Rows.of(bank, COSINE)
     ours = [
-        Method(f"{EMBEDDINGS}, top-{k}", lambda k=k: asked(Rows.of(queries, COSINE), Rows.of(bank, COSINE), k, memory),
-               "embeddings", beside)
+        Method(f"{EMBEDDINGS}, top-{k}", lambda k=k: answer_of(*sides_as_rows, k, memory), "embeddings", reference)
         for k in (1, 10)
-    ]  # fmt: skip
-    return product_methods(queries, bank, "embeddings", beside) + ours
+    ]
+    return product_methods(queries, bank, "embeddings", reference) + ours
 
 
 def run_all(given: argparse.Namespace) -> dict[str, Any]:
     """Measure everything of one data set."""
     both, memory = sides(given), int(given.memory_gib * 2**30)
     features = embedded(both)
-    truths = {
-        "levels": level_truth(both.queries, both.bank),
-        "floats": float_truth(as_floats(both.queries), as_floats(both.bank), centred=True),
-        "embeddings": float_truth(features[1], features[0], centred=False),
+    exact_values = {
+        "levels": exact_levels(both.queries, both.bank),
+        "floats": exact_floats(as_floats(both.queries), as_floats(both.bank), centred=True),
+        "embeddings": exact_floats(features[1], features[0], centred=False),
     }
-    truths["swapped"] = truths["levels"].T
+    exact_values["swapped"] = exact_values["levels"].T
     units = unit_rows(both.queries), unit_rows(both.bank)
     methods = [
         *product_methods(*units, "levels", SGEMM), *pair_methods(both), *our_methods(both, build(both), memory),
@@ -646,12 +648,12 @@ def run_all(given: argparse.Namespace) -> dict[str, Any]:
         *(prototype_methods(both, given.prototype) if given.prototype else []),
     ]  # fmt: skip
     peak = sgemm_peak()
-    found = measure(methods, truths, given.rounds)
+    found = measure(methods, exact_values, given.rounds)
     pairs = 2.0 * len(both.bank) * len(both.queries)
-    operations = {what: pairs * (features[0] if what == "embeddings" else both.bank).shape[1] for what in truths}
+    operations = {what: pairs * (features[0] if what == "embeddings" else both.bank).shape[1] for what in exact_values}
     compare(found, methods, operations, peak)
     run = facts(given, both, peak, found)
-    del methods, truths, units
+    del methods, exact_values, units
     run["growth"] = exponents(both, memory, 3) if given.growth else {}
     run["stream"] = streaming(given, both)
     return run
@@ -688,16 +690,17 @@ def facts(given: argparse.Namespace, both: Sides, peak: float, found: dict[str, 
 
 
 def shown_command() -> str:
-    """Return the command line, with names for paths from this machine's root."""
-    words = [Path(word).name if word.startswith("/") else word for word in sys.argv[1:]]
-    return " ".join(["python scripts/bench_search.py", *(f'"{word}"' if " " in word else word for word in words)])
+    """Return the command line, with file names in place of absolute paths."""
+    given = [Path(argument).name if argument.startswith("/") else argument for argument in sys.argv[1:]]
+    quoted = (f'"{argument}"' if " " in argument else argument for argument in given)
+    return " ".join(["python scripts/bench_search.py", *quoted])
 
 
 def commit() -> str:
     """Return the commit of the package that is measured."""
     folder = Path(benchmark.__file__).parent
-    words = ["git", "rev-parse", "--short", "HEAD"]
-    return subprocess.run(words, cwd=folder, capture_output=True, text=True, check=False).stdout.strip()
+    arguments = ["git", "rev-parse", "--short", "HEAD"]
+    return subprocess.run(arguments, cwd=folder, capture_output=True, text=True, check=False).stdout.strip()
 
 
 def installed(package: str) -> str:
@@ -719,7 +722,7 @@ def options() -> argparse.Namespace:
     parser.add_argument("--image-size", type=int)
     for name, value in (("queries", 1000), ("most", 10_000), ("rounds", 5), ("threads", 1)):
         parser.add_argument(f"--{name}", type=int, default=value)
-    parser.add_argument("--memory-gib", type=float, default=2.0, help="that ours may take")
+    parser.add_argument("--memory-gib", type=float, default=2.0, help="memory that our search may take")
     parser.add_argument("--growth", action=argparse.BooleanOptionalAction, default=True)
     parser.add_argument("--stream-gib", type=float, default=0.0, help="size of a bank on disk; 0: none")
     parser.add_argument("--stream-mib", type=float, default=256, help="memory for searching it")

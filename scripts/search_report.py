@@ -1,4 +1,4 @@
-"""What a run of `bench_search.py` says: a table, the goals it meets or not, and a plot of all runs of a folder."""
+"""Report a run of `bench_search.py`: a table, the goals it meets, and a plot of all runs of a folder."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ OURS, SGEMM, PRODUCT, INDEX, BUILD = (
     "ours: index building",
 )
 CHOICE, FLOATS, EMBEDDINGS, TRAIN = "ours: own choice", "ours: float images", "ours: embeddings", "ours: train side"
-FAISS, PAIRS = "faiss IndexFlatIP", "np.corrcoef a pair *"
+FAISS, PAIRS = "faiss IndexFlatIP", "np.corrcoef per pair *"
 
 
 @dataclass(frozen=True)
@@ -47,22 +47,22 @@ class Goal:
 
 def goals(run: dict[str, Any]) -> list[Goal]:
     """Return the goals that this data set can show; those against sgemm are twice as high where its kernel is AVX2."""
-    found = {figures["name"]: figures for figures in run["figures"]}
+    results = {figures["name"]: figures for figures in run["figures"]}
     twice = 1 if run["wide"] else 2
     noise, side = run["data"] == "noise", run["shape"][-1]
     result = [
-        Goal(f"{CHOICE}, top-1 against sgemm", found[f"{CHOICE}, top-1"]["ratio"], 3 * twice),
-        *image_goals(found, run["data"], side, twice),
-        *noise_goals(found, noise=noise),
-        Goal("error of 8-bit answers", worst(found, "error", max, EXACT), 0, least=False),
-        Goal("8-bit and float answers that are float64's", worst(found, "agrees", min, (*EXACT, FLOATS)), 1),
-        Goal("float images, top-1 against sgemm", found[f"{FLOATS}, top-1"]["ratio"], 1 if noise else 2.5 * twice),
-        Goal("error of float images", worst(found, "error", max, (FLOATS,)), 1e-12, least=False),
-        Goal("embeddings whose nearest is float64's", worst(found, "agrees", min, (EMBEDDINGS,)), 1),
-        *faiss_goals(found, run["kernels"].get("faiss_cpu", "")),
-        Goal("int8 product against np.corrcoef a pair",
-             found[PAIRS]["seconds"] / found[f"{PRODUCT}, top-1"]["seconds"], 1000),
-        Goal("peak MiB of ours", worst(found, "mib", max, (OURS,)), run["limit_mib"], least=False),
+        Goal(f"{CHOICE}, top-1 against sgemm", results[f"{CHOICE}, top-1"]["ratio"], 3 * twice),
+        *image_goals(results, run["data"], side, twice),
+        *noise_goals(results, noise=noise),
+        Goal("error of 8-bit answers", worst(results, "error", max, EXACT), 0, least=False),
+        Goal("8-bit and float answers that are float64's", worst(results, "agrees", min, (*EXACT, FLOATS)), 1),
+        Goal("float images, top-1 against sgemm", results[f"{FLOATS}, top-1"]["ratio"], 1 if noise else 2.5 * twice),
+        Goal("error of float images", worst(results, "error", max, (FLOATS,)), 1e-12, least=False),
+        Goal("embeddings whose nearest is float64's", worst(results, "agrees", min, (EMBEDDINGS,)), 1),
+        *faiss_goals(results, run["kernels"].get("faiss_cpu", "")),
+        Goal("int8 product against np.corrcoef per pair",
+             results[PAIRS]["seconds"] / results[f"{PRODUCT}, top-1"]["seconds"], 1000),
+        Goal("peak MiB of ours", worst(results, "mib", max, (OURS,)), run["limit_mib"], least=False),
     ]  # fmt: skip
     return result + growth_goals(run, noise=noise) + stream_goals(run)
 
@@ -70,39 +70,39 @@ def goals(run: dict[str, Any]) -> list[Goal]:
 EXACT = (PRODUCT, INDEX, CHOICE, TRAIN)
 
 
-def worst(found: dict[str, Any], what: str, choose: Callable[..., float], kinds: tuple[str, ...]) -> float:
-    values = [figures[what] for name, figures in found.items() if name.startswith(kinds)]
+def worst(results: dict[str, Any], what: str, choose: Callable[..., float], kinds: tuple[str, ...]) -> float:
+    values = [figures[what] for name, figures in results.items() if name.startswith(kinds)]
     return float(choose(value for value in values if value is not None))
 
 
-def image_goals(found: dict[str, Any], data: str, side: int, twice: int) -> list[Goal]:
-    """Goals of large images that are alike in the large."""
+def image_goals(results: dict[str, Any], data: str, side: int, twice: int) -> list[Goal]:
+    """Goals of large images that share their coarse structure."""
     result = []
     if data != "noise" and side >= 112:
         slices = data.startswith(("phantom-mr", "brats"))
         need = 10 if side >= 224 or (slices and side >= 128) else 5
-        result.append(Goal("index, top-1 against sgemm", found[f"{INDEX}, top-1"]["ratio"], need * twice))
+        result.append(Goal("index, top-1 against sgemm", results[f"{INDEX}, top-1"]["ratio"], need * twice))
     if side >= 128:
-        result.append(Goal(f"{CHOICE}, top-10 against sgemm", found[f"{CHOICE}, top-10"]["ratio"], 4 * twice))
+        result.append(Goal(f"{CHOICE}, top-10 against sgemm", results[f"{CHOICE}, top-10"]["ratio"], 4 * twice))
     if side >= 112:
-        result.append(Goal("index building over one sgemm pass", 1 / found[BUILD]["ratio"], 1 / twice, least=False))
+        result.append(Goal("index building over one sgemm pass", 1 / results[BUILD]["ratio"], 1 / twice, least=False))
     return result
 
 
-def noise_goals(found: dict[str, Any], *, noise: bool) -> list[Goal]:
-    ratio = found[f"{CHOICE}, top-1"]["seconds"] / found[f"{PRODUCT}, top-1"]["seconds"]
+def noise_goals(results: dict[str, Any], *, noise: bool) -> list[Goal]:
+    ratio = results[f"{CHOICE}, top-1"]["seconds"] / results[f"{PRODUCT}, top-1"]["seconds"]
     return [Goal("own choice on noise over the product alone", ratio, 1.2, least=False)] if noise else []
 
 
-def faiss_goals(found: dict[str, Any], kernel: str) -> list[Goal]:
-    """Embeddings against faiss, or against sgemm where faiss takes this processor for one of 2007."""
+def faiss_goals(results: dict[str, Any], kernel: str) -> list[Goal]:
+    """Embeddings against faiss, or against sgemm where faiss uses its kernel for processors of 2007."""
     old = "Barcelona" in kernel
     theirs = {k: f"embeddings: {SGEMM}" if old else f"embeddings: {FAISS}, top-{k}" for k in (1, 10)}
     return [
         Goal(f"embeddings, top-{k} against {'sgemm, top-1' if old else 'faiss'}",
-             found[name]["seconds"] / found[f"{EMBEDDINGS}, top-{k}"]["seconds"], 1)
+             results[name]["seconds"] / results[f"{EMBEDDINGS}, top-{k}"]["seconds"], 1)
         for k, name in theirs.items()
-        if name in found
+        if name in results
     ]  # fmt: skip
 
 
@@ -119,11 +119,11 @@ def stream_goals(run: dict[str, Any]) -> list[Goal]:
     return [
         Goal("streaming over plain reading", streamed["rate"] / streamed["plain"], 0.8),
         Goal("streaming: peak MiB", streamed["mib"], streamed["limit_mib"], least=False),
-        Goal("streaming: same answer as with memory enough", float(streamed["same"]), 1),
+        Goal("streaming: same answer as with enough memory", float(streamed["same"]), 1),
     ]
 
 
-# Text and picture
+# Text and plot
 
 
 def table(run: dict[str, Any]) -> str:
@@ -157,7 +157,7 @@ SUMMED = {
 
 
 def summary(runs: Sequence[dict[str, Any]]) -> str:
-    """Return one line a run: how many times as fast as sgemm, and how many goals are met."""
+    """Return one line per run: how many times as fast as sgemm, and how many goals are met."""
     lines = [f"| data, kernel | {' | '.join(SUMMED)} | goals met |", "|---" * (len(SUMMED) + 2) + "|"]
     for run in runs:
         ratios = {figures["name"]: times_shown(figures["ratio"]) for figures in run["figures"]}
@@ -185,7 +185,7 @@ def growth_lines(growth: dict[str, dict[str, float]]) -> list[str]:
     if not growth:
         return []
     names = list(next(iter(growth.values())))
-    lines = [f"| {what} | {' | '.join(f'{found[name]:.2f}' for name in names)} |" for what, found in growth.items()]
+    lines = [f"| {what} | {' | '.join(f'{results[name]:.2f}' for name in names)} |" for what, results in growth.items()]
     return [f"| exponent in | {' | '.join(names)} |", "|---" * (len(names) + 1) + "|", *lines, ""]
 
 
@@ -200,22 +200,22 @@ def stream_lines(streamed: dict[str, Any]) -> list[str]:
 SHOWN = {
     f"{INDEX}, top-1": "#0b5394", f"{CHOICE}, top-10": "#3d85c6", f"{PRODUCT}, top-1": "#9fc5e8",
     f"{FLOATS}, top-1": "#6aa84f", "faiss IndexFlatIP, top-1": "#e69138", "torch mm, float32": "#f6b26b",
-    "scikit-learn brute cosine": "#f9cb9c", "scipy cdist correlation *": "#999999", "np.corrcoef a pair *": "#444444",
+    "scikit-learn brute cosine": "#f9cb9c", "scipy cdist correlation *": "#999999", "np.corrcoef per pair *": "#444444",
 }  # fmt: skip
 
 
 def plot(runs: Sequence[dict[str, Any]], file: Path) -> None:
-    """Draw a panel for each kernel: bars of how many times as fast as sgemm, data sets side by side."""
+    """Draw one panel per kernel: bars of speeds relative to sgemm, data sets next to each other."""
     import matplotlib as mpl
 
     mpl.use("Agg")
     from matplotlib import pyplot
 
     groups = {wide: [run for run in runs if run["wide"] == wide] for wide in (True, False)}
-    groups = {wide: found for wide, found in groups.items() if found}
+    groups = {wide: results for wide, results in groups.items() if results}
     figure, panels = pyplot.subplots(len(groups), 1, figsize=(12, 4.2 * len(groups)), squeeze=False, sharey=True)
-    for (panel,), found in zip(panels, groups.values(), strict=True):
-        bars(panel, found)
+    for (panel,), results in zip(panels, groups.values(), strict=True):
+        bars(panel, results)
     panels[0][0].legend(ncols=3, fontsize=8, frameon=False, loc="lower center", bbox_to_anchor=(0.5, 1.1))
     figure.tight_layout()
     figure.savefig(file, dpi=110)

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 Axis = Literal["axial", "coronal", "sagittal"]
 ORDER = {"axial": (2, 1, 0), "coronal": (1, 2, 0), "sagittal": (0, 2, 1)}
-"""Which of x, y, z counts slices, rows and columns."""
+"""Which of x, y, z (0, 1, 2) is the axis of slices, of rows and of columns."""
 LETTER = {"axial": "z", "coronal": "y", "sagittal": "x"}
 
 
@@ -30,37 +30,39 @@ def planes(volume: Array, axis: Axis) -> Array:
 
 
 def resample(volume: Array, shape: Sequence[int]) -> Array:
-    """Resize an array (a, b, c) linearly, averaging where it shrinks, float32."""
+    """Resize an array (a, b, c) to `shape` linearly, averaging where it shrinks, float32."""
     if volume.shape == tuple(shape):
         return volume.astype(np.float32)
-    # Planes along the axis that memory counts slowest are contiguous: they are resized first, then that axis.
+    # Interpolation is separable. Planes across the axis of the greatest stride are contiguous in memory: they are
+    # resized first, then that axis.
     slow = int(np.argmax(np.abs(volume.strides)))
-    turned, wanted = np.moveaxis(volume, slow, 0), np.array(shape)
+    reordered, wanted = np.moveaxis(volume, slow, 0), np.array(shape)
     rows, columns = np.delete(wanted, slow)
-    small = np.stack([_resize(plane, (rows, columns)) for plane in turned])
+    small = np.stack([_resize(plane, (rows, columns)) for plane in reordered])
     flat = _resize(small.reshape(len(small), -1), (shape[slow], rows * columns))
     return np.moveaxis(flat.reshape(shape[slow], rows, columns), 0, slow)
 
 
 def _resize(plane: Array, shape: Sequence[int]) -> Array:
+    """Resize a plane (h, w) to `shape`; Pillow widens the kernel where it shrinks, which averages."""
     if plane.shape == tuple(shape):
         return plane.astype(np.float32)
-    picture = PIL.Image.fromarray(plane.astype(np.float32, order="C"))
-    return np.asarray(picture.resize((shape[1], shape[0]), PIL.Image.Resampling.BILINEAR))
+    image = PIL.Image.fromarray(plane.astype(np.float32, order="C"))
+    return np.asarray(image.resize((shape[1], shape[0]), PIL.Image.Resampling.BILINEAR))
 
 
 def centred(array: Array, shape: tuple[int, ...], fill: float) -> Array:
-    """Pad the last axes with a value, and cut them around their centre, to exactly `shape`."""
+    """Pad the last axes of (..., *spatial) with a value, and crop them around their centre, to exactly `shape`."""
     return crop_to(pad_to(array, shape, fill), shape)
 
 
 def corners(shape: Sequence[int], size: int, stride: int) -> Iterator[tuple[int, ...]]:
-    """Yield the first corners of cubes of `size` that lie whole in `shape`, every `stride`."""
+    """Yield the first corners of the cubes of `size` that are wholly inside `shape`, every `stride`."""
     yield from product(*(range(0, extent - size + 1, stride) for extent in shape))
 
 
 def seen_at(point: Array, shape: Sequence[int], axis: Axis) -> Array:
-    """Return where a point (x, y, z) of a volume of this shape lies in `planes`: slice, row, column."""
+    """Return the slice, row and column (3,) of `planes` that show a point (x, y, z) of a volume of this shape."""
     order = list(ORDER[axis])
     place = np.asarray(point)[order]
     extents = np.asarray(shape)[order]
@@ -69,7 +71,7 @@ def seen_at(point: Array, shape: Sequence[int], axis: Axis) -> Array:
 
 
 def around(array: Array, centre: Sequence[float], size: int, fill: float) -> Array:
-    """Return the square or cube of `size` around a point; what lies outside the array is `fill`."""
+    """Return the square or cube of `size` around a point of an array (*spatial); outside the array it is `fill`."""
     first = [round(place - (size - 1) / 2) for place in centre]
     cube = np.full((size,) * array.ndim, fill, array.dtype)
     inside = [(max(0, start), min(extent, start + size)) for start, extent in zip(first, array.shape, strict=True)]

@@ -1,6 +1,7 @@
-"""Planted copies: fixed transformations of known items, by which detectors are tested.
+"""Planted copies: fixed transformations of real images, which detectors are tested with.
 
-Everything takes and returns (N, C, *spatial) float32 in [-1, 1]; the same items, the same copies.
+Everything takes and returns (N, C, *spatial) float32 in [-1, 1], and gives the same copies of the same images: what is
+random is drawn from a generator with a fixed seed.
 """
 
 from __future__ import annotations
@@ -23,7 +24,10 @@ def _seeded() -> torch.Generator:
 
 
 def _moved(images: Tensor, degrees: float = 0, scale: float = 1, shift: float = 0) -> Tensor:
-    """Rotate and shift every other item the other way."""
+    """Rotate, scale and shift; every other image is rotated and shifted the other way.
+
+    Either way alone would favour detectors whose errors depend on the direction.
+    """
     signs = images.new_ones(len(images))
     signs[1::2] = -1
     move = (signs * shift)[:, None].expand(len(images), images.ndim - 2)
@@ -34,12 +38,13 @@ def _rotate(degrees: float) -> Transformation:
     return lambda images: _moved(images, degrees=degrees)
 
 
-def _shift(share: float) -> Transformation:
-    return lambda images: _moved(images, shift=share)
+def _shift(fraction: float) -> Transformation:
+    return lambda images: _moved(images, shift=fraction)
 
 
-def _crop(share: float) -> Transformation:
-    return lambda images: _moved(images, scale=1 / (1 - share))
+def _crop(fraction: float) -> Transformation:
+    """Cut this fraction off each axis, and magnify what is left to the full size."""
+    return lambda images: _moved(images, scale=1 / (1 - fraction))
 
 
 def _rotate90(quarters: int) -> Transformation:
@@ -54,17 +59,19 @@ def _blur(sigma: float) -> Transformation:
     return lambda images: blur(images, sigma)
 
 
-def _noise(share: float) -> Transformation:
-    """Noise whose standard deviation is this share of the range, which is 2."""
-    return lambda images: add_noise(images, images.new_full((len(images),), 2 * share), _seeded())
+def _noise(fraction: float) -> Transformation:
+    """Add noise whose standard deviation is this fraction of the range, which is 2."""
+    return lambda images: add_noise(images, images.new_full((len(images),), 2 * fraction), _seeded())
 
 
-def _deform(share: float) -> Transformation:
-    """Move points by this share of the field of view, which grids count as 2."""
-    return lambda images: deform(images, 2 * share, _seeded())
+def _deform(fraction: float) -> Transformation:
+    """Move points by this fraction of the field of view, which grids count as 2."""
+    return lambda images: deform(images, 2 * fraction, _seeded())
 
 
 def _resample(factor: int) -> Transformation:
+    """Average over blocks of this many pixels per axis, and interpolate linearly back to the full size."""
+
     def resample(images: Tensor) -> Tensor:
         mode = "bilinear" if images.ndim == 4 else "trilinear"
         small = F.interpolate(images, size=[max(1, size // factor) for size in images.shape[2:]], mode="area")
@@ -74,7 +81,7 @@ def _resample(factor: int) -> Transformation:
 
 
 def _recode(quality: int) -> Transformation:
-    """Through an 8-bit JPEG of this quality, plane by plane."""
+    """Write and read as 8-bit JPEG of this quality, plane by plane."""
 
     def recode(images: Tensor) -> Tensor:
         import numpy as np
@@ -95,17 +102,17 @@ STRENGTHS: dict[str, dict[str, Transformation]] = {
     "flip": {"left-right": lambda images: images.flip(-1), "up-down": lambda images: images.flip(-2)},
     "rotate": {f"{degrees} deg": _rotate(degrees) for degrees in (5, 10, 15, 30)},
     "rotate90": {f"{90 * quarters} deg": _rotate90(quarters) for quarters in (1, 2)},
-    "shift": {f"{share:.0%}": _shift(share) for share in (0.02, 0.05, 0.1)},
-    "crop": {f"{share:.0%}": _crop(share) for share in (0.05, 0.1, 0.2)},
+    "shift": {f"{fraction:.0%}": _shift(fraction) for fraction in (0.02, 0.05, 0.1)},
+    "crop": {f"{fraction:.0%}": _crop(fraction) for fraction in (0.05, 0.1, 0.2)},
     "contrast": {f"gamma {exponent}": _contrast(exponent) for exponent in (0.7, 1.4, 2.0)},
     "blur": {f"{sigma} px": _blur(sigma) for sigma in (0.5, 1.0, 2.0)},
-    "noise": {f"{share:.1%}": _noise(share) for share in (0.025, 0.05, 0.1)},
+    "noise": {f"{fraction:.1%}": _noise(fraction) for fraction in (0.025, 0.05, 0.1)},
     "resample": {f"1/{factor}": _resample(factor) for factor in (2, 4)},
-    "deform": {f"{share:.1%}": _deform(share) for share in (0.01, 0.02)},
+    "deform": {f"{fraction:.1%}": _deform(fraction) for fraction in (0.01, 0.02)},
     "recode": {f"JPEG {quality}": _recode(quality) for quality in (75, 30)},
 }
-"""What is done to an item -> how strongly -> the function. Rotations and shifts go either way; a crop is magnified
-back; noise is a share of the grey range; `rotate90` is about the axis through the last plane."""
+"""Kind of transformation -> strength -> the function. Rotations and shifts go either way; a crop is magnified back;
+noise is a fraction of the grey range; `rotate90` is in the plane of the last two axes."""
 
 PLANTED_AS = {
     "exact": ("exact", ""),
@@ -121,11 +128,11 @@ PLANTED_AS = {
     "deform": ("deform", "1.0%"),
     "recode": ("recode", "JPEG 75"),
 }
-"""Those that every run measures (protocol p1) and that detectors may claim to be invariant to: kind and strength."""
+"""The ones that every run measures (protocol p1) and that detectors may claim to be invariant to: kind, strength."""
 
 PLANTED: dict[str, Transformation] = {name: STRENGTHS[kind][strength] for name, (kind, strength) in PLANTED_AS.items()}
 
 
 def title(kind: str, strength: str) -> str:
-    """Name a transformation of STRENGTHS, as audits do: `rotate[15 deg]`."""
+    """Return the name of a transformation of STRENGTHS in audits: `rotate[15 deg]`."""
     return f"{kind}[{strength}]" if strength else kind

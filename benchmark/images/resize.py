@@ -1,4 +1,4 @@
-"""Putting images on a common grid."""
+"""Resizing images to a common grid."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ if TYPE_CHECKING:
 
 
 def pad_to(array: Array, shape: tuple[int, ...], fill: float = 0) -> Array:
-    """Pad the last len(shape) axes to at least `shape`, centred; an odd pixel goes to the far end."""
+    """Pad the last len(shape) axes of (..., *spatial) to at least `shape`, centred; odd pixels go to the end."""
     missing = [max(0, want - have) for want, have in zip(shape, array.shape[-len(shape) :], strict=True)]
     widths = [(0, 0)] * (array.ndim - len(shape)) + [(left // 2, left - left // 2) for left in missing]
     return np.pad(array, widths, constant_values=fill)
 
 
 def crop_to(array: Array, shape: tuple[int, ...]) -> Array:
-    """Cut the last len(shape) axes to at most `shape`, around the centre."""
+    """Crop the last len(shape) axes of (..., *spatial) to at most `shape`, around the centre."""
     extents = array.shape[-len(shape) :]
     starts = [max(0, (have - want) // 2) for want, have in zip(shape, extents, strict=True)]
     windows = [slice(start, start + want) for start, want in zip(starts, shape, strict=True)]
@@ -56,7 +56,7 @@ def resize_smooth(plane: Array, side: int) -> Array:
 
 
 def block_mean(volume: Array, factors: tuple[int, ...]) -> Array:
-    """Average (x, y, z) over blocks of so many voxels a side, float32; an incomplete last block is cut off."""
+    """Average a volume (x, y, z) over blocks of `factors` voxels, float32; an incomplete last block is dropped."""
     x, y, z = (size // factor for size, factor in zip(volume.shape, factors, strict=True))
     a, b, c = factors
     whole = volume[: x * a, : y * b, : z * c].astype(np.float32)
@@ -65,11 +65,15 @@ def block_mean(volume: Array, factors: tuple[int, ...]) -> Array:
 
 
 def to_uint8(levels: Array) -> Array:
-    """Round grey levels to the nearest, halves up, and clip to 0 ... 255 (as MATLAB's `uint8` does)."""
+    """Round grey levels of any shape to the nearest, halves up, and clip to 0 ... 255 (as MATLAB's `uint8` does).
+
+    NumPy's `rint` rounds halves to even: of the means of two pixels, half would go down and half up.
+    """
     within = np.clip(levels, 0, 255)
     within += within.dtype.type(0.5)
     return within.astype(np.uint8)
 
 
 def _resize(plane: Array, side: int, filter_: PIL.Image.Resampling) -> Array:
+    """Resize one plane (h, w) to (side, side)."""
     return np.asarray(PIL.Image.fromarray(plane).resize((side, side), filter_))

@@ -1,4 +1,4 @@
-"""Batched 2D and 3D transformations on the device, and `augment`, which draws random ones to train detectors by.
+"""Batched 2D and 3D transformations on the device, and `augment`, which draws random ones to train detectors.
 
 Everything takes and returns (N, C, *spatial) float32 in [-1, 1].
 """
@@ -11,13 +11,21 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+CONTROL_POINTS = 4
+"""Per axis of a random deformation: it then bends over about a third of the image, as organs do, not from pixel to
+pixel."""
+
 
 def _column(values: Tensor, like: Tensor) -> Tensor:
+    """Reshape values (N,) to (N, 1, ..., 1), to be combined with images (N, C, *spatial)."""
     return values.view(-1, *[1] * (like.ndim - 1))
 
 
 def rotations(axes: Tensor, radians: Tensor) -> Tensor:
-    """Rotation matrices (N, 3, 3) about unit axes (N, 3) by angles (N,): Rodrigues' formula."""
+    """Rotation matrices (N, 3, 3) about unit axes (N, 3) by angles (N,) in radians.
+
+    Rodrigues' formula, I + sin a K + (1 - cos a) K^2, with K the matrix of the cross product with the axis.
+    """
     x, y, z = axes.unbind(1)
     zero = torch.zeros_like(x)
     K = torch.stack([zero, -z, y, z, zero, -x, -y, x, zero], dim=1).view(-1, 3, 3)
@@ -32,13 +40,15 @@ def affine(images: Tensor, radians: Tensor, scale: Tensor, shift: Tensor, axes: 
         images: (N, C, *spatial).
         radians: (N,) angles, in the plane (2D) or about `axes` (3D; the first spatial axis by default).
         scale: (N,) factors; above 1 the content grows.
-        shift: (N, dims) as a share of the field of view, last spatial axis first.
+        shift: (N, dims) as a fraction of the field of view, last spatial axis first.
         axes: (N, 3) unit vectors for 3D.
     """
     dims = images.ndim - 2
     if axes is None:
         axes = images.new_tensor([[0.0, 0.0, 1.0]]).expand(len(images), 3)
-    # grid_sample counts each axis from -1 to 1 whatever its length: without this, oblong images would be sheared.
+    # grid_sample takes the place in the source of each pixel of the result: the inverse of what content does, so that
+    # scale divides and shift is negative. It counts each axis from -1 to 1 whatever its length: without `sides`, oblong
+    # images would be sheared; and fractions of the field of view count twice.
     sides = images.new_tensor(images.shape[:1:-1])
     matrix = rotations(axes, radians)[:, :dims, :dims] / scale[:, None, None] * (sides[None] / sides[:, None])
     theta = torch.cat([matrix, -2 * shift[:, :, None]], dim=2)
@@ -47,16 +57,19 @@ def affine(images: Tensor, radians: Tensor, scale: Tensor, shift: Tensor, axes: 
 
 
 def gamma(images: Tensor, exponent: Tensor) -> Tensor:
-    """Raise grey levels, mapped to [0, 1], to a power (N,); above 1 darkens."""
+    """Raise grey levels, mapped to [0, 1], to a power (N,); above 1 darkens.
+
+    Black is 1e-4 (a 40th of a grey level): small powers have an infinite slope at 0.
+    """
     return ((images + 1) / 2).clamp(1e-4, 1) ** _column(exponent, images) * 2 - 1
 
 
 def blur(images: Tensor, sigma: float) -> Tensor:
     """Convolve with a Gaussian of `sigma` pixels along each spatial axis."""
-    radius = max(1, math.ceil(3 * sigma))
+    radius = max(1, math.ceil(3 * sigma))  # 3 sigma hold 99.7 % of a Gaussian; weights are scaled to a sum of 1
     weights = [math.exp(-0.5 * (offset / sigma) ** 2) for offset in range(-radius, radius + 1)]
     for axis in range(2, images.ndim):
-        # A sum of shifted views: 10 times faster on CPU than conv1d on rows of one channel.
+        # The border is repeated. A sum of shifted views: 10 times faster on CPU than conv1d on rows of one channel.
         size = images.shape[axis]
         index = torch.arange(-radius, size + radius, device=images.device).clamp(0, size - 1)
         padded = images.index_select(axis, index)
@@ -69,14 +82,18 @@ def blur(images: Tensor, sigma: float) -> Tensor:
 
 def add_noise(images: Tensor, sigma: Tensor, generator: torch.Generator | None = None) -> Tensor:
     """Add white Gaussian noise of standard deviation sigma (N,), in units of the range [-1, 1]."""
+    # Drawn on the CPU, so that a seed gives the same noise on every device.
     noise = torch.randn(images.shape, generator=generator, dtype=images.dtype).to(images.device)
     return (images + _column(sigma, images) * noise).clamp(-1, 1)
 
 
 def deform(images: Tensor, amplitude: float, generator: torch.Generator | None = None) -> Tensor:
-    """Move points by a smooth random field (4 control points an axis) of standard deviation amplitude (view = 2)."""
+    """Move points by a smooth random field, whose standard deviation is `amplitude` (the field of view is 2).
+
+    The field is random at 4 control points per axis, and interpolated linearly in between.
+    """
     dims = images.ndim - 2
-    control = torch.randn(len(images), dims, *[4] * dims, generator=generator).to(images.device)
+    control = torch.randn(len(images), dims, *[CONTROL_POINTS] * dims, generator=generator).to(images.device)
     mode = "bilinear" if dims == 2 else "trilinear"
     field = F.interpolate(control, size=images.shape[2:], mode=mode, align_corners=True) * amplitude
     unit = torch.eye(dims, dims + 1, device=images.device).expand(len(images), -1, -1)
@@ -85,19 +102,23 @@ def deform(images: Tensor, amplitude: float, generator: torch.Generator | None =
 
 
 def rotate_by_quarters(images: Tensor) -> Tensor:
-    """Turn the last two axes by a random number of quarters; with the flips of `augment`, all eight orientations."""
+    """Rotate in the plane of the last two axes by a random multiple of 90 degrees.
+
+    With the flips of `augment`, all eight orientations occur. Oblong images are rotated by 180 degrees or not at all:
+    90 degrees would change their shape.
+    """
     quarters = _column(torch.randint(4, (len(images),)).to(images.device), images)
-    # A quarter of an oblong image is another shape: those are turned by halves only.
     once = images.rot90(1, (-2, -1)) if images.shape[-1] == images.shape[-2] else images
     images = torch.where(quarters % 2 == 1, once, images)
     return torch.where(quarters >= 2, images.rot90(2, (-2, -1)), images)
 
 
 def augment(images: Tensor) -> Tensor:
-    """Draw one random transformation an image from torch's global generator.
+    """Draw one random transformation per image from torch's global generator.
 
-    Flip of the last axis (half of them), rotation up to 22 degrees, shift 10 %, scale 20 %, gamma, contrast, blur (of
-    up to 2 pixels, up to 1 where a side has fewer than 48) and noise of up to 10 % of the range.
+    Flip of the last axis (half of them), rotation up to 22 degrees, shift up to 10 %, scale up to 20 %, gamma 0.47 to
+    2.1, contrast up to 20 %, brightness up to 7.5 % of the range, blur (of up to 2 pixels, up to 1 where a side has
+    fewer than 48) and noise of up to 10 % of the range. Half of the images are not blurred, and half have no noise.
     """
     count, dims, device = len(images), images.ndim - 2, images.device
 
@@ -114,7 +135,7 @@ def augment(images: Tensor) -> Tensor:
 
 
 def _blurred(images: Tensor) -> Tensor:
-    """Blur by 1 pixel; where there are pixels enough, 2 of 5 images by 2."""
+    """Blur by 1 pixel; 40 % of the images by 2, where all sides have 48 pixels or more."""
     once = blur(images, 1.0)
     if min(images.shape[2:]) < 48:
         return once

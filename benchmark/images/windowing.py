@@ -1,4 +1,4 @@
-"""From the values of a file to grey levels: windows of CT, ranges of MR, levels of radiographs."""
+"""Conversion of a file's values to grey levels: windows of CT, ranges of MR, levels of radiographs."""
 
 from __future__ import annotations
 
@@ -15,10 +15,11 @@ HOUNSFIELD = {"lung": (-1350.0, 150.0), "mediastinum": (-125.0, 225.0), "bone": 
 """Lower and upper end in HU: widths 1500, 350, 1800 at -600, 50, 400 (Radiopaedia, "Windowing (CT)")."""
 RULES = ("auto", "levels", "percentiles", "maximum", "range")
 PERCENTILES = (0.5, 99.5)
+"""Of all values of a file: 1 % may be clipped, so that a few bright voxels (metal, vessels) do not darken the rest."""
 
 
 def require_window(window: str) -> None:
-    """Raise UsageError where a window is neither known by name nor LOW,HIGH."""
+    """Raise UsageError where a window is neither a known name nor LOW,HIGH."""
     if window in RULES or window in HOUNSFIELD or _numbers(window) is not None:
         return
     raise UsageError(
@@ -33,11 +34,11 @@ def limits(values: Array, window: str, file: str) -> tuple[float, float]:
     Args:
         values: any shape.
         window: `lung`, `mediastinum`, `bone` or `LOW,HIGH` in the file's units; `percentiles` 0.5 and 99.5;
-            `maximum`, from 0 to the greatest; `range`, from the least to the greatest; `levels`, 8-bit grey as it is;
-            `auto`, levels where the file has 8 bits, percentiles elsewhere.
-        file: named in messages.
+            `maximum`, from 0 to the greatest value; `range`, from the least to the greatest; `levels`, 8-bit grey
+            levels unchanged; `auto`, levels where the file has 8 bits, percentiles elsewhere.
+        file: its name for messages.
 
-    Raises BadDataError where the two are one, or levels are asked of a file that has none.
+    Raises BadDataError where both values are equal, or for `levels` where the file does not hold 8-bit values.
     """
     low, high = _limits(values, window, file)
     if low >= high:
@@ -49,12 +50,13 @@ def limits(values: Array, window: str, file: str) -> tuple[float, float]:
 
 
 def grey(values: Array, low: float, high: float) -> Array:
-    """Map low ... high to 0 ... 255, float32, not yet rounded or clipped."""
+    """Map values of any shape, low ... high, to 0 ... 255, float32, not yet rounded or clipped."""
     levels: Array = (values.astype(np.float32) - np.float32(low)) * np.float32(255 / (high - low))
     return levels
 
 
 def _limits(values: Array, window: str, file: str) -> tuple[float, float]:
+    """Return the limits before they are compared; `values` of any shape."""
     if window in HOUNSFIELD:
         return HOUNSFIELD[window]
     given = _numbers(window)
@@ -71,6 +73,7 @@ def _limits(values: Array, window: str, file: str) -> tuple[float, float]:
 
 
 def _numbers(window: str) -> tuple[float, float] | None:
+    """Parse LOW,HIGH; None where it is anything else."""
     parts = window.split(",")
     try:
         low, high = (float(part) for part in parts)

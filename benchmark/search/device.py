@@ -64,6 +64,7 @@ class DeviceBlock:
         """Return all correlations of two blocks, (n, m) float64, as `kernels_lists.correlation` computes them."""
         self.wait()
         other.wait()
+        # As on the CPU: float64 holds n Sxy up to 2^19 pixels, int64 beyond; float32 would not even hold Sxy.
         product, size = int_product(self.rows, other.rows), self.rows.shape[1]
         exact = product.double() if size <= MAX_PIXELS_FLOAT64 else product
         numerators = size * exact - self.sums[:, None] * other.sums[None]
@@ -110,6 +111,7 @@ def _greatest(block: Tensor, depth: int, offset: int) -> Best:
     values, places, ties = [], [], None
     for _ in range(depth):
         most = block.max(dim=1, keepdim=True).values
+        # Exact equality: values of the same integers are the same float64 numbers.
         equal = block == most
         first = torch.where(equal, columns, block.shape[1]).min(dim=1, keepdim=True).values
         ties = equal.sum(dim=1) - 1 if ties is None else ties

@@ -113,7 +113,7 @@ class _Job:
     advance: Callable[[int], None]
 
     def prepared(self, which: NDArray[np.int64]) -> list[Any]:
-        """Return these queries, and their views, as the engine takes them."""
+        """Return these queries (n,), and their views, as the engine takes them."""
         return [self.engine.prepare(rows.take(which)) for rows in (self.queries, *self.queries.views)]
 
     def result(self) -> SearchResult:

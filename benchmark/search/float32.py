@@ -38,7 +38,7 @@ BUDGET_PER_NEIGHBOUR = 16
 SLACK = 2e-6
 """What windows do not hold, in units of u = 2^-24 (6e-8): the coarse value is rounded 5 times and its bounds 6 times;
 a residual is orthogonal to the direction only up to 3 roundings of `along` and the row, on both sides 6. 17 u = 1e-6,
-and as much again."""
+and as much again. This is for windows of at most 1; wider ones exclude nothing."""
 QUERIES_AT_ONCE = 128
 """Queries whose products with a block of the bank stay in a core's cache until they are scanned. Rows of D numbers take
 D / 8 at once where that is more: their product takes long enough to outweigh a second read."""
@@ -309,12 +309,15 @@ def common_direction(bank: Rows, *, centred: bool, memory: int) -> NDArray[np.fl
     residuals and windows, are the smaller.
     """
     most = max(1, memory // 3 // (SAMPLE_BYTES * bank.dimension))
+    # Evenly spaced places: the bank may be sorted by patient or by slice.
     total = np.zeros(bank.dimension)
     places = np.unique(np.linspace(0, bank.count - 1, min(DIRECTION_ROWS, bank.count)).astype(np.int64))
     for part in chunks(len(places), min(most, ROWS_READ_AT_ONCE)):
         block = checked(bank.take(places[part]), centred=centred)
+        # The sum of (row - mean) / length over rows, as one vector-matrix product.
         scale = np.divide(1, np.sqrt(block.squares), out=np.zeros(len(block.rows)), where=block.squares > 0)
         total += scale @ block.rows - float(scale @ block.means)
     length = float(np.linalg.norm(total))
     unit = total / length if length > 0 else np.eye(1, len(total))[0]  # where all rows cancel: any direction
+    # Normalised twice: `length` was rounded in a long sum, that of a row of length 1 leaves the last digit at most.
     return np.asarray(unit / np.linalg.norm(unit), dtype=np.float64)

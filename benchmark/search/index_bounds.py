@@ -80,6 +80,7 @@ def pyramid(sums, means, scales, areas, parents, shares, boxes, low, outside):
         large[:] = 0
         energy = 0.0
         for b in range(sums.shape[1]):
+            # sum / root of area, less the mean's own sum, mean * area / root of area.
             value = (float(sums[i, b]) * inverse[b] - means[i] * areas[b]) * scales[i]
             boxes[i, b] = np.float32(value)
             large[parents[b]] += value * shares[b]
@@ -96,11 +97,13 @@ def _code(row, codes, facts):
     Lengths are upper bounds: `ENLARGED` for their sums of up to 16,000 squares in float32, `ROUNDED` for the row's own
     rounding. `Grid` makes 4,096 boxes at most, or one per channel.
     """
+    # The largest entry becomes 127; all others are rounded to the nearest step.
     most = max(greatest_size(row), np.float32(SMALLEST))
     step = np.float32(most / 127)
     inverse = np.float32(127 / most)
     for j in range(row.shape[0]):
         codes[j] = np.int8(np.floor(row[j] * inverse + np.float32(0.5)))
+    # The residual is what the decoded code misses, float32 product included, and so holds the errors of rounding, too.
     whole, coded, missed = np.float32(0), np.float32(0), np.float32(0)
     for j in range(row.shape[0]):
         code = np.float32(codes[j]) * step
@@ -129,7 +132,9 @@ def encode_residuals(boxes, low, inside, parents, shares, coarse, fine, facts):
     for i in range(boxes.shape[0]):
         for b in range(low.shape[1]):
             residual[b] = np.float32(low[i, b] - inside[i, b])
+        # Subtracted in float64 and rounded once, which is part of ROUNDED.
         _code(residual, coarse[i], facts[i, 0:CODE_FACTS])
+        # A large box's unit row is, within a small box, that of the small one times the root of its share.
         for b in range(boxes.shape[1]):
             detail[b] = boxes[i, b] - shares[b] * low[i, parents[b]]
         _code(detail, fine[i], facts[i, CODE_FACTS : 2 * CODE_FACTS])
@@ -182,6 +187,7 @@ def _narrowed_bound(bound, codes, facts, query_codes, query_facts):
     """
     closer = facts[STEP] * query_facts[STEP] * float(dot_levels(codes, query_codes))
     closer += facts[CODED] * query_facts[MISSED] + facts[MISSED] * (query_facts[CODED] + query_facts[MISSED])
+    # Both are upper bounds, so that the lower one may be taken.
     return np.float32(bound + min(0.0, closer - facts[LENGTH] * query_facts[LENGTH]))
 
 
@@ -196,6 +202,47 @@ def _narrow(places, bounds, number, least, codes, facts, query_codes, query_fact
             places[left], bounds[left] = j, narrowed
             left += 1
     return left
+
+
+@compiled
+def _candidates(
+    bounds, least, coarse, fine, facts, query_coarse, query_fine, query_facts, budgets, candidates, upper, counts
+):  # fmt: skip
+    """Collect the items of one query whose bounds (M,) reach `least`, and narrow them; return how many are left.
+
+    `candidates` and `upper` (b,) are filled with them and their bounds, `counts` (4,) with what was done. The items and
+    the query are as in `best_first`; `budgets` (2,) are the most items to narrow and to verify.
+    """
+    number = _collect(bounds, least, candidates, upper)
+    counts[REACHED] = number
+    if number > budgets[0]:
+        counts[ABANDONED] = 1
+        return 0
+    number = _narrow(
+        candidates, upper, number, least, coarse, facts[:, :CODE_FACTS], query_coarse, query_facts[:CODE_FACTS]
+    )
+    number = _narrow(
+        candidates, upper, number, least, fine, facts[:, CODE_FACTS:], query_fine, query_facts[CODE_FACTS:]
+    )
+    counts[NARROWED] = number
+    counts[ABANDONED] = number > budgets[1]
+    return number
+
+
+@compiled
+def _verify(j, pixels, where, sums, variances, size, query, query_sum, query_variance, values, places, ties):
+    """Offer item j to the list of a query (D,), by the exact integer sum of products with its stored pixels."""
+    numerator = size * dot_stored(pixels[where[j]], query) - query_sum * sums[j]
+    offer(values, places, ties, correlation(numerator, variances[j], query_variance), j)
+
+
+@compiled
+def _contains(places, place):
+    """Return whether `places` (k,) hold a place."""
+    held = False
+    for p in range(places.shape[0]):
+        held |= places[p] == place
+    return held
 
 
 @compiled
@@ -236,50 +283,33 @@ def best_first(
     depth = values.shape[1]
     seed_bounds, seeds = np.empty(depth, np.float32), np.empty(depth, np.int64)
     candidates, upper = np.empty(budgets[0], np.int64), np.empty(budgets[0], np.float32)
+    limits = np.array([budgets[0], budgets[1] + depth])  # seeds among the candidates are verified already
     for q in range(bounds.shape[0]):
         if query_variances[q] == 0:
             push_zero_variance(values[q], places[q], 0, bounds.shape[1])
             continue
+        # A list that an earlier view of the query has filled may be better than these bounds: they are then skipped.
         _greatest_bounds(bounds[q], seed_bounds, seeds)
         for p in range(depth):
-            j = seeds[p]
-            if j >= 0 and seed_bounds[p] >= values[q, depth - 1] - slack:
+            if seeds[p] >= 0 and seed_bounds[p] >= values[q, depth - 1] - slack:
                 counts[q, VERIFIED] += 1
-                inner = size * dot_stored(pixels[where[j]], queries[q]) - query_sums[q] * sums[j]
-                offer(values[q], places[q], ties[q : q + 1], correlation(inner, variances[j], query_variances[q]), j)
-        least = np.float32(values[q, depth - 1] - slack)
-        number = _collect(bounds[q], least, candidates, upper)
-        counts[q, REACHED] = number
-        if number > budgets[0]:
-            counts[q, ABANDONED] = 1
-            continue
-        number = _narrow(
-            candidates, upper, number, least, coarse, facts[:, 0:CODE_FACTS], query_coarse[q],
-            query_facts[q, 0:CODE_FACTS],
+                _verify(
+                    seeds[p], pixels, where, sums, variances, size, queries[q], query_sums[q], query_variances[q],
+                    values[q], places[q], ties[q : q + 1],
+                )  # fmt: skip
+        number = _candidates(
+            bounds[q], np.float32(values[q, depth - 1] - slack), coarse, fine, facts, query_coarse[q], query_fine[q],
+            query_facts[q], limits, candidates, upper, counts[q],
         )  # fmt: skip
-        number = _narrow(
-            candidates, upper, number, least, fine, facts[:, CODE_FACTS : 2 * CODE_FACTS], query_fine[q],
-            query_facts[q, CODE_FACTS : 2 * CODE_FACTS],
-        )  # fmt: skip
-        counts[q, NARROWED] = number
-        if number > budgets[1] + depth:
-            counts[q, ABANDONED] = 1
+        if counts[q, ABANDONED]:
             continue
         for p in np.argsort(-upper[:number]):
-            j = candidates[p]
             if upper[p] < values[q, depth - 1] - slack:
                 break
-            if _contains(seeds, j):  # verified above: a second time it would count as a tie with itself
+            if _contains(seeds, candidates[p]):  # verified above: a second time its tie would be counted twice
                 continue
             counts[q, VERIFIED] += 1
-            inner = size * dot_stored(pixels[where[j]], queries[q]) - query_sums[q] * sums[j]
-            offer(values[q], places[q], ties[q : q + 1], correlation(inner, variances[j], query_variances[q]), j)
-
-
-@compiled
-def _contains(places, place):
-    """Return whether `places` (k,) hold a place."""
-    held = False
-    for p in range(places.shape[0]):
-        held |= places[p] == place
-    return held
+            _verify(
+                candidates[p], pixels, where, sums, variances, size, queries[q], query_sums[q], query_variances[q],
+                values[q], places[q], ties[q : q + 1],
+            )  # fmt: skip

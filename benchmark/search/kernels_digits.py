@@ -30,6 +30,7 @@ SMALLEST = 1e-30
 @finite
 def greatest_size(row):
     """Return the greatest absolute value of a float32 row (D,), by `LANES` running maxima."""
+    # One running maximum would wait for itself at each number; independent ones fill whole vectors.
     lanes = np.zeros(LANES, np.float32)
     whole = row.shape[0] // LANES * LANES
     for start in range(0, whole, LANES):
@@ -125,7 +126,7 @@ def encode(rows, means, squares, direction, digits, first, second, facts):
     row = np.empty(rows.shape[1], np.float32)
     for i in range(rows.shape[0]):
         facts[i] = 0.0
-        if squares[i] == 0:
+        if squares[i] == 0:  # zero variance: no digits, no lengths, a product of 0 with every row
             first[i] = 0
             if digits == 2:
                 second[i] = 0
@@ -138,6 +139,7 @@ def encode(rows, means, squares, direction, digits, first, second, facts):
         coded, left = _encode_digits(row, step, first[i])
         fine = 0.0
         if digits == 2:
+            # The residual of the first digits is in `row`: it is written again, in steps 254 times as small.
             fine, left = _encode_digits(row, np.float32(step / 254), second[i])
         facts[i, ALONG], facts[i, STEP], facts[i, FINE] = along, step, ENLARGED * math.sqrt(fine)
         facts[i, CODED] = ENLARGED * math.sqrt(coded) + facts[i, FINE]  # |a + b| <= |a| + |b|
@@ -154,6 +156,7 @@ def _decode(product, cross, query_along, query_step, along, step, a, u, c, w, co
     """
     if cross.shape[0] == 0:
         for j in range(product.shape[0]):
+            # The product of the parts along m and that of digits; float32 rounds five times (`float32.SLACK`).
             value = query_along * along[j] + np.float32(product[j]) * (query_step * step[j])
             coarse[j] = value
             bounds[j] = value + a * u[j] + c * w[j]
@@ -211,6 +214,7 @@ def scan_codes(
         _decode(product[q], cross[q], query_along[q], query_step[q], along, step, a[q], u, c[q], w, coarse, bounds)
         demanded = np.float32(values[q, depth - 1] - slack)
         number, least = gather_candidates(coarse, bounds, slack, demanded, lowest, candidates, upper)
+        # Counted before any is scored: a query that is abandoned must leave its list as it was.
         kept = count_candidates(number, least, upper)
         if kept > budget:
             scored[q] = -1

@@ -42,6 +42,7 @@ def moments(rows, centred, means, squares):
     of such a row would be that of its rounding errors.
     """
     for i in range(rows.shape[0]):
+        # Two passes over a row: Sxx - Sx^2 / n would lose all digits of rows whose mean is large.
         mean = _row_sum(rows[i]) / rows.shape[1] if centred else 0.0
         square = dot_centred(rows[i], mean, rows[i], mean)
         if not square < np.inf:  # NaN fails every comparison
@@ -57,6 +58,7 @@ def standardise(rows, means, squares, out):
     """Fill `out` (n, D) float32 with rows (n, D) less their means over their lengths; zeros for zero variance."""
     for i in range(rows.shape[0]):
         scale = 1 / math.sqrt(squares[i]) if squares[i] > 0 else 0.0
+        # Float64 until the last step: the result is rounded once, by u of each number.
         for j in range(rows.shape[1]):
             out[i, j] = np.float32((float(rows[i, j]) - means[i]) * scale)
 
@@ -106,8 +108,9 @@ def gather_candidates(coarse, bounds, slack, least, lowest, candidates, upper):
             if bounds[j] >= least:
                 candidates[number], upper[number] = j, bounds[j]
                 number += 1
-                lower = 2 * coarse[j] - bounds[j]
+                lower = 2 * coarse[j] - bounds[j]  # windows are as wide below the coarse value as above
                 if lower > lowest[last]:
+                    # The k-th greatest lower limit rises, and with it what later entries must reach.
                     _insert(lowest, lower)
                     least = max(least, np.float32(lowest[last] - 2 * slack))
     return number, least
@@ -166,6 +169,7 @@ def scan_floats(
         if query_squares[q] == 0:
             push_zero_variance(values[q], places[q], offset, size)
             continue
+        # Rounding this to float32 may raise it by u / 2, which `slack` has room for.
         demanded = np.float32(values[q, depth - 1] - slack)
         # Coarse values are their own bounds here: the whole window is in `slack`.
         number, least = gather_candidates(product[q], product[q], slack, demanded, lowest, candidates, upper)

@@ -21,8 +21,10 @@ def push(values, places, value, place):
     Free entries are -inf and -1. The same item comes again when a query has several views.
     """
     last = values.shape[0] - 1
+    # Most values are refused here: below the last entry, or equal to it and later in the bank.
     if value < values[last] or (value == values[last] and place > places[last] >= 0):
         return
+    # The entry that is overwritten: the item's own, or the last, which drops out.
     free = last
     for p in range(last + 1):
         if places[p] == place:
@@ -30,6 +32,7 @@ def push(values, places, value, place):
                 return
             free = p
             break
+    # Greater values, and equal ones of lower places, stay in front; what is behind moves one entry back.
     p = free
     while p > 0 and (
         values[p - 1] < value or (values[p - 1] == value and (places[p - 1] > place or places[p - 1] < 0))
@@ -46,7 +49,7 @@ def offer(values, places, ties, value, place):
     The count may be too high where several views of a query tie with the same item; whether it is 0 is exact.
     """
     if value > values[0]:
-        ties[0] = 0
+        ties[0] = 0  # what tied with the former nearest is no longer nearest
     elif value == values[0] and places[0] != place:
         ties[0] += 1
     push(values, places, value, place)
@@ -64,7 +67,7 @@ def push_zero_variance(values, places, offset, size):
 
 @compiled
 def correlation(numerator, first, second):
-    """Return n / sqrt(v w) in float64, of scalars; 0 where a variance is 0.
+    """Return n / sqrt(v w) in float64, of three numbers; 0 where a variance is 0.
 
     A copy has n = v = w and reads exactly 1: the root of a rounded square is the number itself in IEEE arithmetic
     (short of overflow), which a product with 1 / sqrt v would not give. Rounding can pass 1 elsewhere: it is cut there.
@@ -94,6 +97,7 @@ def merge_lists(values, places, ties, new_values, new_places, new_ties):
     Ties of both blocks add up, and the nearest item of the later block is one more, unless it is the same item.
     """
     for q in range(values.shape[0]):
+        # Ties first: they are counted against the nearest values of both lists as they were.
         if new_values[q, 0] > values[q, 0]:
             ties[q] = new_ties[q]
         elif new_values[q, 0] == values[q, 0]:

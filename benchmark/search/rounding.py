@@ -50,7 +50,7 @@ def float_error(dimension: int) -> float:
     """Return how far a float32 product of unit rows, summed in pieces of `PIECE_TERMS`, can be from the exact one.
 
     A term is rounded once when multiplied, in up to 511 additions of its piece and then once per further piece:
-    n = min(512, D) + D / 512 roundings. 4 u more cover n^2 u^2, the second-order part (0.02 u for D = 100, which is as
-    long as rows of `FloatEngine` get; 4 u at D = 3,900,000), and the lengths of rows, 1 up to rounding.
+    n = min(512, D) + D / 512 roundings. 4 u more cover n^2 u^2, the second-order part (0.001 u for D = 100, which is as
+    long as rows of `FloatEngine` get; 0.02 u for D = 2,000; 4 u for D = 3,900,000), and lengths, 1 up to rounding.
     """
     return float((min(PIECE_TERMS, dimension) + dimension / PIECE_TERMS + 4) * UNIT_ROUNDOFF)

@@ -69,6 +69,7 @@ def prepare_uint8(rows: NDArray[np.uint8]) -> Uint8Block:
         shift_levels(rows[part], shifted[part], total[part], squares[part])
 
     run_in_threads(len(rows), work, least=PREPARED_PER_THREAD)
+    # Subtracted as int64: beyond 2^19 pixels float64 would round both terms, whose difference may be small.
     variances = (rows.shape[1] * squares - total * total).astype(np.float64)
     inverse = np.divide(1.0, np.sqrt(variances), out=np.zeros(len(rows)), where=variances > 0)
     sums = total.astype(np.float64) if rows.shape[1] <= MAX_PIXELS_FLOAT64 else total
@@ -131,5 +132,6 @@ def pair_scores(one: Uint8Block, others: Uint8Block) -> NDArray[np.float64]:
     from benchmark.search.kernels_lists import correlation
 
     product = level_product(one.rows, others.rows)[0]
+    # Exact integers, as float64 or int64 (`Uint8Block.size`); `correlation` rounds four times, as the search does.
     numerators = others.size * product - one.sums[0] * others.sums
     return np.array([correlation(n, v, one.variances[0]) for n, v in zip(numerators, others.variances, strict=True)])

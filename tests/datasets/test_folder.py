@@ -274,7 +274,7 @@ def damaged(kind: str, root: Path) -> str:
     assert kind == "no orientation"
     whole.set_sform(np.zeros((4, 4)), code=1)
     nibabel.save(whole, path)
-    return f"{path} does not say how its axes lie in the patient (its affine is singular or not finite)"
+    return f"{path} does not say how its axes are oriented in the patient (its affine is singular or not finite)"
 
 
 @pytest.mark.parametrize("kind", ["truncated", "empty", "text", "nan", "constant", "four dimensions", "no orientation"])

@@ -113,7 +113,7 @@ def test_half_of_the_images_are_flipped() -> None:
 
 
 @pytest.mark.parametrize("shape", SHAPES, ids=str)
-def test_flipping_twice_is_nothing(shape: tuple[int, ...]) -> None:
+def test_flipping_twice_changes_nothing(shape: tuple[int, ...]) -> None:
     images = random_images(2, *shape)
     once = PLANTED["flip"](images)
     assert torch.equal(once[..., 0], images[..., -1])
@@ -133,7 +133,7 @@ def test_a_disc_stays_under_rotation_in_an_oblong_image() -> None:
     torch.testing.assert_close(PLANTED["rotate15"](wide), wide, atol=0.05, rtol=0)
 
 
-def test_every_other_image_turns_the_other_way() -> None:
+def test_every_other_image_is_rotated_the_other_way() -> None:
     images = smooth_images(1, 1, 32, 32).repeat(2, 1, 1, 1)
     made = PLANTED["rotate15"](images)
     assert not torch.allclose(made[0], made[1], atol=0.05)
@@ -141,33 +141,33 @@ def test_every_other_image_turns_the_other_way() -> None:
     torch.testing.assert_close(inside(rotate_by_quarters, 10), inside(images, 10), atol=0.1, rtol=0)
 
 
-def test_a_quarter_turn_is_exact() -> None:
+def test_a_rotation_by_90_degrees_is_exact() -> None:
     images = random_images(3, 2, 9, 9)
     quarter = affine(images, torch.full((3,), math.pi / 2), torch.ones(3), still(images))
-    assert any(torch.allclose(quarter, images.rot90(turns, (2, 3)), atol=1e-4) for turns in (1, 3))
+    assert any(torch.allclose(quarter, images.rot90(quarters, (2, 3)), atol=1e-4) for quarters in (1, 3))
     volumes = random_images(2, 1, 7, 7, 7)
     rotate_by_quarters = affine(volumes, torch.full((2,), math.pi / 2), torch.ones(2), still(volumes))
     assert any(  # about the first spatial axis
-        torch.allclose(rotate_by_quarters, volumes.rot90(turns, (3, 4)), atol=1e-4) for turns in (1, 3)
+        torch.allclose(rotate_by_quarters, volumes.rot90(quarters, (3, 4)), atol=1e-4) for quarters in (1, 3)
     )
 
 
 @pytest.mark.parametrize("shape", [(1, 9, 9), (2, 5, 9, 9)])
-def test_random_turns_are_all_four(shape: tuple[int, ...]) -> None:
+def test_random_rotations_are_all_four(shape: tuple[int, ...]) -> None:
     torch.manual_seed(0)
     image = random_images(1, *shape)
-    found = {bytes(turn.numpy()) for turn in rotate_by_quarters(image.expand(64, *shape))}
-    assert found == {bytes(image[0].rot90(turns, (-2, -1)).numpy()) for turns in range(4)}
+    result = {bytes(rotated.numpy()) for rotated in rotate_by_quarters(image.expand(64, *shape))}
+    assert result == {bytes(image[0].rot90(quarters, (-2, -1)).numpy()) for quarters in range(4)}
 
 
-def test_oblong_images_are_turned_by_halves() -> None:
+def test_oblong_images_are_rotated_by_180_degrees() -> None:
     torch.manual_seed(0)
     image = random_images(1, 1, 9, 14)
-    found = {bytes(turn.numpy()) for turn in rotate_by_quarters(image.expand(64, 1, 9, 14))}
-    assert found == {bytes(image[0].numpy()), bytes(image[0].rot90(2, (-2, -1)).numpy())}
+    result = {bytes(rotated.numpy()) for rotated in rotate_by_quarters(image.expand(64, 1, 9, 14))}
+    assert result == {bytes(image[0].numpy()), bytes(image[0].rot90(2, (-2, -1)).numpy())}
 
 
-def test_nothing_given_moves_nothing() -> None:
+def test_a_transformation_of_strength_0_changes_nothing() -> None:
     for images in (random_images(2, 1, 9, 14), random_images(2, 1, 6, 9, 7)):
         same = affine(images, torch.zeros(2), torch.ones(2), still(images))
         torch.testing.assert_close(same, images, atol=1e-5, rtol=0)

@@ -70,21 +70,21 @@ def order(values: np.ndarray, k: int) -> np.ndarray:
 
 
 def agrees(
-    found: SearchResult, values: np.ndarray, bank: np.ndarray, k: int, nothing: np.ndarray | None = None
+    result: SearchResult, values: np.ndarray, bank: np.ndarray, k: int, no_variance: np.ndarray | None = None
 ) -> None:
-    """Compare an answer with float64 values; ties of equal rows, and of pairs that are like nothing, are strict."""
+    """Compare an answer with float64 values; ties of equal rows and of zero variance are strict."""
     k = min(k, values.shape[1])
-    places = found.index
-    assert places.shape == found.similarity.shape == (len(values), k)
+    places = result.index
+    assert places.shape == result.similarity.shape == (len(values), k)
     assert places.dtype == np.int64
     assert places.min() >= 0
     assert places.max() < values.shape[1]
     at = np.take_along_axis(values, places, axis=1)
-    np.testing.assert_allclose(found.similarity, at, rtol=0, atol=1e-12)
+    np.testing.assert_allclose(result.similarity, at, rtol=0, atol=1e-12)
     np.testing.assert_allclose(
-        found.similarity, np.take_along_axis(values, order(values, k), axis=1), rtol=0, atol=1e-12
+        result.similarity, np.take_along_axis(values, order(values, k), axis=1), rtol=0, atol=1e-12
     )
-    assert (np.diff(found.similarity, axis=1) <= 0).all()
+    assert (np.diff(result.similarity, axis=1) <= 0).all()
     wanted = order(values, k)
     doubtful = np.abs(at - np.take_along_axis(values, wanted, axis=1)) < TOLERANCE
     assert ((places == wanted) | doubtful).all()
@@ -92,14 +92,14 @@ def agrees(
     groups = first_like(bank)
     for q in range(len(values)):
         kinds = groups.copy()
-        if nothing is not None:
-            kinds[nothing[q]] = -1
+        if no_variance is not None:
+            kinds[no_variance[q]] = -1
         for kind in np.unique(kinds[places[q]]):
             listed = places[q][kinds[places[q]] == kind]
             assert np.array_equal(listed, np.flatnonzero(kinds == kind)[: len(listed)])
 
 
-def like_nothing(queries: np.ndarray, bank: np.ndarray) -> np.ndarray:
+def zero_variance(queries: np.ndarray, bank: np.ndarray) -> np.ndarray:
     """(n, m) whether a row of a pair is constant."""
     return np.logical_or.outer(flat(queries), flat(bank))
 
@@ -114,7 +114,7 @@ def brute() -> Any:
     """The functions above, as tests in this folder call them."""
     return SimpleNamespace(
         sums=sums, levels=levels, flat=flat, floats=floats, unit=unit, order=order, agrees=agrees,
-        like_nothing=like_nothing, exact_square=exact_square,
+        zero_variance=zero_variance, exact_square=exact_square,
     )  # fmt: skip
 
 
@@ -162,8 +162,8 @@ KINDS = ("noise", "few levels", "smooth", "noisy", "alike", "spikes", "almost co
 
 
 @pytest.fixture
-def pictures() -> Any:
-    """Make images: `pictures(rng, kind, shape)`, of one of `pictures.kinds`."""
+def make_images() -> Any:
+    """Make images: `make_images(rng, kind, shape)`, of one of `make_images.kinds`."""
     make: Any = SimpleNamespace(of=images, kinds=KINDS)
     return make
 
@@ -177,15 +177,15 @@ def with_threads() -> Iterator[Callable[[int], None]]:
 
 
 class Rough:
-    """A similarity whose float32 values are nearly as far from the truth as it says they may be."""
+    """A similarity whose float32 values are nearly as far from the exact ones as it says they may be."""
 
     def __init__(self, error: float) -> None:
         self._error = error
 
     def block(self, queries: Array, others: Array, device: str) -> Array:
-        truth = np.stack([self.exact(row, others) for row in queries])
+        exact = np.stack([self.exact(row, others) for row in queries])
         sign = np.where((queries[:, :1] + 3 * others[:, :1].T) % 2 < 1, 1, -1)
-        return np.asarray(truth + 0.9 * self._error * sign, dtype=np.float32)
+        return np.asarray(exact + 0.9 * self._error * sign, dtype=np.float32)
 
     def exact(self, row: Array, others: Array) -> Array:
         return np.asarray(1 / (1 + np.abs(row[None].astype(np.float64) - others).mean(axis=1)))
@@ -202,7 +202,7 @@ def rough() -> type[Rough]:
 
 @pytest.fixture
 def the_index_takes(monkeypatch: pytest.MonkeyPatch) -> Callable[[str], None]:
-    """Let the measured time decide that the index is asked for `all` queries, or for `few` of them."""
+    """Let the measured time decide that the index takes `all` queries, or for `few` of them."""
 
     def takes(which: str) -> None:
         def seconds(work: Callable[[], Any]) -> float:

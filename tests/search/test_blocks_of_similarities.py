@@ -57,11 +57,11 @@ def test_blocks_are_all_similarities_once(kind: str, memory: int, brute: Any) ->
     for views in ((), (view,)):
         given, others = wrapped(kind, queries, views), wrapped(kind, bank)
         values = np.max([expected(brute, kind, one, bank) for one in (queries, *views)], axis=0)
-        found = list(blocks(given, others, memory=memory))
-        parts = [part for part, _ in found]
+        result = list(blocks(given, others, memory=memory))
+        parts = [part for part, _ in result]
         assert parts == block_parts(given, others, memory=memory)
         assert np.array_equal(np.concatenate([np.arange(part.start, part.stop) for part in parts]), np.arange(23))
-        block = np.concatenate([block for _, block in found])
+        block = np.concatenate([block for _, block in result])
         assert (block.dtype, block.shape) == (np.float32, (23, 31))
         assert np.abs(block - values).max() <= others.similarity.error(40)
         some = similarities(given, slice(5, 9), others, memory=memory)
@@ -96,12 +96,12 @@ def test_settling_a_block_is_brute_force(kind: str, brute: Any) -> None:
         start, first = int(rng.integers(0, count)), int(rng.integers(0, size - 1))
         part = slice(start, count)
         block = similarities(given, part, others)[:, first:]
-        found = settle(block, given, part, others, first)
-        truth = values[part, first:]
-        np.testing.assert_allclose(found.similarity, truth.max(axis=1), rtol=0, atol=1e-12)
-        chosen = np.take_along_axis(truth, found.index[:, None], axis=1)[:, 0]
-        np.testing.assert_allclose(chosen, truth.max(axis=1), rtol=0, atol=2e-14)
-        for place in found.index:  # the lowest of items that are the same
+        result = settle(block, given, part, others, first)
+        exact = values[part, first:]
+        np.testing.assert_allclose(result.similarity, exact.max(axis=1), rtol=0, atol=1e-12)
+        chosen = np.take_along_axis(exact, result.index[:, None], axis=1)[:, 0]
+        np.testing.assert_allclose(chosen, exact.max(axis=1), rtol=0, atol=2e-14)
+        for place in result.index:  # the lowest of items that are the same
             assert not (bank[first : first + place] == bank[first + place]).all(axis=1).any()
 
 
@@ -136,9 +136,9 @@ def test_settling_takes_in_all_that_the_error_allows(error: float, rough: Any) -
         values = np.stack([rough(error).exact(row, bank) for row in queries])
         best = Match(index=np.full(size, -1), similarity=np.full(size, -np.inf))
         for part, block in blocks(given, others, memory=20_000):
-            found = settle(block, given, part, others)
-            assert np.array_equal(found.index, values[part].argmax(axis=1))
-            assert np.array_equal(found.similarity, values[part].max(axis=1))
+            result = settle(block, given, part, others)
+            assert np.array_equal(result.index, values[part].argmax(axis=1))
+            assert np.array_equal(result.similarity, values[part].max(axis=1))
             settle_bank(block, given, part, others, best)
         assert np.array_equal(best.index, values.argmax(axis=0))
         assert np.array_equal(best.similarity, values.max(axis=0))
@@ -207,11 +207,11 @@ def test_subject_maxima_against_a_loop(order: str) -> None:
         "one subject": np.zeros(16, np.int64),
     }[order].astype(np.int64)
     block = rng.standard_normal((11, 16)).astype(np.float32)
-    found = subject_maxima(block, codes)
-    assert found.shape == (11, codes.max() + 1)
+    result = subject_maxima(block, codes)
+    assert result.shape == (11, codes.max() + 1)
     for i in range(11):
         for subject in range(codes.max() + 1):
-            assert found[i, subject] == max(block[i, j] for j in range(16) if codes[j] == subject)
+            assert result[i, subject] == max(block[i, j] for j in range(16) if codes[j] == subject)
 
 
 def test_lengths_that_float32_got_wrong_hide_no_nearest_query() -> None:

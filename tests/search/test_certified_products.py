@@ -1,4 +1,4 @@
-"""What makes the search exact: coarse values are never farther from the truth than their certificates say."""
+"""What makes the search exact: coarse values are never farther from the exact ones than their certificates say."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ def hard_rows(rng: np.random.Generator, dimension: int) -> np.ndarray:
     spikes = np.eye(4, dimension) * rng.uniform(1, 1e6, (4, 1)) + 1e-3 * rng.standard_normal((4, dimension))
     flat = np.full((3, dimension), 100.0)
     flat[0, 0], flat[1, -1] = 101, 99
-    beside = alike.copy()
-    beside[:, dimension // 2] += 0.01
+    changed = alike.copy()
+    changed[:, dimension // 2] += 0.01
     even = np.where(np.arange(dimension) % 2, 1.0, -1.0)[None] * np.array([[1.0], [1e-12]])
     few = np.zeros((2, dimension))
     few[0, :2], few[1, -2:] = (1, -1), (1, 1e-6)
-    rows = [noise, alike, spikes, flat, beside, even, few, noise[:2], 40 * noise[:2] + 3, np.abs(noise[:3])]
+    rows = [noise, alike, spikes, flat, changed, even, few, noise[:2], 40 * noise[:2] + 3, np.abs(noise[:3])]
     return np.concatenate(rows).astype(np.float32)
 
 
@@ -35,7 +35,7 @@ def coded(engine: CodeEngine, rows: np.ndarray, count: int) -> Any:
 
 
 def decoded(ours: Any, bank: Any) -> np.ndarray:
-    """What digits say of all pairs, in float64: along * along + step * step * digits, but for both second digits."""
+    """The decoded values of all pairs, in float64: along * along + step * step * digits, without both second digits."""
     (along, step), (others, steps) = ours.facts[:, :2].T, bank.facts[:, :2].T
     first, *second = (digits.astype(np.float64) for digits in ours.digits)
     firsts, *seconds = (digits.astype(np.float64) for digits in bank.digits)
@@ -46,7 +46,7 @@ def decoded(ours: Any, bank: Any) -> np.ndarray:
 
 
 def allowed(ours: Any, bank: Any) -> np.ndarray:
-    """How far the truth may be from what digits say."""
+    """How far the exact values may be from what digits say."""
     window = _Window.of(ours, bank)
     a, u, c, w = (one.astype(np.float64) for one in (window.a, window.u, window.c, window.w))
     return np.asarray(np.outer(a, u) + np.outer(c, w))
@@ -54,12 +54,12 @@ def allowed(ours: Any, bank: Any) -> np.ndarray:
 
 @pytest.mark.parametrize("centred", [True, False], ids=["pearson", "cosine"])
 @pytest.mark.parametrize("dimension", [3, 40, 1_000, 5_000, 70_000])
-@pytest.mark.parametrize("direction", ["mean", "of one row", "of nothing"])
+@pytest.mark.parametrize("direction", ["mean", "of one row", "of zeros"])
 @pytest.mark.parametrize("count", [1, 2])
 def test_codes_are_within_their_windows(count: int, direction: str, dimension: int, centred: bool, brute: Any) -> None:
     rng = np.random.default_rng(0)
     rows = hard_rows(rng, dimension)
-    toward = {"mean": rows, "of one row": rows[:1], "of nothing": np.zeros_like(rows[:1])}[direction]
+    toward = {"mean": rows, "of one row": rows[:1], "of zeros": np.zeros_like(rows[:1])}[direction]
     engine = CodeEngine(centred, common_direction(Rows.of(toward), centred=centred, memory=1 << 30))
     assert np.linalg.norm(engine.direction) == pytest.approx(1, abs=1e-14)
     ours, bank = coded(engine, rows, count), coded(engine, rows[::-1].copy(), count)
@@ -68,7 +68,7 @@ def test_codes_are_within_their_windows(count: int, direction: str, dimension: i
 
 
 def faint_rows(rng: np.random.Generator, count: int, dimension: int) -> np.ndarray:
-    """Rows with a bright pixel each, all the rest of which is too faint for a digit."""
+    """Rows with a bright pixel each, whose other pixels are too faint for a digit."""
     rows = rng.choice([-0.002, 0.002], (count, dimension))
     rows[np.arange(count), np.arange(count)] = 1
     return rows.astype(np.float32)
@@ -79,24 +79,24 @@ def test_what_both_codes_leave_out_counts_too() -> None:
     rows[1, 2:] = rows[0, 2:]
     ours = coded(CodeEngine(True, np.eye(1, 600_000, 9)[0]), rows, 1)
     missed = abs(decoded(ours, ours)[0, 1] - np.corrcoef(rows.astype(np.float64))[0, 1])
-    assert missed > 0.6  # or this test tests nothing
+    assert missed > 0.6  # or the test could not fail
     assert missed <= allowed(ours, ours)[0, 1]
 
 
 @pytest.mark.parametrize("bright", [0.0, 1.0], ids=["in no digit", "in the digits of one side"])
 def test_a_likeness_that_digits_leave_out_is_found(bright: float, brute: Any) -> None:
-    """Digits say that the row of the same bright pixel is nearest; all the faint rest says another."""
+    """Digits say that the row of the same bright pixel is nearest; all its faint pixels say another."""
     rng = np.random.default_rng(6)
-    queries, bank = (faint_rows(rng, count, 300_000) for count in (2, 8))  # too few to ask for second digits
+    queries, bank = (faint_rows(rng, count, 300_000) for count in (2, 8))  # too few to need second digits
     bank[:2, 15:] *= 1 - bright
     bank[5, 15:], bank[6, 15:] = queries[0, 15:], queries[1, 15:]
     bank[[5, 6], [5, 6]] = 1 - bright  # without a bright pixel, digits can say what is faint
     values = brute.floats(queries, bank, centred=True)
     assert values.argmax(axis=1).tolist() == [5, 6]
     for k in (1, 2):
-        found = search(Rows.of(queries, PEARSON), Rows.of(bank, PEARSON), k)
-        brute.agrees(found, values, bank, k)
-        assert found.certificate.engine.startswith("codes")
+        result = search(Rows.of(queries, PEARSON), Rows.of(bank, PEARSON), k)
+        brute.agrees(result, values, bank, k)
+        assert result.certificate.engine.startswith("codes")
 
 
 @pytest.mark.parametrize("k", [1, 3, 70])
@@ -118,8 +118,8 @@ def test_float32_products_may_be_as_wrong_as_their_error(
         queries, bank = ((middle + scale**0.5 * rng.standard_normal((n, 9))).astype(np.float32) for n in (count, size))
         bank[rng.random(size) < 0.1] = bank[0]
         for centred, kind in ((True, PEARSON), (False, COSINE)):
-            found = search(Rows.of(queries, kind), Rows.of(bank, kind), k, memory=int(10 ** rng.uniform(4, 6)))
-            brute.agrees(found, brute.floats(queries, bank, centred=centred), bank, k)
+            result = search(Rows.of(queries, kind), Rows.of(bank, kind), k, memory=int(10 ** rng.uniform(4, 6)))
+            brute.agrees(result, brute.floats(queries, bank, centred=centred), bank, k)
 
 
 def test_second_digits_narrow_the_window_a_hundredfold(brute: Any) -> None:
@@ -154,8 +154,8 @@ def test_float32_products_are_within_their_error(dimension: int, brute: Any) -> 
         product = products.float_product(unit, unit)
         wide = unit.astype(np.float64)
         assert np.abs(product - wide @ wide.T).max() <= float_error(dimension)
-        truth = brute.floats(rows, rows, centred=centred)
-        assert np.abs(product - truth).max() <= float_error(dimension) + 2.0**-19
+        exact = brute.floats(rows, rows, centred=centred)
+        assert np.abs(product - exact).max() <= float_error(dimension) + 2.0**-19
 
 
 def test_the_error_of_float32_products_grows_slowly() -> None:
@@ -179,10 +179,10 @@ def test_products_of_first_and_second_digits_fit_in_their_integers() -> None:
     size, rng = 131_000, np.random.default_rng(8)
     assert EXACT_TERMS_CROSS == (2**31 - 1) // (2 * 127**2)
     signs = rng.permutation(np.repeat([-1.0, 1.0], size // 2))
-    image, beside = 126.49 * signs, 126.0 * signs
-    for row in (image, beside):
+    image, changed = 126.49 * signs, 126.0 * signs
+    for row in (image, changed):
         row[[signs.argmax(), signs.argmin()]] = 127, -127
-    bank = np.repeat(beside[None], 40, axis=0).astype(np.float32)
+    bank = np.repeat(changed[None], 40, axis=0).astype(np.float32)
     bank[30] = image
     engine = CodeEngine(True, np.eye(1, size, 5)[0])
     ours, others = coded(engine, bank[30:31], 2), coded(engine, bank, 2)

@@ -13,7 +13,7 @@ from benchmark.search import COSINE, LEVELS, PEARSON, Rows, nearest, search
 from benchmark.search import engine as find
 
 SHAPES = 200
-"""Random shapes a test, a number of threads and an engine."""
+"""Random shapes per test, number of threads and engine."""
 NOT_FINITE = "an embedding holds NaN or infinite values\n  hint: retrain the detector: delete its folder in cache/"
 
 
@@ -80,11 +80,11 @@ def test_random_shapes_and_data_equal_float64(
         k = int(rng.choice([1, 1, 2, 5, size, size + 3]))
         values = brute.floats(queries, bank, centred=True)
         memory = int(10 ** rng.uniform(3.5, 7))
-        found = search(Rows.of(queries, PEARSON), Rows.of(bank, PEARSON), k, memory=memory)
-        brute.agrees(found, values, bank, k, brute.like_nothing(queries, bank))
-        assert found.certificate.engine.startswith(engine)
-        assert found.certificate.constant_queries == brute.flat(queries).sum()
-        assert found.certificate.constant_items == brute.flat(bank).sum()
+        result = search(Rows.of(queries, PEARSON), Rows.of(bank, PEARSON), k, memory=memory)
+        brute.agrees(result, values, bank, k, brute.zero_variance(queries, bank))
+        assert result.certificate.engine.startswith(engine)
+        assert result.certificate.constant_queries == brute.flat(queries).sum()
+        assert result.certificate.constant_items == brute.flat(bank).sum()
 
 
 def test_cosines_of_any_rows_equal_float64(engine: str, brute: Any) -> None:
@@ -93,9 +93,9 @@ def test_cosines_of_any_rows_equal_float64(engine: str, brute: Any) -> None:
         count, size, dimension = (int(rng.integers(low, high)) for low, high in ((1, 12), (1, 50), (1, 90)))
         queries, bank = some_items(rng, count, dimension), some_items(rng, size, dimension)
         k = int(rng.choice([1, 3, size + 1]))
-        found = search(Rows.of(queries), Rows.of(bank), k, memory=int(10 ** rng.uniform(3.5, 7)))
-        nothing = np.logical_or.outer(~queries.any(axis=1), ~bank.any(axis=1))
-        brute.agrees(found, brute.floats(queries, bank, centred=False), bank, k, nothing)
+        result = search(Rows.of(queries), Rows.of(bank), k, memory=int(10 ** rng.uniform(3.5, 7)))
+        no_variance = np.logical_or.outer(~queries.any(axis=1), ~bank.any(axis=1))
+        brute.agrees(result, brute.floats(queries, bank, centred=False), bank, k, no_variance)
 
 
 @pytest.mark.parametrize("dimension", [find.SHORT_ROW - 1, find.SHORT_ROW, find.SHORT_ROW + 1, 5_000])
@@ -105,11 +105,11 @@ def test_both_sides_of_the_length_that_changes_the_engine(kind: str, dimension: 
     queries, bank = items(rng, kind, 7, dimension), items(rng, kind, 60, dimension)
     queries[0], queries[1], bank[5], bank[6], bank[17] = bank[8], 4, 2, bank[8], bank[8]
     values = brute.floats(queries, bank, centred=True)
-    found = search(Rows.of(queries, PEARSON), Rows.of(bank, PEARSON), 4, memory=16 * 4 * dimension * 12)
-    brute.agrees(found, values, bank, 4, brute.like_nothing(queries, bank))
-    assert found.certificate.engine.startswith("float32" if dimension <= find.SHORT_ROW else "codes")
-    assert found.similarity[0, :3].tolist() == [1.0] * 3
-    assert kind == "integer near ties" or found.index[0, :3].tolist() == [6, 8, 17]  # where it may have more copies
+    result = search(Rows.of(queries, PEARSON), Rows.of(bank, PEARSON), 4, memory=16 * 4 * dimension * 12)
+    brute.agrees(result, values, bank, 4, brute.zero_variance(queries, bank))
+    assert result.certificate.engine.startswith("float32" if dimension <= find.SHORT_ROW else "codes")
+    assert result.similarity[0, :3].tolist() == [1.0] * 3
+    assert kind == "integer near ties" or result.index[0, :3].tolist() == [6, 8, 17]  # where it may have more copies
 
 
 def test_near_ties_that_float32_gets_wrong(engine: str, brute: Any) -> None:
@@ -118,11 +118,11 @@ def test_near_ties_that_float32_gets_wrong(engine: str, brute: Any) -> None:
     around = queries[:, None] + 1e-5 * rng.standard_normal((20, 15, 700))
     bank = brute.unit(around.reshape(-1, 700), centred=False).astype(np.float32)
     expected = brute.floats(queries, bank, centred=False)
-    assert ((queries @ bank.T).argmax(axis=1) != expected.argmax(axis=1)).any()  # or this test tests nothing
+    assert ((queries @ bank.T).argmax(axis=1) != expected.argmax(axis=1)).any()  # or the test could not fail
     brute.agrees(search(Rows.of(queries), Rows.of(bank), 5), expected, bank, 5)
 
 
-def test_rows_that_are_all_but_of_length_1_are_ranked_by_their_angles(engine: str, brute: Any) -> None:
+def test_rows_that_are_nearly_of_length_1_are_ranked_by_their_angles(engine: str, brute: Any) -> None:
     """Lengths that are 4e-7 off count for more, in a float32 product, than these angles do."""
     rng = np.random.default_rng(15)
     for dimension in (8, 64, 300):
@@ -131,17 +131,17 @@ def test_rows_that_are_all_but_of_length_1_are_ranked_by_their_angles(engine: st
         bank = (bank * (1 + 4e-7 * rng.choice([-1, 1], (400, 1)))).astype(np.float32)
         queries = np.concatenate([brute.unit(query, centred=False).astype(np.float32), bank[:20]])
         expected = brute.floats(queries, bank, centred=False)
-        assert ((queries @ bank.T).argmax(axis=1) != expected.argmax(axis=1)).any()  # or this test tests nothing
+        assert ((queries @ bank.T).argmax(axis=1) != expected.argmax(axis=1)).any()  # or the test could not fail
         brute.agrees(search(Rows.of(queries), Rows.of(bank), 5), expected, bank, 5)
 
 
-def test_noise_asks_for_second_digits_and_stays_exact(brute: Any) -> None:
-    """Where nothing is alike, the first digits leave more than a hundredth of the pairs: few are scored even so."""
+def test_noise_needs_second_digits_and_stays_exact(brute: Any) -> None:
+    """Where no rows are alike, the first digits leave more than a hundredth of the pairs: few are scored even so."""
     rng = np.random.default_rng(5)
     queries, bank = (rng.standard_normal((n, 3_000)).astype(np.float32) for n in (10, 1_500))
-    found = search(Rows.of(queries, PEARSON), Rows.of(bank, PEARSON), 2)
-    brute.agrees(found, brute.floats(queries, bank, centred=True), bank, 2)
-    assert 2 * 10 <= found.certificate.scored < 10 * 1_500 / 50
+    result = search(Rows.of(queries, PEARSON), Rows.of(bank, PEARSON), 2)
+    brute.agrees(result, brute.floats(queries, bank, centred=True), bank, 2)
+    assert 2 * 10 <= result.certificate.scored < 10 * 1_500 / 50
 
 
 @pytest.mark.parametrize("dimension", [2, 3, 33, 64, 192, 511, 1_000, 4_096, 9_999])
@@ -151,9 +151,9 @@ def test_copies_read_exactly_one_and_negatives_minus_one(kind: str, dimension: i
     bank = items(rng, kind, 30, dimension)
     bank[:, 0] += 30 * (kind == "offset")  # or two pixels may be all but the same
     for similarity in (COSINE, PEARSON):
-        found = search(Rows.of(bank[::-1].copy(), similarity), Rows.of(bank, similarity), 2)
-        assert np.array_equal(found.similarity[:, 0], np.ones(30))
-        assert found.similarity.max() <= 1
+        result = search(Rows.of(bank[::-1].copy(), similarity), Rows.of(bank, similarity), 2)
+        assert np.array_equal(result.similarity[:, 0], np.ones(30))
+        assert result.similarity.max() <= 1
         for row in bank[:3]:
             assert search(Rows.of(-row[None], similarity), Rows.of(row[None], similarity)).similarity.item() == -1
 
@@ -166,8 +166,8 @@ def test_copies_read_exactly_one_wherever_they_stand(engine: str) -> None:
         wide = np.zeros((3, dimension + 3), np.float32)
         wide[:, 2:-1] = bank  # rows that begin anywhere in memory
         for rows in (bank, wide[:, 2:-1]):
-            found = search(Rows.of(rows, PEARSON), Rows.of(bank, PEARSON))
-            assert np.array_equal(found.similarity, np.ones((3, 1)))
+            result = search(Rows.of(rows, PEARSON), Rows.of(bank, PEARSON))
+            assert np.array_equal(result.similarity, np.ones((3, 1)))
 
 
 @pytest.mark.parametrize("memory", [1, 1 << 30])
@@ -176,32 +176,32 @@ def test_ties_go_to_the_lowest_index(memory: int, engine: str) -> None:
     query, bank = (rng.standard_normal((n, 33)).astype(np.float32) for n in (1, 900))
     bank[np.array([17, 290, 291, 555, 800])] = query
     bank[600:] = query
-    found = search(Rows.of(query), Rows.of(bank), 6, memory=memory)
-    assert found.index.tolist() == [[17, 290, 291, 555, 600, 601]]
-    assert found.similarity.tolist() == [[1.0] * 6]
-    assert found.certificate.tied == 1
+    result = search(Rows.of(query), Rows.of(bank), 6, memory=memory)
+    assert result.index.tolist() == [[17, 290, 291, 555, 600, 601]]
+    assert result.similarity.tolist() == [[1.0] * 6]
+    assert result.certificate.tied == 1
 
 
-def test_constant_items_are_like_nothing(engine: str) -> None:
+def test_items_of_zero_variance_have_similarity_0(engine: str) -> None:
     rng = np.random.default_rng(9)
     queries, bank = (rng.standard_normal((n, 20)).astype(np.float32) for n in (3, 6))
     queries[1], bank[4] = 7, -2
-    found = search(Rows.of(queries, PEARSON), Rows.of(bank, PEARSON), 6, memory=800)
-    assert (found.index[1].tolist(), found.similarity[1].tolist()) == ([0, 1, 2, 3, 4, 5], [0.0] * 6)
-    assert (found.similarity[[0, 2]][found.index[[0, 2]] == 4] == 0).all()
-    nothing = search(Rows.of(queries, PEARSON), Rows.of(np.full((5, 20), 3e6, np.float32), PEARSON), 2)
-    assert nothing.index.tolist() == [[0, 1]] * 3
-    assert not nothing.similarity.any()
+    result = search(Rows.of(queries, PEARSON), Rows.of(bank, PEARSON), 6, memory=800)
+    assert (result.index[1].tolist(), result.similarity[1].tolist()) == ([0, 1, 2, 3, 4, 5], [0.0] * 6)
+    assert (result.similarity[[0, 2]][result.index[[0, 2]] == 4] == 0).all()
+    constant = search(Rows.of(queries, PEARSON), Rows.of(np.full((5, 20), 3e6, np.float32), PEARSON), 2)
+    assert constant.index.tolist() == [[0, 1]] * 3
+    assert not constant.similarity.any()
 
 
-def test_rows_that_vary_by_rounding_alone_are_like_nothing(engine: str) -> None:
+def test_rows_that_vary_by_rounding_alone_have_similarity_0(engine: str) -> None:
     """A constant that was computed in float32: 1e6, up to one unit in the last place."""
     rng = np.random.default_rng(10)
     rows = (1e6 + 0.0625 * rng.integers(0, 2, (4, 300))).astype(np.float32)
-    found = search(Rows.of(rows, PEARSON), Rows.of(rows, PEARSON))
-    assert found.index.tolist() == [[0]] * 4
-    assert not found.similarity.any()
-    assert found.certificate.constant_queries == found.certificate.constant_items == 4
+    result = search(Rows.of(rows, PEARSON), Rows.of(rows, PEARSON))
+    assert result.index.tolist() == [[0]] * 4
+    assert not result.similarity.any()
+    assert result.certificate.constant_queries == result.certificate.constant_items == 4
 
 
 def test_one_grey_level_in_one_pixel_of_16_bits_is_a_difference(engine: str, brute: Any) -> None:
@@ -210,10 +210,10 @@ def test_one_grey_level_in_one_pixel_of_16_bits_is_a_difference(engine: str, bru
     bank = np.repeat(image[None], 40, axis=0)
     bank[np.arange(40), rng.permutation(2_500)[:40]] += rng.choice([-1, 1], 40)
     queries = bank[[3, 39]]
-    found = search(Rows.of(queries, PEARSON), Rows.of(bank, PEARSON))
-    assert found.index.tolist() == [[3], [39]]
-    assert found.certificate.tied == 0
-    brute.agrees(found, brute.floats(queries, bank, centred=True), bank, 1)
+    result = search(Rows.of(queries, PEARSON), Rows.of(bank, PEARSON))
+    assert result.index.tolist() == [[3], [39]]
+    assert result.certificate.tied == 0
+    brute.agrees(result, brute.floats(queries, bank, centred=True), bank, 1)
 
 
 def test_the_best_view_of_a_query_counts(engine: str, brute: Any) -> None:
@@ -256,10 +256,10 @@ def test_empty_sides_are_refused(kind: type, similarity: Any, count: int, size: 
 
 
 def test_one_item_against_one_item() -> None:
-    found = nearest(Rows.of(np.array([[0.6, 0.8]], np.float32)), Rows.of(np.array([[0.8, -0.6]], np.float32)))
-    assert found.index.tolist() == [0]
-    assert found.similarity[0] == pytest.approx(0, abs=1e-7)
-    assert (found.index.dtype, found.similarity.dtype) == (np.int64, np.float64)
+    result = nearest(Rows.of(np.array([[0.6, 0.8]], np.float32)), Rows.of(np.array([[0.8, -0.6]], np.float32)))
+    assert result.index.tolist() == [0]
+    assert result.similarity[0] == pytest.approx(0, abs=1e-7)
+    assert (result.index.dtype, result.similarity.dtype) == (np.int64, np.float64)
 
 
 # Similarities of any kind
@@ -274,12 +274,12 @@ def test_any_similarity_that_knows_its_error_is_searched_exactly(error: float, b
         queries, bank = (rng.integers(0, 5, (n, dimension)).astype(np.float32) for n in (count, size))
         values = np.stack([compare.exact(row, bank) for row in queries])
         k = int(rng.choice([1, 4, size + 2]))
-        found = search(Rows.of(queries, compare), Rows.of(bank, compare), k, memory=int(10 ** rng.uniform(2, 6)))
+        result = search(Rows.of(queries, compare), Rows.of(bank, compare), k, memory=int(10 ** rng.uniform(2, 6)))
         places = brute.order(values, k)
-        assert np.array_equal(found.index, places)
-        assert np.array_equal(found.similarity, np.take_along_axis(values, places, axis=1))
-        assert found.certificate.engine == "rough"
-        assert found.certificate.scored >= places.size
+        assert np.array_equal(result.index, places)
+        assert np.array_equal(result.similarity, np.take_along_axis(values, places, axis=1))
+        assert result.certificate.engine == "rough"
+        assert result.certificate.scored >= places.size
 
 
 def test_any_similarity_refuses_what_is_not_finite(rough: Any) -> None:

@@ -20,8 +20,8 @@ def peak_of(work: Callable[[], Any]) -> tuple[Any, int]:
     """Return what work returns and the most bytes that NumPy held for it."""
     tracemalloc.start()
     try:
-        found = work()
-        return found, tracemalloc.get_traced_memory()[1]
+        result = work()
+        return result, tracemalloc.get_traced_memory()[1]
     finally:
         tracemalloc.stop()
 
@@ -41,14 +41,14 @@ def test_a_bank_of_ten_times_the_memory_gives_the_same_answer(
     queries = np.concatenate([bank[[2_100, 5_999]], rng.integers(0, 256, (600, dimension)).astype(np.uint8)])
     given = Rows.of(queries if kind == "levels" else queries.astype(np.float32), similarity)
     search(given, Rows.of(on_disk[:50], similarity))  # compiled before memory is measured
-    found, peak = peak_of(lambda: search(given, Rows.of(on_disk, similarity), 2, memory=memory))
+    result, peak = peak_of(lambda: search(given, Rows.of(on_disk, similarity), 2, memory=memory))
     assert peak < 1.2 * memory
     values = brute.levels(queries[:5], bank)
-    assert np.array_equal(found.index[:5], brute.order(values, 2))
-    assert found.index[:2, 0].tolist() == [2_100, 5_999]
+    assert np.array_equal(result.index[:5], brute.order(values, 2))
+    assert result.index[:2, 0].tolist() == [2_100, 5_999]
     whole = search(given, Rows.of(on_disk, similarity), 2)
-    assert np.array_equal(found.index, whole.index)
-    assert np.array_equal(found.similarity, whole.similarity)
+    assert np.array_equal(result.index, whole.index)
+    assert np.array_equal(result.similarity, whole.similarity)
 
 
 def test_never_all_queries_against_all_items_at_once(brute: Any) -> None:
@@ -56,16 +56,16 @@ def test_never_all_queries_against_all_items_at_once(brute: Any) -> None:
     queries, bank = (rng.standard_normal((count, 16)).astype(np.float32) for count in (1_500, 20_000))
     memory = 4 << 20  # all products: 120 MB
     nearest(Rows.of(queries[:3]), Rows.of(bank[:3]))
-    found, peak = peak_of(lambda: nearest(Rows.of(queries, COSINE), Rows.of(bank), memory=memory))
+    result, peak = peak_of(lambda: nearest(Rows.of(queries, COSINE), Rows.of(bank), memory=memory))
     assert peak < 1.2 * memory
     some = slice(0, 50)
-    assert np.array_equal(found.index[some], brute.floats(queries[some], bank, centred=False).argmax(axis=1))
+    assert np.array_equal(result.index[some], brute.floats(queries[some], bank, centred=False).argmax(axis=1))
 
 
 def test_many_views_count_too() -> None:
     rng = np.random.default_rng(2)
     queries, bank = (rng.integers(0, 256, (count, 256)).astype(np.uint8) for count in (3_000, 500))
-    views = tuple(Rows.of(np.roll(queries, turn, axis=1), LEVELS) for turn in range(1, 9))
+    views = tuple(Rows.of(np.roll(queries, step, axis=1), LEVELS) for step in range(1, 9))
     memory = 2 << 20
     nearest(Rows.of(queries[:3], LEVELS), Rows.of(bank[:3], LEVELS))
     _, peak = peak_of(lambda: nearest(Rows.of(queries, LEVELS, views), Rows.of(bank, LEVELS), memory=memory))
@@ -87,11 +87,11 @@ def test_blocks_stay_within_memory() -> None:
 
 @pytest.mark.parametrize("takes", ["all", "few"])
 def test_a_search_with_an_index_stays_within_memory(
-    takes: str, tmp_path: Path, pictures: Any, the_index_takes: Callable[[str], None]
+    takes: str, tmp_path: Path, make_images: Any, the_index_takes: Callable[[str], None]
 ) -> None:
     """What the index makes of queries, and its bounds of all the bank, count too."""
     rng = np.random.default_rng(4)
-    rows = pictures.of(rng, "smooth", (10_300, 1, 24, 24))
+    rows = make_images.of(rng, "smooth", (10_300, 1, 24, 24))
     np.save(tmp_path / "bank.npy", rows[300:])
     bank = np.load(tmp_path / "bank.npy", mmap_mode="r")
     stored = Stored(bank, np.arange(len(bank)))

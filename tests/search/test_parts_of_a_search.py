@@ -1,4 +1,4 @@
-"""A search in parts: cut off and gone on with, shared among shards, computed on another device, told step by step."""
+"""A search in parts: interrupted and resumed, shared among shards, computed on another device, and its progress."""
 
 from __future__ import annotations
 
@@ -39,11 +39,11 @@ def sides(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> tu
     return Rows.of(queries, kind, (Rows.of(queries[:, ::-1].copy(), kind),)), Rows.of(rows[20:], kind)
 
 
-def same(found: SearchResult, other: SearchResult) -> None:
-    assert np.array_equal(found.index, other.index)
-    assert np.array_equal(found.similarity, other.similarity)
-    like_something = found.similarity[:, 0] != 0
-    assert np.array_equal(found.best.ties[like_something] > 0, other.best.ties[like_something] > 0)
+def same(result: SearchResult, other: SearchResult) -> None:
+    assert np.array_equal(result.index, other.index)
+    assert np.array_equal(result.similarity, other.similarity)
+    similar = result.similarity[:, 0] != 0
+    assert np.array_equal(result.best.ties[similar] > 0, other.best.ties[similar] > 0)
 
 
 class CutOffError(Exception):
@@ -63,11 +63,11 @@ def cut_after(blocks: int) -> Callable[[int], None]:
     return advance
 
 
-# Cut off and gone on with
+# Interrupted and resumed
 
 
 @pytest.mark.parametrize("k", [1, 4, 200])
-def test_a_search_cut_off_after_any_block_goes_on_from_there(
+def test_a_search_interrupted_after_any_block_resumes_there(
     k: int, sides: tuple[Rows, Rows], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("benchmark.search.state.EVERY_SECONDS", -1.0)
@@ -85,18 +85,18 @@ def test_a_search_cut_off_after_any_block_goes_on_from_there(
     assert not list(tmp_path.glob(".*"))  # no file was left half written
 
 
-def test_a_search_cut_off_again_and_again_ends(
+def test_a_search_interrupted_again_and_again_ends(
     sides: tuple[Rows, Rows], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("benchmark.search.state.EVERY_SECONDS", -1.0)
     whole, state = search(*sides, 3, memory=MEMORY), tmp_path / "deep" / "state.npz"
     for _ in range(300):
         try:
-            found = search(*sides, 3, memory=MEMORY, advance=cut_after(2), state=state)
+            result = search(*sides, 3, memory=MEMORY, advance=cut_after(2), state=state)
         except CutOffError:
             continue
         break
-    same(found, whole)
+    same(result, whole)
     same(search(*sides, 3, memory=MEMORY, state=state), whole)
 
 
@@ -108,7 +108,7 @@ def test_what_was_not_yet_saved_is_compared_again(sides: tuple[Rows, Rows], tmp_
     same(search(*sides, 3, memory=MEMORY, state=tmp_path / "state.npz"), whole)
 
 
-def test_a_search_cut_off_while_it_is_saved_goes_on_from_the_save_before(
+def test_a_search_interrupted_while_it_is_saved_resumes_from_the_save_before(
     sides: tuple[Rows, Rows], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("benchmark.search.state.EVERY_SECONDS", -1.0)
@@ -150,7 +150,7 @@ def test_a_finished_search_is_read(sides: tuple[Rows, Rows], tmp_path: Path) -> 
 
 @pytest.mark.parametrize("cut", [1, 5])
 @pytest.mark.parametrize("memory", [6_000, 200_000])
-def test_a_search_goes_on_in_another_amount_of_memory(
+def test_a_search_resumes_in_another_amount_of_memory(
     memory: int, cut: int, sides: tuple[Rows, Rows], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("benchmark.search.state.EVERY_SECONDS", -1.0)
@@ -159,15 +159,15 @@ def test_a_search_goes_on_in_another_amount_of_memory(
     same(search(*sides, 3, memory=memory, state=tmp_path / "state.npz"), search(*sides, 3))
 
 
-def test_a_search_that_goes_on_tells_the_whole_certificate(
+def test_a_resumed_search_returns_the_whole_certificate(
     sides: tuple[Rows, Rows], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("benchmark.search.state.EVERY_SECONDS", -1.0)
     whole = search(*sides, 3, memory=MEMORY)
     with pytest.raises(CutOffError):
         search(*sides, 3, memory=MEMORY, advance=cut_after(5), state=tmp_path / "state.npz")
-    gone_on = search(*sides, 3, memory=MEMORY, state=tmp_path / "state.npz")
-    assert gone_on.certificate == whole.certificate
+    resumed = search(*sides, 3, memory=MEMORY, state=tmp_path / "state.npz")
+    assert resumed.certificate == whole.certificate
     read = search(*sides, 3, memory=MEMORY, state=tmp_path / "state.npz")
     assert read.certificate == whole.certificate
 
@@ -184,8 +184,8 @@ def test_shards_equal_the_whole_search(k: int, parts: int, sides: tuple[Rows, Ro
     assert [part.start for part in cut] == [0, *[part.stop for part in cut[:-1]]]
     assert cut[-1].stop == 70
     assert min(part.stop - part.start for part in cut) >= 1
-    found = [search(sides[0], piece(sides[1], part), k) for part in cut]
-    merged = merged_shards(found, cut, k)
+    result = [search(sides[0], piece(sides[1], part), k) for part in cut]
+    merged = merged_shards(result, cut, k)
     same(merged, whole)
     assert merged.certificate.constant_items == whole.certificate.constant_items
     assert merged.certificate.constant_queries == whole.certificate.constant_queries
@@ -222,11 +222,11 @@ def test_progress_adds_up_to_all_pairs(memory: int, sides: tuple[Rows, Rows]) ->
 
 @pytest.mark.parametrize("k", [1, 4, 60])
 def test_the_engine_of_devices_equals_the_loops(
-    k: int, pictures: Any, brute: Any, monkeypatch: pytest.MonkeyPatch
+    k: int, make_images: Any, brute: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     rng = np.random.default_rng(1)
-    for kind in pictures.kinds:
-        queries, bank = pictures.of(rng, kind, (30, 1, 6, 7)), pictures.of(rng, kind, (50, 1, 6, 7))
+    for kind in make_images.kinds:
+        queries, bank = make_images.of(rng, kind, (30, 1, 6, 7)), make_images.of(rng, kind, (50, 1, 6, 7))
         queries[3], bank[[0, 8, 9]] = 200, 4
         bank[30:] = bank[:20]
         view = queries[:, ::-1].copy()
@@ -235,14 +235,14 @@ def test_the_engine_of_devices_equals_the_loops(
         with monkeypatch.context() as patched:
             patched.setattr("benchmark.search.engine.engine_for", lambda *given: on_device.DeviceEngine("cpu"))
             for memory in (9_000, 1 << 30):
-                found = search(given, Rows.of(bank, LEVELS), k, memory=memory)
-                assert found.certificate.engine == "int8 (device)"
-                assert np.array_equal(found.index, loops.index)
-                np.testing.assert_allclose(found.similarity, loops.similarity, rtol=0, atol=1e-15)
-                assert found.certificate.constant_queries == loops.certificate.constant_queries
-                assert found.certificate.constant_items == loops.certificate.constant_items
+                result = search(given, Rows.of(bank, LEVELS), k, memory=memory)
+                assert result.certificate.engine == "int8 (device)"
+                assert np.array_equal(result.index, loops.index)
+                np.testing.assert_allclose(result.similarity, loops.similarity, rtol=0, atol=1e-15)
+                assert result.certificate.constant_queries == loops.certificate.constant_queries
+                assert result.certificate.constant_items == loops.certificate.constant_items
                 vary = loops.similarity[:, 0] != 0
-                assert np.array_equal(found.best.ties[vary] > 0, loops.best.ties[vary] > 0)
+                assert np.array_equal(result.best.ties[vary] > 0, loops.best.ties[vary] > 0)
 
 
 def test_constant_queries_count_as_tied_in_the_same_way_wherever_they_are_searched(
@@ -266,9 +266,9 @@ def test_devices_count_an_item_that_a_later_view_ties_with_the_nearest(monkeypat
     loops = search(given, others)
     assert (loops.index.item(), loops.similarity.item(), loops.certificate.tied) == (0, pytest.approx(0.5**0.5), 1)
     monkeypatch.setattr("benchmark.search.engine.engine_for", lambda *given: on_device.DeviceEngine("cpu"))
-    found = search(given, others)
-    assert (found.index.item(), found.similarity.item()) == (0, loops.similarity.item())
-    assert found.certificate.tied == 1
+    result = search(given, others)
+    assert (result.index.item(), result.similarity.item()) == (0, loops.similarity.item())
+    assert result.certificate.tied == 1
 
 
 @pytest.mark.parametrize("pixels", [1, 2, 7, 8, 1_000, EXACT_TERMS_INT32, EXACT_TERMS_INT32 + 1, (1 << 19) + 3])
@@ -288,9 +288,9 @@ def test_correlations_of_devices_equal_the_loops(pixels: int, brute: Any) -> Non
     rows = rng.integers(250, 256, (5, pixels)).astype(np.uint8)
     rows[2] = 8
     block = prepare_uint8(rows)
-    found = on_device.correlations(block, block, "cpu")
-    assert np.array_equal(found, brute.levels(rows, rows).astype(np.float32))
-    assert np.array_equal(correlations(block, block), found)
+    result = on_device.correlations(block, block, "cpu")
+    assert np.array_equal(result, brute.levels(rows, rows).astype(np.float32))
+    assert np.array_equal(correlations(block, block), result)
     np.testing.assert_allclose(
         on_device.DeviceBlock.of(block, "cpu").correlations(on_device.DeviceBlock.of(block, "cpu")).numpy(),
         brute.levels(rows, rows), rtol=0, atol=1e-15,

@@ -12,17 +12,17 @@ from benchmark.core.errors import BadDataError
 from benchmark.search import LEVELS, PEARSON, Rows, SearchResult, products, search
 
 SHAPES = 450
-"""Random shapes a test and a number of threads."""
+"""Random shapes per test and number of threads."""
 
 
 def rows(array: np.ndarray, views: tuple[np.ndarray, ...] = ()) -> Rows:
     return Rows.of(array, LEVELS, tuple(Rows.of(view, LEVELS) for view in views))
 
 
-def some_rows(rng: np.random.Generator, pictures: Any, count: int, size: int) -> np.ndarray:
+def some_rows(rng: np.random.Generator, make_images: Any, count: int, size: int) -> np.ndarray:
     """Rows of one to three kinds, some of them constant, some of them the same."""
-    kinds = rng.choice(pictures.kinds, 3)
-    array = np.concatenate([pictures.of(rng, kind, (count, 1, 1, size)) for kind in kinds])
+    kinds = rng.choice(make_images.kinds, 3)
+    array = np.concatenate([make_images.of(rng, kind, (count, 1, 1, size)) for kind in kinds])
     array = array[rng.permutation(len(array))[:count]]
     if rng.random() < 0.3:
         array[rng.random(count) < 0.3] = rng.integers(0, 256)
@@ -31,26 +31,26 @@ def some_rows(rng: np.random.Generator, pictures: Any, count: int, size: int) ->
     return array
 
 
-def equal(found: SearchResult, values: np.ndarray, k: int, brute: Any) -> None:
+def equal(result: SearchResult, values: np.ndarray, k: int, brute: Any) -> None:
     """Bit for bit, places and values."""
     places = brute.order(values, k)
-    assert np.array_equal(found.index, places)
-    assert np.array_equal(found.similarity, np.take_along_axis(values, places, axis=1))
+    assert np.array_equal(result.index, places)
+    assert np.array_equal(result.similarity, np.take_along_axis(values, places, axis=1))
 
 
 @pytest.mark.parametrize("threads", [1, 2])
 @pytest.mark.parametrize("seed", [0, 1, 2])
 def test_random_shapes_and_data_equal_integer_arithmetic(
-    seed: int, threads: int, brute: Any, pictures: Any, with_threads: Callable[[int], None]
+    seed: int, threads: int, brute: Any, make_images: Any, with_threads: Callable[[int], None]
 ) -> None:
     with_threads(threads)
     rng = np.random.default_rng([seed, threads])
     for _ in range(SHAPES):
         count, size = int(rng.integers(1, 40 if threads > 1 else 14)), int(rng.integers(1, 40))
         pixels = int(rng.integers(1, 6 if rng.random() < 0.2 else 200))
-        bank = some_rows(rng, pictures, size, pixels)
-        queries = some_rows(rng, pictures, count, pixels)
-        if rng.random() < 0.5:  # some of the queries are in the bank, or one grey level beside it
+        bank = some_rows(rng, make_images, size, pixels)
+        queries = some_rows(rng, make_images, count, pixels)
+        if rng.random() < 0.5:  # some of the queries are in the bank, or one grey level from it
             copied = rng.random(count) < 0.5
             queries[copied] = bank[rng.integers(0, size, int(copied.sum()))]
             moved = np.flatnonzero(rng.random(count) < 0.3)
@@ -58,28 +58,28 @@ def test_random_shapes_and_data_equal_integer_arithmetic(
         k = int(rng.choice([1, 1, 2, 5, size, size + 3]))
         memory = int(10 ** rng.uniform(3, 7))
         values = brute.levels(queries, bank)
-        found = search(rows(queries), rows(bank), k, memory=memory)
-        equal(found, values, k, brute)
-        assert found.certificate.scored == 0
-        assert found.certificate.constant_queries == (np.ptp(queries, axis=1) == 0).sum()
-        assert found.certificate.constant_items == (np.ptp(bank, axis=1) == 0).sum()
-        vary = (np.ptp(queries, axis=1) > 0) & (values.max(axis=1) != 0)  # what is like nothing is tied with nothing
-        assert found.certificate.tied == ((values == values.max(axis=1)[:, None]).sum(axis=1) > 1)[vary].sum()
+        result = search(rows(queries), rows(bank), k, memory=memory)
+        equal(result, values, k, brute)
+        assert result.certificate.scored == 0
+        assert result.certificate.constant_queries == (np.ptp(queries, axis=1) == 0).sum()
+        assert result.certificate.constant_items == (np.ptp(bank, axis=1) == 0).sum()
+        vary = (np.ptp(queries, axis=1) > 0) & (values.max(axis=1) != 0)  # 0 is the similarity of zero variance: no tie
+        assert result.certificate.tied == ((values == values.max(axis=1)[:, None]).sum(axis=1) > 1)[vary].sum()
 
 
-def test_ranks_are_those_of_exact_fractions(brute: Any, pictures: Any) -> None:
+def test_ranks_are_those_of_exact_fractions(brute: Any, make_images: Any) -> None:
     """Float64 never swaps two correlations: it may round two to one number, or one (of 3 y + 2 and of y) to two."""
     rng = np.random.default_rng(10)
-    for kind in pictures.kinds:
+    for kind in make_images.kinds:
         for pixels in (2, 3, 5, 60, 900):
-            bank, queries = (pictures.of(rng, kind, (n, 1, 1, pixels)) for n in (30, 6))
+            bank, queries = (make_images.of(rng, kind, (n, 1, 1, pixels)) for n in (30, 6))
             inner, ours, theirs = brute.sums(queries, bank)
-            found = search(rows(queries), rows(bank), 30)
+            result = search(rows(queries), rows(bank), 30)
             for q in range(6):
                 exact = [brute.exact_square(int(inner[q, j]), int(ours[q]), int(theirs[j])) for j in range(30)]
                 for p in range(29):
-                    first, second = found.index[q, p], found.index[q, p + 1]
-                    if found.similarity[q, p] > found.similarity[q, p + 1]:
+                    first, second = result.index[q, p], result.index[q, p + 1]
+                    if result.similarity[q, p] > result.similarity[q, p + 1]:
                         assert exact[first] >= exact[second]
                     else:
                         assert first < second
@@ -95,16 +95,16 @@ def test_a_grey_level_in_one_pixel_decides_as_exact_fractions_do(brute: Any) -> 
         bank[np.arange(24), rng.permutation(pixels)[:24]] += rng.choice([-1, 1], 24)
         query = np.clip(image + rng.integers(-2, 3, pixels), 0, 255)[None].astype(np.uint8)
         bank = bank.astype(np.uint8)
-        found = search(rows(query), rows(bank), 24)
+        result = search(rows(query), rows(bank), 24)
         inner, ours, theirs = brute.sums(query, bank)
         exact = [brute.exact_square(int(inner[0, j]), int(ours[0]), int(theirs[j])) for j in range(24)]
         wanted = sorted(range(24), key=lambda j: (-exact[j], j))
-        assert found.index[0].tolist() == wanted
+        assert result.index[0].tolist() == wanted
 
 
-def test_memory_never_changes_an_answer(brute: Any, pictures: Any) -> None:
+def test_memory_never_changes_an_answer(brute: Any, make_images: Any) -> None:
     rng = np.random.default_rng(12)
-    queries, bank = pictures.of(rng, "noisy", (21, 1, 9, 7)), pictures.of(rng, "noisy", (70, 1, 9, 7))
+    queries, bank = make_images.of(rng, "noisy", (21, 1, 9, 7)), make_images.of(rng, "noisy", (70, 1, 9, 7))
     bank[40:60] = bank[:20]
     values = brute.levels(queries, bank)
     for memory in (1, 63, 64, 1_000, 5_000, 50_000, 1 << 40):
@@ -158,29 +158,29 @@ def test_copies_read_exactly_one_and_negatives_minus_one(pixels: int) -> None:
         assert search(rows(255 - row[None]), rows(row[None])).similarity.item() == -1.0
 
 
-def test_constant_items_are_like_nothing(brute: Any) -> None:
+def test_items_of_zero_variance_have_similarity_0(brute: Any) -> None:
     rng = np.random.default_rng(16)
     bank, queries = (rng.integers(0, 256, (n, 30)).astype(np.uint8) for n in (9, 4))
     bank[[0, 3, 4]] = np.array([[0], [128], [255]], np.uint8)
     queries[2] = 77
     values = brute.levels(queries, bank)
     assert (values[2] == 0).all()
-    found = search(rows(queries), rows(bank), 9, memory=500)
-    equal(found, values, 9, brute)
-    assert found.index[2].tolist() == list(range(9))
-    assert np.signbit(found.similarity[2]).sum() == 0
-    nothing = search(rows(queries), rows(bank[[0, 3, 4]]), 2)
-    assert nothing.index.tolist() == [[0, 1]] * 4
-    assert not nothing.similarity.any()
+    result = search(rows(queries), rows(bank), 9, memory=500)
+    equal(result, values, 9, brute)
+    assert result.index[2].tolist() == list(range(9))
+    assert np.signbit(result.similarity[2]).sum() == 0
+    constant = search(rows(queries), rows(bank[[0, 3, 4]]), 2)
+    assert constant.index.tolist() == [[0, 1]] * 4
+    assert not constant.similarity.any()
 
 
 @pytest.mark.parametrize("memory", [2_000, 1 << 30])
-def test_the_best_view_of_a_query_counts(memory: int, brute: Any, pictures: Any) -> None:
+def test_the_best_view_of_a_query_counts(memory: int, brute: Any, make_images: Any) -> None:
     rng = np.random.default_rng(17)
-    for kind in pictures.kinds:
-        queries, bank = pictures.of(rng, kind, (9, 1, 6, 5)), pictures.of(rng, kind, (30, 1, 6, 5))
+    for kind in make_images.kinds:
+        queries, bank = make_images.of(rng, kind, (9, 1, 6, 5)), make_images.of(rng, kind, (30, 1, 6, 5))
         views = queries.reshape(9, 6, 5)[:, ::-1].reshape(9, 30).copy(), queries[:, ::-1].copy()
-        views[0][::4] = 3  # one that is constant is like nothing, and so above what is unlike
+        views[0][::4] = 3  # a constant view has similarity 0, which is above negative ones
         values = np.max([brute.levels(one, bank) for one in (queries, *views)], axis=0)
         for k in (1, 3, 40):
             equal(search(rows(queries, views), rows(bank), k, memory=memory), values, k, brute)
@@ -190,9 +190,9 @@ def test_pearson_of_the_same_pixels_as_float_gives_the_same(brute: Any) -> None:
     rng = np.random.default_rng(18)
     for pixels in (40, 3_000):
         queries, bank = (rng.integers(0, 256, (n, pixels)).astype(np.uint8) for n in (11, 60))
-        found = search(Rows.of(queries, PEARSON), Rows.of(bank, PEARSON), 3)
-        assert np.array_equal(found.index, search(rows(queries), rows(bank), 3).index)
-        np.testing.assert_allclose(found.similarity, search(rows(queries), rows(bank), 3).similarity, atol=1e-14)
+        result = search(Rows.of(queries, PEARSON), Rows.of(bank, PEARSON), 3)
+        assert np.array_equal(result.index, search(rows(queries), rows(bank), 3).index)
+        np.testing.assert_allclose(result.similarity, search(rows(queries), rows(bank), 3).similarity, atol=1e-14)
 
 
 # Products of levels
@@ -223,7 +223,7 @@ def test_products_are_exact(engine: str, monkeypatch: pytest.MonkeyPatch) -> Non
 
 @pytest.mark.parametrize("fault", ["absent", "refused", "saturating"])
 def test_a_product_that_is_not_exact_is_not_taken(
-    fault: str, brute: Any, pictures: Any, monkeypatch: pytest.MonkeyPatch
+    fault: str, brute: Any, make_images: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def refused(first: np.ndarray, second: np.ndarray) -> np.ndarray:
         raise RuntimeError("not supported")
@@ -241,9 +241,9 @@ def test_a_product_that_is_not_exact_is_not_taken(
     products.integer_engine.cache_clear()
     try:
         rng = np.random.default_rng(20)
-        queries, bank = pictures.of(rng, "noise", (8, 1, 1, 1_500)), pictures.of(rng, "noise", (50, 1, 1, 1_500))
-        found = search(rows(queries), rows(bank), 3)
-        assert found.certificate.engine == "int8 in float32 (BLAS)"
-        equal(found, brute.levels(queries, bank), 3, brute)
+        queries, bank = make_images.of(rng, "noise", (8, 1, 1, 1_500)), make_images.of(rng, "noise", (50, 1, 1, 1_500))
+        result = search(rows(queries), rows(bank), 3)
+        assert result.certificate.engine == "int8 in float32 (BLAS)"
+        equal(result, brute.levels(queries, bank), 3, brute)
     finally:
         products.integer_engine.cache_clear()

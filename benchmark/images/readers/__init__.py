@@ -74,7 +74,7 @@ READERS = {
     ".tif": _raster,
     ".tiff": _raster,
 }
-"""The function of each ending."""
+"""File name ending -> the function that reads it."""
 DICOM = (".dcm", ".dicom", ".ima")
 PICKLES = (".pkl", ".pickle", ".pt", ".pth", ".joblib")
 
@@ -83,9 +83,9 @@ def read_image(path: Path | str, *, constant_ok: bool = False) -> Image:
     """Read one image or volume in the number type of its file.
 
     2D files give (rows, columns); NIfTI, MetaImage and NRRD volumes (x, y, z) in RAS+ orientation with millimetre
-    spacing; arrays keep their shape. A DICOM series, one file a plane, is for `series.read_series`.
+    spacing; arrays keep their shape. A DICOM series, one file per plane, is for `series.read_series`.
     `constant_ok` admits an image of one value, such as an empty segmentation.
-    Raises BadDataError, naming the file, for all that cannot be used.
+    Raises BadDataError, naming the file, for every file that cannot be used.
     """
     path = Path(path)
     reader = _dicom if is_dicom(path) else READERS.get(suffix(path))
@@ -96,7 +96,7 @@ def read_image(path: Path | str, *, constant_ok: bool = False) -> Image:
 
 
 def is_dicom(path: Path) -> bool:
-    """Return whether a file's name, or its first bytes where the name says nothing, are those of DICOM."""
+    """Return whether a file is DICOM by its name, or by its first bytes where the name has no known ending."""
     ending = path.suffix.lower()
     if ending in DICOM:
         return True

@@ -35,7 +35,7 @@ def read_npz(path: Path) -> Image:
         if name is None:
             raise BadDataError(
                 f"{path} holds {len(names)} arrays ({', '.join(names)}) and none is named {', '.join(NAMES[:3])}",
-                "save one image a file, named image",
+                "save one image per file, named image",
             )
         pixels = _numbers(_member(archive, name, path), path)
         spacing = _member(archive, "spacing_mm", path) if "spacing_mm" in archive.files else ()

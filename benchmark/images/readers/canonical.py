@@ -16,28 +16,29 @@ if TYPE_CHECKING:
     from benchmark.core.types import Array
 
 LPS_TO_RAS = np.diag([-1.0, -1.0, 1.0, 1.0])
-"""DICOM and ITK count to the left, the back and the head; NIfTI to the right, the front and the head."""
+"""DICOM and ITK coordinates grow to the left, the back and the head (LPS); NIfTI's to the right, the front and the
+head (RAS)."""
 
 
 def canonical(voxels: Array, affine: Array, path: Path) -> Image:
-    """Turn a volume to (x, y, z) in RAS+: x grows to the right, y to the front, z to the head.
+    """Reorient a volume to (x, y, z) in RAS+: x grows to the right, y to the front, z to the head.
 
     Args:
         voxels: 3D, any axes.
-        affine: from voxel numbers to mm in RAS, 4 x 4.
-        path: named in messages.
+        affine: from voxel indices to mm in RAS, (4, 4).
+        path: its name for messages.
 
-    Axes are exchanged and turned, never interpolated. Raises BadDataError for a singular or non-finite affine.
+    Axes are exchanged and flipped, never interpolated. Raises BadDataError for a singular or non-finite affine.
     """
     directions = affine[:3, :3]
+    # The determinant is a voxel's volume in mm^3: 1e-9 would be a micrometre cubed.
     if not np.isfinite(affine).all() or abs(np.linalg.det(directions)) < 1e-9:
         raise BadDataError(
-            f"{path} does not say how its axes lie in the patient (its affine is singular or not finite)",
+            f"{path} does not say how its axes are oriented in the patient (its affine is singular or not finite)",
             "convert the original DICOM series again, or leave it out",
         )
-    turn = io_orientation(affine)
-    upright = affine @ inv_ornt_aff(turn, voxels.shape)
+    orientation = io_orientation(affine)
+    upright = affine @ inv_ornt_aff(orientation, voxels.shape)
     spacing = tuple(float(size) for size in voxel_sizes(upright))
-    return Image(
-        apply_orientation(voxels, turn), spacing, affine=upright, orientation="".join(map(str, aff2axcodes(affine)))
-    )
+    code = "".join(map(str, aff2axcodes(affine)))
+    return Image(apply_orientation(voxels, orientation), spacing, affine=upright, orientation=code)

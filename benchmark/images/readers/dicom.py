@@ -41,9 +41,9 @@ class Frame:
 
     path: Path
     series: str
-    """What must be equal for planes of one volume."""
+    """SeriesInstanceUID: equal for planes of one volume."""
     number: int
-    """Of the series, as the scanner counted; 0 where it does not say."""
+    """SeriesNumber, which the scanner counts; 0 where the tag is missing."""
     pixels: Array
     """(rows, columns), rescaled: Hounsfield units for CT."""
     position: Array | None
@@ -51,7 +51,7 @@ class Frame:
     directions: Array | None
     """Unit vectors along a row and along a column, (2, 3)."""
     spacing_mm: tuple[float, ...]
-    """Between rows, between columns; empty where no tag says."""
+    """Between rows, between columns; empty where the tags are missing."""
     place: float | None
     """SliceLocation or InstanceNumber: the order where positions are missing."""
     head: bool
@@ -81,7 +81,7 @@ def read_frames(path: Path) -> list[Frame]:
 
 
 def frame_count(path: Path) -> int:
-    """Return how many planes one file says that it holds; 1 where it does not say, or cannot be read."""
+    """Return the number of planes of one file by its tag; 1 where the tag is missing, or the file cannot be read."""
     try:
         header = pydicom.dcmread(path, force=True, stop_before_pixels=True, specific_tags=["NumberOfFrames"])
         return int(header.get("NumberOfFrames") or 1)
@@ -104,7 +104,7 @@ def _header(path: Path) -> Dataset:
 
 
 def _name_syntax(header: Dataset) -> None:
-    """Write down how a file without a preamble turned out to be stored: decoding asks for it."""
+    """Store the transfer syntax of a file without a preamble, as it was found: decoding needs it."""
     header.ensure_file_meta()
     if "TransferSyntaxUID" not in header.file_meta:
         implicit, little = header.original_encoding
@@ -149,7 +149,7 @@ def _frame(header: Dataset, plane: Array, number: int, path: Path) -> Frame:
 
 
 def _groups(header: Dataset, number: int) -> Iterator[Dataset]:
-    """Yield where the tags of a frame may stand: in its own groups, in those that all frames share, in the file."""
+    """Yield where the tags of a frame may be: in its own groups, in those that all frames share, in the file."""
     for name, place in (("PerFrameFunctionalGroupsSequence", number), ("SharedFunctionalGroupsSequence", 0)):
         for element in header.get(name, [])[place : place + 1]:
             yield from (group[0] for group in (item.value for item in element) if group)
@@ -181,6 +181,7 @@ def _numbers(groups: Sequence[Dataset], name: str, count: int, path: Path) -> Ar
 
 
 def _rescaled(header: Dataset, groups: Sequence[Dataset], plane: Array, path: Path) -> Array:
+    """Return a plane (rows, columns) rescaled, with low values black, and padding at the least value."""
     values = apply_rescale(plane, header) if "ModalityLUTSequence" in header else _scaled(groups, plane, path)
     if str(header.get("PhotometricInterpretation")) == "MONOCHROME1":
         values = values.max() + values.min() - values
@@ -192,7 +193,10 @@ def _rescaled(header: Dataset, groups: Sequence[Dataset], plane: Array, path: Pa
 
 
 def _scaled(groups: Sequence[Dataset], plane: Array, path: Path) -> Array:
-    """Return plane * slope + intercept, in integers where both are whole."""
+    """Return plane (rows, columns) * slope + intercept, in integers where both are whole.
+
+    16-bit values times a whole slope fit in int32 for slopes up to 32,767.
+    """
     slope, intercept = (
         _number(_first(groups, name) if _first(groups, name) is not None else usual)
         for name, usual in (("RescaleSlope", 1), ("RescaleIntercept", 0))

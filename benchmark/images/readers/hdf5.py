@@ -26,7 +26,7 @@ def read(path: Path) -> Image:
         if name is None:
             raise BadDataError(
                 f"{path} holds {len(names)} arrays ({', '.join(names)}) and none is named {', '.join(KNOWN[:3])}",
-                "save one image a file, named image",
+                "save one image per file, named image",
             )
         if file[name].dtype.kind not in "biuf":
             raise BadDataError(

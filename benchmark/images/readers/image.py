@@ -21,9 +21,9 @@ class Image:
     pixels: Array
     """(rows, columns) of a raster, (x, y, z) in RAS+ of a NIfTI, any shape of an array file."""
     spacing_mm: tuple[float, ...] = ()
-    """Millimetres between neighbours, one an axis; empty where the file does not say."""
+    """Millimetres between neighbours, one per axis; empty where the file does not say."""
     affine: Array | None = None
-    """From voxel numbers to mm in RAS, 4 x 4, where the file says how it lies in the patient."""
+    """From voxel indices to mm in RAS, (4, 4), where the file gives the position in the patient."""
     orientation: str = ""
     """How the file stored it, such as LPS, where it says so."""
 
@@ -35,7 +35,7 @@ def checked(image: Image, path: Path, *, constant_ok: bool) -> Image:
         raise BadDataError(f"{path} holds an image without pixels, shape {pixels.shape}", "export the file again")
     if pixels.dtype.kind not in "biuf":
         raise BadDataError(
-            f"{path} holds {pixels.dtype} values, one real number a pixel is needed", "save magnitudes in grey"
+            f"{path} holds {pixels.dtype} values, one real number per pixel is needed", "save magnitudes in grey"
         )
     bad = _count_not_finite(pixels)
     if bad:
@@ -48,12 +48,13 @@ def checked(image: Image, path: Path, *, constant_ok: bool) -> Image:
 
 
 def _varies(pixels: Array) -> bool:
-    """Look at a few pixels first: most images need no more."""
+    """Return whether pixels of any shape differ; a few are compared first, which is enough for most images."""
     few = pixels[tuple(slice(None, None, max(1, size // 16)) for size in pixels.shape)]
     return bool(few.min() != few.max() or pixels.min() != pixels.max())
 
 
 def _count_not_finite(pixels: Array) -> int:
+    """Count NaN and infinities in pixels of any shape."""
     if not np.issubdtype(pixels.dtype, np.floating):
         return 0
     return int(pixels.size - np.count_nonzero(np.isfinite(pixels)))

@@ -29,8 +29,8 @@ def read(path: Path) -> Image:
     if image.GetNumberOfComponentsPerPixel() > 1 or image.GetDimension() not in (2, 3):
         raise BadDataError(
             f"{path} holds {image.GetDimension()} dimensions and {image.GetNumberOfComponentsPerPixel()} "
-            "values a voxel, one grey volume is needed",
-            "split it into one file a volume",
+            "values per voxel, one grey volume is needed",
+            "split it into one file per volume",
         )
     voxels = SimpleITK.GetArrayFromImage(image)
     if voxels.ndim == 2:
@@ -39,6 +39,7 @@ def read(path: Path) -> Image:
 
 
 def _affine(image: Any) -> Array:
+    """Return the map from voxel indices to mm in RAS, (4, 4): columns of directions (LPS) times spacing."""
     affine = np.eye(4)
     affine[:3, :3] = np.reshape(image.GetDirection(), (3, 3)) * np.array(image.GetSpacing())
     affine[:3, 3] = image.GetOrigin()

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from benchmark.core.types import Array
 
 NIFTI2 = (b"\x1c\x02\0\0", b"\0\0\x02\x1c")
-"""How a NIfTI-2 file begins: its header has 540 bytes."""
+"""The first bytes of a NIfTI-2 file, either byte order: the size of its header, 540 bytes."""
 HEADER_DAMAGE = (ImageFileError, HeaderDataError, WrapStructError, OSError, EOFError, ValueError)
 MILLIMETRES = {"meter": 1000.0, "mm": 1.0, "micron": 0.001, "unknown": 1.0}
 
@@ -58,7 +58,7 @@ def _load(path: Path, part: int | None) -> nibabel.Nifti1Image:
     if len(volume.shape) != 3:
         raise BadDataError(
             f"{path} holds {len(volume.shape)} dimensions {volume.shape}, one 3D volume is needed",
-            "split it into one file a volume",
+            "split it into one file per volume",
         )
     return volume
 

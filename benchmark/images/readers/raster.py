@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 GREY = {"1": "L", "L": "L", "I": "I", "I;16": "I;16", "I;16B": "I;16B", "I;16L": "I;16L", "F": "F"}
 COLOUR = ("RGB", "RGBA", "LA", "P", "PA", "YCbCr")
 TOLERANCE = {"JPEG": 4}
-"""Grey levels by which the channels of a grey picture may differ: JPEG rounds its colour channels."""
+"""Grey levels by which the channels of a grey image may differ: JPEG rounds its colour channels."""
 DAMAGE = (OSError, SyntaxError, ValueError, EOFError, PIL.Image.DecompressionBombError)
 
 
@@ -28,29 +28,29 @@ def read(path: Path) -> Image:
     transparency, several pages and damaged files.
     """
     try:
-        picture = PIL.Image.open(path)
+        image = PIL.Image.open(path)
     except DAMAGE as error:
         raise BadDataError(f"{path} is not an image, or its header is damaged", _AGAIN) from error
-    with picture:
-        pages = getattr(picture, "n_frames", 1)
+    with image:
+        pages = getattr(image, "n_frames", 1)
         if pages > 1:
             raise BadDataError(f"{path} holds {pages} pages, one image is needed", "save each page as its own file")
         try:
-            picture.load()
+            image.load()
         except DAMAGE as error:
             raise BadDataError(f"{path} is truncated or damaged: its pixels cannot be read", _AGAIN) from error
-        return Image(_grey(picture, path))
+        return Image(_grey(image, path))
 
 
-def _grey(picture: PIL.Image.Image, path: Path) -> Array:
-    if picture.mode in GREY:
-        return np.asarray(picture.convert(GREY[picture.mode]))
-    if picture.mode not in COLOUR:
-        raise BadDataError(f"{path} has colour mode {picture.mode}, a grey image is needed", "save it as grey")
-    _require_opaque(picture, path)
-    colours = picture.convert("RGB")
+def _grey(image: PIL.Image.Image, path: Path) -> Array:
+    if image.mode in GREY:
+        return np.asarray(image.convert(GREY[image.mode]))
+    if image.mode not in COLOUR:
+        raise BadDataError(f"{path} has colour mode {image.mode}, a grey image is needed", "save it as grey")
+    _require_opaque(image, path)
+    colours = image.convert("RGB")
     difference = _channel_difference(np.asarray(colours))
-    if difference > TOLERANCE.get(picture.format or "", 0):
+    if difference > TOLERANCE.get(image.format or "", 0):
         raise BadDataError(
             f"{path} is a colour image (its channels differ by up to {difference} levels), a grey image is needed",
             "convert it to grey, or leave it out",
@@ -58,8 +58,8 @@ def _grey(picture: PIL.Image.Image, path: Path) -> Array:
     return np.asarray(colours.convert("L"))
 
 
-def _require_opaque(picture: PIL.Image.Image, path: Path) -> None:
-    if picture.has_transparency_data and np.asarray(picture.convert("RGBA"))[..., 3].min() < 255:
+def _require_opaque(image: PIL.Image.Image, path: Path) -> None:
+    if image.has_transparency_data and np.asarray(image.convert("RGBA"))[..., 3].min() < 255:
         raise BadDataError(f"{path} has transparent pixels, an opaque grey image is needed", "save it as grey")
 
 

@@ -1,4 +1,4 @@
-"""Folders of DICOM files as volumes: planes grouped by series, ordered by their place in the patient."""
+"""Folders of DICOM files as volumes: planes grouped by series, ordered by their position in the patient."""
 
 from __future__ import annotations
 
@@ -19,8 +19,10 @@ if TYPE_CHECKING:
 
 FEWEST = 4
 """Series of fewer planes are scouts, not volumes."""
+SAME_POSITION = 1e-3
+"""Millimetres: planes that are closer are at one position."""
 UNEVEN = 0.1
-"""Share of the usual step by which steps between planes may differ."""
+"""Fraction of the median step by which steps between planes may differ: scanners round positions."""
 
 
 @dataclass(frozen=True)
@@ -30,7 +32,7 @@ class Series:
     volumes: tuple[Image, ...]
     """(x, y, z) in RAS+, in the order of the scanner's series numbers."""
     scouts: int
-    """Series that were passed over, because they have too few planes."""
+    """How many series were left out, because they have too few planes."""
     head: bool
     """Whether one of the volumes is of the head."""
 
@@ -40,7 +42,7 @@ def read_series(files: Sequence[Path]) -> Series:
 
     Planes are sorted by ImagePositionPatient along their normal; where that is missing, by SliceLocation or
     InstanceNumber, and the volume is taken as axial, its spacing unknown. Raises BadDataError for mixed matrix sizes,
-    planes at one place, gaps, and whatever `dicom.read_frames` refuses.
+    planes at one position, gaps, and whatever `dicom.read_frames` refuses.
     """
     groups: dict[tuple[object, ...], list[Frame]] = {}
     for path in files:
@@ -58,8 +60,9 @@ def read_series(files: Sequence[Path]) -> Series:
 
 
 def _group(frame: Frame) -> tuple[object, ...]:
-    turned = () if frame.directions is None else tuple(np.round(frame.directions, 2).ravel() + 0.0)
-    return frame.series, turned
+    """Return what planes of one volume share: their series and their directions, rounded to 0.01 (0.6 degrees)."""
+    directions = () if frame.directions is None else tuple(np.round(frame.directions, 2).ravel() + 0.0)  # -0 is 0
+    return frame.series, directions
 
 
 def _stack(frames: Sequence[Frame]) -> Image:
@@ -70,7 +73,7 @@ def _stack(frames: Sequence[Frame]) -> Image:
     path = frames[0].path
     known = all(frame.position is not None for frame in frames) and frames[0].directions is not None
     image = canonical(voxels, _affine(frames), path) if known else Image(voxels[::-1, ::-1])
-    if known and not frames[0].spacing_mm:  # turned by its directions, but its size is not known
+    if known and not frames[0].spacing_mm:  # reoriented by its directions, but its voxel size is unknown
         image = replace(image, spacing_mm=(), affine=None)
     return checked(image, path, constant_ok=False)
 
@@ -90,19 +93,24 @@ def _size(frame: Frame) -> str:
 
 
 def _place(frame: Frame, frames: Sequence[Frame]) -> float:
+    """Return where a plane is along its normal, in mm; where positions are missing, SliceLocation or InstanceNumber."""
     if all(other.position is not None and other.directions is not None for other in frames):
         assert frame.position is not None
         assert frame.directions is not None
         return float(np.cross(*frame.directions) @ frame.position)
     if frame.place is None:
         raise BadDataError(
-            f"{frame.path} does not say where it lies: no ImagePositionPatient, SliceLocation or InstanceNumber",
+            f"{frame.path} has no position: no ImagePositionPatient, SliceLocation or InstanceNumber",
             "export the series again, or leave it out",
         )
     return frame.place
 
 
 def _affine(frames: Sequence[Frame]) -> Array:
+    """Return the map from voxel indices (column, row, plane) to mm in RAS, (4, 4). Raises BadDataError for gaps.
+
+    The step between planes is from the first to the last position, so that a tilted gantry shears the volume rightly.
+    """
     first, last = frames[0], frames[-1]
     assert first.position is not None
     assert last.position is not None
@@ -110,10 +118,10 @@ def _affine(frames: Sequence[Frame]) -> Array:
     steps = np.diff([_place(frame, frames) for frame in frames])
     usual = float(np.median(steps))
     for step, before, after in zip(steps, frames, frames[1:], strict=False):
-        if step < 1e-3:
+        if step < SAME_POSITION:
             raise BadDataError(
-                f"{after.path} lies where {before.path.name} lies, {_mm(_place(after, frames))} along the series",
-                "keep one acquisition or time point a folder",
+                f"{after.path} is at the position of {before.path.name}, {_mm(_place(after, frames))} along the series",
+                "keep one acquisition or time point per folder",
             )
         if abs(step - usual) > UNEVEN * usual:
             raise BadDataError(

@@ -71,7 +71,7 @@ def test_any_direction_of_scanning_ends_in_ras(tmp_path: Path, orientation: tupl
     assert image.orientation == code
     assert image.affine is not None
     assert np.array_equal(np.sign(np.diag(image.affine)), [1, 1, 1, 1])
-    # The corner voxel that the file places at (-90, -80, -300) mm left, back, head must be found there.
+    # The corner voxel that the file places at (-90, -80, -300) mm left, back, head must be result there.
     place = np.linalg.inv(image.affine) @ [90.0, 80.0, -300.0, 1.0]
     assert image.pixels[tuple(np.round(place[:3]).astype(int))] == hu[0, 0, 0]
 
@@ -98,7 +98,7 @@ def test_no_place_at_all(tmp_path: Path) -> None:
     for place, plane in enumerate(ct()):
         write_slice(tmp_path / f"{place}.dcm", plane.astype(np.int16))
     assert series_refusal(tmp_path) == (
-        f"{tmp_path}/0.dcm does not say where it lies: no ImagePositionPatient, SliceLocation or InstanceNumber"
+        f"{tmp_path}/0.dcm has no position: no ImagePositionPatient, SliceLocation or InstanceNumber"
         "\n  hint: export the series again, or leave it out"
     )
 
@@ -108,9 +108,9 @@ def test_several_series_and_a_scout(tmp_path: Path) -> None:
     write_series(tmp_path, second, names="b{:03d}.dcm", SeriesInstanceUID="1.9", SeriesNumber=7)
     write_series(tmp_path, first, names="z{:03d}.dcm", SeriesInstanceUID="1.2", SeriesNumber=3)
     write_series(tmp_path, ct(2, 30, 30), names="scout{:03d}.dcm", SeriesInstanceUID="1.1", SeriesNumber=1)
-    found = read_series(sorted(tmp_path.iterdir()))
-    assert found.scouts == 1
-    assert [np.array_equal(seen(image), hu) for image, hu in zip(found.volumes, (first, second), strict=True)] == [
+    result = read_series(sorted(tmp_path.iterdir()))
+    assert result.scouts == 1
+    assert [np.array_equal(seen(image), hu) for image, hu in zip(result.volumes, (first, second), strict=True)] == [
         True
     ] * 2
 
@@ -131,7 +131,7 @@ def test_fractional_slope_and_padding(tmp_path: Path) -> None:
     assert (pixels[0] == pixels[1:].min()).all()
 
 
-def test_monochrome1_is_turned(tmp_path: Path) -> None:
+def test_monochrome1_is_inverted(tmp_path: Path) -> None:
     stored = np.arange(64, dtype=np.uint16).reshape(8, 8)
     write_slice(tmp_path / "a.dcm", stored, PhotometricInterpretation="MONOCHROME1")
     assert np.array_equal(read_image(tmp_path / "a.dcm").pixels, 63 - stored.astype(int))
@@ -147,7 +147,7 @@ def test_no_preamble(tmp_path: Path) -> None:
     assert read_image(path).pixels.shape == (8, 8)
 
 
-def test_names_that_say_nothing(tmp_path: Path) -> None:
+def test_names_without_a_known_ending(tmp_path: Path) -> None:
     plane = np.arange(64, dtype=np.uint16).reshape(8, 8)
     assert is_dicom(write_slice(tmp_path / "IM-0001-0001", plane))
     assert is_dicom(write_slice(tmp_path / "1.3.6.1.4.1.14519.5", plane))
@@ -217,7 +217,9 @@ def test_missing_slice(tmp_path: Path) -> None:
 def test_two_acquisitions_at_one_place(tmp_path: Path) -> None:
     write_series(tmp_path, ct())
     write_series(tmp_path, ct(), names="again{:04d}.dcm")
-    assert series_refusal(tmp_path).startswith(f"{tmp_path}/again0008.dcm lies where IM0008.dcm lies, -300.00 mm along")
+    assert series_refusal(tmp_path).startswith(
+        f"{tmp_path}/again0008.dcm is at the position of IM0008.dcm, -300.00 mm along"
+    )
 
 
 def test_only_a_scout(tmp_path: Path) -> None:

@@ -72,8 +72,8 @@ def test_missing_raw_file(tmp_path: Path) -> None:
 def test_colours_in_itk(tmp_path: Path) -> None:
     SimpleITK.WriteImage(SimpleITK.GetImageFromArray(np.zeros((4, 4, 4, 3)), isVector=True), str(tmp_path / "a.mha"))
     assert refusal(tmp_path / "a.mha") == (
-        f"{tmp_path}/a.mha holds 3 dimensions and 3 values a voxel, one grey volume is needed"
-        "\n  hint: split it into one file a volume"
+        f"{tmp_path}/a.mha holds 3 dimensions and 3 values per voxel, one grey volume is needed"
+        "\n  hint: split it into one file per volume"
     )
 
 
@@ -89,7 +89,7 @@ def test_nifti_in_ras_and_lps_are_one(tmp_path: Path) -> None:
 def test_nifti_of_other_than_real_numbers(tmp_path: Path, kind: np.dtype) -> None:
     nibabel.save(nibabel.Nifti1Image(np.zeros((4, 4, 4), kind), np.eye(4)), tmp_path / "a.nii")
     assert refusal(tmp_path / "a.nii") == (
-        f"{tmp_path}/a.nii holds {kind} values, one real number a pixel is needed\n  hint: save magnitudes in grey"
+        f"{tmp_path}/a.nii holds {kind} values, one real number per pixel is needed\n  hint: save magnitudes in grey"
     )
 
 
@@ -122,7 +122,7 @@ def test_hdf5_of_many(tmp_path: Path) -> None:
         file["x"], file["y"] = volume(), volume()
     assert refusal(tmp_path / "a.h5") == (
         f"{tmp_path}/a.h5 holds 2 arrays (x, y) and none is named reconstruction_rss, reconstruction_esc, image"
-        "\n  hint: save one image a file, named image"
+        "\n  hint: save one image per file, named image"
     )
 
 

@@ -247,7 +247,7 @@ def test_npz_of_many(tmp_path: Path) -> None:
     np.savez(tmp_path / "a.npz", left=RAMP, right=RAMP)
     assert refusal(tmp_path / "a.npz") == (
         f"{tmp_path}/a.npz holds 2 arrays (left, right) and none is named image, images, pixels"
-        "\n  hint: save one image a file, named image"
+        "\n  hint: save one image per file, named image"
     )
 
 
@@ -255,8 +255,8 @@ def test_nifti_orientations_give_one_array(tmp_path: Path) -> None:
     ras = read_image(save_nifti(tmp_path / "ras.nii", volume(), np.diag([1.0, 2.0, 3.0, 1.0])))
     flipped = volume()[::-1, ::-1]
     lps = read_image(save_nifti(tmp_path / "lps.nii", flipped, np.diag([-1.0, -2.0, 3.0, 1.0])))
-    turned = np.array([[0, 0, 1.0, 0], [1.0, 0, 0, 0], [0, 1.0, 0, 0], [0, 0, 0, 1]]) * [[1], [2], [3], [1]]
-    ari = read_image(save_nifti(tmp_path / "turned.nii", np.moveaxis(volume(), 0, 2), turned))
+    rotated = np.array([[0, 0, 1.0, 0], [1.0, 0, 0, 0], [0, 1.0, 0, 0], [0, 0, 0, 1]]) * [[1], [2], [3], [1]]
+    ari = read_image(save_nifti(tmp_path / "rotated.nii", np.moveaxis(volume(), 0, 2), rotated))
     for other in (lps, ari):
         assert np.array_equal(other.pixels, ras.pixels)
         assert other.spacing_mm == ras.spacing_mm == (1.0, 2.0, 3.0)
@@ -273,7 +273,7 @@ def test_nifti_of_many_volumes(tmp_path: Path) -> None:
     save_nifti(tmp_path / "a.nii", np.stack([volume()] * 2, -1))
     assert refusal(tmp_path / "a.nii") == (
         f"{tmp_path}/a.nii holds 4 dimensions (2, 3, 4, 2), one 3D volume is needed"
-        "\n  hint: split it into one file a volume"
+        "\n  hint: split it into one file per volume"
     )
 
 
@@ -288,6 +288,6 @@ def test_nifti_without_orientation(tmp_path: Path) -> None:
     content[280:328] = bytes(48)
     path.write_bytes(bytes(content))
     assert refusal(path) == (
-        f"{path} does not say how its axes lie in the patient (its affine is singular or not finite)"
+        f"{path} does not say how its axes are oriented in the patient (its affine is singular or not finite)"
         "\n  hint: convert the original DICOM series again, or leave it out"
     )
