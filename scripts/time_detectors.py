@@ -20,9 +20,9 @@ import numpy as np
 import torch
 
 from benchmark.cohorts.prepare import prepare, to_stderr
-from benchmark.contracts import Split, merge
+from benchmark.contracts import Split, chunks, merge
 from benchmark.detectors.contrastive import EMBED_BATCH, Copy, Options
-from benchmark.fitted import embed_all
+from benchmark.fitted import ITEMS_AT_ONCE, rows_of
 from benchmark.machine import pick_device
 from benchmark.request import Request, build_dataset
 
@@ -58,7 +58,9 @@ def bare(detector: Copy, images: torch.Tensor, batches: int) -> float:
 def embedding(detector: Copy, real: Split) -> float:
     """Items a second from disk to rows."""
     started = wait(detector.device)
-    embed_all(detector, real.images, len(real))
+    rows = rows_of(detector, real)
+    for part in chunks(len(real), ITEMS_AT_ONCE):
+        rows.take(part)
     return len(real) / (wait(detector.device) - started)
 
 

@@ -71,22 +71,28 @@ def check_all(parts: Sequence[Part], options: Options) -> int:
     """Run the parts in order; return 1 where one failed or was cut off."""
     ends = time.monotonic() + 60 * options.minutes
     (options.out / "logs").mkdir(parents=True, exist_ok=True)
-    result = begin(parts, options)
-    path = options.out / "result.json"
+    result, path = begin(parts, options), options.out / "result.json"
     save(result, path)
-    signal.signal(signal.SIGTERM, _interrupt)
-    for part in parts:
-        left = ends - time.monotonic() - RESERVE
-        least = 1.0 if options.tiny else part.least
-        if left < least:
-            reason = f"{max(0.0, left):.0f} s left, {least:.0f} s needed"
-            result["parts"][part.name] = empty_part("skipped", reason)
-        else:
-            run_part(part, options, min(left, part.most), result, path)
-        save(result, path)
-        print(part_text(part.name, result["parts"][part.name]), flush=True)
+    before = signal.signal(signal.SIGTERM, _interrupt)  # so that a child does not outlive its parent by even a second
+    try:
+        for part in parts:
+            _begun(part, options, ends - time.monotonic() - RESERVE, result, path)
+            save(result, path)
+            print(part_text(part.name, result["parts"][part.name]), flush=True)
+    finally:
+        signal.signal(signal.SIGTERM, before)
     print(f"\n{goals_text(result)}\n\n{path}", flush=True)
     return int(any(entry["status"] in ("failed", "cut off") for entry in result["parts"].values()))
+
+
+def _begun(part: Part, options: Options, left: float, result: Result, path: Path) -> None:
+    """Run a part, or say that too little time is left for it."""
+    least = 1.0 if options.tiny else part.least
+    if left >= least:
+        run_part(part, options, min(left, part.most), result, path)
+    else:
+        reason = f"{max(0.0, left):.0f} s left, {least:.0f} s needed"
+        result["parts"][part.name] = empty_part("skipped", reason)
 
 
 def begin(parts: Sequence[Part], options: Options) -> Result:

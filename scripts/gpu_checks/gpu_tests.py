@@ -33,8 +33,12 @@ def read(report: Path, check: Check) -> None:
     cases = list(ET.parse(report).iter("testcase"))
     failed = [case for case in cases if case.find("failure") is not None or case.find("error") is not None]
     skipped = [case for case in cases if case.find("skipped") is not None]
-    check.measure("tests passed", len(cases) - len(failed) - len(skipped), f"of {len(cases)}")
-    check.measure("tests failed", len(failed), goal="tests")
+    passed = len(cases) - len(failed) - len(skipped)
+    check.measure("tests passed", passed, f"of {len(cases)}")
+    if passed:
+        check.measure("tests failed", len(failed), goal="tests")
+    else:  # none that failed among none that ran is no success
+        check.missed("tests failed", "", "tests", "no test passed")
     for case in failed:
         found = case.find("failure")
         found = case.find("error") if found is None else found

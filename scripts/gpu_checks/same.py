@@ -32,7 +32,7 @@ def rows(kind: str, count: int, dimension: int, seed: int) -> np.ndarray[Any, An
     if kind != "levels":
         found = rng.standard_normal((count, dimension)).astype(np.float32)
     found[ZERO::17] = found[ZERO, 0] if kind != "embeddings" else 0
-    found[DUPLICATES::13] = found[DUPLICATES]
+    found[DUPLICATES::13] = found[min(DUPLICATES, count - 1)]
     if kind == "embeddings":
         lengths = np.linalg.norm(found, axis=1, keepdims=True)
         found = (found / np.where(lengths > 0, lengths, 1)).astype(np.float32)

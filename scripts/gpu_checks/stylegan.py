@@ -18,8 +18,8 @@ def run(check: Check) -> None:
     """Run scripts/check_stylegan.py where there is a checkout."""
     try:
         checkout = find_checkout("")
-    except BenchError as error:
-        raise SkippedError(f"{error.message}; set STYLEGAN2_ADA_DIR to one") from error
+    except BenchError as error:  # whose message names folders of this machine
+        raise SkippedError("no checkout of stylegan2-ada-pytorch: set STYLEGAN2_ADA_DIR to one") from error
     command = [sys.executable, str(SCRIPT), str(checkout), "--device", check.device, "--channels", "1"]
     command += ["--steps", "8" if check.tiny else "100"]
     began = time.monotonic()

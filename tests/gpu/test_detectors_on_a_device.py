@@ -1,0 +1,57 @@
+"""Detectors on a device: their rows against the CPU's, and trainings that a seed decides."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from benchmark.detectors.contrastive import Copy
+from benchmark.detectors.contrastive import Options as CopyOptions
+from benchmark.detectors.dar2025 import Dar2025
+from benchmark.detectors.dar2025 import Options as DarOptions
+from benchmark.detectors.random_conv import random_features
+from benchmark.machine import pick_device
+from benchmark.trials import toy_split
+from scripts.gpu_checks.same import no_tf32
+
+COPY = CopyOptions(steps=4, batch_size=8, width=4)
+DAR = DarOptions(epochs=1, batch_size=5, width=4)
+
+
+@pytest.mark.parametrize("dims", [2, 3])
+@pytest.mark.parametrize("options", [COPY, replace(COPY, turns=True), DAR], ids=["copy", "copy-turns", "dar2025"])
+def test_rows_are_the_cpu_s(device: str, options: CopyOptions | DarOptions, dims: int, tmp_path: Path) -> None:
+    real = toy_split(2, dims)
+    detector = options.fit(real, folder=tmp_path, key="toy", device=device)
+    images = real.images()
+    with no_tf32():
+        rows = detector.embed(images)
+    assert np.allclose(np.linalg.norm(rows, axis=1), 1, atol=1e-5)
+    there = detector.encoder.to("cpu")
+    again = Copy(there, torch.device("cpu")) if isinstance(detector, Copy) else Dar2025(there, torch.device("cpu"))
+    assert np.abs(again.embed(images) - rows).max() < 1e-3
+
+
+@pytest.mark.parametrize("options", [COPY, DAR], ids=["copy", "dar2025"])
+def test_one_seed_gives_one_detector(device: str, options: CopyOptions | DarOptions, tmp_path: Path) -> None:
+    real = toy_split(1, 2)
+    first, second = (
+        options.fit(real, folder=tmp_path / name, key="toy", device=device).embed(real.images())
+        for name in ("one", "other")
+    )
+    assert np.array_equal(first, second)
+    other = replace(options, seed=1).fit(real, folder=tmp_path / "third", key="toy", device=device)
+    assert not np.array_equal(first, other.embed(real.images()))
+
+
+@pytest.mark.parametrize("dims", [2, 3])
+def test_random_features_are_the_cpu_s(device: str, dims: int) -> None:
+    images = toy_split(2, dims).images()
+    with no_tf32():
+        ours = random_features(images, device=str(pick_device(device)))
+    theirs = random_features(images, device="cpu")
+    assert np.abs(ours - theirs).max() < 1e-3 * np.abs(theirs).max()
