@@ -18,7 +18,7 @@ SHORT = (
     "--samples", "500",
 )  # fmt: skip
 REHEARSED = (
-    "--preset", "smoke", "--data", "phantom-mr", "--channels", "t1", "--set-data", "patients=6", "--image-size", "32",
+    "--preset", "smoke", "--data", "phantom-mr", "--channels", "t1", "--set-data", "patients=4", "--image-size", "32",
     "--budget-seconds", "2", "--samples", "20", "--set", "autoencoder_widths=8,16",
     "--set", "latent_channels=4", "--set", "widths=16", "--set", "attention=0", "--set", "head_channels=8",
     "--set", "sampling_steps=2",

@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -30,7 +31,9 @@ SOURCES = {
     "raises": "def run(check):\n    check.measure('before', 1.0)\n    raise ValueError('no such luck')\n",
     "hangs": "import time\ndef run(check):\n    check.measure('before', 2.0)\n    time.sleep(100)\n",
     "dies": "import os, signal\ndef run(check):\n    check.note('here')\n    os.kill(os.getpid(), signal.SIGKILL)\n",
-    "declines": "from scripts.gpu_checks.check import SkippedError\ndef run(check):\n    raise SkippedError('no GPU')\n",
+    "declines": (
+        "from scripts.gpu_checks.check import SkippedError\ndef run(check):\n    raise SkippedError('no GPU')\n"
+    ),
     "stumbles": (
         "def run(check):\n    with check.trying('one thing'):\n        raise KeyError('lost')\n"
         "    with check.trying('another'):\n        check.measure('another', 4.0, goal='step-ratio')\n"
@@ -153,7 +156,8 @@ def _children(out: Path) -> list[str]:
 
 
 def test_a_line_that_is_cut_off_is_left_for_the_next_time(tmp_path: Path) -> None:
-    lines, result = tmp_path / "lines", {"parts": {"a": empty_part("running")}, "machine": {}}
+    lines = tmp_path / "lines"
+    result: dict[str, Any] = {"parts": {"a": empty_part("running")}, "machine": {}}
     check = Check("cpu", True, tmp_path, lines, math.inf)
     check.measure("kept", 1.5, "s", goal="run", detail="why")
     check.fact("cores", 2)
@@ -200,7 +204,7 @@ def test_a_rehearsal_is_not_judged() -> None:
     assert len(found) == len(GOALS)
 
 
-def _verdict(key: str, values: list[float | None]) -> tuple[str, float | None]:
+def _verdict(key: str, values: Sequence[float | None]) -> tuple[str, float | None]:
     found = judge([{"value": value, "goal": key} for value in values], judged=True)
     (one,) = (one for one in found if one["key"] == key)
     return one["verdict"], one["worst"]
@@ -306,8 +310,11 @@ def test_it_needs_no_simpleitk_and_no_gdcm() -> None:
 
 
 def test_the_parent_imports_no_torch() -> None:
-    code = f"import sys\nsys.path.insert(0, {str(ROOT)!r})\nimport scripts.gpu_checks.command\nprint('torch' in sys.modules)"
-    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout == "False\n"
+    code = (
+        "import sys\nsys.path.insert(0, sys.argv[1])\nimport scripts.gpu_checks.command\nprint('torch' in sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", code, str(ROOT)], capture_output=True, text=True)
+    assert done.stdout == "False\n", done.stderr
 
 
 @pytest.mark.slow
