@@ -178,7 +178,8 @@ def _interrupt(number: int, frame: FrameType | None) -> None:
 
 def environment() -> dict[str, str]:
     """Return the children's environment: the checkout first among packages, no look at the network."""
-    paths = [str(ROOT), *filter(None, [os.environ.get("PYTHONPATH", "")])]
+    given = os.environ.get("PYTHONPATH", "").split(os.pathsep)
+    paths = [str(ROOT), *(str(Path(path).resolve()) for path in given if path)]  # children work in other folders
     return {
         **os.environ, "PYTHONPATH": os.pathsep.join(paths), "PYTHONUNBUFFERED": "1", "HF_HUB_OFFLINE": "1",
         "TOKENIZERS_PARALLELISM": "false",

@@ -109,6 +109,7 @@ def forward(net: Any, plain: Encoder, device: torch.device) -> Callable[[], obje
     batch = torch.rand(EMBED_BATCH, 1, SIDE, SIDE, device=device)
 
     def work() -> object:
+        torch.compiler.cudagraph_mark_step_begin()
         with torch.inference_mode():
             return net(batch)
 
@@ -123,6 +124,7 @@ def step(net: Any, plain: Encoder, device: torch.device) -> Callable[[], object]
     codes = torch.arange(len(images), device=device)
 
     def work() -> object:
+        torch.compiler.cudagraph_mark_step_begin()  # outputs of the step before may be written over
         optimizer.zero_grad(set_to_none=True)
         with torch.autocast(device.type, torch.bfloat16, enabled=device.type == "cuda"):
             loss = nt_xent(net(augment(images)), net(images), codes, Options.temperature)

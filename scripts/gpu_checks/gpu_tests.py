@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 import xml.etree.ElementTree as ET
+from importlib.util import find_spec
 from pathlib import Path
 
 from scripts.gpu_checks.check import Check, SkippedError
@@ -18,8 +19,9 @@ def run(check: Check) -> None:
     report = check.folder / "report.xml"
     place = ROOT / "tests" / "gpu"
     command = [
-        sys.executable, "-m", "pytest", "-m", "gpu" if check.cuda else "not gpu", "-p", "no:cacheprovider", "-q", "-x"
-        if check.tiny else "-q", f"--rootdir={ROOT}", "-c", str(ROOT / "pyproject.toml"), f"--junitxml={report}",
+        sys.executable, "-m", "pytest", "-m", "gpu" if check.cuda else "not gpu", "-q", "-p", "no:cacheprovider",
+        f"--rootdir={ROOT}", "-c", str(ROOT / "pyproject.toml"), f"--junitxml={report}",
+        *(["-n", "4"] if check.cuda and find_spec("xdist") else []),
         str(place / REHEARSED) if check.tiny else str(place),
     ]  # fmt: skip
     done = subprocess.run(command, cwd=check.folder)

@@ -25,7 +25,7 @@ from scripts.gpu_checks.timing import forget_peak, now, peak_gb
 
 Precision = Literal["fp32", "bf16"]
 ROUNDS = 3
-WARM, LEAST, MOST, LASTING = 3, 5, 60, 0.4
+WARM, LEAST, MOST, LASTING = 3, 5, 60, 0.3
 """Steps before the clock starts, fewest and most steps that are timed, and the seconds that they should last."""
 
 
@@ -34,26 +34,30 @@ class EnoughError(Exception):
 
 
 def run(check: Check) -> None:
-    """Measure small presets in 2D, then `paper` memory, then 3D and smoke presets."""
+    """Measure small presets in 2D as they train, then `paper` memory, then fp32, 3D and smoke presets."""
     device = pick_device(check.device)
     if check.tiny:
         for family in ("ddpm", "styled-gan"):
             with check.trying(f"{family} toy"):
                 measure_family(check, family, "toy", 2, ("bf16", "fp32"), device)
         return
-    measure_all(check, FLAT, "small", 2, device)
+    measure_all(check, FLAT, "small", 2, ("bf16",), device)
     memory(check, device)
-    measure_all(check, SOLID, "small", 3, device)
-    measure_all(check, FLAT, "smoke", 2, device)
-    measure_all(check, SOLID, "smoke", 3, device)
+    measure_all(check, FLAT, "small", 2, ("fp32",), device)
+    measure_all(check, SOLID, "small", 3, ("bf16", "fp32"), device)
+    measure_all(check, FLAT, "smoke", 2, ("bf16", "fp32"), device)
+    measure_all(check, SOLID, "smoke", 3, ("bf16", "fp32"), device)
 
 
-def measure_all(check: Check, families: Sequence[str], preset: str, dims: int, device: torch.device) -> None:
+def measure_all(
+    check: Check, families: Sequence[str], preset: str, dims: int, precisions: Sequence[Precision], device: torch.device
+) -> None:
     """Measure families one after the other while time is left."""
     for family in families:
-        if check.enough(8, f"{family} {preset} in {dims}D"):
-            with check.trying(f"{family} {preset} in {dims}D"):
-                measure_family(check, family, preset, dims, ("bf16", "fp32"), device)
+        what = f"{family} {preset} in {dims}D, {' and '.join(precisions)}"
+        if check.enough(8, what):
+            with check.trying(what):
+                measure_family(check, family, preset, dims, precisions, device)
 
 
 def measure_family(
@@ -158,7 +162,7 @@ def memory(check: Check, device: torch.device) -> None:
     """Take steps of `ldm --preset paper` in 2D and 3D, with and without activations kept."""
     for dims in (2, 3):
         for recompute in (False, True):
-            if check.enough(10, f"ldm paper in {dims}D, recompute {recompute}"):
+            if check.enough(15, f"ldm paper in {dims}D, recompute {recompute}"):
                 with check.trying(f"ldm paper in {dims}D, recompute {recompute}"):
                     paper(check, dims, recompute, device)
 

@@ -46,7 +46,8 @@ def parts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, Part]:
     """Parts of a few lines, importable by the children."""
     for name, text in SOURCES.items():
         (tmp_path / f"part_{name}.py").write_text(text)
-    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("PYTHONPATH", ".")  # must be found from the children's folders too
     return {name: Part(name, f"part_{name}", 0, 4 if name == "hangs" else 30) for name in SOURCES}
 
 
@@ -315,6 +316,15 @@ def test_the_parent_imports_no_torch() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code, str(ROOT)], capture_output=True, text=True)
     assert done.stdout == "False\n", done.stderr
+
+
+def test_the_wheels_of_the_page_are_versions_that_are_tested() -> None:
+    page = " ".join((ROOT / "docs" / "gpu.md").read_text(encoding="utf-8").replace("\\\n", " ").split())
+    names = page.partition("-c constraints.txt -d wheels ")[2].partition(" ```")[0].split()
+    lines = (ROOT / "constraints.txt").read_text(encoding="utf-8").splitlines()
+    pinned = {line.partition("==")[0].lower().replace("_", "-") for line in lines if "==" in line}
+    assert len(names) == 9
+    assert set(names) <= pinned
 
 
 @pytest.mark.slow
