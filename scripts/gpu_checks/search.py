@@ -129,7 +129,7 @@ def on_device(check: Check, size: Size, device: torch.device, rate: float) -> No
 def require_planted(size: Size, places: NDArray[np.int64], values: NDArray[np.float64]) -> None:
     """Refuse, with AssertionError, an answer that misses a planted copy."""
     asked, there = planted(size)
-    wrong = (places[asked] != there) | (values[asked] != 1.0)
+    wrong = (places[asked] != there) | (np.abs(values[asked] - 1) > 1e-12)
     assert not wrong.any(), f"{int(wrong.sum())} of {len(asked)} planted copies were not found"
 
 

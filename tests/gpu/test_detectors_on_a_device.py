@@ -11,6 +11,7 @@ import torch
 
 from benchmark.detectors.contrastive import Options as CopyOptions
 from benchmark.detectors.dar2025 import Options as DarOptions
+from benchmark.detectors.frozen import Options as FrozenOptions
 from benchmark.detectors.random_conv import random_features
 from benchmark.machine import pick_device
 from benchmark.trials import toy_split
@@ -52,3 +53,16 @@ def test_random_features_are_the_cpu_s(device: str, dims: int) -> None:
         ours = random_features(images, device=str(pick_device(device)))
     theirs = random_features(images, device="cpu")
     assert np.abs(ours - theirs).max() < 1e-3 * np.abs(theirs).max()
+
+
+def test_a_frozen_encoder_of_a_file_gives_the_cpu_s_rows(device: str, tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    network = torch.nn.Sequential(torch.nn.Conv2d(3, 8, 4, 4), torch.nn.Flatten(), torch.nn.Linear(8 * 64, 6))
+    torch.jit.script(network).save(str(tmp_path / "encoder.pt"))
+    real, options = toy_split(2, 2), FrozenOptions(source=str(tmp_path / "encoder.pt"), tag="toy", size=32)
+    with no_tf32():
+        ours, theirs = (
+            options.fit(real, folder=tmp_path, key="toy", device=where).embed(real.images())
+            for where in (device, "cpu")
+        )
+    assert np.abs(ours - theirs).max() < 1e-3

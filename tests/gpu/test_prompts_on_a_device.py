@@ -7,7 +7,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from benchmark.networks.significance import token_significance
 from benchmark.networks.tracing import trace
+from benchmark.text.mitigations import MITIGATIONS, Sampling, sampler
 from benchmark.text.opening import open_model
 from scripts.gpu_checks.prompts import pipeline
 from scripts.gpu_checks.same import no_tf32
@@ -53,3 +55,27 @@ def test_the_further_detectors_are_the_cpu_s(device: str, model: Path) -> None:
     assert ours is not None
     assert theirs is not None
     assert np.allclose(ours, theirs, rtol=1e-2, atol=1e-3)
+
+
+@pytest.mark.parametrize("faithful", [False, True])
+def test_the_significance_of_tokens_is_the_cpu_s(device: str, faithful: bool, model: Path) -> None:
+    with no_tf32():
+        ours, theirs = (
+            token_significance(
+                open_model(str(model), where).pipeline, PROMPTS[1], [0, 1], steps=2, guidance=2.0, faithful=faithful
+            )
+            for where in (device, "cpu")
+        )
+    assert theirs.max() > 0
+    assert np.allclose(ours, theirs, rtol=1e-2, atol=1e-3 * theirs.max())
+
+
+@pytest.mark.parametrize("name", MITIGATIONS)
+def test_mitigations_do_what_they_do_on_the_cpu(device: str, name: str, model: Path) -> None:
+    how = Sampling(steps=6, guidance=3.0, marker="___", insertions=3, target=0.0)
+    with no_tf32():
+        (ours, ends), (theirs, their_ends) = (
+            sampler(open_model(str(model), where).pipeline, name, PROMPTS[1], how)([0, 1]) for where in (device, "cpu")
+        )
+    assert np.allclose(ours, theirs, rtol=1e-2)
+    assert np.allclose(ends.cpu().numpy(), their_ends.numpy(), atol=1e-2)
