@@ -67,10 +67,11 @@ class Check:
         return False
 
     @contextmanager
-    def trying(self, what: str) -> Iterator[None]:
+    def trying(self, what: str, *goals: str) -> Iterator[None]:
         """Let what goes wrong inside end this block alone: its stack trace goes to the log, one line to the findings.
 
-        Not so KeyboardInterrupt and the like.
+        The goals that it would have been measured for are missed: they must not be met by what else went well. Not so
+        KeyboardInterrupt and the like.
         """
         try:
             yield
@@ -80,6 +81,8 @@ class Check:
             traceback.print_exc()
             sys.stderr.flush()
             self._write({"failed": f"{what}: {first_line(error)}"})
+            for goal in goals:
+                self.missed(what, "", goal, first_line(error))
         finally:
             _free(self.cuda)
 

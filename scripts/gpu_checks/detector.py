@@ -30,7 +30,7 @@ def run(check: Check) -> None:
     """Measure embedding, then compiled forms of it, then the training to equal AUC."""
     device = pick_device(check.device)
     cohort = films(24 if check.tiny else 1000)
-    with check.trying("embedding"):
+    with check.trying("embedding", "embedding"):
         embed(check, cohort, device)
     for what, work in (("forward pass", forward), ("training step", step)):
         with check.trying(f"compiled {what}"):

@@ -28,15 +28,15 @@ def run(check: Check) -> None:
     """Compare searches, then training steps, then whole trainings."""
     torch.backends.cudnn.benchmark = False
     for kind, queries, bank, dimension in REHEARSED if check.tiny else SEARCHES:
-        with check.trying(f"search of {kind}"):
+        with check.trying(f"search of {kind}", "search-exact" if kind == "levels" else "search-ranks"):
             compare_searches(check, kind, queries, bank, dimension)
     families = [(family, 2) for family in FLAT] + [(family, 3) for family in SOLID]
     for family, dims in families[:2] if check.tiny else families:
-        with check.trying(f"gradient of {family} in {dims}D"):
+        with check.trying(f"gradient of {family} in {dims}D", "gradient"):
             compare_gradients(check, family, dims)
     for family, dims in families[1:2] if check.tiny else families:
         if check.enough(0 if check.tiny else 3, f"trainings of {family} in {dims}D"):
-            with check.trying(f"trainings of {family} in {dims}D"):
+            with check.trying(f"trainings of {family} in {dims}D", "same-seed", "resume"):
                 compare_trainings(check, family, dims)
 
 

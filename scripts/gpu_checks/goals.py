@@ -58,18 +58,21 @@ def judge(measurements: Sequence[Measurement], *, judged: bool) -> list[dict[str
     """Return one entry a goal: key, rule, worst value, number of measurements, verdict.
 
     Args:
-        measurements: of all parts; those without a goal are ignored. A value of None stands for a failure.
+        measurements: of all parts; those without a goal are ignored. A value of None stands for a failure; `final` is
+            False where the part that measured it is not done, so that others may be missing.
         judged: False for a rehearsal, whose sizes say nothing.
 
-    Verdicts: `met`, `not met`, `not run` (nothing was measured), `rehearsal`.
+    Verdicts: `met`, `met so far` (by a part that is not done), `not met`, `not run` (nothing was measured),
+    `rehearsal`.
     """
-    return [_judged(goal, [m["value"] for m in measurements if m.get("goal") == goal.key], judged) for goal in GOALS]
+    return [_judged(goal, [m for m in measurements if m.get("goal") == goal.key], judged) for goal in GOALS]
 
 
-def _judged(goal: Goal, values: Sequence[float | None], judged: bool) -> dict[str, Any]:
-    known = [math.nan if value is None else float(value) for value in values]
+def _judged(goal: Goal, measurements: Sequence[Measurement], judged: bool) -> dict[str, Any]:
+    known = [math.nan if one["value"] is None else float(one["value"]) for one in measurements]
     worst = goal.worst(known) if known else math.nan
-    verdict = "not run" if not known else "met" if goal.met(worst) else "not met"
+    met = "met" if all(one.get("final", True) for one in measurements) else "met so far"
+    verdict = "not run" if not known else met if goal.met(worst) else "not met"
     return {
         "key": goal.key, "text": goal.text, "rule": goal.rule, "count": len(known),
         "worst": None if math.isnan(worst) else worst, "verdict": verdict if judged or not known else "rehearsal",

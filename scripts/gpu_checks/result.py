@@ -22,8 +22,10 @@ def save(result: Result, path: Path) -> None:
 
 
 def all_measurements(result: Result) -> list[Mapping[str, Any]]:
-    """Return the measurements of every part, in order."""
-    return [one for part in result["parts"].values() for one in part["measurements"]]
+    """Return the measurements of every part, in order, with `final` where the part is done."""
+    return [
+        {**one, "final": part["status"] == "done"} for part in result["parts"].values() for one in part["measurements"]
+    ]
 
 
 def empty_part(status: str, reason: str = "") -> dict[str, Any]:

@@ -64,7 +64,7 @@ def run(check: Check) -> None:
     for size in sizes:
         with check.trying(f"steps, {size}"):
             steps(check, size, device)
-        with check.trying(f"on the device, {size}"):
+        with check.trying(f"on the device, {size}", "roofline"):
             on_device(check, size, device, rate)
     for memory in (32 * GIB, MEMORY_BYTES):
         if check.enough(0 if check.tiny else 25, f"the whole pipeline in {memory / GIB:g} GiB"):

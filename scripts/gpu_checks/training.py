@@ -38,7 +38,7 @@ def run(check: Check) -> None:
     device = pick_device(check.device)
     if check.tiny:
         for family in ("ddpm", "styled-gan"):
-            with check.trying(f"{family} toy"):
+            with check.trying(f"{family} toy", "step-ratio"):
                 measure_family(check, family, "toy", 2, ("bf16", "fp32"), device)
         return
     measure_all(check, FLAT, "small", 2, ("bf16",), device)
@@ -56,7 +56,7 @@ def measure_all(
     for family in families:
         what = f"{family} {preset} in {dims}D, {' and '.join(precisions)}"
         if check.enough(8, what):
-            with check.trying(what):
+            with check.trying(what, "step-ratio"):
                 measure_family(check, family, preset, dims, precisions, device)
 
 
@@ -66,7 +66,7 @@ def measure_family(
     """Time every training of a family in every precision."""
     for case in cases(family, preset, dims, device):
         for precision in precisions:
-            with check.trying(f"{case.name}, {precision}"):
+            with check.trying(f"{case.name}, {precision}", "step-ratio"):
                 measure_case(check, case, precision, device)
 
 
@@ -163,7 +163,7 @@ def memory(check: Check, device: torch.device) -> None:
     for dims in (2, 3):
         for recompute in (False, True):
             if check.enough(15, f"ldm paper in {dims}D, recompute {recompute}"):
-                with check.trying(f"ldm paper in {dims}D, recompute {recompute}"):
+                with check.trying(f"ldm paper in {dims}D, recompute {recompute}", "paper-memory"):
                     paper(check, dims, recompute, device)
 
 

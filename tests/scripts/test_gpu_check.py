@@ -199,6 +199,26 @@ def test_goals_are_judged_by_the_worst(key: str, values: list[float], verdict: s
     assert _verdict(key, values) == (verdict, worst)
 
 
+def test_a_goal_is_not_met_by_what_a_part_measured_before_it_ended() -> None:
+    found = judge([{"value": 1.0, "goal": "step-ratio", "final": final} for final in (True, False)], judged=True)
+    assert [one["verdict"] for one in found if one["key"] == "step-ratio"] == ["met so far"]
+    found = judge([{"value": 2.0, "goal": "step-ratio", "final": False}], judged=True)
+    assert [one["verdict"] for one in found if one["key"] == "step-ratio"] == ["not met"]
+
+
+def test_a_failure_misses_its_goals(tmp_path: Path) -> None:
+    check = Check("cpu", True, tmp_path, tmp_path / "lines", math.inf)
+    with check.trying("a step", "step-ratio", "gradient"):
+        _too_large()
+    found = [json.loads(line) for line in (tmp_path / "lines").read_text().splitlines()]
+    assert found[0] == {"failed": "a step: MemoryError: too large"}
+    assert [(one["goal"], one["value"]) for one in found[1:]] == [("step-ratio", None), ("gradient", None)]
+
+
+def _too_large() -> None:
+    raise MemoryError("too large")
+
+
 def test_a_rehearsal_is_not_judged() -> None:
     found = judge([{"value": 1.0, "goal": "step-ratio"}], judged=False)
     assert {one["verdict"] for one in found} == {"rehearsal", "not run"}
