@@ -6,7 +6,7 @@
     python scripts/gpu_check.py --table FOLDER/result.json              the section for docs/performance.md
 
 Each part runs in a process of its own with its own time limit: one that crashes, runs out of memory or hangs ends
-alone. FOLDER/result.json is rewritten after each measurement, FOLDER/logs/ holds what each part printed. docs/gpu.md
+alone. FOLDER/result.json is rewritten after each measurement, FOLDER/log.txt holds what each part printed. docs/gpu.md
 says how to bring what the machine lacks.
 """
 

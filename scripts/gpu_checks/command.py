@@ -27,6 +27,8 @@ ROOT = Path(__file__).resolve().parents[2]
 RESERVE = 2.0
 """Seconds kept back, so that a part that is stopped is still written down in time."""
 POLL = 0.2
+LOG_LETTERS = 500_000
+"""Of a part, that are kept in the log of all parts."""
 
 
 @dataclass(frozen=True)
@@ -51,7 +53,8 @@ def main(arguments: Sequence[str]) -> int:
     if wrong := [name for name in wanted if name not in known]:
         print(f"there is no part {', '.join(wrong)}: choose from {','.join(known)}", file=sys.stderr)
         return 2
-    command = shlex.join(["python", "scripts/gpu_check.py", *arguments])
+    shown = ["FOLDER" if before == "--out" else one for before, one in zip(["", *arguments], arguments, strict=False)]
+    command = shlex.join(["python", "scripts/gpu_check.py", *shown])
     options = Options(given.minutes, given.out.resolve(), given.device, given.tiny, command)
     return check_all([part for part in PARTS if part.name in wanted], options)
 
@@ -73,12 +76,13 @@ def check_all(parts: Sequence[Part], options: Options) -> int:
     (options.out / "logs").mkdir(parents=True, exist_ok=True)
     result, path = begin(parts, options), options.out / "result.json"
     save(result, path)
+    (options.out / "log.txt").write_text("", encoding="utf-8")
     before = signal.signal(signal.SIGTERM, _interrupt)  # so that a child does not outlive its parent by even a second
     try:
         for part in parts:
             _begun(part, options, ends - time.monotonic() - RESERVE, result, path)
             save(result, path)
-            print(part_text(part.name, result["parts"][part.name]), flush=True)
+            print(part_text(part.name, result["parts"][part.name], judged=not options.tiny), flush=True)
     finally:
         signal.signal(signal.SIGTERM, before)
     print(f"\n{goals_text(result)}\n\n{path}", flush=True)
@@ -128,6 +132,7 @@ def run_part(part: Part, options: Options, seconds: float, result: Result, path:
         finally:
             _kill(child)
     _write_down(result, part.name, lines, path, started)
+    _append_log(options.out / "log.txt", part.name, log)
     entry["status"], reason = _outcome(entry, ended, child.returncode, seconds)
     entry["reason"] = entry["reason"] or reason
 
@@ -152,6 +157,13 @@ def _write_down(result: Result, name: str, lines: Path, path: Path, started: flo
     entry["seconds"] = round(time.monotonic() - started, 1)
     if sum(len(entry[kind]) for kind in ("measurements", "notes", "failures")) != before:
         save(result, path)
+
+
+def _append_log(whole: Path, name: str, log: Path) -> None:
+    """Put the end of a part's log into the one log of all parts."""
+    text = log.read_text(encoding="utf-8", errors="replace")[-LOG_LETTERS:]
+    with whole.open("a", encoding="utf-8") as file:
+        file.write(f"===== {name}\n{text}\n")
 
 
 def _outcome(entry: Mapping[str, Any], ended: bool, code: int, seconds: float) -> tuple[str, str]:

@@ -8,6 +8,8 @@ from typing import Any
 from scripts.gpu_checks.goals import BY_KEY
 
 Row = Sequence[str]
+FACTS = ("GPUs", "cores", "python", "torch", "CUDA", "cuDNN", "numpy", "numba", "monai", "diffusers", "transformers")
+"""Of the machine, that the Markdown shows; result.json has all."""
 
 
 def plain(rows: Sequence[Row], header: Row) -> str:
@@ -26,12 +28,13 @@ def number(value: float | None) -> str:
     return f"{value:.3g}"
 
 
-def measured(entry: dict[str, Any]) -> list[Row]:
+def measured(entry: dict[str, Any], *, judged: bool) -> list[Row]:
     """Return one row a measurement: name, value with unit, detail, and whether a goal's bound is kept."""
-    return [
-        (one["name"], " ".join(filter(None, (number(one["value"]), one["unit"]))), one["detail"], _kept(one))
-        for one in entry["measurements"]
-    ]
+    return [(one["name"], _value(one), one["detail"], _kept(one) if judged else "") for one in entry["measurements"]]
+
+
+def _value(one: dict[str, Any]) -> str:
+    return " ".join(filter(None, (number(one["value"]), one["unit"])))
 
 
 def _kept(one: dict[str, Any]) -> str:
@@ -42,13 +45,13 @@ def _kept(one: dict[str, Any]) -> str:
     return f"{goal.rule}: {'met' if met else 'not met'}"
 
 
-def part_text(name: str, entry: dict[str, Any]) -> str:
+def part_text(name: str, entry: dict[str, Any], *, judged: bool) -> str:
     """Return what a part found, for the terminal."""
     reason = f": {entry['reason']}" if entry["reason"] else ""
     lines = [f"== {name}: {entry['status']}{reason}, {entry['seconds']:.0f} s"]
     lines += [f"failed: {text}" for text in entry["failures"]] + entry["notes"]
     if entry["measurements"]:
-        lines.append(plain(measured(entry), ("measured", "value", "", "goal")))
+        lines.append(plain(measured(entry, judged=judged), ("measured", "value", "", "goal")))
     return "\n".join(lines)
 
 
@@ -66,7 +69,7 @@ def markdown(result: dict[str, Any]) -> str:
     """Return the section for docs/performance.md."""
     machine = result["machine"]
     name = machine.get("device", result["device"])
-    facts = [f"{key} {value}" for key, value in machine.items() if key != "device"]
+    facts = [f"{key} {machine[key]}" for key in FACTS if key in machine]
     dirty = " with changes" if result["dirty"] else ""
     lines = [
         f"## GPU: {name}, {result['date']}", "",
@@ -76,17 +79,17 @@ def markdown(result: dict[str, Any]) -> str:
                   [(one["text"], one["rule"], _worst(one), one["verdict"]) for one in result["goals"]]),
     ]  # fmt: skip
     for part, entry in result["parts"].items():
-        lines += _section(part, entry)
+        lines += _section(part, entry, judged=not result["tiny"])
     return "\n".join(lines)
 
 
-def _section(name: str, entry: dict[str, Any]) -> list[str]:
+def _section(name: str, entry: dict[str, Any], *, judged: bool) -> list[str]:
     reason = f": {entry['reason']}" if entry["reason"] else ""
     lines = ["", f"### {name}: {entry['status']}{reason} ({entry['seconds']:.0f} s)", ""]
     lines += [f"- failed: {text}" for text in entry["failures"]] + [f"- {text}" for text in entry["notes"]]
     if entry["measurements"]:
         gap = [""] if entry["failures"] or entry["notes"] else []
-        lines += gap + grid(("measured", "value", "detail", "goal"), measured(entry))
+        lines += gap + grid(("measured", "value", "detail", "goal"), measured(entry, judged=judged))
     return lines
 
 

@@ -94,6 +94,7 @@ def test_the_stack_trace_of_a_failure_is_in_the_log(parts: dict[str, Part], tmp_
         log = (tmp_path / "out" / "logs" / f"{name}.log").read_text()
         assert "Traceback (most recent call last)" in log
         assert line in log
+        assert log in (tmp_path / "out" / "log.txt").read_text()
 
 
 def test_parts_for_which_no_time_is_left_are_skipped(parts: dict[str, Part], tmp_path: Path) -> None:
@@ -367,5 +368,7 @@ def test_a_rehearsal_on_the_cpu(tmp_path: Path) -> None:
     assert all(name in done.stdout for name in found["parts"])
     table = _command("--table", tmp_path / "found" / "result.json").stdout
     assert "A rehearsal: its sizes say nothing about speed" in table
+    assert "`python scripts/gpu_check.py --device cpu --tiny --minutes 3 --out FOLDER` at commit " in table
+    assert ": met |" not in table
     assert str(tmp_path) not in table
     assert all(f"### {name}: " in table for name in found["parts"])
