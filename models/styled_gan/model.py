@@ -34,7 +34,7 @@ class Model(nn.Module):
         net, device = self.generator, self.path_mean.device
         w = net.styles(torch.randn(2 * count, net.latent).to(device))
         with torch.no_grad():
-            net.average.lerp_(w.detach().mean(0), 1 - AVERAGE_DECAY)
+            net.average.lerp_(w.detach().float().mean(0), 1 - AVERAGE_DECAY)
         styles, other = net.same(w[:count]), net.same(w[count:])
         change = torch.randint(1, styles.shape[1], (count,))
         change = torch.where(torch.rand(count) < MIXING, change, styles.shape[1])
@@ -77,7 +77,7 @@ def path_penalty(net: Model, images: Tensor, weight: float) -> Tensor:
     generated, styles = net.generate(max(1, len(images) // 2))
     noise = torch.randn(generated.shape).to(generated) / math.sqrt(generated.shape[2] * generated.shape[3])
     (gradient,) = torch.autograd.grad((generated * noise).sum(), styles, create_graph=True)
-    lengths = gradient.square().sum(2).mean(1).sqrt()
+    lengths = gradient.float().square().sum(2).mean(1).sqrt()
     with torch.no_grad():
         net.path_mean.lerp_(lengths.mean(), 0.01)
     return weight * (lengths - net.path_mean).square().mean()

@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from benchmark.adapters.networks.autoencoder import Autoencoder
 from benchmark.training.batches import Resident, Streamed
@@ -23,6 +23,7 @@ class VAE(Autoencoder):
         from monai.networks.nets import VarAutoEncoder
 
         channels, size, multiple = shape[0], tuple(shape[1:]), 2 ** len(widths)
+        normalised = (*widths, channels) if blocks else widths
         body = VarAutoEncoder(
             len(size),
             (channels, *(-(-side // multiple) * multiple for side in size)),
@@ -31,8 +32,10 @@ class VAE(Autoencoder):
             widths,
             [2] * len(widths),
             num_res_units=blocks,
-            norm=("group", {"num_groups": math.gcd(4, *widths)}),
+            norm=("group", {"num_groups": math.gcd(4, *normalised)}),
         )
+        if blocks:  # with residual units MONAI normalises images too, from which all would be equally bright
+            body.decode[-1].conv.adn = nn.Identity()
         super().__init__(body, size, multiple)
         self.register_buffer("mean", torch.zeros(latent))
         self.register_buffer("root", torch.eye(latent))

@@ -65,3 +65,15 @@ def test_impossible_hyper_parameters_are_refused(changes: dict[str, object], mes
     with pytest.raises(UsageError) as error:
         VariationalAutoencoder(**changes)  # type: ignore[arg-type]
     assert str(error.value) == message
+
+
+@pytest.mark.parametrize("channels", [1, 5])
+@pytest.mark.parametrize("dims", [2, 3])
+def test_residual_units_leave_images_their_brightness(channels: int, dims: int) -> None:
+    """The last layer is not normalised: what is twice as bright before it is twice as bright after it."""
+    torch.manual_seed(0)
+    model = VAE((channels, *(16,) * dims), (8, 8), 4, 2)
+    last = model.body.decode[-1].conv
+    features = torch.rand(2, 8, *(8,) * dims)
+    torch.testing.assert_close(last(2 * features), 2 * last(features) - last(0 * features))
+    assert torch.isfinite(model.loss(torch.rand(2, channels, *(16,) * dims)))
