@@ -45,6 +45,6 @@ def stages(check: Check) -> None:
         for name, value in record["cost"].items():
             check.measure(f"cost: {name}", value)
         check.note(f"searches: {record['environment'].get('search')}")
-        for name in ("copies.excess[copy]", "copies.rate[pixels]", "quality.frechet[random-conv]"):
+        for name in ("exposed.items[copy]", "copies.rate[pixels]", "quality.frechet[random-conv]"):
             if (score := record["scores"].get(name)) and score["value"] is not None:
                 check.measure(name, score["value"])

@@ -11,11 +11,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from benchmark.augment import augment
-from benchmark.contracts import Cohort, Split, merge
-from benchmark.detectors.contrastive import EMBED_BATCH, Copy, Encoder, Options, nt_xent
-from benchmark.machine import pick_device
-from benchmark.seeding import seed_all
+from benchmark.core.devices import pick_device
+from benchmark.core.seeding import seed_all
+from benchmark.core.types import Cohort, Split
+from benchmark.detectors.copy import EMBED_BATCH, Copy, Encoder, Options, nt_xent
+from benchmark.images.transforms import augment
 from scripts.gpu_checks.check import Check
 from scripts.gpu_checks.timing import seconds
 from scripts.time_detectors import bare, embedding
@@ -67,7 +67,7 @@ def films(patients: int, each: int = 2) -> Cohort:
 
 def embed(check: Check, cohort: Cohort, device: torch.device) -> None:
     """Time `copy` from stored pixels to rows beside its network alone over a batch that is ready, in turns."""
-    real = merge("real", cohort.train, cohort.calibration, cohort.test)
+    real = cohort.real
     with TemporaryDirectory(dir=check.folder) as folder:
         detector = Options(steps=3).fit(real, folder=check.folder / folder, key="embed", device=check.device)
     batch = torch.from_numpy(real.images(slice(0, EMBED_BATCH))).to(device)

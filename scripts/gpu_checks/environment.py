@@ -8,7 +8,7 @@ from importlib.metadata import PackageNotFoundError, version
 
 import torch
 
-from benchmark.machine import pick_device
+from benchmark.core.devices import pick_device
 from scripts.gpu_checks.check import Check
 from scripts.gpu_checks.timing import seconds
 

@@ -9,8 +9,8 @@ from tempfile import TemporaryDirectory
 
 import torch
 
-from benchmark.machine import pick_device
-from benchmark.trials import toy_split
+from benchmark.adapters.conformance_tools import toy_split
+from benchmark.core.devices import pick_device
 from scripts.gpu_checks.check import Check
 from scripts.gpu_checks.families import FLAT, SOLID, cases
 from scripts.gpu_checks.same import different, distance, gradients, identical, no_tf32, resumed, searches, twice

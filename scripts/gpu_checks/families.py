@@ -10,13 +10,13 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from benchmark.contracts import Budget, Split
-from benchmark.feeding import Feed, Resident
-from benchmark.networks.captions import Pairs, train_tokenizer
-from benchmark.networks.textual import build_vae, vae_loss
-from benchmark.options import build
-from benchmark.phases import Phase, as_phases
-from benchmark.registry import ModelCard, find_model, load_class
+from benchmark.core.options import build
+from benchmark.core.types import Budget, Split
+from benchmark.plugins.registry import ModelCard, find_model, load_class
+from benchmark.text2image.tokenizer import Pairs, train_tokenizer
+from benchmark.text2image.unet import build_vae, vae_loss
+from benchmark.training.batches import Feed, Resident
+from benchmark.training.phases import Phase, as_phases
 
 FLAT = ("ldm", "ddpm", "vae", "styled-gan", "vqvae", "vqgan", "ldm-text")
 """Families that train here on planes; stylegan2-ada needs NVIDIA's checkout and has a part of its own."""

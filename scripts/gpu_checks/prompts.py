@@ -10,13 +10,13 @@ from typing import Any
 
 import torch
 
-from benchmark.machine import pick_device
+from benchmark.core.devices import pick_device
 from benchmark.metrics.prompts import rank_correlation
-from benchmark.networks.captions import train_tokenizer
-from benchmark.networks.tracing import trace
-from benchmark.text.asking import PRECISIONS, Pass
-from benchmark.text.opening import open_model
-from benchmark.text.prompts import Prompts, read_prompts
+from benchmark.text2image.loading import open_model
+from benchmark.text2image.options import PRECISIONS, PromptSampling
+from benchmark.text2image.prompts import Prompts, read_prompts
+from benchmark.text2image.tokenizer import train_tokenizer
+from benchmark.text2image.tracing import trace
 from scripts.gpu_checks.check import Check
 from scripts.gpu_checks.timing import now
 from scripts.rank_precisions import scored
@@ -83,7 +83,7 @@ def precisions(check: Check, model: Path, prompts: Prompts, folder: Path) -> Non
     """Rank the prompts in fp32 and in bf16."""
     steps = 2 if check.tiny else 20
     whole, half = (
-        scored(model, prompts, Pass(steps=steps, seeds=2, precision=precision), check.device, folder)
+        scored(model, prompts, PromptSampling(steps=steps, seeds=2, precision=precision), check.device, folder)
         for precision in PRECISIONS
     )
     top = max(1, len(whole) // 20)

@@ -14,11 +14,11 @@ from torch import Tensor
 from torch.overrides import TorchFunctionMode
 from torch.utils import _pytree as pytree
 
-from benchmark.contracts import Similarity, Split
-from benchmark.search import COSINE, LEVELS, PEARSON, Found, Rows, search
-from benchmark.seeding import seed_all
-from benchmark.trainstate import to_device
-from benchmark.trials import Cut, checkpoint_each_step, counted_steps
+from benchmark.adapters.conformance_tools import InterruptedTraining, checkpoint_each_step, counted_steps
+from benchmark.core.seeding import seed_all
+from benchmark.core.types import Similarity, Split
+from benchmark.search import COSINE, LEVELS, PEARSON, Rows, SearchResult, search
+from benchmark.training.state import to_device
 from scripts.gpu_checks.families import Case, fitted, weights
 
 SIMILARITIES: dict[str, Similarity] = {"levels": LEVELS, "floats": PEARSON, "embeddings": COSINE}
@@ -52,18 +52,20 @@ def sides(kind: str, queries: int, bank: int, dimension: int) -> tuple[Rows, Row
     return Rows.of(asked, compare), Rows.of(items, compare)
 
 
-def searches(kind: str, device: str, *, queries: int, bank: int, dimension: int, k: int = 3) -> tuple[Found, Found]:
+def searches(
+    kind: str, device: str, *, queries: int, bank: int, dimension: int, k: int = 3
+) -> tuple[SearchResult, SearchResult]:
     """Search on the CPU and on a device."""
     ours, theirs = sides(kind, queries, bank, dimension)
     return search(ours, theirs, k), search(ours, theirs, k, device=device)
 
 
-def different(first: Found, second: Found) -> int:
+def different(first: SearchResult, second: SearchResult) -> int:
     """Count the places that two answers disagree about."""
     return int((first.index != second.index).sum())
 
 
-def identical(first: Found, second: Found) -> bool:
+def identical(first: SearchResult, second: SearchResult) -> bool:
     """Return whether places and similarities are equal to the bit."""
     return different(first, second) == 0 and np.array_equal(first.similarity, second.similarity)
 
@@ -149,7 +151,7 @@ def resumed(family: str, train: Split, device: str, folder: Path, *, after: int 
         try:
             with counted_steps(cut_after=after):
                 fitted(family, train, device=device, folder=folder / "cut")
-        except Cut:
+        except InterruptedTraining:
             pass
         else:
             raise AssertionError(f"{family} takes fewer than {after} steps")

@@ -10,12 +10,13 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from benchmark.contracts import chunks
-from benchmark.feeding import free_memory
-from benchmark.machine import pick_device
+from benchmark.core.devices import pick_device
+from benchmark.core.types import chunks
 from benchmark.search import LEVELS, MEMORY_BYTES, Rows, search
-from benchmark.search.best import Best
-from benchmark.search.device import DeviceLevels, Resident, int_product
+from benchmark.search.device import DeviceBlock, DeviceEngine
+from benchmark.search.device_products import int_product
+from benchmark.search.topk import Best
+from benchmark.training.batches import free_memory
 from scripts.gpu_checks.check import Check, SkippedError
 from scripts.gpu_checks.environment import int8_rate
 from scripts.gpu_checks.timing import forget_peak, now, peak_gb, seconds
@@ -78,12 +79,12 @@ def levels(count: int, pixels: int, seed: int, device: torch.device) -> Tensor:
     return torch.randint(-128, 128, (count, pixels), dtype=torch.int8, device=device, generator=random)
 
 
-def resident(rows: Tensor) -> Resident:
+def resident(rows: Tensor) -> DeviceBlock:
     """Sum rows on the device, as `levels.prepared` does on the host."""
     total = rows.sum(1, dtype=torch.int64)
     squares = torch.cat([part.int().square().sum(1, dtype=torch.int64) for part in rows.split(1024)])
     variances = (rows.shape[1] * squares - total * total).double()
-    return Resident(rows, total.double(), variances)
+    return DeviceBlock(rows, total.double(), variances)
 
 
 def planted(size: Size) -> tuple[NDArray[np.int64], ...]:
@@ -106,7 +107,7 @@ def on_device(check: Check, size: Size, device: torch.device, rate: float) -> No
     """Search all of the bank for all queries, both made on the device; the making is not timed."""
     queries = levels(size.queries, size.pixels, 0, device)
     forget_peak(device)
-    engine, best = DeviceLevels(str(device)), Best.empty(size.queries, 1)
+    engine, best = DeviceEngine(str(device)), Best.empty(size.queries, 1)
     blocks = [(part, resident(queries[part])) for part in chunks(size.queries, size.high)]
     spent = 0.0
     for where, rows in shards(size, queries, device):
@@ -142,7 +143,7 @@ def steps(check: Check, size: Size, device: torch.device) -> None:
     jobs = {
         "product": lambda: int_product(ours.rows, bank.rows),
         "product and correlations": lambda: ours.correlations(bank),
-        "whole scan": lambda: DeviceLevels(str(device)).scan(ours, bank, 0, best),
+        "whole scan": lambda: DeviceEngine(str(device)).scan(ours, bank, 0, best),
     }
     for name, job in jobs.items():
         spent = seconds(job, device, least=0.2)

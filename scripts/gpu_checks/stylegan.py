@@ -7,7 +7,7 @@ import sys
 import time
 from pathlib import Path
 
-from benchmark.errors import BenchError
+from benchmark.core.errors import BenchError
 from benchmark.models.stylegan2_ada.checkout import find_checkout  # type: ignore[import-untyped]
 from scripts.gpu_checks.check import Check, SkippedError
 

@@ -14,11 +14,11 @@ from typing import Any, Literal
 import torch
 from torch import Tensor, nn
 
-from benchmark.machine import pick_device
-from benchmark.phases import Phase, moved_by
-from benchmark.recipe import Recipe
-from benchmark.training import train
-from benchmark.trainstate import to_device
+from benchmark.core.devices import pick_device
+from benchmark.training.config import TrainingConfig
+from benchmark.training.loop import train
+from benchmark.training.phases import Phase, parameters_of
+from benchmark.training.state import to_device
 from scripts.gpu_checks.check import Check, first_line
 from scripts.gpu_checks.families import FLAT, SOLID, Case, cases
 from scripts.gpu_checks.timing import forget_peak, now, peak_gb
@@ -124,7 +124,7 @@ def _watched(phases: Sequence[Phase], marks: list[float], steps: int, device: to
 
 def ours(case: Case, phases: Sequence[Phase], steps: int, precision: Precision, device: torch.device) -> None:
     """Train as `bench run` does; losses are read once in 100 steps, as in any long training."""
-    recipe = Recipe(
+    recipe = TrainingConfig(
         steps=steps, batch_size=case.batch, learning_rate=1e-4, ema=case.ema, log_every=100, precision=precision
     )
     with TemporaryDirectory() as folder:
@@ -149,7 +149,7 @@ def _turn(
     """Take one phase's step; with several optimisers the others' weights need no gradient."""
     if len(optimizers) > 1:
         for name, other in optimizers.items():
-            for weight in moved_by(other):
+            for weight in parameters_of(other):
                 weight.requires_grad_(name == phase.part.name)
     optimizers[phase.part.name].zero_grad(set_to_none=True)
     with torch.autocast(device.type, torch.bfloat16, enabled=precision == "bf16"):

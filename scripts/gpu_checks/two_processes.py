@@ -8,10 +8,11 @@ from pathlib import Path
 
 import torch
 
-from benchmark.machine import leave_world, pick_device
-from benchmark.recipe import Recipe
-from benchmark.seeding import seed_all
-from benchmark.training import train
+from benchmark.core.devices import pick_device
+from benchmark.core.distributed import leave_world
+from benchmark.core.seeding import seed_all
+from benchmark.training.config import TrainingConfig
+from benchmark.training.loop import train
 from scripts.gpu_checks.families import cases
 
 FAMILIES = ("ddpm", "styled-gan")
@@ -29,7 +30,7 @@ def main() -> None:
     for family in FAMILIES:
         seed_all(0, int(rank))  # processes start apart: joining gives them the first one's weights
         case = next(cases(family, "toy", 2, device))
-        recipe = Recipe(steps=STEPS, batch_size=4, learning_rate=1e-3, ema=case.ema, precision="fp32")
+        recipe = TrainingConfig(steps=STEPS, batch_size=4, learning_rate=1e-3, ema=case.ema, precision="fp32")
         net = train(case.net, case.phases, case.feed, recipe, folder=folder / family, seed=0, device=name)
         torch.save({key: value.cpu() for key, value in net.state_dict().items()}, folder / f"{family}-{rank}.pt")
     leave_world()

@@ -9,12 +9,12 @@ import numpy as np
 import pytest
 import torch
 
-from benchmark.detectors.contrastive import Options as CopyOptions
+from benchmark.adapters.conformance_tools import toy_split
+from benchmark.core.devices import pick_device
+from benchmark.detectors.copy import Options as CopyOptions
 from benchmark.detectors.dar2025 import Options as DarOptions
 from benchmark.detectors.frozen import Options as FrozenOptions
 from benchmark.detectors.random_conv import random_features
-from benchmark.machine import pick_device
-from benchmark.trials import toy_split
 from scripts.gpu_checks.same import no_tf32
 
 COPY = CopyOptions(steps=4, batch_size=8, width=4)
@@ -22,7 +22,7 @@ DAR = DarOptions(epochs=1, batch_size=5, width=4)
 
 
 @pytest.mark.parametrize("dims", [2, 3])
-@pytest.mark.parametrize("options", [COPY, replace(COPY, turns=True), DAR], ids=["copy", "copy-turns", "dar2025"])
+@pytest.mark.parametrize("options", [COPY, replace(COPY, rotate90=True), DAR], ids=["copy", "copy-turns", "dar2025"])
 def test_rows_are_the_cpu_s(device: str, options: CopyOptions | DarOptions, dims: int, tmp_path: Path) -> None:
     real = toy_split(2, dims)
     detector = options.fit(real, folder=tmp_path, key="toy", device=device)

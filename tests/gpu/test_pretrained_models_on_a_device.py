@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 from test_monai_bundle import bundle
 
-from benchmark.contracts import Budget
+from benchmark.adapters.conformance_tools import toy_split
+from benchmark.core.types import Budget
 from benchmark.models.diffusers.adapter import Pipeline
 from benchmark.models.monai_bundle.adapter import Bundle
-from benchmark.trials import toy_split
 from scripts.gpu_checks.same import no_tf32
 
 

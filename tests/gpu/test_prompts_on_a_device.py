@@ -7,10 +7,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from benchmark.networks.significance import token_significance
-from benchmark.networks.tracing import trace
-from benchmark.text.mitigations import MITIGATIONS, Sampling, sampler
-from benchmark.text.opening import open_model
+from benchmark.text2image.loading import open_model
+from benchmark.text2image.mitigations import MITIGATIONS, Sampling, sampler
+from benchmark.text2image.significance import token_significance
+from benchmark.text2image.tracing import trace
 from scripts.gpu_checks.prompts import pipeline
 from scripts.gpu_checks.same import no_tf32
 

@@ -8,8 +8,9 @@ import torch
 
 from benchmark.detectors.ssim import Windows
 from benchmark.search import LEVELS, PEARSON, Rows, search, search_shards, similarities
-from benchmark.search.best import Best
-from benchmark.search.device import DeviceLevels, int_product
+from benchmark.search.device import DeviceEngine
+from benchmark.search.device_products import int_product
+from benchmark.search.topk import Best
 from scripts.gpu_checks.same import different, identical, rows, searches, sides
 
 LONG, VERY_LONG = 140_000, 600_000
@@ -28,7 +29,7 @@ def test_levels_are_the_cpu_s_to_the_bit(device: str, queries: int, bank: int, d
 def test_the_device_s_engine_of_levels_finds_what_the_cpu_s_does(device: str) -> None:
     """On the CPU too, where `search` takes the compiled loops; there torch's roots are up to one bit off."""
     queries, bank = sides("levels", 40, 90, 64)
-    expected, engine = search(queries, bank, 3), DeviceLevels(device)
+    expected, engine = search(queries, bank, 3), DeviceEngine(device)
     best = Best.empty(queries.count, 3)
     ours = engine.prepare(queries.take(slice(0, 40)))
     for start in range(0, 90, 32):

@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 import torch
 
-from benchmark.contracts import Split
-from benchmark.feeding import Resident, Streamed, batches, feed_split
-from benchmark.machine import pick_device
-from benchmark.trials import toy_split
+from benchmark.adapters.conformance_tools import toy_split
+from benchmark.core.devices import pick_device
+from benchmark.core.types import Split
+from benchmark.training.batches import Resident, Streamed, batches, feed_split
 from scripts.gpu_checks.families import FLAT, SOLID, cases, fitted, weights
 from scripts.gpu_checks.same import distance, gradients, no_tf32, resumed, twice
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 import torch
 
-from benchmark.options import build
-from benchmark.registry import ModelCard, find_model, load_class
+from benchmark.core.options import build
+from benchmark.plugins.registry import ModelCard, find_model, load_class
 
 FAMILIES = ("ldm", "ddpm", "vae", "styled-gan", "vqvae", "vqgan")
 

@@ -313,7 +313,7 @@ for place in ("scripts/gpu_checks", "benchmark"):
         name = ".".join(file.relative_to(root).with_suffix("").parts)
         if not name.endswith(("__init__", "__main__")):
             importlib.import_module(name)
-from benchmark.registry import listing, load_class
+from benchmark.plugins.registry import listing, load_class
 for kind in ("models", "datasets"):
     found = listing(kind)
     assert len(found.cards) > 5 and not found.problems, found.problems
