@@ -118,7 +118,7 @@ def benjamini_hochberg(p_values: Floats, rate: float = 0.10) -> NDArray[np.bool_
 
 
 def mann_whitney_u(first: Floats, second: Floats) -> float:
-    """Count the pairs (one of N, one of M) in which the first is greater; ties count 1/2. Exact, 0 to N * M.
+    """Count the pairs of (N,) and (M,) in which the first is greater; ties count 1/2. The result is exact, 0 to N * M.
 
     It uses SciPy's ranks. `scipy.stats.mannwhitneyu` and `sklearn.metrics.roc_auc_score` give the same number, but for
     200 against 200 items they take 20 to 60 times as long, and a bootstrap calls this 200 times.

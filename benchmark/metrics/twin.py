@@ -62,7 +62,7 @@ class TwinMaxima:
 
     @classmethod
     def of(cls, draws: list[Draw], parts: Floats, twins: Floats) -> Self:
-        """Split `arrays` into draws again."""
+        """Split the (N, groups) of `arrays` into draws again."""
         sides = ([len(draw.parts) for draw in draws], parts), ([len(draw.twins) for draw in draws], twins)
         return cls(draws, *(np.split(values, np.cumsum(counts)[:-1], axis=1) for counts, values in sides))
 

@@ -65,7 +65,7 @@ PROMPTS = (
         (-1, 1),
     ),
 )
-"""Of text-to-image models only."""
+"""Scores of text-to-image models only."""
 
 FURTHER = (
     Line("members.tpr_at_1_fpr", "", "share of training items found at 1 % of held-out ones (0.01: chance)"),
