@@ -78,7 +78,7 @@ def as_text(value: Any) -> str:
     return str(value).lower() if isinstance(value, bool) else str(value)
 
 
-def build(cls: type[Any], settings: dict[str, Any], *, what: str) -> Any:
+def build(cls: type[Any], settings: dict[str, Any], *, what: str, given_as: str = "--set {}=...") -> Any:
     """Make a model, data set or detector from settings, converted to the types of its fields.
 
     Args:
@@ -86,28 +86,28 @@ def build(cls: type[Any], settings: dict[str, Any], *, what: str) -> Any:
         settings: values by field name. Text such as "0.1", "true" or "32,64" becomes a float, bool or tuple, and 0.1,
             true or [32, 64] of a file become the same.
         what: the name for messages.
+        given_as: how a user gives an option, `{}` being its name, for the message about a missing one.
 
     Raises:
-        UsageError: a name that is no field (with a suggestion), or a value that does not fit.
+        UsageError: a name that is no field (with a suggestion), a value that does not fit, or a missing option.
+        AdapterError: the class is not a dataclass.
     """
     if not dataclasses.is_dataclass(cls):
         raise AdapterError(
             f"{what} is not a dataclass", "decorate the class with @dataclass: its fields are its options"
         )
-    types = typing.get_type_hints(cls)
-    known = {field.name: types[field.name] for field in dataclasses.fields(cls) if field.init}
-    values: dict[str, Any] = {}
-    needed = [field.name for field in dataclasses.fields(cls) if field.init and is_required(field)]
-    missing = [name for name in needed if name not in settings]
+    fields = {field.name: field for field in dataclasses.fields(cls) if field.init}
+    missing = [name for name, field in fields.items() if is_required(field) and name not in settings]
     if missing:
-        raise UsageError(f"{what} needs {' and '.join(missing)}", f"give it with --set {missing[0]}=...")
-    for name, value in settings.items():
-        if name not in known:
+        example = given_as.replace("{}", missing[0])
+        raise UsageError(f"{what} needs {' and '.join(missing)}", f"give it with {example}")
+    for name in settings:
+        if name not in fields:
             raise UsageError(
-                f"{what} has no option {name!r}", f"{suggest(name, known)}it has: {', '.join(known) or 'none'}"
+                f"{what} has no option {name!r}", f"{suggest(name, fields)}it has: {', '.join(fields) or 'none'}"
             )
-        values[name] = _convert(what, name, known[name], value)
-    return cls(**values)
+    types = typing.get_type_hints(cls)
+    return cls(**{name: _convert(what, name, types[name], value) for name, value in settings.items()})
 
 
 def without_paths(settings: dict[str, Any]) -> dict[str, Any]:

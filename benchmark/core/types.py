@@ -29,7 +29,7 @@ class Split:
     pixels: Array
     """The whole cohort's items (M, C, *spatial), memory-mapped: uint8 grey levels, or float32 in [-1, 1]."""
     rows: NDArray[np.int64]
-    """Which rows of `pixels` belong to this split, (N,)."""
+    """The rows of `pixels` that belong to this split, (N,)."""
     subjects: tuple[str, ...]
     """The subject (patient) of each item, N names."""
     items: tuple[str, ...]
@@ -62,11 +62,11 @@ class Split:
         return to_images(self.pixels[self.rows[index]])
 
     def stored(self, index: slice | Sequence[int] | Array = slice(None)) -> Array:
-        """Return them as they are stored, uint8 grey levels or float32: without a copy where they are consecutive."""
+        """Return the items as stored, (n, C, *spatial), uint8 or float32: without a copy where they are consecutive."""
         return self.pixels[consecutive(self.rows[index])]
 
     def part(self, positions: Sequence[int] | NDArray[np.int64]) -> Split:
-        """Return the items at these positions, in this order; a position may be given twice."""
+        """Return the items at these positions (n,), in this order; a position may be given twice."""
 
         def some(values: tuple[str, ...] | None) -> tuple[str, ...] | None:
             return None if values is None else tuple(values[position] for position in positions)
@@ -83,14 +83,14 @@ class Split:
 
 
 def consecutive(rows: NDArray[np.int64]) -> slice | NDArray[np.int64]:
-    """Return rows as a slice, which NumPy does not copy, where each is the one after its predecessor."""
+    """Return row numbers (N,) as a slice, which NumPy does not copy, where each is the one after its predecessor."""
     if len(rows) and rows[-1] - rows[0] == len(rows) - 1 and (rows[1:] - rows[:-1] == 1).all():
         return slice(int(rows[0]), int(rows[-1]) + 1)
     return rows
 
 
 def to_images(pixels: Array) -> Images:
-    """Map stored pixels to float32 in [-1, 1]: uint8 grey levels v become v / 127.5 - 1, float32 stays."""
+    """Map stored pixels (N, C, *spatial) to float32 in [-1, 1]: uint8 grey levels v become v / 127.5 - 1."""
     images: Images = pixels.astype("float32", copy=False)
     if pixels.dtype == "uint8":
         images /= 127.5
@@ -99,7 +99,7 @@ def to_images(pixels: Array) -> Images:
 
 
 def to_pixels(images: Images, dtype: object) -> Array:
-    """Map float32 in [-1, 1] to stored pixels: to the nearest grey level where these are uint8, as a PNG would."""
+    """Map images (N, C, *spatial) in [-1, 1] to stored pixels: for uint8 to the nearest grey level, as a PNG would."""
     if dtype != "uint8":
         return images.astype("float32", copy=False)
     return ((images + 1) * 127.5).round().clip(0, 255).astype("uint8")
@@ -140,7 +140,7 @@ class Cohort:
     calibration: Split
     test: Split
     notes: tuple[str, ...] = ()
-    """What a reader of the record should know: duplicates moved, files left out, few patients."""
+    """Remarks for readers of the record: duplicates moved, files left out, few patients."""
 
     @property
     def splits(self) -> tuple[Split, Split, Split]:
@@ -188,7 +188,7 @@ class Source:
 
 @dataclass(frozen=True, kw_only=True)
 class Items:
-    """What one source becomes: n items on the cohort's grid."""
+    """The items read from one source: n items on the cohort's grid."""
 
     pixels: Array
     """(n, C, *spatial), uint8 grey levels or float32 in [-1, 1]."""
@@ -196,9 +196,9 @@ class Items:
     """n names, unique within the source (slice `z077`, or empty for a single image)."""
     spacing_mm: tuple[float, ...] = ()
     orientation: str = ""
-    """How the file was stored, such as LPS, where it says so; the items themselves all have one orientation."""
+    """Orientation of the file, such as LPS, where it is given; the items themselves all have one orientation."""
     remarks: tuple[tuple[str, str], ...] = ()
-    """What of the source was left out or fixed, and its name: for the user, never for a record."""
+    """Parts of the source that were left out or fixed, each with its name: for the user, never for a record."""
 
 
 class Dataset(Protocol):
@@ -253,7 +253,7 @@ class ModelAdapter(Protocol):
         """Train on this split only, leaving checkpoints in folder and resuming exactly from them."""
 
     def sample(self, count: int, *, seed: int, prompts: Sequence[str] | None = None) -> Iterator[Images]:
-        """Yield count images in batches, shaped and ranged like training; the same seed, the same images."""
+        """Yield count images in batches (n, C, *spatial) in [-1, 1]; the same seed gives the same images."""
 
     def save(self, folder: Path) -> None:
         """Write all that `load` needs, and nothing else."""
@@ -276,7 +276,7 @@ class HasPrompts(Protocol):
         """A pipeline of Stable Diffusion's kind: tokenizer, text encoder, unet, scheduler, vae."""
 
     def sample(self, count: int, *, seed: int, prompts: Sequence[str] | None = None) -> Iterator[Images]:
-        """Yield an image for each prompt, as ModelAdapter."""
+        """Yield one image per prompt in batches (n, C, H, W), as ModelAdapter."""
 
 
 @runtime_checkable
@@ -333,7 +333,7 @@ class HasNumberedImages(Protocol):
         """Return the number of images."""
 
     def numbered(self, part: slice) -> Iterator[Images]:
-        """Yield the images with these numbers, in batches."""
+        """Yield the images with these numbers, in batches (n, C, *spatial) in [-1, 1]."""
 
 
 class Similarity(Protocol):

@@ -77,7 +77,7 @@ def fit_detector(choice: Choice, cohort: Cohort, *, cache: Path, device: str, sa
     place.mkdir(parents=True, exist_ok=True)
     with FileLock(place / ".lock"):
         kept = place / "real.npy"
-        say(f"detector {choice.name}: {'cached' if kept.exists() else 'trained on all real items, once per cohort'}")
+        say(f"detector {choice.name}: {'cached' if kept.exists() else 'fitted to all real items, once per cohort'}")
         detector = choice.options.fit(real, folder=place, key=key, device=device)
         rows = rows_of(detector, real)
         if rows.dimension <= SHORT:

@@ -29,7 +29,7 @@ class Options:
     """The options of `pixels`; the defaults are protocol p1 and the measure as published."""
 
     channels: tuple[str, ...] = ()
-    """Only these channels; all, where none is given."""
+    """Compare only these channels; all channels if empty."""
     foreground: bool = False
     """Ignore background pixels: each is set to the item's mean over the foreground."""
     residual: bool = False

@@ -43,7 +43,7 @@ class Choice:
 
     @property
     def identity(self) -> dict[str, Any]:
-        """What decides the rows: every option, and the content of files that options name."""
+        """All that decides the rows: every option, and the content of files that options name."""
         return {**self.values, "files": getattr(self.options, "files_digest", "")}
 
     @property
@@ -60,7 +60,10 @@ def choose(given: str | Selection) -> Choice:
     """Return the detector that a selection names. Raises UsageError."""
     selection = Selection.parse(given, what="detector") if isinstance(given, str) else given
     card = registry.find_detector(selection.name)
-    options = build(registry.load_class("detectors", card), selection.options, what=f"detector {card.name}")
+    options = build(
+        registry.load_class("detectors", card), selection.options, what=f"detector {card.name}",
+        given_as=f"{selection.name}:{{}}=...",
+    )  # fmt: skip
     name = ":".join([getattr(options, "label", card.name), *_named(selection, options)])
     return Choice(name, card, options)
 

@@ -52,7 +52,7 @@ def patient_share(above: NDArray[np.bool_], codes: Codes) -> float:
 
 
 def mann_whitney_u(first: Floats, second: Floats) -> float:
-    """Count the pairs (one of N, one of M) in which the first is greater; ties count 1/2. Exact, 0 to N * M.
+    """Count the pairs of (N,) and (M,) in which the first is greater; ties count 1/2. The result is exact, 0 to N * M.
 
     It uses SciPy's ranks. `scipy.stats.mannwhitneyu` and `sklearn.metrics.roc_auc_score` give the same number, but for
     200 against 200 items they take 20 to 60 times as long, and a bootstrap calls this 200 times.

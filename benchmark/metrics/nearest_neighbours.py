@@ -118,7 +118,8 @@ def auth_share(near: Near, within: Floats) -> Score:
 def m3_share(near: Near, within: Floats) -> Score:
     """Share of queries nearer to train than half of the training items are to each other (m3-score's rule).
 
-    Lower is better, but about 0.5 for a perfect generator: compare it with the value of test patients.
+    `within`: (M,) as in `auth_share`. Lower is better, but about 0.5 for a perfect generator: compare it with the value
+    of test patients.
     """
     median = np.median(within)
     return _share(near, lambda n: _mean(n.train[:, 0] > median, n.codes), "lower")

@@ -77,7 +77,7 @@ def outliers(scores: Array, *, percentile: float | None = 99.0, z: float | None 
 
 @dataclass(frozen=True)
 class Enrichment:
-    """How much more often a marker occurs in the top prompts than in the others."""
+    """The frequency of a marker in the top prompts compared with the others."""
 
     top: int
     top_marked: int

@@ -79,7 +79,7 @@ class Distribution:
     scores: dict[str, Score]
     """mean, max and three quantiles, by name."""
     counts: tuple[int, ...]
-    """How many fall between the edges BINS, -1 to 1 in steps of 0.02."""
+    """Number of similarities between the edges BINS, -1 to 1 in steps of 0.02."""
 
 
 def akbar2025(queries: PatientScores) -> Distribution:

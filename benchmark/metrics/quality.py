@@ -140,7 +140,7 @@ def standardised(features: Floats, *, like: Floats) -> Floats:
 
 
 def frechet_score(synthetic: Floats, real: Floats, *, seed: int, resamples: int = 50) -> Score:
-    """Frechet distance with a 95 % interval over synthetic items."""
+    """Score the Frechet distance of (N, D) to (M, D), with a 95 % interval over synthetic items."""
     if min(len(synthetic), len(real)) < 2:
         return Score(value=None, n=len(synthetic), reason="a covariance needs two items on each side")
     score = resampled(lambda items: {"": frechet(items, real)}, synthetic, seed=seed, resamples=resamples)[""]
@@ -165,16 +165,16 @@ def resampled(
 
 
 def kernel_score(synthetic: Floats, real: Floats, *, seed: int) -> Score:
-    """Kernel distance with a 95 % interval over synthetic items."""
+    """Score the kernel distance of (N, D) to (M, D), with a 95 % interval over synthetic items."""
     if min(len(synthetic), len(real)) < 2:
         return Score(value=None, n=len(synthetic), reason="pairs need two items on each side")
     return replace(resampled(lambda x: {"": kernel(x, real)}, synthetic, seed=seed)[""], direction="lower")
 
 
 def neighbourhood_scores(synthetic: Floats, real: Floats, *, seed: int, k: int = 5) -> dict[str, Score]:
-    """Precision, recall, density and coverage, each with a 95 % interval from random halves of the synthetic items.
+    """Score precision, recall, density and coverage of (N, D) against (M, D), with 95 % intervals from random halves.
 
-    Halves, not draws with replacement: a repeated item has a neighbour at distance 0.
+    Halves of the synthetic items, not draws with replacement: a repeated item has a neighbour at distance 0.
     """
     if min(len(synthetic), len(real)) < 2 * (k + 1):
         reason = f"{k} neighbours in a half need {2 * (k + 1)} items on each side"
@@ -195,7 +195,7 @@ def neighbourhood_scores(synthetic: Floats, real: Floats, *, seed: int, k: int =
 
 
 def diversity_score(images: NDArray[np.float32], *, seed: int) -> Score:
-    """Mean MS-SSIM of random pairs with a 95 % interval; images too small for it are not scored."""
+    """Score the mean MS-SSIM of random pairs of images (N, C, *spatial); images too small for it are not scored."""
     try:
         values = ms_ssim_pairs(images, seed=seed)
     except ValueError as error:

@@ -44,7 +44,7 @@ class Preset(BaseModel):
 
 
 class Card(BaseModel):
-    """What the lists show of a model, data set or detector, without importing it."""
+    """A model, data set or detector as the lists show it, without importing it."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -65,7 +65,7 @@ class Checkout(BaseModel):
     repository: str
     commit: str
     terms: str
-    """What its licence allows, in a sentence or two."""
+    """The uses that its licence allows, in a sentence or two."""
 
 
 class ModelCard(Card):
@@ -106,7 +106,7 @@ _OPTION: dict[Kind, str] = {"models": "--model", "datasets": "--data", "detector
 _CARDS: dict[Kind, type[Card]] = {"models": ModelCard, "datasets": DatasetCard, "detectors": DetectorCard}
 _FOLDERS, _FILES = "*/card.toml", "cards/*.toml"
 _PATTERNS: dict[Kind, str] = {"models": _FOLDERS, "datasets": _FOLDERS, "detectors": _FILES}
-"""Where cards are, below each folder of the package `benchmark.KIND`."""
+"""Paths of the cards, below each folder of the package `benchmark.KIND`."""
 
 
 @dataclasses.dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""What a public record may tell of a cohort: sizes, grid and digest, no patient and no item by name."""
+"""The facts of a cohort that may be public: sizes, grid and digest, but no name of a patient or item."""
 
 from __future__ import annotations
 

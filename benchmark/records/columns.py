@@ -75,7 +75,7 @@ PROMPTS = (
         (-1, 1),
     ),
 )
-"""Of text-to-image models only."""
+"""Scores of text-to-image models only."""
 
 FURTHER = (
     Line("exposed.threshold", "", "copies less similar than this are not spoken of", (-1, 1)),

@@ -137,7 +137,7 @@ def test_a_stage_that_was_killed_goes_on_where_it_was(run: Run) -> None:
     assert run.files() == ["made-1", "made-2"]
 
 
-def test_a_stage_that_was_killed_under_another_key_begins_anew(run: Run) -> None:
+def test_a_stage_that_was_killed_with_another_key_starts_again(run: Run) -> None:
     run.stages.begin("fit", "k", "fit")
     run.work()
     run.fit("changed")

@@ -98,6 +98,7 @@ def test_refusals() -> None:
         "detector copy: steps='few' does not fit: Input should be a valid integer, unable to parse string as an integer"
         "\n  hint: steps is of type int"
     )
+    assert refusal("frozen:tag=x") == "detector frozen needs source\n  hint: give it with frozen:source=..."
     assert refusal("./nowhere.py:Mine") == (
         "there is no file ./nowhere.py\n  hint: give the path of a Python file, then a colon and a class name"
     )
