@@ -129,10 +129,10 @@ def test_penalties_come_seldom_and_are_optional() -> None:
         ("discriminator", 1),
         ("r1", 16),
     ]
-    assert turns[0].part.rate == pytest.approx(0.8)
-    assert turns[0].part.betas == (0.0, pytest.approx(0.99**0.8))
+    assert turns[0].parameters.rate == pytest.approx(0.8)
+    assert turns[0].parameters.betas == (0.0, pytest.approx(0.99**0.8))
     assert [turn.name for turn in phases(r1=0, path=0)] == ["generator", "discriminator"]
-    assert phases(r1=0, path=0)[0].part.rate == 1
+    assert phases(r1=0, path=0)[0].parameters.rate == 1
 
 
 @pytest.mark.parametrize(
