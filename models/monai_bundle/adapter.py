@@ -1,4 +1,4 @@
-"""Generative bundles of MONAI's model zoo, trained elsewhere and sampled here."""
+"""Pretrained generative bundles of MONAI's model zoo."""
 
 from __future__ import annotations
 
@@ -35,10 +35,10 @@ class Bundle(ExternalModel):
 
     config: str = "configs/inference.json"
     weights: str = "models/model.pt"
-    """Of the U-Net; read as tensors only."""
+    """Weights of the U-Net; read as tensors only."""
     autoencoder_weights: str = "models/model_autoencoder.pt"
     scale: float = 1.0
-    """What latents are multiplied by before the U-Net sees them (scale_factor of the training)."""
+    """Factor of the latents before the U-Net (scale_factor of the training): 1 / their standard deviation."""
     steps: int = 50
     """Sampling steps."""
     range: str = "unit"
@@ -54,12 +54,12 @@ class Bundle(ExternalModel):
         self._device = torch.device("cpu")
 
     def sample(self, count: int, *, seed: int, prompts: Sequence[str] | None = None) -> Iterator[Images]:
-        """Yield count images, the noise of each batch from (seed, first number)."""
+        """Yield count images in batches (n, C, *spatial), the noise of each from (seed, first number)."""
         self.refuse_prompts(prompts)
         if self._scheduler is None:
             raise AdapterError("this bundle has not been loaded", "call fit or load first")
         for part in chunks(count, self.sampling_batch):
-            seed_all(derive_seed(seed, part.start, 1))  # some schedulers draw noise of their own
+            seed_all(derive_seed(seed, part.start, 1))  # DDPMScheduler draws its noise from the global generator
             noise = seeded_noise((part.stop - part.start, *self._noise), seed, part.start, device=self._device)
             images = self._sampled(noise)
             yield in_range(images * 2 - 1 if self.range == "unit" else images, "monai-bundle").cpu().numpy()
@@ -113,7 +113,7 @@ class Bundle(ExternalModel):
 
 
 def _fill(network: nn.Module, path: Path) -> None:
-    """Load weights as tensors only; those of the package `generative` under MONAI's names."""
+    """Load weights as tensors only; those of the package `generative` are renamed as MONAI names them."""
     if not path.is_file():
         raise MissingDataError(f"there is no file {path}", "give --set weights=FILE and --set autoencoder_weights=FILE")
     try:
@@ -134,7 +134,7 @@ def _fill(network: nn.Module, path: Path) -> None:
 
 
 def _renamed(network: nn.Module, state: dict[str, Tensor]) -> dict[str, Tensor]:
-    """Return the weights of a network of the package `generative` under MONAI's names; each has to find a place."""
+    """Return weights of the package `generative` under MONAI's names. Raises KeyError where one has no counterpart."""
     left = dict(state)
     network.load_old_state_dict(left)  # type: ignore[operator]
     renamed: dict[str, Tensor] = network.state_dict()

@@ -43,8 +43,8 @@ def opened(folder: Path, channels: int = 1) -> Pipeline:
 def test_it_conforms_to_planes_of_its_shape(pipeline: Path) -> None:
     findings = check_adapter(find_model("diffusers"), {"path": str(pipeline), "steps": 2})
     assert [finding for finding in findings if finding.status == "fault"] == []
-    assert {finding.status for finding in findings if finding.on == "2D, 1 channel"} == {"ok", "not applicable"}
-    assert {finding.status for finding in findings if finding.on != "2D, 1 channel"} == {"refused"}
+    assert {finding.status for finding in findings if finding.cohort == "2D, 1 channel"} == {"ok", "not applicable"}
+    assert {finding.status for finding in findings if finding.cohort != "2D, 1 channel"} == {"refused"}
 
 
 def test_images_do_not_depend_on_the_batch(pipeline: Path) -> None:
@@ -58,7 +58,7 @@ def test_other_shapes_and_folders_are_refused(pipeline: Path, tmp_path: Path) ->
     with pytest.raises(BenchError) as error:
         opened(pipeline, channels=3)
     assert str(error.value) == (
-        f"{pipeline} makes images of shape (1, 16, 16), the cohort's items are (3, 16, 16)\n"
+        f"{pipeline} generates images of shape (1, 16, 16), the cohort's items are (3, 16, 16)\n"
         "  hint: give --image-size 16 and as many channels"
     )
     with pytest.raises(BenchError) as error:
@@ -84,7 +84,7 @@ def prompted(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_pipelines_with_prompts_conform(prompted: Path) -> None:
     findings = check_adapter(find_model("diffusers"), {"path": str(prompted), "steps": 2})
     assert [finding for finding in findings if finding.status == "fault"] == []
-    assert {finding.status for finding in findings if finding.on == "2D, 1 channel"} == {"ok", "not applicable"}
+    assert {finding.status for finding in findings if finding.cohort == "2D, 1 channel"} == {"ok", "not applicable"}
 
 
 def test_prompts_are_sampled_as_the_pipeline_does(prompted: Path) -> None:

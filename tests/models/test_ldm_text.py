@@ -48,8 +48,8 @@ def refusal(call: object) -> str:
 def test_it_conforms_to_planes() -> None:
     findings = check_adapter(find_model("ldm-text"), {})
     assert [finding for finding in findings if finding.status == "fault"] == []
-    assert {finding.status for finding in findings if finding.on.startswith("2D")} == {"ok"}
-    assert {finding.status for finding in findings if finding.on.startswith("3D")} == {"refused"}
+    assert {finding.status for finding in findings if finding.cohort.startswith("2D")} == {"ok"}
+    assert {finding.status for finding in findings if finding.cohort.startswith("3D")} == {"refused"}
 
 
 def test_the_folder_is_a_pipeline_that_opens_without_network(tmp_path: Path) -> None:
