@@ -113,18 +113,18 @@ def check_adapter(
     """
     cls = load_class("models", card)
     build(cls, {**card.toy, **settings}, what=f"model {card.name}")
-    found: list[Finding] = []
+    findings: list[Finding] = []
     for cohort, (dims, channels) in COHORTS.items():
         with tempfile.TemporaryDirectory() as folder:
             split = toy_split(channels, dims)
             trial = Trial(card.name, cls, {**card.toy, **settings}, split, Path(folder), device)
-            found += _try_all(trial, cohort, card, advance)
-    return found
+            findings += _try_all(trial, cohort, card, advance)
+    return findings
 
 
 def _try_all(trial: Trial, cohort: str, card: ModelCard, advance: Callable[..., None] | None) -> list[Finding]:
     """Run the checks in order; stop where training or repeatable sampling fails: the other checks build on them."""
-    found: list[Finding] = []
+    findings: list[Finding] = []
     dims = len(trial.split.shape) - 1
     for name, check in CHECKS.items():
         finding = _try(name, check, trial, cohort)
@@ -133,10 +133,10 @@ def _try_all(trial: Trial, cohort: str, card: ModelCard, advance: Callable[..., 
         if name == "trains" and finding.status == "ok" and dims not in card.dimensions:
             detail = f"the card says dimensions {list(card.dimensions)}, but {dims}D items were trained on: add {dims}"
             finding = replace(finding, status="fault", detail=detail)
-        found.append(finding)
+        findings.append(finding)
         if name in ("trains", "seeds") and finding.status != "ok":
             break
-    return found
+    return findings
 
 
 def _try(name: str, check: Callable[[Trial], None], trial: Trial, cohort: str) -> Finding:

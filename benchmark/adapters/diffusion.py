@@ -53,7 +53,7 @@ class DiffusionAdapter(NetworkAdapter[LatentModel]):
         super().__post_init__()
         check_choices(self.name, self, {**CHOICES, "precision": PRECISIONS})
         if not self.widths:
-            raise UsageError(f"{self.name} was given no widths", "give at least one, say 64,128")
+            raise UsageError(f"{self.name} was given no widths", "give at least one, such as 64,128")
         check_levels(self.widths, self.attention, self.head_channels)
 
     def generate(self, net: LatentModel, seed: int, part: slice) -> Tensor:

@@ -114,8 +114,8 @@ class Samples:
         """Return the images at these positions as they are stored, (n, C, *spatial): uint8 grey levels, or float32."""
         positions = np.arange(self.count)[index]
         stored = np.load(self.files[0], mmap_mode="r")
-        found = np.empty((len(positions), *stored.shape[1:]), dtype=stored.dtype)
+        images = np.empty((len(positions), *stored.shape[1:]), dtype=stored.dtype)
         for number in np.unique(positions // CHUNK):
             here = positions // CHUNK == number
-            found[here] = np.load(self.files[number], mmap_mode="r")[positions[here] % CHUNK]
-        return found
+            images[here] = np.load(self.files[number], mmap_mode="r")[positions[here] % CHUNK]
+        return images

@@ -27,7 +27,7 @@ from benchmark.core.devices import pick_device
 from benchmark.core.errors import UsageError
 from benchmark.core.seeding import derive_seed, seed_all
 from benchmark.core.types import Budget, Split
-from benchmark.training.batches import Resident, Streamed, feed_split
+from benchmark.training.batches import Resident, Streamed, feed_split, in_order
 from benchmark.training.config import TrainingConfig
 from benchmark.training.loop import train as train_network
 
@@ -112,7 +112,7 @@ class TokenAdapter(NetworkAdapter[TokenModel]):
         super().__post_init__()
         check_choices(self.name, self, {"precision": PRECISIONS})
         if not self.widths:
-            raise UsageError(f"{self.name} was given no widths", "give at least one, say 64,64,64")
+            raise UsageError(f"{self.name} was given no widths", "give at least one, such as 64,64,64")
         if self.width % self.heads:
             raise UsageError(f"{self.heads} heads do not divide a width of {self.width}", "choose a divisor")
         if not self.sampling_temperature > 0:
@@ -172,8 +172,7 @@ class TokenAdapter(NetworkAdapter[TokenModel]):
     @torch.no_grad()
     def _all_indices(self, model: TokenModel, feed: Resident | Streamed) -> Tensor:
         """Return the tokens of a whole feed, (N, tokens), int32."""
-        parts = torch.arange(len(feed)).split(self.sampling_batch)
-        return torch.cat([model.codebook_indices(feed.take(part.numpy())) for part in parts]).int()
+        return torch.cat([model.codebook_indices(images) for images in in_order(feed, self.sampling_batch)]).int()
 
     def build(self, shape: tuple[int, ...]) -> TokenModel:
         """Return untrained networks for items of this shape."""
@@ -202,7 +201,7 @@ class TokenAdapter(NetworkAdapter[TokenModel]):
         return TokenModel(autoencoder, prior, sides, self.codebook)
 
     def generate(self, net: TokenModel, seed: int, part: slice) -> Tensor:
-        """Return the samples with these numbers."""
+        """Return the samples with these numbers, (n, C, *spatial)."""
         random = torch.Generator().manual_seed(derive_seed(seed, part.start))
         return net.decode_indices(net.sample_indices(part.stop - part.start, random, self.sampling_temperature))
 

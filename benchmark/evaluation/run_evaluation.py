@@ -34,7 +34,7 @@ from benchmark.metrics.quality import (
 )
 from benchmark.records.record import entries
 from benchmark.text2image.aggregates import prompt_scores
-from benchmark.text2image.pipelines import why_not_asked
+from benchmark.text2image.pipelines import unsupported_reason
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -146,10 +146,10 @@ def text_scores(adapter: object, cohort: Cohort, pictures: Path) -> dict[str, Sc
     if not isinstance(adapter, HasPrompts) or not adapter.prompted:
         return {}
     pipeline = adapter.pipeline
-    if why := why_not_asked(pipeline):
+    if why := unsupported_reason(pipeline):
         return {"prompts.auc[first]": Score(value=None, reason=f"it is a {type(pipeline).__name__}, which {why}")}
     pictures.mkdir(exist_ok=True)
-    return prompt_scores(adapter, cohort, seed=SEED, picture=pictures / "prompts.png")
+    return prompt_scores(adapter, cohort, seed=SEED, figure=pictures / "prompts.png")
 
 
 def _some(count: int, most: int = ENOUGH) -> NDArray[np.int64]:

@@ -7,10 +7,10 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Protocol, TypeVar
 
+import numpy as np
 import torch
 
 if TYPE_CHECKING:
-    import numpy as np
     from numpy.typing import NDArray
     from torch import Tensor
 
@@ -95,6 +95,12 @@ def free_memory(device: torch.device) -> int:
 
 
 T = TypeVar("T")
+
+
+def in_order(feed: Feed[T], batch_size: int) -> Iterator[T]:
+    """Yield all items of a feed once, in their order, in batches; the last one may be smaller."""
+    for start in range(0, len(feed), batch_size):
+        yield feed.take(np.arange(start, min(start + batch_size, len(feed))))
 
 
 def batches(feed: Feed[T], positions: Callable[[int], NDArray[np.int64]], start: int, stop: int) -> Iterator[T]:

@@ -81,22 +81,22 @@ class Bundle(ExternalModel):
         """Build the networks and load their weights."""
         from monai.networks import schedulers
 
-        place, found = Path(self.path), Configuration(Path(self.path) / self.config)
-        unet, autoencoder = found.find("DiffusionModelUNet"), found.find("AutoencoderKL", "VQVAE")
-        scheduler = found.find(*SCHEDULERS)
+        place, configuration = Path(self.path), Configuration(Path(self.path) / self.config)
+        unet, autoencoder = configuration.find("DiffusionModelUNet"), configuration.find("AutoencoderKL", "VQVAE")
+        scheduler = configuration.find(*SCHEDULERS)
         if unet is None or scheduler is None:
             raise AdapterError(
-                f"{found.path} builds no DiffusionModelUNet of MONAI, or no scheduler",
+                f"{configuration.path} builds no DiffusionModelUNet of MONAI, or no scheduler",
                 f"bundles of {', '.join(NETWORKS)} with {', '.join(SCHEDULERS)} can be read",
             )
         schedule = scheduler.get("schedule", "linear_beta")
         chosen = {**scheduler, "schedule": FORMER_SCHEDULES.get(schedule, schedule)}
-        self._scheduler = getattr(schedulers, found.name_of(*SCHEDULERS))(**chosen)
+        self._scheduler = getattr(schedulers, configuration.name_of(*SCHEDULERS))(**chosen)
         self._device = pick_device(device)
         self._networks = {"unet": self._built("DiffusionModelUNet", unet, place / self.weights)}
-        self._noise = tuple(found.value("latent_shape") or self.shape)
+        self._noise = tuple(configuration.value("latent_shape") or self.shape)
         if autoencoder is not None:
-            name = found.name_of("AutoencoderKL", "VQVAE")
+            name = configuration.name_of("AutoencoderKL", "VQVAE")
             self._networks["autoencoder"] = self._built(name, autoencoder, place / self.autoencoder_weights)
 
     def _built(self, name: str, arguments: dict[str, Any], path: Path) -> nn.Module:

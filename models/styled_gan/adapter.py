@@ -34,7 +34,7 @@ class StyledGAN(NetworkAdapter[Model]):
     latent: int = 128
     mapping_layers: int = 2
     r1: float = 0.1
-    """Weight of the gradient penalty; the papers' 0.0002 x pixels / batch is about 0.05 at 64 x 64, 16 a batch."""
+    """Weight of the gradient penalty; the papers' 0.0002 x pixels / batch is about 0.05 at 64 x 64, batch 16."""
     path: float = 2.0
     """Weight of the path-length penalty; 0 for none."""
     augmentation: float = 0.6
@@ -54,7 +54,7 @@ class StyledGAN(NetworkAdapter[Model]):
         super().__post_init__()
         check_choices(self.name, self, {"precision": PRECISIONS})
         if len(self.widths) < 2:
-            raise UsageError(f"styled-gan was given widths {self.widths}", "give at least two, say 64,32")
+            raise UsageError(f"styled-gan was given widths {self.widths}", "give at least two, such as 64,32")
         if self.batch_size < 2:
             raise UsageError(f"batch_size is {self.batch_size}", "give at least 2: the discriminator compares images")
 

@@ -85,7 +85,7 @@ class Networks(nn.Module):
         return value
 
     def probability(self) -> Tensor:
-        """Return the probability of augmentation."""
+        """Return the probability of augmentation, a scalar."""
         probability: Tensor = self.pipe.p if self.pipe is not None else torch.zeros(())
         return probability
 

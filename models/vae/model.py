@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from benchmark.adapters.networks.autoencoder import Autoencoder
-from benchmark.training.batches import Resident, Streamed
+from benchmark.training.batches import Resident, Streamed, in_order
 
 
 class VAE(Autoencoder):
@@ -79,7 +79,7 @@ def fit_density(model: VAE, feed: Resident | Streamed, batch_size: int) -> None:
     training image. Their covariance is that of the posterior means plus the mean of the posterior variances (law of
     total variance); the latter also keep the matrix positive definite, as Cholesky needs.
     """
-    parts = [model.posterior(feed.take(part.numpy())) for part in torch.arange(len(feed)).split(batch_size)]
+    parts = [model.posterior(images) for images in in_order(feed, batch_size)]
     means = torch.cat([mean for mean, _ in parts]).double()
     variances = torch.cat([log_variance for _, log_variance in parts]).double().exp()
     centred = means - means.mean(0)

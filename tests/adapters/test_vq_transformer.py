@@ -60,7 +60,7 @@ def test_tokens_are_what_the_autoencoder_quantises() -> None:
     ("cls", "changes", "message"),
     [
         (VQVAE, {"heads": 3}, "3 heads do not divide a width of 8\n  hint: choose a divisor"),
-        (VQVAE, {"widths": ()}, "vqvae was given no widths\n  hint: give at least one, say 64,64,64"),
+        (VQVAE, {"widths": ()}, "vqvae was given no widths\n  hint: give at least one, such as 64,64,64"),
         (VQVAE, {"sampling_temperature": 0.0}, "sampling_temperature is 0.0\n  hint: give more than 0"),
         (VQGAN, {"adversarial": 0.0}, "adversarial is 0.0\n  hint: give more than 0, or choose the model vqvae"),
     ],

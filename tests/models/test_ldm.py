@@ -175,7 +175,8 @@ def test_images_that_are_not_finite_are_refused(tmp_path: Path) -> None:
     with pytest.raises(AdapterError) as error:
         draw(adapter)
     assert str(error.value) == (
-        "ldm made images that are not finite\n  hint: train it again with a lower learning rate, or with precision fp32"
+        "ldm generated images that are not finite\n"
+        "  hint: train it again with a lower learning rate, or with precision fp32"
     )
 
 

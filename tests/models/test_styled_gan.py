@@ -138,7 +138,7 @@ def test_penalties_come_seldom_and_are_optional() -> None:
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"widths": (8,)}, "styled-gan was given widths (8,)\n  hint: give at least two, say 64,32"),
+        ({"widths": (8,)}, "styled-gan was given widths (8,)\n  hint: give at least two, such as 64,32"),
         ({"batch_size": 1}, "batch_size is 1\n  hint: give at least 2: the discriminator compares images"),
         ({"precision": "fp16"}, "styled-gan has no precision 'fp16'\n  hint: choose one of auto, fp32, bf16"),
     ],

@@ -21,7 +21,7 @@ from benchmark.text2image import guided, summary, tracing
 from benchmark.text2image import loading as opening
 from benchmark.text2image.loading import open_model
 from benchmark.text2image.options import FollowUps, OutlierRule, PromptSampling
-from benchmark.text2image.pipelines import why_not_asked
+from benchmark.text2image.pipelines import unsupported_reason
 from benchmark.text2image.prompts import read_prompts, score_prompts
 from benchmark.text2image.studies.reproduce import Plan
 
@@ -40,10 +40,10 @@ def listed(path: Path, texts: list[str], column: str = "report") -> Path:
     return path
 
 
-def score(folder: Path, texts: list[str], out: Path, ask: PromptSampling = SHORT, batch: int = 4) -> pd.DataFrame:
+def score(folder: Path, texts: list[str], out: Path, sampling: PromptSampling = SHORT, batch: int = 4) -> pd.DataFrame:
     prompts = read_prompts(listed(out.parent / "list.csv", texts), "report")
-    model = open_model(str(folder), "cpu", ask.precision)
-    where, _ = score_prompts(model, prompts, ask, OutlierRule(), out=out, batch=batch)
+    model = open_model(str(folder), "cpu", sampling.precision)
+    where, _ = score_prompts(model, prompts, sampling, OutlierRule(), out=out, batch=batch)
     return pd.read_parquet(where / "scores.parquet").set_index("sha")
 
 
@@ -60,7 +60,7 @@ def test_trajectory_is_that_of_plain_sampling(pipeline: Any, monkeypatch: pytest
     monkeypatch.setattr(pipeline.scheduler.__class__, "step", seen)
     noise = guided.prompt_noise(pipeline, [prompt], [3])
     found, latents = guided.guidance_norms(
-        pipeline, guided.both_texts(pipeline, [prompt]), noise, steps=5, guidance=7.5
+        pipeline, guided.embed_with_empty(pipeline, [prompt]), noise, steps=5, guidance=7.5
     )
     monkeypatch.setattr(pipeline.scheduler.__class__, "step", step)
     made = pipeline(prompt, latents=noise, num_inference_steps=5, guidance_scale=7.5, output_type="latent").images
@@ -71,7 +71,7 @@ def test_trajectory_is_that_of_plain_sampling(pipeline: Any, monkeypatch: pytest
 
 def test_norms_are_those_of_a_slow_loop(pipeline: Any) -> None:
     prompt = CAPTIONS[0]
-    noise, text = guided.prompt_noise(pipeline, [prompt], [1]), guided.both_texts(pipeline, [prompt])
+    noise, text = guided.prompt_noise(pipeline, [prompt], [1]), guided.embed_with_empty(pipeline, [prompt])
     found, _ = guided.guidance_norms(pipeline, text, noise, steps=3, guidance=2.0)
     pipeline.scheduler.set_timesteps(3)
     x = torch.randn(1, 4, 8, 8, generator=torch.Generator().manual_seed(guided.prompt_seed(prompt, 1)))
@@ -108,7 +108,7 @@ def test_other_predictions_count_as_noise(kind: str) -> None:
 def test_unknown_prediction_is_refused(pipeline: Any) -> None:
     scheduler = type("S", (), {"alphas_cumprod": torch.ones(9) * 0.5, "config": {"prediction_type": "flow"}})()
     assert refusal(lambda: guided.as_noise(torch.ones(1), scheduler, torch.tensor(3)), AdapterError) == (
-        "the pipeline predicts 'flow', which is no known kind\n  hint: use epsilon, v_prediction or sample"
+        "the pipeline predicts 'flow', which is not supported\n  hint: use epsilon, v_prediction or sample"
     )
 
 
@@ -168,17 +168,17 @@ def test_half_precision_moves_scores_little(folder: Path, tmp_path: Path) -> Non
 
 def test_further_detectors_and_their_company(folder: Path, tmp_path: Path) -> None:
     """Order and batch move nothing; other prompts move the likeness of seeds, which is relative to the mean image."""
-    ask = PromptSampling(steps=5, seeds=2, further=True)
-    first = score(folder, list(CAPTIONS), tmp_path / "first", ask, batch=2)
-    second = score(folder, list(reversed(CAPTIONS)), tmp_path / "second", ask, batch=6)
-    fewer = score(folder, list(CAPTIONS[:2]), tmp_path / "fewer", ask, batch=2)
+    sampling = PromptSampling(steps=5, seeds=2, further=True)
+    first = score(folder, list(CAPTIONS), tmp_path / "first", sampling, batch=2)
+    second = score(folder, list(reversed(CAPTIONS)), tmp_path / "second", sampling, batch=6)
+    fewer = score(folder, list(CAPTIONS[:2]), tmp_path / "fewer", sampling, batch=2)
     for column in ("d_mem", "entropy_first", "entropy_last", "anisotropy"):
         for other in (second, fewer):
             assert other[column].to_numpy() == pytest.approx(first.loc[other.index, column].to_numpy(), rel=1e-4)
     for column in ("seeds", "adjusted"):
         assert second[column].to_numpy() == pytest.approx(first.loc[second.index, column].to_numpy(), abs=1e-3)
         assert fewer[column].to_numpy() != pytest.approx(first.loc[fewer.index, column].to_numpy(), abs=1e-3)
-    again = score(folder, list(CAPTIONS), tmp_path / "first", ask, batch=2)
+    again = score(folder, list(CAPTIONS), tmp_path / "first", sampling, batch=2)
     assert again.equals(first)
 
 
@@ -240,7 +240,7 @@ def test_truth_that_is_none(tmp_path: Path, known: list[str], message: str) -> N
 def test_large_lists_are_offered_the_first_step(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("benchmark.cli.prompts.MANY", 2)
     path = listed(tmp_path / "list.csv", list(CAPTIONS))
-    offer = "3 prompts x 2 seeds x 4 steps: --first asks the first step alone, at 1/4 of the cost\n"
+    offer = "3 prompts x 2 seeds x 4 steps: --first takes the first step only, at 1/4 of the cost\n"
     assert offer in CliRunner().invoke(app, asked(folder, path), catch_exceptions=False).stderr
     assert "asks the first" not in CliRunner().invoke(app, asked(folder, path, "--first")).stderr
 
@@ -320,7 +320,7 @@ def test_latents_are_clipped_only_where_the_pipeline_says_so(kind: str) -> None:
     def clips(scheduler: Any) -> bool:
         pipeline = SimpleNamespace(scheduler=scheduler, unet=SimpleNamespace(device="cpu"))
         latents, none = torch.full((1, 4, 2, 2), 9.0), torch.zeros(1, 4, 2, 2)
-        found = guided.ddim(pipeline, 5)
+        found = guided.ddim_scheduler(pipeline, 5)
         return bool((found.step(none, found.timesteps[-1], latents).pred_original_sample.abs() <= 1).all())
 
     assert not clips(getattr(diffusers, kind)())
@@ -346,7 +346,7 @@ def test_pipelines_of_another_kind(monkeypatch: pytest.MonkeyPatch, parts: dict[
     usual = {"unet": SimpleNamespace(config={"in_channels": 4}), "vae": SimpleNamespace(config={"latent_channels": 4})}
     given = {"tokenizer": 0, "text_encoder": 0, "scheduler": 0, "text_encoder_2": None, **usual, **parts}
     fake = SimpleNamespace(**{name: part for name, part in given.items() if name != "unet" or part})
-    assert why_not_asked(fake) == why
+    assert unsupported_reason(fake) == why
     if not why:
         return
     monkeypatch.setattr(opening, "_load", lambda *_: fake)
@@ -393,14 +393,14 @@ def test_wrong_lists(tmp_path: Path) -> None:
 
 def test_wrong_pipelines(tmp_path: Path, folder: Path) -> None:
     assert refusal(lambda: open_model("/nowhere", "cpu"), MissingDataError) == (
-        "/nowhere is no folder on this disk, and no model's name\n"
+        "/nowhere is neither a folder on this disk nor the name of a model\n"
         "  hint: give a folder that save_pretrained wrote, a run folder, or a hub id as ID@COMMIT"
     )
     assert refusal(lambda: open_model("diffusers", "cpu"), UsageError) == (
         "model diffusers needs path\n  hint: give it with --set path=..."
     )
     said = refusal(lambda: open_model(str(tmp_path), "cpu"), AdapterError)
-    assert said.startswith(f"{tmp_path} is no pipeline that diffusers can load: ")
+    assert said.startswith(f"{tmp_path} is not a pipeline that diffusers can load: ")
 
 
 @pytest.mark.parametrize(
@@ -408,45 +408,48 @@ def test_wrong_pipelines(tmp_path: Path, folder: Path) -> None:
     [
         (
             lambda: PromptSampling(first=True, further=True),
-            "the further detectors need all steps\n  hint: leave one of --first and --further out",
+            "the further detectors need all steps\n  hint: leave out --first or --further",
         ),
         (
             lambda: PromptSampling(precision="fp16"),
             "there is no precision 'fp16'\n  hint: choose fp32 or bf16",
         ),
-        (lambda: PromptSampling(guidance=float("nan")), "guidance nan is no number\n  hint: give one such as 7.5"),
-        (lambda: OutlierRule(z=float("inf")), "z inf is no number\n  hint: give one such as 3"),
+        (
+            lambda: PromptSampling(guidance=float("nan")),
+            "guidance nan is not a finite number\n  hint: give a number such as 7.5",
+        ),
+        (lambda: OutlierRule(z=float("inf")), "z inf is not a finite number\n  hint: give a number such as 3"),
         (
             lambda: OutlierRule(first_steps=1),
-            "first_steps is 1\n  hint: give 2 or more; `first` is of one step already",
+            "first_steps is 1\n  hint: give 2 or more; `first` is the score of one step",
         ),
         (
             lambda: FollowUps(tokens=-1),
-            "-1 prompts for --tokens and 0 for --mitigate were asked for\n  hint: give 0 or more of each",
+            "--tokens is -1 and --mitigate is 0\n  hint: give 0 or more of each",
         ),
         (
             lambda: FollowUps(mitigate=1, images=1),
-            "--images 1 shows no diversity\n  hint: give 2 or more images a prompt",
+            "--images 1 shows no diversity\n  hint: give 2 or more images per prompt",
         ),
         (lambda: FollowUps(mitigate=1, insertions=0), "--insertions 0 inserts nothing\n  hint: give 1 or more"),
         (
             lambda: FollowUps(data="cxr-pneumonia"),
-            "--data is for --mitigate\n  hint: add --mitigate 10, or leave --data out",
+            "--data needs --mitigate\n  hint: add --mitigate 10, or leave --data out",
         ),
-        (lambda: FollowUps(align="x"), "--align is for --mitigate\n  hint: add --mitigate 10, or leave --align out"),
+        (lambda: FollowUps(align="x"), "--align needs --mitigate\n  hint: add --mitigate 10, or leave --align out"),
         (
             lambda: FollowUps(faithful=True),
-            "--faithful is for --tokens\n  hint: add --tokens 10, or leave --faithful out",
+            "--faithful needs --tokens\n  hint: add --tokens 10, or leave --faithful out",
         ),
         (
             lambda: FollowUps(mitigate=1, root=Path("x")),
-            "--root is for --data\n  hint: add --data NAME, or leave --root out",
+            "--root needs --data\n  hint: add --data NAME, or leave --root out",
         ),
-        (lambda: Plan(guidance=float("nan")), "guidance nan is no number\n  hint: give one such as 2"),
-        (lambda: PromptSampling(steps=0), "0 steps and 4 seeds were asked for\n  hint: give 1 or more of each"),
+        (lambda: Plan(guidance=float("nan")), "guidance nan is not a finite number\n  hint: give a number such as 2"),
+        (lambda: PromptSampling(steps=0), "steps is 0 and seeds is 4\n  hint: give 1 or more of each"),
         (
             lambda: OutlierRule(percentile=100),
-            "percentile 100 is none\n  hint: give a number between 0 and 100, such as 99",
+            "percentile is 100\n  hint: give a number between 0 and 100, such as 99",
         ),
         (
             lambda: OutlierRule(marker="(_"),

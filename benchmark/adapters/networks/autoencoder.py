@@ -53,7 +53,7 @@ class KLAutoencoder(Autoencoder):
     """Only keeps latents from growing without bound: at this weight they stay far from a standard normal."""
 
     def encode(self, images: Tensor) -> Tensor:
-        """Return the mean of the posterior, without its noise: one image then has one latent."""
+        """Return the posterior mean, (N, latent channels, *spatial / factor): without noise, one latent per image."""
         mean: Tensor = self.body.encode(self.pad(images))[0]
         return mean
 

@@ -9,7 +9,7 @@ from benchmark.adapters.network import seeded_noise
 from benchmark.adapters.networks.autoencoder import Autoencoder
 from benchmark.adapters.networks.denoiser import LOSS_TIMESTEPS, Denoiser
 from benchmark.core.seeding import derive_seed
-from benchmark.training.batches import Resident, Streamed
+from benchmark.training.batches import Resident, Streamed, in_order
 
 
 class LatentModel(nn.Module):
@@ -42,5 +42,4 @@ class LatentModel(nn.Module):
 @torch.no_grad()
 def encode_all(autoencoder: Autoencoder, feed: Resident | Streamed, batch_size: int) -> Tensor:
     """Return the latents of a whole feed, (N, latent channels, *spatial / factor), on its device."""
-    positions = torch.arange(len(feed)).split(batch_size)
-    return torch.cat([autoencoder.encode(feed.take(part.numpy())) for part in positions])
+    return torch.cat([autoencoder.encode(images) for images in in_order(feed, batch_size)])

@@ -20,11 +20,11 @@ class SpaceToDepth(Autoencoder):
         self.factor = factor
 
     def encode(self, images: Tensor) -> Tensor:
-        """Map images to latents."""
+        """Map images (N, C, *spatial) to latents (N, C factor^d, *spatial / factor)."""
         return space_to_depth(self.pad(images), self.factor)
 
     def decode(self, latents: Tensor) -> Tensor:
-        """Map latents to images."""
+        """Map latents (N, C factor^d, *spatial / factor) to images (N, C, *spatial)."""
         return self.crop(depth_to_space(latents, self.factor, len(self.size)))
 
 
