@@ -73,14 +73,15 @@ class CopyOracle:
         return image
 
     def threshold(self, images: Images) -> float:
-        """Return the similarity to held-out images that at most 1 % of generated images (N, C, *spatial) exceed.
+        """Return the similarity to training images that at most 1 % of images exceed without being copies.
 
-        The model has not seen held-out patients: these similarities show how similar images are that are no copies.
+        It is estimated from generated images (N, C, *spatial) and held-out patients, whom the model has not seen: their
+        similarities are those of images that are not copies.
         """
         to_heldout = nearest(self._embedded(images), self._rows(self.heldout)).similarity
-        # The nearest of M training images is nearer than the nearest of H < M held-out ones by number alone. Divided
-        # into M / H groups of H images, each group exceeds the threshold with probability alpha H / M, and at least one
-        # of them with at most alpha (union bound).
+        # With H held-out and M > H training images, the nearest training image is nearer by their number alone. Each of
+        # M / H groups of H images exceeds the threshold by chance with probability alpha H / M, and any of them with at
+        # most alpha (union bound).
         alpha = ALPHA * len(self.heldout) / len(self.train)
         return float(np.quantile(to_heldout, 1 - alpha, method="higher"))  # not interpolated: never below the share
 

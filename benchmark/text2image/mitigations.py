@@ -150,10 +150,10 @@ def _sample(
     texts = [rewritten(name, prompt, seed, settings, pipeline.tokenizer) for seed in seeds]
     noise = prompt_noise(pipeline, [prompt] * len(seeds), seeds)
     with torch.no_grad():
-        given = embed(pipeline, texts) if embedding is None else embedding.expand(len(seeds), -1, -1)
+        embeddings = embed(pipeline, texts) if embedding is None else embedding.expand(len(seeds), -1, -1)
         if mitigation.noise:
-            given = given + mitigation.noise * _noise_like(given, seeds)
-        text = prepend_empty(pipeline, given)
+            embeddings = embeddings + mitigation.noise * _noise_like(embeddings, seeds)
+        text = prepend_empty(pipeline, embeddings)
     padding = ~tokenized(pipeline.tokenizer, texts)[1].bool().to(text.device)
     attention: Any = cross_attention(pipeline, boost=BOOST, padding=padding) if mitigation.rescale else nullcontext()
     scale: GuidanceScale = settings.guidance if mitigation.delay is None else delayed(settings, mitigation.delay)

@@ -60,7 +60,7 @@ def test_the_folder_is_a_pipeline_that_opens_without_network(tmp_path: Path) -> 
         "import torch; from diffusers import StableDiffusionPipeline\n"
         f"p = StableDiffusionPipeline.from_pretrained({str(tmp_path / 'saved')!r}, safety_checker=None)\n"
         "g = torch.Generator().manual_seed(0)\n"
-        "y = p('a toy picture', num_inference_steps=2, generator=g, output_type='np').images\n"
+        "y = p('a toy image', num_inference_steps=2, generator=g, output_type='np').images\n"
         "print(type(p.tokenizer).__name__, y.shape)\n"
     )
     environment = {**os.environ, "HF_HUB_OFFLINE": "1"}
@@ -71,16 +71,16 @@ def test_the_folder_is_a_pipeline_that_opens_without_network(tmp_path: Path) -> 
 
 def test_scores_are_the_same_through_either_adapter(tmp_path: Path) -> None:
     """A run of ldm-text, the pipeline within, a run of `diffusers` on it, and `diffusers` by its settings."""
-    run, brought = tmp_path / "run", tmp_path / "brought"
+    run, external = tmp_path / "run", tmp_path / "external"
     fitted(tmp_path).save(run / "fit" / "model")
     write_json(run / "spec.json", {"model": "ldm-text"})
     adapter = Pipeline(path=str(run / "fit" / "model"))
-    adapter.fit(toy_split(1, 2), folder=brought, budget=Budget(), seed=0, device="cpu")
-    adapter.save(brought / "fit" / "model")
-    write_json(brought / "spec.json", {"model": "diffusers"})
-    (tmp_path / "list.csv").write_text("text\na toy picture\nsecond text ___\n")
+    adapter.fit(toy_split(1, 2), folder=external, budget=Budget(), seed=0, device="cpu")
+    adapter.save(external / "fit" / "model")
+    write_json(external / "spec.json", {"model": "diffusers"})
+    (tmp_path / "list.csv").write_text("text\na toy image\nsecond text ___\n")
     prompts = read_prompts(tmp_path / "list.csv", "text")
-    models = [open_model(str(place), "cpu") for place in (run, run / "fit" / "model", brought)]
+    models = [open_model(str(place), "cpu") for place in (run, run / "fit" / "model", external)]
     models.append(open_model("diffusers", "cpu", settings={"path": str(run / "fit" / "model")}))
     assert models[2].name == "diffusers"
     assert models[3].name == "diffusers-smoke"
@@ -148,7 +148,7 @@ def test_captions_become_what_a_mitigation_makes_of_them(tmp_path: Path) -> None
     assert len(set(marked)) > 20
     assert all("___" not in text and text.startswith("secretword ") for text in marked)
     first, second = marked[0].split()[1], marked[0].split()[3]
-    assert first != second, "each mark has a surrogate of its own"
+    assert first != second, "each marker has its own surrogate"
     assert refusal(lambda: Captioning(False, "/nowhere.csv", "")) == (
         "variants names /nowhere.csv, which is no file\n  hint: give the path of a CSV file"
     )

@@ -131,7 +131,7 @@ def test_penalties_come_seldom_and_are_optional() -> None:
     ]
     assert alternating[0].parameters.rate == pytest.approx(0.8)
     assert alternating[0].parameters.betas == (0.0, pytest.approx(0.99**0.8))
-    assert [turn.name for turn in phases(r1=0, path=0)] == ["generator", "discriminator"]
+    assert [phase.name for phase in phases(r1=0, path=0)] == ["generator", "discriminator"]
     assert phases(r1=0, path=0)[0].parameters.rate == 1
 
 

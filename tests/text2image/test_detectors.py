@@ -1,4 +1,4 @@
-"""Detectors beside d_mem, against slow references."""
+"""Detectors other than d_mem, against slow reference implementations."""
 
 from __future__ import annotations
 

@@ -182,14 +182,14 @@ def test_further_detectors_and_their_company(folder: Path, tmp_path: Path) -> No
     assert again.equals(first)
 
 
-def asked(folder: Path, path: Path, *more: str) -> list[str]:
+def command_of(folder: Path, path: Path, *more: str) -> list[str]:
     return ["prompts", str(folder), "--prompts", str(path), "--column", "report", "--steps", "4", "--seeds", "2",
             "--out", str(path.parent / "out"), "--device", "cpu", *more]  # fmt: skip
 
 
 def test_the_command_attributes_and_mitigates(folder: Path, tmp_path: Path) -> None:
     path = listed(tmp_path / "list.csv", [*CAPTIONS, "secretword ___ seen"])
-    command = asked(folder, path, "--tokens", "4", "--mitigate", "2", "--images", "3", "--insertions", "2")
+    command = command_of(folder, path, "--tokens", "4", "--mitigate", "2", "--images", "3", "--insertions", "2")
     done = CliRunner().invoke(app, command, catch_exceptions=False)
     assert done.exit_code == 0
     assert "attention rescaled" in done.output
@@ -206,11 +206,11 @@ def test_the_command_attributes_and_mitigates(folder: Path, tmp_path: Path) -> N
     assert mitigated["effects"]["none"]["prompts"] == 2
 
 
-def test_known_truth_gives_areas_under_the_curve(folder: Path, tmp_path: Path) -> None:
+def test_ground_truth_gives_areas_under_the_curve(folder: Path, tmp_path: Path) -> None:
     path = tmp_path / "list.csv"
     table = pd.DataFrame({"report": [*CAPTIONS, *CAPTIONS, "more"], "known": ["0", "1", "0"] * 2 + ["1"]})
     table.to_csv(path, index=False)
-    command = asked(folder, path, "--positive", "known", "--first-steps", "2")
+    command = command_of(folder, path, "--positive", "known", "--first-steps", "2")
     done = CliRunner().invoke(app, command, catch_exceptions=False)
     assert "prompts that are memorised" in done.output
     (where,) = (tmp_path / "out").iterdir()
@@ -231,7 +231,7 @@ def test_known_truth_gives_areas_under_the_curve(folder: Path, tmp_path: Path) -
         (["1", "0"], "{} repeats 1 prompts with both 0 and 1 in column known\n  hint: give each prompt one of them"),
     ],
 )
-def test_truth_that_is_none(tmp_path: Path, known: list[str], message: str) -> None:
+def test_labels_that_are_neither_0_nor_1(tmp_path: Path, known: list[str], message: str) -> None:
     path = tmp_path / "list.csv"
     pd.DataFrame({"report": ["a", "a"], "known": known}).to_csv(path, index=False)
     assert refusal(lambda: read_prompts(path, "report", "known"), BadDataError) == message.format(path)
@@ -241,15 +241,17 @@ def test_large_lists_are_offered_the_first_step(folder: Path, tmp_path: Path, mo
     monkeypatch.setattr("benchmark.cli.prompts.MANY", 2)
     path = listed(tmp_path / "list.csv", list(CAPTIONS))
     offer = "3 prompts x 2 seeds x 4 steps: --first takes the first step only, at 1/4 of the cost\n"
-    assert offer in CliRunner().invoke(app, asked(folder, path), catch_exceptions=False).stderr
-    assert "asks the first" not in CliRunner().invoke(app, asked(folder, path, "--first")).stderr
+    assert offer in CliRunner().invoke(app, command_of(folder, path), catch_exceptions=False).stderr
+    assert "--first takes" not in CliRunner().invoke(app, command_of(folder, path, "--first")).stderr
 
 
 def test_no_text_leaves_the_private_tables(folder: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     """A list as of MIMIC-CXR, every option: text is in the tables called private, and nowhere else."""
     path = listed(tmp_path / "list.csv", MIMIC)
     for more in (["--further", "--tokens", "9", "--mitigate", "2", "--images", "2"], ["--tokens", "2", "--faithful"]):
-        done = CliRunner().invoke(app, asked(folder, path, "--marker", "___|Zybrowski", *more), catch_exceptions=False)
+        done = CliRunner().invoke(
+            app, command_of(folder, path, "--marker", "___|Zybrowski", *more), catch_exceptions=False
+        )
         assert done.exit_code == 0
         captured = capfd.readouterr()
         require_no_text(done.output + done.stderr + captured.out + captured.err)
@@ -288,7 +290,7 @@ def require_no_text(text: str) -> None:
 
 def test_rows_are_counted(folder: Path, tmp_path: Path) -> None:
     path = listed(tmp_path / "list.csv", [*MIMIC, " "])
-    done = CliRunner().invoke(app, asked(folder, path, "--marker", "___|Zybrowski"), catch_exceptions=False)
+    done = CliRunner().invoke(app, command_of(folder, path, "--marker", "___|Zybrowski"), catch_exceptions=False)
     (where,) = (tmp_path / "out").iterdir()
     found = json.loads((where / "summary.json").read_text())
     counts = {name: found[name] for name in ("rows", "empty", "prompts", "repeated", "marked", "cut")}
@@ -303,7 +305,7 @@ def test_rows_are_counted(folder: Path, tmp_path: Path) -> None:
 
 
 def test_length_is_what_the_model_sees(folder: Path, tmp_path: Path) -> None:
-    """A prompt of 10,000 characters has no length of its own beyond the cut: it must not turn the line."""
+    """A prompt of 10,000 characters has no length beyond the cut: it must not change the slope of the regression."""
     texts = [*CAPTIONS, "no", "no acute", LONG]
     found = score(folder, texts, tmp_path / "out")
     cut = found.loc[found["tokens"].idxmax()]

@@ -157,7 +157,7 @@ def test_units_are_deleted_or_replaced_where_they_stand() -> None:
     assert changed(prompt, units, {2: " ", 5: "the"}) == "seen by , on the"
     assert changed(prompt, units, {}) == prompt
     assert [unit.end for unit in units_of(prompt, MARKER, 15)] == [4, 7, 15], (
-        "the tokenizer's cut may go through a mark"
+        "the tokenizer's cut may go through a marker"
     )
 
 

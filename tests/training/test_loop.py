@@ -19,7 +19,7 @@ from benchmark.core.devices import memory_explained, pick_device
 from benchmark.core.errors import AdapterError, MachineError, UsageError
 from benchmark.core.seeding import batch_positions, seed_all
 from benchmark.core.types import Budget, Split, to_images
-from benchmark.training.batches import Resident, Streamed, batches, feed_split
+from benchmark.training.batches import Resident, Streamed, batches, feed_split, in_order
 from benchmark.training.checkpoint import load_checkpoint, save_checkpoint
 from benchmark.training.config import TrainingConfig
 from benchmark.training.loop import train
@@ -131,6 +131,12 @@ def test_reading_ahead_changes_no_batch() -> None:
     read = [batch.flatten().tolist() for batch in batches(streamed, lambda step: np.array([step, 0]), 1, 4)]
     assert read == [[1, 0], [2, 0], [3, 0]]
     assert list(batches(streamed, lambda step: np.array([step]), 2, 2)) == []
+
+
+def test_a_feed_in_order_has_every_item_once() -> None:
+    resident = Resident(torch.arange(7.0).view(7, 1), CPU)
+    assert [batch.flatten().tolist() for batch in in_order(resident, 3)] == [[0, 1, 2], [3, 4, 5], [6]]
+    assert list(in_order(Resident(torch.empty(0, 1), CPU), 3)) == []
 
 
 # Configuration

@@ -1,4 +1,4 @@
-"""The study with ground oracle: its plan, its oracle, and a small one from end to end on real X-rays and reports."""
+"""The study with ground truth: its plan, its oracle, and a small one from end to end on real X-rays and reports."""
 
 from __future__ import annotations
 
@@ -93,7 +93,7 @@ def test_too_few_images_or_sentences(real_data: Callable[[str], Path], tmp_path:
     )
 
 
-def test_truth_finds_copies_and_spares_other_images() -> None:
+def test_oracle_finds_copies_and_spares_other_images() -> None:
     whole = cohort(train=40, heldout=40)
     heldout = Split(**{**vars(whole.calibration), "rows": np.arange(40, 80), "subjects": tuple(map(str, range(40))),
                        "items": tuple(map(str, range(40))), "labels": None})  # fmt: skip
@@ -182,7 +182,7 @@ def test_images_of_colours_are_compared_with_grey_ones(real_data: Callable[[str]
     assert 0 <= found["effects"]["none"]["copied"] <= 1
 
 
-def test_truth_takes_images_of_its_shape_or_their_colours() -> None:
+def test_oracle_takes_images_of_its_shape_or_their_colours() -> None:
     whole = cohort(train=40, heldout=20)
     oracle = CopyOracle.of(whole.train, whole.calibration)
     grey = whole.train.images([3])
