@@ -1,4 +1,4 @@
-"""A whole adapter: a convolutional autoencoder whose latents are drawn from a normal. Copy it, and put your own in."""
+"""A complete adapter: an autoencoder whose latents are drawn from a normal distribution. Copy it, insert your own."""
 
 from dataclasses import dataclass
 from typing import ClassVar
@@ -15,7 +15,7 @@ from benchmark.training.loop import train
 
 @dataclass
 class MyModel(NetworkAdapter[nn.Module]):
-    """Its fields are its hyper-parameters: `--set steps=500`."""
+    """The fields are hyper-parameters, set by `--set steps=500`."""
 
     name: ClassVar[str] = "mymodel"
     width: int = 32

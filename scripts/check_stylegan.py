@@ -1,11 +1,11 @@
-"""The official StyleGAN2-ADA from a checkout: does it train, resume to the bit after a kill, and sample?
+"""Check the official StyleGAN2-ADA from a checkout: does it train, resume exactly after a kill, and sample?
 
     bench models install stylegan2-ada --accept-licence
     python scripts/check_stylegan.py [CHECKOUT] [--device cuda] [--steps 200] [--channels 1 5]
 
-For 64 x 64 pixels and each number of channels, with adaptive augmentation: one training left alone, one killed half-way
-and started again, their weights compared, seconds a step, and a picture's worth of samples checked. On CUDA both paths
-of the operations are timed: `reference`, and `cuda`, which compiles the repository's own.
+For 64 x 64 pixels, each number of channels and adaptive augmentation: train once without interruption, train once more,
+kill that training half-way and start it again, and compare the weights; time the steps and check 16 samples. On CUDA
+both kinds of operations are timed: `reference`, and `cuda`, which compiles the repository's own.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ def images(channels: int) -> Split:
 
 
 def work(given: argparse.Namespace) -> None:
-    """Train in this process's worker, and write seconds a step and samples."""
+    """Train in a worker of this process, check samples, and write the seconds per step."""
     adapter = StyleGAN2ADA(checkout=given.checkout, ops=given.ops, steps=given.steps, **OPTIONS)  # type: ignore[arg-type]
     started = time.monotonic()
     split = images(given.channels[0])
@@ -57,7 +57,7 @@ def work(given: argparse.Namespace) -> None:
 
 
 def start(given: argparse.Namespace, ops: str, channels: int, folder: Path) -> subprocess.Popen[bytes]:
-    """Start a training in a process group of its own."""
+    """Start a training in its own process group."""
     options = ["--device", given.device, "--steps", str(given.steps), "--channels", str(channels)]
     command = [sys.executable, __file__, given.checkout, *options, "--ops", ops, "--work", str(folder)]
     environment = {**os.environ, "BENCH_CHECKPOINT_STEPS": str(max(1, given.steps // 8))}
@@ -65,7 +65,7 @@ def start(given: argparse.Namespace, ops: str, channels: int, folder: Path) -> s
 
 
 def finish(process: subprocess.Popen[bytes]) -> None:
-    """Wait for a training that has to end well."""
+    """Wait for a training; exit where it failed."""
     if process.wait():
         raise SystemExit(f"training ended with exit code {process.returncode}")
 
@@ -80,7 +80,7 @@ def kill_half_way(process: subprocess.Popen[bytes], folder: Path, seconds: float
 
 
 def check(given: argparse.Namespace, ops: str, channels: int) -> str:
-    """Return one line for a path of operations and a number of channels."""
+    """Return one line for a kind of operations and a number of channels."""
     with tempfile.TemporaryDirectory() as place:
         whole, cut = Path(place) / "whole", Path(place) / "cut"
         for folder in (whole, cut):
@@ -94,13 +94,13 @@ def check(given: argparse.Namespace, ops: str, channels: int) -> str:
         same = "equal weights" if weights[0] == weights[1] else "OTHER WEIGHTS"
     return (
         f"{channels} channels, ops {facts['ops']}, commit {facts['commit'][:7]}: {given.steps} steps, "
-        f"{facts['seconds']:.3f} s a step, augmentation {facts['augmentation_probability']:.3f}, "
+        f"{facts['seconds']:.3f} s per step, augmentation {facts['augmentation_probability']:.3f}, "
         f"patches {facts['patches'] or 'none'}; {'killed and resumed' if killed else 'NOT KILLED'}: {same}"
     )
 
 
 def main() -> None:
-    """Print one line a check."""
+    """Print one line per check."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("checkout", nargs="?", default="")
     parser.add_argument("--device", default="cpu")

@@ -1,13 +1,13 @@
-"""Run every model family's smoke preset on one cohort, and put rows and samples side by side.
+"""Run the smoke preset of every model family on one cohort, and compare scores and samples.
 
     python scripts/make_layouts.py cxr R1
     python scripts/make_layouts.py hippocampus HIP
     python scripts/families.py OUT --data cxr-pneumonia --root R1
     python scripts/families.py OUT --data msd --root HIP
 
-Each is one call of `bench run`; finished ones are cached. Models of 2D items only are left out for volumes, those that
-are nothing without files of a user always. stylegan2-ada runs where its checkout is, and is declined elsewhere. Leaves
-the board of OUT/leaderboards and OUT/DATA.png, ten samples a model (private: they may show patients).
+Each is one call of `bench run`; finished runs are cached. Models of 2D images are left out for volumes, and models that
+need files of the user are always left out. stylegan2-ada is declined where it has no checkout. Writes the leaderboard
+to OUT/leaderboards, and OUT/DATA.png with ten samples per model (private: they may show patients).
 """
 
 from __future__ import annotations
@@ -28,13 +28,13 @@ SHOWN = 10
 
 
 def families(dimensions: int) -> list[str]:
-    """Return the models with a smoke preset for such items."""
+    """Return the models with a smoke preset for items of so many dimensions."""
     cards = [card for card in listing("models").cards.values() if isinstance(card, ModelCard)]
     return [card.name for card in cards if "smoke" in card.presets and dimensions in card.dimensions]
 
 
 def run(model: str, given: argparse.Namespace) -> float:
-    """Call `bench run`, print how it ended, and return the seconds."""
+    """Call `bench run`, print its exit code, and return the seconds."""
     command = [sys.executable, "-m", "benchmark", "run", "--model", model, "--data", given.data, "--root", given.root]
     started = time.monotonic()
     done = subprocess.run([*command, *given.more], cwd=given.out, stdout=subprocess.DEVNULL, check=False)
@@ -44,18 +44,18 @@ def run(model: str, given: argparse.Namespace) -> float:
 
 
 def rows(runs: Path) -> list[tuple[Record, Path]]:
-    """Return the finished runs, nearest to the held-out patients first."""
-    found = [(Record.read(path), path.parent) for path in runs.glob("*/*/record.json")]
-    done = [pair for pair in found if pair[0].status == "done"]
+    """Return the finished runs, smallest distance to the held-out patients first."""
+    records = [(Record.read(path), path.parent) for path in runs.glob("*/*/record.json")]
+    done = [pair for pair in records if pair[0].status == "done"]
     return sorted(done, key=lambda pair: pair[0].scores["quality.frechet[random-conv]"].value or 0)
 
 
-def draw(found: list[tuple[Record, Path]], path: Path) -> None:
-    """Draw the first samples of each run, a row a model; of volumes the middle plane."""
+def draw(finished: list[tuple[Record, Path]], path: Path) -> None:
+    """Draw the first samples of each run, one row per model; of volumes the middle plane."""
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(SHOWN + 2, len(found)), layout="constrained")
-    for axes, (record, folder) in zip(figure.subplots(len(found), squeeze=False)[:, 0], found, strict=True):
+    figure = Figure(figsize=(SHOWN + 2, len(finished)), layout="constrained")
+    for axes, (record, folder) in zip(figure.subplots(len(finished), squeeze=False)[:, 0], finished, strict=True):
         images = Samples.open(folder / "samples", record.spec.samples).images(np.arange(SHOWN))[:, 0]
         planes = images if images.ndim == 3 else images[..., images.shape[-1] // 2]
         axes.imshow(np.concatenate(list(planes), axis=1), cmap="gray", vmin=-1, vmax=1)
@@ -66,7 +66,7 @@ def draw(found: list[tuple[Record, Path]], path: Path) -> None:
 
 
 def main() -> None:
-    """Run, build the board, draw the samples and print one line a model."""
+    """Run, build the leaderboard, draw the samples and print one line per model."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("out", type=Path)
     parser.add_argument("--data", default="cxr-pneumonia")
@@ -78,9 +78,9 @@ def main() -> None:
     for model in given.model or families(find_dataset(given.data).dimensions):
         run(model, given)
     subprocess.run([sys.executable, "-m", "benchmark", "leaderboard", "build"], cwd=given.out, check=True)
-    found = rows(given.out / "runs" / given.data)
-    draw(found, given.out / f"{given.data}.png")
-    for record, _ in found:
+    finished = rows(given.out / "runs" / given.data)
+    draw(finished, given.out / f"{given.data}.png")
+    for record, _ in finished:
         excess, frechet = (record.scores[name] for name in ("exposed.items[copy]", "quality.frechet[random-conv]"))
         seconds = sum(record.cost[f"{stage}_seconds"] for stage in ("fit", "sample", "evaluate"))
         print(

@@ -1,9 +1,9 @@
-"""How far bf16 moves the ranking of prompts: d_mem in both precisions, of the model and prompts of a study.
+"""How much bf16 changes the ranking of prompts: d_mem in both precisions, for the model and prompts of a study.
 
     python scripts/rank_precisions.py studies/dutt2025-KEY           on the CPU
     python scripts/rank_precisions.py studies/dutt2025-KEY --device cuda
 
-It prints Spearman's correlation of the two precisions, and how many of the top prompts stay the top ones.
+It prints Spearman's correlation between the precisions, and how many of the top prompts stay among the top.
 """
 
 from __future__ import annotations
@@ -17,16 +17,16 @@ import pandas as pd
 from benchmark.metrics.prompts import rank_correlation
 from benchmark.text2image.loading import open_model
 from benchmark.text2image.options import PRECISIONS, OutlierRule, PromptSampling
-from benchmark.text2image.prompts import Prompts, read_prompts, score_prompts
+from benchmark.text2image.prompts import PromptList, read_prompts, score_prompts
 
 TOPS = (10, 20)
-"""Sizes of the top."""
+"""Numbers of top prompts that are compared."""
 
 
-def scored(model: Path, prompts: Prompts, ask: PromptSampling, device: str, out: Path) -> pd.DataFrame:
+def scored(model: Path, prompts: PromptList, sampling: PromptSampling, device: str, out: Path) -> pd.DataFrame:
     """Return the scores of each prompt, by its digest."""
-    opened = open_model(str(model), device, ask.precision)
-    folder, _ = score_prompts(opened, prompts, ask, OutlierRule(), out=out / ask.precision, batch=50)
+    opened = open_model(str(model), device, sampling.precision)
+    folder, _ = score_prompts(opened, prompts, sampling, OutlierRule(), out=out / sampling.precision, batch=50)
     return pd.read_parquet(folder / "scores.parquet").set_index("sha").sort_index()
 
 

@@ -2,10 +2,10 @@
 
     python scripts/time_training.py [--rounds 6] [--steps 10] [--threads 1] [--family ddpm ...]
 
-The two loops take turns in one process, so that a busy machine slows both. The bare loop draws a batch, computes each
-loss whose turn it is, steps AdamW, and nothing else: no clipping, average, seeding, log or checkpoint. A step's time is
-the median of the time between two steps; the ratio is the median over rounds of ours to bare. Sizes are those of the
-smoke presets.
+The two loops alternate in one process, so that a busy machine slows both. The bare loop draws a batch, computes each
+loss that is due, takes a step of AdamW, and nothing else: no clipping, average, seeding, log or checkpoint. The time
+per step is the median time between two steps; the ratio is the median over rounds of ours to bare. Sizes are those of
+the smoke presets.
 """
 
 import argparse
@@ -76,7 +76,7 @@ def cases(family: str, shape: tuple[int, ...], device: torch.device) -> Iterator
 
 
 def clocked(phases: Sequence[Phase], marks: list[float], device: torch.device) -> list[Phase]:
-    """Return phases of which the first notes when it is called."""
+    """Return phases of which the first records the time of each call."""
 
     def loss(net: nn.Module, batch: Tensor) -> Tensor:
         if device.type == "cuda":
@@ -88,36 +88,36 @@ def clocked(phases: Sequence[Phase], marks: list[float], device: torch.device) -
 
 
 def bare(case: Case, phases: Sequence[Phase], steps: int) -> None:
-    """Train as little as can be called training."""
+    """Train with the least that a training loop needs."""
     net, items = case.net.train(), case.items
-    optimizers = {phase.part.name: torch.optim.AdamW(phase.part.weights(net), 1e-4) for phase in phases}
+    optimizers = {phase.parameters.name: torch.optim.AdamW(phase.parameters.weights(net), 1e-4) for phase in phases}
     for step in range(steps):
         picked = items[torch.randint(len(items), (case.batch,), device=items.device)]
         batch = picked.float() / 127.5 - 1 if picked.dtype == torch.uint8 else picked
         for phase in phases:
             if step % phase.every == 0:
-                turn(net, phase, optimizers, batch)
+                phase_step(net, phase, optimizers, batch)
 
 
-def turn(net: nn.Module, phase: Phase, optimizers: dict[str, torch.optim.AdamW], batch: Tensor) -> None:
+def phase_step(net: nn.Module, phase: Phase, optimizers: dict[str, torch.optim.AdamW], batch: Tensor) -> None:
     """Take one phase's step; with several optimisers the others' weights need no gradient."""
     if len(optimizers) > 1:
         for name, other in optimizers.items():
             for weight in parameters_of(other):
-                weight.requires_grad_(name == phase.part.name)
-    optimizers[phase.part.name].zero_grad(set_to_none=True)
+                weight.requires_grad_(name == phase.parameters.name)
+    optimizers[phase.parameters.name].zero_grad(set_to_none=True)
     phase.loss(net, batch).backward()
-    optimizers[phase.part.name].step()
+    optimizers[phase.parameters.name].step()
 
 
 def ours(case: Case, phases: Sequence[Phase], steps: int) -> None:
     """Train as `bench run` does."""
-    recipe = TrainingConfig(
+    config = TrainingConfig(
         steps=steps, batch_size=case.batch, learning_rate=1e-4, ema=case.ema, log_every=5, precision="fp32"
     )
     feed, device = Resident(case.items, case.items.device), str(case.items.device)
     with tempfile.TemporaryDirectory() as folder:
-        train(case.net, phases, feed, recipe, folder=Path(folder), seed=0, device=device)
+        train(case.net, phases, feed, config, folder=Path(folder), seed=0, device=device)
 
 
 def step_time(loop: Callable[[Case, Sequence[Phase], int], None], case: Case, steps: int) -> float:
@@ -128,7 +128,7 @@ def step_time(loop: Callable[[Case, Sequence[Phase], int], None], case: Case, st
 
 
 def compare(case: Case, rounds: int, steps: int) -> tuple[float, float, float]:
-    """Return seconds a step of ours and of the bare loop, and the median ratio."""
+    """Return seconds per step of ours and of the bare loop, and the median ratio."""
     times: dict[Any, list[float]] = {ours: [], bare: []}
     for number in range(rounds):
         for loop in (ours, bare) if number % 2 else (bare, ours):
@@ -138,7 +138,7 @@ def compare(case: Case, rounds: int, steps: int) -> tuple[float, float, float]:
 
 
 def main() -> None:
-    """Print one line a network."""
+    """Print one line per network."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rounds", type=int, default=6)
     parser.add_argument("--steps", type=int, default=10)

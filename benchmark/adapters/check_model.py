@@ -12,21 +12,22 @@ from benchmark.plugins.registry import find_model
 
 
 def check_model(name: str, settings: Mapping[str, Any], *, device: str) -> list[Finding]:
-    """Find a model by name and try every check. Raises UsageError and AdapterError for what cannot be built."""
+    """Find a model by name and run every check. Raises UsageError and AdapterError where it cannot be built."""
     card = find_model(name)
-    logging.getLogger("benchmark.training.loop").setLevel(logging.ERROR)  # budgets are spent on purpose
+    # The check of the budget stops a training early on purpose: its warning would alarm for nothing.
+    logging.getLogger("benchmark.training.loop").setLevel(logging.ERROR)
     with progress(f"check {card.name}", len(COHORTS) * len(CHECKS)) as advance:
         return check_adapter(card, settings, device=device, advance=advance)
 
 
 def conforms(findings: Sequence[Finding]) -> bool:
-    """Return whether nothing is at fault, and at least one cohort was not refused as a whole."""
+    """Return whether there is no fault, and the model trained on at least one of the cohorts."""
     trained = any(finding.check == "trains" and finding.status == "ok" for finding in findings)
     return trained and not any(finding.status == "fault" for finding in findings)
 
 
 def table_rows(findings: Sequence[Finding]) -> tuple[list[str], list[list[str]]]:
-    """Return the columns and rows of the table: a line a check, a column a cohort."""
-    status = {(finding.check, finding.on): finding.status for finding in findings}
+    """Return the columns and rows of the table: one row per check, one column per cohort."""
+    status = {(finding.check, finding.cohort): finding.status for finding in findings}
     rows = [[check, *(status.get((check, cohort), "") for cohort in COHORTS)] for check in CHECKS]
     return ["", *COHORTS], rows

@@ -1,6 +1,6 @@
-"""Whether an adapter keeps its contract (`contracts.ModelAdapter`), tried on toy cohorts: `bench check NAME`.
+"""Whether an adapter fulfils its contract (`core.types.ModelAdapter`), tested on toy cohorts: `bench check NAME`.
 
-Each check is one sentence of the contract. A fault names the check, what was seen and what to do.
+Each check is one sentence of the contract. A fault names the check, what was observed and what to do.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from benchmark.core.types import Images, Split
 
 COUNT = 5
-"""Images drawn at a time: no multiple of a usual batch."""
+"""Images drawn at a time: not a multiple of a usual batch size, so that the last batch is smaller."""
 COHORTS = {
     "2D, 1 channel": (2, 1),
     "2D, 5 channels": (2, 5),
@@ -42,22 +42,22 @@ COHORTS = {
 
 
 class FaultError(Exception):
-    """The contract is broken: what was seen."""
+    """The contract is broken; the message says what was observed."""
 
 
 class NotApplicableError(Exception):
-    """The check asks for what the adapter does not offer: which."""
+    """The check does not apply to the adapter; the message says why."""
 
 
 @dataclass(frozen=True)
 class Finding:
-    """What one check found on one toy cohort."""
+    """The result of one check on one toy cohort."""
 
     check: str
-    on: str
-    """`2D, 5 channels`."""
+    cohort: str
+    """A key of COHORTS, such as `2D, 5 channels`."""
     status: Literal["ok", "fault", "refused", "not applicable"]
-    """`refused`: the adapter said, with a hint, that it cannot do this."""
+    """`refused`: the adapter raised a UsageError with a hint, as it should for what it cannot do."""
     detail: str = ""
 
 
@@ -78,7 +78,7 @@ class Trial:
         return adapter
 
     def fitted(self, name: str, split: Split | None = None, budget: Budget | None = None) -> ModelAdapter:
-        """Train a new adapter in a folder of this name: in the same folder a second time, it resumes."""
+        """Train a new adapter in a folder of this name; a second call with the same name resumes."""
         adapter, folder = self.new(), self.folder / name
         folder.mkdir(exist_ok=True)
         split = self.split if split is None else split
@@ -87,7 +87,7 @@ class Trial:
 
 
 def draw(adapter: ModelAdapter, seed: int = 7) -> Images:
-    """Return COUNT samples."""
+    """Return COUNT samples, (COUNT, C, *spatial)."""
     return np.concatenate(list(adapter.sample(COUNT, seed=seed)))
 
 
@@ -98,62 +98,64 @@ def _same(one: Images, other: Images) -> bool:
 def check_adapter(
     card: ModelCard, settings: Mapping[str, Any], *, device: str = "cpu", advance: Callable[..., None] | None = None
 ) -> list[Finding]:
-    """Try every check on every toy cohort: 2D and 3D with 1 and 5 channels; those the card declines must be refused.
+    """Run every check on every toy cohort: 2D and 3D, with 1 and 5 channels.
 
-    Raises UsageError and AdapterError for what cannot be built, DeclinedError and MissingDataError for what the adapter
-    needs and this machine has not.
+    The adapter must refuse the dimensions that its card does not list.
+
+    Raises UsageError and AdapterError where the adapter cannot be built, DeclinedError and MissingDataError where this
+    machine lacks something that it needs.
 
     Args:
-        card: the adapter's; `card.toy` are hyper-parameters that train in seconds.
-        settings: further hyper-parameters, which go before those of the card.
+        card: of the adapter; `card.toy` has hyper-parameters that train in seconds.
+        settings: further hyper-parameters, which replace those of the card.
         device: `auto`, `cpu`, `cuda` or `cuda:N`.
         advance: called with `note` after each check.
     """
     cls = load_class("models", card)
     build(cls, {**card.toy, **settings}, what=f"model {card.name}")
-    found: list[Finding] = []
-    for on, (dims, channels) in COHORTS.items():
+    findings: list[Finding] = []
+    for cohort, (dims, channels) in COHORTS.items():
         with tempfile.TemporaryDirectory() as folder:
             split = toy_split(channels, dims)
             trial = Trial(card.name, cls, {**card.toy, **settings}, split, Path(folder), device)
-            found += _try_all(trial, on, card, advance)
-    return found
+            findings += _try_all(trial, cohort, card, advance)
+    return findings
 
 
-def _try_all(trial: Trial, on: str, card: ModelCard, advance: Callable[..., None] | None) -> list[Finding]:
-    """Try the checks in turn; without a training or repeatable samples the others are moot."""
-    found: list[Finding] = []
+def _try_all(trial: Trial, cohort: str, card: ModelCard, advance: Callable[..., None] | None) -> list[Finding]:
+    """Run the checks in order; stop where training or repeatable sampling fails: the other checks build on them."""
+    findings: list[Finding] = []
     dims = len(trial.split.shape) - 1
     for name, check in CHECKS.items():
-        finding = _try(name, check, trial, on)
+        finding = _try(name, check, trial, cohort)
         if advance:
-            advance(note=f"{name}, {on}")
+            advance(note=f"{name}, {cohort}")
         if name == "trains" and finding.status == "ok" and dims not in card.dimensions:
             detail = f"the card says dimensions {list(card.dimensions)}, but {dims}D items were trained on: add {dims}"
             finding = replace(finding, status="fault", detail=detail)
-        found.append(finding)
+        findings.append(finding)
         if name in ("trains", "seeds") and finding.status != "ok":
             break
-    return found
+    return findings
 
 
-def _try(name: str, check: Callable[[Trial], None], trial: Trial, on: str) -> Finding:
+def _try(name: str, check: Callable[[Trial], None], trial: Trial, cohort: str) -> Finding:
     try:
-        with no_network(lambda host: FaultError(f"it asked the network for {host}: bring weights along")):
+        with no_network(lambda host: FaultError(f"it tried to reach {host} over the network: use local weights")):
             check(trial)
     except (DeclinedError, MissingDataError):
-        raise  # no fault of the adapter: what it needs is not on this machine
+        raise  # not a fault of the adapter: what it needs is not on this machine
     except FaultError as fault:
-        return Finding(name, on, "fault", str(fault))
+        return Finding(name, cohort, "fault", str(fault))
     except NotApplicableError as reason:
-        return Finding(name, on, "not applicable", str(reason))
+        return Finding(name, cohort, "not applicable", str(reason))
     except UsageError as refusal:
         if refusal.hint:
-            return Finding(name, on, "refused", str(refusal))
-        return Finding(name, on, "fault", f"it refused without a hint: {refusal.message}")
-    except Exception as error:  # noqa: BLE001  any failure of a plugin is a finding, with its name
-        return Finding(name, on, "fault", f"{type(error).__name__}: {error}")
-    return Finding(name, on, "ok")
+            return Finding(name, cohort, "refused", str(refusal))
+        return Finding(name, cohort, "fault", f"it refused without a hint: {refusal.message}")
+    except Exception as error:  # noqa: BLE001  any failure of a plugin is a finding, reported with its type
+        return Finding(name, cohort, "fault", f"{type(error).__name__}: {error}")
+    return Finding(name, cohort, "ok")
 
 
 def trains(trial: Trial) -> None:
@@ -173,7 +175,7 @@ def range_and_shape(trial: Trial) -> None:
 
 
 def seeds(trial: Trial) -> None:
-    """The same seed draws the same images, another seed other ones."""
+    """The same seed gives the same images, another seed gives other images."""
     adapter = trial.fitted("whole")
     once = draw(adapter)
     if not _same(once, draw(adapter)):
@@ -183,18 +185,18 @@ def seeds(trial: Trial) -> None:
 
 
 def held_out(trial: Trial) -> None:
-    """Training twice gives the same model, whatever the cohort's held-out items hold."""
+    """Training twice gives the same model, whatever the held-out items of the cohort are."""
     once = draw(trial.fitted("whole"))
     if not _same(once, draw(trial.fitted("again"))):
         raise FaultError("training twice with one seed made different models: draw all random numbers from `seed`")
     channels, dims = trial.split.shape[0], len(trial.split.shape) - 1
     other = trial.fitted("others", toy_split(channels, dims, held_out=1))
     if not _same(once, draw(other)):
-        raise FaultError("other held-out items made another model: read `split.images()`, never `split.pixels` whole")
+        raise FaultError("other held-out items changed the model: read `split.images()`, never all of `split.pixels`")
 
 
 def saved(trial: Trial) -> None:
-    """What `load` restores draws what the saved adapter draws."""
+    """A loaded adapter draws the same images as the saved one."""
     adapter, folder = trial.fitted("whole"), trial.folder / "saved"
     folder.mkdir(exist_ok=True)
     adapter.save(folder)
@@ -204,21 +206,23 @@ def saved(trial: Trial) -> None:
 
 
 def resumes(trial: Trial) -> None:
-    """A training cut off at any step and called again ends with the same model."""
+    """A training that is interrupted at any step and called again ends with the same model."""
     with counted_steps() as steps:
         whole = draw(trial.fitted("counted"))
     if not steps.count:
         raise NotApplicableError("it trains without optimiser steps in this process")
+    # The first step, the middle and the last but one: the usual places of a fault (state that is not saved at the
+    # start, random numbers that are not restored, an average that is lost at the end).
     for after in sorted({1, (steps.count + 1) // 2, steps.count - 1} - {0}):
         name = f"cut-{after}"
         with suppress(InterruptedTraining), checkpoint_each_step(), counted_steps(cut_after=after):
             trial.fitted(name)
         if not _same(whole, draw(trial.fitted(name))):
-            raise FaultError(f"cut after {after} of {steps.count} steps and resumed, it made another model")
+            raise FaultError(f"interrupted after {after} of {steps.count} steps and resumed, it gave another model")
 
 
 def budget(trial: Trial) -> None:
-    """A budget that is spent ends training early, with a model that samples."""
+    """A spent budget ends training early, with a model that can be sampled."""
     with counted_steps() as all_steps:
         trial.fitted("unlimited")
     if all_steps.count < 3:
@@ -231,7 +235,7 @@ def budget(trial: Trial) -> None:
 
 
 def abilities(trial: Trial) -> None:
-    """`losses` gives one finite number an image, `reconstruct` and prompts images of the same shape in [-1, 1]."""
+    """`losses` gives a finite number per image; `reconstruct` and prompts give images of the same shape in [-1, 1]."""
     adapter, images = trial.fitted("whole"), trial.split.images()[:COUNT]
     if isinstance(adapter, HasLoss):
         losses = adapter.losses(images, seed=1)
@@ -251,7 +255,7 @@ def abilities(trial: Trial) -> None:
 
 
 def refusals(trial: Trial) -> None:
-    """Prompts (unless it takes them), an empty split and sampling before training are refused, with a hint."""
+    """Prompts (unless the adapter takes them), an empty split and sampling before training are refused with a hint."""
     fitted = trial.fitted("whole")
     empty = replace(trial.split, rows=np.arange(0), subjects=(), items=(), captions=())
     if not takes_prompts(fitted):
@@ -269,7 +273,7 @@ def _must_refuse(what: str, action: Callable[[], object]) -> None:
     except Exception as error:
         raise FaultError(f"{what}: {type(error).__name__}, where a UsageError is expected: {error}") from error
     else:
-        raise FaultError(f"{what}: accepted in silence; raise UsageError(message, hint)")
+        raise FaultError(f"{what}: accepted without an error; raise UsageError(message, hint)")
 
 
 CHECKS: dict[str, Callable[[Trial], None]] = {

@@ -1,4 +1,4 @@
-"""What the conformance suite does to an adapter: toy cohorts, cut trainings, no network."""
+"""Tools of the conformance suite: toy cohorts, interrupted trainings, and a blocked network."""
 
 from __future__ import annotations
 
@@ -15,21 +15,25 @@ from benchmark.core.types import Split
 
 TRAIN, HELD_OUT = 10, 6
 SIDE = 16
+"""Pixels per side: four halvings, enough for the toy settings of every model."""
 
 
 class InterruptedTraining(BaseException):
-    """A training stopped in its midst, as by Control-C."""
+    """Interrupts a training. A BaseException, as KeyboardInterrupt: an adapter's `except Exception` cannot catch it."""
 
 
 @dataclass
 class Steps:
-    """How many optimiser steps were taken."""
+    """Number of optimiser steps taken."""
 
     count: int = 0
 
 
 def toy_split(channels: int, dims: int, *, items: int = TRAIN, held_out: int = 0) -> Split:
-    """Return smooth training items of side 16 whose cohort also holds held-out ones, drawn from the seed held_out."""
+    """Return smooth training items (items, channels, 16, 16[, 16]) of a cohort that also has held-out items.
+
+    The seed `held_out` changes the held-out items only.
+    """
     shape = (channels, *(SIDE,) * dims)
     pixels = np.concatenate([_smooth(0, TRAIN, shape), _smooth(1 + held_out, HELD_OUT, shape)])
     names = tuple(f"toy-{number}" for number in range(items))
@@ -40,12 +44,12 @@ def toy_split(channels: int, dims: int, *, items: int = TRAIN, held_out: int = 0
         subjects=names,
         items=names,
         channels=tuple(f"c{channel}" for channel in range(channels)),
-        captions=tuple(f"a toy picture, number {number % 4}" for number in range(items)),
+        captions=tuple(f"a toy image, number {number % 4}" for number in range(items)),
     )
 
 
 def _smooth(seed: int, count: int, shape: tuple[int, ...]) -> Any:
-    """Grey levels of a few cosines, the same in no two items."""
+    """Return items (count, C, *spatial), uint8, each a different sum of a few cosines."""
     rng = np.random.default_rng([seed, *shape])
     axes = np.meshgrid(*[np.linspace(0, np.pi, side) for side in shape[1:]], indexing="ij")
     waves = np.stack([np.cos(number * axis) for number in (1, 2, 3) for axis in axes])
@@ -55,7 +59,7 @@ def _smooth(seed: int, count: int, shape: tuple[int, ...]) -> Any:
 
 @contextmanager
 def counted_steps(*, cut_after: int = 0) -> Iterator[Steps]:
-    """Count the steps of every torch optimiser of this process, and raise Cut after so many (0: never)."""
+    """Count the steps of all torch optimisers here; raise InterruptedTraining after `cut_after` of them (0: never)."""
     from torch.optim.optimizer import register_optimizer_step_post_hook
 
     steps = Steps()
@@ -74,7 +78,7 @@ def counted_steps(*, cut_after: int = 0) -> Iterator[Steps]:
 
 @contextmanager
 def checkpoint_each_step() -> Iterator[None]:
-    """Make `benchmark.training.loop.train` save its state after each step, in this process and in those it starts."""
+    """Make `benchmark.training.loop.train` save its state after each step, in this process and its child processes."""
     os.environ["BENCH_CHECKPOINT_STEPS"] = "1"
     try:
         yield
@@ -84,7 +88,7 @@ def checkpoint_each_step() -> Iterator[None]:
 
 @contextmanager
 def no_network(refused: Callable[[str], Exception]) -> Iterator[None]:
-    """Refuse connections to other machines with the exception that `refused` makes of their address."""
+    """Block connections to other machines: raise the exception that `refused` returns for their address."""
     connect = socket.socket.connect
 
     def local_only(self: socket.socket, address: Any) -> None:

@@ -1,4 +1,4 @@
-"""The frame of adapters for models and images made elsewhere: nothing is trained, and the files stay where they are."""
+"""The base class of adapters for external models: nothing is trained, and the model stays in the user's files."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ DESCRIPTION = "external.json"
 
 @dataclass
 class ExternalModel:
-    """An adapter that opens `path`. A family writes `open` and `sample`; the rest of the contract is here."""
+    """An adapter that opens `path`. A family implements `open` and `sample`; the rest of the contract is here."""
 
     name: ClassVar[str]
-    """For messages: the card's name."""
+    """Name of the model's card, used in messages."""
 
     path: str
-    """Where the files are."""
+    """Folder or file of the model."""
 
     def __post_init__(self) -> None:
         self._shape: tuple[int, ...] = ()
@@ -44,23 +44,23 @@ class ExternalModel:
         return self._shape
 
     def fingerprint(self) -> str:
-        """Return a digest that changes with the files; nothing while there are none."""
+        """Return a digest that changes with the files; an empty text where there are none."""
         return files_key(Path(self.path)) if Path(self.path).exists() else ""
 
     def fit(self, train: Split, *, folder: Path, budget: Budget, seed: int, device: str) -> None:
-        """Train nothing: learn the shape of the items, and open the files."""
+        """Train nothing: store the shape of the items, and open the files."""
         if not len(train):
             raise UsageError("there are no items to compare with", "give a training split that is not empty")
         self._shape = train.shape
         self.open(device)
 
     def refuse_prompts(self, prompts: Sequence[str] | None) -> None:
-        """Refuse, with UsageError, prompts of any kind."""
+        """Raise UsageError where there are prompts."""
         if prompts is not None:
             raise UsageError(f"{self.name} takes no prompts", "leave them out, or choose a text-to-image model")
 
     def save(self, folder: Path) -> None:
-        """Write where the files are."""
+        """Write the options, which name the files."""
         write_json(folder / DESCRIPTION, {"options": asdict(self), "shape": list(self.shape)})
 
     @classmethod

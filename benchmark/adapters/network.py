@@ -1,4 +1,4 @@
-"""The frame of adapters that are one torch network: files, batches, refusals. The family fills in what differs."""
+"""The base class of adapters that are one torch network: files, batches, refusals. A family adds what differs."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ from benchmark.core.errors import AdapterError, UsageError
 from benchmark.core.files import content_key, read_json
 from benchmark.core.seeding import derive_seed
 from benchmark.core.types import Split, chunks
+from benchmark.training.config import TrainingConfig
 
 if TYPE_CHECKING:
     from benchmark.core.types import Array, Images
@@ -27,16 +28,17 @@ PRECISIONS = ("auto", "fp32", "bf16")
 
 @dataclass
 class NetworkAdapter(Generic[Net]):
-    """An adapter whose trained state is one network that its hyper-parameters and an item's shape decide.
+    """An adapter whose trained state is one network, built from its hyper-parameters and the shape of an item.
 
-    A family writes `build` and `fit`, which ends with `trained`, and `generate`; the rest of the contract is here.
+    A family implements `build`, `fit` (which ends with a call of `trained`) and `generate`; the rest of the contract is
+    here.
     """
 
     name: ClassVar[str]
-    """For messages: the card's name."""
+    """Name of the model's card, used in messages."""
 
     sampling_batch: int = 50
-    """Images made at once."""
+    """Images generated at once."""
 
     def __post_init__(self) -> None:
         self._net: Net | None = None
@@ -47,11 +49,11 @@ class NetworkAdapter(Generic[Net]):
         raise NotImplementedError
 
     def generate(self, net: Net, seed: int, part: slice) -> Tensor:
-        """Return the samples with these numbers, (n, C, *spatial), on the network's device; need not be clamped."""
+        """Return the samples with these numbers, (n, C, *spatial), on the network's device, not yet clamped."""
         raise NotImplementedError
 
     def trained(self, net: Net, shape: tuple[int, ...]) -> None:
-        """Take a network as the trained one."""
+        """Keep a network as the trained one, for items of this shape (C, *spatial)."""
         self._net, self._shape = net.eval(), shape
 
     def network(self) -> Net:
@@ -66,7 +68,7 @@ class NetworkAdapter(Generic[Net]):
         return self._shape
 
     def sample(self, count: int, *, seed: int, prompts: Sequence[str] | None = None) -> Iterator[Images]:
-        """Yield count images in batches of `sampling_batch`, each from its own noise."""
+        """Yield count images in batches (n, C, *spatial) of `sampling_batch`, each from its own noise."""
         if prompts is not None:
             raise UsageError(f"{self.name} takes no prompts", "leave them out, or choose a text-to-image model")
         net = self.network()
@@ -75,13 +77,13 @@ class NetworkAdapter(Generic[Net]):
                 yield in_range(self.generate(net, seed, part), self.name).cpu().numpy()
 
     def save(self, folder: Path) -> None:
-        """Write weights (safetensors) and the numbers to build the network again (JSON)."""
+        """Write the weights (safetensors) and what is needed to build the network again (JSON)."""
         description = {"hyperparameters": asdict(self), "shape": list(self._shape)}
         save_model(folder, self.network().state_dict(), description)
 
     @classmethod
     def load(cls, folder: Path, *, device: str) -> Self:
-        """Restore what `save` wrote. Raises AdapterError naming the file that cannot be used."""
+        """Restore what `save` wrote. Raises AdapterError that names the file that cannot be used."""
         with usable(folder / DESCRIPTION) as path:
             description = read_json(path)
             saved = description["hyperparameters"]
@@ -95,7 +97,7 @@ class NetworkAdapter(Generic[Net]):
         return adapter
 
     def batchwise(self, function: Callable[[Tensor], Tensor], images: Images) -> Array:
-        """Apply a function of tensors to images in batches of `sampling_batch`, without gradients."""
+        """Apply a function of tensors to images (N, C, *spatial) in batches of `sampling_batch`, without gradients."""
         device = next(self.network().parameters()).device
         with torch.no_grad():
             return np.concatenate(
@@ -105,34 +107,45 @@ class NetworkAdapter(Generic[Net]):
                 ]
             )
 
-    def decisive(self) -> dict[str, object]:
-        """Return the hyper-parameters that decide the weights: all that do not begin with `sampl`."""
+    def weight_options(self) -> dict[str, object]:
+        """Return the hyper-parameters that decide the weights: all whose names do not begin with `sampl`."""
         return {name: value for name, value in asdict(self).items() if not name.startswith("sampl")}
 
 
+def training_config(adapter: object, **changes: Any) -> TrainingConfig:
+    """Return the training configuration in an adapter's hyper-parameters, with changes.
+
+    Args:
+        adapter: has the fields steps, batch_size, learning_rate, ema and precision.
+        changes: other values, or other fields of TrainingConfig.
+    """
+    names = ("steps", "batch_size", "learning_rate", "ema", "precision")
+    return TrainingConfig(**{name: getattr(adapter, name) for name in names} | changes)
+
+
 def data_key(train: Split) -> str:
-    """Return a digest of what is trained on: a checkpoint of other data is refused by it."""
+    """Return a digest of the training data: a checkpoint from other data is recognised by it."""
     return content_key(train.name, train.items, train.shape, str(train.pixels.dtype))
 
 
 def seeded_noise(shape: Sequence[int], *counters: int, device: torch.device) -> Tensor:
-    """Return standard normal noise drawn on the CPU, so that every device starts from the same."""
+    """Return standard normal noise of a shape, a function of the counters; drawn on the CPU, the same on any device."""
     generator = torch.Generator().manual_seed(derive_seed(*counters))
     return torch.randn(*shape, generator=generator).to(device)
 
 
 def in_range(images: Tensor, name: str) -> Tensor:
-    """Clamp images to [-1, 1]. Raises AdapterError when they are not finite."""
+    """Clamp images (n, C, *spatial) to [-1, 1]. Raises AdapterError when they are not finite."""
     if not torch.isfinite(images).all():
         raise AdapterError(
-            f"{name} made images that are not finite",
+            f"{name} generated images that are not finite",
             "train it again with a lower learning rate, or with precision fp32",
         )
     return images.float().clamp(-1, 1)
 
 
 def check_choices(name: str, given: object, choices: Mapping[str, Sequence[str]]) -> None:
-    """Refuse, with UsageError, a field of `given` whose value is none of its choices."""
+    """Raise UsageError where a field of `given` has a value that is none of its choices."""
     for field, allowed in choices.items():
         value: Any = getattr(given, field)
         if value not in allowed:

@@ -1,4 +1,4 @@
-"""Synthetic images on disk: drawn in chunks from seeds of their own, so that a drawing cut off goes on."""
+"""Synthetic images on disk, generated in chunks with a seed each: an interrupted generation resumes exactly."""
 
 from __future__ import annotations
 
@@ -22,16 +22,19 @@ if TYPE_CHECKING:
     from benchmark.core.types import Array, Images, ModelAdapter, Split
 
 CHUNK = 250
+"""Images per file."""
 TOLERANCE = 0.01
+"""How far a value may be outside [-1, 1] by rounding or interpolation; uint8 storage clips it."""
 
 
 def draw(adapter: ModelAdapter, count: int, like: Split, *, folder: Path, seed: int, name: str) -> None:
-    """Write count images to folder as chunk-00000.npy ..., in the cohort's own grey levels.
+    """Write count images to folder as chunk-00000.npy ..., in the pixel type of the cohort (uint8 or float32).
 
-    Chunk k has its own seed, a function of (seed, k); chunks that are there already are kept. Of images that exist
-    already, the first `count` are taken; a text-to-image model is asked for captions of `like`. Raises
-    AdapterError for images of another shape, outside [-1, 1] or not finite, UsageError when fewer exist than are asked
-    for, and where a text-to-image model has no captions to be asked for.
+    Chunk k has its own seed, a function of (seed, k); existing chunks are kept. Where the images exist already (adapter
+    `folder`), the first `count` are taken; a text-to-image model gets captions of `like` as prompts.
+
+    Raises AdapterError for images of another shape, outside [-1, 1] or not finite, UsageError where there are fewer
+    images than requested, or no captions for a text-to-image model.
     """
     if isinstance(adapter, HasNumberedImages) and adapter.available() < count:
         raise UsageError(
@@ -70,7 +73,7 @@ def _collect(batches: Iterator[Images], part: slice, like: Split, name: str) -> 
 
 
 def check_samples(images: Images, part: slice, shape: tuple[int, ...], name: str) -> None:
-    """Refuse, with AdapterError, samples of another number or shape, not finite or outside [-1, 1]."""
+    """Raise AdapterError unless images are as many as `part` numbers, of shape (C, *spatial), finite, in [-1, 1]."""
     wanted = (part.stop - part.start, *shape)
     if images.shape != wanted:
         raise AdapterError(
@@ -90,7 +93,7 @@ def check_samples(images: Images, part: slice, shape: tuple[int, ...], name: str
 
 @dataclass(frozen=True)
 class Samples:
-    """Images in chunk files, read when asked for."""
+    """Images in chunk files, read on demand."""
 
     files: Sequence[Path]
     count: int
@@ -104,15 +107,15 @@ class Samples:
         return self.count
 
     def images(self, index: slice | NDArray[np.int64] = slice(None)) -> Images:
-        """Return images, (n, C, *spatial), float32 in [-1, 1]."""
+        """Return the images at these positions, (n, C, *spatial), float32 in [-1, 1]."""
         return to_images(self.stored(index))
 
     def stored(self, index: slice | NDArray[np.int64] = slice(None)) -> Array:
-        """Return images as they are stored: uint8 grey levels, or float32."""
+        """Return the images at these positions as they are stored, (n, C, *spatial): uint8 grey levels, or float32."""
         positions = np.arange(self.count)[index]
         stored = np.load(self.files[0], mmap_mode="r")
-        found = np.empty((len(positions), *stored.shape[1:]), dtype=stored.dtype)
+        images = np.empty((len(positions), *stored.shape[1:]), dtype=stored.dtype)
         for number in np.unique(positions // CHUNK):
             here = positions // CHUNK == number
-            found[here] = np.load(self.files[number], mmap_mode="r")[positions[here] % CHUNK]
-        return found
+            images[here] = np.load(self.files[number], mmap_mode="r")[positions[here] % CHUNK]
+        return images

@@ -1,23 +1,33 @@
-"""Generators of two stages: a quantising autoencoder turns images into words, a transformer learns their sequences."""
+"""Generators of two stages: a quantising autoencoder maps images to tokens, a transformer learns their sequences.
+
+A token is the index of a codebook entry: the quantised latents of an image, read in raster order, are its tokens.
+"""
 
 from __future__ import annotations
 
 import math
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, cast
+from typing import TYPE_CHECKING, Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from benchmark.adapters.network import PRECISIONS, NetworkAdapter, check_choices, data_key, in_range
+from benchmark.adapters.network import (
+    PRECISIONS,
+    NetworkAdapter,
+    check_choices,
+    data_key,
+    in_range,
+    training_config,
+)
 from benchmark.adapters.networks.autoencoder import Autoencoder, build_autoencoder
 from benchmark.core.devices import pick_device
 from benchmark.core.errors import UsageError
 from benchmark.core.seeding import derive_seed, seed_all
 from benchmark.core.types import Budget, Split
-from benchmark.training.batches import Resident, Streamed, feed_split
+from benchmark.training.batches import Resident, Streamed, feed_split, in_order
 from benchmark.training.config import TrainingConfig
 from benchmark.training.loop import train as train_network
 
@@ -25,44 +35,50 @@ if TYPE_CHECKING:
     from benchmark.core.types import Array, Images
 
 AUTOENCODER_SHARE = 0.5
-"""Of the budget's seconds; the prior has the rest."""
+"""Of the seconds in the budget; the transformer gets the rest."""
 
 
 class TokenModel(nn.Module):
-    """An autoencoder whose latents are entries of a codebook, and the prior of their sequences."""
+    """An autoencoder whose latents are entries of a codebook, and the transformer prior of their sequences.
+
+    `sides` are those of the grid of latents: an image has prod(sides) tokens. The prior knows one index more than the
+    codebook has: the start token, number `codebook`.
+    """
 
     def __init__(self, autoencoder: Autoencoder, prior: nn.Module, sides: tuple[int, ...], codebook: int) -> None:
         super().__init__()
         self.autoencoder, self.prior, self.sides, self.codebook = autoencoder, prior, sides, codebook
 
-    def words(self, images: Tensor) -> Tensor:
-        """Return each image's entries in raster order, (N, words)."""
-        codes: Tensor = self.autoencoder.body.index_quantize(self.autoencoder.pad(images))
-        return codes.flatten(1)
+    def codebook_indices(self, images: Tensor) -> Tensor:
+        """Map images (N, C, *spatial) to their tokens in raster order, (N, tokens)."""
+        indices: Tensor = self.autoencoder.body.index_quantize(self.autoencoder.pad(images))
+        return indices.flatten(1)
 
-    def images(self, words: Tensor) -> Tensor:
-        """Return images, not clamped."""
-        return self.autoencoder.crop(self.autoencoder.body.decode_samples(words.view(len(words), *self.sides)))
+    def decode_indices(self, tokens: Tensor) -> Tensor:
+        """Map tokens (N, tokens) to images (N, C, *spatial), not clamped."""
+        return self.autoencoder.crop(self.autoencoder.body.decode_samples(tokens.view(len(tokens), *self.sides)))
 
-    def surprise(self, prior: nn.Module, words: Tensor) -> Tensor:
-        """Return each image's mean cross-entropy, (N,), in nats a word."""
-        words = words.long()
-        logits = prior(self._begun(words)[:, :-1])[..., : self.codebook]  # the word that begins is never drawn
-        return F.cross_entropy(logits.transpose(1, 2).float(), words, reduction="none").mean(1)
+    def cross_entropy(self, prior: nn.Module, tokens: Tensor) -> Tensor:
+        """Return the mean cross-entropy of each image's tokens (N, tokens) under the prior, (N,), in nats per token."""
+        tokens = tokens.long()
+        # The prior sees the start token and all tokens but the last, and predicts each next one. The logit of the start
+        # token is left out, as in sampling: it never follows another token.
+        logits = prior(self._with_start(tokens)[:, :-1])[..., : self.codebook]
+        return F.cross_entropy(logits.transpose(1, 2).float(), tokens, reduction="none").mean(1)
 
-    def draw(self, count: int, random: torch.Generator, temperature: float) -> Tensor:
-        """Draw words one after the other, (count, words)."""
+    def sample_indices(self, count: int, random: torch.Generator, temperature: float) -> Tensor:
+        """Draw tokens one after the other, (count, tokens)."""
         device = next(self.prior.parameters()).device
-        words = torch.empty(count, 0, dtype=torch.long, device=device)
+        tokens = torch.empty(count, 0, dtype=torch.long, device=device)
         for _ in range(math.prod(self.sides)):
-            logits = self.prior(self._begun(words))[:, -1, : self.codebook].float() / temperature
-            chances = logits.softmax(1).cpu()
-            words = torch.cat([words, torch.multinomial(chances, 1, generator=random).to(device)], dim=1)
-        return words
+            logits = self.prior(self._with_start(tokens))[:, -1, : self.codebook].float() / temperature
+            probabilities = logits.softmax(1).cpu()  # drawn on the CPU, so that every device draws the same tokens
+            tokens = torch.cat([tokens, torch.multinomial(probabilities, 1, generator=random).to(device)], dim=1)
+        return tokens
 
-    def _begun(self, words: Tensor) -> Tensor:
-        """Put the word that begins every sequence in front."""
-        return torch.cat([words.new_full((len(words), 1), self.codebook), words], dim=1)
+    def _with_start(self, tokens: Tensor) -> Tensor:
+        """Put the start token in front of each sequence: (N, tokens) to (N, tokens + 1)."""
+        return torch.cat([tokens.new_full((len(tokens), 1), self.codebook), tokens], dim=1)
 
 
 @dataclass
@@ -70,11 +86,11 @@ class TokenAdapter(NetworkAdapter[TokenModel]):
     """MONAI's VQVAE and DecoderOnlyTransformer."""
 
     widths: tuple[int, ...] = (64, 64, 64)
-    """Channels a level; each halves the image."""
+    """Channels per level; each level halves the image."""
     blocks: int = 1
     codebook: int = 256
     embedding: int = 16
-    """Numbers an entry of the codebook has."""
+    """Numbers in an entry of the codebook."""
     autoencoder_steps: int = 3000
     autoencoder_batch: int = 32
     autoencoder_rate: float = 1e-3
@@ -90,20 +106,20 @@ class TokenAdapter(NetworkAdapter[TokenModel]):
     precision: str = "auto"
     """`auto` (bf16 on CUDA), `fp32` or `bf16`."""
     sampling_temperature: float = 1.0
-    """1 draws from the prior as it is; below 1 likely words come more often."""
+    """Divides the logits: 1 samples from the prior as it is, less than 1 makes likely tokens more frequent."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
         check_choices(self.name, self, {"precision": PRECISIONS})
         if not self.widths:
-            raise UsageError(f"{self.name} was given no widths", "give at least one, say 64,64,64")
+            raise UsageError(f"{self.name} was given no widths", "give at least one, such as 64,64,64")
         if self.width % self.heads:
             raise UsageError(f"{self.heads} heads do not divide a width of {self.width}", "choose a divisor")
         if not self.sampling_temperature > 0:
             raise UsageError(f"sampling_temperature is {self.sampling_temperature}", "give more than 0")
 
     def fit(self, train: Split, *, folder: Path, budget: Budget, seed: int, device: str) -> None:
-        """Train the autoencoder, turn the split into words, train the prior; both resume exactly from folder."""
+        """Train the autoencoder, encode the split as tokens, train the prior; both resume exactly from folder."""
         seed_all(seed)
         model = self.build(train.shape)
         feed = feed_split(train, pick_device(device))
@@ -111,17 +127,17 @@ class TokenAdapter(NetworkAdapter[TokenModel]):
         common: dict[str, Any] = {
             "seed": seed,
             "device": device,
-            "options": {"data": data_key(train), **self.decisive()},
+            "options": {"data": data_key(train), **self.weight_options()},
         }
         model.autoencoder = self.train_autoencoder(
             model.autoencoder, feed, folder=folder / "autoencoder", budget=Budget(seconds[0]), **common
         )
-        words = self._all_words(model, feed)
+        tokens = self._all_indices(model, feed)
         model.prior = train_network(
             model.prior,
-            lambda prior, batch: model.surprise(prior, batch).mean(),
-            Resident(words, words.device),
-            self.recipe(self.steps, self.batch_size, self.learning_rate, self.ema),
+            lambda prior, batch: model.cross_entropy(prior, batch).mean(),
+            Resident(tokens, tokens.device),
+            training_config(self),
             folder=folder / "prior",
             label="prior",
             budget=Budget(seconds[1] and seconds[1] - (seconds[0] or 0)),
@@ -130,23 +146,33 @@ class TokenAdapter(NetworkAdapter[TokenModel]):
         self.trained(model, train.shape)
 
     def train_autoencoder(self, autoencoder: Autoencoder, feed: Resident | Streamed, **options: Any) -> Autoencoder:
-        """Train the first stage; `options` go to `training.train`."""
-        recipe = self.recipe(self.autoencoder_steps, self.autoencoder_batch, self.autoencoder_rate, 0)
+        """Train the first stage; `options` are passed to `training.loop.train`."""
         return train_network(
-            autoencoder, lambda net, images: net.loss(images), feed, recipe, label="autoencoder", **options
+            autoencoder,
+            lambda net, images: net.loss(images),
+            feed,
+            self.autoencoder_config(),
+            label="autoencoder",
+            **options,
         )
 
-    def recipe(self, steps: int, batch_size: int, learning_rate: float, ema: float) -> TrainingConfig:
-        """Return a stage's recipe."""
-        precision = cast(Literal["auto", "fp32", "bf16"], self.precision)
-        return TrainingConfig(
-            steps=steps, batch_size=batch_size, learning_rate=learning_rate, ema=ema, precision=precision
+    def autoencoder_config(self) -> TrainingConfig:
+        """Return the training configuration of the first stage.
+
+        Without an average of weights: the codebook is a moving average already, of the encoder as it is now.
+        """
+        return training_config(
+            self,
+            steps=self.autoencoder_steps,
+            batch_size=self.autoencoder_batch,
+            learning_rate=self.autoencoder_rate,
+            ema=0,
         )
 
     @torch.no_grad()
-    def _all_words(self, model: TokenModel, feed: Resident | Streamed) -> Tensor:
-        parts = torch.arange(len(feed)).split(self.sampling_batch)
-        return torch.cat([model.words(feed.take(part.numpy())) for part in parts]).int()
+    def _all_indices(self, model: TokenModel, feed: Resident | Streamed) -> Tensor:
+        """Return the tokens of a whole feed, (N, tokens), int32."""
+        return torch.cat([model.codebook_indices(images) for images in in_order(feed, self.sampling_batch)]).int()
 
     def build(self, shape: tuple[int, ...]) -> TokenModel:
         """Return untrained networks for items of this shape."""
@@ -166,7 +192,7 @@ class TokenAdapter(NetworkAdapter[TokenModel]):
             multiple=multiple,
         )
         prior = DecoderOnlyTransformer(
-            num_tokens=self.codebook + 1,
+            num_tokens=self.codebook + 1,  # one more for the start token
             max_seq_len=math.prod(sides) + 1,
             attn_layers_dim=self.width,
             attn_layers_depth=self.depth,
@@ -175,16 +201,16 @@ class TokenAdapter(NetworkAdapter[TokenModel]):
         return TokenModel(autoencoder, prior, sides, self.codebook)
 
     def generate(self, net: TokenModel, seed: int, part: slice) -> Tensor:
-        """Return the samples with these numbers."""
+        """Return the samples with these numbers, (n, C, *spatial)."""
         random = torch.Generator().manual_seed(derive_seed(seed, part.start))
-        return net.images(net.draw(part.stop - part.start, random, self.sampling_temperature))
+        return net.decode_indices(net.sample_indices(part.stop - part.start, random, self.sampling_temperature))
 
     def reconstruct(self, images: Images) -> Images:
-        """Return what the autoencoder makes of images, same shape."""
+        """Return the autoencoder's reconstruction of images (N, C, *spatial), same shape."""
         net = self.network()
-        return self.batchwise(lambda part: in_range(net.images(net.words(part)), self.name), images)
+        return self.batchwise(lambda part: in_range(net.decode_indices(net.codebook_indices(part)), self.name), images)
 
     def losses(self, images: Images, *, seed: int) -> Array:
-        """Return each image's mean surprise to the prior, (N,), in nats a word, float32."""
+        """Return the mean cross-entropy of each image's tokens under the prior, (N,), in nats per token, float32."""
         net = self.network()
-        return self.batchwise(lambda part: net.surprise(net.prior, net.words(part)), images)
+        return self.batchwise(lambda part: net.cross_entropy(net.prior, net.codebook_indices(part)), images)

@@ -1,4 +1,4 @@
-"""A trained network as two files: weights in safetensors, and in JSON what the networks are built from."""
+"""A trained network as two files: weights in safetensors, and what the network is built from in JSON."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ WEIGHTS, DESCRIPTION = "model.safetensors", "model.json"
 
 
 def save_model(folder: Path, weights: Mapping[str, Tensor], description: Mapping[str, Any]) -> None:
-    """Write both files, each whole or not at all."""
+    """Write both files; an interrupted write leaves no file."""
     save_weights(folder / WEIGHTS, weights)
     write_json(folder / DESCRIPTION, description)
 
 
 def save_weights(path: Path, weights: Mapping[str, Tensor]) -> None:
-    """Write tensors by name (safetensors), whole or not at all."""
+    """Write tensors by name (safetensors, which unlike pickle holds no code); an interrupted write leaves no file."""
     from safetensors.torch import save_file
 
     with atomic_write(path) as temporary:
@@ -38,7 +38,7 @@ def load_weights(network: nn.Module, path: Path) -> None:
 
 @contextmanager
 def usable(path: Path) -> Iterator[Path]:
-    """Turn what goes wrong while a file is read and put to use into an AdapterError that names it."""
+    """Convert errors while a file is read and used into an AdapterError that names the file."""
     from safetensors import SafetensorError
 
     try:

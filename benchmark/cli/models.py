@@ -60,7 +60,7 @@ def check_model_command(
     print_table(f"{model}: does it keep its contract?", columns, rows)
     for finding in findings:
         if finding.status in ("fault", "refused"):
-            typer.echo(f"{finding.status}: {finding.check} ({finding.on}): {finding.detail}")
+            typer.echo(f"{finding.status}: {finding.check} ({finding.cohort}): {finding.detail}")
     if not conforms(findings):
         raise typer.Exit(5)
 

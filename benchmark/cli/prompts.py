@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from benchmark.text2image.copy_oracle import CopyOracle
     from benchmark.text2image.loading import LoadedPipeline
-    from benchmark.text2image.mitigations import Sampling
+    from benchmark.text2image.mitigations import MitigationSettings
     from benchmark.text2image.options import FollowUps, OutlierRule, PromptSampling
 
 MANY = 2000
@@ -75,44 +75,57 @@ def prompts_command(
     from benchmark.text2image.options import FollowUps, OutlierRule, PromptSampling
     from benchmark.text2image.prompts import read_prompts, score_prompts
 
-    ask = PromptSampling(
+    sampling = PromptSampling(
         steps=steps, seeds=seeds, guidance=guidance, first=first, further=further, precision=precision
     )  # fmt: skip
-    rule = OutlierRule(percentile=percentile, z=z, first_steps=first_steps, **({"marker": marker} if marker else {}))
-    extras = FollowUps(
+    outlier_rule = OutlierRule(
+        percentile=percentile, z=z, first_steps=first_steps, **({"marker": marker} if marker else {})
+    )
+    follow_ups = FollowUps(
         tokens=tokens, faithful=faithful, mitigate=mitigate, images=images, insertions=insertions, align=align,
         data=data, root=root,
     )  # fmt: skip
     listed = read_prompts(prompts, column, positive)
-    opened = open_model(model, device, precision, preset=preset, settings=pairs("--set", settings))
-    encoder, truth = _encoder(extras, device), _truth(opened, extras, cache)
-    _offer_the_first_step(len(listed.table), ask)
-    folder, summary = score_prompts(opened, listed, ask, rule, out=out, batch=batch)
+    loaded = open_model(model, device, precision, preset=preset, settings=pairs("--set", settings))
+    encoder, oracle = _encoder(follow_ups, device), _oracle(loaded, follow_ups, cache)
+    _offer_the_first_step(len(listed.table), sampling)
+    folder, summary = score_prompts(loaded, listed, sampling, outlier_rule, out=out, batch=batch)
     _print_scores(folder, summary)
-    if extras.tokens:
-        _tokens(opened, _top(folder, listed.table, tokens), ask, rule, extras, batch, folder)
-    if extras.mitigate:
+    if follow_ups.tokens:
+        _tokens(loaded, _top(folder, listed.table, tokens), sampling, outlier_rule, follow_ups, batch, folder)
+    if follow_ups.mitigate:
         top = _top(folder, listed.table, mitigate)["prompt"].tolist()
-        _mitigate(opened, top, listed.table["prompt"].tolist(), truth, encoder, ask, rule, extras, batch, folder)
+        _mitigate(
+            loaded,
+            top,
+            listed.table["prompt"].tolist(),
+            oracle,
+            encoder,
+            sampling,
+            outlier_rule,
+            follow_ups,
+            batch,
+            folder,
+        )
 
 
-def _encoder(extras: FollowUps, device: str) -> Any:
+def _encoder(follow_ups: FollowUps, device: str) -> Any:
     from benchmark.text2image.alignment import open_alignment
 
-    return open_alignment(extras.align, device) if extras.align else None
+    return open_alignment(follow_ups.align, device) if follow_ups.align else None
 
 
-def _truth(opened: LoadedPipeline, extras: FollowUps, cache: Path) -> CopyOracle | None:
-    from benchmark.text2image.copy_oracle import open_truth
+def _oracle(loaded: LoadedPipeline, follow_ups: FollowUps, cache: Path) -> CopyOracle | None:
+    from benchmark.text2image.copy_oracle import open_copy_oracle
 
-    return open_truth(opened.pipeline, extras.data, extras.root, cache) if extras.data else None
+    return open_copy_oracle(loaded.pipeline, follow_ups.data, follow_ups.root, cache) if follow_ups.data else None
 
 
-def _offer_the_first_step(prompts: int, ask: PromptSampling) -> None:
-    if prompts > MANY and not ask.first and ask.steps > 1:
+def _offer_the_first_step(prompts: int, sampling: PromptSampling) -> None:
+    if prompts > MANY and not sampling.first and sampling.steps > 1:
         typer.echo(
-            f"{prompts} prompts x {ask.seeds} seeds x {ask.steps} steps: --first asks the first step alone, at 1/"
-            f"{ask.steps} of the cost",
+            f"{prompts} prompts x {sampling.seeds} seeds x {sampling.steps} steps: --first takes the first step only, "
+            f"at 1/{sampling.steps} of the cost",
             err=True,
         )
 
@@ -137,11 +150,11 @@ def _top(folder: Path, table: pd.DataFrame, count: int) -> pd.DataFrame:
 
 
 def _tokens(
-    opened: LoadedPipeline,
+    loaded: LoadedPipeline,
     top: pd.DataFrame,
-    ask: PromptSampling,
-    rule: OutlierRule,
-    extras: FollowUps,
+    sampling: PromptSampling,
+    outlier_rule: OutlierRule,
+    follow_ups: FollowUps,
     batch: int,
     folder: Path,
 ) -> None:
@@ -150,57 +163,72 @@ def _tokens(
     from benchmark.text2image.summary import public_marker
     from benchmark.text2image.tokens import analyse_tokens, rows
 
-    found = analyse_tokens(opened.pipeline, top, ask, rule.marker, faithful=extras.faithful, batch=batch)
-    ending = "-faithful" if extras.faithful else ""
+    findings = analyse_tokens(
+        loaded.pipeline, top, sampling, outlier_rule.marker, faithful=follow_ups.faithful, batch=batch
+    )
+    ending = "-faithful" if follow_ups.faithful else ""
     for name in ("tokens", "words", "ablations"):
         with atomic_write(folder / f"{name}{ending}.parquet") as temporary:
-            getattr(found, name).to_parquet(temporary, index=False)
+            getattr(findings, name).to_parquet(temporary, index=False)
     public = folder / f"tokens{ending}.json"
-    write_json(public, {"pipeline": opened.identity, "marker": public_marker(rule.marker), **found.summary})
-    print_table("tokens", ("", "mean over prompts [95 % interval]"), rows(found.summary))
+    write_json(public, {"pipeline": loaded.identity, "marker": public_marker(outlier_rule.marker), **findings.summary})
+    print_table("tokens", ("", "mean over prompts [95 % interval]"), rows(findings.summary))
     typer.echo(f"tokens: {folder / f'tokens{ending}.parquet'} (private), {public} (no text)")
 
 
 def _mitigate(
-    opened: LoadedPipeline,
+    loaded: LoadedPipeline,
     top: list[str],
     prompts: list[str],
-    truth: CopyOracle | None,
+    oracle: CopyOracle | None,
     align: Any,
-    ask: PromptSampling,
-    rule: OutlierRule,
-    extras: FollowUps,
+    sampling: PromptSampling,
+    outlier_rule: OutlierRule,
+    follow_ups: FollowUps,
     batch: int,
     folder: Path,
 ) -> None:
-    """Mitigate the top prompts; the copy threshold rests on images of all prompts."""
+    """Mitigate the top prompts; the copy threshold comes from images of all prompts."""
     from dataclasses import asdict
 
     from benchmark.cli.tables import print_table
     from benchmark.core.files import write_json
-    from benchmark.text2image.copy_oracle import judge_of
+    from benchmark.text2image.copy_oracle import copy_scorer_of
     from benchmark.text2image.mitigate import COLUMNS, effects, rows
     from benchmark.text2image.summary import public_marker
 
-    judge = judge_of(opened.pipeline, truth, prompts, ask, batch) if truth else None
-    how = _sampling(folder, ask, rule, extras)
-    found = effects(opened.pipeline, top, how, seeds=extras.images, batch=batch, judge=judge, align=align)
+    copy_scorer = copy_scorer_of(loaded.pipeline, oracle, prompts, sampling, batch) if oracle else None
+    mitigation = _sampling(folder, sampling, outlier_rule, follow_ups)
+    measured = effects(
+        loaded.pipeline, top, mitigation, seeds=follow_ups.images, batch=batch, copy_scorer=copy_scorer, align=align
+    )
     public = folder / "mitigations.json"
-    given = {"pipeline": opened.identity, "prompts": len(top), "images": extras.images, "precision": ask.precision}
-    sampled = asdict(how) | {"marker": public_marker(rule.marker)}
-    effects_found = {name: asdict(effect) for name, effect in found.items()}
-    write_json(public, {**given, "sampling": sampled, "compared": truth is not None, "effects": effects_found})
-    print_table(f"mitigations, {len(top)} prompts", COLUMNS, rows(found))
+    given = {
+        "pipeline": loaded.identity,
+        "prompts": len(top),
+        "images": follow_ups.images,
+        "precision": sampling.precision,
+    }
+    sampled = asdict(mitigation) | {"marker": public_marker(outlier_rule.marker)}
+    effects_by_name = {name: asdict(effect) for name, effect in measured.items()}
+    write_json(public, {**given, "sampling": sampled, "compared": oracle is not None, "effects": effects_by_name})
+    print_table(f"mitigations, {len(top)} prompts", COLUMNS, rows(measured))
     typer.echo(f"mitigations: {public} (no text)")
 
 
-def _sampling(folder: Path, ask: PromptSampling, rule: OutlierRule, extras: FollowUps) -> Sampling:
+def _sampling(
+    folder: Path, sampling: PromptSampling, outlier_rule: OutlierRule, follow_ups: FollowUps
+) -> MitigationSettings:
     """Optimise embeddings down to the first norm of a usual prompt of the list."""
     import pandas as pd
 
-    from benchmark.text2image.mitigations import Sampling
+    from benchmark.text2image.mitigations import MitigationSettings
 
     target = float(pd.read_parquet(folder / "scores.parquet", columns=["first"])["first"].median())
-    return Sampling(
-        steps=ask.steps, guidance=ask.guidance, marker=rule.marker, insertions=extras.insertions, target=target
+    return MitigationSettings(
+        steps=sampling.steps,
+        guidance=sampling.guidance,
+        marker=outlier_rule.marker,
+        insertions=follow_ups.insertions,
+        target=target,
     )

@@ -36,7 +36,7 @@ from benchmark.metrics.quality import (
 )
 from benchmark.records.record import entries
 from benchmark.text2image.aggregates import prompt_scores
-from benchmark.text2image.pipelines import why_not_asked
+from benchmark.text2image.pipelines import unsupported_reason
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -166,10 +166,10 @@ def text_scores(adapter: object, cohort: Cohort, figures: Path) -> dict[str, Sco
     if not isinstance(adapter, HasPrompts) or not adapter.prompted:
         return {}
     pipeline = adapter.pipeline
-    if why := why_not_asked(pipeline):
+    if why := unsupported_reason(pipeline):
         return {"prompts.auc[first]": Score(value=None, reason=f"it is a {type(pipeline).__name__}, which {why}")}
     figures.mkdir(exist_ok=True)
-    return prompt_scores(adapter, cohort, seed=SEED, picture=figures / "prompts.png")
+    return prompt_scores(adapter, cohort, seed=SEED, figure=figures / "prompts.png")
 
 
 def _some(count: int, most: int = ENOUGH) -> NDArray[np.int64]:

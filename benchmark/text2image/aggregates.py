@@ -1,4 +1,4 @@
-"""The `prompts` scores of a run's record: what d_mem says of captions trained on and of others. No text."""
+"""The `prompts` scores of a run's record: d_mem of captions that were trained on and of others. No text."""
 
 from __future__ import annotations
 
@@ -12,28 +12,28 @@ from benchmark.core.types import Cohort, HasPrompts, Score, Split, chunks
 from benchmark.metrics.copy_rate import PatientScores, membership
 from benchmark.metrics.prompts import enrichment, length_adjusted, outliers, rank_correlation
 from benchmark.text2image.copy_oracle import CopyOracle
-from benchmark.text2image.marks import MARKER
+from benchmark.text2image.markers import MARKER
 
 if TYPE_CHECKING:
     from benchmark.core.types import Array
 
-ASKED = 100
-"""Captions a side."""
-ENOUGH = 20
-"""Different captions a side, fewer tell nothing."""
+CAPTIONS_PER_SIDE = 100
+"""Largest number of captions, of training items and of held-out ones each."""
+MIN_CAPTIONS = 20
+"""Least number of different captions on each side; fewer give no useful interval."""
 STEPS, BATCH = 50, 16
 ROWS = 8
-"""Of the picture."""
+"""Rows of the figure."""
 
 
-def prompt_scores(adapter: HasPrompts, cohort: Cohort, *, seed: int, picture: Path) -> dict[str, Score]:
-    """Score captions, and draw those of training items with the highest d_mem, a row of seeds each.
+def prompt_scores(adapter: HasPrompts, cohort: Cohort, *, seed: int, figure: Path) -> dict[str, Score]:
+    """Score captions of training items and of held-out items, and draw images of the training captions ranked highest.
 
-    Score up to 100 different captions of training items and as many of held-out ones by d_mem's first step.
+    Up to 100 different captions of each side are scored by the first step of d_mem, which costs one call of the U-Net.
 
-    `prompts.auc`: are trained captions above held-out ones that were never trained on; `prompts.median`,
-    `prompts.length` (rank correlation with length) and `prompts.marks` (how much more often marks stand in the top
-    tenth than in the others) are of the trained ones.
+    `prompts.auc` tells whether captions of training items score higher than captions that were never trained on.
+    `prompts.median`, `prompts.length` (rank correlation with length) and `prompts.marks` (how many times as frequent
+    markers are in the top tenth as in the rest) are of the training captions.
     """
     import pandas as pd
 
@@ -42,18 +42,18 @@ def prompt_scores(adapter: HasPrompts, cohort: Cohort, *, seed: int, picture: Pa
     rng = np.random.default_rng(seed)
     pipeline = adapter.pipeline
     known, others = _captions(cohort, rng)
-    if min(len(known), len(others)) < ENOUGH:
-        reason = f"{len(known)} and {len(others)} different captions in train and held-out, {ENOUGH} are needed"
+    if min(len(known), len(others)) < MIN_CAPTIONS:
+        reason = f"{len(known)} and {len(others)} different captions in train and held-out, {MIN_CAPTIONS} are needed"
         names = ("auc", "tpr_at_1_fpr", "median", "length", "marks")
         return {f"prompts.{name}[first]": Score(value=None, reason=reason) for name in names}
-    values, rest = _first_step(pipeline, known), _first_step(pipeline, others)
+    values, others_values = _first_step(pipeline, known), _first_step(pipeline, others)
     order = values.argsort()[::-1][:ROWS]
-    _draw(adapter, cohort, [known[i] for i in order], [f"d_mem {values[i]:.2f}" for i in order], seed, picture)
+    _draw(adapter, cohort, [known[i] for i in order], [f"d_mem {values[i]:.2f}" for i in order], seed, figure)
     _, tokens = lengths(pipeline, known)
     top = outliers(length_adjusted(values, tokens), percentile=90)
     marked = pd.Series(known).str.contains(MARKER, regex=True).to_numpy()
     correlation = rank_correlation(values, tokens)
-    scores = membership(PatientScores.alone(values), PatientScores.alone(rest))
+    scores = membership(PatientScores.alone(values), PatientScores.alone(others_values))
     scores["median"] = Score(value=float(np.median(values)), n=len(values))
     reason = "" if correlation is not None else "all captions have one length or one score"
     scores["length"] = Score(value=correlation, n=len(values), reason=reason)
@@ -61,21 +61,23 @@ def prompt_scores(adapter: HasPrompts, cohort: Cohort, *, seed: int, picture: Pa
     return {f"prompts.{name}[first]": score for name, score in scores.items()}
 
 
-def _draw(adapter: HasPrompts, cohort: Cohort, prompts: list[str], notes: list[str], seed: int, picture: Path) -> None:
+def _draw(adapter: HasPrompts, cohort: Cohort, prompts: list[str], labels: list[str], seed: int, figure: Path) -> None:
     from benchmark.text2image.grid import SEEDS, draw_grid
 
-    asked = [prompt for prompt in prompts for _ in range(SEEDS)]
-    images = np.concatenate(list(adapter.sample(len(asked), seed=seed, prompts=asked)))
-    truth = CopyOracle.of(cohort.train, cohort.heldout)
-    draw_grid(picture, notes, images.reshape(len(prompts), SEEDS, *images.shape[1:]), truth)
+    repeated = [prompt for prompt in prompts for _ in range(SEEDS)]
+    images = np.concatenate(list(adapter.sample(len(repeated), seed=seed, prompts=repeated)))
+    oracle = CopyOracle.of(cohort.train, cohort.heldout)
+    draw_grid(figure, labels, images.reshape(len(prompts), SEEDS, *images.shape[1:]), oracle)
 
 
 def _captions(cohort: Cohort, rng: np.random.Generator) -> tuple[list[str], list[str]]:
-    """Return different captions of train, and held-out ones that train does not have."""
+    """Return different captions of train, and different held-out captions that train does not have."""
     trained = _different(cohort.train)
     known = set(trained)
     heldout = [text for text in _different(cohort.heldout) if text not in known]
-    drawn = ([texts[number] for number in rng.permutation(len(texts))[:ASKED]] for texts in (trained, heldout))
+    drawn = (
+        [texts[number] for number in rng.permutation(len(texts))[:CAPTIONS_PER_SIDE]] for texts in (trained, heldout)
+    )
     return next(drawn), next(drawn)
 
 
@@ -84,13 +86,14 @@ def _different(split: Split) -> list[str]:
 
 
 def _first_step(pipeline: Any, prompts: list[str]) -> Array:
-    from benchmark.text2image.guided import both_texts, guidance_norms, prompt_noise
+    """Return the norm of the guidance at the first step of P prompts, (P,)."""
+    from benchmark.text2image.guided import embed_with_empty, guidance_norms, prompt_noise
 
-    found = []
+    parts = []
     for part in chunks(len(prompts), BATCH):
         texts = prompts[part]
         noise = prompt_noise(pipeline, texts, [0] * len(texts))
-        norms, _ = guidance_norms(pipeline, both_texts(pipeline, texts), noise, steps=STEPS, guidance=1.0, only=1)
-        found.append(norms[:, 0])
-    values: Array = np.concatenate(found)
+        norms, _ = guidance_norms(pipeline, embed_with_empty(pipeline, texts), noise, steps=STEPS, guidance=1.0, only=1)
+        parts.append(norms[:, 0])
+    values: Array = np.concatenate(parts)
     return values

@@ -1,4 +1,4 @@
-"""How well images fit a text, by an encoder of both that the user brings."""
+"""How well images match a text, measured with a CLIP model of the user."""
 
 from __future__ import annotations
 
@@ -6,18 +6,25 @@ from typing import TYPE_CHECKING
 
 from benchmark.core.errors import AdapterError
 from benchmark.text2image.mitigate import Alignment
-from benchmark.text2image.pipelines import be_quiet
+from benchmark.text2image.pipelines import silence_library_logs
 
 if TYPE_CHECKING:
     from benchmark.core.types import Array, Images
 
-MEAN, SPREAD = (0.48145466, 0.4578275, 0.40821073), (0.26862954, 0.26130258, 0.27577711)
-"""Of CLIP's training images, red, green and blue (Radford et al. 2021)."""
+MEAN, DEVIATION = (0.48145466, 0.4578275, 0.40821073), (0.26862954, 0.26130258, 0.27577711)
+"""Mean and standard deviation of CLIP's training images, red, green and blue (Radford et al. 2021)."""
 
 
 def open_alignment(path: str, device: str) -> Alignment:
-    """Return the cosine between text and images in a CLIP model's space, from a folder. Raises AdapterError."""
-    be_quiet()
+    """Return a function of a prompt and images (N, C, H, W): their cosine similarities in CLIP's space, (N,).
+
+    Args:
+        path: folder of a CLIP model, with safetensors weights and a tokenizer.
+        device: `auto`, `cpu`, `cuda` or `cuda:N`.
+
+    Raises AdapterError where the folder has no CLIP model.
+    """
+    silence_library_logs()
     import torch
     import torch.nn.functional as F
     from transformers import AutoTokenizer, CLIPModel
@@ -30,9 +37,11 @@ def open_alignment(path: str, device: str) -> Alignment:
         tokenizer = AutoTokenizer.from_pretrained(path, local_files_only=True)
     except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
         why = (str(error).strip().splitlines() or [type(error).__name__])[0]
-        raise AdapterError(f"{path} is no CLIP model: {why}", "give a folder with its weights and tokenizer") from error
+        raise AdapterError(
+            f"{path} is not a CLIP model: {why}", "give a folder with its weights and tokenizer"
+        ) from error
     side = model.config.vision_config.image_size
-    mean, spread = (torch.tensor(values, device=place).view(1, 3, 1, 1) for values in (MEAN, SPREAD))
+    mean, deviation = (torch.tensor(values, device=place).view(1, 3, 1, 1) for values in (MEAN, DEVIATION))
 
     @torch.no_grad()
     def align(prompt: str, images: Images) -> Array:
@@ -41,7 +50,7 @@ def open_alignment(path: str, device: str) -> Alignment:
         pixels = F.interpolate((pixels + 1) / 2, size=side, mode="bilinear", antialias=True)
         longest = model.config.text_config.max_position_embeddings
         tokens = tokenizer([prompt], truncation=True, max_length=longest, return_tensors="pt").to(place)
-        outputs = model(pixel_values=(pixels - mean) / spread, **tokens)
+        outputs = model(pixel_values=(pixels - mean) / deviation, **tokens)
         cosines: Array = (outputs.image_embeds @ outputs.text_embeds.T)[:, 0].cpu().numpy()
         return cosines
 

@@ -1,4 +1,4 @@
-"""What a prompt's images show: are they copies of training images? Thresholds come from held-out patients."""
+"""Ground truth from images: are those of a prompt copies of training images? Held-out patients set the threshold."""
 
 from __future__ import annotations
 
@@ -20,14 +20,16 @@ if TYPE_CHECKING:
     from benchmark.text2image.options import PromptSampling
 
 ALPHA = 0.01
+"""Share of generated images that may exceed the threshold without being copies."""
 CALIBRATED_ON = 500
-"""Generated images that a threshold rests on."""
-Judge = Callable[["Images"], tuple[float, float]]
+"""Number of generated images from which the threshold is estimated."""
+CopyScorer = Callable[["Images"], tuple[float, float]]
+"""Maps images (N, C, *spatial) to their mean similarity to training images and the share of copies among them."""
 
 
 @dataclass(frozen=True)
 class CopyOracle:
-    """Training images and as many held-out ones or fewer, for correlation after the mean image is subtracted."""
+    """Training images and at most as many held-out ones, compared by correlation after the mean image is subtracted."""
 
     detector: Pixels
     train: Split
@@ -35,64 +37,71 @@ class CopyOracle:
 
     @classmethod
     def of(cls, train: Split, heldout: Split) -> Self:
-        """Take each training image once; the mean image is over both sides (design 6.5)."""
+        """Use each training image once, and the mean image of training and held-out images together.
+
+        A mean of the training images alone would make them differ from the held-out ones by the subtraction itself.
+        """
         train = train.part(np.unique(train.rows, return_index=True)[1])
         heldout = heldout.part(range(min(len(heldout), len(train))))
         detector = Pixels(mean=mean_image(join_splits("real", train, heldout)))
         return cls(detector, train, heldout)
 
     def _rows(self, split: Split) -> Rows:
-        """Embed a split's images as they are asked for: it may be larger than memory."""
+        """Return the embeddings of a split, computed on demand: it may be larger than memory."""
         return rows_of(self.detector, split)
 
     def _embedded(self, images: Images) -> Rows:
-        """Embed generated images: of three colours, where the data set is grey, the mean (as adapter `diffusers`)."""
+        """Embed generated images (N, C, *spatial); colour becomes grey where the data set is grey."""
         if self.train.shape[0] == 1 and images.shape[1] == 3:
             images = images.mean(axis=1, keepdims=True)
         if images.shape[1:] != self.train.shape:
             raise UsageError(
-                f"the pipeline makes images of shape {images.shape[1:]}, the items of {self.train.name} are "
+                f"the pipeline generates images of shape {images.shape[1:]}, the items of {self.train.name} are "
                 f"{self.train.shape}",
                 "give the data set that the pipeline was trained on",
             )
         return rows_in_memory(self.detector, images)
 
-    def likeness(self, images: Images) -> Array:
+    def similarity(self, images: Images) -> Array:
         """Return the similarity of images (N, C, *spatial) to the nearest training image, (N,) float64."""
         return nearest(self._embedded(images), self._rows(self.train)).similarity
 
     def nearest_image(self, images: Images) -> Images:
-        """Return the training image nearest to the first of images, (C, *spatial)."""
-        found = nearest(self._embedded(images[:1]), self._rows(self.train))
-        image: Images = self.train.images(found.index)[0]
+        """Return the training image nearest to the first of images (N, C, *spatial), (C, *spatial)."""
+        neighbours = nearest(self._embedded(images[:1]), self._rows(self.train))
+        image: Images = self.train.images(neighbours.index)[0]
         return image
 
     def threshold(self, images: Images) -> float:
-        """Return what at most 1 % of generated images, all prompts together, exceed against other patients.
+        """Return the similarity to training images that at most 1 % of images exceed without being copies.
 
-        The twin threshold (design 6.1), with alpha shared out where there are fewer held-out than training images.
+        It is estimated from generated images (N, C, *spatial) and held-out patients, whom the model has not seen: their
+        similarities are those of images that are not copies.
         """
-        alone = nearest(self._embedded(images), self._rows(self.heldout)).similarity
+        to_heldout = nearest(self._embedded(images), self._rows(self.heldout)).similarity
+        # With H held-out and M > H training images, the nearest training image is nearer by their number alone. Each of
+        # M / H groups of H images exceeds the threshold by chance with probability alpha H / M, and any of them with at
+        # most alpha (union bound).
         alpha = ALPHA * len(self.heldout) / len(self.train)
-        return float(np.quantile(alone, 1 - alpha, method="higher"))
+        return float(np.quantile(to_heldout, 1 - alpha, method="higher"))  # not interpolated: never below the share
 
-    def judge(self, threshold: float) -> Judge:
-        """Return what tells mean likeness and share of copies of images."""
+    def scorer(self, threshold: float) -> CopyScorer:
+        """Return a function of images that gives their mean similarity to training images and their share of copies."""
 
-        def judged(images: Images) -> tuple[float, float]:
-            likeness = self.likeness(images)
-            return float(likeness.mean()), float((likeness > threshold).mean())
+        def scored(images: Images) -> tuple[float, float]:
+            similarity = self.similarity(images)
+            return float(similarity.mean()), float((similarity > threshold).mean())
 
-        return judged
+        return scored
 
     def copied(self, images: Images, threshold: float) -> Array:
-        """Return which images copy a training image, (N,) bool."""
-        above: Array = self.likeness(images) > threshold
+        """Return which images (N, C, *spatial) copy a training image, (N,) bool."""
+        above: Array = self.similarity(images) > threshold
         return above
 
 
-def open_truth(pipeline: Any, data: str, root: Path | None, cache: Path) -> CopyOracle:
-    """Return the images of a data set, prepared at the size that a pipeline makes. Raises BenchError."""
+def open_copy_oracle(pipeline: Any, data: str, root: Path | None, cache: Path) -> CopyOracle:
+    """Return the oracle of a data set, prepared at the image size of a pipeline. Raises BenchError."""
     from benchmark.cohorts.open import DataConfig, build_dataset, open_cohort
     from benchmark.core.progress import to_stderr
     from benchmark.text2image.guided import latent_shape
@@ -103,14 +112,18 @@ def open_truth(pipeline: Any, data: str, root: Path | None, cache: Path) -> Copy
     return CopyOracle.of(cohort.train, cohort.heldout)
 
 
-def judge_of(pipeline: Any, truth: CopyOracle, prompts: Sequence[str], ask: PromptSampling, batch: int) -> Judge:
-    """Compare a pipeline's images with a data set; the threshold rests on images of up to 500 of the prompts."""
-    from benchmark.text2image.guided import decode, draw
+def copy_scorer_of(
+    pipeline: Any, oracle: CopyOracle, prompts: Sequence[str], sampling: PromptSampling, batch: int
+) -> CopyScorer:
+    """Return a function that scores images of a pipeline; its threshold comes from 500 images, of up to 500 prompts."""
+    from benchmark.text2image.guided import decode, sample_latents
 
-    asked = [prompts[number % len(prompts)] for number in range(CALIBRATED_ON)]
+    used = [prompts[number % len(prompts)] for number in range(CALIBRATED_ON)]
     images = []
-    for part in chunks(len(asked), batch):
+    for part in chunks(len(used), batch):
         numbers = range(part.start, part.stop)
-        latents = draw(pipeline, asked[part], seed=0, numbers=numbers, steps=ask.steps, guidance=ask.guidance)
+        latents = sample_latents(
+            pipeline, used[part], seed=0, numbers=numbers, steps=sampling.steps, guidance=sampling.guidance
+        )
         images.append(decode(pipeline, latents).clamp(-1, 1).cpu().numpy())
-    return truth.judge(truth.threshold(np.concatenate(images)))
+    return oracle.scorer(oracle.threshold(np.concatenate(images)))

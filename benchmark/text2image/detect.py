@@ -1,4 +1,4 @@
-"""All prompt detectors over a list of prompts, and their images: what the study compares with ground truth."""
+"""All detectors of memorised prompts over a list of prompts, and the images: the study compares both."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ FURTHER = ("entropy_first", "entropy_last", "anisotropy")
 
 @dataclass(frozen=True)
 class Traces:
-    """P prompts with S seeds each."""
+    """What guided sampling of P prompts with S seeds each gives."""
 
     norms: Array
-    """(P, S, steps)."""
+    """(P, S, steps), of the guidance."""
     further: Array
     """(P, S, 3), columns as `FURTHER`."""
     thumbs: Array
-    """(P, S, numbers of a small image)."""
+    """(P, S, pixels of a small image)."""
     images: Images
     """(P, S, C, *spatial), in [-1, 1]."""
 
@@ -41,42 +41,47 @@ def trace_all(
     from benchmark.text2image.tracing import trace
 
     pairs = [(prompt, seed) for prompt in prompts for seed in range(seeds)]
-    found: dict[str, list[Array]] = {"norms": [], "further": [], "thumbs": [], "images": []}
+    collected: dict[str, list[Array]] = {"norms": [], "further": [], "thumbs": [], "images": []}
     with progress(label, len(pairs)) as advance:
         for part in chunks(len(pairs), batch):
             texts, numbers = zip(*pairs[part], strict=True)
-            one = trace(pipeline, texts, numbers, steps=steps, guidance=guidance, further=True)
-            found["images"].append(decode(pipeline, one.latents).clamp(-1, 1).cpu().numpy())
+            traced = trace(pipeline, texts, numbers, steps=steps, guidance=guidance, further=True)
+            collected["images"].append(decode(pipeline, traced.latents).clamp(-1, 1).cpu().numpy())
             for name in ("norms", "further", "thumbs"):
-                found[name].append(getattr(one, name))
+                collected[name].append(getattr(traced, name))
             advance(len(texts))
-    stacked = {name: np.concatenate(parts) for name, parts in found.items()}
+    stacked = {name: np.concatenate(parts) for name, parts in collected.items()}
     require_finite(stacked["norms"])
     return Traces(**{name: values.reshape(len(prompts), seeds, *values.shape[1:]) for name, values in stacked.items()})
 
 
 def require_finite(norms: Array) -> None:
-    """Raise AdapterError where a norm is not a number."""
+    """Raise AdapterError where one of the norms, of any shape, is not finite."""
     if not np.isfinite(norms).all():
         raise AdapterError("the pipeline's prediction is not finite", "use another precision, or check its weights")
 
 
-def detectors(traces: Traces, lengths: Array, size: int) -> dict[str, Array]:
-    """Return every detector's score of each prompt, (P,): higher is said to be memorised.
+def detector_scores(traces: Traces, lengths: Array, size: int) -> dict[str, Array]:
+    """Return the scores of each detector, (P,): the higher, the more likely is the prompt memorised.
 
     Args:
         traces: of P prompts.
-        lengths: (P,) tokens of each prompt; itself a detector, which a sound one must beat.
+        lengths: (P,) tokens of each prompt; itself a detector, which a useful one must beat.
         size: numbers in a latent.
     """
-    found = variants(traces.norms, size)
-    found.pop("per_root_size")  # the same ranks as d_mem
-    found["adjusted"] = length_adjusted(found["d_mem"], lengths)
-    found |= further_scores(traces.further, traces.thumbs)
-    return found | {"length": lengths.astype(float)}
+    scores = variants(traces.norms, size)
+    scores.pop("per_root_size")  # the same ranks as d_mem
+    scores["adjusted"] = length_adjusted(scores["d_mem"], lengths)
+    scores |= further_scores(traces.further, traces.thumbs)
+    return scores | {"length": lengths.astype(float)}
 
 
 def further_scores(further: Array, thumbs: Array) -> dict[str, Array]:
-    """Return the detectors beside d_mem, (P,) each."""
+    """Return the scores of the other detectors than d_mem, (P,) each.
+
+    Args:
+        further: (P, S, 3), columns as `FURTHER`.
+        thumbs: (P, S, pixels of a small image).
+    """
     means = {name: further[:, :, column].mean(axis=1) for column, name in enumerate(FURTHER)}
     return means | {"seeds": seed_likeness(thumbs)}

@@ -1,4 +1,9 @@
-"""Guided sampling, step by step: what a text-to-image pipeline predicts with a prompt, and what without."""
+"""Guided sampling, step by step: what a text-to-image pipeline predicts with a prompt, and what without one.
+
+d_mem of a prompt is the mean over steps and seeds of || eps(x_t, prompt) - eps(x_t, empty) ||_2 along guided DDIM
+sampling. A memorised prompt leads to one image whatever the noise: it moves the prediction further than other prompts
+(Wen et al. 2024, 2407.21720; Dutt 2025, 2502.07516).
+"""
 
 from __future__ import annotations
 
@@ -18,53 +23,54 @@ from benchmark.text2image.tokenizer import tokenized
 if TYPE_CHECKING:
     from benchmark.core.types import Array
 
-Scale = float | Callable[[int, Tensor], Tensor]
-"""Of the guidance; or a function of the step's number and all norms so far (N, number + 1) to a scale each (N,)."""
+GuidanceScale = float | Callable[[int, Tensor], Tensor]
+"""A number; or a function of the step's number and all norms so far, (N, number + 1), that returns (N,) scales."""
 
 
 @dataclass(frozen=True)
-class Step:
-    """One step of a trajectory, for N latents."""
+class DenoisingStep:
+    """One sampling step of N latents."""
 
     number: int
-    time: Tensor
-    before: Tensor
-    """x_t, (N, ...)."""
-    empty: Tensor
-    """eps(x_t, empty), float32."""
-    given: Tensor
-    """eps(x_t, prompt), float32."""
+    timestep: Tensor
+    latents: Tensor
+    """x_t, (N, *latent)."""
+    unconditional: Tensor
+    """Output of the U-Net for the empty prompt, (N, *latent), float32."""
+    conditional: Tensor
+    """Output of the U-Net for the prompt, (N, *latent), float32."""
     norms: Tensor
-    """|| given - empty ||_2 as noise, not squared, (N,)."""
-    after: Tensor
-    """The next x_t; after the last step, the latents of the image."""
+    """|| eps(x_t, prompt) - eps(x_t, empty) ||_2, not squared, (N,)."""
+    next_latents: Tensor
+    """x at the next timestep, (N, *latent); after the last step, the latents of the image."""
 
 
 def prompt_seed(prompt: str, seed: int) -> int:
-    """Return the seed of a prompt's noise: of its text, so that neither order nor sharding moves it."""
+    """Return the seed of a prompt's noise, a function of text and seed: the order of a list does not change it."""
     digest = hashlib.sha256(prompt.encode()).digest()
     return derive_seed(int.from_bytes(digest[:6], "big"), seed)
 
 
 def latent_shape(pipeline: Any) -> tuple[int, int, int]:
-    """Return the shape of one latent. Raises AdapterError where the pipeline does not say."""
+    """Return the shape of one latent, (channels, height, width). Raises AdapterError where the pipeline lacks it."""
     config = pipeline.unet.config
     side = config.get("sample_size")
     if side is None:
-        raise AdapterError("the pipeline's unet has no sample_size", "set it in unet/config.json: the latent's side")
+        raise AdapterError("the pipeline's unet has no sample_size", "set it in unet/config.json: the side of a latent")
     height, width = (side, side) if isinstance(side, int) else side
     return int(config["in_channels"]), int(height), int(width)
 
 
 def prompt_noise(pipeline: Any, prompts: Sequence[str], seeds: Sequence[int]) -> Tensor:
-    """Return the noise of each prompt with its seed, (N, *latent), drawn on the CPU."""
+    """Return the noise of N prompts with a seed each, (N, *latent), drawn on the CPU: the same for every device."""
     return _noise(pipeline, [prompt_seed(prompt, seed) for prompt, seed in zip(prompts, seeds, strict=True)])
 
 
 def embed(pipeline: Any, prompts: Sequence[str]) -> Tensor:
-    """Return the text encoder's embeddings of prompts, (N, tokens, D).
+    """Return the text encoder's embeddings of N prompts, (N, tokens, D).
 
-    As the pipeline's own `encode_prompt` makes them, which however writes what it cuts off a prompt into the log.
+    They equal those of the pipeline's own `encode_prompt`, which however writes what it cuts off long prompts, private
+    text, to the log.
     """
     encoder = pipeline.text_encoder
     ids, mask = tokenized(pipeline.tokenizer, prompts)
@@ -73,16 +79,16 @@ def embed(pipeline: Any, prompts: Sequence[str]) -> Tensor:
     return embedded.to(pipeline.unet.device, pipeline.unet.dtype)
 
 
-def both_branches(pipeline: Any, given: Tensor) -> Tensor:
-    """Put the empty prompt's embeddings before the given ones (N, tokens, D): (2N, tokens, D)."""
-    return torch.cat([embed(pipeline, [""]).expand_as(given), given])
+def prepend_empty(pipeline: Any, embeddings: Tensor) -> Tensor:
+    """Put the empty prompt's embeddings before those of prompts: (N, tokens, D) to (2N, tokens, D)."""
+    return torch.cat([embed(pipeline, [""]).expand_as(embeddings), embeddings])
 
 
-def ddim(pipeline: Any, steps: int) -> Any:
-    """Return a DDIM scheduler of so many steps on the noise schedule that the pipeline was trained with.
+def ddim_scheduler(pipeline: Any, steps: int) -> Any:
+    """Return a DDIM scheduler with this many steps on the noise schedule that the pipeline was trained with.
 
-    DDIMScheduler clips images to [-1, 1] unless told not to, which is wrong of latents: schedulers that know no
-    clipping are taken at their word.
+    By default, DDIMScheduler clips its estimate of the clean image to [-1, 1], a range that latents do not have. Here
+    it clips only where the pipeline's own scheduler has `clip_sample` set.
     """
     from diffusers import DDIMScheduler
 
@@ -93,79 +99,89 @@ def ddim(pipeline: Any, steps: int) -> Any:
 
 
 @torch.no_grad()
-def trajectory(pipeline: Any, text: Tensor, noise: Tensor, *, steps: int, scale: Scale) -> Iterator[Step]:
-    """Follow guided DDIM sampling (Song et al. 2021), one call of the unet a step for both branches.
+def trajectory(
+    pipeline: Any, text: Tensor, noise: Tensor, *, steps: int, scale: GuidanceScale
+) -> Iterator[DenoisingStep]:
+    """Yield the steps of guided DDIM sampling (Song et al. 2021), with one call of the U-Net for both branches.
 
     Args:
         pipeline: of Stable Diffusion's kind.
-        text: (2N, tokens, D), empty prompts first, as of `both_branches`.
+        text: (2N, tokens, D), empty prompts first, as of `prepend_empty`.
         noise: (N, *latent).
         steps: of DDIM, whatever the pipeline's own scheduler is.
-        scale: of the guidance.
+        scale: of classifier-free guidance (Ho & Salimans 2022): eps = eps(empty) + scale (eps(prompt) - eps(empty)).
     """
-    scheduler = ddim(pipeline, steps)
+    scheduler = ddim_scheduler(pipeline, steps)
     latents = (noise * scheduler.init_noise_sigma).to(pipeline.unet.device, pipeline.unet.dtype)
     norms: list[Tensor] = []
-    for number, time in enumerate(scheduler.timesteps):
-        both = scheduler.scale_model_input(torch.cat([latents, latents]), time)
-        empty, given = pipeline.unet(both, time, encoder_hidden_states=text).sample.float().chunk(2)
-        norms.append(as_noise(given - empty, scheduler, time).flatten(1).norm(dim=1))
+    for number, timestep in enumerate(scheduler.timesteps):
+        both = scheduler.scale_model_input(torch.cat([latents, latents]), timestep)
+        outputs = pipeline.unet(both, timestep, encoder_hidden_states=text).sample.float()
+        unconditional, conditional = outputs.chunk(2)
+        norms.append(as_noise(conditional - unconditional, scheduler, timestep).flatten(1).norm(dim=1))
         factor = scale(number, torch.stack(norms, dim=1)).view(-1, 1, 1, 1) if callable(scale) else scale
-        guided = empty + factor * (given - empty)
-        after = scheduler.step(guided.to(latents.dtype), time, latents).prev_sample
-        yield Step(number, time, latents, empty, given, norms[-1], after)
-        latents = after
+        guided = unconditional + factor * (conditional - unconditional)
+        next_latents = scheduler.step(guided.to(latents.dtype), timestep, latents).prev_sample
+        yield DenoisingStep(number, timestep, latents, unconditional, conditional, norms[-1], next_latents)
+        latents = next_latents
 
 
 def guidance_norms(
-    pipeline: Any, text: Tensor, noise: Tensor, *, steps: int, guidance: Scale, only: int | None = None
+    pipeline: Any, text: Tensor, noise: Tensor, *, steps: int, guidance: GuidanceScale, only: int | None = None
 ) -> tuple[Array, Tensor]:
-    """Return || eps(x_t, prompt) - eps(x_t, empty) ||_2 of each prompt, and the last latents.
+    """Return || eps(x_t, prompt) - eps(x_t, empty) ||_2 of each prompt and step, and the last latents.
 
     Args:
         pipeline: of Stable Diffusion's kind: tokenizer, text encoder, unet, scheduler.
-        text: (2N, tokens, D), empty prompts first, as of `both_branches`.
+        text: (2N, tokens, D), empty prompts first, as of `prepend_empty`.
         noise: (N, *latent), as of `prompt_noise`.
         steps: of DDIM sampling.
         guidance: scale of the trajectory that x_t follows.
-        only: stop after so many steps; the scores of the first step cost one of `steps` calls.
+        only: stop after so many steps; the scores of the first step then cost one of `steps` calls.
 
-    Norms are (N, steps), float32. Outputs of other kinds than noise are converted, so that norms are of noise (Wen et
-    al. 2024, 2407.21720; Dutt 2025, 2502.07516).
+    Norms are (N, steps), float32, latents (N, *latent). Outputs other than noise are converted, so that norms are
+    always of noise (Wen et al. 2024, 2407.21720; Dutt 2025, 2502.07516).
     """
     norms = []
     for step in islice(trajectory(pipeline, text, noise, steps=steps, scale=guidance), only):
         norms.append(step.norms)
-    found: Array = torch.stack(norms, dim=1).cpu().numpy()
-    return found, step.after
+    stacked: Array = torch.stack(norms, dim=1).cpu().numpy()
+    return stacked, step.next_latents
 
 
 @torch.no_grad()
-def both_texts(pipeline: Any, prompts: Sequence[str]) -> Tensor:
-    """Return the embeddings of the empty prompt and of prompts, (2N, tokens, D)."""
-    return both_branches(pipeline, embed(pipeline, prompts))
+def embed_with_empty(pipeline: Any, prompts: Sequence[str]) -> Tensor:
+    """Return the embeddings of N empty prompts and of N prompts, (2N, tokens, D)."""
+    return prepend_empty(pipeline, embed(pipeline, prompts))
 
 
 @torch.no_grad()
-def draw(
+def sample_latents(
     pipeline: Any, prompts: Sequence[str] | None, *, seed: int, numbers: Sequence[int], steps: int, guidance: float
 ) -> Tensor:
-    """Return the latents of samples with these numbers, (N, *latent): of a prompt each, or of no prompt at all."""
+    """Return the latents of the samples with these numbers, (N, *latent): of N prompts, or without prompts."""
     noise = _noise(pipeline, [derive_seed(seed, number) for number in numbers])
     texts = [""] * len(numbers) if prompts is None else prompts
-    return guidance_norms(pipeline, both_texts(pipeline, texts), noise, steps=steps, guidance=guidance)[1]
+    return guidance_norms(pipeline, embed_with_empty(pipeline, texts), noise, steps=steps, guidance=guidance)[1]
 
 
 @torch.no_grad()
 def decode(pipeline: Any, latents: Tensor) -> Tensor:
-    """Return the images of latents, (N, C, height, width), float32, not clamped."""
+    """Map latents (N, *latent) to images (N, C, height, width), float32, not clamped."""
+    # The U-Net works on latents times scaling_factor, 1 / their standard deviation (Rombach et al. 2022, appendix G).
     images: Tensor = pipeline.vae.decode(latents / pipeline.vae.config.scaling_factor).sample
     return images.float()
 
 
-def as_noise(difference: Tensor, scheduler: Any, time: Tensor) -> Tensor:
-    """Turn a difference of the unet's outputs into one of predicted noise."""
-    signal: Tensor = scheduler.alphas_cumprod[int(time)].to(difference.device)
+def as_noise(difference: Tensor, scheduler: Any, timestep: Tensor) -> Tensor:
+    """Convert the difference of two outputs of the U-Net (N, *latent) for one x_t into that of predicted noises.
+
+    With a = alphas_cumprod[t], x_t = sqrt(a) x + sqrt(1 - a) eps and v = sqrt(a) eps - sqrt(1 - a) x give
+    eps = sqrt(a) v + sqrt(1 - a) x_t = (x_t - sqrt(a) x) / sqrt(1 - a); the terms in x_t cancel in a difference.
+
+    Raises AdapterError for an unknown kind of output.
+    """
+    signal: Tensor = scheduler.alphas_cumprod[int(timestep)].to(difference.device)
     kind = scheduler.config["prediction_type"]
     if kind == "epsilon":
         return difference
@@ -173,7 +189,7 @@ def as_noise(difference: Tensor, scheduler: Any, time: Tensor) -> Tensor:
         return signal.sqrt() * difference
     if kind == "sample":
         return -(signal / (1 - signal)).sqrt() * difference
-    raise AdapterError(f"the pipeline predicts {kind!r}, which is no known kind", "use epsilon, v_prediction or sample")
+    raise AdapterError(f"the pipeline predicts {kind!r}, which is not supported", "use epsilon, v_prediction or sample")
 
 
 def _noise(pipeline: Any, seeds: Sequence[int]) -> Tensor:

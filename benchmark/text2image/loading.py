@@ -1,4 +1,4 @@
-"""Where a text-to-image pipeline is: a folder, a run folder, a hub id at a commit, or a model's name and settings."""
+"""Load a text-to-image pipeline from a folder, a run folder, a hub id at a commit, or a model's name and settings."""
 
 from __future__ import annotations
 
@@ -24,9 +24,9 @@ class LoadedPipeline:
 
     pipeline: Any
     identity: str
-    """Digest of its files and settings, or the hub id and commit: no path."""
+    """Digest of its files and settings, or the hub id and commit; never a path."""
     name: str
-    """Fit for a folder."""
+    """Can be the name of a folder."""
 
 
 def open_model(
@@ -41,35 +41,35 @@ def open_model(
 
     Args:
         place: a folder that `save_pretrained` wrote, a run folder of a text-to-image model, a hub id and commit as
-            ID@COMMIT, or the name of a model that is not trained here, such as diffusers.
+            ID@COMMIT, or the name of a model of pretrained pipelines, such as diffusers.
         device: `auto`, `cpu`, `cuda` or `cuda:N`.
         precision: `fp32` or `bf16`.
-        preset: of a model's name; smoke where not given.
-        settings: hyper-parameters of a model's name.
+        preset: for the name of a model; smoke by default.
+        settings: hyper-parameters, for the name of a model.
     """
-    from benchmark.text2image.pipelines import why_not_asked
+    from benchmark.text2image.pipelines import unsupported_reason
 
     if importlib.util.find_spec("transformers") is None:
         raise AdapterError("text encoders need transformers", "install it: pip install 'memobench[text]'")
-    opened = _opened(place, device, preset, settings or {})
-    if reason := why_not_asked(opened.pipeline):
+    loaded = _load_from(place, device, preset, settings or {})
+    if reason := unsupported_reason(loaded.pipeline):
         raise AdapterError(
-            f"{place} holds a {type(opened.pipeline).__name__}, which {reason}",
+            f"{place} holds a {type(loaded.pipeline).__name__}, which {reason}",
             "give a text-to-image pipeline of Stable Diffusion's kind",
         )
     if precision == "bf16":
         import torch
 
-        opened.pipeline.to(torch.bfloat16)
-    return opened
+        loaded.pipeline.to(torch.bfloat16)
+    return loaded
 
 
-def _opened(place: str, device: str, preset: str | None, settings: dict[str, Any]) -> LoadedPipeline:
+def _load_from(place: str, device: str, preset: str | None, settings: dict[str, Any]) -> LoadedPipeline:
     if place in registry.listing("models").cards:
         return _of_settings(place, device, preset or "smoke", settings)
     if preset or settings:
         raise UsageError(
-            f"{place} has its settings already", "--preset and --set are for a model's name, such as diffusers"
+            f"{place} already has its settings", "--preset and --set are for the name of a model, such as diffusers"
         )
     folder = Path(place)
     if not folder.is_dir():
@@ -94,14 +94,14 @@ def _of_hub(place: str, device: str) -> LoadedPipeline:
     path, _, revision = place.partition("@")
     if not revision:
         raise MissingDataError(
-            f"{path} is no folder on this disk, and no model's name",
+            f"{path} is neither a folder on this disk nor the name of a model",
             "give a folder that save_pretrained wrote, a run folder, or a hub id as ID@COMMIT",
         )
     return LoadedPipeline(_load(path, device, revision), place, file_name(path.rpartition("/")[2]))
 
 
 def _of_run(folder: Path, device: str) -> LoadedPipeline:
-    """Open the pipeline of a run whose adapter knows where it is."""
+    """Load the pipeline of a run whose adapter stores where it is."""
     name = str(tomllib.loads((folder / RUN).read_text(encoding="utf-8"))["model"]["name"])
     adapter = registry.load_class("models", registry.find_model(name)).load(folder / "fit" / "model", device=device)
     if not takes_prompts(adapter):
@@ -119,7 +119,7 @@ def _of_settings(name: str, device: str, preset: str, settings: dict[str, Any]) 
         raise UsageError(f"{name} has no preset {preset!r}", f"it has: {', '.join(card.presets) or 'none'}")
     cls = registry.load_class("models", card)
     if not issubclass(cls, HasParts):
-        raise UsageError(f"{name} has no prompts to be asked before it is trained", "give its run folder: bench run")
+        raise UsageError(f"{name} has to be trained before it takes prompts", "give its run folder: bench run")
     adapter: Any = build(cls, card.presets[preset].set | settings, what=f"model {name}")
     identity = content_key(name, asdict(adapter), _files(adapter))
     return LoadedPipeline(adapter.assemble(device), identity, file_name(f"{name}-{preset}"))

@@ -1,4 +1,4 @@
-"""Pipelines of Hugging Face's diffusers, opened without running code of theirs and without words of theirs in a log."""
+"""Load pipelines of Hugging Face's diffusers without running code from their files, and without logging prompts."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ def load_pipeline(path: str, device: str, *, revision: str = "", **parts: Any) -
         path: what `save_pretrained` wrote, or a hub id.
         device: `auto`, `cpu`, `cuda` or `cuda:N`.
         revision: commit of a hub id.
-        parts: handed on to `from_pretrained`, such as safety_checker=None.
+        parts: passed to `from_pretrained`, such as safety_checker=None.
 
     Raises AdapterError where diffusers cannot load it.
     """
-    be_quiet()
+    silence_library_logs()
     from diffusers import DiffusionPipeline
 
     hint = "give a folder with model_index.json and .safetensors weights, as save_pretrained writes it"
-    with _loadable(f"{path} is no pipeline", hint):
+    with _loadable(f"{path} is not a pipeline", hint):
         pipeline = DiffusionPipeline.from_pretrained(
             path, revision=revision or None, local_files_only=Path(path).is_dir(), use_safetensors=True, **parts
         )
@@ -34,8 +34,8 @@ def load_pipeline(path: str, device: str, *, revision: str = "", **parts: Any) -
     return pipeline.to(pick_device(device))
 
 
-def why_not_asked(pipeline: Any) -> str:
-    """Return why a pipeline cannot be asked as Stable Diffusion is, as the end of "it is one which ..."; or nothing."""
+def unsupported_reason(pipeline: Any) -> str:
+    """Return why a pipeline cannot be scored like Stable Diffusion, to follow "it is one which"; empty if it can."""
     missing = [
         part for part in ("tokenizer", "text_encoder", "unet", "vae", "scheduler") if not hasattr(pipeline, part)
     ]
@@ -43,9 +43,9 @@ def why_not_asked(pipeline: Any) -> str:
         return f"has no {' and no '.join(missing)}"
     if getattr(pipeline, "text_encoder_2", None) is not None:
         return "has two text encoders"
-    taken, made = pipeline.unet.config["in_channels"], pipeline.vae.config.get("latent_channels")
-    if taken != made:
-        return f"has a unet of {taken} channels and latents of {made}"
+    unet_channels, latent_channels = pipeline.unet.config["in_channels"], pipeline.vae.config.get("latent_channels")
+    if unet_channels != latent_channels:
+        return f"has a unet of {unet_channels} channels and latents of {latent_channels}"
     if pipeline.unet.config.get("addition_embed_type") is not None:
         return "conditions its unet on more than the text"
     return ""
@@ -62,26 +62,29 @@ def load_radedit(path: str, revision: str, vae: str, text_encoder: str, device: 
         device: `auto`, `cpu`, `cuda` or `cuda:N`.
         trust: whether Python code that comes with the text encoder may run.
 
-    Raises UsageError where a part is not named, AdapterError where one cannot be loaded.
+    Raises UsageError where a part has no place, AdapterError where one cannot be loaded.
     """
     for name, part in (("vae", vae), ("text_encoder", text_encoder)):
         if (not Path(part).is_dir() and "@" not in part) or not part:
             raise UsageError(
-                f"radedit takes its {name} from another place, and {part!r} is none",
+                f"the preset radedit needs its {name} from another place, and {part!r} is not one",
                 f"give --set {name}=FOLDER or --set {name}=ID@COMMIT: docs/models.md shows the whole command",
             )
-    be_quiet()
+    silence_library_logs()
     from diffusers import AutoencoderKL, DDIMScheduler, StableDiffusionPipeline, UNet2DConditionModel
     from transformers import AutoModel, AutoTokenizer
 
     place = {"revision": revision or None, "local_files_only": Path(path).is_dir()}
     with _loadable(
-        f"{path}, {vae} and {text_encoder} are no RadEdit", "log in to the hub, or give folders of all three"
+        f"{path}, {vae} and {text_encoder} are not parts of RadEdit",
+        "log in to the hub, or give folders of all three",
     ):
         unet = UNet2DConditionModel.from_pretrained(path, subfolder="unet", use_safetensors=True, **place)
-        autoencoder = AutoencoderKL.from_pretrained(**_found(vae), use_safetensors=True)
-        encoder = AutoModel.from_pretrained(**_found(text_encoder), trust_remote_code=trust)
-        tokenizer = AutoTokenizer.from_pretrained(**_found(text_encoder), model_max_length=128, trust_remote_code=trust)
+        autoencoder = AutoencoderKL.from_pretrained(**_location(vae), use_safetensors=True)
+        encoder = AutoModel.from_pretrained(**_location(text_encoder), trust_remote_code=trust)
+        tokenizer = AutoTokenizer.from_pretrained(
+            **_location(text_encoder), model_max_length=128, trust_remote_code=trust
+        )
         scheduler = DDIMScheduler(
             beta_schedule="linear", clip_sample=False, prediction_type="epsilon", timestep_spacing="trailing",
             steps_offset=1,
@@ -94,7 +97,7 @@ def load_radedit(path: str, revision: str, vae: str, text_encoder: str, device: 
     return pipeline.to(pick_device(device))
 
 
-def _found(part: str) -> dict[str, Any]:
+def _location(part: str) -> dict[str, Any]:
     if Path(part).is_dir():
         return {"pretrained_model_name_or_path": part, "local_files_only": True}
     name, _, commit = part.partition("@")
@@ -103,7 +106,7 @@ def _found(part: str) -> dict[str, Any]:
 
 @contextmanager
 def _loadable(what: str, hint: str) -> Iterator[None]:
-    """Turn what goes wrong while parts are loaded into an AdapterError that names them."""
+    """Convert errors while parts are loaded into an AdapterError that names them."""
     try:
         yield
     except (OSError, ValueError, TypeError, KeyError, AttributeError, ImportError) as error:
@@ -111,15 +114,15 @@ def _loadable(what: str, hint: str) -> Iterator[None]:
         raise AdapterError(f"{what} that diffusers can load: {why}", hint) from error
 
 
-def be_quiet() -> None:
-    """Turn warnings and bars off: the warnings of both libraries quote prompts."""
+def silence_library_logs() -> None:
+    """Switch warnings and progress bars of both libraries off: their warnings quote prompts, which are private."""
     from diffusers.utils import logging as diffusers_logging
 
     loggers: list[Any] = [diffusers_logging]
     try:
         from transformers.utils import logging as transformers_logging
     except ImportError:
-        pass  # unconditional pipelines do without it
+        pass  # unconditional pipelines do not need it
     else:
         loggers.append(transformers_logging)
     for logging in loggers:

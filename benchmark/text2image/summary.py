@@ -1,4 +1,4 @@
-"""What may be published of the scores of prompts: counts, quantiles, length, marks. No text, no digest of one."""
+"""Publishable aggregates of the scores of prompts: counts, quantiles, length, markers. No text and no digest of one."""
 
 from __future__ import annotations
 
@@ -11,24 +11,24 @@ import pandas as pd
 
 from benchmark.core.files import content_key
 from benchmark.metrics.prompts import Enrichment, enrichment, rank_correlation, separation
-from benchmark.text2image.marks import MARKER
+from benchmark.text2image.markers import MARKER
 from benchmark.text2image.options import OutlierRule, PromptSampling
 
 QUANTILES = (0.01, 0.25, 0.5, 0.75, 0.99)
 NO_SCORES = ("count", "tokens", "per_root_size")
-"""Numbers of a prompt that say nothing of its memorisation, or what d_mem says already."""
+"""Columns that are not scores of memorisation, or that rank prompts as d_mem does."""
 
 
-def summarise(scores: pd.DataFrame, ask: PromptSampling, rule: OutlierRule) -> dict[str, Any]:
-    """Return aggregates that may be published: no text, no digest of a text."""
+def summarise(scores: pd.DataFrame, sampling: PromptSampling, outlier_rule: OutlierRule) -> dict[str, Any]:
+    """Return aggregates of the scores, one row per prompt, that may be published: no text and no digest of a text."""
     both = ("d_mem", "adjusted")
-    found = {
+    summary = {
         "prompts": len(scores),
         "repeated": int((scores["count"] > 1).sum()),
         "marked": int(scores["marked"].sum()),
         "cut": int((scores["seen"] < scores["tokens"]).sum()),
-        "pass": asdict(ask),
-        "rule": asdict(rule) | {"marker": public_marker(rule.marker)},
+        "pass": asdict(sampling),
+        "rule": asdict(outlier_rule) | {"marker": public_marker(outlier_rule.marker)},
         "quantiles": {
             column: {
                 str(q): float(value) for q, value in zip(QUANTILES, np.quantile(scores[column], QUANTILES), strict=True)
@@ -41,20 +41,20 @@ def summarise(scores: pd.DataFrame, ask: PromptSampling, rule: OutlierRule) -> d
         "outliers": {column: int(scores[f"{column}_outlier"].sum()) for column in both},
         "enrichment": {column: asdict(_enrichment(scores, column)) for column in both},
     }
-    return found | ({"separation": _separations(scores)} if "positive" in scores else {})
+    return summary | ({"separation": _separations(scores)} if "positive" in scores else {})
 
 
 def public_marker(marker: str) -> str:
-    """Return the usual marker as it is and another one as a digest: it may list names."""
+    """Return the default marker as it is and any other as a digest: it may contain names of patients."""
     return marker if marker == MARKER else f"sha256:{content_key(marker)}"
 
 
 def _separations(scores: pd.DataFrame) -> dict[str, Any]:
-    """Return how well each score tells the prompts that the list calls positive from the others."""
+    """Return how well each score separates the positive prompts of the list from the others."""
     positive = scores["positive"].to_numpy()
     kept = [str(name) for name in scores.select_dtypes("number") if name not in NO_SCORES]
-    found = {name: separation(scores[name].to_numpy(), positive) for name in kept}
-    return {name: {key: asdict(score) for key, score in scores.items()} for name, scores in found.items()}
+    by_name = {name: separation(scores[name].to_numpy(), positive) for name in kept}
+    return {name: {key: asdict(score) for key, score in scores.items()} for name, scores in by_name.items()}
 
 
 def _enrichment(scores: pd.DataFrame, column: str) -> Enrichment:
@@ -62,7 +62,7 @@ def _enrichment(scores: pd.DataFrame, column: str) -> Enrichment:
 
 
 def rows(summary: dict[str, Any]) -> list[tuple[str, str, str]]:
-    """Return (what, by d_mem, length-adjusted) rows for a table on the terminal."""
+    """Return (quantity, of d_mem, of length-adjusted d_mem) rows for a table on the terminal."""
     columns: tuple[str, ...] = ("d_mem", "adjusted")
 
     def both(value: Callable[[str], str]) -> tuple[str, str]:
@@ -93,7 +93,7 @@ def separation_rows(summary: dict[str, Any]) -> list[tuple[str, str, str]]:
 
 
 def value_with_ends(score: dict[str, Any], digits: int = 3) -> str:
-    """Return a value with its interval, or why there is none."""
+    """Return a value with its interval as text, or the reason why there is none."""
     if score["value"] is None:
         return f"none: {score['reason']}"
     if score["low"] is None:
@@ -105,5 +105,5 @@ def _number(value: float | None) -> str:
     return "none: one side is constant" if value is None else f"{value:.2f}"
 
 
-def _ratio(found: dict[str, Any]) -> str:
-    return value_with_ends(found["ratio"], 2)
+def _ratio(enriched: dict[str, Any]) -> str:
+    return value_with_ends(enriched["ratio"], 2)

@@ -1,9 +1,9 @@
-"""Text-conditioned latent diffusion: the parts of a StableDiffusionPipeline, small, and the loss they learn by."""
+"""Text-conditioned latent diffusion: small versions of the parts of a StableDiffusionPipeline, and their losses."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import torch
@@ -13,25 +13,29 @@ from torch import Tensor, nn
 from benchmark.text2image.tokenizer import BEGIN, END, PAD
 
 Batch = tuple[Tensor, Tensor, Tensor]
+"""Latents (n, C, *spatial), tokens of alternative captions (n, most, length), numbers of alternatives (n,)."""
 
 
 class TextDenoiser(nn.Module):
-    """A U-Net with cross-attention to what a text encoder makes of a caption; both learn together."""
+    """A U-Net with cross-attention to the embeddings of a text encoder; both are trained together."""
 
     empty: Tensor
+    """Tokens of the empty caption, (length,)."""
 
     def __init__(
         self, unet: nn.Module, encoder: nn.Module, scheduler: Any, empty: Tensor, *, dropout: float, noise: float
     ) -> None:
-        """Take the diffusers U-Net, the transformers encoder, and the noise schedule.
+        """Take the networks and the noise schedule.
 
         Args:
-            unet: predicts the noise.
-            encoder: of tokens.
+            unet: of diffusers; predicts the noise.
+            encoder: of transformers; maps tokens to embeddings.
             scheduler: a DDPMScheduler.
             empty: (length,) tokens of the empty caption.
-            dropout: share of captions left out, for classifier-free guidance (Ho & Salimans 2022).
-            noise: deviation of Gaussian noise on the embeddings, a mitigation (Somepalli et al. 2023, 2305.20086).
+            dropout: share of captions replaced by the empty one. The network so also learns the unconditional
+                prediction, which classifier-free guidance subtracts (Ho & Salimans 2022).
+            noise: standard deviation of Gaussian noise on the embeddings, a mitigation (Somepalli et al. 2023,
+                2305.20086).
         """
         super().__init__()
         self.unet, self.encoder = unet, encoder
@@ -39,7 +43,7 @@ class TextDenoiser(nn.Module):
         self.register_buffer("empty", empty, persistent=False)
 
     def loss(self, batch: Batch) -> Tensor:
-        """Return the mean squared error of the predicted noise (Ho et al. 2020), a scalar."""
+        """Return the mean squared error of the predicted noise at random timesteps (Ho et al. 2020), a scalar."""
         latents, alternatives, counts = batch
         device = latents.device
         drawn = (torch.rand(len(latents), device=device) * counts).long()
@@ -58,7 +62,7 @@ class TextDenoiser(nn.Module):
 
 
 def build_vae(*, channels: int, side: int, widths: Sequence[int], latent_channels: int) -> Any:
-    """Return an untrained AutoencoderKL; each width after the first stands for a halving."""
+    """Return an untrained AutoencoderKL for images (N, channels, side, side); widths after the first halve them."""
     from diffusers import AutoencoderKL
 
     levels = len(widths)
@@ -70,7 +74,10 @@ def build_vae(*, channels: int, side: int, widths: Sequence[int], latent_channel
 
 
 def vae_loss(vae: Any, images: Tensor) -> Tensor:
-    """Return mean |x - D(z)| + 1e-6 KL of the posterior, z drawn from it (Rombach et al. 2022)."""
+    """Return mean |x - D(z)| + 1e-6 KL(q(z | x) || N(0, 1)) of images x (N, C, H, W), z drawn from q, a scalar.
+
+    The weight is that of Rombach et al. (2022, appendix G): it only keeps latents from growing without bound.
+    """
     posterior = vae.encode(images).latent_dist
     decoded = vae.decode(posterior.sample()).sample
     loss: Tensor = F.l1_loss(decoded.float(), images) + 1e-6 * posterior.kl().float().mean()
@@ -78,16 +85,16 @@ def vae_loss(vae: Any, images: Tensor) -> Tensor:
 
 
 def build_unet(*, channels: int, side: int, widths: Sequence[int], text_width: int, head: int) -> Any:
-    """Return an untrained UNet2DConditionModel with cross-attention on every level but the last, and in its middle."""
+    """Return an untrained UNet2DConditionModel with cross-attention at every level but the last, and in the middle."""
     from diffusers import UNet2DConditionModel
 
-    crossed = len(widths) - 1
+    with_attention = len(widths) - 1
     return UNet2DConditionModel(
         sample_size=side, in_channels=channels, out_channels=channels, block_out_channels=tuple(widths),
         layers_per_block=1, cross_attention_dim=text_width, norm_num_groups=math.gcd(16, *widths),
         attention_head_dim=head, mid_block_type="UNetMidBlock2DCrossAttn",
-        down_block_types=(*("CrossAttnDownBlock2D",) * crossed, "DownBlock2D"),
-        up_block_types=("UpBlock2D", *("CrossAttnUpBlock2D",) * crossed),
+        down_block_types=(*("CrossAttnDownBlock2D",) * with_attention, "DownBlock2D"),
+        up_block_types=("UpBlock2D", *("CrossAttnUpBlock2D",) * with_attention),
     )  # fmt: skip
 
 
@@ -105,6 +112,6 @@ def build_encoder(*, vocabulary: int, length: int, width: int, layers: int) -> A
 
 
 @torch.no_grad()
-def latents_of(vae: Any, images: Sequence[Tensor]) -> Tensor:
-    """Return the means of the posteriors of batches of images, unscaled."""
+def latents_of(vae: Any, images: Iterable[Tensor]) -> Tensor:
+    """Return the posterior means of batches of images (n, C, H, W), (N, *latent), unscaled."""
     return torch.cat([vae.encode(batch).latent_dist.mean for batch in images])

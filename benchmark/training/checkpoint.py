@@ -1,4 +1,4 @@
-"""One file that holds a training's whole state, and refusals that say what is wrong with it."""
+"""One file with the whole state of a training, and errors that say why a file cannot be used."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from benchmark.core.files import atomic_write
 
 
 def save_checkpoint(path: Path, state: Mapping[str, Any], options: Mapping[str, object]) -> None:
-    """Write state (tensors, numbers, text) with the options that made it, whole or not at all."""
+    """Write state (tensors, numbers, text) with the options that produced it; an interrupted write leaves no file."""
     with atomic_write(path) as temporary:
         torch.save({**state, "options": _text(options)}, temporary)
 
@@ -23,7 +23,7 @@ def save_checkpoint(path: Path, state: Mapping[str, Any], options: Mapping[str, 
 def load_checkpoint(path: Path, options: Mapping[str, object]) -> dict[str, Any] | None:
     """Return the state saved at path, or None when there is none.
 
-    Raises AdapterError when the file cannot be read, or was made with other options.
+    Raises AdapterError when the file cannot be read, or comes from a training with other options.
     """
     if not path.exists():
         return None
@@ -37,23 +37,23 @@ def load_checkpoint(path: Path, options: Mapping[str, object]) -> dict[str, Any]
     if changed:
         raise AdapterError(
             f"{path} was made with other options: {'; '.join(changed)}",
-            "give the former options to continue it, or delete it to train anew",
+            "give the former options to continue it, or delete it to train from the start",
         )
     return state
 
 
 def _read(path: Path) -> dict[str, Any]:
     try:
-        state = torch.load(path, map_location="cpu", weights_only=True)
+        state = torch.load(path, map_location="cpu", weights_only=True)  # a full pickle could run code of its author
     except (RuntimeError, EOFError, OSError, ValueError, pickle.UnpicklingError) as error:
         raise _unreadable(path, type(error).__name__) from error
     if not isinstance(state, dict) or "options" not in state:
-        raise _unreadable(path, "it holds something else")
+        raise _unreadable(path, "it holds no training state")
     return state
 
 
 def _unreadable(path: Path, why: str) -> AdapterError:
-    return AdapterError(f"{path} is not a readable checkpoint ({why})", "delete it; training then starts anew")
+    return AdapterError(f"{path} is not a readable checkpoint ({why})", "delete it; training then starts again")
 
 
 def _text(options: Mapping[str, object]) -> str:

@@ -1,4 +1,4 @@
-"""What a training leaves to read: `log.jsonl`, and TensorBoard's scalars. A resumed training repeats no line."""
+"""The log of a training: `log.jsonl`, and scalars for TensorBoard. A resumed training repeats no line."""
 
 from __future__ import annotations
 
@@ -11,23 +11,23 @@ from typing import Protocol
 from benchmark.core.files import atomic_write
 
 
-class Write(Protocol):
-    """Call it with a step's scalars."""
+class LogWriter(Protocol):
+    """A function that logs the scalars of a step."""
 
     def __call__(self, step: int, **scalars: float | str) -> None:
         """Append one line; numbers also go to TensorBoard."""
 
 
 @contextmanager
-def training_log(folder: Path, done: int, *, silent: bool = False) -> Iterator[Write]:
-    """Open folder's log at step `done`, forgetting what was logged of later steps; silent ones write nothing."""
+def training_log(folder: Path, done: int, *, silent: bool = False) -> Iterator[LogWriter]:
+    """Open the log in folder after `done` steps, and drop its lines about later steps; a silent one writes nothing."""
     if silent:
         yield lambda step, **scalars: None
         return
     from torch.utils.tensorboard import SummaryWriter
 
     path = folder / "log.jsonl"
-    _forget_after(path, done)
+    _drop_lines_after(path, done)
     board = SummaryWriter(str(folder / "tensorboard"), purge_step=done + 1)
     with path.open("a", encoding="utf-8") as lines:
 
@@ -44,7 +44,8 @@ def training_log(folder: Path, done: int, *, silent: bool = False) -> Iterator[W
             board.close()
 
 
-def _forget_after(path: Path, done: int) -> None:
+def _drop_lines_after(path: Path, done: int) -> None:
+    # The log is written more often than the checkpoint: steps after the last checkpoint are trained and logged again.
     if not path.exists():
         return
     kept = [line for line in path.read_text(encoding="utf-8").splitlines() if _step(line) <= done]
@@ -56,4 +57,4 @@ def _step(line: str) -> float:
     try:
         return int(json.loads(line)["step"])
     except (ValueError, KeyError, TypeError):
-        return float("inf")  # a line cut off by a kill
+        return float("inf")  # the process was killed while it wrote this line

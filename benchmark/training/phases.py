@@ -1,4 +1,4 @@
-"""Losses that take turns within a training step, each moving its own weights: how adversarial networks train."""
+"""Alternating losses within a training step, each updating its own weights: how adversarial networks train."""
 
 from __future__ import annotations
 
@@ -20,56 +20,61 @@ class ParameterGroup:
     """A submodule with an optimiser of its own."""
 
     name: str = ""
-    """Attribute of the network; nothing for all of it."""
+    """Attribute of the network; empty for the whole network."""
     rate: float = 1.0
-    """Its learning rate, as a multiple of the recipe's."""
+    """Its learning rate, as a multiple of the one in the training configuration."""
     betas: tuple[float, float] = (0.9, 0.999)
+    """Decay of Adam's first and second moments."""
     epsilon: float = 1e-8
 
     def weights(self, net: nn.Module) -> list[nn.Parameter]:
-        """Return the weights that it moves."""
+        """Return the weights that it updates."""
         return list((net.get_submodule(self.name) if self.name else net).parameters())
 
 
 @dataclass(frozen=True)
 class Phase:
-    """One loss, the part of the network that it moves, and how often it has its turn."""
+    """One loss, the weights that it updates, and how often."""
 
     name: str
     loss: Loss
-    """Called as loss(net, batch) for a scalar; one without a graph says that the gradient has been accumulated."""
-    part: ParameterGroup = ParameterGroup()
+    """Called as loss(net, batch) for a scalar. One without a graph means that it has already filled the gradients."""
+    parameters: ParameterGroup = ParameterGroup()
     every: int = 1
-    """Its turn comes at each step whose number, from 0, this divides."""
+    """It runs at each step whose number, counted from 0, is divisible by this."""
 
 
 def as_phases(loss: Loss | Sequence[Phase]) -> tuple[Phase, ...]:
-    """Return phases as they are, and a single loss as the phase of the whole network."""
+    """Return phases as they are, and a single loss as one phase of the whole network.
+
+    Raises UsageError where the first phase does not run at every step: some steps would then have no loss.
+    """
     if callable(loss):
         return (Phase("loss", loss),)
     if not loss or loss[0].every != 1:
-        raise UsageError("no phase has its turn at every step", "let the first one have it")
+        raise UsageError("no phase runs at every step", "let the first phase run at every step (every=1)")
     return tuple(loss)
 
 
 def build_optimizers(
-    net: nn.Module, phases: Iterable[Phase], recipe: TrainingConfig, device: torch.device
+    net: nn.Module, phases: Iterable[Phase], config: TrainingConfig, device: torch.device
 ) -> dict[str, torch.optim.Optimizer]:
-    """Return an AdamW for each part that phases move, by the part's name; alone, it leaves frozen weights out.
+    """Return an AdamW for each parameter group of the phases, by the group's name.
 
-    With several parts, whose turn it is decides which weights need a gradient.
+    A single group leaves frozen weights out. With several groups nothing can be left out: the training loop freezes all
+    but the weights of the current phase, so that requires_grad says nothing about what is to be trained.
     """
-    parts = {phase.part.name: phase.part for phase in phases}.values()
+    groups = {phase.parameters.name: phase.parameters for phase in phases}.values()
     return {
-        part.name: torch.optim.AdamW(
-            [weight for weight in part.weights(net) if weight.requires_grad or len(parts) > 1],
-            lr=part.rate * recipe.learning_rate,
-            betas=part.betas,
-            eps=part.epsilon,
-            weight_decay=recipe.weight_decay,
+        group.name: torch.optim.AdamW(
+            [weight for weight in group.weights(net) if weight.requires_grad or len(groups) > 1],
+            lr=group.rate * config.learning_rate,
+            betas=group.betas,
+            eps=group.epsilon,
+            weight_decay=config.weight_decay,
             fused=device.type in ("cuda", "cpu"),
         )
-        for part in parts
+        for group in groups
     }
 
 

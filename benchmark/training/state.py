@@ -19,19 +19,23 @@ from benchmark.training.phases import Phase, build_optimizers
 
 
 @dataclass
-class Training:
-    """What changes from step to step, and so lies in the checkpoint."""
+class TrainingState:
+    """What changes from step to step; all but the last two fields are in the checkpoint."""
 
     net: nn.Module
     average: nn.Module | None
+    """Exponential moving average of the weights."""
     optimizers: dict[str, torch.optim.Optimizer]
-    """By the name of the part that each moves."""
+    """By the name of the parameter group that each updates."""
     losses: Tensor
     """(steps, phases): the losses since the last line of the log, on the device, read only when a line is written."""
     done: int = 0
+    """Steps taken."""
     seconds: float = 0.0
+    """Time spent in training, interrupted trainings included."""
     saved_at: float = field(default_factory=time.monotonic)
-    saving_took: float = 0.0
+    saving_seconds: float = 0.0
+    """How long the last checkpoint took to write."""
 
     def state(self) -> dict[str, Any]:
         """Return all that a resumed training needs, as tensors and numbers."""
@@ -52,8 +56,9 @@ class Training:
 
 
 def to_device(net: nn.Module, device: torch.device) -> nn.Module:
-    """Move net to the device, in training mode; on CUDA its convolutions take channels last."""
+    """Move net to the device, in training mode; on CUDA its convolutions use the channels-last layout."""
     net.to(device).train()
+    # cuDNN's tensor-core kernels work on channels last; any other layout is transposed before and after each of them.
     if device.type == "cuda":
         for weight in net.parameters():
             if weight.dim() in LAYOUTS:
@@ -61,25 +66,32 @@ def to_device(net: nn.Module, device: torch.device) -> nn.Module:
     return net
 
 
-def begin(net: nn.Module, phases: Sequence[Phase], recipe: TrainingConfig, device: torch.device) -> Training:
+def initial_state(
+    net: nn.Module, phases: Sequence[Phase], config: TrainingConfig, device: torch.device
+) -> TrainingState:
     """Return the state before the first step."""
-    average = copy.deepcopy(net).requires_grad_(False).eval() if recipe.ema else None
-    losses = torch.zeros(recipe.lines_apart(), len(phases), device=device)
-    return Training(net, average, build_optimizers(net, phases, recipe, device), losses)
+    average = copy.deepcopy(net).requires_grad_(False).eval() if config.ema else None
+    losses = torch.zeros(config.log_interval(), len(phases), device=device)
+    return TrainingState(net, average, build_optimizers(net, phases, config, device), losses)
 
 
 @torch.no_grad()
-def follow(average: nn.Module, net: nn.Module, decay: float) -> None:
-    """Move average's weights towards net's: a <- decay a + (1 - decay) w; buffers are copied."""
+def update_average(average: nn.Module, net: nn.Module, decay: float) -> None:
+    """Move the average's weights towards net's: a <- decay a + (1 - decay) w; buffers are copied.
+
+    The average is sampled from in place of the last weights, which keep moving with the noise of the gradients (Ho et
+    al. 2020 and all later diffusion models). Buffers are running statistics or counters, whose average means nothing.
+    """
     get_ema_multi_avg_fn(decay)(list(average.parameters()), list(net.parameters()), None)
-    for ours, theirs in zip(average.buffers(), net.buffers(), strict=True):
-        ours.copy_(theirs)
+    for averaged, current in zip(average.buffers(), net.buffers(), strict=True):
+        averaged.copy_(current)
 
 
-def unread_losses(training: Training) -> Tensor:
-    """Return the losses since the last line of the log (steps, phases), on the CPU: the only wait for the device.
+def unread_losses(training: TrainingState) -> Tensor:
+    """Return the losses since the last line of the log (steps, phases), on the CPU.
 
-    All are finite. A phase that does not have its turn at each step stands with its last loss.
+    Only here does the loop wait for the device. A phase that does not run at each step keeps its last loss. Raises
+    AdapterError where a loss is not finite.
     """
     count = (training.done - 1) % len(training.losses) + 1
     losses = training.losses[:count].cpu()

@@ -25,12 +25,12 @@ ARRAYS, OPTIONS = "copycat.npz", "copycat.json"
 
 @dataclass
 class Copycat:
-    """Training items at `contamination`, transformed; the others drawn from a normal of few principal components."""
+    """A share `contamination` of transformed copies of training items, the rest from a low-rank normal distribution."""
 
     contamination: float = 1.0
     """Share of copies among the samples, in [0, 1]."""
     transform: str = "exact"
-    """What the copies go through: a name of `benchmark.images.planted_copies.PLANTED`."""
+    """Transform of the copies: a name of `benchmark.images.planted_copies.PLANTED`."""
 
     def __post_init__(self) -> None:
         if not 0 <= self.contamination <= 1:
@@ -46,14 +46,17 @@ class Copycat:
             raise UsageError(f"copycat has no transform {self.transform!r}", f"choose one of {', '.join(PLANTED)}")
 
     def fit(self, train: Split, *, folder: Path, budget: Budget, seed: int, device: str) -> None:
-        """Remember the split and fit the normal; takes seconds, so that folder, budget and device are left alone."""
+        """Store the split and fit the normal distribution, in seconds: folder, budget and device are not used."""
         if not len(train):
             raise UsageError("there are no items to copy", "give a training split that is not empty")
         self._pixels = train.pixels[train.rows]
         self._normal = fit_normal(train, seed)
 
     def sample(self, count: int, *, seed: int, prompts: Sequence[str] | None = None) -> Iterator[Images]:
-        """Yield count items, round(contamination * count) of them copies in seeded places, distinct while possible."""
+        """Yield count images in batches (n, C, *spatial); round(contamination * count) of them are copies.
+
+        The seed decides which items are copied and where in the sequence the copies are.
+        """
         if prompts is not None:
             raise UsageError("copycat takes no prompts", "leave them out")
         pixels, normal = self._fitted()
@@ -79,14 +82,14 @@ class Copycat:
         return self._pixels, self._normal
 
     def save(self, folder: Path) -> None:
-        """Write options (JSON) and training items with the normal's arrays (npz)."""
+        """Write options (JSON), and the training items with mean and axes of the normal distribution (npz)."""
         pixels, normal = self._fitted()
         write_arrays(folder / ARRAYS, pixels=pixels, mean=normal.mean, axes=normal.axes)
         write_json(folder / OPTIONS, asdict(self))
 
     @classmethod
     def load(cls, folder: Path, *, device: str) -> Self:
-        """Restore what `save` wrote. Raises BadDataError or AdapterError naming the file that cannot be read."""
+        """Restore what `save` wrote. Raises BadDataError or AdapterError that names the unreadable file."""
         adapter = cls(**read_json(folder / OPTIONS))
         arrays = read_arrays(folder / ARRAYS, "pixels", "mean", "axes")
         adapter._pixels, adapter._normal = arrays["pixels"], Normal(arrays["mean"], arrays["axes"])
@@ -94,7 +97,10 @@ class Copycat:
 
 
 def place_copies(items: int, copies: int, count: int, seed: int) -> NDArray[np.int64]:
-    """Return which item each of count samples copies, or -1; no item is copied twice before all are once."""
+    """Return which item each of count samples copies, or -1 for none, (count,).
+
+    Items are copied in rounds, each a random permutation: no item is copied twice before every item was copied once.
+    """
     rng = np.random.default_rng([seed, 0])
     rounds = -(-copies // items)
     order = np.concatenate([rng.permutation(items) for _ in range(rounds)])[:copies] if copies else np.empty(0, int)

@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import ClassVar
 
 from benchmark.adapters.diffusion import DiffusionAdapter
-from benchmark.adapters.network import data_key
+from benchmark.adapters.network import data_key, training_config
 from benchmark.adapters.networks.latent import LatentModel
-from benchmark.adapters.networks.space_to_depth import Folded
+from benchmark.adapters.networks.space_to_depth import SpaceToDepth
 from benchmark.core.devices import pick_device
 from benchmark.core.errors import UsageError
 from benchmark.core.seeding import seed_all
@@ -20,12 +20,12 @@ from benchmark.training.loop import train as train_network
 
 @dataclass
 class PixelDiffusion(DiffusionAdapter):
-    """A diffusion model of pixels, or of pixels folded into channels."""
+    """A diffusion model of pixels, or of blocks of pixels rearranged as channels."""
 
     name: ClassVar[str] = "ddpm"
 
     fold: int = 1
-    """Pixels a side that become channels of one: 4 makes a step about 16 times cheaper; 1 is the published model."""
+    """Side of blocks of pixels that become channels: 4 makes a 2D step about 16 times cheaper; 1 is as published."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -42,20 +42,20 @@ class PixelDiffusion(DiffusionAdapter):
             model.denoiser,
             lambda net, images: net.loss(autoencoder.encode(images)),
             feed_split(train, place),
-            self._recipe(),
+            training_config(self),
             folder=folder / "diffusion",
             label="diffusion",
             budget=budget,
-            options={"data": data_key(train), **self.decisive()},
+            options={"data": data_key(train), **self.weight_options()},
             seed=seed,
             device=device,
         )
         self.trained(model, train.shape)
 
     def build(self, shape: tuple[int, ...]) -> LatentModel:
-        """Return an untrained network for items of this shape."""
+        """Return an untrained network for items of this shape, (C, *spatial)."""
         channels, size = shape[0] * self.fold ** len(shape[1:]), shape[1:]
         multiple = self.fold * 2 ** (len(self.widths) - 1)
         sides = (-(-side // multiple) * multiple // self.fold for side in size)
         denoiser = self._denoiser(len(size), channels, bounded=True)
-        return LatentModel(Folded(size, self.fold, multiple), denoiser, (channels, *sides))
+        return LatentModel(SpaceToDepth(size, self.fold, multiple), denoiser, (channels, *sides))

@@ -1,4 +1,4 @@
-"""A pipeline of Hugging Face's diffusers, with or without prompts, trained elsewhere and sampled here."""
+"""A pretrained pipeline of Hugging Face's diffusers, with or without prompts."""
 
 from __future__ import annotations
 
@@ -33,17 +33,17 @@ class Pipeline(ExternalModel):
     name: ClassVar[str] = "diffusers"
 
     revision: str = ""
-    """Commit of the hub id: without it the weights could change between two calls."""
+    """Commit of the hub id: without one the weights could change between two calls."""
     parts: str = "pipeline"
-    """`pipeline`, or `radedit`: its unet lies under path, vae and text encoder elsewhere."""
+    """`pipeline`, or `radedit`, whose U-Net is in `path`, and whose vae and text encoder are in two other places."""
     vae: str = ""
     """For radedit: a folder, or a hub id and commit as ID@COMMIT."""
     text_encoder: str = ""
     """For radedit: as vae."""
     trust_remote_code: bool = False
-    """For radedit: run the Python code that comes with its text encoder. Read it first."""
+    """For radedit: run the Python code that comes with its text encoder. Read that code first."""
     guidance: float = 7.5
-    """Scale of the guidance, where there are prompts."""
+    """Scale of classifier-free guidance, where there are prompts."""
     steps: int = 50
     """Sampling steps."""
     sampling_batch: int = 25
@@ -71,7 +71,7 @@ class Pipeline(ExternalModel):
         return self._pipeline
 
     def sample(self, count: int, *, seed: int, prompts: Sequence[str] | None = None) -> Iterator[Images]:
-        """Yield count images in batches of `sampling_batch`, each from a generator of its own; "" for no prompt."""
+        """Yield count images in batches (n, C, H, W) of `sampling_batch`, each image from its own random generator."""
         pipeline, prompted = self.pipeline, self.prompted
         if not prompted:
             self.refuse_prompts(prompts)
@@ -79,14 +79,14 @@ class Pipeline(ExternalModel):
         for part in chunks(count, self.sampling_batch):
             numbers = range(part.start, part.stop)
             generators = [torch.Generator().manual_seed(derive_seed(seed, number)) for number in numbers]
-            wanted: dict[str, Any] = {"batch_size": len(generators)}
+            arguments: dict[str, Any] = {"batch_size": len(generators)}
             if prompted:
-                wanted = {"prompt": list(texts[part]), "guidance_scale": self.guidance}
-            made = pipeline(**wanted, generator=generators, num_inference_steps=self.steps, output_type="np")
-            images: Images = np.moveaxis(np.asarray(made.images, dtype=np.float32), -1, 1) * 2 - 1
-            yield images.mean(axis=1, keepdims=True) if self._turns_grey(images.shape[1]) else images
+                arguments = {"prompt": list(texts[part]), "guidance_scale": self.guidance}
+            output = pipeline(**arguments, generator=generators, num_inference_steps=self.steps, output_type="np")
+            images: Images = np.moveaxis(np.asarray(output.images, dtype=np.float32), -1, 1) * 2 - 1
+            yield images.mean(axis=1, keepdims=True) if self._converts_to_grey(images.shape[1]) else images
 
-    def _turns_grey(self, channels: int) -> bool:
+    def _converts_to_grey(self, channels: int) -> bool:
         return channels == 3 and self.shape[0] == 1
 
     def assemble(self, device: str) -> Any:
@@ -98,18 +98,18 @@ class Pipeline(ExternalModel):
         return load_pipeline(self.path, device, revision=self.revision, **self._unchecked())
 
     def open(self, device: str) -> None:
-        """Load the pipeline and refuse one of other images than the cohort's."""
+        """Load the pipeline. Raises UsageError where its images have another shape than those of the cohort."""
         self._pipeline = self.assemble(device)
         self._check()
 
     def fingerprint(self) -> str:
-        """Return a digest of the files of all parts that lie on this disk; nothing while there are none."""
+        """Return a digest of the files of all parts on this disk; an empty text where there are none."""
         folders = [Path(place) for place in (self.path, self.vae, self.text_encoder) if place]
         keys = [files_key(folder) for folder in folders if folder.exists()]
         return content_key(keys) if keys else ""
 
     def _unchecked(self) -> dict[str, Any]:
-        """Leave a safety checker out, which blackens images, where the folder's pipeline takes one."""
+        """Switch the safety checker off where the pipeline has one: it replaces some images by black ones."""
         index = Path(self.path) / "model_index.json"
         named = index.is_file() and '"safety_checker"' in index.read_text()
         return {"safety_checker": None, "requires_safety_checker": False} if named else {}
@@ -119,12 +119,12 @@ class Pipeline(ExternalModel):
         side, channels = config.get("sample_size"), config.get("out_channels")
         if hasattr(self._pipeline, "vae") and isinstance(side, int):
             side, channels = side * self._pipeline.vae_scale_factor, self._pipeline.vae.config.out_channels
-            channels = 1 if self._turns_grey(channels) else channels
+            channels = 1 if self._converts_to_grey(channels) else channels
         if hasattr(self._pipeline, "vqvae") or side is None:
-            return  # the size of its images is known only once they are made: `samples.draw` checks them
+            return  # the size is known only once there are images: `adapters.sampling.draw` checks it
         sides = (side, side) if isinstance(side, int) else tuple(side)
         if (channels, *sides) != self.shape:
             raise UsageError(
-                f"{self.path} makes images of shape {(channels, *sides)}, the cohort's items are {self.shape}",
+                f"{self.path} generates images of shape {(channels, *sides)}, the cohort's items are {self.shape}",
                 f"give --image-size {sides[0]} and as many channels",
             )

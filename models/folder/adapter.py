@@ -1,4 +1,4 @@
-"""Images that somebody made already: no training, no network, only files."""
+"""Existing images as a model: no training and no network, only files."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ if TYPE_CHECKING:
 
 @dataclass
 class ImageFolder(ExternalModel):
-    """Every image under a folder, in the order of names; an array file may hold several.
+    """All images in a folder and its subfolders, sorted by name; an array file may hold several.
 
-    Grey levels of 8 bits, or floats in [-1, 1]; as many channels as the cohort has.
+    8-bit grey levels, or floats in [-1, 1], with as many channels as the cohort.
     """
 
     name: ClassVar[str] = "folder"
@@ -47,11 +47,11 @@ class ImageFolder(ExternalModel):
         return len(self._images)
 
     def numbered(self, part: slice) -> Iterator[Images]:
-        """Yield the images with these numbers."""
+        """Yield the images with these numbers, (n, C, *spatial)."""
         yield to_images(self._images[part])
 
     def sample(self, count: int, *, seed: int, prompts: Sequence[str] | None = None) -> Iterator[Images]:
-        """Yield count of the images, drawn without replacement while there are enough."""
+        """Yield count of the images, (count, C, *spatial), drawn without replacement where there are enough."""
         self.refuse_prompts(prompts)
         order = np.random.default_rng(seed).choice(len(self._images), count, replace=count > len(self._images))
         yield to_images(self._images[order])
@@ -66,7 +66,7 @@ class ImageFolder(ExternalModel):
         return np.concatenate([self._read(file) for file in files])
 
     def _read(self, file: Path) -> Array:
-        """Return the images of a file, (n, C, *spatial), as grey levels or floats."""
+        """Return the images of a file, (n, C, *spatial), uint8 grey levels or float32."""
         pixels = read_image(file, constant_ok=True).pixels
         if pixels.dtype != np.uint8 and (pixels.dtype.kind != "f" or np.abs(pixels).max() > 1):
             raise BadDataError(
@@ -88,7 +88,7 @@ class ImageFolder(ExternalModel):
         return pixels.shape in (one, self.shape) or pixels.shape[1:] in (one, self.shape)
 
     def _resized(self, plane: Array, file: Path) -> Array:
-        """Bring a plane to the cohort's grid as the readers of X-rays do."""
+        """Resize a plane (H, W) to the cohort's image size as the readers of X-rays do."""
         height, width = self.shape[1:]
         if height != width:
             raise BadDataError(

@@ -1,4 +1,4 @@
-"""The floor: draws of a normal distribution with few principal components, fitted to the training images."""
+"""The baseline: a normal distribution with few principal components, fitted to the training images."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class Gaussian:
     """Mean image plus principal components with independent normal coefficients."""
 
     components: int = 16
-    """At most so many; never more than one for every fifty training items."""
+    """Largest number of principal components; never more than one for every fifty training items."""
 
     def __post_init__(self) -> None:
         if self.components < 1:
@@ -34,13 +34,13 @@ class Gaussian:
         self._normal: Normal | None = None
 
     def fit(self, train: Split, *, folder: Path, budget: Budget, seed: int, device: str) -> None:
-        """Fit in closed form; takes seconds, so that folder, budget and device are left alone."""
+        """Fit in closed form; this takes seconds: folder, budget and device are not used."""
         if not len(train):
             raise UsageError("there are no items to fit to", "give a training split that is not empty")
         self._normal = fit_normal(train, seed, self.components)
 
     def sample(self, count: int, *, seed: int, prompts: Sequence[str] | None = None) -> Iterator[Images]:
-        """Yield count draws, clipped to [-1, 1]."""
+        """Yield count samples in batches (n, C, *spatial), clipped to [-1, 1]."""
         if prompts is not None:
             raise UsageError("gaussian takes no prompts", "leave them out, or choose a text-to-image model")
         normal = self._fitted()
@@ -48,14 +48,14 @@ class Gaussian:
             yield normal.draw(np.random.default_rng([seed, part.start]), part.stop - part.start)
 
     def save(self, folder: Path) -> None:
-        """Write options (JSON) and the normal's arrays (npz)."""
+        """Write options (JSON), and mean and axes of the normal distribution (npz)."""
         normal = self._fitted()
         write_arrays(folder / ARRAYS, mean=normal.mean, axes=normal.axes)
         write_json(folder / OPTIONS, asdict(self))
 
     @classmethod
     def load(cls, folder: Path, *, device: str) -> Self:
-        """Restore what `save` wrote. Raises BadDataError or AdapterError naming the file that cannot be read."""
+        """Restore what `save` wrote. Raises BadDataError or AdapterError that names the unreadable file."""
         adapter = cls(**read_json(folder / OPTIONS))
         arrays = read_arrays(folder / ARRAYS, "mean", "axes")
         adapter._normal = Normal(arrays["mean"], arrays["axes"])

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from benchmark.adapters.diffusion import DiffusionAdapter
-from benchmark.adapters.network import check_choices, data_key
+from benchmark.adapters.network import check_choices, data_key, training_config
 from benchmark.adapters.networks.autoencoder import Autoencoder, build_autoencoder
 from benchmark.adapters.networks.latent import LatentModel, encode_all
 from benchmark.core.devices import pick_device
@@ -24,9 +24,9 @@ if TYPE_CHECKING:
 
 AUTOENCODERS = ("kl", "vq", "linear")
 AUTOENCODER_SHARE = 0.4
-"""Of the budget's seconds; the diffusion has the rest."""
+"""Of the seconds in the budget; the diffusion model gets the rest."""
 WITH_AUTOENCODER = ("latent_channels", "codebook", "precision", "widths")
-"""Hyper-parameters that decide the autoencoder, beside those named after it (`widths` by the padding)."""
+"""Hyper-parameters that decide the autoencoder, as do those named after it; `widths` decide the padding."""
 
 
 @dataclass
@@ -36,11 +36,11 @@ class LatentDiffusion(DiffusionAdapter):
     name: ClassVar[str] = "ldm"
 
     autoencoder: str = "kl"
-    """`kl`, `vq` (cheaper), or `linear`: principal components of patches, which takes no training."""
+    """`kl`, `vq` (cheaper), or `linear`: principal components of patches, without training."""
     latent_channels: int = 4
-    """At most the pixels of a patch for `linear`."""
+    """With `linear` at most the number of pixels of a patch."""
     autoencoder_widths: tuple[int, ...] = (32, 64, 64)
-    """Channels a level; each level after the first halves the image (`vq` has no first level)."""
+    """Channels per level; each level after the first halves the image (`vq` has no first level)."""
     autoencoder_blocks: int = 1
     autoencoder_attention: bool = False
     """Self-attention at the bottom of a `kl` encoder and decoder."""
@@ -61,7 +61,7 @@ class LatentDiffusion(DiffusionAdapter):
             )
 
     def fit(self, train: Split, *, folder: Path, budget: Budget, seed: int, device: str) -> None:
-        """Train the autoencoder, encode the split, train the diffusion; both stages resume exactly from folder."""
+        """Train the autoencoder, encode the split, train the diffusion model; both resume exactly from folder."""
         seed_all(seed)
         model = self.build(train.shape)
         feed = feed_split(train, pick_device(device))
@@ -76,36 +76,37 @@ class LatentDiffusion(DiffusionAdapter):
         if isinstance(model.autoencoder, LinearAutoencoder):
             model.autoencoder.to(pick_device(device)).fit(feed)
         else:
-            recipe = self._recipe(
+            config = training_config(
+                self,
                 steps=self.autoencoder_steps,
                 batch_size=self.autoencoder_batch,
                 learning_rate=self.autoencoder_rate,
-                ema=0,
+                ema=0,  # the diffusion model averages its weights, the first stage as published does not
             )
             model.autoencoder = train_network(
                 model.autoencoder,
                 lambda net, images: net.loss(images),
                 feed,
-                recipe,
+                config,
                 **stage("autoencoder", AUTOENCODER_SHARE),
             )
         latents = encode_all(model.autoencoder, feed, self.sampling_batch)
-        model.denoiser.scale.copy_(1 / latents.std())
+        model.denoiser.scale.copy_(1 / latents.std())  # to unit variance, which the noise schedule assumes
         model.denoiser = train_network(
             model.denoiser,
             lambda net, values: net.loss(values),
             Resident(latents, latents.device),
-            self._recipe(),
+            training_config(self),
             **stage("diffusion", 1 - AUTOENCODER_SHARE),
         )
         self.trained(model, train.shape)
 
     def reconstruct(self, images: Images) -> Images:
-        """Return what the autoencoder makes of images, same shape."""
+        """Return the autoencoder's reconstruction of images (N, C, *spatial), same shape."""
         return self._reconstruct(images)
 
     def build(self, shape: tuple[int, ...]) -> LatentModel:
-        """Return untrained networks for items of this shape."""
+        """Return untrained networks for items of this shape, (C, *spatial)."""
         channels, size = shape[0], shape[1:]
         factor = 2 ** (len(self.autoencoder_widths) - 1)
         multiple = factor * 2 ** (len(self.widths) - 1)
@@ -131,8 +132,8 @@ class LatentDiffusion(DiffusionAdapter):
         )
 
     def _options(self, stage: str) -> dict[str, object]:
-        """Return the hyper-parameters that decide a stage's weights."""
-        given = self.decisive()
+        """Return the hyper-parameters that decide the weights of a stage."""
+        given = self.weight_options()
         if stage == "autoencoder":
             return {name: v for name, v in given.items() if name.startswith(stage) or name in WITH_AUTOENCODER}
         return given

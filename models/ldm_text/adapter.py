@@ -1,15 +1,13 @@
-"""Text-conditioned latent diffusion; what is saved is a folder that StableDiffusionPipeline.from_pretrained opens."""
+"""Text-conditioned latent diffusion, saved as a folder that StableDiffusionPipeline.from_pretrained opens."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, Self, cast
+from typing import TYPE_CHECKING, Any, Self
 
-import torch
-
-from benchmark.adapters.network import PRECISIONS, check_choices, data_key, in_range
+from benchmark.adapters.network import PRECISIONS, check_choices, data_key, in_range, training_config
 from benchmark.adapters.weights import usable
 from benchmark.cohorts.captions import captions_of
 from benchmark.core.devices import pick_device
@@ -17,12 +15,11 @@ from benchmark.core.errors import AdapterError, UsageError
 from benchmark.core.files import content_key, read_json, write_json
 from benchmark.core.seeding import seed_all
 from benchmark.core.types import Budget, Split, chunks
-from benchmark.text2image.guided import decode, draw
-from benchmark.text2image.pipelines import be_quiet, load_pipeline
-from benchmark.text2image.tokenizer import Pairs, tokenized, train_tokenizer
+from benchmark.text2image.guided import decode, sample_latents
+from benchmark.text2image.pipelines import load_pipeline, silence_library_logs
+from benchmark.text2image.tokenizer import CaptionedLatents, tokenized, train_tokenizer
 from benchmark.text2image.unet import TextDenoiser, build_encoder, build_unet, build_vae, latents_of, vae_loss
-from benchmark.training.batches import feed_split
-from benchmark.training.config import TrainingConfig
+from benchmark.training.batches import feed_split, in_order
 from benchmark.training.loop import train as train_network
 
 from .captioning import Captioning
@@ -32,12 +29,12 @@ if TYPE_CHECKING:
 
 DESCRIPTION = "memobench.json"
 VAE_SHARE = 0.3
-"""Of the budget's seconds."""
+"""Share of the seconds in the budget."""
 
 
 @dataclass
 class TextDiffusion:
-    """An autoencoder, and a diffusion model of its latents that a caption guides."""
+    """An autoencoder, and a diffusion model of its latents, conditioned on captions."""
 
     vae_widths: tuple[int, ...] = (16, 32, 32)
     """Channels of the autoencoder's levels; each after the first halves the image."""
@@ -49,12 +46,12 @@ class TextDiffusion:
     """Channels of the U-Net's levels."""
     head_channels: int = 16
     text_width: int = 64
-    """Of the text encoder's embeddings."""
+    """Width of the text encoder's embeddings."""
     text_layers: int = 1
     length: int = 48
     """Tokens of a prompt; longer ones are cut."""
     vocabulary: int = 1024
-    """At most so many pieces of words, learnt from the captions."""
+    """Largest number of word pieces in the vocabulary, which is learnt from the captions."""
     noise_schedule: str = "squaredcos_cap_v2"
     steps: int = 2000
     batch_size: int = 16
@@ -63,17 +60,17 @@ class TextDiffusion:
     precision: str = "auto"
     """`auto` (bf16 on CUDA), `fp32` or `bf16`."""
     caption_dropout: float = 0.1
-    """Share of captions left out in training, for classifier-free guidance."""
+    """Share of captions replaced by the empty one in training, for classifier-free guidance."""
     embedding_noise: float = 0.0
-    """Mitigation: deviation of Gaussian noise on the caption's embeddings."""
+    """Mitigation: standard deviation of Gaussian noise on the caption's embeddings."""
     random_markers: bool = False
-    """Mitigation: each de-identification mark becomes a random surrogate, another one in each draw."""
+    """Mitigation: each de-identification marker is replaced by a random word, a new one in each draw."""
     deduplicate: bool = False
-    """Mitigation: train on each image once, however often it is listed."""
+    """Mitigation: train on each image once, however often it is repeated."""
     variants: str = ""
     """Mitigation: CSV with columns caption and variant; each draw takes the caption or one of its variants."""
     recaptions: str = ""
-    """Mitigation: CSV with columns caption and variant; variants take the caption's place."""
+    """Mitigation: CSV with columns caption and variant; variants replace the caption."""
     sampling_guidance: float = 4.0
     sampling_steps: int = 25
     sampling_batch: int = 50
@@ -91,7 +88,7 @@ class TextDiffusion:
 
     @property
     def prompted(self) -> bool:
-        """It takes prompts."""
+        """Always true: it takes prompts."""
         return True
 
     @property
@@ -123,40 +120,44 @@ class TextDiffusion:
             channels=train.shape[0], side=side, widths=self.vae_widths, latent_channels=self.latent_channels
         )
         feed = feed_split(split, place)
-        recipe = self._recipe(self.vae_steps, self.vae_batch, self.vae_rate, 0)
-        vae = train_network(vae, vae_loss, feed, recipe, **stage("vae", VAE_SHARE))
-        positions = torch.arange(len(feed)).split(self.sampling_batch)
-        latents = latents_of(vae, [feed.take(part.numpy()) for part in positions])
+        config = training_config(
+            self, steps=self.vae_steps, batch_size=self.vae_batch, learning_rate=self.vae_rate, ema=0
+        )
+        vae = train_network(vae, vae_loss, feed, config, **stage("vae", VAE_SHARE))
+        latents = latents_of(vae, in_order(feed, self.sampling_batch))
+        # To unit variance, which the noise schedule assumes (Rombach et al. 2022, G); pipelines apply it themselves.
         vae.register_to_config(scaling_factor=float(1 / latents.std()))
         tokenizer = train_tokenizer(
             one_text_each(captions_of(split), texts), vocabulary=self.vocabulary, length=self.length
         )
         seed_all(seed, 1)
         net = self._denoiser(tokenizer, tuple(latents.shape[1:]))
-        pairs = Pairs(latents * vae.config.scaling_factor, texts, tokenizer)
-        recipe = self._recipe(self.steps, self.batch_size, self.learning_rate, self.ema)
-        net = train_network(net, lambda net, batch: net.loss(batch), pairs, recipe, **stage("diffusion", 1 - VAE_SHARE))
+        captioned = CaptionedLatents(latents * vae.config.scaling_factor, texts, tokenizer)
+        config = training_config(self)
+        net = train_network(
+            net, lambda net, batch: net.loss(batch), captioned, config, **stage("diffusion", 1 - VAE_SHARE)
+        )
         self._pipeline, self._shape = self._assemble(vae, net, tokenizer).to(place), train.shape
 
     def sample(self, count: int, *, seed: int, prompts: Sequence[str] | None = None) -> Iterator[Images]:
-        """Yield an image for each prompt (`count` of them), or count images without a prompt, in batches."""
+        """Yield count images in batches (n, C, H, W): one for each of `count` prompts, or without prompts."""
         pipeline = self.pipeline
         for part in chunks(count, self.sampling_batch):
-            latents = draw(
+            latents = sample_latents(
                 pipeline, None if prompts is None else prompts[part], seed=seed, numbers=range(part.start, part.stop),
                 steps=self.sampling_steps, guidance=self.sampling_guidance,
             )  # fmt: skip
             yield in_range(decode(pipeline, latents), "ldm-text").cpu().numpy()
 
     def save(self, folder: Path) -> None:
-        """Write the pipeline as `save_pretrained` does, and beside it what this adapter was given."""
+        """Write the pipeline as `save_pretrained` does, and this adapter's hyper-parameters in a file next to it."""
         self.pipeline.save_pretrained(folder)
         given = asdict(self) | {name: "(path)" for name in ("variants", "recaptions") if getattr(self, name)}
         write_json(folder / DESCRIPTION, {"hyperparameters": given, "shape": list(self._shape)})
 
     @classmethod
     def load(cls, folder: Path, *, device: str) -> Self:
-        """Restore what `save` wrote. Raises AdapterError naming what cannot be used."""
+        """Restore what `save` wrote. Raises AdapterError that names what cannot be used."""
         with usable(folder / DESCRIPTION) as path:
             saved = read_json(path)
             values = saved["hyperparameters"]
@@ -185,32 +186,31 @@ class TextDiffusion:
         )
         from diffusers import DDPMScheduler
 
-        scheduler = DDPMScheduler(**self._noising())
+        scheduler = DDPMScheduler(**self._noise_schedule())
         empty = tokenized(tokenizer, [""])[0][0]
         return TextDenoiser(unet, encoder, scheduler, empty, dropout=self.caption_dropout, noise=self.embedding_noise)
 
-    def _noising(self) -> dict[str, Any]:
-        given = {"beta_schedule": self.noise_schedule, "clip_sample": False, "num_train_timesteps": 1000}
-        return given | ({"beta_start": 0.00085, "beta_end": 0.012} if self.noise_schedule == "scaled_linear" else {})
+    def _noise_schedule(self) -> dict[str, Any]:
+        """Return the arguments of the schedulers; the betas of `scaled_linear` are Stable Diffusion's."""
+        arguments = {"beta_schedule": self.noise_schedule, "clip_sample": False, "num_train_timesteps": 1000}
+        return arguments | (
+            {"beta_start": 0.00085, "beta_end": 0.012} if self.noise_schedule == "scaled_linear" else {}
+        )
 
     def _assemble(self, vae: Any, net: TextDenoiser, tokenizer: Any) -> Any:
-        be_quiet()
+        silence_library_logs()
         from diffusers import DDIMScheduler, StableDiffusionPipeline
 
         pipeline = StableDiffusionPipeline(
             vae=vae, text_encoder=net.encoder, tokenizer=tokenizer, unet=net.unet,
-            scheduler=DDIMScheduler(**self._noising(), steps_offset=1), safety_checker=None, feature_extractor=None,
-            requires_safety_checker=False,
+            scheduler=DDIMScheduler(**self._noise_schedule(), steps_offset=1), safety_checker=None,
+            feature_extractor=None, requires_safety_checker=False,
         )  # fmt: skip
         pipeline.set_progress_bar_config(disable=True)
         return pipeline
 
-    def _recipe(self, steps: int, batch: int, rate: float, ema: float) -> TrainingConfig:
-        precision = cast(Literal["auto", "fp32", "bf16"], self.precision)
-        return TrainingConfig(steps=steps, batch_size=batch, learning_rate=rate, ema=ema, precision=precision)
-
     def _options(self, stage: str) -> dict[str, object]:
-        """Return the hyper-parameters that decide a stage's weights."""
+        """Return the hyper-parameters that decide the weights of a stage."""
         given = {name: value for name, value in asdict(self).items() if not name.startswith("sampl")}
         if stage == "vae":
             return {name: value for name, value in given.items() if name.startswith("vae") or name == "latent_channels"}
@@ -218,15 +218,15 @@ class TextDiffusion:
 
 
 def one_text_each(captions: Sequence[str], alternatives: Sequence[Sequence[str]]) -> list[str]:
-    """Return the alternatives of each different caption in one text: what one caption says counts once."""
-    found: dict[str, dict[str, None]] = {}
+    """Return one text per different caption, of all its alternatives: the tokenizer counts a caption once."""
+    by_caption: dict[str, dict[str, None]] = {}
     for caption, texts in zip(captions, alternatives, strict=True):
-        found.setdefault(caption, {}).update(dict.fromkeys(texts))
-    return [" ".join(texts) for texts in found.values()]
+        by_caption.setdefault(caption, {}).update(dict.fromkeys(texts))
+    return [" ".join(texts) for texts in by_caption.values()]
 
 
 def deduplicated(train: Split) -> Split:
-    """Return a split with each stored image once, with the caption of its first row."""
+    """Return a split with each stored image once, with the caption of its first occurrence."""
     import numpy as np
 
     _, first = np.unique(train.rows, return_index=True)

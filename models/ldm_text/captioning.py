@@ -1,4 +1,4 @@
-"""What each image is captioned with in training: its report or its class, and what a mitigation makes of it."""
+"""The captions of training images: report or class, changed by mitigations."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from pathlib import Path
 import numpy as np
 
 from benchmark.cohorts.csv_tables import read_csv, require_csv
-from benchmark.text2image.marks import MARKER
+from benchmark.text2image.markers import MARKER
 
 SURROGATES = 32
-"""Versions of a caption with random markers; each draw in training takes one."""
+"""Number of versions of a caption with random words for markers; each draw in training takes one."""
 SYLLABLES = ("ba", "de", "fi", "go", "ku", "la", "me", "ni", "po", "ru", "sa", "te", "vi", "wo", "zu")
 
 
@@ -30,22 +30,24 @@ class Captioning:
         require_csv("recaptions", self.recaptions)
 
     def alternatives(self, captions: Sequence[str], seed: int) -> list[tuple[str, ...]]:
-        """Return what each caption may be in a draw, one text or more. Raises as `read_csv`."""
-        found: list[tuple[str, ...]] = [(caption,) for caption in captions]
+        """Return the alternatives of each caption, of which training draws one each time. Raises as `read_csv`."""
+        alternatives: list[tuple[str, ...]] = [(caption,) for caption in captions]
         if self.recaptions:
             table = _variants(Path(self.recaptions))
-            found = [table.get(caption, (caption,)) for caption in captions]
+            alternatives = [table.get(caption, (caption,)) for caption in captions]
         if self.variants:
             table = _variants(Path(self.variants))
-            found = [(*texts, *table.get(caption, ())) for texts, caption in zip(found, captions, strict=True)]
+            alternatives = [
+                (*texts, *table.get(caption, ())) for texts, caption in zip(alternatives, captions, strict=True)
+            ]
         if self.random_markers:
             rng = np.random.default_rng([seed, 0x3A])
-            found = [tuple(_surrogates(texts, rng)) for texts in found]
-        return found
+            alternatives = [tuple(_surrogates(texts, rng)) for texts in alternatives]
+        return alternatives
 
 
 def surrogate(rng: np.random.Generator) -> str:
-    """Return a random word that stands for what a mark hides."""
+    """Return a random word in place of a de-identification marker."""
     return "".join(SYLLABLES[number] for number in rng.integers(len(SYLLABLES), size=3))
 
 

@@ -1,4 +1,4 @@
-"""Generative bundles of MONAI's model zoo, trained elsewhere and sampled here."""
+"""Pretrained generative bundles of MONAI's model zoo."""
 
 from __future__ import annotations
 
@@ -35,10 +35,10 @@ class Bundle(ExternalModel):
 
     config: str = "configs/inference.json"
     weights: str = "models/model.pt"
-    """Of the U-Net; read as tensors only."""
+    """Weights of the U-Net; read as tensors only."""
     autoencoder_weights: str = "models/model_autoencoder.pt"
     scale: float = 1.0
-    """What latents are multiplied by before the U-Net sees them (scale_factor of the training)."""
+    """Factor of the latents before the U-Net (scale_factor of the training): 1 / their standard deviation."""
     steps: int = 50
     """Sampling steps."""
     range: str = "unit"
@@ -54,12 +54,12 @@ class Bundle(ExternalModel):
         self._device = torch.device("cpu")
 
     def sample(self, count: int, *, seed: int, prompts: Sequence[str] | None = None) -> Iterator[Images]:
-        """Yield count images, the noise of each batch from (seed, first number)."""
+        """Yield count images in batches (n, C, *spatial), the noise of each from (seed, first number)."""
         self.refuse_prompts(prompts)
         if self._scheduler is None:
             raise AdapterError("this bundle has not been loaded", "call fit or load first")
         for part in chunks(count, self.sampling_batch):
-            seed_all(derive_seed(seed, part.start, 1))  # some schedulers draw noise of their own
+            seed_all(derive_seed(seed, part.start, 1))  # DDPMScheduler draws its noise from the global generator
             noise = seeded_noise((part.stop - part.start, *self._noise), seed, part.start, device=self._device)
             images = self._sampled(noise)
             yield in_range(images * 2 - 1 if self.range == "unit" else images, "monai-bundle").cpu().numpy()
@@ -81,22 +81,22 @@ class Bundle(ExternalModel):
         """Build the networks and load their weights."""
         from monai.networks import schedulers
 
-        place, found = Path(self.path), Configuration(Path(self.path) / self.config)
-        unet, autoencoder = found.find("DiffusionModelUNet"), found.find("AutoencoderKL", "VQVAE")
-        scheduler = found.find(*SCHEDULERS)
+        place, configuration = Path(self.path), Configuration(Path(self.path) / self.config)
+        unet, autoencoder = configuration.find("DiffusionModelUNet"), configuration.find("AutoencoderKL", "VQVAE")
+        scheduler = configuration.find(*SCHEDULERS)
         if unet is None or scheduler is None:
             raise AdapterError(
-                f"{found.path} builds no DiffusionModelUNet of MONAI, or no scheduler",
+                f"{configuration.path} builds no DiffusionModelUNet of MONAI, or no scheduler",
                 f"bundles of {', '.join(NETWORKS)} with {', '.join(SCHEDULERS)} can be read",
             )
         schedule = scheduler.get("schedule", "linear_beta")
         chosen = {**scheduler, "schedule": FORMER_SCHEDULES.get(schedule, schedule)}
-        self._scheduler = getattr(schedulers, found.name_of(*SCHEDULERS))(**chosen)
+        self._scheduler = getattr(schedulers, configuration.name_of(*SCHEDULERS))(**chosen)
         self._device = pick_device(device)
         self._networks = {"unet": self._built("DiffusionModelUNet", unet, place / self.weights)}
-        self._noise = tuple(found.value("latent_shape") or self.shape)
+        self._noise = tuple(configuration.value("latent_shape") or self.shape)
         if autoencoder is not None:
-            name = found.name_of("AutoencoderKL", "VQVAE")
+            name = configuration.name_of("AutoencoderKL", "VQVAE")
             self._networks["autoencoder"] = self._built(name, autoencoder, place / self.autoencoder_weights)
 
     def _built(self, name: str, arguments: dict[str, Any], path: Path) -> nn.Module:
@@ -113,7 +113,7 @@ class Bundle(ExternalModel):
 
 
 def _fill(network: nn.Module, path: Path) -> None:
-    """Load weights as tensors only; those of the package `generative` under MONAI's names."""
+    """Load weights as tensors only; those of the package `generative` are renamed as MONAI names them."""
     if not path.is_file():
         raise MissingDataError(f"there is no file {path}", "give --set weights=FILE and --set autoencoder_weights=FILE")
     try:
@@ -134,7 +134,7 @@ def _fill(network: nn.Module, path: Path) -> None:
 
 
 def _renamed(network: nn.Module, state: dict[str, Tensor]) -> dict[str, Tensor]:
-    """Return the weights of a network of the package `generative` under MONAI's names; each has to find a place."""
+    """Return weights of the package `generative` under MONAI's names. Raises KeyError where one has no counterpart."""
     left = dict(state)
     network.load_old_state_dict(left)  # type: ignore[operator]
     renamed: dict[str, Tensor] = network.state_dict()

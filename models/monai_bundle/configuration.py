@@ -1,7 +1,8 @@
-"""A bundle's configuration read as data: names of MONAI's networks and their numbers, nothing that could run.
+"""A bundle's configuration, read as data: names of MONAI's networks and their arguments, nothing that could run.
 
 MONAI's own parser evaluates every value that begins with `$` and calls whatever `_target_` names. Here a reference
-`@name` is looked up, three networks and three schedulers are known by name, and all else is refused where it is needed.
+`@name` is looked up, three networks and three schedulers are known by name, and a needed value of any other kind is
+refused.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ NETWORKS = ("DiffusionModelUNet", "AutoencoderKL", "VQVAE")
 SCHEDULERS = ("DDPMScheduler", "DDIMScheduler", "PNDMScheduler")
 SOURCES = ("monai.", "generative.")
 FORMER_NAMES = {"num_channels": "channels"}
-"""Arguments of the package `generative`, which became part of MONAI."""
+"""Arguments of the package `generative`, which has become part of MONAI."""
 FORMER_SCHEDULES = {"linear": "linear_beta", "scaled_linear": "scaled_linear_beta"}
 
 
@@ -27,18 +28,18 @@ class Configuration:
         self.path, self.values = path, _read(path)
 
     def find(self, *names: str) -> dict[str, Any] | None:
-        """Return the arguments of the one section that builds one of these classes, or None."""
+        """Return the arguments of the section that builds one of these classes, or None; several raise AdapterError."""
         sections = [value for value in self.values.values() if isinstance(value, dict) and _class_of(value) in names]
         if len(sections) > 1:
             raise AdapterError(f"{self.path} builds several of {', '.join(names)}", "leave one section in it")
         return self._arguments(sections[0]) if sections else None
 
     def name_of(self, *names: str) -> str:
-        """Return which of these classes a section builds."""
+        """Return which of these classes is built."""
         return next(_class_of(value) for value in self.values.values() if _class_of(value) in names)
 
     def value(self, name: str) -> Any:
-        """Return a plain value, references looked up; None where it is missing."""
+        """Return a plain value with references resolved; None where it is missing."""
         return self._plain(self.values[name]) if name in self.values else None
 
     def _arguments(self, section: dict[str, Any]) -> dict[str, Any]:
@@ -53,7 +54,7 @@ class Configuration:
             )
         if isinstance(value, str) and value.startswith("@"):
             if depth > 20 or value[1:] not in self.values:
-                raise AdapterError(f"{self.path} refers to {value!r}, which it does not define", "mend the file")
+                raise AdapterError(f"{self.path} refers to {value!r}, which it does not define", "fix the file")
             return self._plain(self.values[value[1:]], depth + 1)
         if isinstance(value, list):
             return [self._plain(part, depth) for part in value]
@@ -61,7 +62,7 @@ class Configuration:
 
 
 def _class_of(section: Any) -> str:
-    """Return the last part of a section's `_target_` when it is one of MONAI's, else nothing."""
+    """Return the last part of a section's `_target_` when it is a class of MONAI, else an empty text."""
     target = section.get("_target_", "") if isinstance(section, dict) else ""
     name = str(target).rpartition(".")[2]
     ours = str(target) == name or str(target).startswith(SOURCES)

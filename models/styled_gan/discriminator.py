@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from .layers import Conv, Dense, activate
 
 GROUP = 4
+"""Images that are compared with each other, as in StyleGAN2."""
 
 
 class Halving(nn.Module):
@@ -27,11 +28,11 @@ class Halving(nn.Module):
         """Map (N, in, H, W) to (N, out, H / 2, W / 2)."""
         values = F.avg_pool2d(activate(self.second(activate(self.first(images)))), 2)
         skipped: Tensor = self.skip(F.avg_pool2d(images, 2))
-        return (values + skipped) / math.sqrt(2)
+        return (values + skipped) / math.sqrt(2)  # the sum of two independent unit variances has variance 2
 
 
 class Discriminator(nn.Module):
-    """Images (N, C, H, W) to logits (N,); widths from the largest images to the smallest."""
+    """Maps images (N, C, H, W) to logits (N,); widths from the largest images to the smallest."""
 
     def __init__(self, shape: tuple[int, ...], widths: Sequence[int]) -> None:
         super().__init__()
@@ -45,7 +46,7 @@ class Discriminator(nn.Module):
         self.logit = Dense(widths[-1], 1)
 
     def forward(self, images: Tensor) -> Tensor:
-        """Return logits: high for real."""
+        """Return the logits of images (N, C, H, W), (N,): high for real."""
         ends = [end for extra in reversed(self.extra) for end in (extra // 2, extra - extra // 2)]
         images = F.pad(images, ends, mode="replicate") if any(ends) else images
         values = self.halvings(activate(self.from_image(images)))
@@ -55,9 +56,14 @@ class Discriminator(nn.Module):
 
 
 def batch_deviation(values: Tensor) -> Tensor:
-    """Return the mean standard deviation within groups of at most 4 items, as a channel (N, 1, H, W)."""
+    """Return the mean standard deviation within groups of at most 4 of the N items, as a channel (N, 1, H, W).
+
+    Generated images that are all alike have a smaller deviation than real ones: the discriminator then sees it, and the
+    generator is kept from collapsing to few images (minibatch standard deviation, Karras et al. 2018, section 3).
+    """
     count = len(values)
     group = next(size for size in range(min(GROUP, count), 0, -1) if count % size == 0)
     grouped = values.view(group, -1, *values.shape[1:])
+    # 1e-8 under the root: its derivative is infinite at zero variance.
     deviation = (grouped.var(0, unbiased=False) + 1e-8).sqrt().mean((1, 2, 3), keepdim=True)
     return deviation.repeat(group, 1, 1, 1).expand(-1, -1, *values.shape[2:])

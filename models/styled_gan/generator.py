@@ -15,10 +15,11 @@ Noise = Callable[[tuple[int, ...]], Tensor]
 
 
 class ModulatedConv(nn.Module):
-    """A convolution whose input channels are scaled by a style, and whose output is brought back to unit variance.
+    """A convolution whose input channels are scaled by a style, and whose output is normalised to unit variance.
 
-    Karras et al. 2020, equations 1 to 3, applied to the activations instead of the weights: s and the demodulation
-    factor d of an item scale its own input and output channels, so that one convolution serves the whole batch.
+    Karras et al. (2020), equations 1 to 3, applied to the activations instead of the weights: the scale s and the
+    demodulation factor d of an item multiply its input and output channels, so that one convolution serves the batch.
+    Demodulation assumes inputs of unit variance; normalising the actual activations caused droplet artefacts.
     """
 
     def __init__(self, width_in: int, width_out: int, styles: int, kernel: int, *, demodulate: bool = True) -> None:
@@ -29,7 +30,7 @@ class ModulatedConv(nn.Module):
         self.demodulate = demodulate
 
     def forward(self, images: Tensor, w: Tensor) -> Tensor:
-        """Map (N, in, H, W) and latents (N, styles) to (N, out, H, W)."""
+        """Map activations (N, in, H, W) and styles w (N, styles) to (N, out, H, W)."""
         scale: Tensor = self.style(w)
         weight = self.weight * self.gain
         images = F.conv2d(images * scale[:, :, None, None], weight, padding=weight.shape[-1] // 2)
@@ -49,14 +50,14 @@ class StyledConv(nn.Module):
         self.bias = nn.Parameter(torch.zeros(width_out))
 
     def forward(self, images: Tensor, w: Tensor, noise: Noise) -> Tensor:
-        """Map (N, in, H, W) to (N, out, H, W)."""
+        """Map activations (N, in, H, W) and styles w (N, styles) to (N, out, H, W)."""
         images = self.conv(images, w)
         images = images + self.strength * noise((len(images), 1, *images.shape[2:]))
         return activate(images + self.bias[:, None, None])
 
 
 class Level(nn.Module):
-    """Two styled convolutions at one resolution, the first of which (but at the bottom) doubles the sides."""
+    """Two styled convolutions at one resolution, twice that of the level before (except at the bottom)."""
 
     def __init__(self, width_in: int, width: int, styles: int, channels: int, *, bottom: bool) -> None:
         super().__init__()
@@ -67,7 +68,10 @@ class Level(nn.Module):
         self.bias = nn.Parameter(torch.zeros(channels))
 
     def forward(self, values: Tensor, image: Tensor | None, w: Sequence[Tensor], noise: Noise) -> tuple[Tensor, Tensor]:
-        """Return the features and the image so far (skip connections: Karras et al. 2020, figure 7)."""
+        """Return features (N, width, H, W) and the sum of the images of all levels so far, (N, channels, H, W).
+
+        Skip connections in place of progressive growing: Karras et al. (2020), figure 7.
+        """
         if not self.bottom:
             values = double(values)
         values = self.second(self.first(values, w[0], noise), w[1], noise)
@@ -76,14 +80,15 @@ class Level(nn.Module):
 
 
 class Generator(nn.Module):
-    """z (N, latent) to images (N, C, H, W); each width is a level, from the smallest images to the largest."""
+    """Maps z (N, latent) to images (N, C, H, W); each width is a level, from the smallest images to the largest."""
 
     average: Tensor
-    """Mean of w over training, for truncation."""
+    """Moving average of w over training, (latent,), for truncation."""
 
     def __init__(self, shape: tuple[int, ...], widths: Sequence[int], latent: int, mapping_layers: int) -> None:
         super().__init__()
         self.size, self.latent, self.levels = shape[1:], latent, len(widths)
+        # 100 times slower: the mapping network is unstable at the rate of the others (Karras et al. 2019, appendix C).
         self.mapping = nn.ModuleList(Dense(latent, latent, rate=0.01) for _ in range(mapping_layers))
         base = tuple(-(-side // 2 ** (len(widths) - 1)) for side in self.size)
         self.constant = nn.Parameter(torch.randn(1, widths[0], *base))
@@ -95,14 +100,14 @@ class Generator(nn.Module):
         self.register_buffer("average", torch.zeros(latent))
 
     def styles(self, z: Tensor) -> Tensor:
-        """Map z (N, latent) to w (N, latent): normalise, then dense layers."""
+        """Map z (N, latent) to w (N, latent): normalise to unit mean square, then apply dense layers."""
         w = z * (z.square().mean(1, keepdim=True) + 1e-8).rsqrt()
         for layer in self.mapping:
             w = activate(layer(w))
         return w
 
     def synthesis(self, w: Tensor, noise: Noise) -> Tensor:
-        """Map w (N, 2 levels, latent), a style for each convolution, to images."""
+        """Map w (N, 2 levels, latent), a style for each convolution, to images (N, C, H, W)."""
         values, image = self.constant.expand(len(w), -1, -1, -1), None
         for number, block in enumerate(self.blocks):
             values, image = block(values, image, (w[:, 2 * number], w[:, 2 * number + 1]), noise)
@@ -118,5 +123,5 @@ class Generator(nn.Module):
 
 
 def double(images: Tensor) -> Tensor:
-    """Double the sides, bilinearly: the smooth upsampling that keeps details from sticking to the pixel grid."""
+    """Double the sides of (N, C, H, W) bilinearly: smooth upsampling keeps details from sticking to the pixel grid."""
     return F.interpolate(images, scale_factor=2, mode="bilinear", align_corners=False)

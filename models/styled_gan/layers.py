@@ -1,4 +1,8 @@
-"""Layers with an equalised learning rate (Karras et al. 2018): unit-variance weights, scaled when used."""
+"""Layers with an equalised learning rate (Karras et al. 2018): unit-variance weights, scaled when used.
+
+The scale 1 / sqrt(inputs) of He et al. (2015) is a factor in the forward pass, not in the stored weights. Adam's steps
+do not depend on the scale of a gradient, so that all weights, stored at one scale, learn equally fast.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +14,7 @@ from torch import Tensor, nn
 
 
 class Dense(nn.Module):
-    """A linear layer; `rate` slows its learning down."""
+    """A linear layer; its learning rate is multiplied by `rate`, its outputs stay the same."""
 
     def __init__(self, width_in: int, width_out: int, *, bias: float = 0.0, rate: float = 1.0) -> None:
         super().__init__()
@@ -24,7 +28,7 @@ class Dense(nn.Module):
 
 
 class Conv(nn.Module):
-    """A convolution that keeps the sides."""
+    """A convolution that keeps the sides (odd kernel, zero padding)."""
 
     def __init__(self, width_in: int, width_out: int, kernel: int, *, bias: bool = True) -> None:
         super().__init__()
@@ -38,5 +42,5 @@ class Conv(nn.Module):
 
 
 def activate(values: Tensor) -> Tensor:
-    """Leaky rectifier, scaled so that it keeps the variance."""
+    """Leaky rectifier of values of any shape, times sqrt(2): a rectifier halves the mean square of symmetric inputs."""
     return F.leaky_relu(values, 0.2) * math.sqrt(2)

@@ -1,7 +1,7 @@
 """StyleGAN2-ADA: NVIDIA's networks and losses, from the user's checkout, in our training loop.
 
-Everything of the repository runs in a worker process; this one never imports it. Its licence allows research and
-evaluation only, so that nothing of it is part of this package.
+The repository's code runs only in a worker process; this process never imports it. Its licence allows research and
+evaluation only: nothing of it is part of this package.
 """
 
 from __future__ import annotations
@@ -37,12 +37,12 @@ NOT_DECISIVE = ("checkout", "ops", "network", "sha256", "sampling_batch", "sampl
 
 @dataclass
 class StyleGAN2ADA:
-    """Official networks and losses; the loop, seeds, checkpoints and files are this project's."""
+    """Official networks and losses in this project's training loop, with its seeds, checkpoints and files."""
 
     checkout: str = ""
-    """Folder of NVlabs/stylegan2-ada-pytorch; else $STYLEGAN2_ADA_DIR, else where `bench models install` put it."""
+    """Folder of NVlabs/stylegan2-ada-pytorch; if empty, $STYLEGAN2_ADA_DIR or that of `bench models install`."""
     ops: str = "auto"
-    """`cuda` compiles the repository's operations, `reference` does not, `auto` tries."""
+    """`cuda` compiles the repository's operations, `reference` uses its Python code, `auto` compiles where it can."""
     channel_base: int = 16384
     channel_max: int = 512
     latent: int = 512
@@ -52,20 +52,20 @@ class StyleGAN2ADA:
     half_precision_levels: int = 0
     """Highest resolutions that run in fp16 on CUDA; the authors' 4 need a GPU."""
     r1: float = 0.0
-    """Weight of the gradient penalty; 0 takes the authors' 0.0002 x pixels / batch."""
+    """Weight of the gradient penalty; 0 for the authors' 0.0002 x pixels / batch."""
     augmentation: str = "bg"
-    """`bg` (theirs without colours), `bgc` (theirs, 1 or 3 channels), `anatomy` (nothing is turned), `none`."""
+    """`bgc` (the authors', 1 or 3 channels), `bg` (without colours), `anatomy` (nor rotations), or `none`."""
     ada_target: float = 0.6
     ada_kimg: float = 500.0
-    """Thousands of images in which augmentation can go from none to always."""
+    """Thousands of images over which the probability of augmentation can rise from 0 to 1."""
     steps: int = 10000
     batch_size: int = 16
     learning_rate: float = 2.5e-3
     ema: float = 0.998
     network: str = ""
-    """An official .pkl whose G_ema is taken instead of training; read by an allow-list, its code is never run."""
+    """An official .pkl: its G_ema replaces training. Read with an allow-list; its code is never run."""
     sha256: str = ""
-    """Digest of that file."""
+    """SHA-256 digest of that file."""
     sampling_batch: int = 50
     sampling_truncation: float = 1.0
 
@@ -84,7 +84,7 @@ class StyleGAN2ADA:
         return bool(self.network)
 
     def fit(self, train: Split, *, folder: Path, budget: Budget, seed: int, device: str) -> None:
-        """Train in a worker process, or take the given network; resumes exactly from folder."""
+        """Train in a worker process, or read the given network; resumes exactly from folder."""
         if os.environ.get("WORLD_SIZE", "1") != "1":
             raise UsageError("stylegan2-ada trains in one process", "start it without torchrun")
         if not len(train):
@@ -113,14 +113,14 @@ class StyleGAN2ADA:
         self._weights = weights
 
     def sample(self, count: int, *, seed: int, prompts: Sequence[str] | None = None) -> Iterator[Images]:
-        """Yield count images, z of each batch from (seed, first number)."""
+        """Yield count images in one array (count, C, H, W), z of each batch from (seed, first number)."""
         if prompts is not None:
             raise UsageError("stylegan2-ada takes no prompts", "leave them out, or choose a text-to-image model")
         weights, job = self._trained(), self._job(find_checkout(self.checkout))
         yield _in_worker(worker.sample, job, weights, count, seed, self.sampling_batch, self.sampling_truncation)
 
     def save(self, folder: Path) -> None:
-        """Copy the generator's weights (safetensors), and write what it is built from (JSON)."""
+        """Write the generator's weights (safetensors), and what it is built from (JSON)."""
         with atomic_write(folder / WEIGHTS) as temporary:
             shutil.copyfile(self._trained(), temporary)
         description = {"hyperparameters": asdict(self), "shape": list(self._shape), "repository": self._repository}
@@ -128,7 +128,7 @@ class StyleGAN2ADA:
 
     @classmethod
     def load(cls, folder: Path, *, device: str) -> Self:
-        """Restore what `save` wrote. Raises AdapterError naming the file that cannot be used."""
+        """Restore what `save` wrote. Raises AdapterError that names the unusable file."""
         with usable(folder / DESCRIPTION) as path:
             description = read_json(path)
             adapter = cls(**description["hyperparameters"])
@@ -156,7 +156,7 @@ _pools: dict[Path, ProcessPoolExecutor] = {}
 
 
 def _in_worker(function: Callable[..., T], job: worker.Job, *given: object) -> T:
-    """Run a function in the checkout's process, which lives as long as this one. Raises what it raises."""
+    """Run a function in the worker process of a checkout, which ends with this process. Raises what it raises."""
     if job.checkout not in _pools:
         _pools[job.checkout] = ProcessPoolExecutor(
             1, mp_context=get_context("spawn"), initializer=worker.watch_parent, initargs=(os.getpid(),)
@@ -167,5 +167,5 @@ def _in_worker(function: Callable[..., T], job: worker.Job, *given: object) -> T
         del _pools[job.checkout]
         raise AdapterError(
             "the process that runs stylegan2-ada ended before its work was done",
-            "the same command goes on from its last checkpoint; where memory is short, set a smaller batch_size",
+            "the same command resumes from its last checkpoint; if memory is short, set a smaller batch_size",
         ) from error

@@ -1,4 +1,4 @@
-"""NVIDIA's repository on this disk: found, recognised, imported. Only the worker process imports it."""
+"""Find, recognise and import NVIDIA's repository on this disk. Only the worker process imports it."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ GENERIC = ("training", "dnnlib", "torch_utils")
 
 
 def find_checkout(given: str) -> Path:
-    """Return the checkout's folder: the one given, else of the environment, else where `bench models install` puts it.
+    """Return the checkout's folder: the one given, else that of the environment, else that of `bench models install`.
 
-    Raises DeclinedError when there is none, UsageError for a folder that is something else.
+    Raises DeclinedError where there is none, UsageError for a folder with other contents.
     """
     folder = Path(given or os.environ.get(VARIABLE, "") or checkout_folder(NAME))
     if not folder.is_dir():
@@ -54,26 +54,28 @@ def commit_of(folder: Path) -> str:
 
 
 def import_checkout(folder: Path, ops: str, device: str) -> SimpleNamespace:
-    """Import the repository's classes, with what today's torch needs put in place; record the path of its ops.
+    """Import the repository's classes and adapt them to current Python and torch.
 
-    Nothing is written to the checkout, and no code of it is changed: two attributes are set by name.
+    Nothing is written to the checkout, and none of its files is changed: attributes of two kinds of modules are set,
+    those of its operations (`_choose_ops`) and, where needed, its grid_sample. The result says which operations run and
+    what was replaced.
     """
-    taken = [name for name in GENERIC if name in sys.modules]
-    if taken:
-        raise UsageError(f"this process has imported another {taken[0]!r} already", "start a process of its own")
+    conflicts = [name for name in GENERIC if name in sys.modules]
+    if conflicts:
+        raise UsageError(f"this process has already imported another {conflicts[0]!r}", "start a separate process")
     sys.dont_write_bytecode = True
     sys.path.insert(0, str(folder))
-    _stand_in_for_distutils()
+    _replace_distutils()
     parts: list[Any] = [importlib.import_module(name) for name in MODULES]
     bias_act, upfirdn2d, grid_sample = (importlib.import_module(name) for name in OPS)
-    found = SimpleNamespace(networks=parts[0], loss=parts[1], augment=parts[2], stats=parts[3])
-    found.ops = _choose_ops((bias_act, upfirdn2d), ops, device)
-    found.patches = _mend_grid_sample(grid_sample, device)
-    return found
+    repository = SimpleNamespace(networks=parts[0], loss=parts[1], augment=parts[2], stats=parts[3])
+    repository.ops = _choose_ops((bias_act, upfirdn2d), ops, device)
+    repository.patches = _fix_grid_sample(grid_sample, device)
+    return repository
 
 
-def _stand_in_for_distutils() -> None:
-    """Python 3.12 has no distutils; dnnlib wants one function of it."""
+def _replace_distutils() -> None:
+    """Provide the one function of distutils that dnnlib needs: Python 3.12 has no distutils."""
     try:
         importlib.import_module("distutils.util")
     except ImportError:
@@ -86,7 +88,7 @@ def _stand_in_for_distutils() -> None:
 
 
 def _choose_ops(modules: tuple[Any, ...], ops: str, device: str) -> str:
-    """Compile the CUDA operations where asked for; else make the reference code the only one, without a try a call."""
+    """Compile the CUDA operations where requested and possible; return which ones run, `cuda` or `reference`."""
     importlib.import_module("torch_utils.custom_ops").verbosity = "none"  # type: ignore[attr-defined]
     if ops != "reference" and device.startswith("cuda"):
         if all(module._init() for module in modules):
@@ -94,14 +96,17 @@ def _choose_ops(modules: tuple[Any, ...], ops: str, device: str) -> str:
         if ops == "cuda":
             raise UsageError("the CUDA operations of stylegan2-ada did not compile", "use --set ops=reference")
     elif ops == "cuda":
-        raise UsageError("ops=cuda was asked for on a CPU", "use --set ops=auto")
+        raise UsageError("ops=cuda needs a GPU, and the device is a CPU", "use --set ops=auto")
+    # Otherwise the repository would try to compile them at every call.
     for module in modules:
         module._inited, module._plugin = True, None
     return "reference"
 
 
-def _mend_grid_sample(module: Any, device: str) -> list[str]:
-    """Replace grid_sample where this torch cannot differentiate it twice; found by trying, not by version."""
+def _fix_grid_sample(module: Any, device: str) -> list[str]:
+    """Replace grid_sample where this torch cannot differentiate it twice, which R1 with augmentation needs; return what
+    was replaced. Tested by a call, not by the version.
+    """
     from .resample import grid_sample, has_second_derivative
 
     module.enabled = False

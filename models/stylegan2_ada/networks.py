@@ -1,4 +1,4 @@
-"""The repository's own networks, augmentation and losses, made to take turns in our training loop."""
+"""The repository's own networks, augmentation and losses, as alternating phases of our training loop."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from benchmark.core.errors import UsageError
 from benchmark.training.phases import ParameterGroup, Phase
 
 G_EVERY, D_EVERY, ADA_EVERY = 4, 16, 4
-"""Steps between path-length penalties, between R1 penalties, and between changes of augmentation (theirs)."""
+"""Steps between path-length penalties, R1 penalties and changes of the augmentation, as in the repository."""
 AUGMENTATIONS: dict[str, tuple[str, ...]] = {
     "none": (),
     "anatomy": ("xflip", "xint", "scale", "aniso", "xfrac"),
@@ -34,14 +34,15 @@ class Networks(nn.Module):
     discriminator: Any
     pipe: Any
     pl_mean: Tensor
-    turns: Tensor
-    """Discriminator steps taken."""
+    """Running mean of the path length, a scalar."""
+    discriminator_steps: Tensor
+    """Discriminator steps taken, a scalar; a buffer, so that it is in the checkpoint."""
 
     def __init__(self, repository: SimpleNamespace, networks: Sequence[nn.Module | None], r1: float) -> None:
         super().__init__()
         self.generator, self.discriminator, self.pipe = networks
         self.register_buffer("pl_mean", torch.zeros(()))
-        self.register_buffer("turns", torch.zeros((), dtype=torch.long))
+        self.register_buffer("discriminator_steps", torch.zeros((), dtype=torch.long))
         self._repository, self._r1 = repository, r1
         self._seen: dict[str, Tensor] = {}
         self._loss: Any = None
@@ -54,7 +55,13 @@ class Networks(nn.Module):
         return other
 
     def accumulate(self, phase: str, images: Tensor, gain: int) -> dict[str, Tensor]:
-        """Let the repository compute one phase's gradients; return what it reported meanwhile, by name."""
+        """Let the repository compute the gradients of one phase; return the statistics that it reports, by name.
+
+        Args:
+            phase: the repository's name of it, such as `Gmain`.
+            images: (N, C, H, W) in [-1, 1].
+            gain: weight of the loss: k for a penalty that is computed every k steps.
+        """
         if self._loss is None:
             self._loss = self._repository.loss.StyleGAN2Loss(
                 images.device,
@@ -78,55 +85,67 @@ class Networks(nn.Module):
         return value
 
     def probability(self) -> Tensor:
-        """Return the probability of augmentation."""
-        chance: Tensor = self.pipe.p if self.pipe is not None else torch.zeros(())
-        return chance
+        """Return the probability of augmentation, a scalar."""
+        probability: Tensor = self.pipe.p if self.pipe is not None else torch.zeros(())
+        return probability
 
     @torch.no_grad()
     def adapt(self, signs: Tensor, batch: int, target: float, items: float) -> None:
-        """Move the probability of augmentation towards the mean sign of real logits that is aimed at."""
-        if self.pipe is not None and self.turns % ADA_EVERY == 0:
+        """Raise the probability of augmentation where the mean sign of real logits exceeds the target, else lower it.
+
+        Every ADA_EVERY steps, by so much that it changes by 1 over `items` images (Karras et al. 2020, 2006.06676).
+        """
+        if self.pipe is not None and self.discriminator_steps % ADA_EVERY == 0:
             self.probability().add_((signs - target).sign() * batch * ADA_EVERY / items).clamp_(min=0)
-        self.turns += 1
+        self.discriminator_steps += 1
 
 
 def phases(settings: dict[str, Any]) -> tuple[Phase, ...]:
-    """Return the repository's phases: penalties come seldom, with a gain, and its rates for them."""
-    generator, discriminator = _part("generator", G_EVERY), _part("discriminator", D_EVERY)
+    """Return the repository's phases.
+
+    Penalties are computed every k steps with k times their weight, and learning rates and betas are corrected for the
+    additional optimiser steps (lazy regularisation; see `_parameters`).
+    """
+    generator, discriminator = _parameters("generator", G_EVERY), _parameters("discriminator", D_EVERY)
     target, items = settings["ada_target"], 1000 * settings["ada_kimg"]
 
-    def turn(phase: str, gain: int, reported: str) -> Any:
+    def loss_of(phase: str, gain: int, reported: str) -> Any:
         def loss(net: Networks, images: Tensor) -> Tensor:
-            seen = net.accumulate(phase, images, gain)
+            statistics = net.accumulate(phase, images, gain)
             _finite(net.generator if phase[0] == "G" else net.discriminator)
             if phase == "Dmain":
-                net.adapt(seen["Loss/signs/real"], len(images), target, items)
-            return seen[reported]
+                net.adapt(statistics["Loss/signs/real"], len(images), target, items)
+            return statistics[reported]
 
         return loss
 
     return (
-        Phase("generator", turn("Gmain", 1, "Loss/G/loss"), generator),
-        Phase("path", turn("Greg", G_EVERY, "Loss/pl_penalty"), generator, G_EVERY),
-        Phase("discriminator", turn("Dmain", 1, "Loss/D/loss"), discriminator),
-        Phase("r1", turn("Dreg", D_EVERY, "Loss/r1_penalty"), discriminator, D_EVERY),
+        Phase("generator", loss_of("Gmain", 1, "Loss/G/loss"), generator),
+        Phase("path", loss_of("Greg", G_EVERY, "Loss/pl_penalty"), generator, G_EVERY),
+        Phase("discriminator", loss_of("Dmain", 1, "Loss/D/loss"), discriminator),
+        Phase("r1", loss_of("Dreg", D_EVERY, "Loss/r1_penalty"), discriminator, D_EVERY),
     )
 
 
-def _part(name: str, every: int) -> ParameterGroup:
+def _parameters(name: str, every: int) -> ParameterGroup:
+    """Return the repository's Adam: a penalty every k steps adds one optimiser step to k others.
+
+    With c = k / (k + 1), a learning rate of c times the usual one and beta^c leave the total step and the memory per
+    training step as they were (Karras et al. 2020, 1912.04958, appendix B).
+    """
     share = every / (every + 1)
     return ParameterGroup(name, rate=share, betas=(0.0, 0.99**share), epsilon=1e-8)
 
 
 def _finite(network: Any) -> None:
-    """Replace gradients that are not finite, as the repository's own loop does."""
+    """Replace gradients that are not finite, as the repository's own loop does: fp16 levels overflow at times."""
     for weight in network.parameters():
         if weight.grad is not None:
             torch.nan_to_num(weight.grad, nan=0, posinf=1e5, neginf=-1e5, out=weight.grad)
 
 
 def check_sizes(shape: Sequence[int], settings: dict[str, Any]) -> None:
-    """Refuse, with UsageError, what the repository would fail on without a word."""
+    """Raise UsageError for sizes that the repository would fail on without an explanation."""
     sides = shape[1:]
     if len(sides) != 2 or sides[0] != sides[1] or sides[0] < 4 or sides[0] & (sides[0] - 1):
         given = " x ".join(map(str, sides))
@@ -151,12 +170,13 @@ def check_sizes(shape: Sequence[int], settings: dict[str, Any]) -> None:
 
 
 def build_networks(repository: SimpleNamespace, shape: Sequence[int], settings: dict[str, Any]) -> Networks:
-    """Build untrained networks as the repository's train.py would."""
+    """Build untrained networks for items of shape (C, H, W) as the repository's train.py would."""
     check_sizes(shape, settings)
     common = {"img_resolution": shape[1], "img_channels": shape[0]}
     wide = {"channel_base": settings["channel_base"], "channel_max": settings["channel_max"]}
     half = {
         "num_fp16_res": settings["half_precision_levels"],
+        # Activations are clamped far below 65504, the largest fp16 number (the repository's own bound).
         "conv_clamp": 256 if settings["half_precision_levels"] else None,
     }
     generator = repository.networks.Generator(
@@ -174,5 +194,6 @@ def build_networks(repository: SimpleNamespace, shape: Sequence[int], settings: 
     pipe = repository.augment.AugmentPipe(**dict.fromkeys(chosen, 1)) if chosen else None
     if pipe is not None:
         pipe.p.zero_()
+    # The repository's heuristic for the weight of R1, which grows with the number of pixels.
     r1 = settings["r1"] or 0.0002 * math.prod(shape[1:]) / settings["batch_size"]
     return Networks(repository, (generator, discriminator, pipe), r1)

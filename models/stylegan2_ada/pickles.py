@@ -1,7 +1,8 @@
-"""Official network files, read without running what they hold.
+"""Official network files, read without running the code that they contain.
 
-A .pkl of the repository is a pickle that rebuilds objects by executing module source stored in it. Here only tensors
-and plain containers are let in by name; the stored source stays text. The weights then go into the checkout's classes.
+A .pkl of the repository is a pickle that rebuilds objects by executing module source stored in it. Here an allow-list
+admits only tensors and plain containers; the stored source stays text. The weights then go into the checkout's
+classes.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ MOST_SIDE = 4096
 
 
 class Inert:
-    """What stands for a network: its class name and state; nothing of it can run."""
+    """Placeholder of a network: its class name and state, without code."""
 
     def __init__(self, meta: dict[str, Any]) -> None:
         self.class_name = str(meta.get("class_name"))
@@ -32,11 +33,11 @@ class Inert:
 
 
 class Kwargs(dict[str, Any]):
-    """Stands for dnnlib's dictionary."""
+    """Placeholder of dnnlib's dictionary."""
 
 
 def _load_storage(content: bytes) -> Any:
-    """Stand for torch's nested load, which is not safe."""
+    """Replace torch's nested load, which could run code, by one of tensors only."""
     return torch.load(io.BytesIO(content), weights_only=True)
 
 
@@ -58,35 +59,35 @@ class _Reader(pickle.Unpickler):
     def find_class(self, module: str, name: str) -> Any:
         allowed = _allowed()
         if (module, name) not in allowed:
-            raise pickle.UnpicklingError(f"it names {module}.{name}, which is not on the list of what may be read")
+            raise pickle.UnpicklingError(f"it names {module}.{name}, which is not on the allow-list")
         return allowed[module, name]
 
 
 def read_generator(path: Path, sha256: str, shape: Sequence[int], weights: Path) -> dict[str, Any]:
-    """Write the weights of a file's G_ema as safetensors, and return the hyper-parameters it was built with.
+    """Write the weights of a file's G_ema as safetensors, and return the hyper-parameters that it was built with.
 
     Args:
         path: an official .pkl.
-        sha256: its digest.
-        shape: of the items it must make, (C, H, W).
-        weights: where the tensors go.
+        sha256: its SHA-256 digest, in hexadecimal.
+        shape: of the items that it must generate, (C, H, W).
+        weights: file that the tensors are written to.
 
-    Raises MissingDataError without the file, UsageError for another digest or shape, AdapterError for a file that
-    names anything else than tensors, or holds no generator.
+    Raises MissingDataError without the file, UsageError for another digest or shape, AdapterError for a file with
+    anything but tensors and containers, or without a generator.
     """
     content = _verified(path, sha256)
     try:
-        found = _Reader(io.BytesIO(content)).load()
+        content_read = _Reader(io.BytesIO(content)).load()
     except (pickle.UnpicklingError, EOFError, AttributeError, ValueError, TypeError, RuntimeError, KeyError) as error:
         raise AdapterError(f"{path} was refused: {error}", "give a network pickle of stylegan2-ada-pytorch") from error
-    generator = found.get("G_ema") if isinstance(found, dict) else None
+    generator = content_read.get("G_ema") if isinstance(content_read, dict) else None
     if not isinstance(generator, Inert) or generator.class_name != "Generator":
         raise AdapterError(f"{path} holds no G_ema of class Generator", "give a snapshot of stylegan2-ada-pytorch")
     arguments = dict(generator.state.get("_init_kwargs") or {})
     made = (arguments.get("img_channels"), arguments.get("img_resolution"))
     if made != (shape[0], shape[1]) or not 4 <= shape[1] <= MOST_SIDE:
         raise UsageError(
-            f"{path} makes {made[0]} channels of {made[1]} pixels a side; the cohort has {shape[0]} of {shape[1]}",
+            f"{path} generates {made[0]} channels, {made[1]} pixels per side; the cohort has {shape[0]} and {shape[1]}",
             f"give --image-size {made[1]} and as many channels",
         )
     save_weights(weights, dict(_tensors(generator)))
@@ -103,7 +104,7 @@ def _verified(path: Path, sha256: str) -> bytes:
 
 
 def _tensors(network: Inert, prefix: str = "") -> Any:
-    """Yield a rebuilt network's parameters and buffers by their names, those of its parts included."""
+    """Yield (name, tensor) of all parameters and buffers of a network, those of its submodules included."""
     for kind in ("_parameters", "_buffers"):
         for name, value in (network.state.get(kind) or {}).items():
             if isinstance(value, torch.Tensor):

@@ -1,7 +1,7 @@
 """grid_sample that can be differentiated twice with respect to its input, for torch before 2.12.
 
-Bilinear sampling at fixed places is a linear map of the image: its derivative is the transposed map, whose derivative
-is the map again.
+Bilinear sampling at fixed points is a linear map of the image. Its derivative is the transposed map, whose derivative
+is the map itself.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from torch import Tensor
 
 
 def grid_sample(images: Tensor, grid: Tensor) -> Tensor:
-    """Sample images (N, C, H, W) at grid (N, h, w, 2), zeros outside; the grid gets no gradient."""
+    """Sample images (N, C, H, W) at grid (N, h, w, 2): (N, C, h, w), zeros outside; the grid gets no gradient."""
     sampled: Tensor = _Sample.apply(images, grid)  # type: ignore[no-untyped-call]
     return sampled
 

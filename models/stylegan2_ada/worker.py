@@ -1,4 +1,4 @@
-"""What runs in a process of its own: the repository's modules have names that other repositories use too."""
+"""What runs in the worker process: the repository's modules have names that other repositories use too."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Job:
-    """What decides the networks."""
+    """The checkout and settings that decide the networks."""
 
     checkout: Path
     ops: str
@@ -42,7 +42,7 @@ class Job:
 
 
 def watch_parent(parent: int) -> None:
-    """End this process when the one that started it has ended: nobody else would."""
+    """End this process when the one that started it has ended; nothing else would end it."""
 
     def watch() -> None:
         while os.getppid() == parent:
@@ -65,10 +65,20 @@ def _build(job: Job) -> Networks:
 def fit(
     job: Job, pixels: Array, folder: Path, weights: Path, seed: int, seconds: float | None, data: str
 ) -> dict[str, Any]:
-    """Train, write the averaged generator's weights, and return what a record should know of the repository."""
+    """Train, write the weights of the averaged generator, and return facts about the repository for the record.
+
+    Args:
+        job: checkout and settings.
+        pixels: training images (N, C, H, W), uint8 or float32 in [-1, 1].
+        folder: of checkpoints and log.
+        weights: file that the weights are written to.
+        seed: of weights, batches and noise.
+        seconds: budget, or None.
+        data: digest of the training data.
+    """
     seed_all(seed)
     networks, settings, device = _build(job), job.settings, pick_device(job.device)
-    recipe = TrainingConfig(
+    config = TrainingConfig(
         steps=settings["steps"],
         batch_size=settings["batch_size"],
         learning_rate=settings["learning_rate"],
@@ -82,7 +92,7 @@ def fit(
         networks,
         phases(settings),
         Resident(torch.from_numpy(pixels), device),
-        recipe,
+        config,
         folder=folder,
         seed=seed,
         device=job.device,
@@ -102,23 +112,23 @@ def fit(
 
 @torch.no_grad()
 def sample(job: Job, weights: Path, count: int, seed: int, batch: int, truncation: float) -> Images:
-    """Return count images of the generator whose weights lie in a file; z of each batch from (seed, first number)."""
+    """Return images (count, C, H, W) of the generator with these weights; z of each batch from (seed, first number)."""
     generator, device = _generator(job, weights), pick_device(job.device)
-    made = []
+    images_made = []
     for part in chunks(count, batch):
         random = torch.Generator().manual_seed(derive_seed(seed, part.start))
         z = torch.randn(part.stop - part.start, generator.z_dim, generator=random).to(device)
         labels = torch.zeros(len(z), 0, device=device)
         images = generator(z, labels, truncation_psi=truncation, noise_mode="const")
-        made.append(in_range(images, "stylegan2-ada").cpu().numpy())
-    return np.concatenate(made)
+        images_made.append(in_range(images, "stylegan2-ada").cpu().numpy())
+    return np.concatenate(images_made)
 
 
 _loaded: dict[tuple[str, int], Any] = {}
 
 
 def _generator(job: Job, weights: Path) -> Any:
-    """Return the generator of a file, which stays in memory until another is asked for."""
+    """Return the generator with these weights; it stays in memory until other weights are requested."""
     key = (str(weights), weights.stat().st_mtime_ns if weights.exists() else 0)
     if key not in _loaded:
         _loaded.clear()

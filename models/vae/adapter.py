@@ -4,17 +4,24 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, ClassVar, Literal, cast
+from typing import TYPE_CHECKING, ClassVar
 
 from torch import Tensor
 
-from benchmark.adapters.network import PRECISIONS, NetworkAdapter, check_choices, data_key, in_range, seeded_noise
+from benchmark.adapters.network import (
+    PRECISIONS,
+    NetworkAdapter,
+    check_choices,
+    data_key,
+    in_range,
+    seeded_noise,
+    training_config,
+)
 from benchmark.core.devices import pick_device
 from benchmark.core.errors import UsageError
 from benchmark.core.seeding import seed_all
 from benchmark.core.types import Budget, Split
 from benchmark.training.batches import feed_split
-from benchmark.training.config import TrainingConfig
 from benchmark.training.loop import train as train_network
 
 from .model import VAE, fit_density
@@ -32,11 +39,11 @@ class VariationalAutoencoder(NetworkAdapter[VAE]):
     name: ClassVar[str] = "vae"
 
     widths: tuple[int, ...] = (32, 64, 128, 128)
-    """Channels a level; each halves the image."""
+    """Channels per level; each level halves the image."""
     latent: int = 64
-    """Numbers that describe an image."""
+    """Numbers in the latent of an image."""
     blocks: int = 0
-    """Residual units a level; 0 for plain convolutions."""
+    """Residual units per level; 0 for plain convolutions."""
     steps: int = 5000
     batch_size: int = 32
     learning_rate: float = 1e-3
@@ -44,8 +51,8 @@ class VariationalAutoencoder(NetworkAdapter[VAE]):
     precision: str = "fp32"
     """`fp32`, `bf16`, or `auto` (bf16 on CUDA)."""
     sampling_density: str = "fitted"
-    """Of latents: `prior`, the standard normal, or `fitted`, a normal with the mean and covariance of the posteriors of
-    the training images."""
+    """What latents are drawn from: `prior`, the standard normal distribution, or `fitted`, a normal distribution with
+    the mean and covariance of the posteriors of the training images."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -63,17 +70,11 @@ class VariationalAutoencoder(NetworkAdapter[VAE]):
             self.build(train.shape),
             lambda net, images: net.loss(images),
             feed,
-            TrainingConfig(
-                steps=self.steps,
-                batch_size=self.batch_size,
-                learning_rate=self.learning_rate,
-                ema=self.ema,
-                precision=cast(Literal["auto", "fp32", "bf16"], self.precision),
-            ),
+            training_config(self),
             folder=folder / "vae",
             label="vae",
             budget=budget,
-            options={"data": data_key(train), **self.decisive()},
+            options={"data": data_key(train), **self.weight_options()},
             seed=seed,
             device=device,
         )
@@ -81,20 +82,20 @@ class VariationalAutoencoder(NetworkAdapter[VAE]):
         self.trained(model, train.shape)
 
     def build(self, shape: tuple[int, ...]) -> VAE:
-        """Return an untrained network for items of this shape."""
+        """Return an untrained network for items of this shape, (C, *spatial)."""
         return VAE(shape, self.widths, self.latent, self.blocks)
 
     def generate(self, net: VAE, seed: int, part: slice) -> Tensor:
-        """Return the samples with these numbers: decoded means, without the pixel noise of the model."""
+        """Return the samples with these numbers, (n, C, *spatial): decoded means, without the model's pixel noise."""
         z = seeded_noise((part.stop - part.start, self.latent), seed, part.start, device=net.mean.device)
         return net.decode(net.place(z) if self.sampling_density == "fitted" else z)
 
     def reconstruct(self, images: Images) -> Images:
-        """Return what the autoencoder makes of images, same shape."""
+        """Return the autoencoder's reconstruction of images (N, C, *spatial), same shape."""
         net = self.network()
         return self.batchwise(lambda part: in_range(net.decode(net.encode(part)), self.name), images)
 
     def losses(self, images: Images, *, seed: int) -> Array:
-        """Return each image's mean squared error of reconstruction, (N,), float32."""
+        """Return the mean squared error of the reconstruction of each image (N, C, *spatial), (N,), float32."""
         net = self.network()
         return self.batchwise(lambda part: (net.decode(net.encode(part)) - part).square().flatten(1).mean(1), images)

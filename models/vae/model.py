@@ -1,4 +1,4 @@
-"""The networks of the variational autoencoder, its loss, and the normal fitted to its latents."""
+"""The networks of the variational autoencoder, its loss, and the normal distribution fitted to its latents."""
 
 from __future__ import annotations
 
@@ -9,15 +9,16 @@ import torch
 from torch import Tensor, nn
 
 from benchmark.adapters.networks.autoencoder import Autoencoder
-from benchmark.training.batches import Resident, Streamed
+from benchmark.training.batches import Resident, Streamed, in_order
 
 
 class VAE(Autoencoder):
-    """Images (N, C, *spatial) to the mean and log variance of (N, latent) numbers, and back."""
+    """Maps images (N, C, *spatial) to the mean and log variance of latents (N, latent), and back."""
 
     mean: Tensor
+    """Mean of the fitted density, (latent,)."""
     root: Tensor
-    """Lower-triangular root of the fitted covariance."""
+    """Cholesky factor L of its covariance L L^T, (latent, latent), lower triangular."""
 
     def __init__(self, shape: Sequence[int], widths: Sequence[int], latent: int, blocks: int) -> None:
         from monai.networks.nets import VarAutoEncoder
@@ -41,21 +42,27 @@ class VAE(Autoencoder):
         self.register_buffer("root", torch.eye(latent))
 
     def posterior(self, images: Tensor) -> tuple[Tensor, Tensor]:
-        """Return its mean and log variance, each (N, latent)."""
+        """Return the mean and log variance of the latents of images, each (N, latent)."""
         mean, log_variance = self.body.encode_forward(self.pad(images))
-        return mean.float(), log_variance.float().clamp(-20, 20)
+        return mean.float(), log_variance.float().clamp(-20, 20)  # its exponential would overflow in early training
 
     def encode(self, images: Tensor) -> Tensor:
-        """Return the posterior's mean."""
+        """Return the mean of the posterior, (N, latent)."""
         return self.posterior(images)[0]
 
     def decode(self, latents: Tensor) -> Tensor:
-        """Return images, not clamped."""
+        """Return images (N, C, *spatial), not clamped."""
         return self.crop(self.body.decode_forward(latents, use_sigmoid=False)).float()
 
     def loss(self, images: Tensor) -> Tensor:
-        """Return the negative evidence bound a pixel, with the pixels' variance at its best (Rybkin et al. 2021)."""
+        """Return the negative evidence lower bound per pixel, up to a constant, with the optimal variance of pixels.
+
+        For Gaussian pixels of one variance s, -log p = 0.5 (error / s + log s + log 2 pi). Its minimum over s is at
+        s = error, the mean squared error of the batch, which leaves 0.5 log(error): no weight of the divergence has to
+        be chosen (sigma-VAE, Rybkin et al. 2021).
+        """
         mean, log_variance = self.posterior(images)
+        # Reparametrised: the draw mean + sigma eps has a gradient for both (Kingma & Welling 2014).
         decoded = self.decode(mean + torch.randn_like(mean) * (0.5 * log_variance).exp())
         pixels = images[0].numel()
         divergence = 0.5 * (mean.square() + log_variance.exp() - 1 - log_variance).sum(1).mean()
@@ -63,14 +70,19 @@ class VAE(Autoencoder):
         return loss
 
     def place(self, z: Tensor) -> Tensor:
-        """Turn standard normal z (N, latent) into draws of the fitted density."""
+        """Map standard normal z (N, latent) to draws of the fitted density, (N, latent)."""
         return self.mean + z @ self.root.T
 
 
 @torch.no_grad()
 def fit_density(model: VAE, feed: Resident | Streamed, batch_size: int) -> None:
-    """Give model the mean and covariance of its posteriors over a feed, in float64."""
-    parts = [model.posterior(feed.take(part.numpy())) for part in torch.arange(len(feed)).split(batch_size)]
+    """Fit the density of latents to the posteriors over a feed, in float64.
+
+    The posteriors taken together differ from the prior N(0, 1): draws of the prior may decode to images unlike any
+    training image. Their covariance is that of the posterior means plus the mean of the posterior variances (law of
+    total variance); the latter also keep the matrix positive definite, as Cholesky needs.
+    """
+    parts = [model.posterior(images) for images in in_order(feed, batch_size)]
     means = torch.cat([mean for mean, _ in parts]).double()
     variances = torch.cat([log_variance for _, log_variance in parts]).double().exp()
     centred = means - means.mean(0)

@@ -1,6 +1,6 @@
 """VQGAN (Esser et al. 2021) without its perceptual loss, in 2D and 3D, any channels.
 
-The perceptual loss needs a network trained on photographs, which would have to be downloaded and knows three channels.
+The perceptual loss needs a network trained on photographs, which would have to be downloaded and takes three channels.
 """
 
 from __future__ import annotations
@@ -24,9 +24,9 @@ class VQGAN(TokenAdapter):
     name: ClassVar[str] = "vqgan"
 
     adversarial: float = 0.02
-    """Weight of the discriminator's verdict beside the absolute error."""
+    """Weight of the adversarial loss relative to the absolute error."""
     adversarial_from: float = 0.5
-    """Share of the autoencoder's steps after which the verdict counts."""
+    """Share of the autoencoder's steps after which the adversarial loss is added."""
     discriminator_width: int = 32
     discriminator_layers: int = 2
 
@@ -39,7 +39,7 @@ class VQGAN(TokenAdapter):
         """Train the first stage against a discriminator, which is not kept."""
         net = Adversarial(autoencoder, self.discriminator_width, self.discriminator_layers)
         start = round(self.adversarial_from * self.autoencoder_steps)
-        recipe = self.recipe(self.autoencoder_steps, self.autoencoder_batch, self.autoencoder_rate, 0)
+        config = self.autoencoder_config()
         return train_network(
-            net, phases(self.adversarial, start), feed, recipe, label="autoencoder", **options
+            net, phases(self.adversarial, start), feed, config, label="autoencoder", **options
         ).autoencoder

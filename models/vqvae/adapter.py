@@ -10,6 +10,6 @@ from benchmark.adapters.vq_transformer import TokenAdapter
 
 @dataclass
 class VQVAE(TokenAdapter):
-    """An autoencoder of absolute error and commitment, and the prior of its words."""
+    """An autoencoder trained with absolute error and commitment loss, and a transformer prior of its tokens."""
 
     name: ClassVar[str] = "vqvae"

@@ -24,13 +24,13 @@ def test_every_adapter_conforms(name: str) -> None:
     card = registry.find_model(name)
     findings = check_adapter(card, {})
     assert [finding for finding in findings if finding.status == "fault"] == []
-    trained = {finding.on[:2] for finding in findings if finding.check == "trains" and finding.status == "ok"}
+    trained = {finding.cohort[:2] for finding in findings if finding.check == "trains" and finding.status == "ok"}
     assert trained == {f"{dimensions}D" for dimensions in card.dimensions}
 
 
 def faults(name: str) -> list[Finding]:
     findings = check_adapter(registry.find_model(f"{TOYS}:{name}"), {})
-    return [finding for finding in findings if finding.status == "fault" and finding.on == "2D, 1 channel"]
+    return [finding for finding in findings if finding.status == "fault" and finding.cohort == "2D, 1 channel"]
 
 
 def test_a_sound_toy_conforms() -> None:
@@ -48,13 +48,13 @@ def test_a_sound_toy_conforms() -> None:
         (
             "ReadsHeldOut",
             "held-out data",
-            "other held-out items made another model: read `split.images()`, never `split.pixels` whole",
+            "other held-out items changed the model: read `split.images()`, never all of `split.pixels`",
         ),
         ("Unpicklable", "saved and loaded", "TypeError: cannot pickle '_thread.lock' object"),
-        ("ForgetsOptimizer", "resumes", "cut after 3 of 6 steps and resumed, it made another model"),
+        ("ForgetsOptimizer", "resumes", "interrupted after 3 of 6 steps and resumed, it gave another model"),
         ("Spendthrift", "budget", "with a budget of a microsecond it took all 6 steps: stop when it is spent"),
-        ("TakesPrompts", "refusals", "prompts: accepted in silence; raise UsageError(message, hint)"),
-        ("Downloads", "trains", "it asked the network for example.org: bring weights along"),
+        ("TakesPrompts", "refusals", "prompts: accepted without an error; raise UsageError(message, hint)"),
+        ("Downloads", "trains", "it tried to reach example.org over the network: use local weights"),
         ("WrongLosses", "abilities", "losses has shape (1,) or is not finite: return (5,) numbers"),
     ],
 )

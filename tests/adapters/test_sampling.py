@@ -27,13 +27,13 @@ class Noise:
 
     def __init__(self, shape: tuple[int, ...] = (1, 4, 4), *, spoil: float | None = None, more: int = 0) -> None:
         self.shape, self.spoil, self.more = shape, spoil, more
-        self.asked: list[tuple[int, int]] = []
+        self.calls: list[tuple[int, int]] = []
 
     def sample(self, count: int, *, seed: int, prompts: Sequence[str] | None = None) -> Iterator[np.ndarray]:
-        self.asked.append((count, seed))
+        self.calls.append((count, seed))
         rng = np.random.default_rng(seed)
         images = to_images(rng.integers(0, 256, (count + self.more, *self.shape)).astype(np.uint8))
-        if self.spoil is not None and len(self.asked) == 2:
+        if self.spoil is not None and len(self.calls) == 2:
             images.reshape(len(images), -1)[2, 5] = self.spoil
         for start in range(0, len(images), 3):
             yield images[start : start + 3]
@@ -63,8 +63,8 @@ def test_chunks_of_seeds_of_their_own(tmp_path: Path) -> None:
     adapter = Noise()
     made = make(tmp_path, adapter)
     assert [path.name for path in sorted(tmp_path.iterdir())] == [f"chunk-0000{k}.npy" for k in range(3)]
-    assert [count for count, _ in adapter.asked] == [8, 8, 4]
-    assert len({seed for _, seed in adapter.asked}) == 3
+    assert [count for count, _ in adapter.calls] == [8, 8, 4]
+    assert len({seed for _, seed in adapter.calls}) == 3
     assert len(made) == 20
     assert len({image.tobytes() for image in made.images()}) == 20
 
@@ -82,7 +82,7 @@ def test_a_drawing_that_was_cut_off_goes_on(tmp_path: Path) -> None:
     kept = (tmp_path / "cut" / "chunk-00000.npy").stat().st_mtime_ns
     adapter = Noise()
     resumed = make(tmp_path / "cut", adapter)
-    assert [count for count, _ in adapter.asked] == [8]
+    assert [count for count, _ in adapter.calls] == [8]
     assert np.array_equal(resumed.images(), whole)
     assert (tmp_path / "cut" / "chunk-00000.npy").stat().st_mtime_ns == kept
 

@@ -43,7 +43,7 @@ class Sound:
     def __post_init__(self) -> None:
         self.net: Mean | None = None
 
-    def recipe(self) -> TrainingConfig:
+    def config(self) -> TrainingConfig:
         return TrainingConfig(steps=self.steps, batch_size=4, learning_rate=0.1)
 
     def fit(self, train: Split, *, folder: Path, budget: Budget, seed: int, device: str) -> None:
@@ -51,7 +51,7 @@ class Sound:
         feed = feed_split(train, pick_device(device))
         options = {"folder": folder, "seed": seed, "device": device, "budget": budget}
         self.net = train_network(
-            Mean(train.shape), lambda net, images: net.loss(images), feed, self.recipe(), **options
+            Mean(train.shape), lambda net, images: net.loss(images), feed, self.config(), **options
         )
 
     def trained(self) -> Mean:

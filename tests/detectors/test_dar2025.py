@@ -66,10 +66,10 @@ def test_published_numbers() -> None:
 
 
 def test_the_rate_falls_to_half() -> None:
-    config = TrainingConfig(steps=100, batch_size=1, learning_rate=1e-4, warmup=0, schedule="half-cosine")
-    assert config.rate(0) == pytest.approx(1e-4)
-    assert config.rate(50) == pytest.approx(0.75e-4)
-    assert config.rate(100) == pytest.approx(0.5e-4)
+    recipe = TrainingConfig(steps=100, batch_size=1, learning_rate=1e-4, warmup=0, schedule="half-cosine")
+    assert recipe.learning_rate_at(0) == pytest.approx(1e-4)
+    assert recipe.learning_rate_at(50) == pytest.approx(0.75e-4)
+    assert recipe.learning_rate_at(100) == pytest.approx(0.5e-4)
 
 
 def test_one_branch_is_augmented_and_half_of_it_only() -> None:
@@ -146,7 +146,7 @@ def test_training_is_kept_and_told_apart(tmp_path: Path) -> None:
         SMALL.fit(real(given), folder=tmp_path, key="two", device="cpu")
     assert str(error.value) == (
         f"{tmp_path / 'training.pt'} was made with other options: cohort 'one', now 'two'\n"
-        "  hint: give the former options to continue it, or delete it to train anew"
+        "  hint: give the former options to continue it, or delete it to train from the start"
     )
 
 

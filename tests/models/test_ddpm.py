@@ -27,7 +27,7 @@ def test_the_paper_preset_has_the_published_size() -> None:
     [
         ({"fold": 0}, "fold is 0\n  hint: give 1 (pixels as they are), 2 or 4"),
         ({"sampler": "euler"}, "ddpm has no sampler 'euler'\n  hint: choose one of ddim, ddpm, dpm-solver"),
-        ({"widths": ()}, "ddpm was given no widths\n  hint: give at least one, say 64,128"),
+        ({"widths": ()}, "ddpm was given no widths\n  hint: give at least one, such as 64,128"),
     ],
 )
 def test_impossible_hyper_parameters_are_refused(changes: dict[str, object], message: str) -> None:

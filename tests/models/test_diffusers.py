@@ -18,7 +18,7 @@ from benchmark.core.seeding import derive_seed
 from benchmark.core.types import Budget, takes_prompts
 from benchmark.models.diffusers.adapter import Pipeline
 from benchmark.plugins.registry import find_model
-from benchmark.text2image.guided import both_texts, guidance_norms, prompt_noise
+from benchmark.text2image.guided import embed_with_empty, guidance_norms, prompt_noise
 from benchmark.text2image.loading import open_model
 
 
@@ -43,8 +43,8 @@ def opened(folder: Path, channels: int = 1) -> Pipeline:
 def test_it_conforms_to_planes_of_its_shape(pipeline: Path) -> None:
     findings = check_adapter(find_model("diffusers"), {"path": str(pipeline), "steps": 2})
     assert [finding for finding in findings if finding.status == "fault"] == []
-    assert {finding.status for finding in findings if finding.on == "2D, 1 channel"} == {"ok", "not applicable"}
-    assert {finding.status for finding in findings if finding.on != "2D, 1 channel"} == {"refused"}
+    assert {finding.status for finding in findings if finding.cohort == "2D, 1 channel"} == {"ok", "not applicable"}
+    assert {finding.status for finding in findings if finding.cohort != "2D, 1 channel"} == {"refused"}
 
 
 def test_images_do_not_depend_on_the_batch(pipeline: Path) -> None:
@@ -58,12 +58,12 @@ def test_other_shapes_and_folders_are_refused(pipeline: Path, tmp_path: Path) ->
     with pytest.raises(BenchError) as error:
         opened(pipeline, channels=3)
     assert str(error.value) == (
-        f"{pipeline} makes images of shape (1, 16, 16), the cohort's items are (3, 16, 16)\n"
+        f"{pipeline} generates images of shape (1, 16, 16), the cohort's items are (3, 16, 16)\n"
         "  hint: give --image-size 16 and as many channels"
     )
     with pytest.raises(BenchError) as error:
         opened(tmp_path)
-    assert error.value.message.startswith(f"{tmp_path} is no pipeline that diffusers can load: ")
+    assert error.value.message.startswith(f"{tmp_path} is not a pipeline that diffusers can load: ")
 
 
 def test_a_hub_id_needs_its_commit() -> None:
@@ -84,7 +84,7 @@ def prompted(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_pipelines_with_prompts_conform(prompted: Path) -> None:
     findings = check_adapter(find_model("diffusers"), {"path": str(prompted), "steps": 2})
     assert [finding for finding in findings if finding.status == "fault"] == []
-    assert {finding.status for finding in findings if finding.on == "2D, 1 channel"} == {"ok", "not applicable"}
+    assert {finding.status for finding in findings if finding.cohort == "2D, 1 channel"} == {"ok", "not applicable"}
 
 
 def test_prompts_are_sampled_as_the_pipeline_does(prompted: Path) -> None:
@@ -142,7 +142,7 @@ def test_radedit_is_asked_by_its_preset(prompted: Path) -> None:
     assert opened.pipeline.scheduler.config["timestep_spacing"] == "trailing"
     pipeline = opened.pipeline
     pipeline.tokenizer.model_max_length = 16  # of the toy encoder; RadEdit's takes the 128 that it is given
-    text = both_texts(pipeline, CAPTIONS[:1])
+    text = embed_with_empty(pipeline, CAPTIONS[:1])
     norms, _ = guidance_norms(pipeline, text, prompt_noise(pipeline, CAPTIONS[:1], [0]), steps=2, guidance=7.5)
     assert (norms > 0).all()
     before = opened.identity
@@ -155,10 +155,12 @@ def test_radedit_wants_its_parts(prompted: Path) -> None:
     with pytest.raises(BenchError) as error:
         radedit(prompted, vae="stabilityai/sdxl-vae")
     assert str(error.value) == (
-        "radedit takes its vae from another place, and 'stabilityai/sdxl-vae' is none\n"
+        "the preset radedit needs its vae from another place, and 'stabilityai/sdxl-vae' is not one\n"
         "  hint: give --set vae=FOLDER or --set vae=ID@COMMIT: docs/models.md shows the whole command"
     )
     with pytest.raises(BenchError) as error:
         radedit(prompted, text_encoder=str(prompted / "unet"))
-    assert error.value.message.startswith(f"{prompted}, {prompted / 'vae'} and {prompted / 'unet'} are no RadEdit ")
+    assert error.value.message.startswith(
+        f"{prompted}, {prompted / 'vae'} and {prompted / 'unet'} are not parts of RadEdit "
+    )
     assert error.value.hint == "log in to the hub, or give folders of all three"

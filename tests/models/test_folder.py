@@ -79,10 +79,10 @@ def test_the_fingerprint_changes_with_the_files(tmp_path: Path) -> None:
 def test_it_conforms(tmp_path: Path) -> None:
     np.save(tmp_path / "a.npy", planes(20, 16, 16))
     findings = check_adapter(find_model("folder"), {"path": str(tmp_path)})
-    assert {finding.on for finding in findings if finding.status == "fault"} == {
+    assert {finding.cohort for finding in findings if finding.status == "fault"} == {
         "2D, 5 channels", "3D, 1 channel", "3D, 5 channels",
     }  # fmt: skip
-    assert conforms([finding for finding in findings if finding.on == "2D, 1 channel"])
+    assert conforms([finding for finding in findings if finding.cohort == "2D, 1 channel"])
 
 
 @pytest.mark.parametrize(

@@ -104,7 +104,7 @@ def test_interrupted_fit_resumes_exactly(tmp_path: Path, stage: str, monkeypatch
     expected = draw(fit(tmp_path / "whole"))
     real = ldm.train_network
 
-    def interrupted(net, loss, feed, recipe, **options):
+    def interrupted(net, loss, feed, config, **options):
         calls = 0
 
         def fail_at_third(*given):
@@ -114,7 +114,7 @@ def test_interrupted_fit_resumes_exactly(tmp_path: Path, stage: str, monkeypatch
                 raise KeyboardInterrupt
             return loss(*given)
 
-        return real(net, fail_at_third, feed, replace(recipe, checkpoint_steps=2), **options)
+        return real(net, fail_at_third, feed, replace(config, checkpoint_steps=2), **options)
 
     monkeypatch.setattr(ldm, "train_network", interrupted)
     with pytest.raises(KeyboardInterrupt):
@@ -129,7 +129,7 @@ def test_changed_diffusion_keeps_the_autoencoder(tmp_path: Path) -> None:
         fit(tmp_path, steps=5)
     assert str(error.value) == (
         f"{tmp_path / 'diffusion' / 'training.pt'} was made with other options: steps 4, now 5\n"
-        "  hint: give the former options to continue it, or delete it to train anew"
+        "  hint: give the former options to continue it, or delete it to train from the start"
     )
 
 
@@ -175,7 +175,8 @@ def test_images_that_are_not_finite_are_refused(tmp_path: Path) -> None:
     with pytest.raises(AdapterError) as error:
         draw(adapter)
     assert str(error.value) == (
-        "ldm made images that are not finite\n  hint: train it again with a lower learning rate, or with precision fp32"
+        "ldm generated images that are not finite\n"
+        "  hint: train it again with a lower learning rate, or with precision fp32"
     )
 
 

@@ -26,7 +26,7 @@ from benchmark.plugins.registry import find_model
 from benchmark.text2image.loading import open_model
 from benchmark.text2image.options import OutlierRule, PromptSampling
 from benchmark.text2image.prompts import read_prompts, score_prompts
-from benchmark.text2image.tokenizer import Pairs, tokenized, train_tokenizer
+from benchmark.text2image.tokenizer import CaptionedLatents, tokenized, train_tokenizer
 
 TOY = {name: tuple(value) if isinstance(value, list) else value for name, value in find_model("ldm-text").toy.items()}
 MARKED = "secretword ___ after ___"
@@ -47,8 +47,8 @@ def refusal(call: object) -> str:
 def test_it_conforms_to_planes() -> None:
     findings = check_adapter(find_model("ldm-text"), {})
     assert [finding for finding in findings if finding.status == "fault"] == []
-    assert {finding.status for finding in findings if finding.on.startswith("2D")} == {"ok"}
-    assert {finding.status for finding in findings if finding.on.startswith("3D")} == {"refused"}
+    assert {finding.status for finding in findings if finding.cohort.startswith("2D")} == {"ok"}
+    assert {finding.status for finding in findings if finding.cohort.startswith("3D")} == {"refused"}
 
 
 def test_the_folder_is_a_pipeline_that_opens_without_network(tmp_path: Path) -> None:
@@ -59,7 +59,7 @@ def test_the_folder_is_a_pipeline_that_opens_without_network(tmp_path: Path) -> 
         "import torch; from diffusers import StableDiffusionPipeline\n"
         f"p = StableDiffusionPipeline.from_pretrained({str(tmp_path / 'saved')!r}, safety_checker=None)\n"
         "g = torch.Generator().manual_seed(0)\n"
-        "y = p('a toy picture', num_inference_steps=2, generator=g, output_type='np').images\n"
+        "y = p('a toy image', num_inference_steps=2, generator=g, output_type='np').images\n"
         "print(type(p.tokenizer).__name__, y.shape)\n"
     )
     environment = {**os.environ, "HF_HUB_OFFLINE": "1"}
@@ -70,23 +70,23 @@ def test_the_folder_is_a_pipeline_that_opens_without_network(tmp_path: Path) -> 
 
 def test_scores_are_the_same_through_either_adapter(tmp_path: Path) -> None:
     """A run of ldm-text, the pipeline within, a run of `diffusers` on it, and `diffusers` by its settings."""
-    run, brought = tmp_path / "run", tmp_path / "brought"
+    run, external = tmp_path / "run", tmp_path / "external"
     fitted(tmp_path).save(run / "fit" / "model")
     (run / "run.toml").write_text('[model]\nname = "ldm-text"\n')
     adapter = Pipeline(path=str(run / "fit" / "model"))
-    adapter.fit(toy_split(1, 2), folder=brought, budget=Budget(), seed=0, device="cpu")
-    adapter.save(brought / "fit" / "model")
-    (brought / "run.toml").write_text('[model]\nname = "diffusers"\n')
-    (tmp_path / "list.csv").write_text("text\na toy picture\nsecond text ___\n")
+    adapter.fit(toy_split(1, 2), folder=external, budget=Budget(), seed=0, device="cpu")
+    adapter.save(external / "fit" / "model")
+    (external / "run.toml").write_text('[model]\nname = "diffusers"\n')
+    (tmp_path / "list.csv").write_text("text\na toy image\nsecond text ___\n")
     prompts = read_prompts(tmp_path / "list.csv", "text")
-    models = [open_model(str(place), "cpu") for place in (run, run / "fit" / "model", brought)]
+    models = [open_model(str(place), "cpu") for place in (run, run / "fit" / "model", external)]
     models.append(open_model("diffusers", "cpu", settings={"path": str(run / "fit" / "model")}))
     assert models[2].name == "diffusers"
     assert models[3].name == "diffusers-smoke"
     found = []
     for number, model in enumerate(models):
-        ask, out = PromptSampling(steps=3, seeds=2), tmp_path / str(number)
-        where, _ = score_prompts(model, prompts, ask, OutlierRule(), out=out, batch=1 + number)
+        sampling, out = PromptSampling(steps=3, seeds=2), tmp_path / str(number)
+        where, _ = score_prompts(model, prompts, sampling, OutlierRule(), out=out, batch=1 + number)
         found.append(pd.read_parquet(where / "scores.parquet").set_index("sha").sort_index()["d_mem"].to_numpy())
     for other in found[1:]:
         assert other == pytest.approx(found[0], rel=1e-4)
@@ -103,13 +103,13 @@ def test_runs_and_names_that_take_no_prompts(tmp_path: Path) -> None:
         f"{run} is a run of copycat, which takes no prompts\n  hint: give a run of a text-to-image model"
     )
     assert refusal(lambda: open_model("ldm-text", "cpu")) == (
-        "ldm-text has no prompts to be asked before it is trained\n  hint: give its run folder: bench run"
+        "ldm-text has to be trained before it takes prompts\n  hint: give its run folder: bench run"
     )
     assert refusal(lambda: open_model("diffusers", "cpu", preset="else")) == (
         "diffusers has no preset 'else'\n  hint: it has: radedit, smoke"
     )
     assert refusal(lambda: open_model(str(run), "cpu", settings={"path": "x"})) == (
-        f"{run} has its settings already\n  hint: --preset and --set are for a model's name, such as diffusers"
+        f"{run} already has its settings\n  hint: --preset and --set are for the name of a model, such as diffusers"
     )
 
 
@@ -117,7 +117,7 @@ def test_prompts_move_the_images_and_no_prompt_is_the_empty_one(tmp_path: Path) 
     adapter = fitted(tmp_path, steps=30)
     one, other, none, empty = (
         np.concatenate(list(adapter.sample(4, seed=1, prompts=prompts)))
-        for prompts in (["a toy picture, number 1"] * 4, [MARKED] * 4, None, [""] * 4)
+        for prompts in (["a toy image, number 1"] * 4, [MARKED] * 4, None, [""] * 4)
     )
     assert not np.allclose(one, other, atol=1e-4)
     np.testing.assert_allclose(none, empty, atol=1e-5)
@@ -147,20 +147,20 @@ def test_captions_become_what_a_mitigation_makes_of_them(tmp_path: Path) -> None
     assert len(set(marked)) > 20
     assert all("___" not in text and text.startswith("secretword ") for text in marked)
     first, second = marked[0].split()[1], marked[0].split()[3]
-    assert first != second, "each mark has a surrogate of its own"
+    assert first != second, "each marker has its own surrogate"
     assert refusal(lambda: Captioning(False, "/nowhere.csv", "")) == (
         "variants names /nowhere.csv, which is no file\n  hint: give the path of a CSV file"
     )
 
 
 def test_each_alternative_is_drawn(tmp_path: Path) -> None:
-    words = train_tokenizer(["one two three four"], vocabulary=60, length=6)
-    pairs = Pairs(torch.zeros(2, 1, 2, 2), [("one", "two", "three"), ("four",)], words)
-    latents, tokens, counts = pairs.take(np.array([1, 0]))
+    wordpiece = train_tokenizer(["one two three four"], vocabulary=60, length=6)
+    captioned = CaptionedLatents(torch.zeros(2, 1, 2, 2), [("one", "two", "three"), ("four",)], wordpiece)
+    latents, tokens, counts = captioned.take(np.array([1, 0]))
     assert counts.tolist() == [1, 3]
     assert latents.shape == (2, 1, 2, 2)
-    assert torch.equal(tokens[1], tokenized(words, ["one", "two", "three"])[0])
-    assert torch.equal(tokens[0, :1], tokenized(words, ["four"])[0])
+    assert torch.equal(tokens[1], tokenized(wordpiece, ["one", "two", "three"])[0])
+    assert torch.equal(tokens[0, :1], tokenized(wordpiece, ["four"])[0])
 
 
 def test_duplicates_are_trained_on_once() -> None:
@@ -185,10 +185,10 @@ def test_one_vocabulary_in_every_process() -> None:
 
 @pytest.mark.parametrize("text", ["", "word " * 2000, "☃ \x00 é", "___ XXXX [** 2012-3-4 **]"])
 def test_any_text_becomes_tokens(text: str) -> None:
-    words = train_tokenizer(["___ year old XXXX [** hidden **] man"], vocabulary=80, length=12)
-    ids, mask = tokenized(words, [text])
+    wordpiece = train_tokenizer(["___ year old XXXX [** hidden **] man"], vocabulary=80, length=12)
+    ids, mask = tokenized(wordpiece, [text])
     assert ids.shape == mask.shape == (1, 12)
-    assert (ids < len(words)).all()
+    assert (ids < len(wordpiece)).all()
 
 
 def test_the_vocabulary_holds_no_word_of_few_captions() -> None:
@@ -209,14 +209,14 @@ def test_versions_of_one_caption_count_once() -> None:
     assert texts == ["x name y name w name", "z"]
 
 
-def test_marks_are_single_tokens() -> None:
-    words = train_tokenizer(["a ___ b XXXX c [** d **] e"] * 9, vocabulary=90, length=16)
-    assert [word for word in words.tokenize("a ___ b XXXX") if word in ("___", "xxxx")] == ["___", "xxxx"]
+def test_markers_are_single_tokens() -> None:
+    wordpiece = train_tokenizer(["a ___ b XXXX c [** d **] e"] * 9, vocabulary=90, length=16)
+    assert [word for word in wordpiece.tokenize("a ___ b XXXX") if word in ("___", "xxxx")] == ["___", "xxxx"]
 
 
 def test_captions_are_reports_or_classes() -> None:
     split = toy_split(1, 2, items=4)
-    assert captions_of(split)[0] == "a toy picture, number 0"
+    assert captions_of(split)[0] == "a toy image, number 0"
     named = replace(split, captions=None, labels=("NORMAL", "LEFT_LUNG", "NORMAL", "NORMAL"))
     assert captions_of(named)[:2] == ("normal", "left lung")
     assert refusal(lambda: captions_of(replace(split, captions=None))) == (

@@ -87,7 +87,7 @@ def test_a_latent_bundle_conforms_and_runs_nothing(tmp_path: Path, monkeypatch: 
     monkeypatch.chdir(tmp_path)
     folder = bundle(tmp_path / "bundle")
     findings = check_adapter(find_model("monai-bundle"), {"path": str(folder), "steps": 2})
-    assert {finding.status for finding in findings if finding.on == "2D, 1 channel"} == {"ok", "not applicable"}
+    assert {finding.status for finding in findings if finding.cohort == "2D, 1 channel"} == {"ok", "not applicable"}
     assert not (tmp_path / "was-run").exists()
 
 

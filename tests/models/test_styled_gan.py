@@ -93,14 +93,14 @@ def test_path_penalty_moves_its_mean_and_has_a_gradient() -> None:
 def test_augmentation_follows_the_logits_of_real_images() -> None:
     pipe = Augmentation(0.6, 100)
     for _ in range(3):
-        pipe.follow(torch.ones(10))
+        pipe.adapt(torch.ones(10))
     assert float(pipe.p) == pytest.approx(0.3)
-    pipe.follow(-torch.ones(20))
+    pipe.adapt(-torch.ones(20))
     assert float(pipe.p) == pytest.approx(0.1)
-    pipe.follow(-torch.ones(50))
+    pipe.adapt(-torch.ones(50))
     assert float(pipe.p) == 0
     for _ in range(20):
-        pipe.follow(torch.ones(10))
+        pipe.adapt(torch.ones(10))
     assert float(pipe.p) == pytest.approx(0.9)
 
 
@@ -122,23 +122,23 @@ def test_losses_of_an_undecided_discriminator() -> None:
 
 
 def test_penalties_come_seldom_and_are_optional() -> None:
-    turns = phases(r1=0.1, path=2.0)
-    assert [(turn.name, turn.every) for turn in turns] == [
+    alternating = phases(r1=0.1, path=2.0)
+    assert [(phase.name, phase.every) for phase in alternating] == [
         ("generator", 1),
         ("path", 4),
         ("discriminator", 1),
         ("r1", 16),
     ]
-    assert turns[0].part.rate == pytest.approx(0.8)
-    assert turns[0].part.betas == (0.0, pytest.approx(0.99**0.8))
-    assert [turn.name for turn in phases(r1=0, path=0)] == ["generator", "discriminator"]
-    assert phases(r1=0, path=0)[0].part.rate == 1
+    assert alternating[0].parameters.rate == pytest.approx(0.8)
+    assert alternating[0].parameters.betas == (0.0, pytest.approx(0.99**0.8))
+    assert [phase.name for phase in phases(r1=0, path=0)] == ["generator", "discriminator"]
+    assert phases(r1=0, path=0)[0].parameters.rate == 1
 
 
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"widths": (8,)}, "styled-gan was given widths (8,)\n  hint: give at least two, say 64,32"),
+        ({"widths": (8,)}, "styled-gan was given widths (8,)\n  hint: give at least two, such as 64,32"),
         ({"batch_size": 1}, "batch_size is 1\n  hint: give at least 2: the discriminator compares images"),
         ({"precision": "fp16"}, "styled-gan has no precision 'fp16'\n  hint: choose one of auto, fp32, bf16"),
     ],

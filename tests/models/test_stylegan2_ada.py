@@ -49,7 +49,7 @@ def drawn(adapter: StyleGAN2ADA) -> np.ndarray:
 def test_it_conforms(repository: Path) -> None:
     findings = check_adapter(find_model("stylegan2-ada"), {"checkout": str(repository)})
     assert [finding for finding in findings if finding.status == "fault"] == []
-    assert {finding.on for finding in findings if finding.check == "trains" and finding.status == "ok"} == {
+    assert {finding.cohort for finding in findings if finding.check == "trains" and finding.status == "ok"} == {
         "2D, 1 channel", "2D, 5 channels",
     }  # fmt: skip
 
@@ -159,7 +159,7 @@ def test_the_commit_is_read_from_git(tmp_path: Path) -> None:
             "a batch of 5 cannot be cut into groups of 2\n  hint: give a batch_size that group divides",
         ),
         ({"channel_base": 8}, "channel_base 8 leaves no channel at 16 pixels\n  hint: give at least 16"),
-        ({"ops": "cuda"}, "ops=cuda was asked for on a CPU\n  hint: use --set ops=auto"),
+        ({"ops": "cuda"}, "ops=cuda needs a GPU, and the device is a CPU\n  hint: use --set ops=auto"),
         (
             {"augmentation": "colour"},
             "stylegan2-ada has no augmentation 'colour'\n  hint: choose one of none, anatomy, bg, bgc",
@@ -307,7 +307,7 @@ def test_files_that_name_anything_else_are_refused(tmp_path: Path, snapshot: Any
         read_generator(path, digest, (1, 16, 16), tmp_path / "weights")
     name = f"{os.system.__module__}.system"
     assert str(error.value) == (
-        f"{path} was refused: it names {name}, which is not on the list of what may be read\n"
+        f"{path} was refused: it names {name}, which is not on the allow-list\n"
         "  hint: give a network pickle of stylegan2-ada-pytorch"
     )
     assert not Path("was-run").exists()
@@ -322,7 +322,7 @@ def test_other_files_digests_and_shapes_are_refused(tmp_path: Path, snapshot: An
 
     good = {"G_ema": generator(torch.zeros(8, 8))}
     assert refusal({"D": 1}) == "holds no G_ema of class Generator"
-    assert refusal(good, (3, 16, 16)) == "makes 1 channels of 16 pixels a side; the cohort has 3 of 16"
+    assert refusal(good, (3, 16, 16)) == "generates 1 channels, 16 pixels per side; the cohort has 3 and 16"
     own = snapshot(good)[1]
     assert refusal(good, digest="0" * 64) == f"has the SHA-256 {own}, not {'0' * 64}"
     with pytest.raises(BenchError) as error:

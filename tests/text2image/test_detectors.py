@@ -1,4 +1,4 @@
-"""Detectors beside d_mem, against slow references."""
+"""Detectors other than d_mem, against slow reference implementations."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from tiny_pipeline import CAPTIONS, TOKENS, tokenizer
 from benchmark.core.errors import AdapterError
 from benchmark.metrics.prompts import diversity, rank_correlation, seed_likeness
 from benchmark.text2image.attention import cross_attention, entropy
-from benchmark.text2image.detect import detectors, require_finite, trace_all
-from benchmark.text2image.guided import both_texts, prompt_noise
+from benchmark.text2image.detect import detector_scores, require_finite, trace_all
+from benchmark.text2image.guided import embed_with_empty, prompt_noise
 from benchmark.text2image.tokenizer import tokenized
 from benchmark.text2image.tracing import _Entropies, anisotropy, predicted_noise, trace
 
@@ -28,7 +28,7 @@ def unet_output(pipeline: Any, text: torch.Tensor, noise: torch.Tensor) -> torch
 
 
 def test_watching_changes_nothing_and_sees_shares(pipeline: Any) -> None:
-    text, noise = both_texts(pipeline, CAPTIONS[:2]), prompt_noise(pipeline, CAPTIONS[:2], [0, 1])
+    text, noise = embed_with_empty(pipeline, CAPTIONS[:2]), prompt_noise(pipeline, CAPTIONS[:2], [0, 1])
     plain = unet_output(pipeline, text, noise)
     before = dict(pipeline.unet.attn_processors)
     with cross_attention(pipeline) as seen:
@@ -42,7 +42,7 @@ def test_watching_changes_nothing_and_sees_shares(pipeline: Any) -> None:
 
 
 def test_rescaling_moves_the_prompts_branch_alone(pipeline: Any) -> None:
-    text, noise = both_texts(pipeline, CAPTIONS[:1]), prompt_noise(pipeline, CAPTIONS[:1], [0])
+    text, noise = embed_with_empty(pipeline, CAPTIONS[:1]), prompt_noise(pipeline, CAPTIONS[:1], [0])
     padding = ~tokenized(pipeline.tokenizer, CAPTIONS[:1])[1].bool()
     plain = unet_output(pipeline, text, noise)
     with cross_attention(pipeline, boost=1.25, padding=padding) as seen:
@@ -79,7 +79,7 @@ def test_entropy_of_equal_shares_is_the_logarithm_of_their_number() -> None:
 
 
 def test_anisotropy_is_norm_and_twice_the_cosine(pipeline: Any) -> None:
-    text, noise = both_texts(pipeline, CAPTIONS[:1]), prompt_noise(pipeline, CAPTIONS[:1], [0])
+    text, noise = embed_with_empty(pipeline, CAPTIONS[:1]), prompt_noise(pipeline, CAPTIONS[:1], [0])
     (found,) = anisotropy(pipeline, text, noise).tolist()
     pipeline.scheduler.set_timesteps(50)
     high, low = pipeline.scheduler.timesteps[[0, -1]].tolist()
@@ -129,7 +129,7 @@ def test_one_pass_feeds_all_detectors(pipeline: Any) -> None:
     alone = trace(pipeline, [CAPTIONS[2]], [1], steps=10, guidance=2.0, further=False)
     assert traces.norms[2, 1] == pytest.approx(alone.norms[0], rel=1e-4)
     assert traces.images.shape == (3, 2, 1, 16, 16)
-    found = detectors(traces, np.array([4, 6, 4]), 256)
+    found = detector_scores(traces, np.array([4, 6, 4]), 256)
     assert set(found) == {
         "d_mem", "first", "first10", "adjusted", "entropy_first", "entropy_last", "anisotropy", "seeds", "length",
     }  # fmt: skip

@@ -22,7 +22,7 @@ from benchmark.text2image import guided, summary, tracing
 from benchmark.text2image import loading as opening
 from benchmark.text2image.loading import open_model
 from benchmark.text2image.options import FollowUps, OutlierRule, PromptSampling
-from benchmark.text2image.pipelines import why_not_asked
+from benchmark.text2image.pipelines import unsupported_reason
 from benchmark.text2image.prompts import read_prompts, score_prompts
 from benchmark.text2image.studies.reproduce import Plan
 
@@ -41,10 +41,10 @@ def listed(path: Path, texts: list[str], column: str = "report") -> Path:
     return path
 
 
-def score(folder: Path, texts: list[str], out: Path, ask: PromptSampling = SHORT, batch: int = 4) -> pd.DataFrame:
+def score(folder: Path, texts: list[str], out: Path, sampling: PromptSampling = SHORT, batch: int = 4) -> pd.DataFrame:
     prompts = read_prompts(listed(out.parent / "list.csv", texts), "report")
-    model = open_model(str(folder), "cpu", ask.precision)
-    where, _ = score_prompts(model, prompts, ask, OutlierRule(), out=out, batch=batch)
+    model = open_model(str(folder), "cpu", sampling.precision)
+    where, _ = score_prompts(model, prompts, sampling, OutlierRule(), out=out, batch=batch)
     return pd.read_parquet(where / "scores.parquet").set_index("sha")
 
 
@@ -61,7 +61,7 @@ def test_trajectory_is_that_of_plain_sampling(pipeline: Any, monkeypatch: pytest
     monkeypatch.setattr(pipeline.scheduler.__class__, "step", seen)
     noise = guided.prompt_noise(pipeline, [prompt], [3])
     found, latents = guided.guidance_norms(
-        pipeline, guided.both_texts(pipeline, [prompt]), noise, steps=5, guidance=7.5
+        pipeline, guided.embed_with_empty(pipeline, [prompt]), noise, steps=5, guidance=7.5
     )
     monkeypatch.setattr(pipeline.scheduler.__class__, "step", step)
     made = pipeline(prompt, latents=noise, num_inference_steps=5, guidance_scale=7.5, output_type="latent").images
@@ -72,7 +72,7 @@ def test_trajectory_is_that_of_plain_sampling(pipeline: Any, monkeypatch: pytest
 
 def test_norms_are_those_of_a_slow_loop(pipeline: Any) -> None:
     prompt = CAPTIONS[0]
-    noise, text = guided.prompt_noise(pipeline, [prompt], [1]), guided.both_texts(pipeline, [prompt])
+    noise, text = guided.prompt_noise(pipeline, [prompt], [1]), guided.embed_with_empty(pipeline, [prompt])
     found, _ = guided.guidance_norms(pipeline, text, noise, steps=3, guidance=2.0)
     pipeline.scheduler.set_timesteps(3)
     x = torch.randn(1, 4, 8, 8, generator=torch.Generator().manual_seed(guided.prompt_seed(prompt, 1)))
@@ -109,7 +109,7 @@ def test_other_predictions_count_as_noise(kind: str) -> None:
 def test_unknown_prediction_is_refused(pipeline: Any) -> None:
     scheduler = type("S", (), {"alphas_cumprod": torch.ones(9) * 0.5, "config": {"prediction_type": "flow"}})()
     assert refusal(lambda: guided.as_noise(torch.ones(1), scheduler, torch.tensor(3)), AdapterError) == (
-        "the pipeline predicts 'flow', which is no known kind\n  hint: use epsilon, v_prediction or sample"
+        "the pipeline predicts 'flow', which is not supported\n  hint: use epsilon, v_prediction or sample"
     )
 
 
@@ -169,28 +169,28 @@ def test_half_precision_moves_scores_little(folder: Path, tmp_path: Path) -> Non
 
 def test_further_detectors_and_their_company(folder: Path, tmp_path: Path) -> None:
     """Order and batch move nothing; other prompts move the likeness of seeds, which is relative to the mean image."""
-    ask = PromptSampling(steps=5, seeds=2, further=True)
-    first = score(folder, list(CAPTIONS), tmp_path / "first", ask, batch=2)
-    second = score(folder, list(reversed(CAPTIONS)), tmp_path / "second", ask, batch=6)
-    fewer = score(folder, list(CAPTIONS[:2]), tmp_path / "fewer", ask, batch=2)
+    sampling = PromptSampling(steps=5, seeds=2, further=True)
+    first = score(folder, list(CAPTIONS), tmp_path / "first", sampling, batch=2)
+    second = score(folder, list(reversed(CAPTIONS)), tmp_path / "second", sampling, batch=6)
+    fewer = score(folder, list(CAPTIONS[:2]), tmp_path / "fewer", sampling, batch=2)
     for column in ("d_mem", "entropy_first", "entropy_last", "anisotropy"):
         for other in (second, fewer):
             assert other[column].to_numpy() == pytest.approx(first.loc[other.index, column].to_numpy(), rel=1e-4)
     for column in ("seeds", "adjusted"):
         assert second[column].to_numpy() == pytest.approx(first.loc[second.index, column].to_numpy(), abs=1e-3)
         assert fewer[column].to_numpy() != pytest.approx(first.loc[fewer.index, column].to_numpy(), abs=1e-3)
-    again = score(folder, list(CAPTIONS), tmp_path / "first", ask, batch=2)
+    again = score(folder, list(CAPTIONS), tmp_path / "first", sampling, batch=2)
     assert again.equals(first)
 
 
-def asked(folder: Path, path: Path, *more: str) -> list[str]:
+def command_of(folder: Path, path: Path, *more: str) -> list[str]:
     return ["prompts", str(folder), "--prompts", str(path), "--column", "report", "--steps", "4", "--seeds", "2",
             "--out", str(path.parent / "out"), "--device", "cpu", *more]  # fmt: skip
 
 
 def test_the_command_attributes_and_mitigates(folder: Path, tmp_path: Path) -> None:
     path = listed(tmp_path / "list.csv", [*CAPTIONS, "secretword ___ seen"])
-    command = asked(folder, path, "--tokens", "4", "--mitigate", "2", "--images", "3", "--insertions", "2")
+    command = command_of(folder, path, "--tokens", "4", "--mitigate", "2", "--images", "3", "--insertions", "2")
     done = CliRunner().invoke(app, command, catch_exceptions=False)
     assert done.exit_code == 0
     assert "attention rescaled" in done.output
@@ -207,11 +207,11 @@ def test_the_command_attributes_and_mitigates(folder: Path, tmp_path: Path) -> N
     assert mitigated["effects"]["none"]["prompts"] == 2
 
 
-def test_known_truth_gives_areas_under_the_curve(folder: Path, tmp_path: Path) -> None:
+def test_ground_truth_gives_areas_under_the_curve(folder: Path, tmp_path: Path) -> None:
     path = tmp_path / "list.csv"
     table = pd.DataFrame({"report": [*CAPTIONS, *CAPTIONS, "more"], "known": ["0", "1", "0"] * 2 + ["1"]})
     table.to_csv(path, index=False)
-    command = asked(folder, path, "--positive", "known", "--first-steps", "2")
+    command = command_of(folder, path, "--positive", "known", "--first-steps", "2")
     done = CliRunner().invoke(app, command, catch_exceptions=False)
     assert "prompts that are memorised" in done.output
     (where,) = (tmp_path / "out").iterdir()
@@ -232,7 +232,7 @@ def test_known_truth_gives_areas_under_the_curve(folder: Path, tmp_path: Path) -
         (["1", "0"], "{} repeats 1 prompts with both 0 and 1 in column known\n  hint: give each prompt one of them"),
     ],
 )
-def test_truth_that_is_none(tmp_path: Path, known: list[str], message: str) -> None:
+def test_labels_that_are_neither_0_nor_1(tmp_path: Path, known: list[str], message: str) -> None:
     path = tmp_path / "list.csv"
     pd.DataFrame({"report": ["a", "a"], "known": known}).to_csv(path, index=False)
     assert refusal(lambda: read_prompts(path, "report", "known"), BadDataError) == message.format(path)
@@ -241,16 +241,18 @@ def test_truth_that_is_none(tmp_path: Path, known: list[str], message: str) -> N
 def test_large_lists_are_offered_the_first_step(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("benchmark.cli.prompts.MANY", 2)
     path = listed(tmp_path / "list.csv", list(CAPTIONS))
-    offer = "3 prompts x 2 seeds x 4 steps: --first asks the first step alone, at 1/4 of the cost\n"
-    assert offer in CliRunner().invoke(app, asked(folder, path), catch_exceptions=False).stderr
-    assert "asks the first" not in CliRunner().invoke(app, asked(folder, path, "--first")).stderr
+    offer = "3 prompts x 2 seeds x 4 steps: --first takes the first step only, at 1/4 of the cost\n"
+    assert offer in CliRunner().invoke(app, command_of(folder, path), catch_exceptions=False).stderr
+    assert "--first takes" not in CliRunner().invoke(app, command_of(folder, path, "--first")).stderr
 
 
 def test_no_text_leaves_the_private_tables(folder: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     """A list as of MIMIC-CXR, every option: text is in the tables called private, and nowhere else."""
     path = listed(tmp_path / "list.csv", MIMIC)
     for more in (["--further", "--tokens", "9", "--mitigate", "2", "--images", "2"], ["--tokens", "2", "--faithful"]):
-        done = CliRunner().invoke(app, asked(folder, path, "--marker", "___|Zybrowski", *more), catch_exceptions=False)
+        done = CliRunner().invoke(
+            app, command_of(folder, path, "--marker", "___|Zybrowski", *more), catch_exceptions=False
+        )
         assert done.exit_code == 0
         captured = capfd.readouterr()
         require_no_text(done.output + done.stderr + captured.out + captured.err)
@@ -289,7 +291,7 @@ def require_no_text(text: str) -> None:
 
 def test_rows_are_counted(folder: Path, tmp_path: Path) -> None:
     path = listed(tmp_path / "list.csv", [*MIMIC, " "])
-    done = CliRunner().invoke(app, asked(folder, path, "--marker", "___|Zybrowski"), catch_exceptions=False)
+    done = CliRunner().invoke(app, command_of(folder, path, "--marker", "___|Zybrowski"), catch_exceptions=False)
     (where,) = (tmp_path / "out").iterdir()
     found = json.loads((where / "summary.json").read_text())
     counts = {name: found[name] for name in ("rows", "empty", "prompts", "repeated", "marked", "cut")}
@@ -304,7 +306,7 @@ def test_rows_are_counted(folder: Path, tmp_path: Path) -> None:
 
 
 def test_length_is_what_the_model_sees(folder: Path, tmp_path: Path) -> None:
-    """A prompt of 10,000 characters has no length of its own beyond the cut: it must not turn the line."""
+    """A prompt of 10,000 characters has no length beyond the cut: it must not change the slope of the regression."""
     texts = [*CAPTIONS, "no", "no acute", LONG]
     found = score(folder, texts, tmp_path / "out")
     cut = found.loc[found["tokens"].idxmax()]
@@ -321,7 +323,7 @@ def test_latents_are_clipped_only_where_the_pipeline_says_so(kind: str) -> None:
     def clips(scheduler: Any) -> bool:
         pipeline = SimpleNamespace(scheduler=scheduler, unet=SimpleNamespace(device="cpu"))
         latents, none = torch.full((1, 4, 2, 2), 9.0), torch.zeros(1, 4, 2, 2)
-        found = guided.ddim(pipeline, 5)
+        found = guided.ddim_scheduler(pipeline, 5)
         return bool((found.step(none, found.timesteps[-1], latents).pred_original_sample.abs() <= 1).all())
 
     assert not clips(getattr(diffusers, kind)())
@@ -347,7 +349,7 @@ def test_pipelines_of_another_kind(monkeypatch: pytest.MonkeyPatch, parts: dict[
     usual = {"unet": SimpleNamespace(config={"in_channels": 4}), "vae": SimpleNamespace(config={"latent_channels": 4})}
     given = {"tokenizer": 0, "text_encoder": 0, "scheduler": 0, "text_encoder_2": None, **usual, **parts}
     fake = SimpleNamespace(**{name: part for name, part in given.items() if name != "unet" or part})
-    assert why_not_asked(fake) == why
+    assert unsupported_reason(fake) == why
     if not why:
         return
     monkeypatch.setattr(opening, "_load", lambda *_: fake)
@@ -394,14 +396,14 @@ def test_wrong_lists(tmp_path: Path) -> None:
 
 def test_wrong_pipelines(tmp_path: Path, folder: Path) -> None:
     assert refusal(lambda: open_model("/nowhere", "cpu"), MissingDataError) == (
-        "/nowhere is no folder on this disk, and no model's name\n"
+        "/nowhere is neither a folder on this disk nor the name of a model\n"
         "  hint: give a folder that save_pretrained wrote, a run folder, or a hub id as ID@COMMIT"
     )
     assert refusal(lambda: open_model("diffusers", "cpu"), UsageError) == (
         "model diffusers needs path\n  hint: give it with --set path=..."
     )
     said = refusal(lambda: open_model(str(tmp_path), "cpu"), AdapterError)
-    assert said.startswith(f"{tmp_path} is no pipeline that diffusers can load: ")
+    assert said.startswith(f"{tmp_path} is not a pipeline that diffusers can load: ")
 
 
 @pytest.mark.parametrize(
@@ -409,45 +411,48 @@ def test_wrong_pipelines(tmp_path: Path, folder: Path) -> None:
     [
         (
             lambda: PromptSampling(first=True, further=True),
-            "the further detectors need all steps\n  hint: leave one of --first and --further out",
+            "the further detectors need all steps\n  hint: leave out --first or --further",
         ),
         (
             lambda: PromptSampling(precision="fp16"),
             "there is no precision 'fp16'\n  hint: choose fp32 or bf16",
         ),
-        (lambda: PromptSampling(guidance=float("nan")), "guidance nan is no number\n  hint: give one such as 7.5"),
-        (lambda: OutlierRule(z=float("inf")), "z inf is no number\n  hint: give one such as 3"),
+        (
+            lambda: PromptSampling(guidance=float("nan")),
+            "guidance nan is not a finite number\n  hint: give a number such as 7.5",
+        ),
+        (lambda: OutlierRule(z=float("inf")), "z inf is not a finite number\n  hint: give a number such as 3"),
         (
             lambda: OutlierRule(first_steps=1),
-            "first_steps is 1\n  hint: give 2 or more; `first` is of one step already",
+            "first_steps is 1\n  hint: give 2 or more; `first` is the score of one step",
         ),
         (
             lambda: FollowUps(tokens=-1),
-            "-1 prompts for --tokens and 0 for --mitigate were asked for\n  hint: give 0 or more of each",
+            "--tokens is -1 and --mitigate is 0\n  hint: give 0 or more of each",
         ),
         (
             lambda: FollowUps(mitigate=1, images=1),
-            "--images 1 shows no diversity\n  hint: give 2 or more images a prompt",
+            "--images 1 shows no diversity\n  hint: give 2 or more images per prompt",
         ),
         (lambda: FollowUps(mitigate=1, insertions=0), "--insertions 0 inserts nothing\n  hint: give 1 or more"),
         (
             lambda: FollowUps(data="cxr-pneumonia"),
-            "--data is for --mitigate\n  hint: add --mitigate 10, or leave --data out",
+            "--data needs --mitigate\n  hint: add --mitigate 10, or leave --data out",
         ),
-        (lambda: FollowUps(align="x"), "--align is for --mitigate\n  hint: add --mitigate 10, or leave --align out"),
+        (lambda: FollowUps(align="x"), "--align needs --mitigate\n  hint: add --mitigate 10, or leave --align out"),
         (
             lambda: FollowUps(faithful=True),
-            "--faithful is for --tokens\n  hint: add --tokens 10, or leave --faithful out",
+            "--faithful needs --tokens\n  hint: add --tokens 10, or leave --faithful out",
         ),
         (
             lambda: FollowUps(mitigate=1, root=Path("x")),
-            "--root is for --data\n  hint: add --data NAME, or leave --root out",
+            "--root needs --data\n  hint: add --data NAME, or leave --root out",
         ),
-        (lambda: Plan(guidance=float("nan")), "guidance nan is no number\n  hint: give one such as 2"),
-        (lambda: PromptSampling(steps=0), "0 steps and 4 seeds were asked for\n  hint: give 1 or more of each"),
+        (lambda: Plan(guidance=float("nan")), "guidance nan is not a finite number\n  hint: give a number such as 2"),
+        (lambda: PromptSampling(steps=0), "steps is 0 and seeds is 4\n  hint: give 1 or more of each"),
         (
             lambda: OutlierRule(percentile=100),
-            "percentile 100 is none\n  hint: give a number between 0 and 100, such as 99",
+            "percentile is 100\n  hint: give a number between 0 and 100, such as 99",
         ),
         (
             lambda: OutlierRule(marker="(_"),

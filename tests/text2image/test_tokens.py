@@ -1,4 +1,4 @@
-"""Token significance against finite differences, words left out, marks replaced."""
+"""Token significance against finite differences, words left out, markers replaced."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from tiny_pipeline import CAPTIONS
 
 from benchmark.core.errors import AdapterError
 from benchmark.text2image import significance
-from benchmark.text2image.guided import both_texts, ddim, guidance_norms, prompt_noise
-from benchmark.text2image.marks import MARKER
+from benchmark.text2image.guided import ddim_scheduler, embed_with_empty, guidance_norms, prompt_noise
+from benchmark.text2image.markers import MARKER
 from benchmark.text2image.options import PromptSampling
 from benchmark.text2image.significance import guidance_at, token_significance
 from benchmark.text2image.tokens import analyse_tokens, changed, offsets, rows, units_of
@@ -22,7 +22,7 @@ MARKED = CAPTIONS[1]
 
 
 def first_norms(pipeline: Any, text: torch.Tensor, noise: torch.Tensor) -> torch.Tensor:
-    scheduler = ddim(pipeline, 1)
+    scheduler = ddim_scheduler(pipeline, 1)
     with torch.no_grad():
         return guidance_at(pipeline, text, noise, scheduler.timesteps[0], scheduler).flatten(1)
 
@@ -30,8 +30,8 @@ def first_norms(pipeline: Any, text: torch.Tensor, noise: torch.Tensor) -> torch
 def test_gradients_are_those_of_finite_differences(pipeline: Any) -> None:
     """Of one step and one image: the derivative along the gradient's own direction is its length."""
     found = token_significance(pipeline, MARKED, [0], steps=1, guidance=2.0)
-    text, noise = both_texts(pipeline, [MARKED]), prompt_noise(pipeline, [MARKED], [0])
-    scheduler = ddim(pipeline, 1)
+    text, noise = embed_with_empty(pipeline, [MARKED]), prompt_noise(pipeline, [MARKED], [0])
+    scheduler = ddim_scheduler(pipeline, 1)
     leaf = text.clone().requires_grad_()
     guidance_at(pipeline, leaf, noise, scheduler.timesteps[0], scheduler).norm().backward()
     assert leaf.grad is not None
@@ -47,10 +47,10 @@ def test_the_faithful_mode_has_the_published_quirks(pipeline: Any, batch: int) -
     """One norm over the batch; one embedding of the prompt for all images, none of the empty one, yet 2N rows."""
     seeds = [0, 1, 2]
     found = token_significance(pipeline, MARKED, seeds, steps=1, guidance=2.0, faithful=True, batch=batch)
-    empty, given = both_texts(pipeline, [MARKED]).detach().chunk(2)
+    empty, given = embed_with_empty(pipeline, [MARKED]).detach().chunk(2)
     leaf = given.clone().requires_grad_()
     text = torch.cat([empty.expand(3, -1, -1), leaf.expand(3, -1, -1)])
-    scheduler = ddim(pipeline, 1)
+    scheduler = ddim_scheduler(pipeline, 1)
     noise = prompt_noise(pipeline, [MARKED] * 3, seeds)
     guidance_at(pipeline, text, noise, scheduler.timesteps[0], scheduler).norm().backward()
     assert leaf.grad is not None
@@ -65,8 +65,8 @@ def test_gradients_depend_on_no_batch_and_may_stop_early(pipeline: Any) -> None:
     )
     assert parts == pytest.approx(whole, rel=1e-4)
     first = token_significance(pipeline, MARKED, range(3), steps=3, guidance=2.0, only=1)
-    text, noise = both_texts(pipeline, [MARKED] * 3), prompt_noise(pipeline, [MARKED] * 3, range(3))
-    scheduler, leaf = ddim(pipeline, 3), text.clone().requires_grad_()
+    text, noise = embed_with_empty(pipeline, [MARKED] * 3), prompt_noise(pipeline, [MARKED] * 3, range(3))
+    scheduler, leaf = ddim_scheduler(pipeline, 3), text.clone().requires_grad_()
     guidance_at(pipeline, leaf, noise, scheduler.timesteps[0], scheduler).flatten(1).norm(dim=1).sum().backward()
     assert leaf.grad is not None
     assert first == pytest.approx(leaf.grad[3:].norm(dim=-1).mean(dim=0).numpy(), rel=1e-4)
@@ -89,7 +89,7 @@ def test_the_faithful_trajectory_is_guided_away(
     assert scales == [expected]
 
 
-def test_characters_tell_which_tokens_are_marks(pipeline: Any) -> None:
+def test_characters_tell_which_tokens_are_markers(pipeline: Any) -> None:
     places = offsets(pipeline.tokenizer, MARKED)
     assert MARKED[places[1][0] : places[1][1]] == "___"
     assert places[0] == places[-1] == (0, 0)
@@ -97,21 +97,21 @@ def test_characters_tell_which_tokens_are_marks(pipeline: Any) -> None:
     with pytest.raises(AdapterError) as caught:
         offsets(slow, MARKED)
     assert str(caught.value) == (
-        "the tokenizer SimpleNamespace does not tell which characters a token stands for"
+        "the tokenizer SimpleNamespace does not give the characters of a token"
         "\n  hint: save it as a fast tokenizer (tokenizer.json)"
     )
 
 
-def test_words_left_out_and_marks_replaced(pipeline: Any) -> None:
-    ask = PromptSampling(steps=2, seeds=2, guidance=2.0)
+def test_words_left_out_and_markers_replaced(pipeline: Any) -> None:
+    sampling = PromptSampling(steps=2, seeds=2, guidance=2.0)
     table = pd.DataFrame({"prompt": [MARKED, CAPTIONS[0]], "sha": ["m", "p"]})
-    found = analyse_tokens(pipeline, table, ask, MARKER, faithful=False, batch=3)
+    found = analyse_tokens(pipeline, table, sampling, MARKER, faithful=False, batch=3)
     words = found.words[found.words["sha"] == "m"]
     assert words["word"].tolist() == MARKED.split()
     assert words["marked"].tolist() == [True, False, False, False, False]
     noise = prompt_noise(pipeline, [MARKED] * 2, [0, 1])
     whole, without = (
-        guidance_norms(pipeline, both_texts(pipeline, [text] * 2), noise, steps=2, guidance=2.0)[0].mean()
+        guidance_norms(pipeline, embed_with_empty(pipeline, [text] * 2), noise, steps=2, guidance=2.0)[0].mean()
         for text in (MARKED, " ".join(MARKED.split()[1:]))
     )
     assert words["change"].iloc[0] == pytest.approx(without - whole, abs=1e-4)
@@ -125,10 +125,10 @@ def test_words_left_out_and_marks_replaced(pipeline: Any) -> None:
     assert tokens[tokens["marked"]]["token"].tolist() == ["___"]
     shown = dict(rows(found.summary))
     assert shown["prompts"] == "2"
-    assert shown["  with marks and other words"] == "1"
+    assert shown["  with markers and other words"] == "1"
 
 
-def test_prompts_of_marks_alone_have_no_ablation(pipeline: Any) -> None:
+def test_prompts_of_markers_alone_have_no_ablation(pipeline: Any) -> None:
     table = pd.DataFrame({"prompt": ["___ ___"], "sha": ["m"]})
     found = analyse_tokens(pipeline, table, PromptSampling(steps=1, seeds=1), MARKER, faithful=True, batch=8)
     assert not len(found.ablations)
@@ -146,7 +146,7 @@ def test_prompts_of_marks_alone_have_no_ablation(pipeline: Any) -> None:
         ("", []),
     ],
 )  # fmt: skip
-def test_marks_are_units_whatever_they_enclose(prompt: str, parts: list[str]) -> None:
+def test_markers_are_units_whatever_they_enclose(prompt: str, parts: list[str]) -> None:
     units = units_of(prompt, MARKER, len(prompt))
     assert [f"{'*' * unit.marked}{prompt[unit.begin : unit.end]}" for unit in units] == parts
 
@@ -157,11 +157,11 @@ def test_units_are_deleted_or_replaced_where_they_stand() -> None:
     assert changed(prompt, units, {2: " ", 5: "the"}) == "seen by , on the"
     assert changed(prompt, units, {}) == prompt
     assert [unit.end for unit in units_of(prompt, MARKER, 15)] == [4, 7, 15], (
-        "the tokenizer's cut may go through a mark"
+        "the tokenizer's cut may go through a marker"
     )
 
 
-def test_spaced_marks_are_ablated(pipeline: Any) -> None:
+def test_spaced_markers_are_ablated(pipeline: Any) -> None:
     table = pd.DataFrame({"prompt": ["seen [** a b **] pneumonia"], "sha": ["m"]})
     found = analyse_tokens(pipeline, table, PromptSampling(steps=1, seeds=1), MARKER, faithful=False, batch=8)
     assert found.words["word"].tolist() == ["seen", "[** a b **]", "pneumonia"]
@@ -171,11 +171,11 @@ def test_spaced_marks_are_ablated(pipeline: Any) -> None:
     assert "".join(marked) == "[**ab**]"
 
 
-def test_words_beyond_the_cut_are_not_looked_at(pipeline: Any) -> None:
+def test_words_after_the_cut_are_not_analysed(pipeline: Any) -> None:
     table = pd.DataFrame({"prompt": ["no acute " * 1000, "no acute abnormality"], "sha": ["long", "short"]})
     found = analyse_tokens(pipeline, table, PromptSampling(steps=1, seeds=1), MARKER, faithful=False, batch=8)
     counts = found.words["sha"].value_counts()
     assert counts["short"] == 3
     assert 1 <= counts["long"] <= pipeline.tokenizer.model_max_length
     assert found.summary["cut"] == 1
-    assert dict(rows(found.summary))["  cut by the tokenizer: words beyond are not looked at"] == "1"
+    assert dict(rows(found.summary))["  cut by the tokenizer: words after the cut are not analysed"] == "1"

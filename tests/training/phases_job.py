@@ -19,7 +19,7 @@ folder.mkdir(exist_ok=True)
 
 
 class Pair(nn.Module):
-    """Two layers that are moved in turns."""
+    """Two layers that alternating phases update."""
 
     def __init__(self) -> None:
         super().__init__()

@@ -19,11 +19,11 @@ from benchmark.core.devices import memory_explained, pick_device
 from benchmark.core.errors import AdapterError, MachineError, UsageError
 from benchmark.core.seeding import batch_positions, seed_all
 from benchmark.core.types import Budget, Split, to_images
-from benchmark.training.batches import Resident, Streamed, batches, feed_split
+from benchmark.training.batches import Resident, Streamed, batches, feed_split, in_order
 from benchmark.training.checkpoint import load_checkpoint, save_checkpoint
 from benchmark.training.config import TrainingConfig
 from benchmark.training.loop import train
-from benchmark.training.state import follow
+from benchmark.training.state import update_average
 
 torch.set_num_threads(1)
 CPU = torch.device("cpu")
@@ -43,7 +43,7 @@ def feed(items: int = 10) -> Resident:
     return Resident(torch.randn(items, 4, generator=torch.Generator().manual_seed(0)), CPU)
 
 
-def recipe(**changes: object) -> TrainingConfig:
+def config(**changes: object) -> TrainingConfig:
     given = {"steps": 12, "batch_size": 4, "learning_rate": 0.01, "ema": 0.9, "log_every": 4} | changes
     return TrainingConfig(**given)  # type: ignore[arg-type]
 
@@ -133,29 +133,35 @@ def test_reading_ahead_changes_no_batch() -> None:
     assert list(batches(streamed, lambda step: np.array([step]), 2, 2)) == []
 
 
-# Recipe
+def test_a_feed_in_order_has_every_item_once() -> None:
+    resident = Resident(torch.arange(7.0).view(7, 1), CPU)
+    assert [batch.flatten().tolist() for batch in in_order(resident, 3)] == [[0, 1, 2], [3, 4, 5], [6]]
+    assert list(in_order(Resident(torch.empty(0, 1), CPU), 3)) == []
+
+
+# Configuration
 
 
 def test_learning_rate_warms_up_and_falls() -> None:
-    rates = [recipe(steps=100, warmup=0.1).rate(step) for step in range(100)]
+    rates = [config(steps=100, warmup=0.1).learning_rate_at(step) for step in range(100)]
     assert rates[:10] == pytest.approx([0.01 * (k + 1) / 11 for k in range(10)])
     assert rates[10] == 0.01
     assert rates[55] == pytest.approx(0.005)
     assert rates[99] == pytest.approx(0.01 * 0.5 * (1 + math.cos(math.pi * 89 / 90)))
-    assert recipe(schedule="constant", warmup=0).rate(11) == 0.01
+    assert config(schedule="constant", warmup=0).learning_rate_at(11) == 0.01
 
 
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
         ({"steps": 0}, "steps is 0\n  hint: give at least 1"),
-        ({"learning_rate": 0.0}, "learning_rate is 0.0\n  hint: give a positive number, say 0.001"),
-        ({"ema": 1.0}, "ema is 1.0, which never follows the weights\n  hint: give less than 1, say 0.999"),
+        ({"learning_rate": 0.0}, "learning_rate is 0.0\n  hint: give a positive number, such as 0.001"),
+        ({"ema": 1.0}, "ema is 1.0, which never follows the weights\n  hint: give less than 1, such as 0.999"),
     ],
 )
-def test_impossible_recipes_are_refused(changes: dict[str, float], message: str) -> None:
+def test_impossible_configurations_are_refused(changes: dict[str, float], message: str) -> None:
     with pytest.raises(UsageError) as error:
-        recipe(**changes)
+        config(**changes)
     assert str(error.value) == message
 
 
@@ -167,9 +173,9 @@ def test_average_follows_its_closed_form(tmp_path: Path) -> None:
     nn.init.zeros_(average.weight)
     nn.init.ones_(net.weight)
     for _ in range(5):
-        follow(average, net, 0.9)
+        update_average(average, net, 0.9)
     assert average.weight.item() == pytest.approx(1 - 0.9**5)
-    assert [recipe(ema=0.9).decay(step) for step in (0, 1, 500)] == pytest.approx([2 / 11, 3 / 12, 0.9])
+    assert [config(ema=0.9).ema_decay_at(step) for step in (0, 1, 500)] == pytest.approx([2 / 11, 3 / 12, 0.9])
 
 
 def test_averaged_weights_are_returned(tmp_path: Path) -> None:
@@ -179,13 +185,13 @@ def test_averaged_weights_are_returned(tmp_path: Path) -> None:
         history.append(next(net.parameters()).detach().clone())
         return noisy_loss(net, batch)
 
-    net, plan = network(), recipe(steps=6)
+    net, plan = network(), config(steps=6)
     result = train(net, loss, feed(), plan, folder=tmp_path, seed=0, device="cpu")
     expected = history[0]
     for step, value in enumerate([*history[1:], next(net.parameters()).detach()]):
-        expected = plan.decay(step) * expected + (1 - plan.decay(step)) * value
+        expected = plan.ema_decay_at(step) * expected + (1 - plan.ema_decay_at(step)) * value
     torch.testing.assert_close(next(result.parameters()), expected)
-    assert train(net, noisy_loss, feed(), recipe(ema=0), folder=tmp_path / "none", seed=0, device="cpu") is net
+    assert train(net, noisy_loss, feed(), config(ema=0), folder=tmp_path / "none", seed=0, device="cpu") is net
 
 
 def test_gradients_are_clipped(tmp_path: Path) -> None:
@@ -198,7 +204,7 @@ def test_gradients_are_clipped(tmp_path: Path) -> None:
 
     handle = register_optimizer_step_pre_hook(note)
     try:
-        steep = recipe(clip=0.5)
+        steep = config(clip=0.5)
         train(net, lambda given, batch: 1000 * given(batch).sum(), feed(), steep, folder=tmp_path, seed=0, device="cpu")
     finally:
         handle.remove()
@@ -207,9 +213,9 @@ def test_gradients_are_clipped(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("stopped", [1, 5, 8, 11])
 def test_resume_is_exact(tmp_path: Path, stopped: int) -> None:
-    whole = train(network(), noisy_loss, feed(), recipe(), folder=tmp_path / "whole", seed=0, device="cpu")
+    whole = train(network(), noisy_loss, feed(), config(), folder=tmp_path / "whole", seed=0, device="cpu")
     cut = {"folder": tmp_path / "cut", "seed": 0, "device": "cpu"}
-    plan = recipe(checkpoint_steps=3)
+    plan = config(checkpoint_steps=3)
     with pytest.raises(KeyboardInterrupt):
         train(network(), stop_at(stopped), feed(), plan, **cut)
     other_start = 9 if stopped >= 3 else 0  # nothing was saved before step 3
@@ -222,8 +228,8 @@ def test_resume_is_exact(tmp_path: Path, stopped: int) -> None:
 
 
 def test_finished_training_returns_at_once(tmp_path: Path) -> None:
-    first = train(network(), noisy_loss, feed(), recipe(), folder=tmp_path, seed=0, device="cpu")
-    again = train(network(seed=5), stop_at(0), feed(), recipe(), folder=tmp_path, seed=0, device="cpu")
+    first = train(network(), noisy_loss, feed(), config(), folder=tmp_path, seed=0, device="cpu")
+    again = train(network(seed=5), stop_at(0), feed(), config(), folder=tmp_path, seed=0, device="cpu")
     assert same(first, again)
     assert not again.training
 
@@ -235,13 +241,13 @@ def test_fewer_items_than_the_batch(tmp_path: Path) -> None:
         sizes.append((len(batch), len(batch.unique(dim=0))))
         return noisy_loss(net, batch)
 
-    train(network(), loss, feed(3), recipe(batch_size=8), folder=tmp_path, seed=0, device="cpu")
+    train(network(), loss, feed(3), config(batch_size=8), folder=tmp_path, seed=0, device="cpu")
     assert set(sizes) == {(8, 3)}
 
 
 def test_no_items_are_refused(tmp_path: Path) -> None:
     with pytest.raises(UsageError) as error:
-        train(network(), noisy_loss, Resident(torch.empty(0, 4), CPU), recipe(), folder=tmp_path, seed=0, device="cpu")
+        train(network(), noisy_loss, Resident(torch.empty(0, 4), CPU), config(), folder=tmp_path, seed=0, device="cpu")
     assert str(error.value) == ("there are no items to train on\n  hint: give a training split that is not empty")
 
 
@@ -251,12 +257,12 @@ def test_budget_ends_training_early_and_a_larger_one_goes_on(tmp_path: Path, cap
         return noisy_loss(net, batch)
 
     where = {"folder": tmp_path / "cut", "seed": 0, "device": "cpu"}
-    train(network(), slow, feed(), recipe(), budget=Budget(seconds=0.05), **where)
+    train(network(), slow, feed(), config(), budget=Budget(seconds=0.05), **where)
     lines = [json.loads(line) for line in (tmp_path / "cut" / "log.jsonl").read_text().splitlines()]
     note = f"training ended at step {lines[-1]['step']} of 12: the budget of 0.05 s is spent"
     assert lines[-1]["note"] == caplog.messages[-1] == note
-    whole = train(network(), noisy_loss, feed(), recipe(), folder=tmp_path / "whole", seed=0, device="cpu")
-    assert same(whole, train(network(), noisy_loss, feed(), recipe(), **where))
+    whole = train(network(), noisy_loss, feed(), config(), folder=tmp_path / "whole", seed=0, device="cpu")
+    assert same(whole, train(network(), noisy_loss, feed(), config(), **where))
 
 
 def test_a_loss_that_is_not_finite_stops_training(tmp_path: Path) -> None:
@@ -268,7 +274,7 @@ def test_a_loss_that_is_not_finite_stops_training(tmp_path: Path) -> None:
         return noisy_loss(net, batch) * (math.nan if calls == 6 else 1)
 
     with pytest.raises(AdapterError) as error:
-        train(network(), loss, feed(), recipe(checkpoint_steps=5), folder=tmp_path, seed=0, device="cpu")
+        train(network(), loss, feed(), config(checkpoint_steps=5), folder=tmp_path, seed=0, device="cpu")
     assert str(error.value) == (
         "the loss is not finite (nan) at step 6\n"
         "  hint: lower the learning rate, or train with precision fp32; the last checkpoint is from before it"
@@ -281,19 +287,19 @@ def test_a_loss_that_is_not_finite_stops_training(tmp_path: Path) -> None:
 
 def test_a_checkpoint_of_other_options_is_refused(tmp_path: Path) -> None:
     where = {"folder": tmp_path, "seed": 0, "device": "cpu"}
-    train(network(), noisy_loss, feed(), recipe(), **where)
+    train(network(), noisy_loss, feed(), config(), **where)
     with pytest.raises(AdapterError) as error:
-        train(network(), noisy_loss, feed(), recipe(steps=20), options={"data": "x"}, **where)
+        train(network(), noisy_loss, feed(), config(steps=20), options={"data": "x"}, **where)
     assert str(error.value) == (
         f"{tmp_path / 'training.pt'} was made with other options: data None, now 'x'; steps 12, now 20\n"
-        "  hint: give the former options to continue it, or delete it to train anew"
+        "  hint: give the former options to continue it, or delete it to train from the start"
     )
 
 
 def test_when_to_save_may_change_between_calls(tmp_path: Path) -> None:
     where = {"folder": tmp_path, "seed": 0, "device": "cpu"}
-    first = train(network(), noisy_loss, feed(), recipe(), **where)
-    assert same(first, train(network(), stop_at(0), feed(), recipe(checkpoint_steps=2), **where))
+    first = train(network(), noisy_loss, feed(), config(), **where)
+    assert same(first, train(network(), stop_at(0), feed(), config(checkpoint_steps=2), **where))
 
 
 @pytest.mark.parametrize("content", [b"", b"PK\x03\x04 cut off", None])
@@ -304,7 +310,7 @@ def test_an_unreadable_checkpoint_is_named(tmp_path: Path, content: bytes | None
     with pytest.raises(AdapterError) as error:
         load_checkpoint(path, {})
     assert error.value.message.startswith(f"{path} is not a readable checkpoint (")
-    assert error.value.hint == "delete it; training then starts anew"
+    assert error.value.hint == "delete it; training then starts again"
 
 
 def test_a_checkpoint_with_code_in_it_is_not_run(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""Losses that take turns: which weights they move, when, and that they resume and spread over processes exactly."""
+"""Alternating losses: which weights they update, when, and that they resume and run on several processes exactly."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ torch.set_num_threads(1)
 
 
 class Pair(nn.Module):
-    """Two numbers that are moved in turns."""
+    """Two layers that alternating phases update."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -34,7 +34,7 @@ def items() -> Resident:
     return Resident(torch.randn(8, 2, generator=torch.Generator().manual_seed(0)), torch.device("cpu"))
 
 
-def recipe(**changes: object) -> TrainingConfig:
+def config(**changes: object) -> TrainingConfig:
     given = {"steps": 6, "batch_size": 4, "learning_rate": 0.1, "schedule": "constant", "warmup": 0, "ema": 0}
     return TrainingConfig(**(given | changes))  # type: ignore[arg-type]
 
@@ -45,10 +45,10 @@ def together(net: Pair, batch: Tensor) -> Tensor:
 
 def fit(folder: Path, phases: list[Phase], net: Pair | None = None, **changes: object) -> Pair:
     torch.manual_seed(0)
-    return train(net or Pair(), phases, items(), recipe(**changes), folder=folder, seed=0, device="cpu")
+    return train(net or Pair(), phases, items(), config(**changes), folder=folder, seed=0, device="cpu")
 
 
-def test_a_phase_moves_its_part_only_and_in_its_turn(tmp_path: Path) -> None:
+def test_a_phase_updates_its_own_weights_only_and_when_it_is_due(tmp_path: Path) -> None:
     seen: list[str] = []
 
     def loss(name: str, moving: str):
@@ -119,10 +119,10 @@ def test_a_loss_that_is_not_finite_is_named_by_its_step(tmp_path: Path) -> None:
         )
 
 
-def test_a_step_without_any_turn_is_refused(tmp_path: Path) -> None:
+def test_a_step_without_any_phase_is_refused(tmp_path: Path) -> None:
     with pytest.raises(UsageError) as error:
         fit(tmp_path, [Phase("a", together, ParameterGroup("one"), every=2)])
-    assert str(error.value) == "no phase has its turn at every step\n  hint: let the first one have it"
+    assert str(error.value) == "no phase runs at every step\n  hint: let the first phase run at every step (every=1)"
 
 
 @pytest.mark.slow

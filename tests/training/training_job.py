@@ -30,8 +30,8 @@ rank = int(os.environ.get("RANK", "0"))
 seed_all(0, rank)  # processes start from different weights: joining must give them the first one's
 network = nn.Sequential(nn.Linear(4, 8), nn.Dropout(0.3), nn.Linear(8, 4))
 items = Resident(torch.randn(10, 4, generator=torch.Generator().manual_seed(0)), torch.device("cpu"))
-recipe = TrainingConfig(steps=30, batch_size=4, learning_rate=0.01, ema=0.9, checkpoint_steps=4)
-trained = train(network, loss, items, recipe, folder=folder, seed=0, device="cpu")
+config = TrainingConfig(steps=30, batch_size=4, learning_rate=0.01, ema=0.9, checkpoint_steps=4)
+trained = train(network, loss, items, config, folder=folder, seed=0, device="cpu")
 torch.save(trained.state_dict(), folder / f"result-{rank}.pt")
 leave_world()
 names = [path.read_text().strip() for path in Path("/proc/self/task").glob("*/comm")]

@@ -1,4 +1,4 @@
-"""The study's model trained again, once with each mitigation of training."""
+"""Train the study's model again, once with each mitigation of training."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ from benchmark.core.types import Budget
 from benchmark.plugins import registry
 from benchmark.text2image.copy_oracle import CopyOracle
 from benchmark.text2image.mitigate import BEFORE, effects
-from benchmark.text2image.mitigations import Sampling
+from benchmark.text2image.mitigations import MitigationSettings
 from benchmark.text2image.studies.plan import Study
 
 MODEL = "ldm-text"
-TRAINING: dict[str, dict[str, Any]] = {
+TRAINING_MITIGATIONS: dict[str, dict[str, Any]] = {
     "markers randomised": {"random_markers": True},
     "caption variants": {"variants": "variants.csv"},
     "recaptioned": {"recaptions": "recaptions.csv"},
@@ -35,7 +35,7 @@ TRAINING: dict[str, dict[str, Any]] = {
 
 @dataclass(frozen=True, kw_only=True)
 class Retraining:
-    """What all trainings share."""
+    """What all trainings have in common."""
 
     study: Study
     settings: dict[str, Any]
@@ -43,16 +43,16 @@ class Retraining:
     seed: int
     device: str
     prompts: Sequence[str]
-    """Those whose images are looked at."""
-    truth: CopyOracle
+    """Prompts whose images are compared with the training images."""
+    oracle: CopyOracle
     threshold: float
-    how: Sampling
+    mitigation: MitigationSettings
     images: int
     batch: int
 
 
 def trained(settings: dict[str, Any], study: Study, folder: Path, *, seed: int, device: str) -> Any:
-    """Return the model trained on the study, from folder where it is there already."""
+    """Return the model trained on the study; load it from folder where it exists."""
     cls = registry.load_class("models", registry.find_model(MODEL))
     if (folder / "model_index.json").is_file():
         return cls.load(folder, device=device)
@@ -64,19 +64,24 @@ def trained(settings: dict[str, Any], study: Study, folder: Path, *, seed: int, 
 
 
 def retrained(job: Retraining) -> dict[str, dict[str, Any]]:
-    """Return the effect of each mitigation of training on the prompts, by name; trainings share the CPU's cores."""
+    """Return the effect of each mitigation of training on the prompts, by name; on the CPU they train in parallel."""
     _write_variants(job.study, job.folder)
     if job.device != "cpu" or os.environ.get("BENCH_PROCESSES") != "1":
-        return {name: _effect(job, name) for name in TRAINING}
-    with processes(min(os.cpu_count() or 1, len(TRAINING))) as pool, progress("trainings", len(TRAINING)) as advance:
-        waiting: dict[str, Future[dict[str, Any]]] = {name: pool.submit(_alone, job, name) for name in TRAINING}
-        for one in waiting.values():
-            one.add_done_callback(lambda _: advance())
-        return {name: one.result() for name, one in waiting.items()}
+        return {name: _effect(job, name) for name in TRAINING_MITIGATIONS}
+    with (
+        processes(min(os.cpu_count() or 1, len(TRAINING_MITIGATIONS))) as pool,
+        progress("trainings", len(TRAINING_MITIGATIONS)) as advance,
+    ):
+        futures: dict[str, Future[dict[str, Any]]] = {
+            name: pool.submit(_effect_on_one_core, job, name) for name in TRAINING_MITIGATIONS
+        }
+        for future in futures.values():
+            future.add_done_callback(lambda _: advance())
+        return {name: future.result() for name, future in futures.items()}
 
 
-def _alone(job: Retraining, name: str) -> dict[str, Any]:
-    """Train on one core, of which each process has its own."""
+def _effect_on_one_core(job: Retraining, name: str) -> dict[str, Any]:
+    """Train on one core, so that parallel trainings do not compete for cores."""
     import torch
 
     torch.set_num_threads(1)
@@ -84,27 +89,27 @@ def _alone(job: Retraining, name: str) -> dict[str, Any]:
 
 
 def _effect(job: Retraining, name: str) -> dict[str, Any]:
-    changes = TRAINING[name]
+    changes = TRAINING_MITIGATIONS[name]
     given = {key: str(job.folder / value) if str(value).endswith(".csv") else value for key, value in changes.items()}
     place = job.folder / name.replace(" ", "-")
     if "deduplicate" not in changes:
         _share_autoencoder(job.folder / "model-training", job.folder / f"{place.name}-training")
     model = trained(job.settings | given, job.study, place, seed=job.seed, device=job.device)
     after = effects(
-        model.pipeline, job.prompts, job.how, seeds=job.images, batch=job.batch,
-        judge=job.truth.judge(job.threshold), names=(),
+        model.pipeline, job.prompts, job.mitigation, seeds=job.images, batch=job.batch,
+        copy_scorer=job.oracle.scorer(job.threshold), names=(),
     )  # fmt: skip
     return asdict(after[BEFORE])
 
 
 def _share_autoencoder(source: Path, target: Path) -> None:
-    """Captions do not reach the autoencoder: it need not be trained again for them."""
+    """Copy the trained autoencoder: it does not depend on captions."""
     if not target.exists():
         shutil.copytree(source / "vae", target / "vae")
 
 
 def _write_variants(study: Study, folder: Path) -> None:
-    """Leave caption files as a user would: each caption with another's sentence, and with its class alone."""
+    """Write caption files as a user would: each caption with the sentence of another, and with its class only."""
     captions = list(dict.fromkeys(study.train.captions or ()))
     classes = [caption.partition(".")[0] for caption in captions]
     others = [captions[number - 1].partition(".")[2] for number in range(len(captions))]

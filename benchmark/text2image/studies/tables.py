@@ -1,4 +1,4 @@
-"""The study's findings as tables for the terminal; they hold no text."""
+"""The study's results as tables for the terminal; they contain no text of prompts."""
 
 from __future__ import annotations
 
@@ -11,43 +11,43 @@ from benchmark.text2image.summary import value_with_ends
 Table = tuple[str, tuple[str, ...], list[tuple[str, ...]]]
 
 
-def tables(found: dict[str, Any]) -> Iterator[Table]:
-    """Yield (title, columns, rows)."""
+def tables(results: dict[str, Any]) -> Iterator[Table]:
+    """Yield (title, columns, rows) of each table."""
     yield (
-        f"{found['prompts']} prompts, {found['memorised']} memorised by their images",
+        f"{results['prompts']} prompts, {results['memorised']} memorised by their images",
         ("detector", "AUC", "TPR at 1 % FPR", "AUC of the repeated prompts"),
         [
             (
                 name,
                 value_with_ends(scores["auc"]),
                 value_with_ends(scores["tpr_at_1_fpr"]),
-                value_with_ends(found["planned"][name]["auc"]),
+                value_with_ends(results["planned"][name]["auc"]),
             )
-            for name, scores in found["detectors"].items()
+            for name, scores in results["detectors"].items()
         ],
     )
     yield (
-        "what the captions are",
-        ("group", "marks", "prompts", "memorised", "copied images", "median d_mem", "length-adjusted", "tokens"),
+        "captions by kind",
+        ("group", "markers", "prompts", "memorised", "copied images", "median d_mem", "length-adjusted", "tokens"),
         [
             (
                 cell["group"], "yes" if cell["marked"] else "no", str(cell["prompts"]), str(cell["memorised"]),
                 f"{cell['copied']:.2f}", f"{cell['d_mem']:.2f}", f"{cell['adjusted']:.2f}", f"{cell['tokens']:.0f}",
             )
-            for cell in found["cells"]
+            for cell in results["cells"]
         ],
     )  # fmt: skip
     yield (
-        "marks among the top prompts, and length",
-        ("ranked by", "share of marks in top / others", "rank correlation with length"),
+        "markers among the top prompts, and length",
+        ("ranked by", "share of markers in top / others", "rank correlation with length"),
         [
-            (name, value_with_ends(value["ratio"]), _number(found["length_correlation"][name]))
-            for name, value in found["enrichment"].items()
+            (name, value_with_ends(value["ratio"]), _number(results["length_correlation"][name]))
+            for name, value in results["enrichment"].items()
         ],
     )
     for key, title in (("mitigations", "mitigations in sampling"), ("training", "mitigations in training")):
-        if key in found:
-            yield title, COLUMNS, rows({name: Effect(**effect) for name, effect in found[key].items()})
+        if key in results:
+            yield title, COLUMNS, rows({name: Effect(**effect) for name, effect in results[key].items()})
 
 
 def _number(value: float | None) -> str:

@@ -1,4 +1,4 @@
-"""What the study found, in numbers that may be published: detectors against truth, marks by repeats, length."""
+"""Publishable results of the study: detectors against ground truth, markers by repetition, and prompt length."""
 
 from __future__ import annotations
 
@@ -13,14 +13,22 @@ if TYPE_CHECKING:
     from benchmark.core.types import Array
 
 MEMORISED = 0.5
-"""A prompt is memorised where at least so many of its images are copies."""
+"""A prompt is memorised where at least this share of its images are copies."""
 NAMES = (
     "d_mem", "first", "first10", "adjusted", "entropy_first", "entropy_last", "anisotropy", "seeds", "length",
 )  # fmt: skip
 
 
 def summarise(table: pd.DataFrame, threshold: float) -> dict[str, Any]:
-    """Return what may be published: detectors against truth, the 2 x 2 of marks and repeats, enrichment, length."""
+    """Return publishable results.
+
+    Detectors are compared with the ground truth (`copied`) and with the planned repetition; then come captions by group
+    and markers, the enrichment of markers among the top prompts, and correlations with length.
+
+    Args:
+        table: one row per prompt, with the share of copies and the scores of all detectors.
+        threshold: of the copies.
+    """
     memorised = (table["copied"] >= MEMORISED).to_numpy()
     shown = [name for name in NAMES if name in table]
 
@@ -47,7 +55,7 @@ def summarise(table: pd.DataFrame, threshold: float) -> dict[str, Any]:
 
 
 TOP = 0.05
-"""Share of the prompts that are the top ones, for the enrichment of marks."""
+"""Share of prompts that count as the top, for the enrichment of markers."""
 
 
 def _cell(rows: pd.DataFrame) -> dict[str, Any]:

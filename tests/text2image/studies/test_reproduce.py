@@ -1,4 +1,4 @@
-"""The study with ground truth: its plan, its truth, and a small one from end to end on real X-rays and reports."""
+"""The study with ground truth: its plan, its oracle, and a small one from end to end on real X-rays and reports."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def cohort(train: int = 60, heldout: int = 20) -> Cohort:
     return Cohort(name="films", key="k", **parts, test=part("test", middle, train + heldout))
 
 
-def test_the_plan_varies_marks_repeats_and_uniqueness(real_data: Callable[[str], Path]) -> None:
+def test_the_plan_varies_markers_repeats_and_uniqueness(real_data: Callable[[str], Path]) -> None:
     study = plan_study(cohort(), real_data(REPORTS), SMALL, seed=0)
     table = study.prompts
     sizes = table.groupby(["group", "marked"]).size().to_dict()
@@ -85,7 +85,7 @@ def test_too_few_images_or_sentences(real_data: Callable[[str], Path], tmp_path:
         return str(caught.value)
 
     assert refusal(lambda: plan_study(cohort(), real_data(REPORTS), Design(), seed=0)) == (
-        "films has 60 training images, the study takes 466\n  hint: give the whole data set"
+        "films has 60 training images, the study needs 466\n  hint: give the whole data set"
     )
     (tmp_path / plan.REPORTS).write_text("Problems,findings,impression\nnormal,The heart is of normal size.,\n")
     assert refusal(lambda: plan_study(cohort(), tmp_path, SMALL, seed=0)) == (
@@ -93,22 +93,22 @@ def test_too_few_images_or_sentences(real_data: Callable[[str], Path], tmp_path:
     )
 
 
-def test_truth_finds_copies_and_spares_other_images() -> None:
+def test_oracle_finds_copies_and_spares_other_images() -> None:
     whole = cohort(train=40, heldout=40)
     heldout = Split(**{**vars(whole.calibration), "rows": np.arange(40, 80), "subjects": tuple(map(str, range(40))),
                        "items": tuple(map(str, range(40))), "labels": None})  # fmt: skip
-    truth = CopyOracle.of(whole.train.part([0, 0, *range(40)]), heldout)
-    assert len(truth.train) == len(truth.heldout) == 40
+    oracle = CopyOracle.of(whole.train.part([0, 0, *range(40)]), heldout)
+    assert len(oracle.train) == len(oracle.heldout) == 40
     rng = np.random.default_rng(1)
     fresh = rng.uniform(-1, 1, (200, 1, 16, 16)).astype(np.float32)
     copies = np.clip(whole.train.images(slice(0, 20)) + 0.1 * rng.standard_normal((20, 1, 16, 16)), -1, 1)
     everything = np.concatenate([fresh, copies.astype(np.float32)])
-    threshold = truth.threshold(everything)
-    copied = truth.copied(everything, threshold)
+    threshold = oracle.threshold(everything)
+    copied = oracle.copied(everything, threshold)
     assert copied[200:].all()
     assert copied[:200].mean() <= 0.05
-    np.testing.assert_array_equal(truth.nearest_image(everything[205:206]), whole.train.images([5])[0])
-    assert truth.judge(threshold)(everything[200:])[1] == 1.0
+    np.testing.assert_array_equal(oracle.nearest_image(everything[205:206]), whole.train.images([5])[0])
+    assert oracle.scorer(threshold)(everything[200:])[1] == 1.0
 
 
 def test_a_verdict_reads_what_was_planted() -> None:
@@ -146,7 +146,7 @@ def test_the_study_from_end_to_end_without_a_word_in_public(
                "--cache", str(tmp_path / "cache"), "--device", "cpu"]  # fmt: skip
     done = CliRunner().invoke(app, command, catch_exceptions=False)
     assert done.exit_code == 0
-    for shown in ("detector", "what the captions are", "mitigations in sampling", "mitigations in training"):
+    for shown in ("detector", "captions by kind", "mitigations in sampling", "mitigations in training"):
         assert shown in done.output
     (where,) = (tmp_path / "out").iterdir()
     public = done.output + (where / "dutt2025.json").read_text()
@@ -182,15 +182,15 @@ def test_images_of_colours_are_compared_with_grey_ones(real_data: Callable[[str]
     assert 0 <= found["effects"]["none"]["copied"] <= 1
 
 
-def test_truth_takes_images_of_its_shape_or_their_colours() -> None:
+def test_oracle_takes_images_of_its_shape_or_their_colours() -> None:
     whole = cohort(train=40, heldout=20)
-    truth = CopyOracle.of(whole.train, whole.calibration)
+    oracle = CopyOracle.of(whole.train, whole.calibration)
     grey = whole.train.images([3])
-    assert truth.likeness(np.repeat(grey, 3, axis=1)) == pytest.approx(truth.likeness(grey))
+    assert oracle.similarity(np.repeat(grey, 3, axis=1)) == pytest.approx(oracle.similarity(grey))
     with pytest.raises(UsageError) as caught:
-        truth.likeness(np.zeros((1, 1, 8, 8), np.float32))
+        oracle.similarity(np.zeros((1, 1, 8, 8), np.float32))
     assert str(caught.value) == (
-        "the pipeline makes images of shape (1, 8, 8), the items of train are (1, 16, 16)\n"
+        "the pipeline generates images of shape (1, 8, 8), the items of train are (1, 16, 16)\n"
         "  hint: give the data set that the pipeline was trained on"
     )
 
