@@ -50,8 +50,7 @@ TICS = (
     Tic("like nothing", "zero variance", "a constant item is like nothing", "a constant item has zero variance"),
     Tic("goes on|went on", "resumes", "the same command goes on from here", "callers would go on using it"),
     Tic("(?:known|the|against) truth|truth is (?!not)", "ground truth", "against truth", "against the ground truth"),
-    # brought.json is the name of a file that saved models have.
-    Tic(r"brought(?!\.json)", "external, pretrained", "models brought along", "external models"),
+    Tic("brought", "external, pretrained", "models brought along", "external models"),
     Tic("mend(?:s|ed|ing)?", "fix", "what was mended", "we recommend amended files"),
     Tic("stripes?", "tiles", "in stripes of 64 rows", "in tiles of 64 rows, striped or not"),
     Tic("rests|rested on", "residuals; depends on", "codes of the rests", "residuals, the rest on a disk, restarts"),
@@ -61,8 +60,7 @@ TICS = (
         "(?:words|tokens?) of (?:a|the|its) codebook|words? an item|(?:images|split) into words",
         "tokens, codebook indices", "images become words of a codebook", "the words of a prompt",
     ),
-    # A run folder has a folder `pictures`, and the terminal prints its name.
-    Tic(r"(?<![/\"'`])pictures?(?![/\"'`:])", "images, figures", "the picture of all pairs", "`pictures/` shows pairs"),
+    Tic("pictures?", "images, figures", "the picture of all pairs", "the figure of all pairs"),
     Tic("anew", "again, rebuilt", "the index is made anew", "a new index, renewed"),
     Tic(f"one {PER} an? [a-z]+", "one ... per ...", "Return one row a file", "one row per file; one file and a table"),
     Tic(f"{UNIT} an? {OF}", "per", "takes 0.4 s a step", "takes 0.4 s per step; two images and a step; it's a step"),
@@ -73,7 +71,6 @@ TICS = (
         "is in", "what lies under root", "lies between 0 and 1",
     ),
     Tic("passed over", "skipped", "radiographs are passed over", "they passed, over 5 %"),
-    Tic("so many", "this many, as many", "train on so many items", "train on this many items"),
     Tic(r"design \d(?:\.\d+)?", "say the thing itself", "are treated alike (design 6.5)", "by design, 6 items"),
     Tic("search_gib|SearchGib", "search_memory", "memory=request.search_gib", "request.search_memory"),
     Tic(

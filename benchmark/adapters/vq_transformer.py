@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from benchmark.core.types import Array, Images
 
 AUTOENCODER_SHARE = 0.5
-"""Of the seconds in the budget; the transformer gets the rest."""
+"""Share of the budget's seconds; the transformer gets the rest."""
 
 
 class TokenModel(nn.Module):
@@ -95,11 +95,11 @@ class TokenAdapter(NetworkAdapter[TokenModel]):
     autoencoder_batch: int = 32
     autoencoder_rate: float = 1e-3
     width: int = 128
-    """Of the transformer."""
+    """Channels of the transformer."""
     depth: int = 4
     heads: int = 4
     steps: int = 3000
-    """Of the transformer."""
+    """Training steps of the transformer."""
     batch_size: int = 32
     learning_rate: float = 1e-3
     ema: float = 0.998

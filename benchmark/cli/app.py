@@ -52,7 +52,7 @@ def _version(
 def main() -> None:
     """Run the command line; a BenchError becomes one message and its exit code."""
     # OpenMP's threads spin while they wait, which beside other work made steps about 20 times slower. A short spin
-    # keeps nearly all of the speed of a machine of one's own (0.190 s a step against 0.183; with none, 0.259).
+    # keeps nearly all of the speed of a machine of one's own (0.190 s per step against 0.183; with none, 0.259).
     os.environ.setdefault("GOMP_SPINCOUNT", "10000")
     os.environ.setdefault("BENCH_PROCESSES", "1")
     try:
@@ -63,5 +63,5 @@ def main() -> None:
         typer.echo(f"error: {error}", err=True)
         sys.exit(error.exit_code)
     except KeyboardInterrupt:
-        typer.echo("stopped; the same command goes on from here", err=True)
+        typer.echo("stopped; the same command resumes here", err=True)
         sys.exit(130)

@@ -32,18 +32,18 @@ def prompts_command(
         str | None, typer.Option("--positive", help="Its column with 1 where a prompt is memorised, else 0: for AUCs.")
     ] = None,
     preset: Annotated[
-        str | None, typer.Option("--preset", "-p", help="Of a model's name, such as radedit of diffusers.")
+        str | None, typer.Option("--preset", "-p", help="Preset of a model, such as radedit of diffusers.")
     ] = None,
     settings: Annotated[
         list[str] | None, typer.Option("--set", help="Hyper-parameter of a model's name: name=value.")
     ] = None,
-    steps: Annotated[int, typer.Option("--steps", help="Of DDIM sampling.")] = 50,
+    steps: Annotated[int, typer.Option("--steps", help="Steps of DDIM sampling.")] = 50,
     seeds: Annotated[int, typer.Option("--seeds", help="Noises a prompt.")] = 4,
     guidance: Annotated[float, typer.Option("--guidance", help="Scale of the guidance.")] = 7.5,
     first: Annotated[
         bool, typer.Option("--first", help="The first step only: for large lists, --steps times cheaper.")
     ] = False,
-    first_steps: Annotated[int, typer.Option("--first-steps", help="Of the n-step variant.")] = 10,
+    first_steps: Annotated[int, typer.Option("--first-steps", help="Steps of the n-step variant.")] = 10,
     further: Annotated[
         bool, typer.Option("--further", help="Attention entropy, anisotropy and likeness of seeds too.")
     ] = False,
@@ -66,11 +66,11 @@ def prompts_command(
     ] = None,
     precision: Annotated[str, typer.Option("--precision", help="fp32 or bf16.")] = "fp32",
     batch: Batch = 16,
-    out: Annotated[Path, typer.Option("--out", help="Where scores go (private: prompts lie there).")] = Path("prompts"),
+    out: Annotated[Path, typer.Option("--out", help="Where scores go (private: it contains prompts).")] = Path("prompts"),
     device: Device = "auto",
     cache: Cache = Path("cache"),
 ) -> None:
-    """Score prompts by d_mem: which does a text-to-image pipeline know by heart, and do markers stand out?"""
+    """Score prompts by d_mem: which ones has a text-to-image pipeline memorised?"""
     from benchmark.text2image.loading import open_model
     from benchmark.text2image.options import FollowUps, OutlierRule, PromptSampling
     from benchmark.text2image.prompts import read_prompts, score_prompts

@@ -16,12 +16,12 @@ def reproduce_command(
     data: Data = "cxr-pneumonia",
     root: Root = None,
     reports: Annotated[Path | None, typer.Option("--reports", help="Folder with Open-i's indiana_reports.csv.")] = None,
-    preset: Annotated[str, typer.Option("--preset", "-p", help="Of ldm-text: smoke or small.")] = "smoke",
+    preset: Annotated[str, typer.Option("--preset", "-p", help="Preset of ldm-text: smoke or small.")] = "smoke",
     settings: Annotated[
         list[str] | None, typer.Option("--set", help="Hyper-parameter of ldm-text: name=value.")
     ] = None,
     seeds: Annotated[int, typer.Option("--seeds", help="Images a prompt.")] = 8,
-    steps: Annotated[int, typer.Option("--steps", help="Of DDIM sampling.")] = 20,
+    steps: Annotated[int, typer.Option("--steps", help="Steps of DDIM sampling.")] = 20,
     guidance: Annotated[float, typer.Option("--guidance", help="Scale of the guidance.")] = 2.0,
     training: Annotated[bool, typer.Option("--training/--no-training", help="Train with each mitigation too.")] = True,
     batch: Batch = 50,
@@ -33,7 +33,7 @@ def reproduce_command(
     ),
     cache: Cache = Path("cache"),
 ) -> None:
-    """Repeat a published study where the truth is known: does it hold here?"""
+    """Repeat a published study where the copies are known: does its finding hold here?"""
     from benchmark.cli.tables import print_table
     from benchmark.cohorts.open import DataConfig
     from benchmark.text2image.studies.plan import Design

@@ -49,7 +49,7 @@ def require_unique(table: pd.DataFrame, column: str, path: Path) -> None:
     """Raise BadDataError where a column names something twice."""
     twice = table[column][table[column].duplicated()]
     if len(twice):
-        raise BadDataError(f"{path} lists {twice.iloc[0]} twice in column {column}", "keep one row a file")
+        raise BadDataError(f"{path} lists {twice.iloc[0]} twice in column {column}", "keep one row per file")
 
 
 def require_csv(option: str, path: str) -> None:

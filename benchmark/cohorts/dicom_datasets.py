@@ -11,7 +11,7 @@ from benchmark.core.types import Items, Source
 from benchmark.images.readers import is_dicom
 from benchmark.images.readers.series import FEWEST, read_series
 
-SCOUTS = f"DICOM series of fewer than {FEWEST} planes passed over"
+SCOUTS = f"DICOM series of fewer than {FEWEST} planes skipped"
 FACES = "scans of the head: a face can be rebuilt from them, so remove faces before anything leaves the house"
 
 
@@ -28,7 +28,7 @@ class DicomSeries(Volumes):
 
 
 def dicom_folders(root: Path) -> dict[Path, list[Path]]:
-    """Map each folder under root that holds DICOM files to them, sorted; hidden names and DICOMDIR are passed over."""
+    """Map each folder under root that holds DICOM files to them, sorted; hidden names and DICOMDIR are skipped."""
     found: dict[Path, list[Path]] = {}
     for folder, below, names in os.walk(root, followlinks=True):
         below[:] = sorted(name for name in below if not name.startswith("."))

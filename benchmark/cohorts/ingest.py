@@ -1,4 +1,4 @@
-"""Read all items of a data set once, patient by patient, into the cache; or open what lies there."""
+"""Read all items of a data set once, patient by patient, into the cache; or open what it holds."""
 
 from __future__ import annotations
 
@@ -98,7 +98,7 @@ def _require_nothing_left_out(name: str, stored: Stored) -> None:
     for what, names in stored.remarks.items():
         if what.startswith(LEFT_OUT):
             raise BadDataError(
-                f"{name}: {what}: {_shortened(names)}", "mend or remove these, or leave --strict out: the rest is used"
+                f"{name}: {what}: {_shortened(names)}", "repair or remove these, or leave --strict out: the rest is used"
             )
 
 

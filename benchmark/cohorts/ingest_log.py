@@ -19,7 +19,7 @@ TOLERATED = 0.5
 
 
 class Notes:
-    """Collects one row a file, and remarks with the names they are about."""
+    """Collects one row per file, and remarks with the names they are about."""
 
     def __init__(self, remarks: Mapping[str, Sequence[str]]) -> None:
         self._remarks = {what: list(names) for what, names in remarks.items()}
@@ -66,7 +66,7 @@ class Notes:
         return self._remarks | ({MIXED_SPACING: []} if len(self._spacings) > 1 else {})
 
     def table(self) -> pd.DataFrame:
-        """Return one row a file that was read."""
+        """Return one row per file that was read."""
         return pd.DataFrame(self._rows, columns=list(COLUMNS))
 
     def _remark(self, what: str, name: str) -> None:

@@ -1,4 +1,4 @@
-"""Writing the files of simulated patients that are not there yet, one process a core."""
+"""Writing the files of simulated patients that are not there yet, one process per core."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def write_missing(root: Path, write: Callable[[Path, int], None], place: Place, 
     Args:
         root: the folder of the data set.
         write: leaves one patient's file or folder whole, or not at all; importable in another process.
-        place: where patient `number` (from 1) lies under root.
+        place: where patient `number` (from 1) is under root.
         patients: how many there are to be.
     """
     missing = [number for number in range(1, patients + 1) if not place(root, number).exists()]

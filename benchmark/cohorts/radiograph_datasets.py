@@ -47,7 +47,7 @@ class Radiographs:
         if image.pixels.ndim != 2:
             raise BadDataError(
                 f"{source.files[0]} holds an array of shape {image.pixels.shape}, one plane is needed",
-                "give one image a file",
+                "give one image per file",
             )
         pixels = square(image.pixels, self.image_size, self.window, self.fit, source.files[0])
         return Items(pixels=pixels[None, None], names=("",))

@@ -32,7 +32,7 @@ class Stored:
     channels: tuple[str, ...]
     spacing_mm: tuple[float, ...]
     remarks: dict[str, list[str]]
-    """What was left out or mended, with the names: for the person at the keyboard, never for a record."""
+    """What was left out or repaired, with the names: for the person at the keyboard, never for a record."""
 
 
 def finish(

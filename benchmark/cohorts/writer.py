@@ -43,7 +43,7 @@ class Writer:
         self._file.write(pixels.data)
 
     def table(self) -> pd.DataFrame:
-        """Return one row an item. Raises BadDataError where two items share a name."""
+        """Return one row per item. Raises BadDataError where two items share a name."""
         table = pd.DataFrame(self._rows, columns=["item", "subject", "label", "group", "sha"])
         twice = table["item"][table["item"].duplicated()]
         if len(twice):
@@ -77,7 +77,7 @@ class Writer:
             raise AdapterError(
                 f"{source.name} has items of shape {pixels.shape[1:]}, "
                 f"but {len(self._channels)} channels are named: {', '.join(self._channels)}",
-                "a data set's `read` returns (items, channels, *spatial), one name a channel",
+                "a data set's `read` returns (items, channels, *spatial), one name per channel",
             )
         self._shape, self._dtype, self._first = pixels.shape[1:], pixels.dtype, source.name
         self._write_header()

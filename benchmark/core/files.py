@@ -70,7 +70,7 @@ def _explain(error: OSError, path: Path) -> Exception:
 
 
 LAYOUT = 2
-"""Of the folders in a cache. Raise it when their names or contents change, so that no older one is taken for new."""
+"""Version of the folders in a cache: raise it when their names or contents change, so that none is read wrongly."""
 
 
 def require_layout(folder: Path, what: str, parts: Sequence[str]) -> None:

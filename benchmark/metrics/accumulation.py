@@ -1,6 +1,6 @@
 """How many more patients are exposed as more samples are released? Rarefaction and unseen-species extrapolation.
 
-Patients are species, copies are sightings; f1, f2 patients are seen once, twice. Up to the N samples at hand the curve
+Patients are species, copies are sightings; f1, f2 patients are seen once, twice. Up to the N given samples the curve
 is exact in expectation (Hurlbert 1971). Beyond, Chao1's number of unseen species (Chao 1984) is met at the rate of
 singletons (Chao et al. 2014, iNEXT). Chao1 is a lower bound of the unseen, so far beyond N the curve is a low estimate.
 The upper end of the interval is the straight line of the present rate of discovery, f1 / N (Good 1953): that rate can
@@ -39,7 +39,7 @@ class Accumulation:
 
 
 def accumulation(patient: Codes, train: int, factors: tuple[int, ...] = FACTORS) -> Accumulation:
-    """Return the curve over the samples at hand and its continuation.
+    """Return the curve over the given samples and its continuation.
 
     Args:
         patient: (N,) the training patient that each sample copies, -1 where none.
@@ -69,7 +69,7 @@ def extrapolated(sightings: Codes, count: int, factor: float, train: int) -> Est
 
     Lower end: the same formula with the 5 % lower Poisson bound of f1 and the 5 % upper one of f2 (Garwood 1936), in
     whole patients and never below those seen. Upper end: seen, plus factor - 1 times the 2.5 % upper Poisson bound of
-    f1, plus 1.96 roots of that, because discoveries scatter too; never above T. With no copy at hand it is therefore
+    f1, plus 1.96 roots of that, because discoveries scatter too; never above T. Without any copy it is therefore
     3.69 (factor - 1) and scatter.
     """
     seen = len(sightings)

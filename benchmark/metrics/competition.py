@@ -234,7 +234,7 @@ def exposed(nearest: Nearest, *, spending: tuple[float, ...] = SPENDING) -> Expo
         nearest: the nearest patient of each sample, at least one sample.
         spending: cumulated error of the lower end at x = 1, 2, ... (`negative_hypergeometric.boundary`).
 
-    The interval is about the set of samples at hand and copies more similar than its threshold t_X, X as `depth` says.
+    The interval is about the given set of samples and copies more similar than its threshold t_X, X as `depth` says.
     Its lower end is too high in at most 2.5 % of random splits, whatever the generator does; its upper end counts every
     training patient above t_X, so it is never too low. For the share, D_x - q_x patients become R_x minus the samples
     of the q_x largest clusters: no choice of the patients that chance has put there takes away more. The upper end is

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 
 RESAMPLES = 200
-"""Of thresholds and areas, which sort all values each time."""
+"""Resamples of thresholds and areas, which sort all values each time."""
 
 
 @dataclass(frozen=True)

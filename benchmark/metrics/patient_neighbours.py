@@ -111,7 +111,7 @@ def c_t_score(
         second_cells: (M,) their cells.
         second_codes: (M,) their patients.
 
-    C_T is a z value that takes items as independent. With 20 slices a patient its spread without copying is several
+    C_T is a z value that takes items as independent. With 20 slices per patient its spread without copying is several
     times 1, and the interval shows that.
     """
     found = c_t(first, first_cells, second, second_cells)

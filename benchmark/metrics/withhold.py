@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     Flags = NDArray[np.bool_]
 
 FRACTION = 0.5
-"""Of the least distance between images of different patients."""
+"""Share of the least distance between images of different patients."""
 IDENTICAL = 1 - 1e-6
 """Two images of this similarity are one image under two patient names: no measure of how alike patients are."""
 FALSE_ERROR = 0.05

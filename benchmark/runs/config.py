@@ -44,7 +44,7 @@ class RunConfig(BaseModel):
     detectors: tuple[str, ...] = ()
     """Detectors besides those of the protocol, such as `pixels:foreground=true`."""
     seed: int = 0
-    """Of training and sampling: runs that differ in it alone are replicates."""
+    """Seed of training and sampling: runs that differ in it alone are replicates."""
     budget_seconds: float | None = None
     """End training after so long."""
     device: str = "auto"

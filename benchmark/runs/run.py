@@ -64,7 +64,7 @@ def evaluate_again(
     search_memory: float | None = None,
     say: Say = to_stderr,
 ) -> None:
-    """Evaluate a run's samples anew, with the run's detectors or these, and rewrite its record. Raises BenchError."""
+    """Evaluate a run's samples again, with the run's detectors or these, and rewrite its record. Raises BenchError."""
     changed = {"device": device, "detectors": detectors or None, "search_memory": search_memory}
     resolved = resolve(RunConfig.of(overridden(read_run(folder), changed), str(folder / CONFIG)))
     cohort = open_split(resolved, say)

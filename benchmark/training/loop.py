@@ -66,7 +66,7 @@ class Job:
     items: int
     """How many items the feed has."""
     path: Path
-    """Of the checkpoint."""
+    """Where the checkpoint is."""
     key: Mapping[str, object]
     """What decides the weights: a checkpoint with another key is refused."""
 

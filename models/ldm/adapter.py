@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 AUTOENCODERS = ("kl", "vq", "linear")
 AUTOENCODER_SHARE = 0.4
-"""Of the seconds in the budget; the diffusion model gets the rest."""
+"""Share of the budget's seconds; the diffusion model gets the rest."""
 WITH_AUTOENCODER = ("latent_channels", "codebook", "precision", "widths")
 """Hyper-parameters that decide the autoencoder, as do those named after it; `widths` decide the padding."""
 

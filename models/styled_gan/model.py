@@ -17,7 +17,7 @@ from .generator import Generator
 MIXING = 0.9
 """Share of generated images with two styles: mixing keeps levels from relying on each other (Karras et al. 2019)."""
 AVERAGE_DECAY = 0.998
-"""Of the moving average of styles, as in StyleGAN2."""
+"""Decay of the moving average of styles, as in StyleGAN2."""
 
 
 class Model(nn.Module):

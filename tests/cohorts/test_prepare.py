@@ -153,7 +153,7 @@ def test_truncated_file_is_left_out(arrays: Any, make_root: MakeRoot, workers: i
     assert sum(map(len, (cohort.train, cohort.calibration, cohort.test))) == 19
     for _ in range(2):  # prepared, then cached
         assert refused(arrays, root, strict=True) == (
-            f"toy: {UNUSABLE}: {damage}\n  hint: mend or remove these, or leave --strict out: the rest is used"
+            f"toy: {UNUSABLE}: {damage}\n  hint: repair or remove these, or leave --strict out: the rest is used"
         )
 
 
@@ -251,7 +251,7 @@ def test_wrong_type(make_root: MakeRoot) -> None:
 def test_wrong_channels(make_root: MakeRoot) -> None:
     assert refusal(Wrong(np.zeros((1, 2, 4, 4), np.uint8)), make_root(0), AdapterError) == (
         "a has items of shape (2, 4, 4), but 1 channels are named: grey"
-        "\n  hint: a data set's `read` returns (items, channels, *spatial), one name a channel"
+        "\n  hint: a data set's `read` returns (items, channels, *spatial), one name per channel"
     )
 
 

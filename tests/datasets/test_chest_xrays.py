@@ -134,7 +134,7 @@ def test_nih_image_listed_twice(tmp_path: Path) -> None:
     table = tmp_path / "Data_Entry_2017.csv"
     table.write_text(table.read_text() + table.read_text().splitlines()[1] + "\n")
     assert refusal(lambda: ChestXray14().sources(tmp_path), BadDataError) == (
-        f"{table} lists 00000001_000.png twice in column Image Index\n  hint: keep one row a file"
+        f"{table} lists 00000001_000.png twice in column Image Index\n  hint: keep one row per file"
     )
 
 

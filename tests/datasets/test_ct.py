@@ -111,7 +111,7 @@ def test_lidc_scout_in_the_same_folder(tmp_path: Path) -> None:
     write_series(folder, chest(5, 2, 50), names="scout-{:03d}.dcm", SeriesInstanceUID="1.7")
     items = LidcIdri(image_size=24).read(LidcIdri().sources(tmp_path)[0])
     assert items.pixels.shape == (6, 1, 24, 24)
-    assert items.remarks == (("DICOM series of fewer than 4 planes passed over", "LIDC-IDRI-0001"),)
+    assert items.remarks == (("DICOM series of fewer than 4 planes skipped", "LIDC-IDRI-0001"),)
 
 
 def test_lidc_no_ct(tmp_path: Path) -> None:

@@ -102,7 +102,7 @@ MISSING = (
     [
         ("name\na.png\n", MISSING),
         ("file,patient\na.png,\n", "{} has a row without a patient\n  hint: fill it in, or leave the row out"),
-        ("file,patient\na.png,1\na.png,2\n", "{} lists a.png twice in column file\n  hint: keep one row a file"),
+        ("file,patient\na.png,1\na.png,2\n", "{} lists a.png twice in column file\n  hint: keep one row per file"),
         ("file,patient\n", "{} has no rows\n  hint: download or copy the file again"),
     ],
 )  # fmt: skip
@@ -291,7 +291,7 @@ def test_one_broken_volume_is_named_and_the_rest_is_used(tmp_path: Path, kind: s
     strict = refusal(lambda: prepare("folder", Folder(image_size=16), root, tmp_path / "cache", strict=True))
     assert strict == (
         f"folder: left out, could not be used: odd ({expected})"
-        "\n  hint: mend or remove these, or leave --strict out: the rest is used"
+        "\n  hint: repair or remove these, or leave --strict out: the rest is used"
     )
 
 

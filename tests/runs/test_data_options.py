@@ -64,7 +64,7 @@ def test_broken_files_are_left_out_or_refused(bench: Bench, mine: Path) -> None:
     assert said in err
     code, out, err = check(bench, mine, "--strict")
     assert (code, out) == (4, "")
-    assert err.endswith(f"error: {said}\n  hint: mend or remove these, or leave --strict out: the rest is used\n")
+    assert err.endswith(f"error: {said}\n  hint: repair or remove these, or leave --strict out: the rest is used\n")
 
 
 def test_images_as_patients_mark_the_record(run: Bench, tmp_path: Path) -> None:

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from benchmark.core.types import Array
 
 COLUMNS, ROWS = 12, 5
-"""Of the contact sheet."""
+"""Size of the contact sheet."""
 SUSPECTS = 6
 """Pairs of near duplicates, and unusual items, shown below it."""
 

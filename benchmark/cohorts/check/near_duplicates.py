@@ -1,4 +1,4 @@
-"""Near duplicates across patients: the same picture saved again, brightened, resized or slightly cut."""
+"""Near duplicates across patients: the same image saved again, brightened, resized or slightly cut."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 NEAR = 0.98
 """Pearson correlation of all pixels. Between different people it stayed below 0.97 on 4,707 X-rays, 13 brains, 207
-hippocampi and 64 simulated patients, at 64 pixels a side, 24 for the volumes (scripts/near_pairs.py)."""
+hippocampi and 64 simulated patients, at 64 pixels per side, 24 for the volumes (scripts/near_pairs.py)."""
 SIDES = {2: 16, 3: 8}
 """Thumbnails by dimensions: what is alike in full is alike in small, so these find the candidates."""
 AT_ONCE = 256

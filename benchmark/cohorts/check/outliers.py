@@ -40,7 +40,7 @@ class Oddities:
 
     intensity: tuple[Intensity, ...]
     constant: tuple[str, ...]
-    """Of one value in every channel."""
+    """Items with one value in every channel."""
     empty: tuple[str, ...]
     """Nearly all of one value, the darkest, in every channel; constant ones not repeated."""
     outliers: tuple[str, ...]

@@ -63,7 +63,7 @@ class Report:
     reports: tuple[int, int] | None
     """Images with a report, and reports whose text another one repeats; none where the data set has no reports."""
     remarks: dict[str, list[str]]
-    """What was left out or mended, with the names."""
+    """What was left out or repaired, with the names."""
 
     @property
     def ok(self) -> bool:
