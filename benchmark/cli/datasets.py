@@ -35,8 +35,8 @@ def datasets_command(context: typer.Context) -> None:
     from benchmark.cli.tables import print_table
     from benchmark.plugins.registry import DatasetCard, listing
 
-    found = listing("datasets")
-    cards = [card for card in found.cards.values() if isinstance(card, DatasetCard)]
+    registered = listing("datasets")
+    cards = [card for card in registered.cards.values() if isinstance(card, DatasetCard)]
     rows = [
         (
             card.name,
@@ -49,7 +49,7 @@ def datasets_command(context: typer.Context) -> None:
         for card in cards
     ]
     print_table("data sets", ("name", "modality", "items", "channels", "licence", "summary"), rows)
-    warn(found.problems)
+    warn(registered.problems)
 
 
 @datasets_app.command("show")

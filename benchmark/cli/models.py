@@ -24,14 +24,14 @@ def models_command(context: typer.Context) -> None:
     from benchmark.cli.tables import print_table
     from benchmark.plugins.registry import ModelCard, listing
 
-    found = listing("models")
-    cards = [card for card in found.cards.values() if isinstance(card, ModelCard)]
+    registered = listing("models")
+    cards = [card for card in registered.cards.values() if isinstance(card, ModelCard)]
     rows = [
         (card.name, _dimensions(card), ", ".join(card.abilities), ", ".join(card.presets), card.summary)
         for card in cards
     ]
     print_table("models", ("name", "items", "abilities", "presets", "summary"), rows)
-    warn(found.problems)
+    warn(registered.problems)
 
 
 @models_app.command("install")

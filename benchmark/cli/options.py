@@ -48,13 +48,13 @@ SearchTransforms = Annotated[
 
 def pairs(option: str, texts: list[str] | None) -> dict[str, Any]:
     """Return the name=value texts of an option as a mapping. Raises UsageError."""
-    found = {}
+    values = {}
     for text in texts or []:
         name, equals, value = text.partition("=")
         if not equals or not name:
             raise UsageError(f"{option} {text} is not name=value", f"write {option} steps=500")
-        found[name.strip().replace("-", "_")] = value
-    return found
+        values[name.strip().replace("-", "_")] = value
+    return values
 
 
 def all_detectors(texts: list[str] | None, transforms: str | None) -> tuple[str, ...]:

@@ -66,7 +66,7 @@ def prompts_command(
     ] = None,
     precision: Annotated[str, typer.Option("--precision", help="fp32 or bf16.")] = "fp32",
     batch: Batch = 16,
-    out: Annotated[Path, typer.Option("--out", help="Where scores go (private: it contains prompts).")] = Path("prompts"),
+    out: Annotated[Path, typer.Option("--out", help="Where scores go (private: prompts).")] = Path("prompts"),
     device: Device = "auto",
     cache: Cache = Path("cache"),
 ) -> None:

@@ -45,11 +45,11 @@ def reproduce_command(
     if reports is None:
         raise UsageError("dutt2025 takes its sentences from Open-i's reports", "give --reports FOLDER")
     plan = Plan(seeds=seeds, steps=steps, guidance=guidance, training=training, batch=batch)
-    folder, found = reproduce(
+    folder, results = reproduce(
         DataConfig(name=data, root=root, split_seed=split_seed), reports, plan, Design(), preset=preset,
         options=pairs("--set", settings), seed=seed, device=device, cache=cache, out=out,
     )  # fmt: skip
-    for title, columns, lines in tables(found):
+    for title, columns, lines in tables(results):
         print_table(title, columns, lines)
     typer.echo(f"results: {folder / 'dutt2025.json'} (no text, no pixels)")
     typer.echo(f"prompts and images: {folder} (private)")

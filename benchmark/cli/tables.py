@@ -37,7 +37,7 @@ def print_run(record: Record, folder: Path) -> None:
     title = f"{spec.model} ({spec.preset}, seed {spec.seed}) on {cohort.name}, protocol {record.protocol}"
     detectors = detectors_of(record)
     cells = {line: [_cell(record, line, detector) for detector in detectors] for line in LINES}
-    rows = [[line.heading, *found, line.meaning] for line, found in cells.items()]
+    rows = [[line.heading, *texts, line.meaning] for line, texts in cells.items()]
     rows.append(
         [
             "planted recall at tau",

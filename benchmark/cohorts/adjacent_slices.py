@@ -18,8 +18,8 @@ SLICE = re.compile(r"(.*_)([xyz])(\d{3,})")
 def neighbours(items: Sequence[str]) -> tuple[Array, Array]:
     """Return for each of N items the position of the slice before and of that after it, -1 where there is none."""
     place = {name: position for position, name in enumerate(items)}
-    found = [[place.get(_moved(name, step), -1) for name in items] for step in (-1, 1)]
-    before, after = np.array(found, dtype=np.int64).reshape(2, len(items))
+    rows = [[place.get(_moved(name, step), -1) for name in items] for step in (-1, 1)]
+    before, after = np.array(rows, dtype=np.int64).reshape(2, len(items))
     return before, after
 
 

@@ -91,10 +91,11 @@ def _notes(stored: Stored, kept: pd.DataFrame, parts: dict[str, Split], excluded
     return notes
 
 
-def _duplicates(found: Duplicates) -> list[str]:
+def _duplicates(duplicates: Duplicates) -> list[str]:
     notes = []
-    if found.within:
-        notes.append(f"groups of exact duplicates within one patient: {len(found.within)}")
-    if found.across:
-        notes.append(f"groups of exact duplicates across patients, kept on one side of the split: {len(found.across)}")
+    if duplicates.within:
+        notes.append(f"groups of exact duplicates within one patient: {len(duplicates.within)}")
+    if duplicates.across:
+        count = len(duplicates.across)
+        notes.append(f"groups of exact duplicates across patients, kept on one side of the split: {count}")
     return notes

@@ -29,11 +29,11 @@ class DicomSeries(Volumes):
 
 def dicom_folders(root: Path) -> dict[Path, list[Path]]:
     """Map each folder under root that holds DICOM files to them, sorted; hidden names and DICOMDIR are skipped."""
-    found: dict[Path, list[Path]] = {}
+    folders: dict[Path, list[Path]] = {}
     for folder, below, names in os.walk(root, followlinks=True):
         below[:] = sorted(name for name in below if not name.startswith("."))
         files = [Path(folder, name) for name in sorted(names) if not name.startswith(".") and name != "DICOMDIR"]
         series = [file for file in files if is_dicom(file)]
         if series:
-            found[Path(folder)] = series
-    return dict(sorted(found.items()))
+            folders[Path(folder)] = series
+    return dict(sorted(folders.items()))

@@ -98,7 +98,8 @@ def _require_nothing_left_out(name: str, stored: Stored) -> None:
     for what, names in stored.remarks.items():
         if what.startswith(LEFT_OUT):
             raise BadDataError(
-                f"{name}: {what}: {_shortened(names)}", "repair or remove these, or leave --strict out: the rest is used"
+                f"{name}: {what}: {_shortened(names)}",
+                "repair or remove these, or leave --strict out: the rest is used",
             )
 
 

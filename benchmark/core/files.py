@@ -81,10 +81,10 @@ def require_layout(folder: Path, what: str, parts: Sequence[str]) -> None:
     mark = folder / "layout.json"
     if not mark.exists() and not any((folder / part).exists() for part in parts):
         write_json(mark, LAYOUT)
-    found = read_json(mark) if mark.exists() else 1
-    if found != LAYOUT:
+    layout = read_json(mark) if mark.exists() else 1
+    if layout != LAYOUT:
         raise UsageError(
-            f"{folder} was written by another version of memobench (layout {found}; this version reads {LAYOUT})",
+            f"{folder} was written by another version of memobench (layout {layout}; this version reads {LAYOUT})",
             f"delete the folder, or give another one with --{what}",
         )
 

@@ -15,7 +15,7 @@ HOUNSFIELD = {"lung": (-1350.0, 150.0), "mediastinum": (-125.0, 225.0), "bone": 
 """Lower and upper end in HU: widths 1500, 350, 1800 at -600, 50, 400 (Radiopaedia, "Windowing (CT)")."""
 RULES = ("auto", "levels", "percentiles", "maximum", "range")
 PERCENTILES = (0.5, 99.5)
-"""Share of the values of a file: 1 % may be clipped, so that a few bright voxels (metal, vessels) do not darken the rest."""
+"""Share of the values of a file: 1 % may be clipped, so that bright voxels (metal, vessels) do not darken the rest."""
 
 
 def require_window(window: str) -> None:

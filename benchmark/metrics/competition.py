@@ -240,25 +240,25 @@ def exposed(nearest: Nearest, *, spending: tuple[float, ...] = SPENDING) -> Expo
     of the q_x largest clusters: no choice of the patients that chance has put there takes away more. The upper end is
     never below that of 0 of N random draws, 1 - 0.025^(1 / N).
     """
-    found = points(nearest, list(range(1, DEEPEST + 4)))
+    readings = points(nearest, list(range(1, DEEPEST + 4)))
     bounds = chance.boundary(nearest.train, nearest.heldout, spending)
-    last, count = found[depth(found, nearest) - 1], len(nearest.similarity)
-    read = list(zip(found[: last.x], bounds, strict=False))
+    last, count = readings[depth(readings, nearest) - 1], len(nearest.similarity)
+    read = list(zip(readings[: last.x], bounds, strict=False))
     low = max(0, *(point.passed - bound for point, bound in read))
     copies = max(0, *(int(point.clusters[bound:].sum()) for point, bound in read))
     middle = max(1, last.x // 2)
-    patients, samples = _unbiased(found[middle - 1], found[middle], nearest)
+    patients, samples = _unbiased(readings[middle - 1], readings[middle], nearest)
     most = max(last.samples / count, 1 - 0.025 ** (1 / count))
     return Exposed(
         _ordered(patients, low, last.passed),
         _ordered(samples / count, copies / count, most),
         last.threshold,
         last.x,
-        curve(found[:DEEPEST], bounds, nearest),
+        curve(readings[:DEEPEST], bounds, nearest),
     )
 
 
-def depth(found: list[Point], nearest: Nearest) -> int:
+def depth(readings: list[Point], nearest: Nearest) -> int:
     """Return X, the held-out patient at which the upper end is read: the deeper, the less similar copies it covers.
 
     As deep as chance adds at most PRECISION of the samples, E[K_x] patients of the size of held-out clusters, which are
@@ -267,7 +267,7 @@ def depth(found: list[Point], nearest: Nearest) -> int:
     """
     count = len(nearest.similarity)
     for x in range(2, DEEPEST):
-        following, beyond = found[x], found[x + 2]  # at x + 1 and x + 3
+        following, beyond = readings[x], readings[x + 2]  # at x + 1 and x + 3
         by_chance = chance.mean(nearest.train, nearest.heldout, x + 1) * _cluster(beyond)
         if by_chance > PRECISION * count or following.threshold is None:
             return x
@@ -298,13 +298,13 @@ def _ordered(value: float, low: float, high: float) -> Estimate:
     return Estimate(value=float(min(max(value, low), high)), low=float(low), high=float(high))
 
 
-def curve(found: list[Point], bounds: tuple[int, ...], nearest: Nearest) -> tuple[Row, ...]:
+def curve(readings: list[Point], bounds: tuple[int, ...], nearest: Nearest) -> tuple[Row, ...]:
     """Tell what stands above each threshold that was read, as far as held-out patients are nearest to samples.
 
     All rows hold at once, with 97.5 %: who is exposed above a threshold is so above every lower one.
     """
     rows, low = [], 0
-    for point in found:
+    for point in readings:
         if point.x <= len(bounds):
             low = max(low, point.passed - bounds[point.x - 1])
         value = _unbiased(point, point, nearest)[0]

@@ -71,11 +71,11 @@ def privacy_loss(train_scores: Floats, heldout_scores: Floats, *, seed: int, err
 
 
 def _numbers(pairs: int) -> list[int]:
-    found = []
+    counts = []
     while pairs >= FEWEST:
-        found.append(pairs)
+        counts.append(pairs)
         pairs //= 2
-    return found
+    return counts
 
 
 def _logit(share: float) -> float:

@@ -85,16 +85,16 @@ def boundary(train: int, heldout: int, spending: tuple[float, ...]) -> tuple[int
     One at a time the q_x would each hold at their level; together they must be wider. Where x > H there is nothing to
     cross: q_x = T.
     """
-    found: list[int] = []
+    bounds: list[int] = []
     for x, level in enumerate(spending, start=1):
         if x > heldout:
-            found.append(train)
+            bounds.append(train)
             continue
-        least = found[-1] if found else 0
-        passage = _first_passages(train, heldout, (*found, train))[-1][least:]
+        least = bounds[-1] if bounds else 0
+        passage = _first_passages(train, heldout, (*bounds, train))[-1][least:]
         # From q_(x - 1) on the probability to step over q for the first time falls with q.
-        found.append(least + int(np.count_nonzero(passage > level - crossing(train, heldout, tuple(found)) + SLACK)))
-    return tuple(found)
+        bounds.append(least + int(np.count_nonzero(passage > level - crossing(train, heldout, tuple(bounds)) + SLACK)))
+    return tuple(bounds)
 
 
 def crossing(train: int, heldout: int, bounds: tuple[int, ...], *, exposed: int = 0) -> float:
@@ -117,11 +117,11 @@ def _first_passages(train: int, heldout: int, bounds: tuple[int, ...]) -> list[F
     """
     paths = np.zeros(train + 1)
     paths[0] = 1.0  # of the empty beginning
-    found = []
+    passages = []
     for j, bound in enumerate(bounds):
         paths = np.cumsum(paths)  # all ways to reach (k, j) that step to j held-out patients at some k' <= k
         step = np.arange(1.0, train + 1)
         chance = np.append(np.exp(np.log(paths[:-1]) + _log_prefix(train, heldout, step, j)), 0.0)
-        found.append(chance)
+        passages.append(chance)
         paths = np.where(np.arange(train + 1) <= bound, paths, 0.0)
-    return found
+    return passages

@@ -114,17 +114,17 @@ def c_t_score(
     C_T is a z value that takes items as independent. With 20 slices per patient its spread without copying is several
     times 1, and the interval shows that.
     """
-    found = c_t(first, first_cells, second, second_cells)
-    if found.value is None:
-        return found
+    whole = c_t(first, first_cells, second, second_cells)
+    if whole.value is None:
+        return whole
 
     def once(rng: Generator) -> float:
         a, b = resample_patients(first_codes, rng)[0], resample_patients(second_codes, rng)[0]
         value = c_t(first[a], first_cells[a], second[b], second_cells[b]).value
-        return found.value if value is None else value  # type: ignore[return-value]  # no cell was full in this resample
+        return whole.value if value is None else value  # type: ignore[return-value]  # no cell was full in this resample
 
-    low, high = percentile_interval(once, found.value, resamples=RESAMPLES)
-    return replace(found, low=low, high=high)
+    low, high = percentile_interval(once, whole.value, resamples=RESAMPLES)
+    return replace(whole, low=low, high=high)
 
 
 def dar2025_test(

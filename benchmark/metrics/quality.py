@@ -103,8 +103,8 @@ def mifid_score(synthetic: Floats, real: Floats, distances: Floats, *, seed: int
     if min(len(synthetic), len(real)) < 2:
         return Score(value=None, n=len(synthetic), reason="a covariance needs two images per side")
     both = np.concatenate([synthetic, distances[:, None]], axis=1)  # a sample keeps its distance when it is resampled
-    found = resampled(lambda rows: {"": mifid(rows[:, :-1], real, rows[:, -1])}, both, seed=seed)[""]
-    return replace(found, direction="lower")
+    score = resampled(lambda rows: {"": mifid(rows[:, :-1], real, rows[:, -1])}, both, seed=seed)[""]
+    return replace(score, direction="lower")
 
 
 def ms_ssim_pairs(images: NDArray[np.float32], *, pairs: int = 100, seed: int = 0) -> Floats:

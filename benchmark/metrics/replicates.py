@@ -43,7 +43,7 @@ def share_replicates(nearest: Nearest, x: int, *, seed: int, replicates: int = R
     first[np.unique(patient, return_index=True)[1]] = True
     rng = np.random.default_rng([seed, nearest.train, nearest.heldout])
     by_chance = chance.mean(nearest.train, nearest.heldout, min(x, nearest.heldout)) if nearest.heldout else 0.0
-    found = []
+    shares = []
     for _ in range(replicates):
         weights = rng.exponential(size=nearest.train + nearest.heldout)[patient]
         met = np.cumsum(np.where(held & first, weights, 0.0))
@@ -51,5 +51,5 @@ def share_replicates(nearest: Nearest, x: int, *, seed: int, replicates: int = R
         above = weights[:end]
         copies = float(above[~held[:end]].sum())
         heldout_samples, heldout_weight = float(above[held[:end]].sum()), max(float(met[min(end, len(met) - 1)]), 1.0)
-        found.append((copies - by_chance * heldout_samples / heldout_weight) / len(patient))
-    return tuple(found)
+        shares.append((copies - by_chance * heldout_samples / heldout_weight) / len(patient))
+    return tuple(shares)

@@ -229,17 +229,17 @@ def _environment(device: str) -> dict[str, Any]:
 
 
 def _record(resolved: Resolved, cohort: Cohort, stages: Stages) -> None:
-    found = read_json(stages.folder / "evaluation.json")
+    results = read_json(stages.folder / "evaluation.json")
     status = stages.status()
     record = Record(
         protocol=_protocol(resolved),
         spec=_public_spec(resolved),
         cohort=facts_of(cohort),
-        scores=found["scores"],
-        replicates=found["replicates"],
+        scores=results["scores"],
+        replicates=results["replicates"],
         cost=_cost(status),
-        environment={**read_json(stages.folder / "environment.json"), "search": found["engines"]},
-        hashes={**found["hashes"], "cohort": cohort.key, "files": cohort.files_key, "fit": status["fit"]["key"]},
+        environment={**read_json(stages.folder / "environment.json"), "search": results["engines"]},
+        hashes={**results["hashes"], "cohort": cohort.key, "files": cohort.files_key, "fit": status["fit"]["key"]},
     )
     record.write(stages.folder / "record.json")
 

@@ -42,13 +42,13 @@ def find_near(pixels: Array, table: pd.DataFrame, *, least: float = NEAR) -> tup
     """
     small = _unit(np.concatenate([_thumbnails(pixels[part]) for part in chunks(len(pixels), AT_ONCE)]))
     patients, exact = patient_codes(tuple(table["subject"])), patient_codes(tuple(table["sha"]))
-    found = []
+    pairs = []
     for part, block in blocks(Rows.of(small), Rows.of(small)):
         first, second = np.nonzero(block >= least)
         first = first + part.start
         kept = (first < second) & (patients[first] != patients[second]) & (exact[first] != exact[second])
-        found += [pair for pair in _verified(pixels, first[kept], second[kept]) if pair.correlation >= least]
-    return tuple(sorted(found, key=lambda pair: (-pair.correlation, pair.first, pair.second)))
+        pairs += [pair for pair in _verified(pixels, first[kept], second[kept]) if pair.correlation >= least]
+    return tuple(sorted(pairs, key=lambda pair: (-pair.correlation, pair.first, pair.second)))
 
 
 def _thumbnails(pixels: Array) -> Array:

@@ -112,7 +112,7 @@ def describe(
 ) -> Report:
     """Collect the report of a cohort from its stored items."""
     table = stored.table
-    found, seen = find_duplicates(table), scan(stored)
+    duplicates, seen = find_duplicates(table), scan(stored)
     used = ~table["item"].isin(excluded).to_numpy()
     near = [pair for pair in find_near(stored.pixels, table) if used[pair.first] and used[pair.second]]
     parts = [getattr(cohort, part) for part in NAMES]
@@ -130,10 +130,10 @@ def describe(
         spacing_mm=_counts(stored, "spacing_mm"),
         orientation=_counts(stored, "orientation"),
         pixels=seen,
-        within=_named(table, found.within),
-        across=_named(table, found.across),
+        within=_named(table, duplicates.within),
+        across=_named(table, duplicates.across),
         near=tuple((names[pair.first], names[pair.second], round(pair.correlation, 4)) for pair in near),
-        same_patient=_shared(table, found, near),
+        same_patient=_shared(table, duplicates, near),
         groups_joined=groups_joined,
         leaks=(*find_leaks(table, plan), *(_sentence(pair, names, plan) for pair in torn)),
         fixes=_fixes(torn, names, plan) | dict.fromkeys(set(seen.constant) - excluded, "constant"),
@@ -178,9 +178,9 @@ def _fixes(torn: Sequence[NearPair], names: Array, plan: Plan) -> dict[str, str]
     return fixes
 
 
-def _shared(table: pd.DataFrame, found: Duplicates, near: Sequence[NearPair]) -> dict[str, int]:
+def _shared(table: pd.DataFrame, duplicates: Duplicates, near: Sequence[NearPair]) -> dict[str, int]:
     subjects = table["subject"].to_numpy()
-    groups = [*found.across, *((pair.first, pair.second) for pair in near)]
+    groups = [*duplicates.across, *((pair.first, pair.second) for pair in near)]
     pairs = Counter(
         " = ".join(pair) for group in groups for pair in combinations(sorted({subjects[row] for row in group}), 2)
     )
@@ -197,10 +197,10 @@ def _repeated(texts: dict[str, str]) -> tuple[int, int]:
     return sum(counts.values()), sum(count for count in counts.values() if count > 1)
 
 
-def _crossing(found: Duplicates, plan: Plan) -> int:
+def _crossing(duplicates: Duplicates, plan: Plan) -> int:
     rows = np.concatenate([plan.train, plan.calibration, plan.test])
     sides = _sides(plan, int(rows.max()) + 1)
-    return sum(len(set(sides[list(group)])) > 1 for group in found.across)
+    return sum(len(set(sides[list(group)])) > 1 for group in duplicates.across)
 
 
 def _sides(plan: Plan, total: int) -> Array:
