@@ -78,3 +78,13 @@ def warn(problems: tuple[str, ...]) -> None:
     """Print what could not be used on standard error."""
     for problem in problems:
         typer.echo(f"problem: {problem}", err=True)
+
+
+def plugin(what: str, text: str | None, options: dict[str, Any]) -> dict[str, Any]:
+    """Return name and options of a model or data set, given as NAME or NAME:option=value. Raises UsageError."""
+    from benchmark.core.options import Selection
+
+    if text is None:
+        return {"name": None, "options": options}
+    selection = Selection.parse(text, what=what)
+    return {"name": selection.name, "options": {**selection.options, **options}}

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from benchmark.cli.options import all_detectors, data_pairs, pairs, split_kind
+from benchmark.cli.options import all_detectors, data_pairs, pairs, plugin, split_kind
 
 if TYPE_CHECKING:
     from benchmark.runs.config import RunConfig
@@ -99,9 +99,10 @@ def run_command(
 ) -> None:
     """Prepare, train, sample, search all training images for copies, and print the leaderboard row."""
     given = {
-        "model": {"name": model, "preset": preset, "options": pairs("--set", settings)},
+        "model": {**plugin("model", model, pairs("--set", settings)), "preset": preset},
         "data": {
-            "name": data, "root": root, "options": data_pairs(data_settings, group_pattern), "image_size": image_size,
+            **plugin("data set", data, data_pairs(data_settings, group_pattern)), "root": root,
+            "image_size": image_size,
             "channels": channels, "split": split_kind(split) if split else None, "split_seed": split_seed,
             "train_items": train_items, "trained_on": trained_on, "exclude": exclude, "strict": strict,
         },

@@ -34,10 +34,12 @@ def units(table: pd.DataFrame, duplicates: Duplicates) -> list[tuple[str, ...]]:
 
     Returns units in the order of their first subject; the subjects of a unit are sorted.
     """
+    subjects = sorted(table["subject"].unique())
+    if not duplicates.across:  # the usual case needs no graph, and no library for it
+        return [(subject,) for subject in subjects]
     from scipy.sparse import coo_array
     from scipy.sparse.csgraph import connected_components
 
-    subjects = sorted(table["subject"].unique())
     number = {subject: position for position, subject in enumerate(subjects)}
     numbers = table["subject"].map(number).to_numpy()
     edges = [(numbers[rows[0]], numbers[other]) for rows in duplicates.across for other in rows[1:]]

@@ -5,28 +5,20 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict
-
 from benchmark.cohorts.locate import locate
 from benchmark.cohorts.prepare import prepare
 from benchmark.cohorts.splits import SplitKind
 from benchmark.core.files import require_layout
-from benchmark.core.options import build
+from benchmark.core.options import Selection, build
 from benchmark.core.progress import Say
 from benchmark.core.types import Cohort, Dataset, HasReports, captioned
 from benchmark.plugins import registry
 from benchmark.plugins.registry import DatasetCard
 
 
-class DataConfig(BaseModel):
+class DataConfig(Selection):
     """Which data set is read, with which options, and how its patients are split."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    name: str
-    """A data set's name, or `./file.py:Class`."""
-    options: dict[str, Any] = {}
-    """Options of the data set, by name."""
     root: Path | None = None
     """The folder with its files; none looks in the default places."""
     image_size: int | None = None
@@ -53,7 +45,9 @@ def build_dataset(config: DataConfig, preset_size: int | None = None) -> tuple[D
     """
     card = registry.find_dataset(config.name)
     cls = registry.load_class("datasets", card)
-    return card, build(cls, _options(config, cls, preset_size), what=f"data set {card.name}")
+    return card, build(
+        cls, _options(config, cls, preset_size), what=f"data set {card.name}", given_as="--set-data {}=..."
+    )
 
 
 def item_dimensions(card: DatasetCard, dataset: Dataset) -> int:

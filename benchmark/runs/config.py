@@ -13,23 +13,17 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from benchmark.cohorts.open import DataConfig, build_dataset, item_dimensions
 from benchmark.core.errors import UsageError
 from benchmark.core.files import atomic_write
-from benchmark.core.options import build, suggest
+from benchmark.core.options import Selection, build, suggest
 from benchmark.core.types import Dataset, ModelAdapter
 from benchmark.detectors.registry import Choice, choose_all
 from benchmark.plugins import registry
 from benchmark.plugins.registry import DatasetCard, ModelCard, Preset
 
 
-class ModelConfig(BaseModel):
+class ModelConfig(Selection):
     """Which model, at which preset, with which hyper-parameters."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    name: str
-    """A model's name, or `./file.py:Class`."""
     preset: str = "smoke"
-    options: dict[str, Any] = {}
-    """Hyper-parameters that differ from the preset's."""
 
 
 class RunConfig(BaseModel):
@@ -41,7 +35,7 @@ class RunConfig(BaseModel):
     data: DataConfig
     samples: int | None = None
     """How many synthetic images to draw; none takes the preset's number."""
-    detectors: tuple[str, ...] = ()
+    detectors: tuple[Selection, ...] = ()
     """Detectors besides those of the protocol, such as `pixels:foreground=true`."""
     seed: int = 0
     """Seed of training and sampling: runs that differ in it alone are replicates."""

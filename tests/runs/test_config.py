@@ -18,9 +18,9 @@ FULL: dict[str, Any] = {
     "model": {"name": "copycat", "preset": "small", "options": {"contamination": 0.5, "transform": "flip"}},
     "data": {
         "name": "folder", "options": {"group_pattern": "P[0-9]+", "stride": 2}, "root": "films", "image_size": 32,
-        "channels": "t1", "split": "official", "split_seed": 3, "train_items": 40, "exclude": "out.csv", "strict": True,
+        "channels": "t1", "split": "official", "split_seed": 3, "train_items": 40, "trained_on": "split", "exclude": "out.csv", "strict": True,
     },
-    "samples": 60, "detectors": ["pixels:foreground=true"], "seed": 2, "budget_seconds": 1.5, "device": "cpu",
+    "samples": 60, "detectors": [{"name": "pixels", "options": {"foreground": True}}], "seed": 2, "budget_seconds": 1.5, "device": "cpu",
     "search_memory": 0.5, "runs": "here", "cache": "there",
 }  # fmt: skip
 
@@ -38,6 +38,15 @@ def test_a_written_configuration_reads_back_whole(tmp_path: Path) -> None:
     config.write(tmp_path / "run.toml")
     assert RunConfig.read(tmp_path / "run.toml") == config
     assert read_toml(tmp_path / "run.toml") == FULL
+
+
+def test_one_way_to_write_a_plugin_with_options() -> None:
+    """In a file, a name with options is a table or the text that the command line takes."""
+    short = {**FULL, "model": "copycat:contamination=0.5:transform=flip", "detectors": ["pixels:foreground=true"]}
+    long = {**FULL, "model": {"name": "copycat", "options": {"contamination": "0.5", "transform": "flip"}}}
+    first, second = (RunConfig.of(values, "test") for values in (short, long))
+    assert first.model == second.model
+    assert first.detectors[0].text == second.detectors[0].text == "pixels:foreground=true"
 
 
 def test_settings_without_a_value_are_left_out_and_take_their_defaults(tmp_path: Path) -> None:
@@ -70,13 +79,13 @@ def test_the_command_line_goes_on_top_of_the_file() -> None:
         ),
         (
             {**FULL, "model": {"name": "ldm", "presets": "smoke"}},
-            ("run.toml: there is no setting 'model.presets'\n  hint: did you mean 'preset'? known here: name, preset, "
-            "options"),
+            ("run.toml: there is no setting 'model.presets'\n  hint: did you mean 'preset'? known here: name, "
+            "options, preset"),
         ),
         (
             {**FULL, "data": {"name": "msd", "zzz": 1}},
             ("run.toml: there is no setting 'data.zzz'\n  hint: known here: name, options, root, image_size, channels, "
-            "split, split_seed, train_items, exclude, strict"),
+            "split, split_seed, train_items, trained_on, exclude, strict"),
         ),
         (
             {**FULL, "seed": "many"},
@@ -93,7 +102,7 @@ def test_the_command_line_goes_on_top_of_the_file() -> None:
             "run.toml: data is missing\n  hint: name it there or on the command line",
         ),
         (
-            {**FULL, "model": "ldm"},
+            {**FULL, "model": 3},
             ("run.toml: model does not fit: Input should be a valid dictionary or instance of ModelConfig\n"
             "  hint: `bench run --help` lists every setting"),
         ),
@@ -171,7 +180,7 @@ def test_a_written_configuration_is_the_same_run(run: Bench, bench: Bench, tmp_p
     assert other.returncode == 0, other.stderr
     first, second = (Record.read(folder.parent / f"seed-{seed}" / "record.json") for seed in (0, 1))
     assert first.cohort == second.cohort
-    assert (first.spec.seed, second.spec.seed, first.protocol, second.protocol) == (0, 1, "p1", "p1")
+    assert (first.spec.seed, second.spec.seed, first.protocol, second.protocol) == (0, 1, "p2", "p2")
     name = "quality.frechet[random-conv]"
     assert first.scores[name] != second.scores[name]
 
@@ -181,5 +190,5 @@ def test_another_split_seed_is_another_cohort(run: Bench, tmp_path: Path) -> Non
         done = run("--samples", 40, *options)
         assert done.returncode == 0, done.stderr
     records = [Record.read(path) for path in (tmp_path / "runs").rglob("record.json")]
-    assert {(record.spec.split_seed, record.protocol) for record in records} == {(0, "p1"), (1, "custom")}
+    assert {(record.spec.split_seed, record.protocol) for record in records} == {(0, "p2"), (1, "custom")}
     assert len({record.cohort.key for record in records}) == 2
