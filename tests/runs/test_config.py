@@ -17,12 +17,27 @@ from benchmark.runs.run import read_run
 FULL: dict[str, Any] = {
     "model": {"name": "copycat", "preset": "small", "options": {"contamination": 0.5, "transform": "flip"}},
     "data": {
-        "name": "folder", "options": {"group_pattern": "P[0-9]+", "stride": 2}, "root": "films", "image_size": 32,
-        "channels": "t1", "split": "official", "split_seed": 3, "train_items": 40, "trained_on": "split", "exclude": "out.csv", "strict": True,
+        "name": "folder",
+        "options": {"group_pattern": "P[0-9]+", "stride": 2},
+        "root": "films",
+        "image_size": 32,
+        "channels": "t1",
+        "split": "official",
+        "split_seed": 3,
+        "train_items": 40,
+        "trained_on": "split",
+        "exclude": "out.csv",
+        "strict": True,
     },
-    "samples": 60, "detectors": [{"name": "pixels", "options": {"foreground": True}}], "seed": 2, "budget_seconds": 1.5, "device": "cpu",
-    "search_memory": 0.5, "runs": "here", "cache": "there",
-}  # fmt: skip
+    "samples": 60,
+    "detectors": [{"name": "pixels", "options": {"foreground": True}}],
+    "seed": 2,
+    "budget_seconds": 1.5,
+    "device": "cpu",
+    "search_memory": 0.5,
+    "runs": "here",
+    "cache": "there",
+}
 
 
 def refusal(values: dict[str, Any]) -> str:
