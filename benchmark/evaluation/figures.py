@@ -106,7 +106,7 @@ def _beside(real: Split, rows: Array) -> list[tuple[str, Images, list[str]]]:
 
 
 def _similarity(name: str, outcome: Outcome) -> Figure:
-    """How similar items are to their nearest ones, as Akbar et al. 2025 show it (2305.07644), with tau."""
+    """How similar items are to their nearest ones, as Akbar et al. 2025 show it (2305.07644), with both thresholds."""
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(7, 3.2), layout="constrained")
@@ -117,9 +117,11 @@ def _similarity(name: str, outcome: Outcome) -> Figure:
     edges = BINS[shown.start : shown.stop + 1]
     for label, items in counts.items():
         axis.stairs(items[shown] / items.sum(), edges, label=label)
-    tau = outcome.scores["copies.tau"].value
-    if tau is not None:
-        axis.axvline(tau, color="black", linestyle=":", label="tau")
+    thresholds = {"copies.tau": ("tau", ":"), "exposed.threshold": ("threshold of the headline", "--")}
+    for score, (label, style) in thresholds.items():
+        value = outcome.scores[score].value
+        if value is not None:
+            axis.axvline(value, color="black", linestyle=style, label=label)
     axis.set_xlabel(f"similarity to the nearest item, detector {name}")
     axis.set_ylabel("share of items")
     axis.legend(fontsize=8)

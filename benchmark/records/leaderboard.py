@@ -103,6 +103,7 @@ def cells_of(row: Row, board: Sequence[Row]) -> dict[str, str]:
         **run,
         **{heading: _cell(row, f"{line.id}[copy]", line) for heading, line in headings.items()},
         "planted recall": recall_text(row.recalls("copy")),
+        "can show": _shown(row),
         "exposed share [pixels]": _cell(row, "exposed.items[pixels]", LINES[1]),
         "planted recall [pixels]": recall_text(row.recalls("pixels")),
         **{line.heading: _cell(row, line.id, line) for line in (QUALITY[0], QUALITY[2])},
@@ -110,6 +111,12 @@ def cells_of(row: Row, board: Sequence[Row]) -> dict[str, str]:
         "seeds": seeds,
         "fit": f"{row.cost['fit_seconds']:.0f} s",
     }
+
+
+def _shown(row: Row) -> str:
+    """Return the smallest exposed share that this cohort and so many samples show with 95 % power."""
+    share = row.value("detectable.share")
+    return "nothing" if share is None else f"{share:.1%}"
 
 
 def _cell(row: Row, score: str, line: Line) -> str:
@@ -136,6 +143,7 @@ def notes_of(records: list[Record]) -> list[str]:
     prompts = [line for line in PROMPTS if any(line.id in record.scores for record in records)]
     lines = [line for line in (*LINES, *QUALITY, *prompts) if not line.heading.startswith(" ")]
     notes = [f"{line.heading}: {line.meaning}." for line in lines]
+    notes.append("Can show: the smallest exposed share that these patients and samples show with 95 % power.")
     notes.append("Detector copy, unless another is named. Brackets: 95 % interval over patients and synthetic items.")
     notes.append(
         "Seeds: the trainings that a row averages. With several, the interval includes the spread between them "

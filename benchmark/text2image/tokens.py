@@ -13,6 +13,7 @@ import pandas as pd
 from benchmark.core.errors import AdapterError
 from benchmark.core.progress import progress
 from benchmark.core.types import Score, chunks
+from benchmark.metrics.bootstrap import percentile_interval
 from benchmark.text2image.options import PromptSampling
 from benchmark.text2image.summary import value_with_ends
 
@@ -229,11 +230,9 @@ def _mean(values: pd.Series[float]) -> Score:
     known = values.dropna().to_numpy()
     if len(known) < 2:
         return Score(value=float(known.mean()) if len(known) else None, n=len(known), reason="fewer than two prompts")
-    rng = np.random.default_rng(0)
-    drawn = rng.choice(known, (1000, len(known))).mean(axis=1)
-    low, high = np.quantile(drawn, [0.025, 0.975])
     value = float(known.mean())
-    return Score(value=value, low=float(min(low, value)), high=float(max(high, value)), n=len(known))
+    low, high = percentile_interval(lambda rng: float(rng.choice(known, len(known)).mean()), value, resamples=1000)
+    return Score(value=value, low=low, high=high, n=len(known))
 
 
 def rows(summary: dict[str, Any]) -> list[tuple[str, str]]:

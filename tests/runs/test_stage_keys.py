@@ -1,0 +1,66 @@
+"""A run's stage keys follow the code that the stages run: the wiring of `source_digest` in runs and detectors."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from benchmark.core.source_digest import import_closure
+from benchmark.plugins.registry import find_dataset, find_detector, find_model, source_files
+from benchmark.runs import run as run_module
+
+ROOT = Path(__file__).parents[2]
+
+
+def closure(kind: str, name: str) -> set[str]:
+    """Files that a plugin's stage runs, relative to the checkout."""
+    find = {"models": find_model, "datasets": find_dataset, "detectors": find_detector}[kind]
+    paths = import_closure(*source_files(kind, find(name)))  # type: ignore[arg-type]
+    return {path.relative_to(ROOT).as_posix() for path in paths}
+
+
+def test_the_exponential_moving_average_is_in_the_key_of_training() -> None:
+    for model in ("ldm", "vae", "ddpm", "styled-gan", "vqvae"):
+        assert {"benchmark/training/state.py", "benchmark/training/loop.py"} <= closure("models", model)
+    assert "benchmark/training/state.py" not in closure("models", "gaussian")
+
+
+def test_every_file_of_a_models_folder_is_in_its_key() -> None:
+    own = {path.relative_to(ROOT).as_posix() for path in (ROOT / "models" / "stylegan2_ada").glob("*.py")}
+    assert own <= closure("models", "stylegan2-ada")
+    assert "models/stylegan2_ada/worker.py" in own  # started as a process of its own: no import leads to it
+
+
+def test_a_detector_trains_on_its_own_code_and_the_loop() -> None:
+    copy = closure("detectors", "copy")
+    assert {"benchmark/detectors/copy.py", "benchmark/training/state.py", "benchmark/images/transforms.py"} <= copy
+    assert "benchmark/detectors/dar2025.py" not in copy
+
+
+@pytest.mark.parametrize(
+    ("stage", "entry"),
+    [("_fit_and_sample", "adapters.sampling"), ("_evaluate", "evaluation.run_evaluation")],
+)
+def test_sampling_and_evaluation_name_their_entry_points(
+    stage: str, entry: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    named: list[str] = []
+
+    def core_module(name: str) -> Path:
+        named.append(name)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(run_module, "core_module", core_module)
+    monkeypatch.setattr(run_module, "_fit_key", lambda *given: "fit")
+
+    class Resolved:
+        detectors = ()
+        samples = 2
+
+    class Stages:
+        folder = Path()
+
+    with pytest.raises(KeyboardInterrupt):
+        getattr(run_module, stage)(Resolved(), None, Stages())
+    assert named == [entry]
