@@ -77,7 +77,7 @@ def nearest_others(
     """
     order = np.random.default_rng([seed, len(codes)]).permutation(len(codes))
     shuffled = np.where(own[:, None] == codes[order], -np.inf, similarity[:, order])
-    # A partition, not a sort: M steps per row instead of M log M. Which of several equal columns it keeps depends on their
+    # A partition, not a sort: M steps per row, not M log M. Which of several equal columns it keeps depends on their
     # shuffled places alone, so that no side wins; the kept ones are then sorted, equal ones by these places.
     some = np.sort(np.argpartition(-shuffled, keep - 1, axis=1)[:, :keep], axis=1)
     falling = np.argsort(-np.take_along_axis(shuffled, some, axis=1), axis=1, kind="stable")
