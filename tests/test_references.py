@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from benchmark.records.columns import FURTHER, FURTHER_QUALITY, LINES, PROMPTS, QUALITY
+
 ROOT = Path(__file__).parents[1]
 PLACES = ("benchmark", "models", "datasets", "scripts")
 CODE = sorted(path for place in PLACES for path in (ROOT / place).rglob("*.py"))
@@ -69,3 +71,21 @@ def test_what_is_missing_is_seen() -> None:
         "benchmark/search/gone.py", "gone.py", "GONE.md", "benchmark.search.gone", "benchmark.search.engine.gone",
         "benchmark.gone",
     ]  # fmt: skip
+
+
+def undocumented(ids: Iterator[str], text: str) -> list[str]:
+    """Ids of scores that a page does not have, neither whole nor as their last part: `.null`, `dcr_share`."""
+    parts = {part.removeprefix(".").partition("[")[0] for part in re.findall(r"`([\w.\[\]-]+)`", text)}
+    names = (name.partition("[")[0] for name in ids)
+    return [name for name in names if not {name, name.partition(".")[2], name.rpartition(".")[2]} & parts]
+
+
+def test_every_score_is_in_the_page_of_metrics() -> None:
+    page = (ROOT / "docs/metrics.md").read_text(encoding="utf-8")
+    lines = (*LINES, *FURTHER, *QUALITY, *FURTHER_QUALITY, *PROMPTS)
+    assert undocumented((line.id for line in lines), page) == []
+
+
+def test_a_score_without_a_text_is_seen() -> None:
+    ids = ["copies.rate", "copies.null", "neighbours.c_t", "quality.new[random-conv]", "exposed.new"]
+    assert undocumented(iter(ids), "`copies.rate`, `.null`, `c_t`, `quality.old`") == ["quality.new", "exposed.new"]
