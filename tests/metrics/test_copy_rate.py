@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from benchmark.metrics import calibration as calibration_module
+from benchmark.metrics import bootstrap as bootstrap_module
 from benchmark.metrics.calibration import conformal_quantile
 from benchmark.metrics.copy_rate import PatientScores, membership, share_above, threshold
 
@@ -18,7 +18,7 @@ def sample(rng: np.random.Generator, patients: int, items: int = 4, shift: float
 
 @pytest.fixture(autouse=True)
 def _fewer_resamples(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(calibration_module, "RESAMPLES", 100)
+    monkeypatch.setattr(bootstrap_module, "RESAMPLES", 100)
 
 
 # Samples
