@@ -171,7 +171,7 @@ def test_a_written_configuration_is_the_same_run(run: Bench, bench: Bench, tmp_p
     assert other.returncode == 0, other.stderr
     first, second = (Record.read(folder.parent / f"seed-{seed}" / "record.json") for seed in (0, 1))
     assert first.cohort == second.cohort
-    assert (first.spec.seed, second.spec.seed, first.protocol, second.protocol) == (0, 1, "p1", "p1")
+    assert (first.spec.seed, second.spec.seed, first.protocol, second.protocol) == (0, 1, "p2", "p2")
     name = "quality.frechet[random-conv]"
     assert first.scores[name] != second.scores[name]
 
@@ -181,5 +181,5 @@ def test_another_split_seed_is_another_cohort(run: Bench, tmp_path: Path) -> Non
         done = run("--samples", 40, *options)
         assert done.returncode == 0, done.stderr
     records = [Record.read(path) for path in (tmp_path / "runs").rglob("record.json")]
-    assert {(record.spec.split_seed, record.protocol) for record in records} == {(0, "p1"), (1, "custom")}
+    assert {(record.spec.split_seed, record.protocol) for record in records} == {(0, "p2"), (1, "custom")}
     assert len({record.cohort.key for record in records}) == 2
