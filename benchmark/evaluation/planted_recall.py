@@ -36,14 +36,15 @@ class Planted:
     codes: Codes
     """Their patients, from 0."""
     train_codes: Codes
-    """The patient of every training image, (M,): a copy counts as found where its own patient is nearest."""
+    """The unit of every training image, (M,): a copy counts as found where its own patient is nearest, or a patient who
+    shares an image with it: of two equal images either may be named."""
 
 
 def choose_planted(bank: Bank, *, seed: int) -> Planted:
     """Choose up to COPIES training images at random."""
     order = np.random.default_rng([seed, bank.train]).permutation(bank.train)
     positions = np.sort(order[:COPIES])
-    train_codes = patient_codes(bank.real.subjects[: bank.train])
+    train_codes = patient_codes(bank.real.dealt[: bank.train])
     return Planted(positions, patient_codes([bank.real.subjects[position] for position in positions]), train_codes)
 
 

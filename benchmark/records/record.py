@@ -97,7 +97,7 @@ class Record(PublicModel):
     cohort: CohortFacts
     scores: dict[str, ScoreEntry]
     replicates: dict[str, tuple[Finite, ...]] = {}
-    """Half-sample replicates of an excess, one per draw: every model of a cohort is evaluated on the same draws."""
+    """Replicates of an exposed share, one per draw of weights: every model of a cohort gets the same draws."""
     cost: dict[str, Finite]
     environment: dict[str, Any]
     hashes: dict[str, str]

@@ -47,7 +47,7 @@ def found(cohort: Cohort) -> Audit:
 
 def fit(cohort: Cohort) -> Fitted:
     real = cohort.real
-    return Fitted("pixels", Pixels(), real, rows_of(Pixels(), real))
+    return Fitted("pixels", Pixels(), real, rows_of(Pixels(), real), Path())
 
 
 def correlations(cohort: Cohort) -> np.ndarray:

@@ -80,8 +80,8 @@ def fit(cohort: Cohort, tmp_path: Path) -> Fit:
 
 def outcome(fitted: Fitted, cohort: Cohort, items: Given, searching: Searching | None = None) -> Outcome:
     return evaluate(
-        fitted.detector, bank_of(cohort, fitted), fitted.embed(items), seed=0, searching=searching or Searching(),
-        advance=lambda *_, **__: None,
+        fitted.detector, bank_of(cohort, fitted), fitted.embed(items), kept=fitted.folder, seed=0,
+        searching=searching or Searching(), advance=lambda *_, **__: None,
     )  # fmt: skip
 
 

@@ -4,19 +4,14 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from scipy import stats
 from sklearn.metrics import roc_auc_score
 
-from benchmark.metrics import calibration
 from benchmark.metrics.calibration import (
     CONFORMAL_PATIENTS,
     auc,
-    benjamini_hochberg,
     conformal_quantile,
-    interval,
     patient_share,
     patient_weights,
-    resample_patients,
     tpr_at_fpr,
 )
 
@@ -92,118 +87,6 @@ def test_patients_weigh_the_same() -> None:
     assert patient_share(above, codes) == pytest.approx((1 + 1 / 3 + 1 / 2) / 3)
     assert patient_share(np.ones(6, bool), codes) == pytest.approx(1)
     assert patient_share(np.zeros(6, bool), codes) == 0
-
-
-def test_resampling_draws_whole_patients() -> None:
-    rng = np.random.default_rng(3)
-    for _ in range(50):
-        codes = patients(rng, int(rng.integers(1, 12)))
-        count = int(codes.max()) + 1
-        index, drawn = resample_patients(codes, rng)
-        assert sorted(set(drawn.tolist())) == list(
-            range(count)
-        )  # as many patients as before, a repeated patient counts again
-        for patient in range(count):
-            items = index[drawn == patient]
-            (original,) = set(codes[items].tolist())
-            assert sorted(items.tolist()) == np.flatnonzero(codes == original).tolist()
-
-
-def test_resampling_draws_every_patient_equally_often() -> None:
-    rng = np.random.default_rng(4)
-    codes = np.repeat(np.arange(4), [1, 2, 3, 10])
-    chosen = np.zeros(4)
-    for _ in range(4000):
-        index, drawn = resample_patients(codes, rng)
-        first = np.unique(drawn, return_index=True)[1]
-        chosen += np.bincount(codes[index[first]], minlength=4)
-    np.testing.assert_allclose(chosen / 4000, 1.0, atol=0.06)
-
-
-# Intervals
-
-
-@pytest.mark.parametrize("n", [1, 20, 500])
-def test_none_and_all_get_the_exact_binomial_bound(n: int) -> None:
-    none = interval(lambda rng: 0.0, 0.0, seed=0, n=n)
-    everything = interval(lambda rng: 1.0, 1.0, seed=0, n=n)
-    exact = stats.binomtest(0, n).proportion_ci(0.95, method="exact")
-    assert none == pytest.approx((exact.low, exact.high))
-    assert everything == pytest.approx((1 - exact.high, 1.0))
-
-
-def test_the_interval_is_that_of_the_resamples() -> None:
-    low, high = interval(lambda rng: float(rng.normal(0.4, 0.1)), 0.4, seed=0, n=50)
-    assert low == pytest.approx(0.4 - 0.196, abs=0.03)
-    assert high == pytest.approx(0.4 + 0.196, abs=0.03)
-    assert interval(lambda rng: float(rng.random()), 0.4, seed=1, n=50) == interval(
-        lambda rng: float(rng.random()), 0.4, seed=1, n=50
-    )
-
-
-def test_the_interval_holds_its_value() -> None:
-    assert interval(lambda rng: 0.2, 0.5, seed=0, n=10) == (0.2, 0.5)
-    assert interval(lambda rng: 0.8, 0.5, seed=0, n=10) == (0.5, 0.8)
-
-
-def test_intervals_by_patient_cover_the_truth(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(calibration, "RESAMPLES", 200)
-    rng = np.random.default_rng(5)
-    covered, naive = 0, 0
-    for draw in range(60):
-        codes = np.repeat(np.arange(40), 8)
-        above = (rng.random(40) < 0.3)[codes]  # all items of a patient agree
-        value = patient_share(above, codes)
-
-        def once(generator: np.random.Generator, above: np.ndarray = above, codes: np.ndarray = codes) -> float:
-            index, drawn = resample_patients(codes, generator)
-            return patient_share(above[index], drawn)
-
-        low, high = interval(once, value, seed=draw, n=40)
-        covered += low <= 0.3 <= high
-        half = 1.96 * (value * (1 - value) / len(codes)) ** 0.5
-        naive += abs(value - 0.3) <= half
-    assert covered >= 53
-    assert naive < 40  # items as if independent
-
-
-# Benjamini-Hochberg
-
-
-def slow_selection(p: np.ndarray, rate: float) -> np.ndarray:
-    """Step up: the largest k whose k-th smallest p-value is at most rate k / n."""
-    ordered = sorted(p.tolist())
-    best = max([k for k in range(1, len(p) + 1) if ordered[k - 1] <= rate * k / len(p)], default=0)
-    return np.array([best > 0 and value <= ordered[best - 1] for value in p])
-
-
-@pytest.mark.parametrize("rate", [0.05, 0.1, 0.5])
-def test_benjamini_hochberg_against_references(rate: float) -> None:
-    rng = np.random.default_rng(6)
-    for _ in range(60):
-        p = rng.random(int(rng.integers(1, 60))) ** rng.choice([1, 3, 6])
-        found = benjamini_hochberg(p, rate)
-        assert np.array_equal(found, slow_selection(p, rate))
-        assert np.array_equal(found, stats.false_discovery_control(p) <= rate)
-
-
-def test_benjamini_hochberg_by_hand() -> None:
-    p = np.array([0.9, 0.01, 0.06, 0.03, 0.5])
-    assert benjamini_hochberg(p, 0.1).tolist() == [False, True, True, True, False]
-    assert not benjamini_hochberg(np.array([0.2, 0.9])).any()
-    assert benjamini_hochberg(np.array([0.1])).all()
-    assert benjamini_hochberg(np.array([])).tolist() == []
-
-
-def test_benjamini_hochberg_at_the_very_limit() -> None:
-    """Three p-values at exactly 0.5 * 3 / 17: multiplied by 17 / 3, rounding puts them above 0.5."""
-    p = np.r_[np.full(3, 15 / 170), np.ones(14)]
-    assert not (stats.false_discovery_control(p) <= 0.5).any()
-    assert benjamini_hochberg(p, 0.5).sum() == 3
-
-
-def test_benjamini_hochberg_step_up_rescues_smaller_ones() -> None:
-    assert benjamini_hochberg(np.array([0.09, 0.09, 0.09]), 0.1).all()  # the first alone misses 0.1 / 3
 
 
 # Ranks

@@ -5,7 +5,6 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from benchmark.metrics import calibration as calibration_module
 from benchmark.metrics.calibration import conformal_quantile
 from benchmark.metrics.copy_rate import PatientScores, membership, share_above, threshold
 
@@ -14,11 +13,6 @@ def sample(rng: np.random.Generator, patients: int, items: int = 4, shift: float
     """Similarities of patients whose items resemble each other."""
     codes = np.repeat(np.arange(patients), items)
     return PatientScores(rng.standard_normal(patients)[codes] + 0.3 * rng.standard_normal(len(codes)) + shift, codes)
-
-
-@pytest.fixture(autouse=True)
-def _fewer_resamples(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(calibration_module, "RESAMPLES", 100)
 
 
 # Samples

@@ -43,6 +43,7 @@ def near_of(queries: np.ndarray, k: int = 50) -> Near:
         index=order[:, 0],
         equal=to_train[:, :100].max(axis=1),
         heldout=to_held.max(axis=1),
+        by_patient=np.take_along_axis(to_train, order[:, :k], axis=1),  # one item per patient
     )
 
 
@@ -113,13 +114,14 @@ def test_a_replayer_reads_the_extreme() -> None:
 
 
 def test_swapping_train_and_heldout_mirrors_dcr() -> None:
-    swapped = Near(FRESH.codes, FRESH.train, FRESH.index, FRESH.heldout, FRESH.equal)
+    swapped = Near(FRESH.codes, FRESH.train, FRESH.index, FRESH.heldout, FRESH.equal, FRESH.by_patient)
     assert value(dcr_share(swapped)) == pytest.approx(1 - value(dcr_share(FRESH)))
 
 
 def test_ties_and_exact_copies() -> None:
     same = np.full(4, 0.5)
-    near = Near(np.arange(4), np.tile([1.0, 1.0, 0.2], (4, 1)), np.zeros(4, dtype=np.int64), same, same)
+    copied = np.tile([1.0, 1.0, 0.2], (4, 1))
+    near = Near(np.arange(4), copied, np.zeros(4, dtype=np.int64), same, same, copied)
     assert value(dcr_share(near)) == 0.5
     assert value(ratio_share(near)) == 1  # two identical training items hide nothing
     assert value(calibrated_l2(near)) == 0
@@ -127,13 +129,34 @@ def test_ties_and_exact_copies() -> None:
 
 def test_patients_count_the_same() -> None:
     codes = np.array([0, 0, 0, 1])
-    near = Near(codes, np.zeros((4, 2)), np.zeros(4, dtype=np.int64), np.array([1.0, 1, 1, 0]), np.full(4, 0.5))
+    none, equal = np.zeros((4, 2)), np.array([1.0, 1, 1, 0])
+    near = Near(codes, none, np.zeros(4, dtype=np.int64), equal, np.full(4, 0.5), none)
     assert value(dcr_share(near)) == 0.5
 
 
 def test_a_single_training_item() -> None:
-    near = Near(np.arange(3), np.full((3, 1), 0.3), np.zeros(3, dtype=np.int64), np.zeros(3), np.zeros(3))
+    alone = np.full((3, 1), 0.3)
+    near = Near(np.arange(3), alone, np.zeros(3, dtype=np.int64), np.zeros(3), np.zeros(3), alone)
     assert value(ratio_median(near)) == 1
+
+
+def test_calibrated_l2_averages_over_patients_not_items() -> None:
+    """Fifty slices of the nearest patient would be a scale of 0: here other patients are far away."""
+    items, patients = np.full((5, 50), 0.99), np.tile([0.99, 0.0, 0.0], (5, 1))
+    near = Near(np.arange(5), items, np.zeros(5, dtype=np.int64), np.zeros(5), np.zeros(5), patients)
+    far = distance(np.array([0.99, 0.0, 0.0]))
+    assert value(calibrated_l2(near)) == pytest.approx(far[0] / (0.5 * far.mean()))
+
+
+def test_resampling_keeps_all_values_of_a_query_together() -> None:
+    rows = np.arange(8.0).reshape(4, 2)
+    near = Near(np.arange(4), rows, np.arange(4), rows[:, 0] + 10, rows[:, 0] + 20, rows + 30)
+    taken = near.take(np.array([2, 0]), np.array([5, 6]))
+    assert taken.codes.tolist() == [5, 6]
+    assert taken.train.tolist() == [[4, 5], [0, 1]]
+    assert taken.index.tolist() == [2, 0]
+    assert (taken.equal.tolist(), taken.heldout.tolist()) == ([14, 10], [24, 20])
+    assert taken.by_patient.tolist() == [[34, 35], [30, 31]]
 
 
 # C_T

@@ -31,7 +31,8 @@ def record(seed: int = 0, excess: float | None = 0.1, *, detector: str = "copy",
             items={"train": 50}, patients={"train": 10},
         ),
         scores={
-            f"copies.excess[{detector}]": score,
+            f"exposed.patients[{detector}]": score if excess is None else ScoreEntry(value=3.0, low=1.0, high=5.0),
+            f"exposed.items[{detector}]": score,
             "detector.recall.flip[copy]": ScoreEntry(value=0.5 + 0.1 * seed),
             "detector.recall.exact[copy]": ScoreEntry(value=1.0),
         },
@@ -168,7 +169,7 @@ def test_the_cells_of_three_seeds() -> None:
     records = [record(0, 0.1), record(1, 0.2), record(2, None)]
     (line,) = table_of(records).to_dict("records")
     between = stats.t.ppf(0.975, 1) * 0.05
-    assert line["excess copy rate"] == f"0.150 [0.000, {0.15 + math.hypot(0.05, between):.3f}] (2 of 3 seeds)"
+    assert line["exposed share"] == f"0.150 [0.000, {0.15 + math.hypot(0.05, between):.3f}] (2 of 3 seeds)"
     assert (line["seeds"], line["fit"], line["rank"]) == ("3 (0, 1, 2)", "11 s", 1)
     assert line["planted recall"] == "0.80 (worst: flip 0.60)"
 

@@ -33,7 +33,7 @@ def record(
     *,
     cohort: str = "phantom-mr",
     key: str = KEY,
-    protocol: str = "p1",
+    protocol: str = "p2",
     seed: int = 0,
     replicates: np.ndarray | None = None,
     notes: tuple[str, ...] = (),
@@ -54,7 +54,7 @@ def record(
         scores={
             HEADLINE: score(None, reason="failed") if excess is None else score(excess, excess - 0.05, excess + 0.05),
             "copies.null[copy]": score(0.04, 0.01, 0.09),
-            "copies.excess[pixels]": score(0.02, 0.0, 0.06),
+            "exposed.items[pixels]": score(0.02, 0.0, 0.06),
             "detector.recall.flip[copy]": score(0.5),
             "detector.recall.exact[copy]": score(1.0),
             "quality.frechet[random-conv]": score(123.4, 100.0, 150.0),
@@ -110,10 +110,10 @@ def test_rows_of_different_patients_or_rules_never_meet() -> None:
     given.append(record("d", cohort="brats20"))
     found = {group: [one.spec.model for one in members] for group, members in boards(given).items()}
     assert found == {
-        ("brats20", KEY, "p1"): ["d"],
+        ("brats20", KEY, "p2"): ["d"],
         ("phantom-mr", KEY, "custom"): ["c"],
-        ("phantom-mr", KEY, "p1"): ["a", "e"],
-        ("phantom-mr", "f" * 16, "p1"): ["b"],
+        ("phantom-mr", KEY, "p2"): ["a", "e"],
+        ("phantom-mr", "f" * 16, "p2"): ["b"],
     }
     assert list(found) == sorted(found)
 
@@ -121,7 +121,7 @@ def test_rows_of_different_patients_or_rules_never_meet() -> None:
 def test_each_cohort_has_its_own_files(tmp_path: Path) -> None:
     written = write_boards([record("one"), record("two", key="f" * 16), record("three", cohort="brats20")], tmp_path)
     stems = ("brats20-01234567", "phantom-mr-01234567", "phantom-mr-ffffffff")
-    assert [path.name for path in written] == [f"{stem}-p1{end}" for stem in stems for end in (".md", ".csv", ".html")]
+    assert [path.name for path in written] == [f"{stem}-p2{end}" for stem in stems for end in (".md", ".csv", ".html")]
     assert sorted(path.name for path in tmp_path.iterdir()) == sorted(path.name for path in written)
     for path, model in zip(written[::3], ("three", "one", "two"), strict=True):
         rows = [line for line in path.read_text().splitlines() if line.startswith("| 1 |")]
@@ -133,7 +133,7 @@ def test_each_protocol_has_its_own_files(tmp_path: Path) -> None:
     write_boards([record("one"), record("two", protocol="custom")], tmp_path)
     texts = [path.read_text() for path in tmp_path.glob("*.md")]
     assert len(texts) == 2
-    assert sum("protocol p1" in text for text in texts) == 1
+    assert sum("protocol p2" in text for text in texts) == 1
 
 
 @pytest.mark.parametrize("cohort", ["../evil", "a/b", ".hidden", ""])
@@ -189,9 +189,9 @@ def test_row_as_text() -> None:
     found = cells(record())
     assert found["model"] == "ldm"
     assert (found["train items"], found["samples"], found["seeds"], found["fit"]) == ("50", "300", "1 (0)", "12 s")
-    assert found["excess copy rate"] == "0.100 [0.050, 0.150]"
+    assert found["exposed share"] == "0.100 [0.050, 0.150]"
     assert found["copy rate: null"] == "0.040 [0.010, 0.090]"
-    assert found["excess [pixels]"] == "0.020 [0.000, 0.060]"
+    assert found["exposed share [pixels]"] == "0.020 [0.000, 0.060]"
     assert found["Frechet [random-conv]"] == "123 [100, 150]"
     assert found["planted recall"] == "0.75 (worst: flip 0.50)"
     assert found["planted recall [pixels]"] == "not scored"
@@ -199,7 +199,7 @@ def test_row_as_text() -> None:
 
 def test_what_is_missing_is_never_zero() -> None:
     found = cells(record(excess=None))
-    assert found["excess copy rate"] == "not scored"
+    assert found["exposed share"] == "not scored"
     assert found["copy rate"] == "not scored"
     assert found["members AUC"] == "not scored"
 
@@ -223,7 +223,7 @@ def test_markdown_csv_and_html_say_the_same(tmp_path: Path) -> None:
     assert list(csv.reader(io.StringIO(comma))) == expected
     assert Page(page).cells == [cell for line in expected for cell in line]
     subtitle = (
-        "protocol p1, cohort 01234567: 1 x 64 x 64, train 50 items of 10 patients, "
+        "protocol p2, cohort 01234567: 1 x 64 x 64, train 50 items of 10 patients, "
         "calibration 25 items of 6 patients, test 24 items of 5 patients"
     )
     for text in (markdown, page):
@@ -288,7 +288,7 @@ def test_a_record_without_the_headline(tmp_path: Path) -> None:
     with pytest.raises(BadDataError) as error:
         write_boards([given.model_copy(update={"scores": scores})], tmp_path)
     assert str(error.value) == (
-        "a record of phantom-mr has no copies.excess[copy]\n  hint: evaluate that run again: bench evaluate RUN"
+        "a record of phantom-mr has no exposed.items[copy]\n  hint: evaluate that run again: bench evaluate RUN"
     )
     assert list(tmp_path.iterdir()) == []
 
@@ -350,6 +350,6 @@ def test_a_declined_run_has_a_row_without_rank_or_numbers(tmp_path: Path) -> Non
     shown = {name: value for name, value in table.iloc[1].items() if value}
     assert shown == {
         "model": "stylegan2-ada", "preset": "smoke", "train items": "50", "samples": "300",
-        "excess copy rate": "declined: no checkout", "seeds": "1 (0)",
+        "exposed patients": "declined: no checkout", "seeds": "1 (0)",
     }  # fmt: skip
     assert all(path.exists() for path in write_boards([declined], tmp_path))

@@ -21,7 +21,7 @@ def values() -> Values:
     """A record as it is stored on disk."""
     return {
         "schema": 1,
-        "protocol": "p1",
+        "protocol": "p2",
         "status": "done",
         "reason": "",
         "spec": {
@@ -32,7 +32,9 @@ def values() -> Values:
             "data": "phantom-mr",
             "data_options": {"image_size": 64},
             "split": "patients",
+            "split_seed": 0,
             "train_items": None,
+            "trained_on": "here",
             "samples": 100,
             "seed": 0,
             "budget_seconds": None,
@@ -48,14 +50,14 @@ def values() -> Values:
             "notes": ["two duplicates were moved"],
         },
         "scores": {
-            "copies.excess[copy]": {
+            "exposed.items[copy]": {
                 "value": 0.1, "low": 0.05, "high": 0.15, "n": 100, "direction": "lower", "reason": "",
             },
             "quality.ms_ssim[pixels]": {
                 "value": None, "low": None, "high": None, "n": 4, "direction": "none", "reason": "too small",
             },
         },
-        "replicates": {"copies.excess[copy]": [0.09, 0.1, 0.11]},
+        "replicates": {"exposed.items[copy]": [0.09, 0.1, 0.11]},
         "cost": {"fit_seconds": 12.5},
         "environment": {"torch": "2.8.0"},
         "hashes": {"samples": "abc"},
@@ -89,8 +91,8 @@ def test_round_trip(tmp_path: Path) -> None:
     record.write(tmp_path / "again.json")
     assert json.loads((tmp_path / "again.json").read_text()) == values()
     assert Record.read(tmp_path / "again.json") == record
-    assert record.scores["copies.excess[copy]"].high == 0.15
-    assert record.replicates["copies.excess[copy]"] == (0.09, 0.1, 0.11)
+    assert record.scores["exposed.items[copy]"].high == 0.15
+    assert record.replicates["exposed.items[copy]"] == (0.09, 0.1, 0.11)
 
 
 def test_what_is_optional_has_its_default(tmp_path: Path) -> None:
@@ -116,7 +118,7 @@ def test_no_schema(tmp_path: Path) -> None:
     assert "is of record schema None; this version reads schema 1" in refusal(tmp_path, {})
 
 
-NOT_FINITE = "scores.copies.excess[copy].value: {}"
+NOT_FINITE = "scores.exposed.items[copy].value: {}"
 OUTSIDE = "is outside its interval [0.05, 0.15]"
 
 
@@ -130,14 +132,14 @@ OUTSIDE = "is outside its interval [0.05, 0.15]"
         ("status", "stopped", "status: Input should be 'done', 'declined' or 'failed'"),
         ("status", "failed", "record: Value error, a run that was failed needs a reason"),
         (
-            "scores/copies.excess[copy]/value",
+            "scores/exposed.items[copy]/value",
             0.5,
-            f"scores.copies.excess[copy]: Value error, the value 0.5 {OUTSIDE}",
+            f"scores.exposed.items[copy]: Value error, the value 0.5 {OUTSIDE}",
         ),
         (
-            "scores/copies.excess[copy]/value",
+            "scores/exposed.items[copy]/value",
             0.01,
-            f"scores.copies.excess[copy]: Value error, the value 0.01 {OUTSIDE}",
+            f"scores.exposed.items[copy]: Value error, the value 0.01 {OUTSIDE}",
         ),
         (
             "scores/quality.ms_ssim[pixels]/reason",
@@ -145,14 +147,14 @@ OUTSIDE = "is outside its interval [0.05, 0.15]"
             "scores.quality.ms_ssim[pixels]: Value error, a score without a value needs a reason",
         ),
         (
-            "scores/copies.excess[copy]/direction",
+            "scores/exposed.items[copy]/direction",
             "up",
-            "scores.copies.excess[copy].direction: Input should be 'lower', 'higher' or 'none'",
+            "scores.exposed.items[copy].direction: Input should be 'lower', 'higher' or 'none'",
         ),
-        ("scores/copies.excess[copy]/value", math.nan, NOT_FINITE),
-        ("scores/copies.excess[copy]/value", math.inf, NOT_FINITE),
-        ("scores/copies.excess[copy]/low", -math.inf, "scores.copies.excess[copy].low: {}"),
-        ("replicates/copies.excess[copy]", [0.1, math.nan], "replicates.copies.excess[copy].1: {}"),
+        ("scores/exposed.items[copy]/value", math.nan, NOT_FINITE),
+        ("scores/exposed.items[copy]/value", math.inf, NOT_FINITE),
+        ("scores/exposed.items[copy]/low", -math.inf, "scores.exposed.items[copy].low: {}"),
+        ("replicates/exposed.items[copy]", [0.1, math.nan], "replicates.exposed.items[copy].1: {}"),
         ("cost/fit_seconds", math.nan, "cost.fit_seconds: {}"),
     ],
 )
@@ -232,3 +234,13 @@ def test_an_interval_may_have_one_end_or_none() -> None:
     assert ScoreEntry(value=0.5, low=0.9).value == 0.5
     assert ScoreEntry(value=0.5).high is None
     assert ScoreEntry(value=0.5, low=0.5, high=0.5).low == 0.5
+
+
+def test_a_record_of_the_former_protocol_is_refused_by_name(tmp_path: Path) -> None:
+    path = written(tmp_path, {**values(), "protocol": "p1"})
+    with pytest.raises(BadDataError) as error:
+        Record.read(path)
+    assert str(error.value) == (
+        f"{path} is of protocol p1, whose headline saw few copies and is no longer used\n"
+        "  hint: evaluate its run again: bench evaluate RUN, or for a run of an older version: bench run"
+    )

@@ -7,8 +7,9 @@ from typing import Any
 
 import pytest
 
+from benchmark.cohorts.open import DataConfig
 from benchmark.runs.changed_settings import changed_settings
-from benchmark.runs.config import Request, resolve
+from benchmark.runs.config import ModelConfig, Resolved, RunConfig, resolve
 
 FOLDER = """
 from dataclasses import dataclass
@@ -20,8 +21,12 @@ class Mine:
 """
 
 
-def changed(data: str, model: str = "ldm", **settings: Any) -> dict[str, Any]:
-    return changed_settings(resolve(Request(model=model, data=data, settings=settings)))
+def resolved(data: str, model: str = "ldm", **options: Any) -> Resolved:
+    return resolve(RunConfig(model=ModelConfig(name=model, options=options), data=DataConfig(name=data)))
+
+
+def changed(data: str, model: str = "ldm", **options: Any) -> dict[str, Any]:
+    return changed_settings(resolved(data, model, **options))
 
 
 @pytest.mark.parametrize("data", ["phantom-mr", "phantom-ct"])
@@ -30,7 +35,7 @@ def test_the_preset_alone_changes_nothing(data: str) -> None:
 
 
 def test_what_is_given_is_compared_with_the_preset() -> None:
-    steps = resolve(Request(model="ldm", data="phantom-mr")).settings["steps"]
+    steps = resolved("phantom-mr").settings["steps"]
     assert changed("phantom-mr", steps=str(steps), batch_size="7") == {"batch_size": 7}
     assert changed("phantom-mr", steps=str(steps + 1)) == {"steps": steps + 1}
 

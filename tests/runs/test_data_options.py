@@ -81,7 +81,7 @@ def test_excluded_items_are_counted_in_the_record(run: Bench, tmp_path: Path) ->
     assert done.returncode == 0, done.stderr
     record = record_of(tmp_path)
     assert "items excluded by a list: 2" in record.cohort.notes
-    assert record.protocol == "p1"
+    assert record.protocol == "p2"
     assert len(record.hashes["files"]) == 16
 
 

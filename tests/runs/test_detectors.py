@@ -50,7 +50,7 @@ def test_a_run_with_another_seed_of_the_detector(run: Bench, bench: Bench, tmp_p
     assert done.returncode == 0, done.stderr
     (path,) = tmp_path.glob("runs/**/record.json")
     names = set(Record.read(path).scores)
-    assert {f"copies.excess[{name}]" for name in ("copy", "pixels", "copy:seed=1")} <= names
+    assert {f"exposed.items[{name}]" for name in ("copy", "pixels", "copy:seed=1")} <= names
     assert "copy:seed=1" in done.stdout
     assert (path.parent / "figures" / "pairs-copy-seed-1.png").exists()
     again = bench("evaluate", path.parent)
