@@ -9,45 +9,59 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from benchmark.cohorts.captions import drawn_prompts
-from benchmark.core.errors import AdapterError, UsageError
+from benchmark.core.errors import AdapterError, BadDataError, UsageError
 from benchmark.core.files import atomic_write
 from benchmark.core.progress import progress
 from benchmark.core.seeding import derive_seed
-from benchmark.core.types import HasNumberedImages, chunks, takes_prompts, to_images, to_pixels
+from benchmark.core.types import HasNumberedImages, chunks, to_images, to_pixels
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from benchmark.cohorts.captions import Prompts
     from benchmark.core.types import Array, Images, ModelAdapter, Split
 
 CHUNK = 250
 """Images per file."""
 TOLERANCE = 0.01
 """How far a value may be outside [-1, 1] by rounding or interpolation; uint8 storage clips it."""
+PROMPTED = "prompts.parquet"
+"""Next to the chunks of a text-to-image model: whose caption each sample was asked with. Numbers only, no text."""
 
 
-def draw(adapter: ModelAdapter, count: int, like: Split, *, folder: Path, seed: int, name: str) -> None:
+def draw(
+    adapter: ModelAdapter,
+    count: int,
+    like: Split,
+    *,
+    folder: Path,
+    seed: int,
+    name: str,
+    prompts: Prompts | None = None,
+) -> None:
     """Write count images to folder as chunk-00000.npy ..., in the pixel type of the cohort (uint8 or float32).
 
     Chunk k has its own seed, a function of (seed, k); existing chunks are kept. Where the images exist already (adapter
-    `folder`), the first `count` are taken; a text-to-image model gets captions of `like` as prompts.
+    `folder`), the first `count` are taken. A text-to-image model gets `prompts`, one per sample; which item of the
+    cohort each belongs to is written before the first image.
 
     Raises AdapterError for images of another shape, outside [-1, 1] or not finite, UsageError where there are fewer
-    images than requested, or no captions for a text-to-image model.
+    images than requested, BadDataError where the samples that exist were asked with other prompts.
     """
     if isinstance(adapter, HasNumberedImages) and adapter.available() < count:
         raise UsageError(
             f"{count} samples were asked for, and {name} holds {adapter.available()} images",
             f"give --samples {adapter.available()}, or more images",
         )
-    prompts = drawn_prompts(like, count, seed) if takes_prompts(adapter) else None
     folder.mkdir(parents=True, exist_ok=True)
+    if prompts is not None:
+        _write_prompted(folder / PROMPTED, prompts)
+    texts = None if prompts is None else prompts.texts
     with progress(f"sample {name}", count) as advance:
         for number, part in enumerate(chunks(count, CHUNK)):
             path = folder / f"chunk-{number:05d}.npy"
             if not path.exists():
-                images = _collect(_batches(adapter, part, derive_seed(seed, number), prompts), part, like, name)
+                images = _collect(_batches(adapter, part, derive_seed(seed, number), texts), part, like, name)
                 with atomic_write(path) as temporary, temporary.open("wb") as file:
                     np.save(file, to_pixels(images, like.pixels.dtype))
             advance(part.stop - part.start)
@@ -57,6 +71,36 @@ def _batches(adapter: ModelAdapter, part: slice, seed: int, prompts: Sequence[st
     if isinstance(adapter, HasNumberedImages):
         return adapter.numbered(part)
     return adapter.sample(part.stop - part.start, seed=seed, prompts=None if prompts is None else prompts[part])
+
+
+def _write_prompted(path: Path, prompts: Prompts) -> None:
+    """Write whose caption each sample is asked with; a file that exists must say the same."""
+    import pandas as pd
+
+    kept = prompted_rows(path.parent)
+    if kept is not None:
+        if not np.array_equal(kept, prompts.rows):
+            raise BadDataError(
+                f"the samples in {path.parent} were begun with other prompts: captions of the data set have changed",
+                "delete that folder, and run again",
+            )
+        return
+    side = np.where(prompts.in_train, "train", "held-out")
+    with atomic_write(path) as temporary:
+        pd.DataFrame({"sample": np.arange(len(side)), "row": prompts.rows, "side": side}).to_parquet(
+            temporary, index=False
+        )
+
+
+def prompted_rows(folder: Path) -> NDArray[np.int64] | None:
+    """Return the item whose caption each of N samples was asked with, (N,), where they were asked with captions.
+
+    An item's row is its position in train, calibration and test, in this order.
+    """
+    import pandas as pd
+
+    path = folder / PROMPTED
+    return pd.read_parquet(path)["row"].to_numpy(dtype=np.int64) if path.exists() else None
 
 
 def _collect(batches: Iterator[Images], part: slice, like: Split, name: str) -> Images:

@@ -265,7 +265,7 @@ class ModelAdapter(Protocol):
 
 @runtime_checkable
 class HasPrompts(Protocol):
-    """Ability `prompts`: a text-to-image model. `bench run` samples it with captions of training items."""
+    """Ability `prompts`: a text-to-image model. `bench run` asks it with captions of training and held-out patients."""
 
     @property
     def prompted(self) -> bool:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from benchmark.core.types import Score
+from benchmark.evaluation.prompted import prompted_patients
 from benchmark.metrics.accumulation import FACTORS, accumulation
 from benchmark.metrics.competition import Exposed, Nearest, exposed
 from benchmark.metrics.detectable import Detectable, detectable
@@ -54,6 +55,7 @@ def measure_exposure(
     split: SplitTest | None,
     seed: int,
     refusal: str = "",
+    everyone: Nearest | None = None,
 ) -> Exposure:
     """Score the headline and what stands beside it.
 
@@ -65,14 +67,18 @@ def measure_exposure(
         split: the test of the split, where it could be done.
         seed: of pairings and weights.
         refusal: why nothing can be said of this model whatever it reads, such as unknown training data.
+        everyone: with prompts, `nearest` is among the units whose captions they were, and this among all units: the
+            list to withhold and verbatim copies are of anybody.
     """
-    withheld, seen = withhold(nearest, train_similarity, level), heldout_seen(nearest, level)
+    everyone = everyone or nearest
+    withheld = withhold(everyone, train_similarity, level, comparable=nearest.heldout)
+    seen = heldout_seen(nearest, level, everyone=everyone)
     found, possible = exposed(nearest), detectable(nearest.train, nearest.heldout, len(nearest.similarity))
-    reason = refusal or _refusal(possible, seen, split, nearest)
+    reason = refusal or _refusal(possible, seen, split, everyone)
     scores = {
         **_headline(found, nearest, reason),
         **_listed(withheld, len(nearest.similarity)),
-        **_checks(seen, split, nearest),
+        **_checks(seen, split, everyone),
         **_privacy(found, nearest, best, reason, seed),
     }
     replicates = () if reason else share_replicates(nearest, max(1, found.depth // 2), seed=seed)
@@ -152,8 +158,13 @@ def _privacy(found: Exposed, nearest: Nearest, best: Floats, reason: str, seed: 
     }
 
 
-def possible_for(cohort: Cohort, samples: int) -> Detectable:
-    """Tell what a cohort and so many samples can show, before anything is scored."""
+def possible_for(cohort: Cohort, samples: int, prompted: Codes | None = None) -> Detectable:
+    """Tell what a cohort and so many samples can show, before anything is scored.
+
+    `prompted` (N,) are the rows of the items whose captions were prompts: then only their patients compete.
+    """
+    if prompted is not None:
+        return detectable(*prompted_patients(cohort, prompted), samples)
     train, heldout = (len(set(split.dealt)) for split in (cohort.train, cohort.heldout))
     return detectable(train, heldout, samples)
 

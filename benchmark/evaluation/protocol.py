@@ -17,6 +17,7 @@ from benchmark.detectors.fitting import SHORT
 from benchmark.evaluation.exposure import Exposure, headline_threshold, measure_exposure
 from benchmark.evaluation.literature import Searched, correlations, secondary_scores
 from benchmark.evaluation.planted_recall import choose_planted, embed_planted, found_copies
+from benchmark.evaluation.prompted import Asked, asked_patients
 from benchmark.evaluation.real_neighbours import RealNeighbours, real_neighbours
 from benchmark.evaluation.resumable_search import Searching
 from benchmark.evaluation.synthetic_search import SyntheticSearch, search_synthetic, side_units
@@ -27,6 +28,7 @@ from benchmark.metrics.competition import exposed, join, nearest_of_patients
 from benchmark.metrics.copy_rate import PatientScores, membership, share_above, threshold
 from benchmark.metrics.detectable import detectable
 from benchmark.metrics.membership_control import members_against_members
+from benchmark.metrics.prompt_pairs import own_patient_difference
 from benchmark.metrics.split_test import SplitTest, split_test
 from benchmark.metrics.withhold import IDENTICAL, verbatim_level
 from benchmark.search import Rows, piece, subject_maxima
@@ -41,6 +43,7 @@ if TYPE_CHECKING:
 
     Columns = dict[str, NDArray[np.generic]]
     Codes = dict[str, NDArray[np.int64]]
+    Flags = NDArray[np.bool_]
 
 Advance = Callable[..., None]
 
@@ -75,6 +78,7 @@ def evaluate(
     searching: Searching,
     advance: Advance,
     refusal: str = "",
+    prompted: NDArray[np.int64] | None = None,
 ) -> Outcome:
     """Score a synthetic set with one detector by protocol p2.
 
@@ -87,15 +91,18 @@ def evaluate(
         searching: where images are compared, and in how much memory.
         advance: called with a note after each of six steps.
         refusal: why the headline may not be scored whatever it reads.
+        prompted: (N,) for a text-to-image model: the row of the real image whose caption each sample was asked with.
     """
     codes = {name: patient_codes(bank.real.subjects[part]) for name, part in bank.parts.items()}
-    found = search_synthetic(bank, synthetic, searching, seed=seed)
+    asked = None if prompted is None else asked_patients(bank, prompted)
+    found = search_synthetic(bank, synthetic, searching, seed=seed, asked=asked)
     advance(note="synthetic against all real images")
     neighbours = real_neighbours(bank, kept, searching, seed=seed)
     level, split = _level(neighbours), _split(bank, neighbours, seed)
     exposure = measure_exposure(
-        found.nearest, found.train.similarity, found.best, level=level, split=split, seed=seed, refusal=refusal
-    )
+        found.nearest, found.train.similarity, found.best, level=level, split=split, seed=seed, refusal=refusal,
+        everyone=found.everyone,
+    )  # fmt: skip
     others = piece(bank.rows, slice(bank.train, len(bank.real)))
     searched = searching.search(others, bank.part("train"), keep="held-out")
     advance(note="held-out against train")
@@ -103,14 +110,14 @@ def evaluate(
     test = PatientScores(searched.match.similarity[bank.calibration :], codes["test"])
     tau = conformal_quantile(near.values, near.codes)
     scores = exposure.scores | _copy_scores(found.train, near, test)
+    scores |= _prompt_scores(found, asked) if asked else {}
     scores["exposed.control"] = _control(bank, seed=seed, searching=searching)
     advance(note="control")
     thresholds = {"recall": tau, "recall_headline": headline_threshold(exposure)}
     scores |= _planted(detector, bank, thresholds, seed=seed, searching=searching)
     advance(note="planted copies")
     member = {name: PatientScores(found.real.similarity[part], codes[name]) for name, part in bank.parts.items()}
-    heldout = PatientScores(found.real.similarity[bank.train :], patient_codes(bank.real.subjects[bank.train :]))
-    scores |= _member_scores(member, heldout, seed)
+    scores |= _member_scores(bank, found.real.similarity, asked, seed)
     advance(note="train side")
     done = Searched(found.train, found.heldout, test, found.real.similarity)
     published, histograms = correlations(done)
@@ -160,6 +167,12 @@ def _control(bank: Bank, *, seed: int, searching: Searching) -> Score:
     return Score(value=share.value, low=share.low, high=share.high, n=items)
 
 
+def _prompt_scores(found: SyntheticSearch, asked: Asked) -> dict[str, Score]:
+    """Is a sample nearer to the patient whose caption it was asked with, when that patient was trained on?"""
+    own = found.everyone.patient == asked.patient
+    return {"prompted.own": own_patient_difference(own, asked.patient, asked.patient < asked.train)}
+
+
 def _copy_scores(match: Match, near: PatientScores, test: PatientScores) -> dict[str, Score]:
     return {
         "copies.tau": threshold(near),
@@ -168,13 +181,32 @@ def _copy_scores(match: Match, near: PatientScores, test: PatientScores) -> dict
     }
 
 
-def _member_scores(member: dict[str, PatientScores], heldout: PatientScores, seed: int) -> dict[str, Score]:
+MEMBERS = ("share", "null", "auc_members", "auc", "tpr_at_1_fpr")
+
+
+def _member_scores(bank: Bank, similarity: NDArray[np.float64], asked: Asked | None, seed: int) -> dict[str, Score]:
+    """Score real images by their nearest sample; with prompts those of patients who were asked for.
+
+    The others are farther from all samples whatever the model has learnt, and there may be more of them on one side.
+    """
+    images = np.ones(len(bank.real), dtype=bool) if asked is None else asked.images
+    member = {name: _part_scores(bank, similarity, images, part) for name, part in bank.parts.items()}
+    empty = [name for name, one in member.items() if not len(one.values)]
+    if empty:
+        reason = f"no prompt is of a {empty[0]} patient"
+        return {f"members.{name}": Score(value=None, reason=reason) for name in MEMBERS}
+    heldout = _part_scores(bank, similarity, images, slice(bank.train, len(bank.real)))
     scores = {
         "members.share": share_above(member["train"], member["calibration"]),
         "members.null": share_above(member["test"], member["calibration"], direction="none"),
         "members.auc_members": members_against_members(member["train"], seed=seed),
     }
     return scores | {f"members.{name}": score for name, score in membership(member["train"], heldout).items()}
+
+
+def _part_scores(bank: Bank, similarity: NDArray[np.float64], images: Flags, part: slice) -> PatientScores:
+    subjects = [subject for subject, kept in zip(bank.real.subjects[part], images[part], strict=True) if kept]
+    return PatientScores(similarity[part][images[part]], patient_codes(subjects))
 
 
 def _planted(

@@ -12,10 +12,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
-from benchmark.adapters.sampling import Samples
+from benchmark.adapters.sampling import PROMPTED, Samples, prompted_rows
+from benchmark.core.errors import BadDataError
 from benchmark.core.files import atomic_write, file_name, write_json
 from benchmark.core.progress import Say, progress
-from benchmark.core.types import Cohort, HasLoss, HasPrompts, Score, chunks, patient_codes
+from benchmark.core.types import Cohort, HasLoss, HasPrompts, Score, chunks, patient_codes, takes_prompts
 from benchmark.detectors.bank import bank_of
 from benchmark.detectors.fitting import fit_detector
 from benchmark.detectors.random_conv import random_features
@@ -85,7 +86,7 @@ def evaluate_run(
     from benchmark.evaluation.figures import draw_figures
 
     devices = search_devices(device)
-    samples = Samples.open(folder / "samples", count)
+    samples, prompted = Samples.open(folder / "samples", count), _prompted(folder / "samples", adapter)
     made = [fit_detector(choice, cohort, cache=cache, device=device, say=say) for choice in choices]
     with progress("evaluate", 6 * len(made) + 1) as advance:
         outcomes = {}
@@ -94,18 +95,29 @@ def evaluate_run(
             searching = Searching(devices, search_memory, blocks, tell)
             outcomes[one.name] = evaluate(
                 one.detector, bank_of(cohort, one), one.embed(samples), kept=one.folder, seed=SEED,
-                searching=searching, advance=advance, refusal=refusal,
+                searching=searching, advance=advance, refusal=refusal, prompted=prompted,
             )  # fmt: skip
         scores = quality_scores(samples, cohort, device=devices[0])
         scores |= attack_scores(adapter, cohort) if isinstance(adapter, HasLoss) else {}
         scores |= text_scores(adapter, cohort, folder / "figures")
-        scores |= possible_scores(possible_for(cohort, count))
+        scores |= possible_scores(possible_for(cohort, count, prompted))
         advance(note="quality")
     splits = [part.name for part in cohort.splits for _ in range(len(part))]
     hashes = _write_tables(folder, made[0].real, splits, outcomes)
     draw_figures(folder / "figures", samples, cohort, outcomes)
     _write_scores(folder, outcomes, scores, hashes)
     shutil.rmtree(folder / SEARCHES, ignore_errors=True)
+
+
+def _prompted(samples: Path, adapter: object) -> NDArray[np.int64] | None:
+    """Return whose captions the samples were asked with; without that, captions would look like copies."""
+    rows = prompted_rows(samples)
+    if rows is None and takes_prompts(adapter):
+        raise BadDataError(
+            f"{samples} does not say whose captions the samples were asked with ({PROMPTED} is missing)",
+            "delete that folder, and run again",
+        )
+    return rows
 
 
 def _tell(advance: Advance, name: str, text: str) -> None:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from benchmark.core.types import Match, patient_codes
+from benchmark.evaluation.prompted import Asked, compete, competition_of
 from benchmark.metrics.competition import Nearest, nearest_of_patients, priorities
 from benchmark.search import Rows, settle, settle_bank, subject_maxima
 
@@ -29,11 +30,14 @@ class SyntheticSearch:
     heldout: Match
     """The nearest held-out image of each sample; positions count from the first held-out one."""
     nearest: Nearest
-    """The nearest unit of the split (a patient, or patients that share an image) of each sample."""
+    """The nearest unit of the split (a patient, or patients that share an image) of each sample; with prompts, among
+    the units that were asked for."""
+    everyone: Nearest
+    """The same among all units; without prompts it is `nearest`."""
     real: Match
     """The nearest sample of each of M real images."""
     best: NDArray[np.float64]
-    """(T + H,) the greatest similarity of any sample to each training and each held-out unit."""
+    """(T + H,) the greatest similarity of any sample to each training and each held-out unit of `nearest`."""
 
 
 def side_units(bank: Bank) -> tuple[Codes, Codes]:
@@ -42,7 +46,9 @@ def side_units(bank: Bank) -> tuple[Codes, Codes]:
     return patient_codes(dealt[: bank.train]), patient_codes(dealt[bank.train :])
 
 
-def search_synthetic(bank: Bank, synthetic: Rows, searching: Searching, *, seed: int) -> SyntheticSearch:
+def search_synthetic(
+    bank: Bank, synthetic: Rows, searching: Searching, *, seed: int, asked: Asked | None = None
+) -> SyntheticSearch:
     """Compare all samples with all real images, a block of samples at a time; finished blocks are kept.
 
     Args:
@@ -50,6 +56,7 @@ def search_synthetic(bank: Bank, synthetic: Rows, searching: Searching, *, seed:
         synthetic: rows of N samples.
         searching: devices and memory.
         seed: of the order of patients that decides between equal similarities.
+        asked: whom the samples were asked for, where they were asked with captions.
     """
     train, heldout = side_units(bank)
     best = Match(index=np.zeros(bank.rows.count, dtype=np.int64), similarity=np.full(bank.rows.count, -np.inf))
@@ -60,7 +67,8 @@ def search_synthetic(bank: Bank, synthetic: Rows, searching: Searching, *, seed:
         settle_bank(block, synthetic, part, bank.rows, best)
         by_train = subject_maxima(block[:, : bank.train], train)
         by_heldout = subject_maxima(block[:, bank.train :], heldout)
-        return {
+        among = compete(block, by_train, by_heldout, asked, synthetic, part, bank, seed=seed) if asked else {}
+        return among | {
             "train": near.index, "train_similarity": near.similarity, "heldout": other.index,
             "heldout_similarity": other.similarity, "real": best.index.copy(),
             "real_similarity": best.similarity.copy(),
@@ -73,12 +81,14 @@ def search_synthetic(bank: Bank, synthetic: Rows, searching: Searching, *, seed:
         for name, values in arrays.items():
             found.setdefault(name, []).append(values)
     whole = {name: np.concatenate(parts) for name, parts in found.items()}
+    everyone, by_unit = _competition(whole, train, heldout, seed), _by_unit(best.similarity, train, heldout)
     return SyntheticSearch(
         train=Match(index=whole["train"], similarity=whole["train_similarity"]),
         heldout=Match(index=whole["heldout"], similarity=whole["heldout_similarity"]),
-        nearest=_competition(whole, train, heldout, seed),
+        nearest=competition_of(whole["asked_unit"], whole["asked_similarity"], asked, seed=seed) if asked else everyone,
+        everyone=everyone,
         real=best,
-        best=_by_unit(best.similarity, train, heldout),
+        best=by_unit[asked.patients] if asked else by_unit,
     )
 
 

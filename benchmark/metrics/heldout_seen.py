@@ -40,10 +40,17 @@ class HeldoutSeen:
         return self.exposed > 0 or self.verbatim >= VERBATIM_PATIENTS
 
 
-def heldout_seen(nearest: Nearest, level: float) -> HeldoutSeen:
-    """Look for held-out patients in a synthetic set; `level` is the similarity above which a sample is verbatim."""
+def heldout_seen(nearest: Nearest, level: float, *, everyone: Nearest | None = None) -> HeldoutSeen:
+    """Look for held-out patients in a synthetic set.
+
+    Args:
+        nearest: the nearest patient of each sample, among those that compete.
+        level: the similarity above which a sample is verbatim.
+        everyone: the same among all patients, where not all compete: a verbatim copy is of any of them.
+    """
+    everyone = everyone or nearest
     mirror = nearest.swapped()
     bounds = chance.boundary(mirror.train, mirror.heldout, MIRROR_SPENDING)
     read = zip(points(mirror, list(range(1, len(bounds) + 1))), bounds, strict=True)
-    copied = nearest.patient[(nearest.patient >= nearest.train) & (nearest.similarity > level)]
+    copied = everyone.patient[(everyone.patient >= everyone.train) & (everyone.similarity > level)]
     return HeldoutSeen(max(0, *(point.passed - bound for point, bound in read)), len(np.unique(copied)))

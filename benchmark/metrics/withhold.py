@@ -82,13 +82,15 @@ class Withheld:
         return [words[n, v] for n, v in zip(self.nearest.tolist(), self.verbatim.tolist(), strict=True)]
 
 
-def withhold(nearest: Nearest, train_similarity: Floats, level: float) -> Withheld:
+def withhold(nearest: Nearest, train_similarity: Floats, level: float, *, comparable: int | None = None) -> Withheld:
     """List the samples to withhold.
 
     Args:
         nearest: the nearest patient of each sample.
         train_similarity: (N,) of each sample to its nearest training image.
         level: above it a sample is verbatim (`verbatim_level`).
+        comparable: held-out patients that bound what chance lists, where not all of them do: those whose captions were
+            prompts. The bound then takes a patient who was asked for to be no farther from the samples than others.
 
     Without held-out patients among the nearest, every sample that is nearest to a training patient is listed.
     """
@@ -97,12 +99,13 @@ def withhold(nearest: Nearest, train_similarity: Floats, level: float) -> Withhe
     end = order.heldout[0] if len(order.heldout) else len(order.patients)
     to_listed = np.isin(nearest.patient, order.patients[:end])
     listed = to_listed & (nearest.similarity >= (point.threshold if point.threshold is not None else -np.inf))
-    most = min(chance.upper(nearest.train, nearest.heldout, 1, FALSE_ERROR), point.passed)
+    heldout = nearest.heldout if comparable is None else comparable
+    most = min(chance.upper(nearest.train, heldout, 1, FALSE_ERROR), point.passed)
     return Withheld(
         nearest=np.asarray(listed),
         verbatim=verbatim(train_similarity, level),
         patients=point.passed,
         false_patients=most,
         false_samples=int(point.clusters[:most].sum()),
-        expected_false_patients=chance.mean(nearest.train, nearest.heldout, 1),
+        expected_false_patients=chance.mean(nearest.train, heldout, 1),
     )

@@ -8,8 +8,9 @@ import resource
 import sys
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
+from benchmark.cohorts.captions import captioned_units, drawn_prompts
 from benchmark.cohorts.open import open_cohort
 from benchmark.core.distributed import leave_world, wait_for_all
 from benchmark.core.energy import joules, spent
@@ -19,13 +20,18 @@ from benchmark.core.options import without_paths
 from benchmark.core.progress import Say, to_stderr
 from benchmark.core.source_digest import core_module, source_digest
 from benchmark.core.stages import Stages, exclusive
-from benchmark.core.types import Budget, Cohort, HasFiles, ModelAdapter, TrainedElsewhere
+from benchmark.core.types import Budget, Cohort, HasFiles, ModelAdapter, TrainedElsewhere, takes_prompts
 from benchmark.evaluation.exposure import possible_for
+from benchmark.evaluation.prompted import prompted_patients
 from benchmark.plugins.registry import source_files
 from benchmark.records.cohort_facts import facts_of
 from benchmark.records.record import PROTOCOL, Record, Spec
 from benchmark.runs.changed_settings import changed_settings
 from benchmark.runs.config import Resolved, RunConfig, overridden, read_toml, resolve
+
+if TYPE_CHECKING:
+    from benchmark.cohorts.captions import Prompts
+    from benchmark.metrics.detectable import Detectable
 
 CONFIG = "run.toml"
 """The configuration in a run folder: private, since it may name paths."""
@@ -35,7 +41,10 @@ def run(config: RunConfig, *, say: Say = to_stderr) -> Path:
     """Run all stages and return the run folder; finished stages are skipped. Raises BenchError."""
     resolved = resolve(config)
     cohort = open_split(resolved, say)
-    say(what_can_be_shown(cohort, resolved.samples))
+    if _is_text_model(resolved):
+        captioned_units(cohort)  # refused before anything is trained
+    else:
+        say(what_can_be_shown(possible_for(cohort, resolved.samples), resolved.samples))
     folder = run_folder(resolved, cohort)
     if _rank() > 0:  # torchrun's other processes only help to train
         if not Stages(folder, say).finished("fit", _fit_key(resolved, cohort)):
@@ -96,9 +105,13 @@ def open_split(resolved: Resolved, say: Say) -> Cohort:
     return open_cohort(config.data, resolved.data, resolved.dataset, cache=config.cache, say=say)
 
 
-def what_can_be_shown(cohort: Cohort, samples: int) -> str:
+def _is_text_model(resolved: Resolved) -> bool:
+    """Whether this run trains a text-to-image model; of a model trained elsewhere only its files tell."""
+    return trained_on(resolved) == "here" and "prompts" in resolved.model.abilities
+
+
+def what_can_be_shown(possible: Detectable, samples: int) -> str:
     """Say, before anything is trained or scored, what so many patients and samples can show."""
-    possible = possible_for(cohort, samples)
     if possible.patients is None or possible.share is None:
         return f"this cohort cannot show copies: {possible.reason}"
     return (
@@ -142,7 +155,7 @@ def _fit_and_sample(resolved: Resolved, cohort: Cohort, stages: Stages) -> None:
     folder = stages.folder
     stages.run("fit", fit_key, lambda: _fit(resolved, cohort, folder), owns="fit")
     leave_world()
-    stages.run("sample", sample_key, lambda: _sample(resolved, cohort, folder), owns="samples")
+    stages.run("sample", sample_key, lambda: _sample(resolved, cohort, folder, stages.say), owns="samples")
 
 
 def _fit(resolved: Resolved, cohort: Cohort, folder: Path) -> dict[str, Any]:
@@ -164,20 +177,30 @@ def _fit(resolved: Resolved, cohort: Cohort, folder: Path) -> dict[str, Any]:
     return {"peak_bytes": _peak_bytes(), "parameters": parameters(folder / "fit" / "model"), **spent(before)}
 
 
-def _sample(resolved: Resolved, cohort: Cohort, folder: Path) -> dict[str, Any]:
+def _sample(resolved: Resolved, cohort: Cohort, folder: Path, say: Say) -> dict[str, Any]:
     from benchmark.adapters.sampling import draw
 
     before, adapter = joules(), _trained(resolved, folder)
+    prompts = _prompts(resolved, cohort, say) if takes_prompts(adapter) else None
     try:
         draw(
             adapter, resolved.samples, cohort.train, folder=folder / "samples",
-            seed=resolved.config.seed, name=resolved.model.name,
+            seed=resolved.config.seed, name=resolved.model.name, prompts=prompts,
         )  # fmt: skip
     except (BenchError, KeyboardInterrupt):
         raise
     except Exception as error:
         raise _plugin_failure(resolved, "sample", error) from error
     return {"count": resolved.samples, "cohort": cohort.key, **spent(before)}
+
+
+def _prompts(resolved: Resolved, cohort: Cohort, say: Say) -> Prompts:
+    """Draw the prompts, and say of how many patients they are and what that can show."""
+    prompts = drawn_prompts(cohort, resolved.samples, resolved.config.seed)
+    train, heldout = prompted_patients(cohort, prompts.rows)
+    say(f"prompts: captions of {train} training and {heldout} held-out patients")
+    say(what_can_be_shown(possible_for(cohort, resolved.samples, prompts.rows), resolved.samples))
+    return prompts
 
 
 def _trained(resolved: Resolved, folder: Path) -> ModelAdapter:

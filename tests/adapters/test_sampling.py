@@ -6,11 +6,13 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from benchmark.adapters import sampling as samples
-from benchmark.adapters.sampling import Samples, draw
-from benchmark.core.errors import AdapterError
+from benchmark.adapters.sampling import PROMPTED, Samples, draw, prompted_rows
+from benchmark.cohorts.captions import Prompts
+from benchmark.core.errors import AdapterError, BadDataError
 from benchmark.core.seeding import derive_seed
 from benchmark.core.types import Split, to_images
 
@@ -85,6 +87,75 @@ def test_a_drawing_that_was_cut_off_goes_on(tmp_path: Path) -> None:
     assert [count for count, _ in adapter.calls] == [8]
     assert np.array_equal(resumed.images(), whole)
     assert (tmp_path / "cut" / "chunk-00000.npy").stat().st_mtime_ns == kept
+
+
+# Prompts
+
+
+class Obedient(Noise):
+    """Paints each image in the grey level that its prompt names."""
+
+    def sample(self, count: int, *, seed: int, prompts: Sequence[str] | None = None) -> Iterator[np.ndarray]:
+        self.calls.append((count, seed))
+        levels = np.array([int(text.split()[1]) for text in prompts or ()], np.uint8)
+        yield to_images(np.broadcast_to(levels[:, None, None, None], (count, *self.shape)).copy())
+
+
+def asked(*rows: int) -> Prompts:
+    """Prompts of these items, of which the first 10 are training items."""
+    return Prompts(tuple(f"secret {row}" for row in rows), np.array(rows), np.array(rows) < 10)
+
+
+def sampled(folder: Path, adapter: Noise, prompts: Prompts) -> np.ndarray:
+    count = len(prompts.rows)
+    draw(adapter, count, split(), folder=folder, seed=0, name="noise", prompts=prompts)  # type: ignore[arg-type]
+    return Samples.open(folder, count).stored()[:, 0, 0, 0]
+
+
+def test_each_sample_gets_its_prompt_and_the_file_says_whose_without_text(tmp_path: Path) -> None:
+    prompts = asked(*range(0, 40, 2))
+    assert sampled(tmp_path, Obedient(), prompts).tolist() == prompts.rows.tolist()
+    table = pd.read_parquet(tmp_path / PROMPTED)
+    assert table["sample"].tolist() == list(range(20))
+    assert table["row"].tolist() == prompts.rows.tolist()
+    assert table["side"].tolist() == ["train"] * 5 + ["held-out"] * 15
+    assert list(table.columns) == ["sample", "row", "side"]
+    assert b"secret" not in (tmp_path / PROMPTED).read_bytes()
+
+
+def test_killed_between_chunks_it_resumes_with_the_same_prompts(tmp_path: Path) -> None:
+    class Killed(Obedient):
+        def sample(self, count: int, *, seed: int, prompts: Sequence[str] | None = None) -> Iterator[np.ndarray]:
+            if len(self.calls) == 1:
+                raise KeyboardInterrupt
+            yield from super().sample(count, seed=seed, prompts=prompts)
+
+    prompts = asked(*range(0, 40, 2))
+    with pytest.raises(KeyboardInterrupt):
+        sampled(tmp_path, Killed(), prompts)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["chunk-00000.npy", PROMPTED]
+    assert prompted_rows(tmp_path).tolist() == prompts.rows.tolist()  # type: ignore[union-attr]
+    kept = (tmp_path / PROMPTED).read_bytes()
+    adapter = Obedient()
+    assert sampled(tmp_path, adapter, prompts).tolist() == prompts.rows.tolist()
+    assert len(adapter.calls) == 2
+    assert (tmp_path / PROMPTED).read_bytes() == kept
+
+
+def test_samples_that_were_begun_with_other_prompts_are_refused(tmp_path: Path) -> None:
+    sampled(tmp_path, Obedient(), asked(*range(20)))
+    with pytest.raises(BadDataError) as error:
+        sampled(tmp_path, Obedient(), asked(*range(1, 21)))
+    assert str(error.value) == (
+        f"the samples in {tmp_path} were begun with other prompts: captions of the data set have changed\n"
+        "  hint: delete that folder, and run again"
+    )
+
+
+def test_a_model_without_prompts_leaves_no_such_file(tmp_path: Path) -> None:
+    make(tmp_path, Noise())
+    assert prompted_rows(tmp_path) is None
+    assert not (tmp_path / PROMPTED).exists()
 
 
 def test_a_chunk_that_fails_leaves_no_file_and_keeps_the_others(tmp_path: Path) -> None:

@@ -6,17 +6,23 @@ import gzip
 import json
 from pathlib import Path
 
+import pandas as pd
 import pytest
 from conftest import Bench, films
 from PIL import Image
 
 PATIENTS = 30
+TOYS = Path(__file__).parent / "toy_models.py"
 
 
 @pytest.fixture
 def mimic(tmp_path: Path) -> Path:
     """30 patients with two films and two reports of secret words each."""
-    root = tmp_path / "mimic"
+    return written(tmp_path / "mimic")
+
+
+def written(root: Path, *, telling: bool = False, silent: bool = False) -> Path:
+    """Write the patients; reports that are `telling` hold the film's grey levels at 8 x 8 places."""
     rows = []
     for patient in range(PATIENTS):
         for number, picture in enumerate(films(patient)):
@@ -26,7 +32,10 @@ def mimic(tmp_path: Path) -> Path:
             Image.fromarray(picture).save(folder / f"i{study}.jpg")
             mark = "___ " if patient % 3 == 0 else ""
             text = f"FINDINGS: {mark}secretword{patient} opacity\n\n number{number} seen"
-            folder.with_suffix(".txt").write_text(text)
+            if telling:
+                text = "FINDINGS: " + " ".join(str(level) for level in picture[3::6, 3::6].ravel())
+            if not silent:
+                folder.with_suffix(".txt").write_text(text)
             rows.append(f"i{study},{subject},{study},PA\n")
     with gzip.open(root / "mimic-cxr-2.0.0-metadata.csv.gz", "wt") as table:
         table.write("dicom_id,subject_id,study_id,ViewPosition\n" + "".join(rows))
@@ -71,3 +80,39 @@ def test_classes_guide_where_there_are_no_reports(run: Bench, tmp_path: Path) ->
     assert json.loads(path.read_text())["scores"]["prompts.auc[first]"]["reason"] == (
         "2 and 0 different captions in train and held-out, 20 are needed"
     )
+
+
+# What a caption tells is no copy
+
+
+@pytest.mark.parametrize(("copies", "low"), [(0.0, 0), (1.0, 1)])
+def test_images_that_follow_the_caption_are_no_copies(bench: Bench, tmp_path: Path, copies: float, low: int) -> None:
+    root = written(tmp_path / "mimic", telling=True)
+    model = ("--model", f"{TOYS}:Told", "--set", f"copies={copies}", "--data", "mimic-cxr", "--root", root)
+    done = bench("run", *model, "--image-size", 32, "--samples", 60)
+    assert done.returncode == 0, done.stderr
+    (folder,) = (tmp_path / "runs").glob("mimic-cxr/*/seed-0")
+    scores = json.loads((folder / "record.json").read_text())["scores"]
+    table = pd.read_parquet(folder / "samples" / "prompts.parquet")
+    members = pd.read_parquet(folder / "members.parquet")
+    asked = members.iloc[table["row"]]
+    assert ((asked["split"] == "train").to_numpy() == (table["side"] == "train").to_numpy()).all()
+    counts = asked.groupby(["subject"]).size()
+    sides = asked.assign(train=asked["split"] == "train").groupby("subject")["train"].first()
+    assert sides.sum() == (~sides).sum() == scores["exposed.patients[pixels]"]["n"]
+    assert counts.max() - counts.min() <= 1
+    for detector in ("copy", "pixels"):
+        assert min(1, scores[f"exposed.patients[{detector}]"]["low"]) == low
+        own = scores[f"prompted.own[{detector}]"]
+        assert own["low"] <= own["value"] <= own["high"]
+    assert f"prompts: captions of {sides.sum()} training and {sides.sum()} held-out patients" in done.stderr
+    assert f"60 samples can show {scores['detectable.patients']['value']:.0f} exposed patients" in done.stderr
+
+
+def test_a_data_set_without_reports_is_refused_before_training(bench: Bench, tmp_path: Path) -> None:
+    root = written(tmp_path / "mimic", silent=True)
+    done = bench("run", "--model", "ldm-text", "--data", "mimic-cxr", "--root", root, "--image-size", 32)
+    assert done.returncode != 0
+    assert "Traceback" not in done.stderr
+    assert "no training item of" in done.stderr
+    assert not list((tmp_path / "runs").glob("*/*/seed-0"))
