@@ -17,6 +17,7 @@ import typer
 from PIL import Image
 
 from benchmark.cli.app import app
+from benchmark.runs.config import RunConfig
 
 ROOT = Path(__file__).parents[1]
 PUBLIC = {"leaderboards"}
@@ -56,7 +57,9 @@ def parameters(command: Any, name: str = "bench") -> Iterator[tuple[str, Any]]:
 def defaults(application: typer.Typer) -> dict[str, Path]:
     """Every parameter whose default is a path."""
     every = parameters(typer.main.get_command(application))
-    return {name: one.default for name, one in every if isinstance(one.default, Path)}
+    configured = {f"bench run --{name}": field.default for name, field in RunConfig.model_fields.items()}
+    given = {name: one.default for name, one in every} | configured  # `bench run` leaves its defaults to RunConfig
+    return {name: value for name, value in given.items() if isinstance(value, Path)}
 
 
 def path_literals(text: str) -> set[str]:
@@ -120,7 +123,7 @@ def test_the_reader_of_paths_sees_them() -> None:
 @pytest.mark.parametrize(
     "path",
     [
-        "leaderboards/RULES.md", "leaderboards/records/one.json", "leaderboards/msd-0123abcd-p1.html",
+        "leaderboards/RULES.md", "leaderboards/records/one.json", "leaderboards/msd-0123abcd-p2.html",
         "benchmark/runs/run.py", "benchmark/text2image/studies/plan.py", "tests/runs/test_run.py", "docs/protocol.md",
     ],
 )  # fmt: skip

@@ -41,7 +41,7 @@ def detectors_command(context: typer.Context) -> None:
     from benchmark.plugins.registry import listing
 
     rows = [
-        (card.name, "p1" if card.name in PROTOCOL_DETECTORS else "", card.summary, card.paper)
+        (card.name, "p2" if card.name in PROTOCOL_DETECTORS else "", card.summary, card.paper)
         for card in detector_cards().values()
     ]
     print_table("detectors", ("name", "protocol", "summary", "source"), rows)

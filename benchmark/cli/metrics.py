@@ -10,6 +10,8 @@ def metrics_command() -> None:
 
     rows = [(f"{line.id}[DETECTOR]", line.meaning) for line in (*LINES, *FURTHER)]
     rows.append(("detector.recall.NAME[DETECTOR]", "share of planted copies found above tau, by transformation"))
+    rows.append(("detector.recall_headline.NAME[DETECTOR]", "the same above the threshold of the headline"))
+    rows.append(("rule.NAME[DETECTOR]", "the rule published.NAME with a detector that the paper did not use"))
     print_table(
         "scores",
         ("id", "meaning"),

@@ -12,7 +12,9 @@ from benchmark.core.errors import UsageError
 Model = Annotated[str, typer.Option("--model", "-m", help="Model name (see `bench models`), or ./file.py:Class.")]
 Data = Annotated[str, typer.Option("--data", "-d", help="Data set name (see `bench datasets`), or ./file.py:Class.")]
 Root = Annotated[Path | None, typer.Option("--root", help="Folder with the data set's files.")]
-ImageSize = Annotated[int | None, typer.Option("--image-size", help="Pixels (voxels) a side; default: the preset's.")]
+ImageSize = Annotated[
+    int | None, typer.Option("--image-size", help="Pixels (voxels) per side; default: the data set's.")
+]
 Channels = Annotated[str | None, typer.Option("--channels", help="Some channels only, such as t1,flair.")]
 SetData = Annotated[list[str] | None, typer.Option("--set-data", help="Option of the data set: name=value.")]
 SplitBy = Annotated[

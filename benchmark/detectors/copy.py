@@ -35,7 +35,7 @@ EMBED_BATCH = 128
 
 @dataclass(frozen=True)
 class Options:
-    """The options of `copy`, which decide the encoder; the defaults are protocol p1."""
+    """The options of `copy`, which decide the encoder; the defaults are protocol p2."""
 
     size: int = 64
     """Pixels per side that a larger 2D item is reduced to."""

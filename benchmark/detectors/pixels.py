@@ -26,7 +26,7 @@ ROUNDING = 1e-6
 
 @dataclass(frozen=True)
 class Options:
-    """The options of `pixels`; the defaults are protocol p1 and the measure as published."""
+    """The options of `pixels`; the defaults are protocol p2 and the measure as published."""
 
     channels: tuple[str, ...] = ()
     """Compare only these channels; all channels if empty."""

@@ -13,7 +13,7 @@ from benchmark.plugins import registry
 from benchmark.plugins.registry import DetectorCard
 
 PROTOCOL_DETECTORS = ("copy", "pixels")
-"""The detectors of protocol p1: every run uses them, in addition to those that the user chooses."""
+"""The detectors of protocol p2: every run uses them, in addition to those that the user chooses."""
 
 
 def detector_cards() -> dict[str, DetectorCard]:

@@ -92,7 +92,8 @@ def _refusal(possible: Detectable, seen: HeldoutSeen, split: SplitTest | None, n
     if seen.refused:
         return (
             f"refused: this model has seen held-out patients ({max(seen.exposed, seen.verbatim)} of {nearest.heldout} "
-            "are exposed beyond chance), so they are no control; say what it was trained on with --trained-on"
+            "are exposed beyond chance), so they are no control; look for leaks with `bench datasets check`, or say "
+            "what a model made elsewhere was trained on with --trained-on"
         )
     if split is not None and not split.fair:
         return (

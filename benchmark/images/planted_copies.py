@@ -128,7 +128,7 @@ PLANTED_AS = {
     "deform": ("deform", "1.0%"),
     "recode": ("recode", "JPEG 75"),
 }
-"""The ones that every run measures (protocol p1) and that detectors may claim to be invariant to: kind, strength."""
+"""The ones that every run measures (protocol p2) and that detectors may claim to be invariant to: kind, strength."""
 
 PLANTED: dict[str, Transformation] = {name: STRENGTHS[kind][strength] for name, (kind, strength) in PLANTED_AS.items()}
 

@@ -79,10 +79,11 @@ PROMPTS = (
 
 FURTHER = (
     Line("exposed.threshold", "", "copies less similar than this are not spoken of", (-1, 1)),
-    Line("heldout.exposed", "", "held-out patients exposed beyond chance: above 0 the headline is refused", COUNT),
+    Line("heldout.exposed", "", "held-out patients that the model seems to have seen: they are no control", COUNT),
     Line("growth.times10", "", "exposed patients of a release 10 times as large; times100: 100 times", COUNT),
     Line("withheld.false_items", "", "at most so many of the samples to withhold are there by chance (95 %)", COUNT),
     Line("prompted.own", "", "text models: share nearest to the prompt's own patient, train minus held-out", (-1, 1)),
+    Line("withheld.false_patients", "", "training patients on that list by chance: expected, at most", COUNT),
     Line("members.auc_members", "", "halves of the members against each other: what an AUC reads without reason"),
     Line("members.tpr_at_1_fpr", "", "share of training items found at 1 % of held-out ones (0.01: chance)"),
     Line("neighbours.dcr_share", "", "share nearer to train than to as many held-out items (0.5: chance)"),

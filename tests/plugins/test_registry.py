@@ -102,7 +102,7 @@ def bench(*arguments: str) -> tuple[str, set[str]]:
     [
         ("models", ("ldm", "copycat", "2D, 3D", "smoke")),
         ("datasets", ("brats20", "cxr-pneumonia", "phantom-mr", "MR")),
-        ("detectors", ("copy", "pixels", "p1", "frozen")),
+        ("detectors", ("copy", "pixels", "p2", "frozen")),
     ],
 )
 def test_lists_import_no_torch(command: str, shown: tuple[str, ...]) -> None:
