@@ -57,8 +57,9 @@ def parameters(command: Any, name: str = "bench") -> Iterator[tuple[str, Any]]:
 def defaults(application: typer.Typer) -> dict[str, Path]:
     """Every parameter whose default is a path."""
     every = parameters(typer.main.get_command(application))
-    configured = {f"bench run --{name}": field.default for name, field in RunConfig.model_fields.items()}
-    given = {name: one.default for name, one in every} | configured  # `bench run` leaves its defaults to RunConfig
+    given = {name: one.default for name, one in every}
+    for name, field in RunConfig.model_fields.items():  # `bench run` leaves its defaults to its configuration
+        given |= {f"bench run --{name}": field.default} if f"bench run --{name}" in given else {}
     return {name: value for name, value in given.items() if isinstance(value, Path)}
 
 
