@@ -197,3 +197,15 @@ def test_the_bound_on_false_entries_counts_the_decoys_that_were_asked_for() -> N
     assert few.expected_false_patients == pytest.approx(30 / 11)
     assert few.false_patients > withhold(everyone, everyone.similarity, 2.0).false_patients
     assert few.nearest.sum() == 30
+
+
+def test_the_list_of_a_run_is_of_everybody_with_that_bound() -> None:
+    """Thirty training patients before the first held-out one; ten were asked for on each side."""
+    everyone = near(30, 30, *((1 - i / 100, i) for i in range(30)), (0.1, 30))
+    asked = near(10, 10, *((0.2 - i / 100, i % 10) for i in range(30)), (0.1, 10))
+    scores = measure_exposure(
+        asked, everyone.similarity, np.arange(20.0), level=2.0, split=None, seed=0, everyone=everyone
+    ).scores
+    assert scores["withheld.items"].value == 30
+    assert scores["withheld.false_patients"].value == pytest.approx(30 / 11)
+    assert scores["exposed.patients"].n == 10
