@@ -14,7 +14,9 @@ bounds    how the error of the lower end is best spent over thresholds.
 withhold  samples on the list: false share, power, patients by chance, draws where the printed bound on them holds;
           copies that are verbatim, and draws in which another sample is, by half and by all of the least distance.
 refusals  honest models refused for having seen held-out patients; fair and unfair splits refused.
-prompts   share nearest to the prompt's own patient, training minus held-out prompts, nothing copied.
+prompts   text models: low end of the exposed patients among those that were asked for, the same with training
+          captions alone; share nearest to the prompt's own patient, training minus held-out prompts; patients listed
+          to withhold, and draws in which the bound on those by chance holds (without memory).
 release   epsilon of a mechanism that has it, and patients of a release ten times as large.
 """
 
@@ -28,7 +30,7 @@ import numpy as np
 
 from benchmark.metrics import competition, negative_hypergeometric
 from benchmark.metrics.accumulation import held_back
-from benchmark.metrics.competition import Exposed, Nearest, exposed, nearest_of, points
+from benchmark.metrics.competition import Exposed, Nearest, exposed, nearest_of, nearest_of_patients, points
 from benchmark.metrics.epsilon import privacy_loss
 from benchmark.metrics.heldout_seen import heldout_seen
 from benchmark.metrics.prompt_pairs import own_patient_difference
@@ -365,29 +367,62 @@ def splits(draws: int) -> None:
 
 
 def prompts(draws: int) -> None:
-    """100 + 100 prompted patients of 200 / 200, 500 samples; a caption fixes the first k coordinates."""
-    print(f"{'caption tells':>14}{'memory':>8}{'value':>8}{'low':>8}{'high':>8}{'cover 0':>9}{'above 0':>9}")
-    for k in (3, 8, 12):
-        told = (1 / np.arange(1, k + 1)).sum() / (1 / np.arange(1, DIMENSION + 1)).sum()
-        for memory in (0.0, 0.1, 0.3):
-            found = [prompted(np.random.default_rng([14, seed]), k, memory) for seed in range(draws)]
-            value, low, high = np.mean(found, axis=0)
-            covered = np.mean([one[1] <= 0 <= one[2] for one in found])
-            above = np.mean([one[1] > 0 for one in found])
-            print(f"{told:14.0%}{memory:8.2f}{value:8.3f}{low:8.3f}{high:8.3f}{covered:9.3f}{above:9.3f}", flush=True)
+    """500 samples, asked with captions of min(T, H) patients of each side; a caption fixes the first k coordinates."""
+    print(
+        f"{'T/H':>9}{'caption tells':>15}{'memory':>8} |{'low':>6}{'above 0':>9}{'refused':>9} |{'alone':>7} |"
+        f"{'own':>7}{'low':>8}{'high':>8}{'cover 0':>9}{'above 0':>9} |{'by chance':>11}{'bound':>7}"
+    )
+    for train, heldout in ((200, 200), (300, 150), (150, 300)):
+        for k in (3, 8, 12):
+            told = (1 / np.arange(1, k + 1)).sum() / (1 / np.arange(1, DIMENSION + 1)).sum()
+            for memory in (0.0, 0.1, 0.3):
+                cells = [
+                    prompted(np.random.default_rng([14, seed]), train, heldout, k, memory) for seed in range(draws)
+                ]
+                low, above, refused, alone, value, lowest, highest, cover, own, listed, bound = np.mean(cells, axis=0)
+                print(
+                    f"{f'{train}/{heldout}':>9}{told:15.0%}{memory:8.2f} |{low:6.1f}{above:9.3f}{refused:9.3f} |"
+                    f"{alone:7.3f} |{value:7.3f}{lowest:8.3f}{highest:8.3f}{cover:9.3f}{own:9.3f} |"
+                    f"{listed:11.2f}{bound:7.3f}", flush=True,
+                )  # fmt: skip
 
 
-def prompted(rng: np.random.Generator, k: int, memory: float) -> Interval:
-    patients = people(rng, 400)
-    asked = np.concatenate([rng.permutation(200)[:100], 200 + rng.permutation(200)[:100]])
-    patient = np.repeat(asked, 5)[rng.permutation(1000)[:500]]
-    made = people(rng, 500)
+def prompted(rng: np.random.Generator, train: int, heldout: int, k: int, memory: float) -> tuple[float, ...]:
+    patients, size = people(rng, train + heldout), min(train, heldout, 250)
+    asked = np.sort(np.concatenate([rng.permutation(train)[:size], train + rng.permutation(heldout)[:size]]))
+    rounds = -(-500 // len(asked))
+    patient = np.concatenate([rng.permutation(asked) for _ in range(rounds)])[:500]
+    similarity = answers(rng, patients, patient, train, k, memory)
+    competing = similarity[:, asked]
+    nearest = nearest_of_patients(competing[:, :size], competing[:, size:], seed=0)
+    low = exposed(nearest).patients.low
+    own = own_patient_difference(similarity.argmax(axis=1) == patient, patient, patient < train)
+    lowest, highest = float(own.low or 0), float(own.high or 0)
+    everyone = nearest_of_patients(similarity[:, :train], similarity[:, train:], seed=0)
+    listed = withhold(everyone, similarity[:, :train].max(axis=1), 2.0, comparable=size).patients
+    bound = negative_hypergeometric.upper(train, size, 1, 0.05)
+    alone = training_captions_alone(rng, patients, train, k, memory)
+    return (
+        low, low > 0, heldout_seen(nearest, 2.0).refused, alone, float(own.value or 0), lowest, highest,
+        lowest <= 0 <= highest, lowest > 0, listed, listed <= bound,
+    )  # fmt: skip
+
+
+def answers(
+    rng: np.random.Generator, patients: np.ndarray, patient: np.ndarray, train: int, k: int, memory: float
+) -> np.ndarray:
+    """Similarities of the samples that are asked for these patients to all patients."""
+    made = people(rng, len(patient))
     made[:, :k] = patients[patient, :k]
-    copied = (rng.random(500) < memory) & (patient < 200)
+    copied = (rng.random(len(patient)) < memory) & (patient < train)
     made[copied] = patients[patient[copied]]
-    own = (unit(made) @ unit(patients).T).argmax(axis=1) == patient
-    score = own_patient_difference(own, patient, patient < 200)
-    return float(score.value or 0), float(score.low or 0), float(score.high or 0)
+    return np.asarray(unit(made) @ unit(patients).T)
+
+
+def training_captions_alone(rng: np.random.Generator, patients: np.ndarray, train: int, k: int, memory: float) -> bool:
+    """Whether the low end is above 0 where the model is asked with training captions only, and all compete."""
+    similarity = answers(rng, patients, rng.integers(0, train, 500), train, k, memory)
+    return exposed(nearest_of_patients(similarity[:, :train], similarity[:, train:], seed=0)).patients.low > 0
 
 
 def release(draws: int) -> None:

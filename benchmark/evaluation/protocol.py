@@ -167,9 +167,9 @@ def _control(bank: Bank, *, seed: int, searching: Searching) -> Score:
     return Score(value=share.value, low=share.low, high=share.high, n=items)
 
 
-def _prompt_scores(found: SyntheticSearch, asked: Asked) -> dict[str, Score]:
+def _prompt_scores(searched: SyntheticSearch, asked: Asked) -> dict[str, Score]:
     """Is a sample nearer to the patient whose caption it was asked with, when that patient was trained on?"""
-    own = found.everyone.patient == asked.patient
+    own = searched.everyone.patient == asked.patient
     return {"prompted.own": own_patient_difference(own, asked.patient, asked.patient < asked.train)}
 
 

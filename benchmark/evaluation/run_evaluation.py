@@ -114,8 +114,9 @@ def _prompted(samples: Path, adapter: object) -> NDArray[np.int64] | None:
     rows = prompted_rows(samples)
     if rows is None and takes_prompts(adapter):
         raise BadDataError(
-            f"{samples} does not say whose captions the samples were asked with ({PROMPTED} is missing)",
-            "delete that folder, and run again",
+            f"{samples.parent} does not say whose captions its samples were asked with: {samples.name}/{PROMPTED} is "
+            "missing",
+            "delete that folder, and run again: bench run",
         )
     return rows
 

@@ -177,11 +177,11 @@ def _fit(resolved: Resolved, cohort: Cohort, folder: Path) -> dict[str, Any]:
     return {"peak_bytes": _peak_bytes(), "parameters": parameters(folder / "fit" / "model"), **spent(before)}
 
 
-def _sample(resolved: Resolved, cohort: Cohort, folder: Path, say: Say) -> dict[str, Any]:
+def _sample(resolved: Resolved, cohort: Cohort, folder: Path, tell: Say) -> dict[str, Any]:
     from benchmark.adapters.sampling import draw
 
     before, adapter = joules(), _trained(resolved, folder)
-    prompts = _prompts(resolved, cohort, say) if takes_prompts(adapter) else None
+    prompts = _prompts(resolved, cohort, tell) if takes_prompts(adapter) else None
     try:
         draw(
             adapter, resolved.samples, cohort.train, folder=folder / "samples",
@@ -194,12 +194,12 @@ def _sample(resolved: Resolved, cohort: Cohort, folder: Path, say: Say) -> dict[
     return {"count": resolved.samples, "cohort": cohort.key, **spent(before)}
 
 
-def _prompts(resolved: Resolved, cohort: Cohort, say: Say) -> Prompts:
+def _prompts(resolved: Resolved, cohort: Cohort, tell: Say) -> Prompts:
     """Draw the prompts, and say of how many patients they are and what that can show."""
     prompts = drawn_prompts(cohort, resolved.samples, resolved.config.seed)
     train, heldout = prompted_patients(cohort, prompts.rows)
-    say(f"prompts: captions of {train} training and {heldout} held-out patients")
-    say(what_can_be_shown(possible_for(cohort, resolved.samples, prompts.rows), resolved.samples))
+    tell(f"prompts: captions of {train} training and {heldout} held-out patients")
+    tell(what_can_be_shown(possible_for(cohort, resolved.samples, prompts.rows), resolved.samples))
     return prompts
 
 

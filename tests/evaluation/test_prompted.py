@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 from benchmark.cohorts.captions import Prompts, drawn_prompts
+from benchmark.core.errors import BadDataError
 from benchmark.core.types import Cohort, Score, Split
 from benchmark.detectors.bank import Bank
 from benchmark.evaluation.exposure import measure_exposure, possible_for
 from benchmark.evaluation.prompted import Asked, asked_patients
+from benchmark.evaluation.protocol import _member_scores
 from benchmark.evaluation.resumable_search import Searching
+from benchmark.evaluation.run_evaluation import _prompted
 from benchmark.evaluation.synthetic_search import SyntheticSearch, search_synthetic
 from benchmark.metrics.competition import Nearest, exposed
 from benchmark.metrics.heldout_seen import heldout_seen
@@ -197,3 +201,59 @@ def test_the_bound_on_false_entries_counts_the_decoys_that_were_asked_for() -> N
     assert few.expected_false_patients == pytest.approx(30 / 11)
     assert few.false_patients > withhold(everyone, everyone.similarity, 2.0).false_patients
     assert few.nearest.sum() == 30
+
+
+def test_the_list_of_a_run_is_of_everybody_with_that_bound() -> None:
+    """Thirty training patients before the first held-out one; ten were asked for on each side."""
+    everyone = near(30, 30, *((1 - i / 100, i) for i in range(30)), (0.1, 30))
+    asked = near(10, 10, *((0.2 - i / 100, i % 10) for i in range(30)), (0.1, 10))
+    scores = measure_exposure(
+        asked, everyone.similarity, np.arange(20.0), level=2.0, split=None, seed=0, everyone=everyone
+    ).scores
+    assert scores["withheld.items"].value == 30
+    assert scores["withheld.false_patients"].value == pytest.approx(30 / 11)
+    assert scores["exposed.patients"].n == 10
+
+
+# Scores of real images by their nearest sample
+
+
+def member_scores(world: World, rows: list[int]) -> dict[str, Score]:
+    similarity = np.random.default_rng(0).uniform(size=len(world.cohort.real))
+    return _member_scores(world.bank, similarity, asked_patients(world.bank, np.array(rows)), 0)
+
+
+def test_members_are_those_that_were_asked_for() -> None:
+    """Five training patients, and two each of calibration and test; the scores have two images of each."""
+    world = World.of(0, train=40, heldout=30)
+    rows = [*range(0, 10, EACH), 80, 82, 110, 112]
+    scores = member_scores(world, rows)
+    assert scores["members.share"].n == 10
+    assert scores["members.null"].n == 4
+    assert scores["members.auc"].n == 10 + 8
+
+
+@pytest.mark.parametrize(("rows", "part"), [([0, 80], "test"), ([0, 110], "calibration")])
+def test_members_are_not_scored_where_nobody_of_a_part_was_asked_for(rows: list[int], part: str) -> None:
+    scores = member_scores(World.of(0, train=40, heldout=30), rows)
+    assert {score.reason for score in scores.values()} == {f"no prompt is of a {part} patient"}
+    assert {score.value for score in scores.values()} == {None}
+
+
+def test_one_patient_of_each_part_is_enough() -> None:
+    assert member_scores(World.of(0, train=40, heldout=30), [0, 80, 110])["members.auc"].value is not None
+
+
+def test_samples_of_a_text_model_without_their_prompts_are_refused(tmp_path: Path) -> None:
+    class Text:
+        prompted, pipeline = True, None
+
+        def sample(self) -> None: ...
+
+    assert _prompted(tmp_path / "samples", object()) is None
+    with pytest.raises(BadDataError) as error:
+        _prompted(tmp_path / "samples", Text())
+    assert str(error.value) == (
+        f"{tmp_path} does not say whose captions its samples were asked with: samples/prompts.parquet is missing\n"
+        "  hint: delete that folder, and run again: bench run"
+    )
