@@ -162,7 +162,7 @@ def p1_excess(by_train: np.ndarray, by_heldout: np.ndarray, seed: int) -> Interv
     rng, resample = np.random.default_rng([seed, T, H]), np.random.default_rng([seed, count])
     cuts = [(rng.permutation(T), rng.permutation(H), 1.0) for _ in range(10)]
     cuts += [(rng.permutation(T)[: T // 2], rng.permutation(H)[: H // 2], T / (T // 2)) for _ in range(200)]
-    found = []
+    excesses = []
     for number, (train, heldout, scale) in enumerate(cuts):
         parts = np.array_split(train, math.ceil(len(train) / len(heldout)))
         size = len(parts[0])
@@ -172,8 +172,8 @@ def p1_excess(by_train: np.ndarray, by_heldout: np.ndarray, seed: int) -> Interv
         part = np.stack([by_train[:, group].max(axis=1) for group in parts], axis=1)[rows]
         tau = np.quantile(twin, 0.99, method="higher")
         above = (twin > tau).mean()
-        found.append(scale * (((part > tau).mean(axis=0) - above) / (1 - above)).sum())
-    raw, values = np.mean(found[:10]), np.array(found[10:])
+        excesses.append(scale * (((part > tau).mean(axis=0) - above) / (1 - above)).sum())
+    raw, values = np.mean(excesses[:10]), np.array(excesses[10:])
     low, high = np.quantile(values - values.mean() + raw, [0.025, 0.975])
     ends = np.clip([raw, min(low, raw), max(high, raw, 1 - 0.025 ** (1 / count))], 0, 1)
     return float(ends[0]), float(ends[1]), float(ends[2])
@@ -184,8 +184,8 @@ def p1_of(drawn: Drawn, seed: int) -> Interval:
     return p1_excess(by_patient[0], by_patient[1], seed)
 
 
-def share_of(found: Exposed) -> Interval:
-    return found.samples.value, found.samples.low, found.samples.high
+def share_of(score: Exposed) -> Interval:
+    return score.samples.value, score.samples.low, score.samples.high
 
 
 def summary(intervals: list[Interval], truth: float) -> str:
@@ -219,11 +219,11 @@ def headline_line(cell: Cell, draws: int) -> str:
     new, single, old, patients = [], [], [], []
     for seed in range(draws):
         drawn = draw(cell, seed)
-        found = exposed(drawn.nearest)
-        new.append(share_of(found))
+        score = exposed(drawn.nearest)
+        new.append(share_of(score))
         single.append(at_thresholds(drawn.nearest, {1: 0.0125, 3: 0.0125}, 5))
         number = len(np.unique(drawn.source))
-        patients.append(found.patients.low <= number <= found.patients.high)
+        patients.append(score.patients.low <= number <= score.patients.high)
         if seed < P1_DRAWS and cell.samples * (cell.train + cell.heldout) <= P1_LARGEST:
             old.append(p1_of(drawn, seed))
     texts = [summary(intervals, truth) for intervals in (new, single, old)]
@@ -239,11 +239,11 @@ def degraded(draws: int) -> None:
         rows = []
         for seed in range(draws if cell.train < 1000 else draws // 4):
             drawn = draw(cell, seed)
-            found = exposed(drawn.nearest)
-            _, low, high = share_of(found)
-            claim = claimed(drawn, found) / cell.samples
+            score = exposed(drawn.nearest)
+            _, low, high = share_of(score)
+            claim = claimed(drawn, score) / cell.samples
             covers = [low <= truth + 1e-12 and truth <= high + 1e-12 for truth in (cell.dose, claim)]
-            rows.append((covers[0], claim, covers[1], high - low, found.depth))
+            rows.append((covers[0], claim, covers[1], high - low, score.depth))
         cover, claim, claims, width, depth = np.mean(rows, axis=0)
         print(
             f"{cell.name:28}{cell.dose:6.3f}{cell.noise:7.2f}{cover:8.3f}{claim:9.4f}{claims:8.3f}"
@@ -251,11 +251,11 @@ def degraded(draws: int) -> None:
         )  # fmt: skip
 
 
-def claimed(drawn: Drawn, found: Exposed) -> int:
+def claimed(drawn: Drawn, score: Exposed) -> int:
     """Copies that are nearest to their source and at least as similar as the threshold."""
     nearest = drawn.nearest
     own = nearest.patient[drawn.copied] == drawn.source
-    level = -np.inf if found.threshold is None else found.threshold
+    level = -np.inf if score.threshold is None else score.threshold
     return int((own & (nearest.similarity[drawn.copied] >= level)).sum())
 
 
@@ -306,23 +306,23 @@ def withheld(draws: int) -> None:
             for dose in (0, 0.01, 0.05, 0.1):
                 cell = Cell(T, H, 500, kind, dose, modes=modes)
                 rows = [withheld_row(cell, seed) for seed in range(draws if T < 1000 else draws // 4)]
-                false, power, listed, wrong, bound, found, lies, whole = np.mean(rows, axis=0)
+                false, power, listed, wrong, bound, verbatim, lies, whole = np.mean(rows, axis=0)
                 print(
                     f"{cell.name:28}{dose:6.2f}{false:8.3f}{power:8.3f}{listed:9.1f}{wrong:11.2f}{bound:8.3f}"
-                    f"{found:10.3f}{lies:7.3f}{whole:9.3f}", flush=True,
+                    f"{verbatim:10.3f}{lies:7.3f}{whole:9.3f}", flush=True,
                 )  # fmt: skip
 
 
 def withheld_row(cell: Cell, seed: int) -> list[float]:
     drawn = draw(cell, seed, between=True)
-    found = withhold(drawn.nearest, drawn.to_train, drawn.verbatim[0])
+    listed = withhold(drawn.nearest, drawn.to_train, drawn.verbatim[0])
     copy = np.isin(np.arange(cell.samples), drawn.copied)
-    chosen, copies = found.any, max(1, int(copy.sum()))
-    strangers = set(drawn.nearest.patient[found.nearest & ~copy].tolist()) - set(drawn.source.tolist())
+    chosen, copies = listed.any, max(1, int(copy.sum()))
+    strangers = set(drawn.nearest.patient[listed.nearest & ~copy].tolist()) - set(drawn.source.tolist())
     return [
         (chosen & ~copy).sum() / max(1, chosen.sum()), (chosen & copy).sum() / copies, chosen.sum(), len(strangers),
-        len(strangers) <= found.false_patients, (found.verbatim & copy).sum() / copies,
-        float((found.verbatim & ~copy).any()), float(((drawn.to_train > drawn.verbatim[1]) & ~copy).any()),
+        len(strangers) <= listed.false_patients, (listed.verbatim & copy).sum() / copies,
+        float((listed.verbatim & ~copy).any()), float(((drawn.to_train > drawn.verbatim[1]) & ~copy).any()),
     ]  # fmt: skip
 
 
@@ -333,33 +333,33 @@ def refusals(draws: int) -> None:
     honest += [Cell(300, 150, 500, "sharp", 0.1), Cell(150, 300, 500, "sharp"), Cell(150, 300, 500, "blurred")]
     saw = [Cell(200, 200, 500, "sharp", dose, noise, both=True) for dose in (0.02, 0.05, 0.4) for noise in (0.01, 0.3)]
     for cell in [*honest, *saw]:
-        found = []
+        scores = []
         for seed in range(5 * draws if not cell.both else draws):
             drawn = draw(cell, seed, between=True)
-            found.append(heldout_seen(drawn.nearest, drawn.verbatim[0]))
+            scores.append(heldout_seen(drawn.nearest, drawn.verbatim[0]))
         name = f"{cell.name} dose {cell.dose} " + (f"saw all, noise {cell.noise}" if cell.both else "honest")
-        parts = [np.mean([s.refused for s in found]), np.mean([s.exposed > 0 for s in found]),
-                 np.mean([s.verbatim >= 2 for s in found])]  # fmt: skip
+        parts = [np.mean([s.refused for s in scores]), np.mean([s.exposed > 0 for s in scores]),
+                 np.mean([s.verbatim >= 2 for s in scores])]  # fmt: skip
         print(f"{name:52}{parts[0]:8.4f}{parts[1]:9.4f}{parts[2]:9.4f}", flush=True)
     splits(draws)
 
 
 def splits(draws: int) -> None:
-    """200 / 200 patients, one item each; training patients shifted by so many standard deviations."""
+    """200 / 200 patients, one item each; training patients shifted by this many standard deviations."""
     print(f"\n{'split shifted by':18}{'k':>3}{'p <= 0.05':>11}{'p <= 0.01':>11}")
     shift = np.random.default_rng(5).standard_normal(DIMENSION) * SCALE
     labels = np.arange(400) < 200
     for size in (0.0, 0.25, 0.5, 1.0):
-        found: dict[int, list[float]] = {1: [], 5: []}
+        p_values: dict[int, list[float]] = {1: [], 5: []}
         for seed in range(5 * draws if not size else draws):
             rng = np.random.default_rng([17, seed])
             rows = unit(np.concatenate([people(rng, 200) + size * shift, people(rng, 200)]))
             similarity = rows @ rows.T
             np.fill_diagonal(similarity, -9)
             near = np.argsort(-similarity, axis=1)[:, :5]
-            for k, values in found.items():
+            for k, values in p_values.items():
                 values.append(split_test(near[:, :k], np.arange(400), labels, seed=seed).p_value)
-        for k, values in found.items():
+        for k, values in p_values.items():
             p = np.array(values)
             print(f"{size:<18}{k:3}{(p <= 0.05).mean():11.3f}{(p <= 0.01).mean():11.3f}", flush=True)
 
@@ -370,10 +370,10 @@ def prompts(draws: int) -> None:
     for k in (3, 8, 12):
         told = (1 / np.arange(1, k + 1)).sum() / (1 / np.arange(1, DIMENSION + 1)).sum()
         for memory in (0.0, 0.1, 0.3):
-            found = [prompted(np.random.default_rng([14, seed]), k, memory) for seed in range(draws)]
-            value, low, high = np.mean(found, axis=0)
-            covered = np.mean([one[1] <= 0 <= one[2] for one in found])
-            above = np.mean([one[1] > 0 for one in found])
+            scores = [prompted(np.random.default_rng([14, seed]), k, memory) for seed in range(draws)]
+            value, low, high = np.mean(scores, axis=0)
+            covered = np.mean([one[1] <= 0 <= one[2] for one in scores])
+            above = np.mean([one[1] > 0 for one in scores])
             print(f"{told:14.0%}{memory:8.2f}{value:8.3f}{low:8.3f}{high:8.3f}{covered:9.3f}{above:9.3f}", flush=True)
 
 
@@ -395,9 +395,9 @@ def release(draws: int) -> None:
     print(f"{'T/H':>9}{'epsilon':>9}{'replacing':>11}{'mean bound':>12}{'too high':>10}")
     for T, H in ((20, 40), (150, 150), (300, 150)):
         for epsilon in (0.0, 0.5, 1.0, 2.0, 4.0):
-            found = [response(np.random.default_rng([15, seed]), T, H, epsilon, seed) for seed in range(5 * draws)]
-            wrong = np.mean(np.array(found) > 2 * epsilon)
-            print(f"{f'{T}/{H}':>9}{epsilon:9.1f}{2 * epsilon:11.1f}{np.mean(found):12.2f}{wrong:10.4f}", flush=True)
+            proven = [response(np.random.default_rng([15, seed]), T, H, epsilon, seed) for seed in range(5 * draws)]
+            wrong = np.mean(np.array(proven) > 2 * epsilon)
+            print(f"{f'{T}/{H}':>9}{epsilon:9.1f}{2 * epsilon:11.1f}{np.mean(proven):12.2f}{wrong:10.4f}", flush=True)
     print(f"\n{'copies of':12}{'dose':>6}{'N':>7}{'predicted':>11}{'low':>8}{'high':>8}{'shown':>8}{'covered':>9}")
     laws = {"all alike": np.ones(300), "zipf": 1 / np.arange(1, 301), "ten": (np.arange(300) < 10).astype(float)}
     for name, law in laws.items():

@@ -31,7 +31,7 @@ class Check:
     """For files that nobody needs afterwards."""
     lines: Path
     ends: float
-    """Of `time.monotonic`: when this part is stopped."""
+    """When this part is stopped, by `time.monotonic`."""
 
     @property
     def cuda(self) -> bool:
@@ -60,7 +60,7 @@ class Check:
         self._write({"fact": name, "value": value})
 
     def enough(self, seconds: float, what: str) -> bool:
-        """Return whether so many seconds are left; where not, keep that `what` was left out."""
+        """Return whether this many seconds are left; where not, keep that `what` was left out."""
         if self.left() >= seconds:
             return True
         self.note(f"left out: {what} ({max(0.0, self.left()):.0f} s left, {seconds:.0f} s needed)")

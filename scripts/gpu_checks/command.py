@@ -19,7 +19,7 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
-from scripts.gpu_checks.parts import PARTS, Part
+from scripts.gpu_checks.parts import PARTS, CheckPart
 from scripts.gpu_checks.result import Result, empty_part, save, take
 from scripts.gpu_checks.table import goals_text, markdown, part_text
 
@@ -28,7 +28,7 @@ RESERVE = 2.0
 """Seconds kept back, so that a part that is stopped is still written down in time."""
 POLL = 0.2
 LOG_LETTERS = 500_000
-"""Of a part, that are kept in the log of all parts."""
+"""The log of all parts keeps this many letters of each part's log, from its end."""
 
 
 @dataclass(frozen=True)
@@ -70,7 +70,7 @@ def _parse(arguments: Sequence[str]) -> argparse.Namespace:
     return parser.parse_args(arguments)
 
 
-def check_all(parts: Sequence[Part], options: Options) -> int:
+def check_all(parts: Sequence[CheckPart], options: Options) -> int:
     """Run the parts in order; return 1 where one failed or was cut off."""
     ends = time.monotonic() + 60 * options.minutes
     (options.out / "logs").mkdir(parents=True, exist_ok=True)
@@ -89,7 +89,7 @@ def check_all(parts: Sequence[Part], options: Options) -> int:
     return int(any(entry["status"] in ("failed", "cut off") for entry in result["parts"].values()))
 
 
-def _begun(part: Part, options: Options, left: float, result: Result, path: Path) -> None:
+def _begun(part: CheckPart, options: Options, left: float, result: Result, path: Path) -> None:
     """Run a part, or say that too little time is left for it."""
     least = 1.0 if options.tiny else part.least
     if left >= least:
@@ -99,7 +99,7 @@ def _begun(part: Part, options: Options, left: float, result: Result, path: Path
         result["parts"][part.name] = empty_part("skipped", reason)
 
 
-def begin(parts: Sequence[Part], options: Options) -> Result:
+def begin(parts: Sequence[CheckPart], options: Options) -> Result:
     """Return a result in which nothing has been done."""
     commit, dirty = _commit()
     return {
@@ -109,8 +109,8 @@ def begin(parts: Sequence[Part], options: Options) -> Result:
     }  # fmt: skip
 
 
-def run_part(part: Part, options: Options, seconds: float, result: Result, path: Path) -> None:
-    """Run one part in a child for so many seconds at most, and take its findings over as they come."""
+def run_part(part: CheckPart, options: Options, seconds: float, result: Result, path: Path) -> None:
+    """Run one part in a child for at most this many seconds, and take its findings over as they come."""
     lines, log = options.out / "logs" / f"{part.name}.jsonl", options.out / "logs" / f"{part.name}.log"
     folder = options.out / "work" / part.name
     folder.mkdir(parents=True, exist_ok=True)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 
 @dataclass(frozen=True)
-class Part:
+class CheckPart:
     """One part and its time."""
 
     name: str
@@ -17,8 +17,8 @@ class Part:
     """Seconds after which it is stopped."""
 
 
-def _part(name: str, least: float, most: float, module: str = "") -> Part:
-    return Part(name, f"scripts.gpu_checks.{module or name}", least, most)
+def _part(name: str, least: float, most: float, module: str = "") -> CheckPart:
+    return CheckPart(name, f"scripts.gpu_checks.{module or name}", least, most)
 
 
 PARTS = (
