@@ -1,4 +1,4 @@
-"""What a part is given: the device, its time, a folder, and where its findings go."""
+"""What a part is given: the device, its time, a scratch folder, and where its results are written."""
 
 from __future__ import annotations
 
@@ -16,19 +16,19 @@ from typing import Any
 
 
 class SkippedError(Exception):
-    """A part, or one of its measurements, that cannot be had on this machine; the text says why."""
+    """Raised where a part, or one of its measurements, is not possible on this machine; the text says why."""
 
 
 @dataclass(frozen=True)
 class Check:
-    """One part at work. Every finding is a line of JSON, on disk at once: a part that is killed loses none."""
+    """A running part. Each result is written at once as a line of JSON, so that a part that is killed loses none."""
 
     device: str
     """`cpu`, `cuda` or `cuda:N`."""
     tiny: bool
     """Sizes of a rehearsal."""
     folder: Path
-    """For files that nobody needs afterwards."""
+    """Scratch files; it is removed afterwards."""
     lines: Path
     ends: float
     """When this part is stopped, by `time.monotonic`."""

@@ -66,7 +66,7 @@ def films(patients: int, each: int = 2) -> Cohort:
 
 
 def embed(check: Check, cohort: Cohort, device: torch.device) -> None:
-    """Time `copy` from stored pixels to rows beside its network alone over a batch that is ready, in turns."""
+    """Time `copy` from stored pixels to rows, and its network alone over a batch that is ready, alternately."""
     real = cohort.real
     with TemporaryDirectory(dir=check.folder) as folder:
         detector = Options(steps=3).fit(real, folder=check.folder / folder, key="embed", device=check.device)

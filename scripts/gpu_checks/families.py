@@ -119,8 +119,8 @@ def _gan(model: Any, shape: tuple[int, ...], device: torch.device) -> Parts:
     from benchmark.models.styled_gan.model import phases  # type: ignore[import-untyped]
 
     feed = _images(shape, _items(model.batch_size, shape), device)
-    turns = phases(r1=model.r1, path=model.path)
-    yield "both networks", model.build(shape), turns, feed, model.batch_size, model.ema
+    losses = phases(r1=model.r1, path=model.path)
+    yield "both networks", model.build(shape), losses, feed, model.batch_size, model.ema
 
 
 def _tokens(model: Any, shape: tuple[int, ...], device: torch.device) -> Parts:

@@ -104,7 +104,7 @@ def batches(check: Check, model: Path, texts: list[str], device: torch.device) -
             whole = _seconds(opened.pipeline, texts, batch, steps, None, device)
             first = _seconds(opened.pipeline, texts, batch, steps, 1, device)
             detail = f"{steps} steps; the first alone {whole / first:.3g} times cheaper"
-            check.measure(f"prompts, {precision}, batch {batch}", batch / whole, "a second", detail=detail)
+            check.measure(f"prompts, {precision}, batch {batch}", batch / whole, "per second", detail=detail)
 
 
 def _seconds(pipeline: Any, texts: list[str], batch: int, steps: int, only: int | None, device: torch.device) -> float:

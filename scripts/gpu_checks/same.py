@@ -41,15 +41,15 @@ def rows(kind: str, count: int, dimension: int, seed: int) -> np.ndarray[Any, An
 
 def sides(kind: str, queries: int, bank: int, dimension: int) -> tuple[Rows, Rows]:
     """Return queries, a third of which come from the bank with a little noise, and the bank."""
-    items, asked = rows(kind, bank, dimension, 0), rows(kind, queries, dimension, 1)
+    items, wanted = rows(kind, bank, dimension, 0), rows(kind, queries, dimension, 1)
     some = min(queries // 3, bank)
     noise = np.random.default_rng(2).standard_normal((some, dimension))
     if kind == "levels":
-        asked[:some] = np.clip(items[:some] + 10 * noise, 0, 255).astype(np.uint8)
+        wanted[:some] = np.clip(items[:some] + 10 * noise, 0, 255).astype(np.uint8)
     else:
-        asked[:some] = items[:some] + 0.1 * items[:some].std() * noise
+        wanted[:some] = items[:some] + 0.1 * items[:some].std() * noise
     compare = SIMILARITIES[kind]
-    return Rows.of(asked, compare), Rows.of(items, compare)
+    return Rows.of(wanted, compare), Rows.of(items, compare)
 
 
 def searches(

@@ -53,7 +53,7 @@ class Size:
 LARGE = (Size(50_000, 112_000, 256, 16_000, 8192), Size(100_000, 100_000, 128, 16_000, 8192))
 SMALL = (Size(60, 200, 16, 64, 32), Size(40, 40, 8, 40, 24))
 PLANTED = 50
-"""Queries, evenly spread, whose exact copies lie in the bank."""
+"""Queries, evenly spread, whose exact copies are in the bank."""
 
 
 def run(check: Check) -> None:
@@ -99,11 +99,13 @@ def planted(size: Size) -> tuple[NDArray[np.int64], ...]:
 
 def shards(size: Size, queries: Tensor, device: torch.device) -> Iterator[tuple[slice, Tensor]]:
     """Make the bank, a shard at a time, with the planted copies in it."""
-    asked, places = planted(size)
+    copied, places = planted(size)
     for number, part in enumerate(chunks(size.bank, size.shard)):
         rows = levels(part.stop - part.start, size.pixels, 1 + number, device)
         here = (places >= part.start) & (places < part.stop)
-        rows[torch.from_numpy(places[here] - part.start).to(device)] = queries[torch.from_numpy(asked[here]).to(device)]
+        rows[torch.from_numpy(places[here] - part.start).to(device)] = queries[
+            torch.from_numpy(copied[here]).to(device)
+        ]
         yield part, rows
 
 
@@ -133,9 +135,9 @@ def on_device(check: Check, size: Size, device: torch.device, rate: float) -> No
 
 def require_planted(size: Size, places: NDArray[np.int64], values: NDArray[np.float64]) -> None:
     """Refuse, with AssertionError, an answer that misses a planted copy."""
-    asked, there = planted(size)
-    wrong = (places[asked] != there) | (np.abs(values[asked] - 1) > 1e-12)
-    assert not wrong.any(), f"{int(wrong.sum())} of {len(asked)} planted copies were not found"
+    copied, places_of_copies = planted(size)
+    wrong = (places[copied] != places_of_copies) | (np.abs(values[copied] - 1) > 1e-12)
+    assert not wrong.any(), f"{int(wrong.sum())} of {len(copied)} planted copies were not found"
 
 
 def steps(check: Check, size: Size, device: torch.device) -> None:

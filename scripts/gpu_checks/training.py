@@ -71,7 +71,7 @@ def measure_family(
 
 
 def measure_case(check: Check, case: Case, precision: Precision, device: torch.device) -> None:
-    """Time ours and the bare loop in turns; keep the ratio, images per second and memory."""
+    """Time ours and the bare loop alternately; keep the ratio, images per second and memory."""
     to_device(case.net, device)  # both loops see the same layout of weights
     steps = _steps(case, precision, device)
     forget_peak(device)
@@ -132,7 +132,7 @@ def ours(case: Case, phases: Sequence[Phase], steps: int, precision: Precision, 
 
 
 def bare(case: Case, phases: Sequence[Phase], steps: int, precision: Precision, device: torch.device) -> None:
-    """Train as little as can be called training: a batch, each loss whose turn it is, AdamW's fused step."""
+    """Train as little as can be called training: a batch, each loss that is due, AdamW's fused step."""
     net = case.net.train()
     groups = {phase.parameters.name: phase.parameters for phase in phases}
     optimizers = {name: torch.optim.AdamW(group.weights(net), 1e-4, fused=True) for name, group in groups.items()}

@@ -108,8 +108,8 @@ def test_ssim_on_the_device_ranks_as_the_cpu(device: str) -> None:
     rng = np.random.default_rng(0)
     bank = rng.random((40, 256), dtype=np.float32)
     windows = Windows((1, 16, 16), 8, 4)
-    asked = np.concatenate([bank[:6] + 0.01 * rng.random((6, 256), dtype=np.float32), rng.random((6, 256), np.float32)])
-    sides_of = Rows.of(asked, windows), Rows.of(bank, windows)
+    given = np.concatenate([bank[:6] + 0.01 * rng.random((6, 256), dtype=np.float32), rng.random((6, 256), np.float32)])
+    sides_of = Rows.of(given, windows), Rows.of(bank, windows)
     ours, theirs = search(*sides_of, 2), search(*sides_of, 2, device=device)
     assert different(ours, theirs) == 0
     assert np.array_equal(ours.index[:6, 0], np.arange(6))

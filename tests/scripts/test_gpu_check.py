@@ -18,11 +18,12 @@ import pytest
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT))
 
+from scripts.gpu_checks import bench_run  # noqa: E402
 from scripts.gpu_checks.check import Check  # noqa: E402
-from scripts.gpu_checks.command import Options, check_all  # noqa: E402
+from scripts.gpu_checks.command import RESERVE, Options, check_all  # noqa: E402
 from scripts.gpu_checks.goals import GOALS, judge  # noqa: E402
 from scripts.gpu_checks.gpu_tests import read  # noqa: E402
-from scripts.gpu_checks.parts import PARTS, CheckPart  # noqa: E402
+from scripts.gpu_checks.parts import FIRST, PARTS, SECOND, CheckPart  # noqa: E402
 from scripts.gpu_checks.result import empty_part, take  # noqa: E402
 from scripts.gpu_checks.table import markdown, number  # noqa: E402
 
@@ -331,6 +332,49 @@ except ModuleNotFoundError:
 def test_it_needs_no_simpleitk_and_no_gdcm() -> None:
     done = subprocess.run([sys.executable, "-c", BLOCKED, str(ROOT)], capture_output=True, text=True, timeout=200)
     assert done.stdout == "all imported\n", done.stderr
+
+
+@pytest.mark.parametrize("parts", [FIRST, SECOND])
+def test_each_of_two_calls_ends_within_eight_minutes(parts: Sequence[CheckPart]) -> None:
+    assert sum(part.most for part in parts) + RESERVE <= 480
+    assert all(part.least <= part.most for part in parts)
+
+
+def test_the_page_lists_the_parts_and_the_second_call() -> None:
+    page = (ROOT / "docs" / "gpu.md").read_text(encoding="utf-8")
+    listed = [line.split("|") for line in page.splitlines() if line.startswith("| `")]
+    assert [(row[1].strip(), row[3].strip()) for row in listed] == [
+        (f"`{part.name}`", f"{part.most:.0f} s") for part in PARTS
+    ]
+    assert f"--only {','.join(part.name for part in SECOND)}\n" in page
+    assert page.index('--out "$OUT"\n') < page.index("## ")
+
+
+def test_scores_without_a_value_are_kept_with_their_reason(tmp_path: Path) -> None:
+    folder = tmp_path / "runs" / "a" / "seed-0"
+    folder.mkdir(parents=True)
+    scores = {name: {"value": 0.25, "reason": ""} for name in bench_run.SCORES}
+    scores["exposed.items[copy]"] = {"value": None, "reason": "cannot tell: 2 patients"}
+    record = {"cost": {"fit_seconds": 2.0}, "environment": {"search": {}}, "scores": scores}
+    (folder / "record.json").write_text(json.dumps(record))
+    lines = tmp_path / "lines"
+    bench_run.stages(Check("cpu", True, tmp_path, lines, math.inf))
+    entries = [json.loads(line) for line in lines.read_text().splitlines()]
+    measured = {entry["measure"]: entry["value"] for entry in entries if "measure" in entry}
+    assert measured == {"cost: fit_seconds": 2.0, **dict.fromkeys(bench_run.SCORES[1:], 0.25)}
+    assert {"note": "exposed.items[copy] has no value: cannot tell: 2 patients"} in entries
+
+
+def test_scratch_files_are_not_among_the_results(parts: dict[str, CheckPart], tmp_path: Path) -> None:
+    (tmp_path / "part_good.py").write_text(
+        "def run(check):\n    (check.folder / 'scratch').write_text('x')\n    check.fact('folder', check.folder)\n"
+    )
+    check_all([parts["good"]], options(tmp_path / "out"))
+    folder = Path(result_of(tmp_path / "out")["machine"]["folder"])
+    assert not folder.exists()
+    assert sorted(str(file.relative_to(tmp_path / "out")) for file in (tmp_path / "out").rglob("*")) == [
+        "log.txt", "logs", "logs/good.jsonl", "logs/good.log", "result.json",
+    ]  # fmt: skip
 
 
 def test_the_parent_imports_no_torch() -> None:
