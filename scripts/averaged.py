@@ -5,7 +5,7 @@ r"""A negative control without copies: averages of three real images of patients
         --image-size 64 --samples 1000
 
 Smooth averages correlate with all images. A threshold calibrated on real images wrongly flags many of them as copies.
-The headline must not: the interval of the exposed share has to contain 0.
+The test of exposed samples must not: the interval of their share has to contain 0.
 """
 
 from __future__ import annotations

@@ -29,6 +29,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, field, replace
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -82,7 +83,7 @@ class Sides:
     queries: Array
     shape: tuple[int, ...]
     novel: int
-    """The last so many queries are of unseen patients."""
+    """This many queries, the last ones, are of unseen patients."""
 
 
 @dataclass(frozen=True)
@@ -95,7 +96,7 @@ class Method:
     reference: str = SGEMM
     """The method that its ratio is to."""
     times: float = 1.0
-    """One call compares a part of all pairs: all of them take so many times as long."""
+    """One call compares a part of all pairs: all of them take this many times as long."""
 
 
 @dataclass
@@ -183,8 +184,8 @@ def embedded(given: Sides) -> tuple[Array, Array]:
         for rows in (given.bank, given.queries)
     ]
     mean, spread = both[0].mean(axis=0), both[0].std(axis=0)
-    rows = [(found - mean) / np.where(spread > 0, spread, 1) for found in both]
-    bank, queries = (found / np.linalg.norm(found, axis=1, keepdims=True) for found in rows)
+    rows = [(features - mean) / np.where(spread > 0, spread, 1) for features in both]
+    bank, queries = (features / np.linalg.norm(features, axis=1, keepdims=True) for features in rows)
     return bank.astype(np.float32), queries.astype(np.float32)
 
 
@@ -224,18 +225,18 @@ def exact_levels(queries: Array, bank: Array) -> Array:
 def compared(answer: Answer, exact: Array) -> tuple[float, float]:
     """Return the greatest error, and the share of places that hold an item as near as float64's (ties are equal)."""
     places, values = answer
-    found = np.take_along_axis(exact, places, axis=1)
+    similarities = np.take_along_axis(exact, places, axis=1)
     depth = places.shape[1]
     nearest = -np.sort(np.partition(-exact, depth - 1, axis=1)[:, :depth], axis=1)
-    return float(np.abs(values - found).max()), float((np.abs(found - nearest) <= 1e-12).mean())
+    return float(np.abs(values - similarities).max()), float((np.abs(similarities - nearest) <= 1e-12).mean())
 
 
 # Ours
 
 
 def answer_of(queries: Rows, bank: Rows, k: int, memory: int) -> Answer:
-    found = search(queries, bank, k, memory=memory)
-    return found.index, found.similarity
+    result = search(queries, bank, k, memory=memory)
+    return result.index, result.similarity
 
 
 def build(given: Sides) -> Index:
@@ -247,8 +248,8 @@ def by_index(given: Sides, index: Index, k: int, memory: int) -> Answer:
     best = Best.empty(len(given.queries), k)
     left = np.flatnonzero(index.scan(prepare_uint8(given.queries), best)[:, ABANDONED])
     if len(left):
-        found = search(Rows.of(given.queries[left], LEVELS), Rows.of(given.bank, LEVELS), k, memory=memory)
-        best.put(left, found.best)
+        result = search(Rows.of(given.queries[left], LEVELS), Rows.of(given.bank, LEVELS), k, memory=memory)
+        best.put(left, result.best)
     return best.places, best.values
 
 
@@ -256,14 +257,14 @@ def our_methods(given: Sides, index: Index, memory: int) -> list[Method]:
     """The search of 8-bit images."""
     queries, bank = Rows.of(given.queries, LEVELS), Rows.of(given.bank, LEVELS)
     indexed = replace(bank, index=index)
-    found = []
+    methods = []
     for k in (1, 10):
-        found += [
-            Method(f"{PRODUCT}, top-{k}", lambda k=k: answer_of(queries, bank, k, memory)),
-            Method(f"{INDEX}, top-{k}", lambda k=k: by_index(given, index, k, memory)),
-            Method(f"{CHOICE}, top-{k}", lambda k=k: answer_of(queries, indexed, k, memory)),
+        methods += [
+            Method(f"{PRODUCT}, top-{k}", partial(answer_of, queries, bank, k, memory)),
+            Method(f"{INDEX}, top-{k}", partial(by_index, given, index, k, memory)),
+            Method(f"{CHOICE}, top-{k}", partial(answer_of, queries, indexed, k, memory)),
         ]
-    return [*found, Method(BUILD, lambda: nothing(build(given)))]
+    return [*methods, Method(BUILD, lambda: nothing(build(given)))]
 
 
 def nothing(result: object) -> None:
@@ -273,7 +274,7 @@ def nothing(result: object) -> None:
 def float_methods(given: Sides, memory: int) -> list[Method]:
     """The search of the same images as float32."""
     queries, bank = (Rows.of(as_floats(rows), PEARSON) for rows in (given.queries, given.bank))
-    return [Method(f"{FLOATS}, top-{k}", lambda k=k: answer_of(queries, bank, k, memory), "floats") for k in (1, 10)]
+    return [Method(f"{FLOATS}, top-{k}", partial(answer_of, queries, bank, k, memory), "floats") for k in (1, 10)]
 
 
 def train_methods(given: Sides, units: tuple[Array, Array], memory: int) -> list[Method]:
@@ -311,10 +312,10 @@ def blocked(queries: Array, bank: Array) -> Answer:
 
 
 def by_torch(queries: torch.Tensor, bank: torch.Tensor) -> Answer:
-    found = [torch.mm(queries, bank[part].T).max(dim=1) for part in chunks(len(bank), BLOCK)]
-    values = torch.stack([one.values for one in found])
+    maxima = [torch.mm(queries, bank[part].T).max(dim=1) for part in chunks(len(bank), BLOCK)]
+    values = torch.stack([one.values for one in maxima])
     starts = torch.tensor([part.start for part in chunks(len(bank), BLOCK)])[:, None]
-    places = torch.stack([one.indices for one in found]) + starts
+    places = torch.stack([one.indices for one in maxima]) + starts
     best = values.argmax(dim=0, keepdim=True)
     return places.gather(0, best).T.numpy(), values.gather(0, best).T.numpy()
 
@@ -342,18 +343,18 @@ def by_sklearn(queries: Array, bank: Array) -> Callable[[], Answer]:
 def product_methods(queries: Array, bank: Array, exact: str, reference: str) -> list[Method]:
     """Libraries that multiply rows of length 1."""
     tensors = torch.from_numpy(queries), torch.from_numpy(bank)
-    found = [
+    methods = [
         Method(reference, lambda: blocked(queries, bank), exact, reference),
         Method(labelled("torch mm, float32", exact), lambda: by_torch(*tensors), exact, reference),
     ]
     try:
         search_faiss = by_faiss(queries, bank)
-        found += [
-            Method(labelled(f"{FAISS}, top-{k}", exact), lambda k=k: search_faiss(k), exact, reference) for k in (1, 10)
+        methods += [
+            Method(labelled(f"{FAISS}, top-{k}", exact), partial(search_faiss, k), exact, reference) for k in (1, 10)
         ]
     except ImportError:
         print("faiss: not installed (pip install faiss-cpu)")
-    return [*found, Method(labelled("scikit-learn brute cosine", exact), by_sklearn(queries, bank), exact, reference)]
+    return [*methods, Method(labelled("scikit-learn brute cosine", exact), by_sklearn(queries, bank), exact, reference)]
 
 
 def labelled(name: str, exact: str) -> str:
@@ -447,31 +448,33 @@ def watched() -> Iterator[list[float]]:
 
 def measure(methods: Sequence[Method], exact_values: dict[str, Array], rounds: int) -> dict[str, Figures]:
     """Time all methods, alternating; the first call of each compiles what it needs, and its answer is checked."""
-    found = {method.name: Figures(method.name) for method in methods}
+    figures_of = {method.name: Figures(method.name) for method in methods}
     for method in methods:
         answer = method.work()
         if answer is not None:
-            found[method.name].error, found[method.name].agrees = compared(answer, exact_values[method.exact])
+            figures_of[method.name].error, figures_of[method.name].agrees = compared(answer, exact_values[method.exact])
     for number in range(rounds):
         for method in methods:
             if number == 0:
                 with watched() as mib:
                     taken = seconds(method.work)
-                found[method.name].mib = mib[0]
+                figures_of[method.name].mib = mib[0]
             else:
                 taken = seconds(method.work)
-            found[method.name].rounds.append(taken * method.times)
+            figures_of[method.name].rounds.append(taken * method.times)
         print(f"round {number + 1} of {rounds}", file=sys.stderr)
-    for figures in found.values():
+    for figures in figures_of.values():
         figures.seconds = statistics.median(figures.rounds)
-    return found
+    return figures_of
 
 
-def compare(found: dict[str, Figures], methods: Sequence[Method], operations: dict[str, float], peak: float) -> None:
+def compare(
+    figures_of: dict[str, Figures], methods: Sequence[Method], operations: dict[str, float], peak: float
+) -> None:
     """Fill ratios to sgemm and to the machine's peak."""
     for method in methods:
-        figures = found[method.name]
-        figures.ratio = found[method.reference].seconds / figures.seconds
+        figures = figures_of[method.name]
+        figures.ratio = figures_of[method.reference].seconds / figures.seconds
         figures.peak = 0.0 if method.name == BUILD else operations[method.exact] / figures.seconds / peak
 
 
@@ -480,7 +483,7 @@ def sgemm_peak() -> float:
     rng, best = np.random.default_rng(0), 0.0
     for rows, terms, columns in ((1024, 1024, 1024), (2048, 2048, 2048), (1000, 8192, 2048), (4096, 4096, 1024)):
         first, second = rng.random((rows, terms), np.float32), rng.random((columns, terms), np.float32)
-        taken = min(seconds(lambda first=first, second=second: first @ second.T) for _ in range(5))
+        taken = min(seconds(partial(np.matmul, first, second.T)) for _ in range(5))
         best = max(best, 2 * rows * terms * columns / taken)
     return best
 
@@ -489,14 +492,14 @@ def kernels() -> dict[str, str]:
     """Return the library and kernel that each package's products run on."""
     from threadpoolctl import threadpool_info
 
-    found = {}
+    names = {}
     for library in threadpool_info():
         if library["user_api"] == "blas":
             package = next(part for part in reversed(Path(library["filepath"]).parts[:-1]) if part != "lib")
-            found[package.removesuffix(".libs")] = (
+            names[package.removesuffix(".libs")] = (
                 f"{library['internal_api']} {library['version']} {library.get('architecture', '')}".strip()
             )
-    return found
+    return names
 
 
 def limit_threads(count: int) -> None:
@@ -532,11 +535,11 @@ def slopes(cases: Sequence[Sides], size: Callable[[Sides], int], memory: int, ro
     for some in cases:
         index, units = build(some), (unit_rows(some.queries), unit_rows(some.bank))
         rows = Rows.of(some.queries, LEVELS), Rows.of(some.bank, LEVELS)
-        works = {
-            SGEMM: lambda units=units: blocked(*units),
-            PRODUCT: lambda rows=rows: answer_of(*rows, 1, memory),
-            INDEX: lambda some=some, index=index: by_index(some, index, 1, memory),
-            BUILD: lambda some=some: build(some),
+        works: dict[str, Callable[[], object]] = {
+            SGEMM: partial(blocked, *units),
+            PRODUCT: partial(answer_of, *rows, 1, memory),
+            INDEX: partial(by_index, some, index, 1, memory),
+            BUILD: partial(build, some),
         }
         for name, times in taken.items():
             times.append(statistics.median(seconds(works[name]) for _ in range(rounds)))
@@ -624,7 +627,7 @@ def embedding_methods(rows: tuple[Array, Array], memory: int) -> list[Method]:
     reference = f"embeddings: {SGEMM}"
     sides_as_rows = Rows.of(queries, COSINE), Rows.of(bank, COSINE)
     ours = [
-        Method(f"{EMBEDDINGS}, top-{k}", lambda k=k: answer_of(*sides_as_rows, k, memory), "embeddings", reference)
+        Method(f"{EMBEDDINGS}, top-{k}", partial(answer_of, *sides_as_rows, k, memory), "embeddings", reference)
         for k in (1, 10)
     ]
     return product_methods(queries, bank, "embeddings", reference) + ours
@@ -648,11 +651,11 @@ def run_all(given: argparse.Namespace) -> dict[str, Any]:
         *(prototype_methods(both, given.prototype) if given.prototype else []),
     ]  # fmt: skip
     peak = sgemm_peak()
-    found = measure(methods, exact_values, given.rounds)
+    figures_of = measure(methods, exact_values, given.rounds)
     pairs = 2.0 * len(both.bank) * len(both.queries)
     operations = {what: pairs * (features[0] if what == "embeddings" else both.bank).shape[1] for what in exact_values}
-    compare(found, methods, operations, peak)
-    run = facts(given, both, peak, found)
+    compare(figures_of, methods, operations, peak)
+    run = facts(given, both, peak, figures_of)
     del methods, exact_values, units
     run["growth"] = exponents(both, memory, 3) if given.growth else {}
     run["stream"] = streaming(given, both)
@@ -666,7 +669,7 @@ def streaming(given: argparse.Namespace, both: Sides) -> dict[str, Any]:
     return asdict(done)
 
 
-def facts(given: argparse.Namespace, both: Sides, peak: float, found: dict[str, Figures]) -> dict[str, Any]:
+def facts(given: argparse.Namespace, both: Sides, peak: float, figures_of: dict[str, Figures]) -> dict[str, Any]:
     """Return what a table needs, as JSON."""
     names = kernels()
     return {
@@ -685,7 +688,7 @@ def facts(given: argparse.Namespace, both: Sides, peak: float, found: dict[str, 
             package: installed(package) for package in ("numpy", "torch", "scipy", "scikit-learn", "faiss-cpu")
         },
         "peak": peak,
-        "figures": [asdict(figures) for figures in found.values()],
+        "figures": [asdict(figures) for figures in figures_of.values()],
     }
 
 

@@ -44,7 +44,7 @@ def images(channels: int) -> Split:
 
 def work(given: argparse.Namespace) -> None:
     """Train in a worker of this process, check samples, and write the seconds per step."""
-    adapter = StyleGAN2ADA(checkout=given.checkout, ops=given.ops, steps=given.steps, **OPTIONS)  # type: ignore[arg-type]
+    adapter = StyleGAN2ADA(checkout=given.checkout, ops=given.ops, steps=given.steps, **OPTIONS)
     started = time.monotonic()
     split = images(given.channels[0])
     adapter.fit(split, folder=given.work, budget=Budget(), seed=0, device=given.device)

@@ -28,7 +28,7 @@ SHOWN = 10
 
 
 def families(dimensions: int) -> list[str]:
-    """Return the models with a smoke preset for items of so many dimensions."""
+    """Return the models with a smoke preset for items with this many dimensions."""
     cards = [card for card in listing("models").cards.values() if isinstance(card, ModelCard)]
     return [card.name for card in cards if "smoke" in card.presets and dimensions in card.dimensions]
 
@@ -81,11 +81,11 @@ def main() -> None:
     finished = rows(given.out / "runs" / given.data)
     draw(finished, given.out / f"{given.data}.png")
     for record, _ in finished:
-        excess, frechet = (record.scores[name] for name in ("exposed.items[copy]", "quality.frechet[random-conv]"))
+        exposed, frechet = (record.scores[name] for name in ("exposed.items[copy]", "quality.frechet[random-conv]"))
         seconds = sum(record.cost[f"{stage}_seconds"] for stage in ("fit", "sample", "evaluate"))
         print(
             f"{record.spec.model:14} Frechet {frechet.value:6.1f} [{frechet.low:.1f}, {frechet.high:.1f}]  "
-            f"exposed share {excess.value:.3f} [{excess.low:.3f}, {excess.high:.3f}]  {seconds:4.0f} s  "
+            f"exposed share {exposed.value:.3f} [{exposed.low:.3f}, {exposed.high:.3f}]  {seconds:4.0f} s  "
             f"{record.cost['peak_bytes'] / 2**30:.1f} GiB"
         )
 

@@ -57,7 +57,8 @@ def main() -> None:
         kept = [len(set(whole[name].nlargest(top).index) & set(half[name].nlargest(top).index)) for top in TOPS]
         shown = ", ".join(f"{count} of the top {top}" for count, top in zip(kept, TOPS, strict=True))
         moved = ((half[name] - whole[name]).abs() / whole[name]).median()
-        print(f"{name}: Spearman {rank_correlation(whole[name], half[name]):.4f}, kept {shown}, moved {moved:.2%}")
+        ranks = rank_correlation(whole[name].to_numpy(), half[name].to_numpy())
+        print(f"{name}: Spearman {ranks:.4f}, kept {shown}, moved {moved:.2%}")
 
 
 if __name__ == "__main__":

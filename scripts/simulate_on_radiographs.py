@@ -91,9 +91,9 @@ def draw(images: np.ndarray, patient: np.ndarray, kind: str, dose: float, blur: 
     return Drawn(nearest, place[copied], (banks[0], banks[1]), verbatim_level(similarity.max(axis=1)))
 
 
-def claimed(drawn: Drawn, found: Exposed) -> float:
+def claimed(drawn: Drawn, score: Exposed) -> float:
     first, count = drawn.nearest, len(drawn.source)
-    level = -np.inf if found.threshold is None else found.threshold
+    level = -np.inf if score.threshold is None else score.threshold
     own = first.patient[:count] == drawn.source
     return float((own & (first.similarity[:count] >= level)).sum() / SAMPLES)
 
@@ -105,13 +105,13 @@ def line(images: np.ndarray, patient: np.ndarray, world: tuple[str, float, float
     rest = []
     for seed in range(given.draws):
         drawn = draw(images, patient, kind, dose, blur, seed, both=False)
-        found = exposed(drawn.nearest)
-        new.append(share_of(found))
-        truth = claimed(drawn, found)
+        score = exposed(drawn.nearest)
+        new.append(share_of(score))
+        truth = claimed(drawn, score)
         copied = len(np.unique(drawn.source))
         rest.append((
-            found.patients.low <= copied <= found.patients.high,
-            truth, found.samples.low <= truth + 1e-12 and truth <= found.samples.high + 1e-12,
+            score.patients.low <= copied <= score.patients.high,
+            truth, score.samples.low <= truth + 1e-12 and truth <= score.samples.high + 1e-12,
             heldout_seen(drawn.nearest, drawn.level).refused,
         ))  # fmt: skip
         if seed < given.p1_draws and not blur:

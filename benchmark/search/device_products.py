@@ -27,13 +27,16 @@ def int_product(first: Tensor, second: Tensor) -> Tensor:
     """
     if first.shape[1] > EXACT_TERMS_INT32:
         parts = chunks(first.shape[1], INT32_PIECE)
-        return torch.stack([int_product(first[:, part], second[:, part]).long() for part in parts]).sum(0)
+        total = torch.zeros(len(first), len(second), dtype=torch.int64, device=first.device)
+        for part in parts:  # one after the other, so that memory does not grow with the number of parts
+            total += int_product(first[:, part], second[:, part])
+        return total
     padded = torch._int_mm(_padded(first, LEAST_ROWS), _padded(second, MULTIPLE).t())
     return padded[: len(first), : len(second)]
 
 
 def _padded(rows: Tensor, least: int) -> Tensor:
-    """Add zeros to (n, D) until both sides are multiples of 8, and there are at least so many rows."""
+    """Add zeros to (n, D) until both sides are multiples of 8, and there are at least `least` rows."""
     height, width = (-(-size // MULTIPLE) * MULTIPLE for size in (max(least, len(rows)), rows.shape[1]))
     if (height, width) == tuple(rows.shape):
         return rows.contiguous()

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
 
@@ -30,17 +30,18 @@ if TYPE_CHECKING:
 MEMORY_BYTES = 2 << 30
 """The default of --search-memory."""
 SHORT_ROW = 100
-"""Float rows of up to so many numbers are compared by a float32 product, longer ones by int8 digits. Both are exact;
+"""Float rows of up to this many numbers are compared by a float32 product, longer ones by int8 digits. Both are exact;
 encoding digits and their windows cost per row and pair what a short product does not save."""
 WIDTH, DEVICE_WIDTH = 2048, 16384
 """Bank items that are multiplied at once at most, on the CPU (products of 128 queries then stay in its cache) and on a
 GPU (whose products need more rows to reach its speed)."""
 PAIR_BYTES = 16
-"""Bytes of a pair in a block that is being compared: int32 or int64 products, and float32 or float64 values."""
+"""Bytes per pair in a block that is being compared in host memory: int32 or int64 products, and float32 or float64
+values. What a pair takes on a device is `device.PAIR_BYTES`."""
 TRIAL_QUERIES = 64
 """Queries that warm the index up (files are read, loops compiled), and as many that it is timed on."""
 INDEX_NEIGHBOURS = 1
-"""For up to so many nearest items an index is tried; for ten it takes as long as the product or longer
+"""For up to this many nearest items an index is tried; for ten it takes as long as the product or longer
 (docs/performance.md)."""
 
 
@@ -63,6 +64,29 @@ class Engine(Protocol):
 
     def scan(self, queries: Any, bank: Any, offset: int, best: Best) -> int:
         """Push to the lists of queries what a block of the bank holds; return how many pairs were scored one by one."""
+
+
+@runtime_checkable
+class OnDevice(Protocol):
+    """An engine whose blocks and pairs are in the memory of a device, not of the host."""
+
+    @property
+    def memory(self) -> int:
+        """Bytes of the device's memory that it may take."""
+
+    def join(self, blocks: Sequence[Any]) -> Any:
+        """Return several prepared blocks as one."""
+
+
+class Sizes(NamedTuple):
+    """How a search is cut into blocks; none of them changes its result."""
+
+    queries: int
+    """Queries that are compared with the bank in one pass over it."""
+    items: int
+    """Bank items that are compared at once."""
+    prepared: int
+    """Queries that are prepared at once."""
 
 
 @dataclass(frozen=True)
@@ -106,15 +130,18 @@ class _Job:
     bank: Rows
     engine: Engine
     state: State
-    queries_at_once: int
-    items_at_once: int
-    """Bank items that are compared at once."""
+    sizes: Sizes
     memory: int
     advance: Callable[[int], None]
 
     def prepared(self, which: NDArray[np.int64]) -> list[Any]:
         """Return these queries (n,), and their views, as the engine takes them."""
-        return [self.engine.prepare(rows.take(which)) for rows in (self.queries, *self.queries.views)]
+        return [self._prepared(rows, which) for rows in (self.queries, *self.queries.views)]
+
+    def _prepared(self, rows: Rows, which: NDArray[np.int64]) -> Any:
+        """Return rows (n,) as one block; on a device, part by part, as the host may hold fewer rows than the device."""
+        parts = [self.engine.prepare(rows.take(part)) for part in _in_parts(which, self.sizes.prepared)]
+        return self.engine.join(parts) if len(parts) > 1 and isinstance(self.engine, OnDevice) else parts[0]
 
     def result(self) -> SearchResult:
         """Return what the state holds when all is done."""
@@ -144,7 +171,8 @@ def search(
         bank: M rows of the same kind; read in blocks, the next one while the present one is compared.
         k: how many.
         device: where products are computed: `cpu`, `cuda` or `cuda:N`.
-        memory: bytes that rows and products may take, whatever N and M are.
+        memory: bytes of host memory that rows and products may take, whatever N and M are. 8-bit rows on a GPU also
+            take a part of the GPU's free memory (`device.free_memory`).
         advance: is called with the number of pairs that were compared since, N * M in all.
         state: a file that keeps what is found so far: an interrupted search resumes from it.
 
@@ -154,8 +182,8 @@ def search(
         raise BadDataError(f"{queries.count} items cannot be searched in {bank.count}", "give at least one of each")
     engine, depth = engine_for(bank, device, memory), min(k, bank.count)
     sizes = _sizes(queries, bank, engine, memory, DEVICE_WIDTH if device != "cpu" else WIDTH)
-    plan = (queries.count, bank.count, bank.dimension, depth, *sizes)
-    job = _Job(queries, bank, engine, State.open(state, plan, queries.count, depth), *sizes, memory, advance)
+    plan = (queries.count, bank.count, bank.dimension, depth, sizes.queries, sizes.items)
+    job = _Job(queries, bank, engine, State.open(state, plan, queries.count, depth), sizes, memory, advance)
     if bank.index is not None and k <= INDEX_NEIGHBOURS and device == "cpu" and not job.state.started:
         _by_index(job, bank.index)
     _by_product(job)
@@ -180,9 +208,9 @@ def engine_for(bank: Rows, device: str, memory: int = MEMORY_BYTES) -> Engine:
 
 
 def _on_device(device: str) -> Engine:
-    from benchmark.search.device import DeviceEngine
+    from benchmark.search.device import DeviceEngine, free_memory
 
-    return DeviceEngine(device)
+    return DeviceEngine(device, free_memory(device))
 
 
 def _by_product(job: _Job) -> None:
@@ -191,8 +219,8 @@ def _by_product(job: _Job) -> None:
     Queries stay in memory while the bank is read, so that it is read once per set of queries that fits.
     """
     state, engine, bank = job.state, job.engine, job.bank
-    pieces = list(chunks(bank.count, job.items_at_once))
-    for number, part in enumerate(chunks(len(state.remaining), job.queries_at_once)):
+    pieces = list(chunks(bank.count, job.sizes.items))
+    for number, part in enumerate(chunks(len(state.remaining), job.sizes.queries)):
         first = state.blocks - number * len(pieces)  # blocks of these queries that an interrupted search has done
         if first >= len(pieces):
             continue
@@ -212,7 +240,7 @@ def _by_product(job: _Job) -> None:
     state.save(now=True)
 
 
-def _sizes(queries: Rows, bank: Rows, engine: Engine, memory: int, widest: int) -> tuple[int, int]:
+def _sizes(queries: Rows, bank: Rows, engine: Engine, memory: int, widest: int) -> Sizes:
     """Return how many queries and how many bank items are compared at once.
 
     A third of memory is for blocks of the bank, a third for queries and their views, a third for pairs. Of the bank,
@@ -221,8 +249,27 @@ def _sizes(queries: Rows, bank: Rows, engine: Engine, memory: int, widest: int) 
     third = memory // 3
     row = bank.dimension * engine.number_bytes
     items = max(1, min(widest, bank.count, third // ((DEPTH + 2) * row)))
+    if isinstance(engine, OnDevice):
+        return _sizes_on_device(queries, items, bank.dimension, engine.memory, prepared=third // row)
     count = min(third // (row * (1 + len(queries.views))), third // (PAIR_BYTES * items))
-    return max(1, min(queries.count, count)), items
+    count = max(1, min(queries.count, count))
+    return Sizes(count, items, prepared=count)
+
+
+def _sizes_on_device(queries: Rows, items: int, row: int, memory: int, *, prepared: int) -> Sizes:
+    """Return sizes for int8 rows of `row` bytes in a device's memory, whose thirds serve the same purposes.
+
+    A GPU usually has room for all queries, so that the bank is read, prepared and copied once and not once per set of
+    queries that fits into host memory. The engine itself cuts the pairs to its memory. Host memory only holds what is
+    being copied: up to `items` rows of the bank, and `prepared` queries.
+    """
+    from benchmark.search.device import whole_tiles
+
+    third = memory // 3
+    items = max(1, min(items, third // ((DEPTH + 2) * row)))
+    # While the parts of one view are joined, or long rows are cut into pieces, that view is there twice.
+    count = max(1, min(queries.count, third // (row * (2 + len(queries.views)))))
+    return Sizes(count, whole_tiles(items), max(1, min(count, prepared)))
 
 
 def _by_index(job: _Job, index: Index) -> None:
@@ -237,7 +284,7 @@ def _by_index(job: _Job, index: Index) -> None:
     warm_up, timed, others = np.split(order, [TRIAL_QUERIES, 2 * TRIAL_QUERIES])
 
     def query(which: NDArray[np.int64]) -> list[NDArray[np.int64]]:
-        return [_query_index(job, index, part) for part in _in_parts(which, job.queries_at_once)]
+        return [_query_index(job, index, part) for part in _in_parts(which, job.sizes.queries)]
 
     abandoned = query(warm_up)
     seconds = _seconds(lambda: abandoned.extend(query(timed)))

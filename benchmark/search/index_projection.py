@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     Floats = NDArray[np.float64]
 
 BOXES = 4096
-"""At most so many small boxes, as long as an item has fewer channels; large ones are two small ones along each axis.
+"""At most this many small boxes, as long as an item has fewer channels; large ones are two small ones along each axis.
 `rounding.ENLARGED` holds for codes of up to 16,000."""
 DIRECTIONS = 128
 """Columns of P at most: more make bounds closer and the product that computes them slower."""

@@ -11,7 +11,7 @@ from benchmark.search.rounding import CORRELATION_ERROR
 STORED_PIECE = 65_536
 """Products of a level (0 to 255) and an int8 are at most 255 * 128 in size: 65,536 * 32,640 < 2^31 fit in int32."""
 SQUARES_PIECE = 4096
-"""Squares are at most 2^14: int32 would hold 131,071 of them; so many pixels stay in the first-level cache."""
+"""Squares are at most 2^14: int32 would hold 131,071 of them; this many pixels stay in the first-level cache."""
 
 
 @reordering

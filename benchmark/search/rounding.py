@@ -9,7 +9,7 @@ for two rows the sum of sizes is at most the product of their lengths (Cauchy-Sc
 from __future__ import annotations
 
 PIECE_TERMS = 512
-"""Float32 products are summed over pieces of so many terms: the error grows with 512 + D / 512, not with D."""
+"""Float32 products are summed over pieces of this many terms: the error grows with 512 + D / 512, not with D."""
 
 # Exact integer sums. 8-bit numbers are -128 to 127, so that one product is at most 2^14.
 EXACT_TERMS_FLOAT32 = 1024
@@ -36,7 +36,7 @@ rounding of its numbers to float32 changes an inner product (2 u = 2^-23)."""
 UNIT_ROUNDOFF = 2.0**-24
 """u: a constant computed in float32 is off by at most u times its value in each pixel."""
 SUM_TERMS = 4096
-"""Squares of float32 numbers are summed in float32 over at most so many terms at once, and in float64 beyond."""
+"""Squares of float32 numbers are summed in float32 over at most this many terms at once, and in float64 beyond."""
 ENLARGED = 1 + SUM_TERMS * 2.0**-23
 """Makes a length an upper bound. A sum of 4,096 squares loses at most 4,100 u, its root half of that, 2,050 * 2^-24;
 this is four times as much, and so holds for sums of up to 16,000 terms."""

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 def shards(count: int, parts: int) -> list[slice]:
-    """Cut a bank of `count` items into up to so many parts of nearly equal size, in order."""
+    """Cut a bank of `count` items into up to this many parts of nearly equal size, in order."""
     edges = np.linspace(0, count, min(parts, count) + 1).astype(int)
     return [slice(int(start), int(stop)) for start, stop in pairwise(edges)]
 

@@ -1,1 +1,1 @@
-"""The parts of `scripts/gpu_check.py`, one a file, and the frame that runs them."""
+"""The parts of `scripts/gpu_check.py`, one per file, and what runs them."""

@@ -25,6 +25,9 @@ REHEARSED = (
 )  # fmt: skip
 
 
+SCORES = ("exposed.items[copy]", "exposed.patients[pixels]", "copies.rate[pixels]", "quality.frechet[random-conv]")
+
+
 def run(check: Check) -> None:
     """Run once, then once more from the cache."""
     command = [sys.executable, *([str(FAST)] if check.tiny else ["-m", "benchmark"]), "run", "--model", "ldm"]
@@ -39,12 +42,15 @@ def run(check: Check) -> None:
 
 
 def stages(check: Check) -> None:
-    """Keep what the run says of itself."""
+    """Keep the run's cost and some scores, or why a score has no value."""
     for path in sorted((check.folder / "runs").rglob("record.json")):
         record = json.loads(path.read_text(encoding="utf-8"))
         for name, value in record["cost"].items():
             check.measure(f"cost: {name}", value)
         check.note(f"searches: {record['environment'].get('search')}")
-        for name in ("exposed.items[copy]", "copies.rate[pixels]", "quality.frechet[random-conv]"):
-            if (score := record["scores"].get(name)) and score["value"] is not None:
+        for name in SCORES:
+            score = record["scores"][name]
+            if score["value"] is None:
+                check.note(f"{name} has no value: {score['reason']}")
+            else:
                 check.measure(name, score["value"])

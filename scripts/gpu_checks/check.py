@@ -1,4 +1,4 @@
-"""What a part is given: the device, its time, a folder, and where its findings go."""
+"""What a part is given: the device, its time, a scratch folder, and where its results are written."""
 
 from __future__ import annotations
 
@@ -16,22 +16,22 @@ from typing import Any
 
 
 class SkippedError(Exception):
-    """A part, or one of its measurements, that cannot be had on this machine; the text says why."""
+    """Raised where a part, or one of its measurements, is not possible on this machine; the text says why."""
 
 
 @dataclass(frozen=True)
 class Check:
-    """One part at work. Every finding is a line of JSON, on disk at once: a part that is killed loses none."""
+    """A running part. Each result is written at once as a line of JSON, so that a part that is killed loses none."""
 
     device: str
     """`cpu`, `cuda` or `cuda:N`."""
     tiny: bool
     """Sizes of a rehearsal."""
     folder: Path
-    """For files that nobody needs afterwards."""
+    """Scratch files; it is removed afterwards."""
     lines: Path
     ends: float
-    """Of `time.monotonic`: when this part is stopped."""
+    """When this part is stopped, by `time.monotonic`."""
 
     @property
     def cuda(self) -> bool:
@@ -60,7 +60,7 @@ class Check:
         self._write({"fact": name, "value": value})
 
     def enough(self, seconds: float, what: str) -> bool:
-        """Return whether so many seconds are left; where not, keep that `what` was left out."""
+        """Return whether this many seconds are left; where not, keep that `what` was left out."""
         if self.left() >= seconds:
             return True
         self.note(f"left out: {what} ({max(0.0, self.left()):.0f} s left, {seconds:.0f} s needed)")

@@ -18,7 +18,7 @@ from scripts.gpu_checks.check import Check, SkippedError, first_line
 
 
 def end_with(parent: int) -> None:
-    """End this process and all that it started once its parent is gone: a GPU must not stay busy for nobody."""
+    """End this process and all that it started once its parent is gone: the GPU must be free for others."""
     while os.getppid() == parent:
         time.sleep(0.5)
     os.killpg(0, signal.SIGKILL)

@@ -1,4 +1,4 @@
-"""The parent: options, one child a part, and the result on disk after each finding. It never imports torch."""
+"""The parent: options, one child per part, and the result on disk after each finding. It never imports torch."""
 
 from __future__ import annotations
 
@@ -16,10 +16,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from types import FrameType
 from typing import Any
 
-from scripts.gpu_checks.parts import PARTS, Part
+from scripts.gpu_checks.parts import PARTS, CheckPart
 from scripts.gpu_checks.result import Result, empty_part, save, take
 from scripts.gpu_checks.table import goals_text, markdown, part_text
 
@@ -28,12 +29,12 @@ RESERVE = 2.0
 """Seconds kept back, so that a part that is stopped is still written down in time."""
 POLL = 0.2
 LOG_LETTERS = 500_000
-"""Of a part, that are kept in the log of all parts."""
+"""The log of all parts keeps this many letters of each part's log, from its end."""
 
 
 @dataclass(frozen=True)
 class Options:
-    """What was asked for."""
+    """The options of a call."""
 
     minutes: float
     out: Path
@@ -70,7 +71,7 @@ def _parse(arguments: Sequence[str]) -> argparse.Namespace:
     return parser.parse_args(arguments)
 
 
-def check_all(parts: Sequence[Part], options: Options) -> int:
+def check_all(parts: Sequence[CheckPart], options: Options) -> int:
     """Run the parts in order; return 1 where one failed or was cut off."""
     ends = time.monotonic() + 60 * options.minutes
     (options.out / "logs").mkdir(parents=True, exist_ok=True)
@@ -80,7 +81,7 @@ def check_all(parts: Sequence[Part], options: Options) -> int:
     before = signal.signal(signal.SIGTERM, _interrupt)  # so that a child does not outlive its parent by even a second
     try:
         for part in parts:
-            _begun(part, options, ends - time.monotonic() - RESERVE, result, path)
+            _start(part, options, ends - time.monotonic() - RESERVE, result, path)
             save(result, path)
             print(part_text(part.name, result["parts"][part.name], judged=not options.tiny), flush=True)
     finally:
@@ -89,7 +90,7 @@ def check_all(parts: Sequence[Part], options: Options) -> int:
     return int(any(entry["status"] in ("failed", "cut off") for entry in result["parts"].values()))
 
 
-def _begun(part: Part, options: Options, left: float, result: Result, path: Path) -> None:
+def _start(part: CheckPart, options: Options, left: float, result: Result, path: Path) -> None:
     """Run a part, or say that too little time is left for it."""
     least = 1.0 if options.tiny else part.least
     if left >= least:
@@ -99,21 +100,27 @@ def _begun(part: Part, options: Options, left: float, result: Result, path: Path
         result["parts"][part.name] = empty_part("skipped", reason)
 
 
-def begin(parts: Sequence[Part], options: Options) -> Result:
+def begin(parts: Sequence[CheckPart], options: Options) -> Result:
     """Return a result in which nothing has been done."""
     commit, dirty = _commit()
     return {
         "date": datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"), "command": options.command, "commit": commit,
         "dirty": dirty, "sources": sources(), "device": options.device, "tiny": options.tiny,
-        "minutes": options.minutes, "machine": {}, "parts": {part.name: empty_part("not begun") for part in parts},
+        "minutes": options.minutes, "machine": {}, "parts": {part.name: empty_part("not started") for part in parts},
     }  # fmt: skip
 
 
-def run_part(part: Part, options: Options, seconds: float, result: Result, path: Path) -> None:
-    """Run one part in a child for so many seconds at most, and take its findings over as they come."""
+def run_part(part: CheckPart, options: Options, seconds: float, result: Result, path: Path) -> None:
+    """Run one part in a child for at most this many seconds, and take its findings over as they come.
+
+    Its scratch folder is not in the folder of the results: that holds nothing but what has to be copied back.
+    """
+    with TemporaryDirectory(prefix="gpu-check-", ignore_cleanup_errors=True) as folder:
+        _run_child(part, options, seconds, result, path, Path(folder))
+
+
+def _run_child(part: CheckPart, options: Options, seconds: float, result: Result, path: Path, folder: Path) -> None:
     lines, log = options.out / "logs" / f"{part.name}.jsonl", options.out / "logs" / f"{part.name}.log"
-    folder = options.out / "work" / part.name
-    folder.mkdir(parents=True, exist_ok=True)
     lines.unlink(missing_ok=True)
     entry = result["parts"][part.name] = empty_part("running")
     save(result, path)
@@ -137,13 +144,13 @@ def run_part(part: Part, options: Options, seconds: float, result: Result, path:
     entry["reason"] = entry["reason"] or reason
 
 
-def _follow(child: subprocess.Popen[bytes], ends: float, heard: Any) -> bool:
-    """Wait for a child, calling `heard` now and then; return False where its time is over first."""
+def _follow(child: subprocess.Popen[bytes], ends: float, look: Any) -> bool:
+    """Wait for a child, calling `look` now and then; return False where its time is over first."""
     while time.monotonic() < ends:
         try:
             child.wait(POLL)
         except subprocess.TimeoutExpired:
-            heard()
+            look()
         else:
             return True
     return False

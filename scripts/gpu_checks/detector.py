@@ -66,7 +66,7 @@ def films(patients: int, each: int = 2) -> Cohort:
 
 
 def embed(check: Check, cohort: Cohort, device: torch.device) -> None:
-    """Time `copy` from stored pixels to rows beside its network alone over a batch that is ready, in turns."""
+    """Time `copy` from stored pixels to rows, and its network alone over a batch that is ready, alternately."""
     real = cohort.real
     with TemporaryDirectory(dir=check.folder) as folder:
         detector = Options(steps=3).fit(real, folder=check.folder / folder, key="embed", device=check.device)
@@ -77,7 +77,7 @@ def embed(check: Check, cohort: Cohort, device: torch.device) -> None:
     ours, plain = (statistics.median(side) for side in zip(*pairs, strict=True))
     detail = f"{ours:.5g} against {plain:.5g} items/s, batches of {len(batch)}"
     share = statistics.median(a / b for a, b in pairs)
-    check.measure("embedding, items a second, over the bare forward pass", share, goal="embedding", detail=detail)
+    check.measure("embedding, items per second, over the bare forward pass", share, goal="embedding", detail=detail)
     _where_time_goes(check, detector, real, device)
 
 

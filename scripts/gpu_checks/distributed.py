@@ -18,7 +18,7 @@ JOB = Path(__file__).with_name("two_processes.py")
 
 
 def run(check: Check) -> None:
-    """Train with two processes, one a GPU, and compare what they hold."""
+    """Train with two processes, one per GPU, and compare what they hold."""
     if check.cuda and (count := torch.cuda.device_count()) < 2:
         raise SkippedError(f"this machine has {count} GPU, and two are needed")
     with TemporaryDirectory(dir=check.folder) as name:

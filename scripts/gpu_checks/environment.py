@@ -1,4 +1,4 @@
-"""What machine and software this is, and the rates that other parts are held against."""
+"""What machine and software this is, and the rates to which other parts are compared."""
 
 from __future__ import annotations
 
@@ -57,14 +57,14 @@ def _gpu(check: Check, device: torch.device) -> None:
 
 
 def int8_rate(device: torch.device, *, tiny: bool) -> float:
-    """Return 10^12 operations a second of a large square int8 product, a product and a sum counted as two."""
+    """Return 10^12 operations per second of a large square int8 product, a product and a sum counted as two."""
     side = 256 if tiny else 16384
     first, second = (torch.randint(-128, 128, (side, side), dtype=torch.int8, device=device) for _ in range(2))
     return 2 * side**3 / seconds(lambda: torch._int_mm(first, second.t()), device) / 1e12
 
 
 def bf16_rate(device: torch.device, *, tiny: bool) -> float:
-    """Return 10^12 operations a second of a large square bf16 product."""
+    """Return 10^12 operations per second of a large square bf16 product."""
     side = 256 if tiny else 8192
     first, second = (torch.randn(side, side, device=device).bfloat16() for _ in range(2))
     return 2 * side**3 / seconds(lambda: first @ second, device) / 1e12

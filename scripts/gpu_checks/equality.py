@@ -69,18 +69,18 @@ def compare_trainings(check: Check, family: str, dims: int) -> None:
     train = toy_split(1, dims)
     for what, goal, count in (("same seed twice", "same-seed", twice), ("resumed", "resume", resumed)):
         with TemporaryDirectory(dir=check.folder) as folder:
-            found = count(family, train, check.device, Path(folder) / "as-it-is")
+            differences = count(family, train, check.device, Path(folder) / "as-it-is")
             detail = ""
-            if found:
+            if differences:
                 with deterministic():
                     fixed = count(family, train, check.device, Path(folder) / "deterministic")
                 detail = f"with torch's deterministic algorithms: {fixed}"
-            check.measure(f"{what}, {family} {dims}D", found, "different tensors", goal=goal, detail=detail)
+            check.measure(f"{what}, {family} {dims}D", differences, "different tensors", goal=goal, detail=detail)
 
 
 @contextmanager
 def deterministic() -> Iterator[None]:
-    """Let torch take deterministic algorithms where it has them: tells what would mend a difference."""
+    """Let torch take deterministic algorithms where it has them: tells what would remove a difference."""
     torch.use_deterministic_algorithms(True, warn_only=True)
     torch.backends.cudnn.deterministic = True
     try:

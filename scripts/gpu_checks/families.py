@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from benchmark.core.options import build
 from benchmark.core.types import Budget, Split
 from benchmark.plugins.registry import ModelCard, find_model, load_class
-from benchmark.text2image.tokenizer import Pairs, train_tokenizer
+from benchmark.text2image.tokenizer import CaptionedLatents, train_tokenizer
 from benchmark.text2image.unet import build_vae, vae_loss
 from benchmark.training.batches import Feed, Resident
 from benchmark.training.phases import Phase, as_phases
@@ -42,7 +42,7 @@ class Case:
             values = self.feed.values
             picked = values[torch.randint(len(values), (count,), device=values.device)]
             return picked.float() / 127.5 - 1 if picked.dtype == torch.uint8 else picked
-        assert isinstance(self.feed, Pairs)
+        assert isinstance(self.feed, CaptionedLatents)
         index = torch.randint(len(self.feed), (count,), device=self.feed.latents.device)
         return self.feed.latents[index], self.feed.tokens[index], self.feed.counts[index]
 
@@ -119,8 +119,8 @@ def _gan(model: Any, shape: tuple[int, ...], device: torch.device) -> Parts:
     from benchmark.models.styled_gan.model import phases  # type: ignore[import-untyped]
 
     feed = _images(shape, _items(model.batch_size, shape), device)
-    turns = phases(r1=model.r1, path=model.path)
-    yield "both networks", model.build(shape), turns, feed, model.batch_size, model.ema
+    losses = phases(r1=model.r1, path=model.path)
+    yield "both networks", model.build(shape), losses, feed, model.batch_size, model.ema
 
 
 def _tokens(model: Any, shape: tuple[int, ...], device: torch.device) -> Parts:
@@ -134,10 +134,10 @@ def _tokens(model: Any, shape: tuple[int, ...], device: torch.device) -> Parts:
     else:
         yield "autoencoder", net.autoencoder, as_phases(_own), feed, batch, 0.0
     count = _items(model.batch_size, shape)
-    length = net.words(feed.take(_first(1))).shape[1]
-    words = Resident(torch.randint(net.codebook, (count, length), device=device, dtype=torch.int32), device)
+    length = net.codebook_indices(feed.take(_first(1))).shape[1]
+    indices = Resident(torch.randint(net.codebook, (count, length), device=device, dtype=torch.int32), device)
     yield (
-        "prior", net.prior, as_phases(lambda prior, batch: net.surprise(prior, batch).mean()), words,
+        "prior", net.prior, as_phases(lambda prior, batch: net.cross_entropy(prior, batch).mean()), indices,
         model.batch_size, model.ema,
     )  # fmt: skip
 
@@ -153,7 +153,7 @@ def _text(model: Any, shape: tuple[int, ...], device: torch.device) -> Parts:
     tokenizer = train_tokenizer(CAPTIONS, vocabulary=model.vocabulary, length=model.length)
     count = _items(model.batch_size, shape)
     texts = [[CAPTIONS[number % len(CAPTIONS)]] for number in range(count)]
-    pairs = Pairs(torch.randn(count, *latent, device=device), texts, tokenizer)
+    pairs = CaptionedLatents(torch.randn(count, *latent, device=device), texts, tokenizer)
     net = model._denoiser(tokenizer, tuple(latent))
     yield "diffusion", net, as_phases(_own), pairs, model.batch_size, model.ema
 

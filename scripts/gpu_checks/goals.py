@@ -47,7 +47,7 @@ GOALS = (
     Goal("roofline", "8-bit search on the device: share of the int8 rate of a plain product", 0.5, least=True),
     Goal("step-ratio", "training step: seconds of ours over those of a bare loop", 1.05),
     Goal("paper-memory", "greatest memory of a training step of `ldm --preset paper`", 80, "GB"),
-    Goal("embedding", "copy detector: items a second, as a share of the bare forward pass", 0.9, least=True),
+    Goal("embedding", "copy detector: items per second, as a share of the bare forward pass", 0.9, least=True),
     Goal("run", "exit code of an end-to-end `bench run`", 0),
     Goal("two-processes", "weight tensors that differ between two processes of torchrun", 0),
 )
@@ -55,7 +55,7 @@ BY_KEY = {goal.key: goal for goal in GOALS}
 
 
 def judge(measurements: Sequence[Measurement], *, judged: bool) -> list[dict[str, Any]]:
-    """Return one entry a goal: key, rule, worst value, number of measurements, verdict.
+    """Return one entry per goal: key, rule, worst value, number of measurements, verdict.
 
     Args:
         measurements: of all parts; those without a goal are ignored. A value of None stands for a failure; `final` is

@@ -43,9 +43,9 @@ def read(report: Path, check: Check) -> None:
     else:  # none that failed among none that ran is no success
         check.missed("tests failed", "", "tests", "no test passed")
     for case in failed:
-        found = case.find("failure")
-        found = case.find("error") if found is None else found
-        first = next(iter((found.get("message") or "").splitlines()), "") if found is not None else ""
+        cause = case.find("failure")
+        cause = case.find("error") if cause is None else cause
+        first = next(iter((cause.get("message") or "").splitlines()), "") if cause is not None else ""
         check.note(f"failed: {case.get('name')}: {first}"[:300])
     for case in skipped:
         reason = case.find("skipped")

@@ -14,7 +14,7 @@ from benchmark.core.devices import pick_device
 from benchmark.metrics.prompts import rank_correlation
 from benchmark.text2image.loading import open_model
 from benchmark.text2image.options import PRECISIONS, PromptSampling
-from benchmark.text2image.prompts import Prompts, read_prompts
+from benchmark.text2image.prompts import PromptList, read_prompts
 from benchmark.text2image.tokenizer import train_tokenizer
 from benchmark.text2image.tracing import trace
 from scripts.gpu_checks.check import Check
@@ -71,7 +71,7 @@ def pipeline(folder: Path, widths: tuple[int, int], side: int) -> Path:
     return folder
 
 
-def listed(path: Path, count: int) -> Prompts:
+def listed(path: Path, count: int) -> PromptList:
     """Write and read a list of different random prompts."""
     rng = random.Random(0)
     texts = {" ".join(rng.choices(WORDS, k=rng.randint(3, 12))) for _ in range(count)}
@@ -79,7 +79,7 @@ def listed(path: Path, count: int) -> Prompts:
     return read_prompts(path, "prompt")
 
 
-def precisions(check: Check, model: Path, prompts: Prompts, folder: Path) -> None:
+def precisions(check: Check, model: Path, prompts: PromptList, folder: Path) -> None:
     """Rank the prompts in fp32 and in bf16."""
     steps = 2 if check.tiny else 20
     whole, half = (
@@ -104,7 +104,7 @@ def batches(check: Check, model: Path, texts: list[str], device: torch.device) -
             whole = _seconds(opened.pipeline, texts, batch, steps, None, device)
             first = _seconds(opened.pipeline, texts, batch, steps, 1, device)
             detail = f"{steps} steps; the first alone {whole / first:.3g} times cheaper"
-            check.measure(f"prompts, {precision}, batch {batch}", batch / whole, "a second", detail=detail)
+            check.measure(f"prompts, {precision}, batch {batch}", batch / whole, "per second", detail=detail)
 
 
 def _seconds(pipeline: Any, texts: list[str], batch: int, steps: int, only: int | None, device: torch.device) -> float:

@@ -28,28 +28,28 @@ ZERO, DUPLICATES = 3, 5
 def rows(kind: str, count: int, dimension: int, seed: int) -> np.ndarray[Any, Any]:
     """Return rows with equal ones and constant ones among them: uint8 levels, float images, or unit vectors."""
     rng = np.random.default_rng(seed)
-    found: np.ndarray[Any, Any] = rng.integers(0, 256, (count, dimension)).astype(np.uint8)
+    made: np.ndarray[Any, Any] = rng.integers(0, 256, (count, dimension)).astype(np.uint8)
     if kind != "levels":
-        found = rng.standard_normal((count, dimension)).astype(np.float32)
-    found[ZERO::17] = found[ZERO, 0] if kind != "embeddings" else 0
-    found[DUPLICATES::13] = found[min(DUPLICATES, count - 1)]
+        made = rng.standard_normal((count, dimension)).astype(np.float32)
+    made[ZERO::17] = made[ZERO, 0] if kind != "embeddings" else 0
+    made[DUPLICATES::13] = made[min(DUPLICATES, count - 1)]
     if kind == "embeddings":
-        lengths = np.linalg.norm(found, axis=1, keepdims=True)
-        found = (found / np.where(lengths > 0, lengths, 1)).astype(np.float32)
-    return found
+        lengths = np.linalg.norm(made, axis=1, keepdims=True)
+        made = (made / np.where(lengths > 0, lengths, 1)).astype(np.float32)
+    return made
 
 
 def sides(kind: str, queries: int, bank: int, dimension: int) -> tuple[Rows, Rows]:
     """Return queries, a third of which come from the bank with a little noise, and the bank."""
-    items, asked = rows(kind, bank, dimension, 0), rows(kind, queries, dimension, 1)
+    items, wanted = rows(kind, bank, dimension, 0), rows(kind, queries, dimension, 1)
     some = min(queries // 3, bank)
     noise = np.random.default_rng(2).standard_normal((some, dimension))
     if kind == "levels":
-        asked[:some] = np.clip(items[:some] + 10 * noise, 0, 255).astype(np.uint8)
+        wanted[:some] = np.clip(items[:some] + 10 * noise, 0, 255).astype(np.uint8)
     else:
-        asked[:some] = items[:some] + 0.1 * items[:some].std() * noise
+        wanted[:some] = items[:some] + 0.1 * items[:some].std() * noise
     compare = SIMILARITIES[kind]
-    return Rows.of(asked, compare), Rows.of(items, compare)
+    return Rows.of(wanted, compare), Rows.of(items, compare)
 
 
 def searches(
@@ -106,7 +106,7 @@ def gradients(case: Case, device: torch.device, *, half: bool = False) -> list[T
     """
     net = to_device(copy.deepcopy(case.net), device)
     batch = pytree.tree_map(lambda value: value.to(device), case.feed.take(np.arange(min(case.batch, len(case.feed)))))
-    found = []
+    vectors = []
     for number, phase in enumerate(case.phases):
         net.zero_grad(set_to_none=True)
         seed_all(0, number)
@@ -114,8 +114,8 @@ def gradients(case: Case, device: torch.device, *, half: bool = False) -> list[T
             loss = phase.loss(net, batch)
         if loss.requires_grad:
             loss.backward()
-        found.append(_flat(phase.part.weights(net)))
-    return found
+        vectors.append(_flat(phase.parameters.weights(net)))
+    return vectors
 
 
 def _flat(parameters: Sequence[Tensor]) -> Tensor:
@@ -137,11 +137,11 @@ def differing(first: Mapping[str, Tensor], second: Mapping[str, Tensor]) -> int:
 
 def twice(family: str, train: Split, device: str, folder: Path) -> int:
     """Train twice from one seed; return how many weight tensors differ."""
-    found = [
+    trained = [
         weights(fitted(family, train, device=device, folder=folder / name), folder / name / "saved")
         for name in ("first", "second")
     ]
-    return differing(*found)
+    return differing(*trained)
 
 
 def resumed(family: str, train: Split, device: str, folder: Path, *, after: int = 2) -> int:

@@ -9,7 +9,7 @@ from scripts.gpu_checks.goals import BY_KEY
 
 Row = Sequence[str]
 FACTS = ("GPUs", "cores", "python", "torch", "CUDA", "cuDNN", "numpy", "numba", "monai", "diffusers", "transformers")
-"""Of the machine, that the Markdown shows; result.json has all."""
+"""Facts about the machine that the Markdown shows; result.json has all."""
 
 
 def plain(rows: Sequence[Row], header: Row) -> str:
@@ -29,7 +29,7 @@ def number(value: float | None) -> str:
 
 
 def measured(entry: dict[str, Any], *, judged: bool) -> list[Row]:
-    """Return one row a measurement: name, value with unit, detail, and whether a goal's bound is kept."""
+    """Return one row per measurement: name, value with unit, detail, and whether a goal's bound is kept."""
     return [(one["name"], _value(one), one["detail"], _kept(one) if judged else "") for one in entry["measurements"]]
 
 

@@ -35,7 +35,7 @@ def _round(work: Callable[[], object], device: torch.device, count: int) -> floa
 
 
 def forget_peak(device: torch.device) -> None:
-    """Begin to watch the device's memory anew."""
+    """Reset the peak of the device's memory."""
     gc.collect()
     if device.type == "cuda":
         torch.cuda.empty_cache()

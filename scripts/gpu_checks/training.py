@@ -71,7 +71,7 @@ def measure_family(
 
 
 def measure_case(check: Check, case: Case, precision: Precision, device: torch.device) -> None:
-    """Time ours and the bare loop in turns; keep the ratio, images a second and memory."""
+    """Time ours and the bare loop alternately; keep the ratio, images per second and memory."""
     to_device(case.net, device)  # both loops see the same layout of weights
     steps = _steps(case, precision, device)
     forget_peak(device)
@@ -132,9 +132,10 @@ def ours(case: Case, phases: Sequence[Phase], steps: int, precision: Precision, 
 
 
 def bare(case: Case, phases: Sequence[Phase], steps: int, precision: Precision, device: torch.device) -> None:
-    """Train as little as can be called training: a batch, each loss whose turn it is, AdamW's fused step."""
+    """Train as little as can be called training: a batch, each loss that is due, AdamW's fused step."""
     net = case.net.train()
-    optimizers = {phase.part.name: torch.optim.AdamW(phase.part.weights(net), 1e-4, fused=True) for phase in phases}
+    groups = {phase.parameters.name: phase.parameters for phase in phases}
+    optimizers = {name: torch.optim.AdamW(group.weights(net), 1e-4, fused=True) for name, group in groups.items()}
     for step in range(steps):
         batch = case.draw(case.batch)
         for phase in phases:
@@ -150,12 +151,12 @@ def _turn(
     if len(optimizers) > 1:
         for name, other in optimizers.items():
             for weight in parameters_of(other):
-                weight.requires_grad_(name == phase.part.name)
-    optimizers[phase.part.name].zero_grad(set_to_none=True)
+                weight.requires_grad_(name == phase.parameters.name)
+    optimizers[phase.parameters.name].zero_grad(set_to_none=True)
     with torch.autocast(device.type, torch.bfloat16, enabled=precision == "bf16"):
         loss = phase.loss(net, batch)
     loss.backward()
-    optimizers[phase.part.name].step()
+    optimizers[phase.parameters.name].step()
 
 
 def memory(check: Check, device: torch.device) -> None:

@@ -16,7 +16,7 @@ from benchmark.training.loop import train
 from scripts.gpu_checks.families import cases
 
 FAMILIES = ("ddpm", "styled-gan")
-"""One loss, which DistributedDataParallel shares, and losses in turns, whose gradients the loop shares."""
+"""One loss, which DistributedDataParallel shares, and losses that take turns, whose gradients the loop shares."""
 STEPS = 6
 
 

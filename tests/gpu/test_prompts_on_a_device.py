@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from benchmark.text2image.loading import open_model
-from benchmark.text2image.mitigations import MITIGATIONS, Sampling, sampler
+from benchmark.text2image.mitigations import MITIGATIONS, MitigationSettings, sampler
 from benchmark.text2image.significance import token_significance
 from benchmark.text2image.tracing import trace
 from scripts.gpu_checks.prompts import pipeline
@@ -72,7 +72,7 @@ def test_the_significance_of_tokens_is_the_cpu_s(device: str, faithful: bool, mo
 
 @pytest.mark.parametrize("name", MITIGATIONS)
 def test_mitigations_do_what_they_do_on_the_cpu(device: str, name: str, model: Path) -> None:
-    how = Sampling(steps=6, guidance=3.0, marker="___", insertions=3, target=0.0)
+    how = MitigationSettings(steps=6, guidance=3.0, marker="___", insertions=3, target=0.0)
     with no_tf32():
         (ours, ends), (theirs, their_ends) = (
             sampler(open_model(str(model), where).pipeline, name, PROMPTS[1], how)([0, 1]) for where in (device, "cpu")

@@ -18,11 +18,12 @@ import pytest
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT))
 
+from scripts.gpu_checks import bench_run  # noqa: E402
 from scripts.gpu_checks.check import Check  # noqa: E402
-from scripts.gpu_checks.command import Options, check_all  # noqa: E402
+from scripts.gpu_checks.command import RESERVE, Options, check_all  # noqa: E402
 from scripts.gpu_checks.goals import GOALS, judge  # noqa: E402
 from scripts.gpu_checks.gpu_tests import read  # noqa: E402
-from scripts.gpu_checks.parts import PARTS, Part  # noqa: E402
+from scripts.gpu_checks.parts import FIRST, PARTS, SECOND, CheckPart  # noqa: E402
 from scripts.gpu_checks.result import empty_part, take  # noqa: E402
 from scripts.gpu_checks.table import markdown, number  # noqa: E402
 
@@ -42,13 +43,13 @@ SOURCES = {
 
 
 @pytest.fixture
-def parts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, Part]:
+def parts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, CheckPart]:
     """Parts of a few lines, importable by the children."""
     for name, text in SOURCES.items():
         (tmp_path / f"part_{name}.py").write_text(text)
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("PYTHONPATH", ".")  # must be found from the children's folders too
-    return {name: Part(name, f"part_{name}", 0, 4 if name == "hangs" else 30) for name in SOURCES}
+    return {name: CheckPart(name, f"part_{name}", 0, 4 if name == "hangs" else 30) for name in SOURCES}
 
 
 def options(out: Path, minutes: float = 2.0, *, tiny: bool = True) -> Options:
@@ -67,7 +68,7 @@ def statuses(out: Path) -> dict[str, str]:
 # Parts and their ends
 
 
-def test_a_part_that_fails_ends_alone(parts: dict[str, Part], tmp_path: Path) -> None:
+def test_a_part_that_fails_ends_alone(parts: dict[str, CheckPart], tmp_path: Path) -> None:
     assert check_all(list(parts.values()), options(tmp_path / "out")) == 1
     assert statuses(tmp_path / "out") == {
         "good": "done", "raises": "failed", "hangs": "cut off", "dies": "failed", "declines": "skipped",
@@ -88,7 +89,7 @@ def test_a_part_that_fails_ends_alone(parts: dict[str, Part], tmp_path: Path) ->
     assert found["machine"] == {"device": "a device"}
 
 
-def test_the_stack_trace_of_a_failure_is_in_the_log(parts: dict[str, Part], tmp_path: Path) -> None:
+def test_the_stack_trace_of_a_failure_is_in_the_log(parts: dict[str, CheckPart], tmp_path: Path) -> None:
     check_all([parts["raises"], parts["stumbles"]], options(tmp_path / "out"))
     for name, line in (("raises", "raise ValueError('no such luck')"), ("stumbles", "raise KeyError('lost')")):
         log = (tmp_path / "out" / "logs" / f"{name}.log").read_text()
@@ -97,27 +98,29 @@ def test_the_stack_trace_of_a_failure_is_in_the_log(parts: dict[str, Part], tmp_
         assert log in (tmp_path / "out" / "log.txt").read_text()
 
 
-def test_parts_for_which_no_time_is_left_are_skipped(parts: dict[str, Part], tmp_path: Path) -> None:
-    late = Part("late", "part_good", 30, 60)
+def test_parts_for_which_no_time_is_left_are_skipped(parts: dict[str, CheckPart], tmp_path: Path) -> None:
+    late = CheckPart("late", "part_good", 30, 60)
     assert check_all([parts["good"], late], options(tmp_path / "out", 10 / 60, tiny=False)) == 0
     entry = result_of(tmp_path / "out")["parts"]["late"]
     assert entry["status"] == "skipped"
     assert entry["reason"].endswith("s left, 30 s needed")
 
 
-def test_a_part_that_hangs_is_given_no_more_than_the_time_that_is_left(parts: dict[str, Part], tmp_path: Path) -> None:
+def test_a_part_that_hangs_is_given_no_more_than_the_time_that_is_left(
+    parts: dict[str, CheckPart], tmp_path: Path
+) -> None:
     began = time.monotonic()
     check_all([parts["hangs"]], options(tmp_path / "out", 5 / 60))
     assert time.monotonic() - began < 4.9
     assert result_of(tmp_path / "out")["parts"]["hangs"]["reason"] == "its 3 s were over"
 
 
-def test_what_was_found_survives_a_kill(parts: dict[str, Part], tmp_path: Path) -> None:
+def test_what_was_found_survives_a_kill(parts: dict[str, CheckPart], tmp_path: Path) -> None:
     out = tmp_path / "out"
     code = (
         "import sys\nfrom pathlib import Path\nfrom scripts.gpu_checks.command import Options, check_all\n"
-        "from scripts.gpu_checks.parts import Part\n"
-        "parts = [Part('good', 'part_good', 0, 60), Part('hangs', 'part_hangs', 0, 60)]\n"
+        "from scripts.gpu_checks.parts import CheckPart\n"
+        "parts = [CheckPart('good', 'part_good', 0, 60), CheckPart('hangs', 'part_hangs', 0, 60)]\n"
         "check_all(parts, Options(2, Path(sys.argv[1]), 'cpu', True, 'a command'))\n"
     )
     environment = {**os.environ, "PYTHONPATH": f"{ROOT}{os.pathsep}{tmp_path}"}
@@ -267,7 +270,7 @@ def test_numbers_have_four_figures(value: float | None, text: str) -> None:
     assert number(value) == text
 
 
-def test_the_table_of_a_result(parts: dict[str, Part], tmp_path: Path) -> None:
+def test_the_table_of_a_result(parts: dict[str, CheckPart], tmp_path: Path) -> None:
     check_all([parts["good"], parts["stumbles"]], options(tmp_path / "out", tiny=False))
     done = _command("--table", tmp_path / "out" / "result.json")
     assert done.returncode == 0, done.stderr
@@ -329,6 +332,49 @@ except ModuleNotFoundError:
 def test_it_needs_no_simpleitk_and_no_gdcm() -> None:
     done = subprocess.run([sys.executable, "-c", BLOCKED, str(ROOT)], capture_output=True, text=True, timeout=200)
     assert done.stdout == "all imported\n", done.stderr
+
+
+@pytest.mark.parametrize("parts", [FIRST, SECOND])
+def test_each_of_two_calls_ends_within_eight_minutes(parts: Sequence[CheckPart]) -> None:
+    assert sum(part.most for part in parts) + RESERVE <= 480
+    assert all(part.least <= part.most for part in parts)
+
+
+def test_the_page_lists_the_parts_and_the_second_call() -> None:
+    page = (ROOT / "docs" / "gpu.md").read_text(encoding="utf-8")
+    listed = [line.split("|") for line in page.splitlines() if line.startswith("| `")]
+    assert [(row[1].strip(), row[3].strip()) for row in listed] == [
+        (f"`{part.name}`", f"{part.most:.0f} s") for part in PARTS
+    ]
+    assert f"--only {','.join(part.name for part in SECOND)}\n" in page
+    assert page.index('--out "$OUT"\n') < page.index("## ")
+
+
+def test_scores_without_a_value_are_kept_with_their_reason(tmp_path: Path) -> None:
+    folder = tmp_path / "runs" / "a" / "seed-0"
+    folder.mkdir(parents=True)
+    scores = {name: {"value": 0.25, "reason": ""} for name in bench_run.SCORES}
+    scores["exposed.items[copy]"] = {"value": None, "reason": "cannot tell: 2 patients"}
+    record = {"cost": {"fit_seconds": 2.0}, "environment": {"search": {}}, "scores": scores}
+    (folder / "record.json").write_text(json.dumps(record))
+    lines = tmp_path / "lines"
+    bench_run.stages(Check("cpu", True, tmp_path, lines, math.inf))
+    entries = [json.loads(line) for line in lines.read_text().splitlines()]
+    measured = {entry["measure"]: entry["value"] for entry in entries if "measure" in entry}
+    assert measured == {"cost: fit_seconds": 2.0, **dict.fromkeys(bench_run.SCORES[1:], 0.25)}
+    assert {"note": "exposed.items[copy] has no value: cannot tell: 2 patients"} in entries
+
+
+def test_scratch_files_are_not_among_the_results(parts: dict[str, CheckPart], tmp_path: Path) -> None:
+    (tmp_path / "part_good.py").write_text(
+        "def run(check):\n    (check.folder / 'scratch').write_text('x')\n    check.fact('folder', check.folder)\n"
+    )
+    check_all([parts["good"]], options(tmp_path / "out"))
+    folder = Path(result_of(tmp_path / "out")["machine"]["folder"])
+    assert not folder.exists()
+    assert sorted(str(file.relative_to(tmp_path / "out")) for file in (tmp_path / "out").rglob("*")) == [
+        "log.txt", "logs", "logs/good.jsonl", "logs/good.log", "result.json",
+    ]  # fmt: skip
 
 
 def test_the_parent_imports_no_torch() -> None:

@@ -233,7 +233,7 @@ def test_the_engine_of_devices_equals_the_loops(
         given = Rows.of(queries, LEVELS, (Rows.of(view, LEVELS),))
         loops = search(given, Rows.of(bank, LEVELS), k, memory=9_000)
         with monkeypatch.context() as patched:
-            patched.setattr("benchmark.search.engine.engine_for", lambda *given: on_device.DeviceEngine("cpu"))
+            patched.setattr("benchmark.search.engine.engine_for", lambda *given: on_device.DeviceEngine("cpu", 1 << 30))
             for memory in (9_000, 1 << 30):
                 result = search(given, Rows.of(bank, LEVELS), k, memory=memory)
                 assert result.certificate.engine == "int8 (device)"
@@ -252,7 +252,7 @@ def test_constant_queries_count_as_tied_in_the_same_way_wherever_they_are_search
     queries, given = Rows.of(np.full((3, 40), 5, np.uint8), LEVELS), Rows.of(bank, LEVELS)
     loops = search(queries, given).certificate.tied
     assert search_shards(queries, given, devices=["cpu", "cpu"]).certificate.tied == loops
-    monkeypatch.setattr("benchmark.search.engine.engine_for", lambda *given: on_device.DeviceEngine("cpu"))
+    monkeypatch.setattr("benchmark.search.engine.engine_for", lambda *given: on_device.DeviceEngine("cpu", 1 << 30))
     assert search(queries, given).certificate.tied == loops
 
 
@@ -265,7 +265,7 @@ def test_devices_count_an_item_that_a_later_view_ties_with_the_nearest(monkeypat
     given, others = Rows.of(query, LEVELS, (Rows.of(later, LEVELS),)), Rows.of(bank, LEVELS)
     loops = search(given, others)
     assert (loops.index.item(), loops.similarity.item(), loops.certificate.tied) == (0, pytest.approx(0.5**0.5), 1)
-    monkeypatch.setattr("benchmark.search.engine.engine_for", lambda *given: on_device.DeviceEngine("cpu"))
+    monkeypatch.setattr("benchmark.search.engine.engine_for", lambda *given: on_device.DeviceEngine("cpu", 1 << 30))
     result = search(given, others)
     assert (result.index.item(), result.similarity.item()) == (0, loops.similarity.item())
     assert result.certificate.tied == 1

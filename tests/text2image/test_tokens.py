@@ -12,7 +12,7 @@ from tiny_pipeline import CAPTIONS
 
 from benchmark.core.errors import AdapterError
 from benchmark.text2image import significance
-from benchmark.text2image.guided import ddim_scheduler, embed_with_empty, guidance_norms, prompt_noise
+from benchmark.text2image.guided import ddim_scheduler, embed_with_empty, guidance_norms, prompt_noise, trajectory
 from benchmark.text2image.markers import MARKER
 from benchmark.text2image.options import PromptSampling
 from benchmark.text2image.significance import guidance_at, token_significance
@@ -83,7 +83,6 @@ def test_the_faithful_trajectory_is_guided_away(
         scales.append(scale)
         return trajectory(*args, scale=scale, **kwargs)
 
-    trajectory = significance.trajectory
     monkeypatch.setattr(significance, "trajectory", watched)
     token_significance(pipeline, MARKED, [0], steps=2, guidance=3.0, faithful=faithful)
     assert scales == [expected]
