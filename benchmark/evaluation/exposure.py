@@ -43,7 +43,7 @@ class Exposure:
     curve: list[dict[str, Any]]
     """The exposed patients at other thresholds, for evaluation.json."""
     replicates: tuple[float, ...]
-    """Of the exposed share, for paired comparison; empty where the headline is refused."""
+    """Replicates of the exposed share, for paired comparisons; empty where the headline is refused."""
 
 
 def measure_exposure(
@@ -57,7 +57,7 @@ def measure_exposure(
     refusal: str = "",
     everyone: Nearest | None = None,
 ) -> Exposure:
-    """Score the headline and what stands beside it.
+    """Score the headline and what is printed with it.
 
     Args:
         nearest: the nearest unit (patient) of each of N samples.

@@ -1,4 +1,4 @@
-"""What other papers measure, for one detector whose rows are short: each number beside that of test patients."""
+"""What other papers measure, for one detector whose rows are short: each number with that of test patients."""
 
 from __future__ import annotations
 

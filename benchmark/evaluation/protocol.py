@@ -55,7 +55,7 @@ class Outcome:
     scores: dict[str, Score]
     """By id without the detector."""
     replicates: tuple[float, ...]
-    """Of the exposed share, for paired comparisons."""
+    """Replicates of the exposed share, for paired comparisons."""
     matches: Columns
     """Columns of matches.parquet, one row per sample."""
     members: Columns

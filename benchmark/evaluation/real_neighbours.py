@@ -30,7 +30,7 @@ NEIGHBOURS = 5
 
 @dataclass(frozen=True)
 class RealNeighbours:
-    """Of each of M real images the k most similar images of other units, most similar first."""
+    """The k most similar images of other units, for each of M real images, most similar first."""
 
     positions: NDArray[np.int64]
     """(M, k) in the bank: train, calibration, test."""

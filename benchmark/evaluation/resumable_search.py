@@ -1,4 +1,4 @@
-"""How a run searches: where, in how much memory, and what of it is kept so that a search cut off goes on."""
+"""How a run searches: where, in how much memory, and what of it is kept so that an interrupted search resumes."""
 
 from __future__ import annotations
 

@@ -45,7 +45,7 @@ if TYPE_CHECKING:
     from benchmark.core.types import Split
 
 SEED = 0
-"""Of patient cuts and resampling: the same for every run, so that models of one cohort are compared in pairs."""
+"""Seed of ties, weights and resampling: the same for every run, so that models of one cohort are compared in pairs."""
 ENOUGH = 2000
 """Items a side that quality is measured on, drawn by seed."""
 ATTACKED = 250
@@ -175,7 +175,7 @@ def attack_scores(adapter: HasLoss, cohort: Cohort) -> dict[str, Score]:
 
 
 def text_scores(adapter: object, cohort: Cohort, figures: Path) -> dict[str, Score]:
-    """Score captions by d_mem and draw prompts.png, where the model is a text-to-image one that d_mem can be had of."""
+    """Score captions by d_mem and draw prompts.png, where the model is a text-to-image one for which d_mem is defined."""
     if not isinstance(adapter, HasPrompts) or not adapter.prompted:
         return {}
     pipeline = adapter.pipeline
@@ -190,7 +190,7 @@ def _some(count: int, most: int = ENOUGH) -> NDArray[np.int64]:
 
 
 def _write_tables(folder: Path, real: Split, splits: list[str], outcomes: dict[str, Outcome]) -> dict[str, str]:
-    """Write one row a synthetic item and one row a real item; return the digests of both files."""
+    """Write one row per sample and one row per real image; return the digests of both files."""
     matches = _side_by_side({name: outcome.matches for name, outcome in outcomes.items()})
     members = _side_by_side({name: outcome.members for name, outcome in outcomes.items()})
     members.insert(0, "split", splits)
