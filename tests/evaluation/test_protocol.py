@@ -13,7 +13,7 @@ from benchmark.detectors.bank import Bank
 from benchmark.detectors.fitting import Fitted
 from benchmark.evaluation.exposure import measure_exposure
 from benchmark.evaluation.planted_recall import choose_planted
-from benchmark.evaluation.protocol import Outcome, _level, _split, evaluate
+from benchmark.evaluation.protocol import Outcome, _level, _match_columns, _split, evaluate
 from benchmark.evaluation.real_neighbours import NEIGHBOURS, real_neighbours
 from benchmark.evaluation.resumable_search import Searching
 from benchmark.evaluation.synthetic_search import SyntheticSearch, search_synthetic
@@ -265,6 +265,18 @@ def test_the_list_to_withhold_is_what_no_held_out_patient_explains(outcome: Outc
     assert outcome.matches["withhold"].tolist() == ((~held & (nearest.similarity >= first)) | verbatim).tolist()
     assert outcome.matches["withhold"][:COPIED].all()
     assert outcome.scores["withheld.items"].value == outcome.matches["withhold"].sum() < 30
+
+
+def test_a_verbatim_copy_is_withheld_below_a_held_out_pair(fitted: Fitted, bank: Bank, world: World) -> None:
+    """An exact held-out image among the samples is more similar than a noisy copy of a training image."""
+    copy = world.cohort.train.stored(np.array([11])) ^ np.uint8(1)
+    made = InMemory(np.concatenate([copy, world.cohort.heldout.stored(np.array([20]))]))
+    found = search_synthetic(bank, fitted.embed(made), Searching(), seed=0)
+    exposure = measure_exposure(found.nearest, found.train.similarity, found.best, level=0.98, split=None, seed=0)
+    columns = _match_columns(bank, found, exposure, 0.5)
+    assert exposure.withheld.nearest.tolist() == [False, False]
+    assert columns["withhold"].tolist() == [True, False]
+    assert columns["reason"].tolist() == ["verbatim", ""]
 
 
 @pytest.mark.parametrize("name", ["exact", "rotate15", "shift", "blur", "resample"])
