@@ -13,7 +13,7 @@ from benchmark.detectors.bank import Bank
 from benchmark.detectors.fitting import Fitted
 from benchmark.evaluation.exposure import measure_exposure
 from benchmark.evaluation.planted_recall import choose_planted
-from benchmark.evaluation.protocol import Outcome, _level, _split, evaluate
+from benchmark.evaluation.protocol import Outcome, _level, _match_columns, _split, evaluate
 from benchmark.evaluation.real_neighbours import NEIGHBOURS, real_neighbours
 from benchmark.evaluation.resumable_search import Searching
 from benchmark.evaluation.synthetic_search import SyntheticSearch, search_synthetic
@@ -29,14 +29,21 @@ from benchmark.metrics.split_test import split_test
 from .conftest import COPIED, InMemory, World, by_unit, correlations, numbered
 
 CLOSE = {"abs": 1e-6}
+SOME = ("exact", "blur", "resample")
 
 
 @pytest.fixture(scope="module")
 def outcome(fitted: Fitted, bank: Bank, world: World, tmp_path_factory: pytest.TempPathFactory) -> Outcome:
-    return evaluate(
-        fitted.detector, bank, fitted.embed(world.samples), kept=tmp_path_factory.mktemp("kept"), seed=0,
-        searching=Searching(), advance=lambda *_, **__: None,
-    )  # fmt: skip
+    """The whole evaluation but for the neighbours of the literature, which `test_literature` has."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(
+            "benchmark.evaluation.protocol.secondary_scores", lambda *_, **__: {"neighbours.x": Score(value=1.0)}
+        )
+        patch.setattr("benchmark.evaluation.protocol.PLANTED", {name: PLANTED[name] for name in SOME})
+        return evaluate(
+            fitted.detector, bank, fitted.embed(world.samples), kept=tmp_path_factory.mktemp("kept"), seed=0,
+            searching=Searching(), advance=lambda *_, **__: None,
+        )  # fmt: skip
 
 
 @pytest.fixture(scope="module")
@@ -267,7 +274,19 @@ def test_the_list_to_withhold_is_what_no_held_out_patient_explains(outcome: Outc
     assert outcome.scores["withheld.items"].value == outcome.matches["withhold"].sum() < 30
 
 
-@pytest.mark.parametrize("name", ["exact", "rotate15", "shift", "blur", "resample"])
+def test_a_verbatim_copy_is_withheld_below_a_held_out_pair(fitted: Fitted, bank: Bank, world: World) -> None:
+    """An exact held-out image among the samples is more similar than a noisy copy of a training image."""
+    copy = world.cohort.train.stored(np.array([11])) ^ np.uint8(1)
+    made = InMemory(np.concatenate([copy, world.cohort.heldout.stored(np.array([20]))]))
+    found = search_synthetic(bank, fitted.embed(made), Searching(), seed=0)
+    exposure = measure_exposure(found.nearest, found.train.similarity, found.best, level=0.98, split=None, seed=0)
+    columns = _match_columns(bank, found, exposure, 0.5)
+    assert exposure.withheld.nearest.tolist() == [False, False]
+    assert columns["withhold"].tolist() == [True, False]
+    assert columns["reason"].tolist() == ["verbatim", ""]
+
+
+@pytest.mark.parametrize("name", SOME)
 def test_planted_copies_are_found_by_their_unit_at_both_thresholds(
     outcome: Outcome, bank: Bank, world: World, name: str
 ) -> None:
@@ -300,7 +319,7 @@ def test_histograms_and_published_means_are_of_their_searches(outcome: Outcome, 
         assert outcome.scores[f"published.akbar2025.mean{ending}"].value == pytest.approx(values.mean(), **CLOSE)
         counts = np.array(outcome.histograms[f"published.akbar2025{ending}"])
         assert counts.sum() == len(values)
-    assert "neighbours.dcr_share" in outcome.scores
+    assert outcome.scores["neighbours.x"].value == 1
 
 
 # One copy among many

@@ -150,6 +150,21 @@ def test_clear_differences_and_ties() -> None:
     assert ranks(rows_of(given)) == [2, 1, 2, 4]
 
 
+def test_rows_that_are_not_shown_to_copy_share_the_first_rank() -> None:
+    """Their replicates differ beyond doubt; but 0.02 [0, 0.07] and 0.04 [0, 0.09] may both be chance."""
+    given = [
+        record("a", 0.02, replicates=NOISE),
+        record("b", 0.04, replicates=NOISE + 0.02),
+        record("c", 0.3, replicates=NOISE + 0.28),
+    ]
+    for one in given:
+        one.scores[HEADLINE] = score(one.scores[HEADLINE].value, 0.01, 0.4)
+    assert ranks(rows_of(given)) == [1, 2, 3]
+    for one in given[:2]:
+        one.scores[HEADLINE] = score(one.scores[HEADLINE].value, 0.0, 0.1)
+    assert ranks(rows_of(given)) == [1, 1, 3]
+
+
 def test_rows_are_compared_in_pairs() -> None:
     """Intervals overlap by far, yet the same patients were drawn: the difference is sure."""
     first, second = record("a", 0.1), record("b", 0.15)
