@@ -1,13 +1,13 @@
 """The audit of the auditor: what each detector finds, what it flags by mistake, and how long it takes, on one cohort.
 
-Known copies are training items after a known transformation. All is measured at tau, the threshold that the copy rate
-of a run uses: the 0.95 conformal quantile of calibration items against train.
+Known copies are training items after a known transformation, or parts of them inside held-out items. All is measured
+at tau, the threshold that the copy rate of a run uses: the 0.95 conformal quantile of calibration items against train.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -19,10 +19,11 @@ from benchmark.evaluation.planted_recall import (
     COPIES,
     Planted,
     choose_planted,
+    embed_pasted,
     embed_planted,
     found_copies,
 )
-from benchmark.images.planted_copies import PLANTED_AS, STRENGTHS, title
+from benchmark.images.planted_copies import CLAIMED_AS, KINDS, PASTED, STRENGTHS, title
 from benchmark.metrics.bootstrap import flagged_share, percentile_interval, resample_patients
 from benchmark.metrics.calibration import auc, conformal_quantile
 from benchmark.metrics.copy_rate import PatientScores, share_above, threshold
@@ -33,8 +34,8 @@ if TYPE_CHECKING:
 
     from numpy.random import Generator
     from numpy.typing import NDArray
-    from torch import Tensor
 
+    from benchmark.core.types import Detector
     from benchmark.detectors.fitting import Fitted
 
     Floats = NDArray[np.floating]
@@ -80,14 +81,14 @@ def audit(fitted: Fitted, cohort: Cohort, *, device: str, advance: Callable[...,
         "detector.same_patient": same_patient(bank, codes["train"], tau, device=device),
     }
     verdicts = [test.values > tau]
-    for kind, strengths in STRENGTHS.items():
-        for strength, transformation in strengths.items():
-            flags, scores_of = _copies(fitted, bank, planted, neighbour, transformation, tau, device)
+    for kind in KINDS:
+        for strength, copies in _planted_copies(fitted.detector, bank, planted, kind):
+            flags, scores_of = _recall(copies, bank, planted, neighbour, tau, device)
             scores |= {f"detector.{what}.{title(kind, strength)}": score for what, score in scores_of.items()}
             verdicts.append(flags)
         advance(note=kind)
     scores |= _speed(fitted, bank, planted, device)
-    claims = tuple(title(*PLANTED_AS[name]) for name in fitted.detector.invariances)
+    claims = tuple(title(*CLAIMED_AS[name]) for name in fitted.detector.invariances)
     return Audit(scores, claims, np.concatenate(verdicts))
 
 
@@ -105,10 +106,12 @@ def _neighbours(bank: Bank, planted: Planted, device: str) -> Floats:
 def _others(rows: Rows, chosen: Codes, owners: Codes, device: str, *, same: bool) -> Floats:
     """The greatest similarity of items to others of the same patient, or of other patients; NONE without one."""
     best = np.full(len(chosen), NONE)
-    queries = rows.take(chosen)
+    # All views count, as in a search: copies are compared by their best view, and so are these.
+    queries = [view.take(chosen) for view in (rows, *rows.views)]
     for start in range(0, rows.count, 4096):
         stop = min(start + 4096, rows.count)
-        block = rows.similarity.block(queries, rows.take(slice(start, stop)), device)
+        others = rows.take(slice(start, stop))
+        block = np.max([rows.similarity.block(view, others, device) for view in queries], axis=0)
         wanted = (owners[chosen][:, None] == owners[None, start:stop]) == same
         wanted &= chosen[:, None] != np.arange(start, stop)[None]
         best = np.maximum(best, np.where(wanted, block, NONE).max(axis=1))
@@ -125,23 +128,24 @@ def same_patient(bank: Bank, codes: Codes, tau: float, *, device: str) -> Score:
     return flagged_share(found > tau, owners)
 
 
-def _copies(
-    fitted: Fitted,
-    bank: Bank,
-    planted: Planted,
-    neighbour: Floats,
-    transformation: Callable[[Tensor], Tensor],
-    tau: float,
-    device: str,
+def _planted_copies(detector: Detector, bank: Bank, planted: Planted, kind: str) -> Iterator[tuple[str, Rows]]:
+    """Yield the embedded copies of each strength of a kind, whole or local."""
+    for strength, transformation in STRENGTHS.get(kind, {}).items():
+        yield strength, embed_planted(detector, bank, planted, transformation)
+    for strength, pasting in PASTED.get(kind, {}).items():
+        yield strength, embed_pasted(detector, bank, planted, pasting)
+
+
+def _recall(
+    copies: Rows, bank: Bank, planted: Planted, neighbour: Floats, tau: float, device: str
 ) -> tuple[Flags, dict[str, Score]]:
     """Recall at tau (the nearest training item is above it and of the copied patient), and AUC against neighbours."""
-    copies = embed_planted(fitted.detector, bank, planted, transformation)
     flags = found_copies(nearest(copies, bank.part("train"), device=device), planted, tau)
     views = [rows.take(slice(0, copies.count)) for rows in (copies, *copies.views)]
     originals = bank.rows.take(planted.positions)
     source = np.array(
         [
-            max(fitted.rows.similarity.exact(view[i], originals[i : i + 1])[0] for view in views)
+            max(bank.rows.similarity.exact(view[i], originals[i : i + 1])[0] for view in views)
             for i in range(copies.count)
         ]
     )

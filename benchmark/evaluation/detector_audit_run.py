@@ -15,7 +15,7 @@ from benchmark.detectors.fitting import fit_detector
 from benchmark.detectors.registry import Choice, choose, detector_cards
 from benchmark.evaluation.detector_audit import Audit, audit, between_seeds
 from benchmark.evaluation.detector_audit_report import draw_recall
-from benchmark.images.planted_copies import STRENGTHS
+from benchmark.images.planted_copies import KINDS
 from benchmark.records.cohort_facts import facts_of
 from benchmark.records.detector_audits import AuditedDetector, AuditFile
 from benchmark.records.record import entries
@@ -60,5 +60,5 @@ def _audited(choice: Choice, cohort: Cohort, seeds: int, device: str, cache: Pat
 def _audit_seed(choice: Choice, seed: int, cohort: Cohort, device: str, cache: Path) -> Audit:
     chosen = choice.with_seed(seed) if seed else choice
     fitted = fit_detector(chosen, cohort, cache=cache, device=device, say=to_stderr)
-    with progress(f"audit {chosen.name}", len(STRENGTHS)) as advance:
+    with progress(f"audit {chosen.name}", len(KINDS)) as advance:
         return audit(fitted, cohort, device=str(pick_device(device)), advance=advance)

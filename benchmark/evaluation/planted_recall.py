@@ -1,4 +1,4 @@
-"""How many planted copies a detector finds: known training images after a known transformation."""
+"""How many planted copies a detector finds: known training images after a known transformation, or parts of them."""
 
 from __future__ import annotations
 
@@ -11,13 +11,11 @@ from benchmark.core.types import patient_codes
 from benchmark.detectors.fitting import rows_in_memory
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from numpy.typing import NDArray
-    from torch import Tensor
 
     from benchmark.core.types import Detector, Match
     from benchmark.detectors.bank import Bank
+    from benchmark.images.planted_copies import Pasting, Transformation
     from benchmark.search import Rows
 
     Codes = NDArray[np.int64]
@@ -38,6 +36,12 @@ class Planted:
     train_codes: Codes
     """The unit of every training image, (M,): a copy counts as found where its own patient is nearest, or a patient who
     shares an image with it: of two equal images either may be named."""
+    hosts: Codes
+    """Where the held-out images that parts are pasted into stand among all real images, (n,).
+
+    Hosts are held out because copies are searched among training images: the host's own patient is not there (splits
+    keep patients together), so that the patient of the source is the only right answer.
+    """
 
 
 def choose_planted(bank: Bank, *, seed: int) -> Planted:
@@ -45,15 +49,30 @@ def choose_planted(bank: Bank, *, seed: int) -> Planted:
     order = np.random.default_rng([seed, bank.train]).permutation(bank.train)
     positions = np.sort(order[:COPIES])
     train_codes = patient_codes(bank.real.dealt[: bank.train])
-    return Planted(positions, patient_codes([bank.real.subjects[position] for position in positions]), train_codes)
+    codes = patient_codes([bank.real.subjects[position] for position in positions])
+    return Planted(positions, codes, train_codes, _choose_hosts(bank, len(positions), seed))
 
 
-def embed_planted(detector: Detector, bank: Bank, planted: Planted, transformation: Callable[[Tensor], Tensor]) -> Rows:
+def _choose_hosts(bank: Bank, count: int, seed: int) -> Codes:
+    """Draw held-out images; where there are fewer than count, each is used several times."""
+    heldout = np.random.default_rng([seed, bank.train, 1]).permutation(len(bank.real) - bank.train)
+    return np.resize(bank.train + heldout, count)
+
+
+def embed_planted(detector: Detector, bank: Bank, planted: Planted, transformation: Transformation) -> Rows:
     """Transform the chosen images and embed them, n rows."""
     import torch
 
     images = transformation(torch.from_numpy(bank.real.images(planted.positions)))
     return rows_in_memory(detector, images.contiguous().numpy())
+
+
+def embed_pasted(detector: Detector, bank: Bank, planted: Planted, pasting: Pasting) -> Rows:
+    """Paste a part of each chosen image into its host and embed the result, n rows."""
+    import torch
+
+    sources, hosts = (torch.from_numpy(bank.real.images(index)) for index in (planted.positions, planted.hosts))
+    return rows_in_memory(detector, pasting(sources, hosts).contiguous().numpy())
 
 
 def found_copies(match: Match, planted: Planted, tau: float) -> Flags:

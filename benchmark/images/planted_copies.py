@@ -1,14 +1,15 @@
 """Planted copies: fixed transformations of real images, which detectors are tested with.
 
 Everything takes and returns (N, C, *spatial) float32 in [-1, 1], and gives the same copies of the same images: what is
-random is drawn from a generator with a fixed seed.
+random is drawn from a generator with a fixed seed. Whole copies are made of a source image alone; local copies are a
+part of a source image inside the image of another patient, the host.
 """
 
 from __future__ import annotations
 
 import io
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import torch
 import torch.nn.functional as F
@@ -17,6 +18,12 @@ from torch import Tensor
 from benchmark.images.transforms import add_noise, affine, blur, deform, gamma
 
 Transformation = Callable[[Tensor], Tensor]
+Pasting = Callable[[Tensor, Tensor], Tensor]
+"""Sources and hosts, (N, C, *spatial) each, to hosts with a part of their source, same shape."""
+EDGE = 1 / 4
+"""Width of the border in which source and host are blended, as a fraction of the pasted box's side."""
+DRAWS = 4
+"""Boxes that are drawn per pair; the one where source and host differ most is used."""
 
 
 def _seeded() -> torch.Generator:
@@ -97,10 +104,50 @@ def _recode(quality: int) -> Transformation:
     return recode
 
 
+def _paste(share: float, moved: float = 0.0) -> Pasting:
+    """Paste a box of this share of the area or volume at its own place, or moved by up to `moved` of each side.
+
+    The box has the proportions of the image. Of several random boxes the one in which source and host differ most is
+    pasted: a piece of empty background inside another background would be no copy of anything.
+    """
+
+    def paste(sources: Tensor, hosts: Tensor) -> Tensor:
+        generator = _seeded()
+        count, dims = len(sources), sources.ndim - 2
+        side = share ** (1 / dims)
+        shifts = (2 * torch.rand(count, dims, generator=generator) - 1) * moved
+        given = affine(sources, shifts.new_zeros(count), shifts.new_ones(count), shifts) if moved else sources
+        # Centres are at least half a side from the border: the box is inside the image.
+        centres = side / 2 + (1 - side) * torch.rand(DRAWS, count, dims, generator=generator)
+        masks = torch.stack([box_mask(centre, side, sources.shape[2:]) for centre in centres])
+        difference = (masks * (given - hosts).square()).flatten(2).sum(2)
+        return torch.lerp(hosts, given, masks[difference.argmax(0), torch.arange(count)])
+
+    return paste
+
+
+def box_mask(centres: Tensor, side: float, shape: Sequence[int]) -> Tensor:
+    """Return the weight of the source in each pixel, (N, 1, *shape): 1 inside a box, 0 outside, smooth at its border.
+
+    Args:
+        centres: (N, dims) of the boxes, as fractions of the sides.
+        side: of the box, as a fraction of the image's.
+        shape: spatial shape of the images.
+    """
+    mask = centres.new_ones(len(centres), *[1] * (len(shape) + 1))
+    for axis, size in enumerate(shape):
+        places = (torch.arange(size) + 0.5) / size
+        inside = side / 2 - (places[None] - centres[:, axis, None]).abs()  # distance from the border, > 0 inside
+        # A raised cosine about the border: half of it is inside the box, so that the area is the share asked for.
+        weight = 0.5 - 0.5 * torch.cos(math.pi * (inside / (EDGE * side) + 0.5).clamp(0, 1))
+        mask = mask * weight.view(len(centres), 1, *[size if other == axis else 1 for other in range(len(shape))])
+    return mask
+
+
 STRENGTHS: dict[str, dict[str, Transformation]] = {
     "exact": {"": lambda images: images},
     "flip": {"left-right": lambda images: images.flip(-1), "up-down": lambda images: images.flip(-2)},
-    "rotate": {f"{degrees} deg": _rotate(degrees) for degrees in (5, 10, 15, 30)},
+    "rotate": {f"{degrees} deg": _rotate(degrees) for degrees in (3, 5, 10, 15, 30)},
     "rotate90": {f"{90 * quarters} deg": _rotate90(quarters) for quarters in (1, 2)},
     "shift": {f"{fraction:.0%}": _shift(fraction) for fraction in (0.02, 0.05, 0.1)},
     "crop": {f"{fraction:.0%}": _crop(fraction) for fraction in (0.05, 0.1, 0.2)},
@@ -113,6 +160,15 @@ STRENGTHS: dict[str, dict[str, Transformation]] = {
 }
 """Kind of transformation -> strength -> the function. Rotations and shifts go either way; a crop is magnified back;
 noise is a fraction of the grey range; `rotate90` is in the plane of the last two axes."""
+
+PASTED: dict[str, dict[str, Pasting]] = {
+    "local": {"16%": _paste(0.16), "25%": _paste(0.25), "25% moved": _paste(0.25, moved=0.03)},
+}
+"""The same for local copies: the share of the area or volume that is pasted, and whether it is moved by up to 3 % of
+each side."""
+
+KINDS = (*STRENGTHS, *PASTED)
+"""All kinds of copies that an audit measures, in its order."""
 
 PLANTED_AS = {
     "exact": ("exact", ""),
@@ -128,7 +184,10 @@ PLANTED_AS = {
     "deform": ("deform", "1.0%"),
     "recode": ("recode", "JPEG 75"),
 }
-"""The ones that every run measures (protocol p2) and that detectors may claim to be invariant to: kind, strength."""
+"""The ones that every run measures: kind, strength."""
+
+CLAIMED_AS = {**PLANTED_AS, "local16": ("local", "16%"), "local25": ("local", "25%")}
+"""All that detectors may claim to find: the above and local copies, which only audits measure."""
 
 PLANTED: dict[str, Transformation] = {name: STRENGTHS[kind][strength] for name, (kind, strength) in PLANTED_AS.items()}
 

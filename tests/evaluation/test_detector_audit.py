@@ -14,13 +14,13 @@ from benchmark.detectors.fitting import Fitted, rows_of
 from benchmark.detectors.pixels import Pixels
 from benchmark.evaluation.detector_audit import NONE, Audit, audit, between_seeds, recall_of
 from benchmark.evaluation.detector_audit_report import draw_recall, kinds, table_rows
-from benchmark.images.planted_copies import STRENGTHS
+from benchmark.images.planted_copies import PASTED, STRENGTHS
 from benchmark.metrics.calibration import auc, conformal_quantile
 from benchmark.records.detector_audits import AuditedDetector, AuditFile
 from benchmark.records.record import CohortFacts, ScoreEntry, entries
 
 SIZES = {"train": 60, "calibration": 40, "test": 30}
-FORMS = sum(map(len, STRENGTHS.values()))
+FORMS = sum(map(len, (*STRENGTHS.values(), *PASTED.values())))
 
 
 @pytest.fixture(scope="module")
