@@ -141,7 +141,7 @@ def cohort_sides(given: argparse.Namespace) -> tuple[Array, Array]:
     config = DataConfig(
         name=given.data, root=given.root, image_size=given.image_size, channels=given.channels, options=options
     )
-    cohort = open_cohort(config, *build_dataset(config), cache=given.cache, say=to_stderr)
+    cohort = open_cohort(config, *build_dataset(config), cache=given.cache, log=to_stderr)
     return levels_of(join_splits("bank", cohort.train, cohort.calibration)), levels_of(cohort.test)
 
 

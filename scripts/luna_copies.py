@@ -68,10 +68,10 @@ def main() -> None:
     parser.add_argument("--cache", type=Path, default=Path("cache"))
     given = parser.parse_args()
     card, dataset = build_dataset(DataConfig(name="folder", image_size=64))
-    cohort = prepare(card.name, dataset, given.root, given.cache, say=to_stderr)
+    cohort = prepare(card.name, dataset, given.root, given.cache, log=to_stderr)
     print(f"{'detector':28}{'recall':>8}{'90 deg':>8}{'180 deg':>8}{'precision':>11}{'false alarms':>13}")
     for text in given.detector or [card.name for card in detector_cards().values() if not card.needs_file]:
-        fitted = fit_detector(choose(text), cohort, cache=given.cache, device="auto", say=to_stderr)
+        fitted = fit_detector(choose(text), cohort, cache=given.cache, device="auto", log=to_stderr)
         print(judge(fitted, cohort), flush=True)
 
 

@@ -34,7 +34,7 @@ ITEMS = 2000
 def xrays(root: Path, cache: Path) -> Split:
     """Return 2,000 X-rays of 64 x 64 pixels."""
     card, dataset = build_dataset(DataConfig(name="cxr-pneumonia", image_size=64))
-    cohort = prepare(card.name, dataset, root, cache, say=to_stderr)
+    cohort = prepare(card.name, dataset, root, cache, log=to_stderr)
     real = cohort.real
     some = np.arange(min(ITEMS, len(real)))
     return replace(

@@ -30,7 +30,7 @@ def measure(text: str, cohort: Cohort, device: str) -> tuple[float, float]:
     """Return the seconds to train and embed a detector, and its mean AUC."""
     with tempfile.TemporaryDirectory() as folder:
         started = time.perf_counter()
-        fitted = fit_detector(choose(text), cohort, cache=Path(folder), device=device, say=to_stderr)
+        fitted = fit_detector(choose(text), cohort, cache=Path(folder), device=device, log=to_stderr)
         seconds = time.perf_counter() - started
         scores = audit(fitted, cohort, device=device, advance=lambda **_: None).scores
     areas = [score.value for name, score in scores.items() if ".auc." in name and score.value is not None]
@@ -46,7 +46,7 @@ def main() -> None:
     parser.add_argument("--steps", type=int, action="append")
     given = parser.parse_args()
     card, dataset = build_dataset(DataConfig(name="cxr-pneumonia", image_size=64))
-    cohort = prepare(card.name, dataset, given.root, given.cache, say=to_stderr)
+    cohort = prepare(card.name, dataset, given.root, given.cache, log=to_stderr)
     slow, aim = measure("dar2025", cohort, given.device)
     print(f"dar2025: {slow:.0f} s, mean AUC {aim:.3f}", flush=True)
     for steps in given.steps or (30, 60, 120, 250):

@@ -90,7 +90,7 @@ def split_command(
         options=data_pairs(data_settings, group_pattern), split=split_kind(split), split_seed=split_seed,
         train_items=train_items, exclude=exclude,
     )  # fmt: skip
-    cohort = open_cohort(config, *build_dataset(config), cache=cache, say=to_stderr)
+    cohort = open_cohort(config, *build_dataset(config), cache=cache, log=to_stderr)
     for path in write_split(out / f"{cohort.name}-{cohort.key[:8]}", cohort):
         typer.echo(f"{path.stem}: {path} (private: it names patients)")
     typer.echo("train on the items of train.csv alone; then: bench run --model ... --trained-on split, same options")

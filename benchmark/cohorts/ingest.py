@@ -16,7 +16,7 @@ from benchmark.cohorts.store import PIXELS, Stored, finish, open_stored
 from benchmark.cohorts.writer import Writer
 from benchmark.core.errors import BadDataError, MachineError, MissingDataError
 from benchmark.core.files import atomic_write
-from benchmark.core.progress import Say, progress, to_stderr
+from benchmark.core.progress import Log, progress, to_stderr
 from benchmark.core.types import Dataset, HasRemarks, Source
 
 
@@ -28,7 +28,7 @@ def prepare_items(
     *,
     strict: bool = False,
     workers: int | None = None,
-    say: Say = to_stderr,
+    log: Log = to_stderr,
 ) -> Stored:
     """Read all items of a data set, or open them from the cache. Arguments and errors as for `prepare`."""
     sources = dataset.sources(root)
@@ -37,7 +37,7 @@ def prepare_items(
     remarks = dataset.remarks(root) if isinstance(dataset, HasRemarks) else {}
     key = preparation_key(dataset, sources, remarks, root)
     folder = cache / "cohorts" / f"{name}-{key}"
-    with _locked(folder, say):
+    with _locked(folder, log):
         stored = open_stored(folder)
         done = "cached" if stored else "prepared"
         if stored is None:
@@ -46,9 +46,9 @@ def prepare_items(
             stored = open_stored(folder)
     if stored is None:
         raise MachineError(f"{folder} was written but does not read back", "check this disk, or choose another cache")
-    say(f"{name}: {done}, {len(stored.table)} items of {stored.table['subject'].nunique()} patients")
+    log(f"{name}: {done}, {len(stored.table)} items of {stored.table['subject'].nunique()} patients")
     for what, names in stored.remarks.items():
-        say(f"{name}: {what}: {_shortened(names)}" if names else f"{name}: {what}")
+        log(f"{name}: {what}: {_shortened(names)}" if names else f"{name}: {what}")
     if strict:
         _require_nothing_left_out(name, stored)
     return stored
@@ -104,7 +104,7 @@ def _require_nothing_left_out(name: str, stored: Stored) -> None:
 
 
 @contextmanager
-def _locked(folder: Path, say: Say) -> Iterator[None]:
+def _locked(folder: Path, log: Log) -> Iterator[None]:
     """Hold the lock of a cohort, waiting for another process that prepares it."""
     lock = FileLock(folder.parent / f".{folder.name}.lock")
     try:
@@ -112,7 +112,7 @@ def _locked(folder: Path, say: Say) -> Iterator[None]:
         try:
             lock.acquire(timeout=0)
         except Timeout:
-            say(f"{folder.name}: another process prepares it, waiting")
+            log(f"{folder.name}: another process prepares it, waiting")
             lock.acquire()
     except OSError as error:
         raise MachineError(f"{folder.parent} cannot be written: {error.strerror}", "choose another cache") from error

@@ -10,7 +10,7 @@ from benchmark.cohorts.prepare import prepare
 from benchmark.cohorts.splits import SplitKind
 from benchmark.core.files import require_layout
 from benchmark.core.options import Selection, build
-from benchmark.core.progress import Say
+from benchmark.core.progress import Log
 from benchmark.core.types import Cohort, Dataset, HasReports, captioned
 from benchmark.plugins import registry
 from benchmark.plugins.registry import DatasetCard
@@ -55,7 +55,7 @@ def item_dimensions(card: DatasetCard, dataset: Dataset) -> int:
     return int(getattr(dataset, "dimensions", card.dimensions))
 
 
-def open_cohort(config: DataConfig, card: DatasetCard, dataset: Dataset, *, cache: Path, say: Say) -> Cohort:
+def open_cohort(config: DataConfig, card: DatasetCard, dataset: Dataset, *, cache: Path, log: Log) -> Cohort:
     """Find the files of a data set, and prepare them or open the cache. Raises as `locate` and `prepare` do."""
     require_layout(cache, "cache", ("cohorts", "detectors"))
     root = locate(card, dataset, root=config.root, cache=cache)
@@ -63,7 +63,7 @@ def open_cohort(config: DataConfig, card: DatasetCard, dataset: Dataset, *, cach
         card.name, dataset, root, cache,
         split_seed=config.split_seed, train_items=config.train_items, split=config.split,
         trained_on=listed_training(config),
-        exclude=config.exclude, strict=config.strict, say=say,
+        exclude=config.exclude, strict=config.strict, log=log,
     )  # fmt: skip
     return captioned(cohort, dataset.reports(root)) if isinstance(dataset, HasReports) else cohort
 

@@ -10,7 +10,7 @@ from benchmark.cohorts.exclusions import read_exclusions
 from benchmark.cohorts.ingest import prepare_items
 from benchmark.cohorts.splits import FRACTIONS, SplitKind
 from benchmark.cohorts.training_list import read_training_list
-from benchmark.core.progress import Say, to_stderr
+from benchmark.core.progress import Log, to_stderr
 from benchmark.core.types import Cohort, Dataset
 
 
@@ -28,7 +28,7 @@ def prepare(
     exclude: Path | None = None,
     strict: bool = False,
     workers: int | None = None,
-    say: Say = to_stderr,
+    log: Log = to_stderr,
 ) -> Cohort:
     """Read a data set into a cohort of patient-disjoint splits, or open it from the cache.
 
@@ -46,14 +46,14 @@ def prepare(
         exclude: a CSV file whose column `item` names items to leave out, as `bench datasets check --fix` writes it.
         strict: refuse where anything would be left out.
         workers: readers; all cores by default.
-        say: takes each line for the person at the keyboard.
+        log: called with each line of progress.
 
     Raises:
         MissingDataError, BadDataError: files that are absent or cannot be used.
         UsageError: options that do not fit.
         MachineError: a full or read-only disk.
     """
-    stored = prepare_items(name, dataset, root, cache, strict=strict, workers=workers, say=say)
+    stored = prepare_items(name, dataset, root, cache, strict=strict, workers=workers, log=log)
     return assemble(
         name, dataset, stored, split_seed=split_seed, fractions=fractions, train_items=train_items, split=split,
         trained_on=read_training_list(trained_on, stored.table), exclude=read_exclusions(exclude, stored.table),

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from typing import Protocol
 
 EVERY_SECONDS = 15.0
-Say = Callable[[str], None]
+Log = Callable[[str], None]
 """Takes a line of text for the user."""
 
 

@@ -14,7 +14,7 @@ from filelock import FileLock, Timeout
 
 from benchmark.core.errors import MachineError
 from benchmark.core.files import read_json, write_json
-from benchmark.core.progress import Say
+from benchmark.core.progress import Log
 
 
 @contextmanager
@@ -39,7 +39,7 @@ class Stages:
     """status.json of a run folder: for each stage its key, state, seconds and facts."""
 
     folder: Path
-    say: Say
+    log: Log
 
     @property
     def path(self) -> Path:
@@ -66,14 +66,14 @@ class Stages:
             owns: a folder of the run that belongs to this stage: deleted when it was started with another key.
         """
         if self.finished(name, key):
-            self.say(f"{name}: cached")
+            self.log(f"{name}: cached")
             return True
         self.begin(name, key, owns)
         started = time.monotonic()
         facts = work()
         seconds = round(time.monotonic() - started, 3)
         self._set(name, {"state": "done", "key": key, "seconds": seconds, **facts})
-        self.say(f"{name}: done in {seconds:.0f} s")
+        self.log(f"{name}: done in {seconds:.0f} s")
         return False
 
     def begin(self, name: str, key: str, owns: str) -> None:

@@ -65,7 +65,7 @@ class Fitted:
         )
 
 
-def fit_detector(choice: Choice, cohort: Cohort, *, cache: Path, device: str, say: Callable[[str], None]) -> Fitted:
+def fit_detector(choice: Choice, cohort: Cohort, *, cache: Path, device: str, log: Callable[[str], None]) -> Fitted:
     """Fit a detector to a cohort, or load it and the rows of the real items from the cache."""
     from filelock import FileLock
 
@@ -77,7 +77,7 @@ def fit_detector(choice: Choice, cohort: Cohort, *, cache: Path, device: str, sa
     place.mkdir(parents=True, exist_ok=True)
     with FileLock(place / ".lock"):
         kept = place / "real.npy"
-        say(f"detector {choice.name}: {'cached' if kept.exists() else 'fitted to all real items, once per cohort'}")
+        log(f"detector {choice.name}: {'cached' if kept.exists() else 'fitted to all real items, once per cohort'}")
         detector = choice.options.fit(real, folder=place, key=key, device=device)
         rows = rows_of(detector, real)
         if rows.dimension <= SHORT:
@@ -85,10 +85,10 @@ def fit_detector(choice: Choice, cohort: Cohort, *, cache: Path, device: str, sa
                 with atomic_write(kept) as temporary, temporary.open("wb") as file:
                     np.save(file, all_rows(rows))
             rows = replace(Rows.of(np.load(kept), rows.similarity), views=rows.views)
-        return Fitted(choice.name, detector, real, replace(rows, index=_index(detector, real, place, say)), place)
+        return Fitted(choice.name, detector, real, replace(rows, index=_index(detector, real, place, log)), place)
 
 
-def _index(detector: Detector, real: Split, place: Path, say: Callable[[str], None]) -> Index | None:
+def _index(detector: Detector, real: Split, place: Path, log: Callable[[str], None]) -> Index | None:
     """Open or build the index of a cohort of grey levels, where the cohort is large enough to save time by it."""
     from benchmark.search.index import Index, Stored
 
@@ -99,7 +99,7 @@ def _index(detector: Detector, real: Split, place: Path, say: Callable[[str], No
     folder = place / f"index-{source_digest(core_module('search.index'))}"
     index = Index.open(folder, stored)
     if index is None:
-        say("index of all real items: built once per cohort")
+        log("index of all real items: built once per cohort")
         with progress("index", len(real)) as advance:
             index = Index.build(stored, real.shape, advance=advance)
         with atomic_write(folder) as temporary:

@@ -93,8 +93,8 @@ def audit(fitted: Fitted, cohort: Cohort, *, device: str, advance: Callable[...,
 
 
 def _nearest_train(bank: Bank, name: str, codes: dict[str, Codes], device: str) -> PatientScores:
-    found = nearest(bank.part(name), bank.part("train"), device=device)
-    return PatientScores(found.similarity, codes[name])
+    match = nearest(bank.part(name), bank.part("train"), device=device)
+    return PatientScores(match.similarity, codes[name])
 
 
 def _neighbours(bank: Bank, planted: Planted, device: str) -> Floats:
@@ -123,9 +123,9 @@ def same_patient(bank: Bank, codes: Codes, tau: float, *, device: str) -> Score:
     several = np.flatnonzero(np.bincount(codes)[codes] > 1)[: 10 * COPIES]
     if not len(several):
         return Score(value=None, n=0, reason="no patient has two training items")
-    found = _others(piece(bank.rows, bank.parts["train"]), several, codes, device, same=True)
+    best = _others(piece(bank.rows, bank.parts["train"]), several, codes, device, same=True)
     owners = patient_codes([str(code) for code in codes[several]])
-    return flagged_share(found > tau, owners)
+    return flagged_share(best > tau, owners)
 
 
 def _planted_copies(detector: Detector, bank: Bank, planted: Planted, kind: str) -> Iterator[tuple[str, Rows]]:

@@ -31,9 +31,9 @@ def kinds(audit: AuditFile) -> list[str]:
 
 def table_rows(audit: AuditFile) -> list[list[str]]:
     """Return one row per score and per kind of copy (`recall / AUC`), one column per detector."""
-    scores = [found.scores for found in audit.detectors.values()]
+    scores = [one.scores for one in audit.detectors.values()]
     rows = [[heading, *(with_interval(one.get(name)) for one in scores), meaning] for name, heading, meaning in LINES]
-    broken = [", ".join(found.broken()) or "none" for found in audit.detectors.values()]
+    broken = [", ".join(one.broken()) or "none" for one in audit.detectors.values()]
     rows.append(["claims not kept", *broken, f"copies it claims to find, but finds less than {CLAIMED:.0%} of"])
     rows.append(["recall at tau / AUC", *[""] * len(scores), "AUC: copy against nearest neighbour"])
     for kind in kinds(audit):
@@ -53,7 +53,7 @@ def _figure(audit: AuditFile) -> Figure:
     from matplotlib.figure import Figure
 
     names, rows = list(audit.detectors), kinds(audit)
-    values = np.array([[found.scores[RECALL + row].value for found in audit.detectors.values()] for row in rows], float)
+    values = np.array([[one.scores[RECALL + row].value for one in audit.detectors.values()] for row in rows], float)
     figure = Figure(figsize=(2.2 + 1.1 * len(names), 0.9 + 0.24 * len(rows)), layout="constrained")
     axes = figure.subplots()
     axes.imshow(values, vmin=0, vmax=1, cmap="viridis", aspect="auto")

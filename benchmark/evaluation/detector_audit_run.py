@@ -40,9 +40,9 @@ def check_detectors(
         raise UsageError(f"{seeds} seeds were asked for", "give 1 or more; 3 tell how far trainings differ")
     without_files = [card.name for card in detector_cards().values() if not card.needs_file]
     choices = [choose(text) for text in texts or without_files]
-    cohort = open_cohort(data, *build_dataset(data), cache=cache, say=to_stderr)
-    found = {choice.name: _audited(choice, cohort, seeds, device, cache) for choice in choices}
-    file = AuditFile(cohort=facts_of(cohort), detectors=found, environment=describe(device))
+    cohort = open_cohort(data, *build_dataset(data), cache=cache, log=to_stderr)
+    audited = {choice.name: _audited(choice, cohort, seeds, device, cache) for choice in choices}
+    file = AuditFile(cohort=facts_of(cohort), detectors=audited, environment=describe(device))
     folder = out / f"{cohort.name}-{cohort.key[:8]}"
     folder.mkdir(parents=True, exist_ok=True)
     file.write(folder / "audit.json")
@@ -59,6 +59,6 @@ def _audited(choice: Choice, cohort: Cohort, seeds: int, device: str, cache: Pat
 
 def _audit_seed(choice: Choice, seed: int, cohort: Cohort, device: str, cache: Path) -> Audit:
     chosen = choice.with_seed(seed) if seed else choice
-    fitted = fit_detector(chosen, cohort, cache=cache, device=device, say=to_stderr)
+    fitted = fit_detector(chosen, cohort, cache=cache, device=device, log=to_stderr)
     with progress(f"audit {chosen.name}", len(KINDS)) as advance:
         return audit(fitted, cohort, device=str(pick_device(device)), advance=advance)

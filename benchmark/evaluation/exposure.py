@@ -73,16 +73,16 @@ def measure_exposure(
     everyone = everyone or nearest
     withheld = withhold(everyone, train_similarity, level, comparable=nearest.heldout)
     seen = heldout_seen(nearest, level, everyone=everyone)
-    found, possible = exposed(nearest), detectable(nearest.train, nearest.heldout, len(nearest.similarity))
+    result, possible = exposed(nearest), detectable(nearest.train, nearest.heldout, len(nearest.similarity))
     reason = refusal or _refusal(possible, seen, split, everyone)
     scores = {
-        **_headline(found, nearest, reason),
+        **_headline(result, nearest, reason),
         **_listed(withheld, len(nearest.similarity)),
         **_checks(seen, split, everyone),
-        **_privacy(found, nearest, best, reason, seed),
+        **_privacy(result, nearest, best, reason, seed),
     }
-    replicates = () if reason else share_replicates(nearest, max(1, found.depth // 2), seed=seed)
-    return Exposure(scores, withheld, [asdict(row) for row in found.curve], replicates)
+    replicates = () if reason else share_replicates(nearest, max(1, result.depth // 2), seed=seed)
+    return Exposure(scores, withheld, [asdict(row) for row in result.curve], replicates)
 
 
 def _refusal(possible: Detectable, seen: HeldoutSeen, split: SplitTest | None, nearest: Nearest) -> str:
@@ -103,15 +103,15 @@ def _refusal(possible: Detectable, seen: HeldoutSeen, split: SplitTest | None, n
     return ""
 
 
-def _headline(found: Exposed, nearest: Nearest, reason: str) -> dict[str, Score]:
+def _headline(result: Exposed, nearest: Nearest, reason: str) -> dict[str, Score]:
     samples = len(nearest.similarity)
-    spoken = "" if found.threshold is None else f"of copies more similar than {found.threshold:.3f}"
+    spoken = "" if result.threshold is None else f"of copies more similar than {result.threshold:.3f}"
     return {
-        "exposed.patients": _score(found.patients, nearest.train, reason),
-        "exposed.items": _score(found.samples, samples, reason),
+        "exposed.patients": _score(result.patients, nearest.train, reason),
+        "exposed.items": _score(result.samples, samples, reason),
         "exposed.threshold": Score(
-            value=found.threshold, n=found.depth,
-            reason=spoken if found.threshold is not None else "all samples are spoken of",
+            value=result.threshold, n=result.depth,
+            reason=spoken if result.threshold is not None else "all samples are spoken of",
         ),
     }  # fmt: skip
 
@@ -143,13 +143,13 @@ def _checks(seen: HeldoutSeen, split: SplitTest | None, nearest: Nearest) -> dic
     return {"split.p": p, "heldout.exposed": Score(value=float(max(seen.exposed, seen.verbatim)), n=nearest.heldout)}
 
 
-def _privacy(found: Exposed, nearest: Nearest, best: Floats, reason: str, seed: int) -> dict[str, Score]:
+def _privacy(result: Exposed, nearest: Nearest, best: Floats, reason: str, seed: int) -> dict[str, Score]:
     """The lower bound on epsilon, and the exposed patients of larger releases."""
     names = [f"growth.times{factor}" for factor in FACTORS]
     if reason:
         return {name: Score(value=None, reason=reason) for name in ("privacy.epsilon", *names)}
     loss = privacy_loss(best[: nearest.train], best[nearest.train :], seed=seed)
-    growth = accumulation(copied_patients(found, nearest), nearest.train)
+    growth = accumulation(copied_patients(result, nearest), nearest.train)
     return {
         "privacy.epsilon": Score(value=loss.epsilon, n=loss.pairs, direction="lower"),
         **{
@@ -186,8 +186,8 @@ def headline_threshold(exposure: Exposure) -> float:
     return -1.0 if value is None else value
 
 
-def copied_patients(found: Exposed, nearest: Nearest) -> Codes:
+def copied_patients(result: Exposed, nearest: Nearest) -> Codes:
     """Return the training patient that each sample (N,) copies, above the headline's threshold; -1 for none."""
-    level = -np.inf if found.threshold is None else found.threshold
+    level = -np.inf if result.threshold is None else result.threshold
     copies = (nearest.patient < nearest.train) & (nearest.similarity > level)
     return np.where(copies, nearest.patient, -1)

@@ -94,15 +94,15 @@ def _pairs(name: str, outcome: Outcome, samples: Samples, real: Split) -> Figure
 
 def _beside(real: Split, rows: Array) -> list[tuple[str, Images, list[str]]]:
     """The slices before and after some; nothing where none of them has a neighbour."""
-    sides = [found[rows] for found in neighbours(real.items)]
+    sides = [positions[rows] for positions in neighbours(real.items)]
     if all((side < 0).all() for side in sides):
         return []
-    found = []
+    shown_beside = []
     for label, side in zip(("slice\nbefore", "slice\nafter"), sides, strict=True):
         images = real.images(np.maximum(side, 0))
         images[side < 0] = -1
-        found.append((label, images, ["" if row >= 0 else "none" for row in side]))
-    return found
+        shown_beside.append((label, images, ["" if row >= 0 else "none" for row in side]))
+    return shown_beside
 
 
 def _similarity(name: str, outcome: Outcome) -> Figure:

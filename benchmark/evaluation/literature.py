@@ -44,12 +44,12 @@ class Searched:
     """Every real item to the synthetic ones."""
 
 
-def correlations(found: Searched) -> tuple[dict[str, Score], dict[str, tuple[int, ...]]]:
+def correlations(searched: Searched) -> tuple[dict[str, Score], dict[str, tuple[int, ...]]]:
     """Return the scores and histograms of Akbar et al.: synthetic -> train, test -> train, synthetic -> held-out."""
     queries = {
-        "": PatientScores.alone(found.to_train.similarity),
-        "_test": found.test,
-        "_heldout": PatientScores.alone(found.to_heldout.similarity),
+        "": PatientScores.alone(searched.to_train.similarity),
+        "_test": searched.test,
+        "_heldout": PatientScores.alone(searched.to_heldout.similarity),
     }
     scores: dict[str, Score] = {}
     counts = {}
@@ -61,32 +61,32 @@ def correlations(found: Searched) -> tuple[dict[str, Score], dict[str, tuple[int
 
 
 def secondary_scores(
-    bank: Bank, synthetic: Rows, found: Searched, *, seed: int, searching: Searching
+    bank: Bank, synthetic: Rows, searched: Searched, *, seed: int, searching: Searching
 ) -> dict[str, Score]:
     """Score neighbours, C_T and the rule of Dar et al. with a detector whose rows fit in memory.
 
     Args:
         bank: all real items.
         synthetic: rows of the synthetic items.
-        found: what was searched already.
+        searched: what was searched already.
         seed: of the part of train that is as large as the held-out bank, and of cells.
         searching: where items are compared, and in how much memory.
     """
     train, codes = bank.part("train"), patient_codes(bank.real.subjects[: bank.train])
     within = searching.search(train, train, 2).similarity[:, -1]
     queries = {"": _near(bank, synthetic, np.arange(synthetic.count), seed, searching)}
-    queries["_null"] = _near(bank, bank.part("test"), found.test.codes, seed, searching)
+    queries["_null"] = _near(bank, bank.part("test"), searched.test.codes, seed, searching)
     scores = {
         f"neighbours.{name}{ending}": rule(near)
         for name, rule in _rules(within).items()
         for ending, near in queries.items()
     }
-    scores |= _copying(bank, synthetic, queries, found, seed, searching)
+    scores |= _copying(bank, synthetic, queries, searched, seed, searching)
     validation = PatientScores(searching.nearest(train, bank.part("calibration")).similarity, codes)
-    to_synthetic = PatientScores(found.to_synthetic[: bank.train], codes)
-    scores |= dar2025(validation, to_synthetic, PatientScores.alone(found.to_train.similarity))
-    unseen = PatientScores(found.to_synthetic[bank.parts["test"]], found.test.codes)
-    return scores | dar2025_test(validation, found.test, unseen)
+    to_synthetic = PatientScores(searched.to_synthetic[: bank.train], codes)
+    scores |= dar2025(validation, to_synthetic, PatientScores.alone(searched.to_train.similarity))
+    unseen = PatientScores(searched.to_synthetic[bank.parts["test"]], searched.test.codes)
+    return scores | dar2025_test(validation, searched.test, unseen)
 
 
 def _rules(within: NDArray[np.float64]) -> dict[str, Callable[[Near], Score]]:
@@ -114,7 +114,7 @@ def _near(bank: Bank, queries: Rows, codes: Codes, seed: int, searching: Searchi
 
 
 def _copying(
-    bank: Bank, synthetic: Rows, queries: dict[str, Near], found: Searched, seed: int, searching: Searching
+    bank: Bank, synthetic: Rows, queries: dict[str, Near], searched: Searched, seed: int, searching: Searching
 ) -> dict[str, Score]:
     """C_T of synthetic and of test items against calibration items; and swapped, of training and of test items."""
     rows = {name: _unit(part) for name, part in _parts(bank, synthetic).items()}
@@ -129,7 +129,8 @@ def _copying(
     }
     back = neighbours.cells(rows["synthetic"], min(count, synthetic.count), seed=seed)
     real = {
-        name: (distance(found.to_synthetic[part]), back(rows[name]), codes[name]) for name, part in bank.parts.items()
+        name: (distance(searched.to_synthetic[part]), back(rows[name]), codes[name])
+        for name, part in bank.parts.items()
     }
     swapped = {
         ending: c_t_score(*real[name], *real["calibration"]) for ending, name in (("", "train"), ("_null", "test"))
@@ -141,8 +142,8 @@ def _copying(
 
 def _unit(rows: Rows) -> NDArray[np.float32]:
     """Return all rows, of length 1: pixels are kept as they are stored."""
-    found = rows.take(slice(0, rows.count))
-    return found if rows.similarity is COSINE else unit(found.astype(np.float32))
+    searched = rows.take(slice(0, rows.count))
+    return searched if rows.similarity is COSINE else unit(searched.astype(np.float32))
 
 
 def _parts(bank: Bank, synthetic: Rows) -> dict[str, Rows]:

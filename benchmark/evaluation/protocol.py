@@ -95,13 +95,13 @@ def evaluate(
     """
     codes = {name: patient_codes(bank.real.subjects[part]) for name, part in bank.parts.items()}
     asked = None if prompted is None else asked_patients(bank, prompted)
-    found = search_synthetic(bank, synthetic, searching, seed=seed, asked=asked)
+    results = search_synthetic(bank, synthetic, searching, seed=seed, asked=asked)
     advance(note="synthetic against all real images")
     neighbours = real_neighbours(bank, kept, searching, seed=seed)
     level, split = _level(neighbours), _split(bank, neighbours, seed)
     exposure = measure_exposure(
-        found.nearest, found.train.similarity, found.best, level=level, split=split, seed=seed, refusal=refusal,
-        everyone=found.everyone,
+        results.nearest, results.train.similarity, results.best, level=level, split=split, seed=seed, refusal=refusal,
+        everyone=results.everyone,
     )  # fmt: skip
     others = piece(bank.rows, slice(bank.train, len(bank.real)))
     searched = searching.search(others, bank.part("train"), keep="held-out")
@@ -109,17 +109,17 @@ def evaluate(
     near = PatientScores(searched.match.similarity[: bank.calibration], codes["calibration"])
     test = PatientScores(searched.match.similarity[bank.calibration :], codes["test"])
     tau = conformal_quantile(near.values, near.codes)
-    scores = exposure.scores | _copy_scores(found.train, near, test)
-    scores |= _prompt_scores(found, asked) if asked else {}
+    scores = exposure.scores | _copy_scores(results.train, near, test)
+    scores |= _prompt_scores(results, asked) if asked else {}
     scores["exposed.control"] = _control(bank, seed=seed, searching=searching)
     advance(note="control")
     thresholds = {"recall": tau, "recall_headline": headline_threshold(exposure)}
     scores |= _planted(detector, bank, thresholds, seed=seed, searching=searching)
     advance(note="planted copies")
-    member = {name: PatientScores(found.real.similarity[part], codes[name]) for name, part in bank.parts.items()}
-    scores |= _member_scores(bank, found.real.similarity, asked, seed)
+    member = {name: PatientScores(results.real.similarity[part], codes[name]) for name, part in bank.parts.items()}
+    scores |= _member_scores(bank, results.real.similarity, asked, seed)
     advance(note="train side")
-    done = Searched(found.train, found.heldout, test, found.real.similarity)
+    done = Searched(results.train, results.heldout, test, results.real.similarity)
     published, histograms = correlations(done)
     scores |= published
     if bank.rows.dimension <= SHORT:
@@ -128,8 +128,8 @@ def evaluate(
     return Outcome(
         scores=scores,
         replicates=exposure.replicates,
-        matches=_match_columns(bank, found, exposure, tau),
-        members=_member_columns(found.real, member),
+        matches=_match_columns(bank, results, exposure, tau),
+        members=_member_columns(results.real, member),
         histograms=histograms,
         curve=exposure.curve,
         engine=searched.certificate.engine,
@@ -223,16 +223,16 @@ def _planted(
     return scores
 
 
-def _match_columns(bank: Bank, found: SyntheticSearch, exposure: Exposure, tau: float) -> Columns:
+def _match_columns(bank: Bank, results: SyntheticSearch, exposure: Exposure, tau: float) -> Columns:
     items, subjects = np.array(bank.real.items), np.array(bank.real.subjects)
     return {
-        "train_item": items[found.train.index],
-        "train_subject": subjects[found.train.index],
-        "train_row": found.train.index,
-        "similarity": found.train.similarity,
-        "heldout_row": found.heldout.index + bank.train,
-        "heldout_similarity": found.heldout.similarity,
-        "above": found.train.similarity > tau,
+        "train_item": items[results.train.index],
+        "train_subject": subjects[results.train.index],
+        "train_row": results.train.index,
+        "similarity": results.train.similarity,
+        "heldout_row": results.heldout.index + bank.train,
+        "heldout_similarity": results.heldout.similarity,
+        "above": results.train.similarity > tau,
         "withhold": exposure.withheld.any,
         "reason": np.array(exposure.withheld.reasons()),
     }

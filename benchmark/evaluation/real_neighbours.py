@@ -49,10 +49,10 @@ def real_neighbours(bank: Bank, folder: Path, searching: Searching, *, seed: int
     if path.exists():
         with np.load(path) as kept:
             return RealNeighbours(kept["positions"], kept["similarity"])
-    found = _searched(bank, units, keep, searching, seed)
+    neighbours = _searched(bank, units, keep, searching, seed)
     with atomic_write(path) as temporary, temporary.open("wb") as file:
-        np.savez(file, positions=found.positions, similarity=found.similarity)
-    return found
+        np.savez(file, positions=neighbours.positions, similarity=neighbours.similarity)
+    return neighbours
 
 
 def _searched(bank: Bank, units: Array, keep: int, searching: Searching, seed: int) -> RealNeighbours:

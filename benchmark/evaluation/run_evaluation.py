@@ -15,7 +15,7 @@ import pandas as pd
 from benchmark.adapters.sampling import PROMPTED, Samples, prompted_rows
 from benchmark.core.errors import BadDataError
 from benchmark.core.files import atomic_write, file_name, write_json
-from benchmark.core.progress import Say, progress
+from benchmark.core.progress import Log, progress
 from benchmark.core.types import Cohort, HasLoss, HasPrompts, Score, chunks, patient_codes, takes_prompts
 from benchmark.detectors.bank import bank_of
 from benchmark.detectors.fitting import fit_detector
@@ -65,7 +65,7 @@ def evaluate_run(
     cache: Path,
     device: str,
     search_memory: int,
-    say: Say,
+    log: Log,
     refusal: str = "",
 ) -> None:
     """Write matches.parquet, members.parquet, evaluation.json and figures/ for a run's samples.
@@ -79,7 +79,7 @@ def evaluate_run(
         cache: where detectors are kept.
         device: `auto`, `cpu`, `cuda` or `cuda:N`.
         search_memory: bytes that a search may take.
-        say: takes each line for the person at the keyboard.
+        log: called with each line of progress.
         refusal: why the headline may not be scored, such as unknown training data; empty where it may.
     """
     from benchmark.core.devices import search_devices
@@ -87,7 +87,7 @@ def evaluate_run(
 
     devices = search_devices(device)
     samples, prompted = Samples.open(folder / "samples", count), _prompted(folder / "samples", adapter)
-    made = [fit_detector(choice, cohort, cache=cache, device=device, say=say) for choice in choices]
+    made = [fit_detector(choice, cohort, cache=cache, device=device, log=log) for choice in choices]
     with progress("evaluate", 6 * len(made) + 1) as advance:
         outcomes = {}
         for one in made:
@@ -175,7 +175,7 @@ def attack_scores(adapter: HasLoss, cohort: Cohort) -> dict[str, Score]:
 
 
 def text_scores(adapter: object, cohort: Cohort, figures: Path) -> dict[str, Score]:
-    """Score captions by d_mem and draw prompts.png, where the model is a text-to-image one for which d_mem is defined."""
+    """Score captions by d_mem and draw prompts.png, for text-to-image models for which d_mem is defined."""
     if not isinstance(adapter, HasPrompts) or not adapter.prompted:
         return {}
     pipeline = adapter.pipeline
@@ -205,7 +205,7 @@ def _write_tables(folder: Path, real: Split, splits: list[str], outcomes: dict[s
 
 def _side_by_side(columns: dict[str, dict[str, NDArray[np.generic]]]) -> pd.DataFrame:
     return pd.DataFrame(
-        {f"{column}[{name}]": values for name, found in columns.items() for column, values in found.items()}
+        {f"{column}[{name}]": values for name, own_columns in columns.items() for column, values in own_columns.items()}
     )
 
 

@@ -75,12 +75,12 @@ def search_synthetic(
             "unit": nearest_of_patients(by_train, by_heldout, seed=seed).patient,
         }  # fmt: skip
 
-    found: dict[str, list[NDArray[Any]]] = {}
+    gathered: dict[str, list[NDArray[Any]]] = {}
     for arrays in searching.reduced(synthetic, bank.rows, reduce, keep="synthetic"):
         best.index[:], best.similarity[:] = arrays.pop("real"), arrays.pop("real_similarity")
         for name, values in arrays.items():
-            found.setdefault(name, []).append(values)
-    whole = {name: np.concatenate(parts) for name, parts in found.items()}
+            gathered.setdefault(name, []).append(values)
+    whole = {name: np.concatenate(parts) for name, parts in gathered.items()}
     everyone, by_unit = _competition(whole, train, heldout, seed), _by_unit(best.similarity, train, heldout)
     return SyntheticSearch(
         train=Match(index=whole["train"], similarity=whole["train_similarity"]),

@@ -65,8 +65,9 @@ def _below(first: Row, second: Row) -> bool:
     a, b = first.replicates(HEADLINE), second.replicates(HEADLINE)
     if a is None or b is None or len(a) != len(b):
         return False
-    # Where nothing is copied a share rests on the few samples that chance has put above the first held-out patients, and
-    # replicates understate its error: without this, 10 % of pairs of models that copy nobody were told apart (simulated).
+    # Where nothing is copied a share depends on the few samples that chance has put above the first held-out patients,
+    # and replicates understate its error: without this, 10 % of pairs of models that copy nobody were told apart
+    # (simulated).
     exposed = second.entry(HEADLINE, (0.0, 1.0))
     if exposed is None or exposed.low is None or exposed.low <= 0:
         return False

@@ -17,7 +17,7 @@ from benchmark.core.energy import joules, spent
 from benchmark.core.errors import AdapterError, BadDataError, BenchError, DeclinedError, MachineError, UsageError
 from benchmark.core.files import atomic_write, content_key, read_json, write_json
 from benchmark.core.options import without_paths
-from benchmark.core.progress import Say, to_stderr
+from benchmark.core.progress import Log, to_stderr
 from benchmark.core.source_digest import core_module, source_digest
 from benchmark.core.stages import Stages, exclusive
 from benchmark.core.types import Budget, Cohort, HasFiles, ModelAdapter, TrainedElsewhere, takes_prompts
@@ -37,22 +37,22 @@ CONFIG = "run.toml"
 """The configuration in a run folder: private, since it may name paths."""
 
 
-def run(config: RunConfig, *, say: Say = to_stderr) -> Path:
+def run(config: RunConfig, *, log: Log = to_stderr) -> Path:
     """Run all stages and return the run folder; finished stages are skipped. Raises BenchError."""
     resolved = resolve(config)
-    cohort = open_split(resolved, say)
+    cohort = open_split(resolved, log)
     if _is_text_model(resolved):
         captioned_units(cohort)  # refused before anything is trained
     else:
-        say(what_can_be_shown(possible_for(cohort, resolved.samples), resolved.samples))
+        log(what_can_be_shown(possible_for(cohort, resolved.samples), resolved.samples))
     folder = run_folder(resolved, cohort)
     if _rank() > 0:  # torchrun's other processes only help to train
-        if not Stages(folder, say).finished("fit", _fit_key(resolved, cohort)):
+        if not Stages(folder, log).finished("fit", _fit_key(resolved, cohort)):
             _fit(resolved, cohort, folder)
         return folder
     with exclusive(folder):
         config.write(folder / CONFIG)
-        stages = Stages(folder, say)
+        stages = Stages(folder, log)
         try:
             _fit_and_sample(resolved, cohort, stages)
             _evaluate(resolved, cohort, stages)
@@ -71,13 +71,13 @@ def evaluate_again(
     detectors: tuple[str, ...] = (),
     device: str | None = None,
     search_memory: float | None = None,
-    say: Say = to_stderr,
+    log: Log = to_stderr,
 ) -> None:
     """Evaluate a run's samples again, with the run's detectors or these, and rewrite its record. Raises BenchError."""
     changed = {"device": device, "detectors": detectors or None, "search_memory": search_memory}
     resolved = resolve(RunConfig.of(overridden(read_run(folder), changed), str(folder / CONFIG)))
-    cohort = open_split(resolved, say)
-    stages = Stages(folder, say)
+    cohort = open_split(resolved, log)
+    stages = Stages(folder, log)
     with exclusive(folder):
         if stages.facts("sample").get("state") != "done":
             raise UsageError(f"{folder} holds no finished samples", "run it first: bench run")
@@ -94,7 +94,7 @@ def evaluate_again(
         _record(resolved, cohort, stages)
 
 
-def open_split(resolved: Resolved, say: Say) -> Cohort:
+def open_split(resolved: Resolved, log: Log) -> Cohort:
     """Open the cohort, split as configured. Raises BenchError."""
     config = resolved.config
     if trained_on(resolved) == "here" and config.data.trained_on:
@@ -102,7 +102,7 @@ def open_split(resolved: Resolved, say: Say) -> Cohort:
             f"--trained-on is for models trained elsewhere, and {resolved.model.name} is trained by this run",
             "leave it out",
         )
-    return open_cohort(config.data, resolved.data, resolved.dataset, cache=config.cache, say=say)
+    return open_cohort(config.data, resolved.data, resolved.dataset, cache=config.cache, log=log)
 
 
 def _is_text_model(resolved: Resolved) -> bool:
@@ -155,7 +155,7 @@ def _fit_and_sample(resolved: Resolved, cohort: Cohort, stages: Stages) -> None:
     folder = stages.folder
     stages.run("fit", fit_key, lambda: _fit(resolved, cohort, folder), owns="fit")
     leave_world()
-    stages.run("sample", sample_key, lambda: _sample(resolved, cohort, folder, stages.say), owns="samples")
+    stages.run("sample", sample_key, lambda: _sample(resolved, cohort, folder, stages.log), owns="samples")
 
 
 def _fit(resolved: Resolved, cohort: Cohort, folder: Path) -> dict[str, Any]:
@@ -177,7 +177,7 @@ def _fit(resolved: Resolved, cohort: Cohort, folder: Path) -> dict[str, Any]:
     return {"peak_bytes": _peak_bytes(), "parameters": parameters(folder / "fit" / "model"), **spent(before)}
 
 
-def _sample(resolved: Resolved, cohort: Cohort, folder: Path, tell: Say) -> dict[str, Any]:
+def _sample(resolved: Resolved, cohort: Cohort, folder: Path, tell: Log) -> dict[str, Any]:
     from benchmark.adapters.sampling import draw
 
     before, adapter = joules(), _trained(resolved, folder)
@@ -194,7 +194,7 @@ def _sample(resolved: Resolved, cohort: Cohort, folder: Path, tell: Say) -> dict
     return {"count": resolved.samples, "cohort": cohort.key, **spent(before)}
 
 
-def _prompts(resolved: Resolved, cohort: Cohort, tell: Say) -> Prompts:
+def _prompts(resolved: Resolved, cohort: Cohort, tell: Log) -> Prompts:
     """Draw the prompts, and say of how many patients they are and what that can show."""
     prompts = drawn_prompts(cohort, resolved.samples, resolved.config.seed)
     train, heldout = prompted_patients(cohort, prompts.rows)
@@ -237,7 +237,7 @@ def _evaluate(resolved: Resolved, cohort: Cohort, stages: Stages) -> None:
         evaluate_run(
             cohort, stages.folder, resolved.detectors, adapter, count=stages.facts("sample")["count"],
             cache=resolved.config.cache, device=resolved.config.device,
-            search_memory=int(resolved.config.search_memory * 2**30), say=stages.say, refusal=refusal,
+            search_memory=int(resolved.config.search_memory * 2**30), log=stages.log, refusal=refusal,
         )  # fmt: skip
         write_json(stages.folder / "environment.json", _environment(resolved.config.device))
         return {"peak_bytes": _peak_bytes()}

@@ -108,7 +108,7 @@ def open_copy_oracle(pipeline: Any, data: str, root: Path | None, cache: Path) -
 
     side = latent_shape(pipeline)[1] * pipeline.vae_scale_factor
     config = DataConfig(name=data, root=root, image_size=side)
-    cohort = open_cohort(config, *build_dataset(config), cache=cache, say=to_stderr)
+    cohort = open_cohort(config, *build_dataset(config), cache=cache, log=to_stderr)
     return CopyOracle.of(cohort.train, cohort.heldout)
 
 

@@ -30,7 +30,7 @@ def root(make_root: MakeRoot) -> Path:
 
 
 def report(arrays: Any, root: Path, quiet: Any, **options: Any) -> Any:
-    return check("toy", arrays, root, root.parent / "cache", say=quiet, **options)[0]
+    return check("toy", arrays, root, root.parent / "cache", log=quiet, **options)[0]
 
 
 def test_report(arrays: Any, root: Path, quiet: Any) -> None:
@@ -116,7 +116,7 @@ def test_near_duplicates_on_two_sides_are_a_leak(arrays: Any, torn: Path, quiet:
 
 def test_fix_leaves_out_the_side_that_was_held_out(arrays: Any, torn: Path, quiet: Any, tmp_path: Path) -> None:
     seed = seed_that_tears(arrays, torn, quiet)
-    found, stored, cohort = check("toy", arrays, torn, torn.parent / "cache", say=quiet, split_seed=seed)
+    found, stored, cohort = check("toy", arrays, torn, torn.parent / "cache", log=quiet, split_seed=seed)
     paths = write_dossier(tmp_path / "dossier", found, stored, cohort, fix=True)
     assert [path.name for path in paths] == ["check.json", "manifest.json", "contact.png", "exclude.csv"]
     listed = pd.read_csv(paths[3])
@@ -140,12 +140,12 @@ def test_far_off_is_told_from_the_others() -> None:
 
 
 def test_manifest_names_every_file_and_split(arrays: Any, torn: Path, quiet: Any) -> None:
-    _, stored, cohort = check("toy", arrays, torn, torn.parent / "cache", say=quiet)
+    _, stored, cohort = check("toy", arrays, torn, torn.parent / "cache", log=quiet)
     found: Any = manifest(stored, cohort)
     assert len(found["files"]) == 12
     assert found["files"][0]["sha256"] == hashlib.sha256((torn / "p000_0.npy").read_bytes()).hexdigest()
     assert sum(len(part["items"]) for part in found["splits"].values()) == 12
-    other = check("toy", arrays, torn, torn.parent / "cache", say=quiet, split_seed=1)[2]
+    other = check("toy", arrays, torn, torn.parent / "cache", log=quiet, split_seed=1)[2]
     assert found["splits"]["train"]["sha256"] != manifest(stored, other)["splits"]["train"]["sha256"]  # type: ignore[index]
 
 
@@ -166,7 +166,7 @@ def test_sources_by_orientation_and_spacing(make_root: MakeRoot, quiet: Any, tmp
         voxels = np.random.default_rng(number).integers(0, 255, (16, 16, 9)).astype(np.uint8)
         sizes = [1, 1, 3] if number else [-2, -2, 3]
         nibabel.save(nibabel.Nifti1Image(voxels, np.diag([*sizes, 1])), root / f"{number}.nii.gz")
-    found = check("folder", Folder(image_size=16), root, tmp_path / "cache", say=quiet)[0]
+    found = check("folder", Folder(image_size=16), root, tmp_path / "cache", log=quiet)[0]
     assert found.spacing_mm == {"1 x 1": 4, "2 x 2": 1}
     assert found.orientation == {"RAS": 4, "LPS": 1}
     assert ("orientation of files", "RAS: 4, LPS: 1") in render(found)

@@ -31,7 +31,7 @@ MakeRoot = Callable[..., Path]
 
 def prepared(arrays: Any, root: Path, **options: Any) -> tuple[Any, list[str]]:
     said: list[str] = []
-    return prepare("toy", arrays, root, root.parent / "cache", say=said.append, **options), said
+    return prepare("toy", arrays, root, root.parent / "cache", log=said.append, **options), said
 
 
 def refusal(arrays: Any, root: Path, kind: type[Exception] = BadDataError, **options: Any) -> str:
@@ -170,7 +170,7 @@ def test_a_folder_that_is_mostly_unusable_is_refused(arrays: Any, make_root: Mak
 
 def test_every_file_is_listed_with_its_digest(arrays: Any, make_root: MakeRoot) -> None:
     root = make_root()
-    stored = prepare_items("toy", arrays, root, root.parent / "cache", say=lambda text: None)
+    stored = prepare_items("toy", arrays, root, root.parent / "cache", log=lambda text: None)
     assert len(stored.files) == 20
     first = stored.files.iloc[0]
     content = (root / "p000_0.npy").read_bytes()
@@ -278,7 +278,7 @@ def test_nothing_passes(make_root: MakeRoot) -> None:
 def test_float_items_are_kept(make_root: MakeRoot) -> None:
     rng = np.random.default_rng(0)
     dataset = Wrong(rng.uniform(-1, 1, (2, 1, 3, 3, 3)).astype(np.float32), ("x", "y"))
-    stored = prepare_items("toy", dataset, make_root(0), make_root(0).parent / "cache", say=lambda text: None)
+    stored = prepare_items("toy", dataset, make_root(0), make_root(0).parent / "cache", log=lambda text: None)
     assert np.array_equal(stored.pixels[:2], dataset.pixels)
     assert stored.pixels.shape == (6, 1, 3, 3, 3)
 
@@ -456,8 +456,8 @@ def test_processes_and_threads_prepare_the_same(
     monkeypatch.setattr(stream, "WORTH_PROCESSES", seconds)
     monkeypatch.setenv(stream.ALLOWED, allowed)
     monkeypatch.setattr(stream, "processes", lambda count: used.append(count) or processes(count))
-    alone = prepare_items("folder", dataset, root, tmp_path / "one", workers=1, say=str)
-    both = prepare_items("folder", dataset, root, tmp_path / "two", workers=2, say=str)
+    alone = prepare_items("folder", dataset, root, tmp_path / "one", workers=1, log=str)
+    both = prepare_items("folder", dataset, root, tmp_path / "two", workers=2, log=str)
     assert used == ([2] if seconds == 0 and allowed else [])
     assert both.table.equals(alone.table)
     assert both.files.equals(alone.files)

@@ -141,7 +141,7 @@ def test_what_was_left_out_is_said(tmp_path: Path) -> None:
     make_case(tmp_path / "root", "whole")
     make_case(tmp_path / "root", "unlabelled", FOUR)
     said: list[str] = []
-    prepare_items("brats20", Brats20(image_size=64), tmp_path / "root", tmp_path / "cache", say=said.append)
+    prepare_items("brats20", Brats20(image_size=64), tmp_path / "root", tmp_path / "cache", log=said.append)
     assert said == ["brats20: prepared, 4 items of 1 patients", "brats20: left out, no seg: unlabelled"]
 
 
@@ -239,7 +239,7 @@ def test_one_bright_voxel_leaves_no_slice_and_is_said(tmp_path: Path) -> None:
     bright[0, 0, 0] = 32000
     save(make_case(tmp_path / "root", "b") / "b_t1.nii", bright)
     said: list[str] = []
-    prepare_items("brats20", Brats20(image_size=64), tmp_path / "root", tmp_path / "cache", say=said.append)
+    prepare_items("brats20", Brats20(image_size=64), tmp_path / "root", tmp_path / "cache", log=said.append)
     assert said[1:] == ["brats20: left out, no item passes the recipe: b"]
 
 

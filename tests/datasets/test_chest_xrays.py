@@ -241,6 +241,6 @@ def test_a_cohort_of_the_three_says_nothing_private(tmp_path: Path) -> None:
     root, said = mimic(tmp_path, "jpg"), []
     for patient in range(4):
         save(root / "files" / "p11" / f"p1100000{patient}" / "s5" / f"{patient}.jpg", 50 + patient)
-    cohort = prepare("mimic-cxr", MimicCxr(views=("all",), image_size=16), root, tmp_path / "cache", say=said.append)
+    cohort = prepare("mimic-cxr", MimicCxr(views=("all",), image_size=16), root, tmp_path / "cache", log=said.append)
     assert said == ["mimic-cxr: prepared, 7 items of 6 patients"]
     assert not any("known to" in text for text in (*said, *cohort.notes))

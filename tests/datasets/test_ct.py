@@ -70,7 +70,7 @@ def test_a_broken_patient_is_named_and_the_rest_is_used(tmp_path: Path) -> None:
     files[2].unlink()
     said: list[str] = []
     stored = prepare_items(
-        "covid-ct-md", CovidCtMd(image_size=24), tmp_path / "set", tmp_path / "cache", say=said.append
+        "covid-ct-md", CovidCtMd(image_size=24), tmp_path / "set", tmp_path / "cache", log=said.append
     )
     assert len(stored.table) == 18
     assert said[1].startswith("covid-ct-md: left out, could not be used: cap003 (planes are missing between ")

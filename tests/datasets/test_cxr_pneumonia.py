@@ -139,7 +139,7 @@ def test_real_patients_labels_and_duplicates(
 ) -> None:
     root, index = real
     dataset = CxrPneumonia(image_size=224)
-    table = prepare_items("cxr", dataset, root, tmp_path / "cache", say=quiet).table
+    table = prepare_items("cxr", dataset, root, tmp_path / "cache", log=quiet).table
     files = table["item"].str.rsplit("/", n=1).str[1] + ".jpeg"
     rows = {row["file"]: row for row in index}
     assert set(files) == set(rows)
@@ -154,7 +154,7 @@ def test_real_patients_labels_and_duplicates(
     assert len(published) == len(found.within) + len(found.across) == 23
     groups = {frozenset(files.iloc[list(group)]) for group in (*found.within, *found.across)}
     assert groups == {frozenset(group) for group in published.values()}
-    report, _, _ = check("cxr", dataset, root, tmp_path / "cache", say=quiet)
+    report, _, _ = check("cxr", dataset, root, tmp_path / "cache", log=quiet)
     assert report.ok
     assert report.pixels.constant == ()
     assert sum(items for items, _ in report.splits.values()) == 4707

@@ -122,7 +122,7 @@ def test_a_moved_table_is_the_same_cohort(tmp_path: Path) -> None:
         table = tmp_path / place / "patients.csv"
         table.write_text("file,patient\n" + "".join(f"{number}.png,P{number}\n" for number in range(4)))
         dataset = Folder(table=str(table), image_size=16)
-        keys.append(prepare("folder", dataset, root, tmp_path / "cache", say=lambda text: None).key)
+        keys.append(prepare("folder", dataset, root, tmp_path / "cache", log=lambda text: None).key)
     assert keys[0] == keys[1]
 
 
@@ -203,7 +203,7 @@ def test_volumes_of_all_formats_are_one_cohort(tmp_path: Path) -> None:
         )
     with h5py.File(root / "h.h5", "w") as file:
         file["image"] = noise(12, 16, 10, seed=30)
-    cohort = prepare("folder", Folder(image_size=16), root, tmp_path / "cache", say=lambda text: None)
+    cohort = prepare("folder", Folder(image_size=16), root, tmp_path / "cache", log=lambda text: None)
     assert sum(map(len, (cohort.train, cohort.calibration, cohort.test))) == 70
     assert GUESSED in cohort.notes
 
@@ -285,7 +285,7 @@ def test_one_broken_volume_is_named_and_the_rest_is_used(tmp_path: Path, kind: s
         nibabel.save(nibabel.Nifti1Image(noise(16, 16, 10, seed=number), np.eye(4)), root / f"n{number}.nii.gz")
     said: list[str] = []
     expected = damaged(kind, root)
-    cohort = prepare("folder", Folder(image_size=16), root, tmp_path / "cache", say=said.append)
+    cohort = prepare("folder", Folder(image_size=16), root, tmp_path / "cache", log=said.append)
     assert f"folder: left out, could not be used: odd ({expected})" in said
     assert sum(map(len, (cohort.train, cohort.calibration, cohort.test))) == 40
     strict = refusal(lambda: prepare("folder", Folder(image_size=16), root, tmp_path / "cache", strict=True))
@@ -300,6 +300,6 @@ def test_scans_of_the_head_warn_of_faces(tmp_path: Path) -> None:
         hu = np.random.default_rng(number).integers(-1000, 400, (6, 20, 20))
         write_series(tmp_path / "root" / f"p{number}", hu, BodyPartExamined="HEAD" if number else "CHEST")
     said: list[str] = []
-    prepare("folder", Folder(image_size=20), tmp_path / "root", tmp_path / "cache", say=said.append)
+    prepare("folder", Folder(image_size=20), tmp_path / "root", tmp_path / "cache", log=said.append)
     warning = "a face can be rebuilt from them, so remove faces before anything leaves the house"
     assert f"folder: scans of the head: {warning}: p1, p2" in said

@@ -83,7 +83,7 @@ def test_mrnet_fold_of_dar_is_that_of_scikit_learn(tmp_path: Path) -> None:
 def test_mrnet_official_split_keeps_the_folders(tmp_path: Path) -> None:
     root = mrnet(tmp_path / "MR", 5, 3)
     dataset = Mrnet(image_size=16, depth=16)
-    cohort = prepare("mrnet", dataset, root, tmp_path / "cache", split="official", say=lambda text: None)
+    cohort = prepare("mrnet", dataset, root, tmp_path / "cache", split="official", log=lambda text: None)
     assert cohort.train.items == ("0000", "0001", "0002", "0003", "0004")
 
 
@@ -167,7 +167,7 @@ def test_fastmri_patients_of_two_files_stay_together(tmp_path: Path) -> None:
     for number in range(12):
         fastmri(tmp_path / "set" / "multicoil_train" / f"file10000{number:02d}.h5", f"p{number // 2}", side=32)
     cohort = prepare(
-        "fastmri-knee", FastmriKnee(image_size=16), tmp_path / "set", tmp_path / "cache", say=lambda text: None
+        "fastmri-knee", FastmriKnee(image_size=16), tmp_path / "set", tmp_path / "cache", log=lambda text: None
     )
     sides = [set(split.subjects) for split in (cohort.train, cohort.calibration, cohort.test)]
     assert sum(map(len, sides)) == len(set.union(*sides)) == 6

@@ -77,7 +77,7 @@ def test_fetched_and_checked(tmp_path: Path, package: dict[str, Any]) -> None:
     card, dataset = find_dataset("medmnist"), MedMnist()
     root = locate(card, dataset, cache=tmp_path / "cache")
     assert root == tmp_path / "cache" / "embedded" / "medmnist"
-    cohort = prepare("medmnist", dataset, root, tmp_path / "cache", split="official", say=lambda text: None)
+    cohort = prepare("medmnist", dataset, root, tmp_path / "cache", split="official", log=lambda text: None)
     assert len(cohort.train) == 12
     assert len(cohort.calibration) + len(cohort.test) == 9
 

@@ -151,7 +151,7 @@ def world() -> World:
 @pytest.fixture(scope="session")
 def fitted(world: World, tmp_path_factory: pytest.TempPathFactory) -> Fitted:
     cache = tmp_path_factory.mktemp("cache")
-    return fit_detector(choose("pixels"), world.cohort, cache=cache, device="cpu", say=lambda _: None)
+    return fit_detector(choose("pixels"), world.cohort, cache=cache, device="cpu", log=lambda _: None)
 
 
 @pytest.fixture(scope="session")

@@ -73,7 +73,7 @@ def fit(cohort: Cohort, tmp_path: Path) -> Fit:
     said: list[str] = []
 
     def fit(text: str) -> Fitted:
-        return fit_detector(choose(text), cohort, cache=tmp_path / "cache", device="cpu", say=said.append)
+        return fit_detector(choose(text), cohort, cache=tmp_path / "cache", device="cpu", log=said.append)
 
     return fit
 

@@ -132,7 +132,7 @@ def folder(world: World, tmp_path_factory: pytest.TempPathFactory) -> Path:
         patch.setattr(run_evaluation, "quality_scores", lambda *_, **__: {"quality.x": Score(value=1.0)})
         evaluate_run(
             world.cohort, place, [choose("pixels")], Lossy(world.cohort.train.images()), count=len(world.samples),
-            cache=place / "cache", device="cpu", search_memory=2**30, say=lambda _: None,
+            cache=place / "cache", device="cpu", search_memory=2**30, log=lambda _: None,
         )  # fmt: skip
     return place
 

@@ -20,7 +20,7 @@ from benchmark.cohorts.exclusions import read_exclusions
 from benchmark.cohorts.ingest import prepare_items
 from benchmark.cohorts.splits import FRACTIONS, NAMES, Plan, SplitKind, plan_split
 from benchmark.cohorts.store import Stored
-from benchmark.core.progress import Say, to_stderr
+from benchmark.core.progress import Log, to_stderr
 from benchmark.core.types import Cohort, Dataset, HasReports
 
 if TYPE_CHECKING:
@@ -84,10 +84,10 @@ def check(
     exclude: Path | None = None,
     strict: bool = False,
     workers: int | None = None,
-    say: Say = to_stderr,
+    log: Log = to_stderr,
 ) -> tuple[Report, Stored, Cohort]:
     """Prepare a cohort, or open it, and read every stored pixel once. Arguments and errors as for `prepare`."""
-    stored = prepare_items(name, dataset, root, cache, strict=strict, workers=workers, say=say)
+    stored = prepare_items(name, dataset, root, cache, strict=strict, workers=workers, log=log)
     excluded = read_exclusions(exclude, stored.table)
     cohort = assemble(
         name,

@@ -14,7 +14,7 @@ from benchmark.core.devices import pick_device
 from benchmark.core.errors import UsageError
 from benchmark.core.files import atomic_write, content_key, write_json
 from benchmark.core.options import without_paths
-from benchmark.core.progress import Say, to_stderr
+from benchmark.core.progress import Log, to_stderr
 from benchmark.plugins import registry
 from benchmark.text2image.copy_oracle import CopyOracle
 from benchmark.text2image.detect import Traces, detector_scores, trace_all
@@ -74,7 +74,7 @@ def reproduce(
     device: str,
     cache: Path,
     out: Path,
-    log: Say = to_stderr,
+    log: Log = to_stderr,
 ) -> tuple[Path, dict[str, Any]]:
     """Train on captioned X-rays, and compare every prompt detector and mitigation with ground truth from the images.
 
@@ -94,7 +94,7 @@ def reproduce(
     Returns the folder and the results, which contain no text and no pixels. Raises BenchError.
     """
     chosen = registry.find_model(MODEL).presets[preset]
-    cohort = open_cohort(data, *build_dataset(data, chosen.image_size), cache=cache, say=log)
+    cohort = open_cohort(data, *build_dataset(data, chosen.image_size), cache=cache, log=log)
     study = plan_study(cohort, reports, design, seed=seed)
     settings = chosen.set | options
     folder = out / f"dutt2025-{content_key(cohort.key, settings, asdict(design), seed, length=8)}"
