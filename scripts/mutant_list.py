@@ -110,7 +110,7 @@ MUTANTS = (
         "in_train[units[bank.train :]] = True",
         "split test with the sides exchanged",
         (PROTOCOL,),
-        "both sides enter the statistic alike: the product of two signs is the same when both are turned",
+        "both sides enter the statistic alike: the product of two signs is the same when both change",
     ),
     Mutant(
         f"{EVALUATION}/protocol.py",

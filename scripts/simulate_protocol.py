@@ -164,7 +164,7 @@ def p1_excess(by_train: np.ndarray, by_heldout: np.ndarray, seed: int) -> Interv
     rng, resample = np.random.default_rng([seed, T, H]), np.random.default_rng([seed, count])
     cuts = [(rng.permutation(T), rng.permutation(H), 1.0) for _ in range(10)]
     cuts += [(rng.permutation(T)[: T // 2], rng.permutation(H)[: H // 2], T / (T // 2)) for _ in range(200)]
-    found = []
+    measured = []
     for number, (train, heldout, scale) in enumerate(cuts):
         parts = np.array_split(train, math.ceil(len(train) / len(heldout)))
         size = len(parts[0])
@@ -174,8 +174,8 @@ def p1_excess(by_train: np.ndarray, by_heldout: np.ndarray, seed: int) -> Interv
         part = np.stack([by_train[:, group].max(axis=1) for group in parts], axis=1)[rows]
         tau = np.quantile(twin, 0.99, method="higher")
         above = (twin > tau).mean()
-        found.append(scale * (((part > tau).mean(axis=0) - above) / (1 - above)).sum())
-    raw, values = np.mean(found[:10]), np.array(found[10:])
+        measured.append(scale * (((part > tau).mean(axis=0) - above) / (1 - above)).sum())
+    raw, values = np.mean(measured[:10]), np.array(measured[10:])
     low, high = np.quantile(values - values.mean() + raw, [0.025, 0.975])
     ends = np.clip([raw, min(low, raw), max(high, raw, 1 - 0.025 ** (1 / count))], 0, 1)
     return float(ends[0]), float(ends[1]), float(ends[2])
@@ -186,8 +186,8 @@ def p1_of(drawn: Drawn, seed: int) -> Interval:
     return p1_excess(by_patient[0], by_patient[1], seed)
 
 
-def share_of(found: Exposed) -> Interval:
-    return found.samples.value, found.samples.low, found.samples.high
+def share_of(measured: Exposed) -> Interval:
+    return measured.samples.value, measured.samples.low, measured.samples.high
 
 
 def summary(intervals: list[Interval], truth: float) -> str:
@@ -221,11 +221,11 @@ def headline_line(cell: Cell, draws: int) -> str:
     new, single, old, patients = [], [], [], []
     for seed in range(draws):
         drawn = draw(cell, seed)
-        found = exposed(drawn.nearest)
-        new.append(share_of(found))
+        measured = exposed(drawn.nearest)
+        new.append(share_of(measured))
         single.append(at_thresholds(drawn.nearest, {1: 0.0125, 3: 0.0125}, 5))
         number = len(np.unique(drawn.source))
-        patients.append(found.patients.low <= number <= found.patients.high)
+        patients.append(measured.patients.low <= number <= measured.patients.high)
         if seed < P1_DRAWS and cell.samples * (cell.train + cell.heldout) <= P1_LARGEST:
             old.append(p1_of(drawn, seed))
     texts = [summary(intervals, truth) for intervals in (new, single, old)]
@@ -241,11 +241,11 @@ def degraded(draws: int) -> None:
         rows = []
         for seed in range(draws if cell.train < 1000 else draws // 4):
             drawn = draw(cell, seed)
-            found = exposed(drawn.nearest)
-            _, low, high = share_of(found)
-            claim = claimed(drawn, found) / cell.samples
+            measured = exposed(drawn.nearest)
+            _, low, high = share_of(measured)
+            claim = claimed(drawn, measured) / cell.samples
             covers = [low <= truth + 1e-12 and truth <= high + 1e-12 for truth in (cell.dose, claim)]
-            rows.append((covers[0], claim, covers[1], high - low, found.depth))
+            rows.append((covers[0], claim, covers[1], high - low, measured.depth))
         cover, claim, claims, width, depth = np.mean(rows, axis=0)
         print(
             f"{cell.name:28}{cell.dose:6.3f}{cell.noise:7.2f}{cover:8.3f}{claim:9.4f}{claims:8.3f}"
@@ -253,11 +253,11 @@ def degraded(draws: int) -> None:
         )  # fmt: skip
 
 
-def claimed(drawn: Drawn, found: Exposed) -> int:
+def claimed(drawn: Drawn, measured: Exposed) -> int:
     """Copies that are nearest to their source and at least as similar as the threshold."""
     nearest = drawn.nearest
     own = nearest.patient[drawn.copied] == drawn.source
-    level = -np.inf if found.threshold is None else found.threshold
+    level = -np.inf if measured.threshold is None else measured.threshold
     return int((own & (nearest.similarity[drawn.copied] >= level)).sum())
 
 
@@ -308,7 +308,7 @@ def withheld(draws: int) -> None:
             for dose in (0, 0.01, 0.05, 0.1):
                 cell = Cell(T, H, 500, kind, dose, modes=modes)
                 rows = [withheld_row(cell, seed) for seed in range(draws if T < 1000 else draws // 4)]
-                false, power, listed, wrong, bound, found, lies, whole = np.mean(rows, axis=0)
+                false, power, listed, wrong, bound, _measured, lies, whole = np.mean(rows, axis=0)
                 print(
                     f"{cell.name:28}{dose:6.2f}{false:8.3f}{power:8.3f}{listed:9.1f}{wrong:11.2f}{bound:8.3f}"
                     f"{found:10.3f}{lies:7.3f}{whole:9.3f}", flush=True,
@@ -317,14 +317,14 @@ def withheld(draws: int) -> None:
 
 def withheld_row(cell: Cell, seed: int) -> list[float]:
     drawn = draw(cell, seed, between=True)
-    found = withhold(drawn.nearest, drawn.to_train, drawn.verbatim[0])
+    measured = withhold(drawn.nearest, drawn.to_train, drawn.verbatim[0])
     copy = np.isin(np.arange(cell.samples), drawn.copied)
-    chosen, copies = found.any, max(1, int(copy.sum()))
-    strangers = set(drawn.nearest.patient[found.nearest & ~copy].tolist()) - set(drawn.source.tolist())
+    chosen, copies = measured.any, max(1, int(copy.sum()))
+    strangers = set(drawn.nearest.patient[measured.nearest & ~copy].tolist()) - set(drawn.source.tolist())
     return [
         (chosen & ~copy).sum() / max(1, chosen.sum()), (chosen & copy).sum() / copies, chosen.sum(), len(strangers),
-        len(strangers) <= found.false_patients, (found.verbatim & copy).sum() / copies,
-        float((found.verbatim & ~copy).any()), float(((drawn.to_train > drawn.verbatim[1]) & ~copy).any()),
+        len(strangers) <= measured.false_patients, (measured.verbatim & copy).sum() / copies,
+        float((measured.verbatim & ~copy).any()), float(((drawn.to_train > drawn.verbatim[1]) & ~copy).any()),
     ]  # fmt: skip
 
 
@@ -335,13 +335,13 @@ def refusals(draws: int) -> None:
     honest += [Cell(300, 150, 500, "sharp", 0.1), Cell(150, 300, 500, "sharp"), Cell(150, 300, 500, "blurred")]
     saw = [Cell(200, 200, 500, "sharp", dose, noise, both=True) for dose in (0.02, 0.05, 0.4) for noise in (0.01, 0.3)]
     for cell in [*honest, *saw]:
-        found = []
+        measured = []
         for seed in range(5 * draws if not cell.both else draws):
             drawn = draw(cell, seed, between=True)
-            found.append(heldout_seen(drawn.nearest, drawn.verbatim[0]))
+            measured.append(heldout_seen(drawn.nearest, drawn.verbatim[0]))
         name = f"{cell.name} dose {cell.dose} " + (f"saw all, noise {cell.noise}" if cell.both else "honest")
-        parts = [np.mean([s.refused for s in found]), np.mean([s.exposed > 0 for s in found]),
-                 np.mean([s.verbatim >= 2 for s in found])]  # fmt: skip
+        parts = [np.mean([s.refused for s in measured]), np.mean([s.exposed > 0 for s in measured]),
+                 np.mean([s.verbatim >= 2 for s in measured])]  # fmt: skip
         print(f"{name:52}{parts[0]:8.4f}{parts[1]:9.4f}{parts[2]:9.4f}", flush=True)
     splits(draws)
 
@@ -352,16 +352,16 @@ def splits(draws: int) -> None:
     shift = np.random.default_rng(5).standard_normal(DIMENSION) * SCALE
     labels = np.arange(400) < 200
     for size in (0.0, 0.25, 0.5, 1.0):
-        found: dict[int, list[float]] = {1: [], 5: []}
+        measured: dict[int, list[float]] = {1: [], 5: []}
         for seed in range(5 * draws if not size else draws):
             rng = np.random.default_rng([17, seed])
             rows = unit(np.concatenate([people(rng, 200) + size * shift, people(rng, 200)]))
             similarity = rows @ rows.T
             np.fill_diagonal(similarity, -9)
             near = np.argsort(-similarity, axis=1)[:, :5]
-            for k, values in found.items():
+            for k, values in measured.items():
                 values.append(split_test(near[:, :k], np.arange(400), labels, seed=seed).p_value)
-        for k, values in found.items():
+        for k, values in measured.items():
             p = np.array(values)
             print(f"{size:<18}{k:3}{(p <= 0.05).mean():11.3f}{(p <= 0.01).mean():11.3f}", flush=True)
 
@@ -430,8 +430,8 @@ def release(draws: int) -> None:
     print(f"{'T/H':>9}{'epsilon':>9}{'replacing':>11}{'mean bound':>12}{'too high':>10}")
     for T, H in ((20, 40), (150, 150), (300, 150)):
         for epsilon in (0.0, 0.5, 1.0, 2.0, 4.0):
-            found = [response(np.random.default_rng([15, seed]), T, H, epsilon, seed) for seed in range(5 * draws)]
-            wrong = np.mean(np.array(found) > 2 * epsilon)
+            measured = [response(np.random.default_rng([15, seed]), T, H, epsilon, seed) for seed in range(5 * draws)]
+            wrong = np.mean(np.array(measured) > 2 * epsilon)
             print(f"{f'{T}/{H}':>9}{epsilon:9.1f}{2 * epsilon:11.1f}{np.mean(found):12.2f}{wrong:10.4f}", flush=True)
     print(f"\n{'copies of':12}{'dose':>6}{'N':>7}{'predicted':>11}{'low':>8}{'high':>8}{'shown':>8}{'covered':>9}")
     laws = {"all alike": np.ones(300), "zipf": 1 / np.arange(1, 301), "ten": (np.arange(300) < 10).astype(float)}
