@@ -126,10 +126,10 @@ def run(mutants: Sequence[Mutant], jobs: int) -> list[str]:
         workers = [forked.Process(target=work, args=(tree, todo, results, mutants)) for tree in trees]
         for worker in workers:
             worker.start()
-        found = dict(results.get() for _ in mutants)
+        outcomes = dict(results.get() for _ in mutants)
         for worker in workers:
             worker.join()
-    return [found[number] for number in range(len(mutants))]
+    return [outcomes[number] for number in range(len(mutants))]
 
 
 def main() -> int:

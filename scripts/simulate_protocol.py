@@ -311,7 +311,7 @@ def withheld(draws: int) -> None:
                 false, power, listed, wrong, bound, _measured, lies, whole = np.mean(rows, axis=0)
                 print(
                     f"{cell.name:28}{dose:6.2f}{false:8.3f}{power:8.3f}{listed:9.1f}{wrong:11.2f}{bound:8.3f}"
-                    f"{found:10.3f}{lies:7.3f}{whole:9.3f}", flush=True,
+                    f"{measured:10.3f}{lies:7.3f}{whole:9.3f}", flush=True,
                 )  # fmt: skip
 
 
@@ -432,7 +432,7 @@ def release(draws: int) -> None:
         for epsilon in (0.0, 0.5, 1.0, 2.0, 4.0):
             measured = [response(np.random.default_rng([15, seed]), T, H, epsilon, seed) for seed in range(5 * draws)]
             wrong = np.mean(np.array(measured) > 2 * epsilon)
-            print(f"{f'{T}/{H}':>9}{epsilon:9.1f}{2 * epsilon:11.1f}{np.mean(found):12.2f}{wrong:10.4f}", flush=True)
+            print(f"{f'{T}/{H}':>9}{epsilon:9.1f}{2 * epsilon:11.1f}{np.mean(measured):12.2f}{wrong:10.4f}", flush=True)
     print(f"\n{'copies of':12}{'dose':>6}{'N':>7}{'predicted':>11}{'low':>8}{'high':>8}{'shown':>8}{'covered':>9}")
     laws = {"all alike": np.ones(300), "zipf": 1 / np.arange(1, 301), "ten": (np.arange(300) < 10).astype(float)}
     for name, law in laws.items():

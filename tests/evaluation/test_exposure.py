@@ -115,7 +115,8 @@ def test_a_model_that_has_seen_held_out_patients_is_refused() -> None:
     assert reasons(exposure) == {
         (
             "refused: this model has seen held-out patients (14 of 40 are exposed beyond chance), so they are no "
-            "control; say what it was trained on with --trained-on"
+            "control; look for leaks with `bench datasets check`, or say what a model made elsewhere was trained on with "
+            "--trained-on"
         )
     }
     assert (exposure.scores["heldout.exposed"].value, exposure.scores["heldout.exposed"].n) == (14, HELDOUT)
