@@ -308,7 +308,7 @@ def withheld(draws: int) -> None:
             for dose in (0, 0.01, 0.05, 0.1):
                 cell = Cell(T, H, 500, kind, dose, modes=modes)
                 rows = [withheld_row(cell, seed) for seed in range(draws if T < 1000 else draws // 4)]
-                false, power, listed, wrong, bound, _measured, lies, whole = np.mean(rows, axis=0)
+                false, power, listed, wrong, bound, measured, lies, whole = np.mean(rows, axis=0)
                 print(
                     f"{cell.name:28}{dose:6.2f}{false:8.3f}{power:8.3f}{listed:9.1f}{wrong:11.2f}{bound:8.3f}"
                     f"{measured:10.3f}{lies:7.3f}{whole:9.3f}", flush=True,

@@ -13,7 +13,7 @@ import numpy as np
 from benchmark.core.types import Score
 from benchmark.evaluation.prompted import prompted_patients
 from benchmark.metrics.accumulation import FACTORS, accumulation
-from benchmark.metrics.competition import Exposed, Nearest, exposed
+from benchmark.metrics.competition import Estimate, Exposed, Nearest, exposed
 from benchmark.metrics.detectable import Detectable, detectable
 from benchmark.metrics.epsilon import privacy_loss
 from benchmark.metrics.heldout_seen import HeldoutSeen, heldout_seen
@@ -25,7 +25,6 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from benchmark.core.types import Cohort
-    from benchmark.metrics.competition import Estimate
 
     Floats = NDArray[np.floating]
     Codes = NDArray[np.int64]
@@ -149,14 +148,35 @@ def _privacy(result: Exposed, nearest: Nearest, best: Floats, reason: str, seed:
     if reason:
         return {name: Score(value=None, reason=reason) for name in ("privacy.epsilon", *names)}
     loss = privacy_loss(best[: nearest.train], best[nearest.train :], seed=seed)
-    growth = accumulation(copied_patients(result, nearest), nearest.train)
-    return {
-        "privacy.epsilon": Score(value=loss.epsilon, n=loss.pairs, direction="lower"),
-        **{
-            f"growth.times{factor}": _score(estimate, len(nearest.similarity))
-            for factor, estimate in growth.larger.items()
-        },
+    epsilon = Score(value=loss.epsilon, n=loss.pairs, direction="lower")
+    return {"privacy.epsilon": epsilon, **_growth(result, nearest)}
+
+
+def _growth(result: Exposed, nearest: Nearest) -> dict[str, Score]:
+    """The exposed patients of a release that is 10 and 100 times as large.
+
+    Some of the patients above the threshold are there by chance, and nobody knows which. Each of the three numbers takes
+    as many of them for copied as the headline does (its lower end, its value, its upper end), those with the most
+    samples first: patients that chance has put there have few. A lower end of 0 exposed patients so gives a growth of 0.
+    """
+    copied = copied_patients(result, nearest)
+    kept = {
+        end: accumulation(_most_sighted(copied, round(getattr(result.patients, end))), nearest.train).larger
+        for end in ("low", "value", "high")
     }
+    scores = {}
+    for factor in FACTORS:
+        low, high = kept["low"][factor].low, kept["high"][factor].high
+        value = min(max(kept["value"][factor].value, low), high)
+        scores[f"growth.times{factor}"] = _score(Estimate(value, low, high), len(nearest.similarity))
+    return scores
+
+
+def _most_sighted(copied: Codes, keep: int) -> Codes:
+    """Return the patient that each sample (N,) copies, -1 for none and for all but the `keep` most copied patients."""
+    patients, counts = np.unique(copied[copied >= 0], return_counts=True)
+    most = patients[np.argsort(-counts, kind="stable")[:keep]]
+    return np.where(np.isin(copied, most), copied, -1)
 
 
 def possible_for(cohort: Cohort, samples: int, prompted: Codes | None = None) -> Detectable:

@@ -115,8 +115,8 @@ def test_a_model_that_has_seen_held_out_patients_is_refused() -> None:
     assert reasons(exposure) == {
         (
             "refused: this model has seen held-out patients (14 of 40 are exposed beyond chance), so they are no "
-            "control; look for leaks with `bench datasets check`, or say what a model made elsewhere was trained on with "
-            "--trained-on"
+            "control; look for leaks with `bench datasets check`, or say what a model made elsewhere was trained on "
+            "with --trained-on"
         )
     }
     assert (exposure.scores["heldout.exposed"].value, exposure.scores["heldout.exposed"].n) == (14, HELDOUT)
@@ -191,3 +191,18 @@ def test_what_a_cohort_can_show_counts_units_of_all_held_out_patients() -> None:
     small = possible_scores(detectable(2, 2, 300))
     assert small["detectable.patients"].value is small["detectable.share"].value is None
     assert small["detectable.patients"].reason == detectable(2, 2, 300).reason
+
+
+def test_a_model_that_copies_nobody_is_not_said_to_expose_more_as_it_grows() -> None:
+    """Patients above the threshold by chance are no copies: with a lower end of 0 the growth begins at 0."""
+    for seed in range(20):
+        rng = np.random.default_rng(seed)
+        patient = rng.integers(0, TRAIN + HELDOUT, COUNT)
+        nearest = Nearest(rng.random(COUNT), patient, TRAIN, HELDOUT, priorities(TRAIN, HELDOUT, seed))
+        scores = measured(nearest).scores
+        if scores["exposed.patients"].low == 0:
+            assert [scores[f"growth.times{factor}"].low for factor in (10, 100)] == [0, 0]
+    copies = measured(drawn(15)).scores
+    for factor in (10, 100):
+        low, value, high = (getattr(copies[f"growth.times{factor}"], end) for end in ("low", "value", "high"))
+        assert (copies["exposed.patients"].low or 0) <= low <= value <= high <= TRAIN
