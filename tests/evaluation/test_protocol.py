@@ -154,6 +154,7 @@ def test_the_split_test_gets_the_nearest_images_of_other_units(
     expected = split_test(near, units, in_train, seed=0)
     tested = _split(bank, kept, 0)
     assert tested is not None
+    assert tested == split_test(kept.positions, units, in_train, seed=0)  # of units, of whom two are two patients each
     assert tested.same_side == pytest.approx(expected.same_side, abs=2e-3)  # equal images may be taken either way
     assert outcome.scores["split.p"].value == tested.p_value
     assert tested.p_value == pytest.approx(expected.p_value, abs=0.05)

@@ -18,7 +18,8 @@ FULL: dict[str, Any] = {
     "model": {"name": "copycat", "preset": "small", "options": {"contamination": 0.5, "transform": "flip"}},
     "data": {
         "name": "folder", "options": {"group_pattern": "P[0-9]+", "stride": 2}, "root": "films", "image_size": 32,
-        "channels": "t1", "split": "official", "split_seed": 3, "train_items": 40, "exclude": "out.csv", "strict": True,
+        "channels": "t1", "split": "official", "split_seed": 3, "train_items": 40,
+        "trained_on": "list.csv", "exclude": "out.csv", "strict": True,
     },
     "samples": 60, "detectors": ["pixels:foreground=true"], "seed": 2, "budget_seconds": 1.5, "device": "cpu",
     "search_memory": 0.5, "runs": "here", "cache": "there",
@@ -76,7 +77,7 @@ def test_the_command_line_goes_on_top_of_the_file() -> None:
         (
             {**FULL, "data": {"name": "msd", "zzz": 1}},
             ("run.toml: there is no setting 'data.zzz'\n  hint: known here: name, options, root, image_size, channels, "
-            "split, split_seed, train_items, exclude, strict"),
+            "split, split_seed, train_items, trained_on, exclude, strict"),
         ),
         (
             {**FULL, "seed": "many"},
