@@ -602,10 +602,7 @@ MUTANTS = (
         "return rows.take(which + start)",
         "return rows.take(which)",
         "rows of another split are read",
-        (
-            f"{PROTOCOL}::test_columns_name_the_nearest_images_by_their_position_in_the_members_table",
-            "tests/search/test_parts_of_a_search.py",
-        ),
+        (f"{PROTOCOL}::test_each_part_of_the_bank_reads_its_own_images",),
     ),
     Mutant(
         f"{SEARCH}/shards.py",

@@ -7,7 +7,7 @@ import pytest
 
 from benchmark.metrics.competition import Nearest, nearest_of_patients, priorities
 from benchmark.metrics.heldout_seen import heldout_seen
-from benchmark.metrics.withhold import verbatim, verbatim_level, withhold
+from benchmark.metrics.withhold import Withheld, verbatim, verbatim_level, withhold
 
 
 def by_hand(similarity: list[float], patient: list[int], train: int, heldout: int) -> Nearest:
@@ -156,3 +156,10 @@ def test_one_held_out_patient_may_be_a_near_duplicate() -> None:
     two = heldout_seen(by_hand([0.99, 0.99, 0.4], [3, 4, 1], 3, 3), 0.9)
     assert (one.verbatim, one.refused) == (1, False)
     assert (two.verbatim, two.refused) == (2, True)
+
+
+def test_either_reason_is_enough_to_withhold() -> None:
+    near, copied = np.array([True, False, True, False]), np.array([False, True, True, False])
+    found = Withheld(near, copied, 2, 1, 1, 0.5)
+    assert found.any.tolist() == [True, True, True, False]
+    assert found.reasons() == ["nearest", "verbatim", "verbatim", ""]
