@@ -77,7 +77,7 @@ class Split:
             subjects=some(self.subjects) or (),
             items=some(self.items) or (),
             labels=some(self.labels),
-            units=some(self.units) or (),
+            units=some(self.units or None) or (),
             captions=some(self.captions),
         )
 

@@ -12,11 +12,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from benchmark.core.errors import BenchError
 from benchmark.core.types import Match, Score, patient_codes
-from benchmark.detectors.fitting import SHORT
+from benchmark.detectors.fitting import SHORT, rows_in_memory
 from benchmark.evaluation.exposure import Exposure, headline_threshold, measure_exposure
 from benchmark.evaluation.literature import Searched, correlations, secondary_scores
-from benchmark.evaluation.planted_recall import choose_planted, embed_planted, found_copies
+from benchmark.evaluation.planted_recall import choose_planted, embed_planted, found_copies, reconstructed
 from benchmark.evaluation.real_neighbours import RealNeighbours, real_neighbours
 from benchmark.evaluation.resumable_search import Searching
 from benchmark.evaluation.synthetic_search import SyntheticSearch, search_synthetic, side_units
@@ -29,6 +30,7 @@ from benchmark.metrics.detectable import detectable
 from benchmark.metrics.membership_control import members_against_members
 from benchmark.metrics.split_test import SplitTest, split_test
 from benchmark.metrics.withhold import IDENTICAL, verbatim_level
+from benchmark.records.columns import AUTOENCODER
 from benchmark.search import Rows, piece, subject_maxima
 
 if TYPE_CHECKING:
@@ -36,7 +38,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from benchmark.core.types import Detector
+    from benchmark.core.types import Detector, HasReconstruction
     from benchmark.detectors.bank import Bank
 
     Columns = dict[str, NDArray[np.generic]]
@@ -75,6 +77,7 @@ def evaluate(
     searching: Searching,
     advance: Advance,
     refusal: str = "",
+    autoencoder: HasReconstruction | None = None,
 ) -> Outcome:
     """Score a synthetic set with one detector by protocol p2.
 
@@ -87,6 +90,7 @@ def evaluate(
         searching: where images are compared, and in how much memory.
         advance: called with a note after each of six steps.
         refusal: why the headline may not be scored whatever it reads.
+        autoencoder: of the model, where it has one: copies that passed it are planted, too.
     """
     codes = {name: patient_codes(bank.real.subjects[part]) for name, part in bank.parts.items()}
     found = search_synthetic(bank, synthetic, searching, seed=seed)
@@ -106,7 +110,7 @@ def evaluate(
     scores["exposed.control"] = _control(bank, seed=seed, searching=searching)
     advance(note="control")
     thresholds = {"recall": tau, "recall_headline": headline_threshold(exposure)}
-    scores |= _planted(detector, bank, thresholds, seed=seed, searching=searching)
+    scores |= _planted(detector, bank, thresholds, autoencoder, seed=seed, searching=searching)
     advance(note="planted copies")
     member = {name: PatientScores(found.real.similarity[part], codes[name]) for name, part in bank.parts.items()}
     heldout = PatientScores(found.real.similarity[bank.train :], patient_codes(bank.real.subjects[bank.train :]))
@@ -178,17 +182,37 @@ def _member_scores(member: dict[str, PatientScores], heldout: PatientScores, see
 
 
 def _planted(
-    detector: Detector, bank: Bank, thresholds: dict[str, float], *, seed: int, searching: Searching
+    detector: Detector,
+    bank: Bank,
+    thresholds: dict[str, float],
+    autoencoder: HasReconstruction | None,
+    *,
+    seed: int,
+    searching: Searching,
 ) -> dict[str, Score]:
     """Return the recall of each planted copy at each threshold, by its name."""
     planted, train = choose_planted(bank, seed=seed), bank.part("train")
-    scores = {}
+
+    def recalls(name: str, copies: Rows) -> dict[str, Score]:
+        match = searching.nearest(copies, train)
+        return {
+            f"detector.{what}.{name}": flagged_share(
+                found_copies(match, planted, value), planted.codes, direction="higher"
+            )
+            for what, value in thresholds.items()
+        }
+
+    scores: dict[str, Score] = {}
     for name, transformation in PLANTED.items():
-        match = searching.nearest(embed_planted(detector, bank, planted, transformation), train)
-        for what, value in thresholds.items():
-            flags = found_copies(match, planted, value)
-            scores[f"detector.{what}.{name}"] = flagged_share(flags, planted.codes, direction="higher")
-    return scores
+        scores |= recalls(name, embed_planted(detector, bank, planted, transformation))
+    if autoencoder is None:
+        return scores
+    try:
+        images = reconstructed(autoencoder, bank, planted, seed=seed)
+    except BenchError as error:
+        none = Score(value=None, n=0, reason=f"no copies that passed the autoencoder: {error.message}")
+        return scores | {f"detector.{what}.{AUTOENCODER}": none for what in thresholds}
+    return scores | recalls(AUTOENCODER, rows_in_memory(detector, images))
 
 
 def _match_columns(bank: Bank, found: SyntheticSearch, exposure: Exposure, tau: float) -> Columns:

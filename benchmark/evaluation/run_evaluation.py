@@ -15,7 +15,7 @@ import pandas as pd
 from benchmark.adapters.sampling import Samples
 from benchmark.core.files import atomic_write, file_name, write_json
 from benchmark.core.progress import Say, progress
-from benchmark.core.types import Cohort, HasLoss, HasPrompts, Score, chunks, patient_codes
+from benchmark.core.types import Cohort, HasLoss, HasPrompts, HasReconstruction, Score, chunks, patient_codes
 from benchmark.detectors.bank import bank_of
 from benchmark.detectors.fitting import fit_detector
 from benchmark.detectors.random_conv import random_features
@@ -73,7 +73,7 @@ def evaluate_run(
         cohort: the real images.
         folder: the run folder, which holds the samples.
         choices: the detectors, those of the protocol first.
-        adapter: the trained model; its losses are attacked where it offers them.
+        adapter: the trained model; its losses and reconstructions are measured where it offers them.
         count: number of samples.
         cache: where detectors are kept.
         device: `auto`, `cpu`, `cuda` or `cuda:N`.
@@ -95,6 +95,7 @@ def evaluate_run(
             outcomes[one.name] = evaluate(
                 one.detector, bank_of(cohort, one), one.embed(samples), kept=one.folder, seed=SEED,
                 searching=searching, advance=advance, refusal=refusal,
+                autoencoder=adapter if isinstance(adapter, HasReconstruction) else None,
             )  # fmt: skip
         scores = quality_scores(samples, cohort, device=devices[0])
         scores |= attack_scores(adapter, cohort) if isinstance(adapter, HasLoss) else {}
