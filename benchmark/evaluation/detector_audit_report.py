@@ -53,7 +53,7 @@ def _figure(audit: AuditFile) -> Figure:
     from matplotlib.figure import Figure
 
     names, rows = list(audit.detectors), kinds(audit)
-    scores = [found.scores for found in audit.detectors.values()]
+    scores = [detector.scores for detector in audit.detectors.values()]
     recall, areas = (
         np.array([[one[what + row].value for one in scores] for row in rows], float) for what in (RECALL, AUC)
     )
