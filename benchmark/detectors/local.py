@@ -259,7 +259,8 @@ class BestPatch:
         products = np.einsum("pd,kpd->kp", one, many)
         lengths = np.linalg.norm(one, axis=1)[None] * np.linalg.norm(many, axis=2)
         cosines: Array = products / np.where(lengths > 0, lengths, 1.0)
-        return np.asarray(cosines.max(axis=1))
+        best: Array = cosines.max(axis=1).clip(-1, 1)  # float64 rounding may exceed 1 by 4e-16
+        return best
 
     def error(self, dimension: int) -> float:
         """Return the bound of one cosine: the greatest of several is off by no more than the worst of them."""
