@@ -65,15 +65,15 @@ class Options:
     """Patches along each axis."""
     volume_places: int = 5
     dimension: int = 24
-    """Numbers per patch; a row has so many for every patch."""
+    """Numbers per patch; a row has as many for every patch."""
     volume_dimension: int = 16
     patch: float = 0.31
     """Side of a patch as a fraction of the image's: a patch fits into a pasted square of 16 % of the area."""
     transforms: tuple[str, ...] = ()
     """Transform queries, too, and take the best similarity: flips, rotations, shifts."""
     reach: int = 1
-    """Compare queries also moved by up to so many 64ths of the field of view along each axis, and take the best: the
-    search then takes (2 reach + 1) ** axes times as long."""
+    """Compare queries also after moving them by up to this many 64ths of a side along each axis, and take the best
+    similarity: the search takes (2 reach + 1) ** axes times as long."""
     seed: int = 0
     """Seed of the changes that patches are made robust to."""
 
@@ -234,8 +234,8 @@ def discriminant(between: Floats, within: Floats, dimension: int) -> Floats:
     level = SHRINKAGE * np.trace(within) / size + 1e-9  # a place that is constant in everybody has no variance at all
     ratios, vectors = eigh(between, within + level * np.eye(size), subset_by_index=(size - dimension, size - 1))
     scale = np.where(ratios > 1e-6, 1 / np.sqrt(np.maximum(ratios, 1e-6)), 0.0)  # a direction of no variance is noise
-    found: Floats = (vectors * scale)[:, ::-1]
-    return found
+    directions: Floats = (vectors * scale)[:, ::-1]
+    return directions
 
 
 @dataclass(frozen=True)
@@ -259,7 +259,8 @@ class BestPatch:
         products = np.einsum("pd,kpd->kp", one, many)
         lengths = np.linalg.norm(one, axis=1)[None] * np.linalg.norm(many, axis=2)
         cosines: Array = products / np.where(lengths > 0, lengths, 1.0)
-        return np.asarray(cosines.max(axis=1))
+        best: Array = cosines.max(axis=1).clip(-1, 1)  # float64 rounding may exceed 1 by 4e-16
+        return best
 
     def error(self, dimension: int) -> float:
         """Return the bound of one cosine: the greatest of several is off by no more than the worst of them."""

@@ -43,7 +43,7 @@ def table_rows(audit: AuditFile) -> list[list[str]]:
 
 
 def draw_recall(audit: AuditFile, path: Path) -> None:
-    """Save recall as a grid of colours and numbers: kinds of copies down, detectors across."""
+    """Save recall and AUC as a grid: kinds of copies down, detectors across, coloured by recall."""
     with atomic_write(path) as temporary:
         _figure(audit).savefig(temporary, format="png", dpi=150)
 
@@ -53,18 +53,33 @@ def _figure(audit: AuditFile) -> Figure:
     from matplotlib.figure import Figure
 
     names, rows = list(audit.detectors), kinds(audit)
-    values = np.array([[one.scores[RECALL + row].value for one in audit.detectors.values()] for row in rows], float)
-    figure = Figure(figsize=(2.2 + 1.1 * len(names), 0.9 + 0.24 * len(rows)), layout="constrained")
+    scores = [detector.scores for detector in audit.detectors.values()]
+    recall, areas = (
+        np.array([[one[what + row].value for one in scores] for row in rows], float) for what in (RECALL, AUC)
+    )
+    figure = Figure(figsize=(2.4 + 1.3 * len(names), 1.2 + 0.24 * len(rows)), layout="constrained")
     axes = figure.subplots()
-    axes.imshow(values, vmin=0, vmax=1, cmap="viridis", aspect="auto")
-    for row, column in np.ndindex(*values.shape):
-        dark = values[row, column] < 0.6
+    axes.imshow(recall, vmin=0, vmax=1, cmap="viridis", aspect="auto")
+    for row, column in np.ndindex(*recall.shape):
+        dark = not recall[row, column] >= 0.6
         axes.text(
-            column, row, f"{values[row, column]:.2f}", ha="center", va="center", fontsize=8,
+            column, row, f"{recall[row, column]:.2f} / {areas[row, column]:.2f}", ha="center", va="center", fontsize=8,
             color="white" if dark else "black",
         )  # fmt: skip
-    axes.set_xticks(range(len(names)), names, fontsize=8)
+    axes.set_xticks(range(len(names)), [name.replace(":", "\n") for name in names], fontsize=8)
     axes.set_yticks(range(len(rows)), [row.replace("[", " ").rstrip("]") for row in rows], fontsize=8)
     axes.xaxis.tick_top()
-    axes.set_title(f"{audit.cohort.name}: share of planted copies found at tau", fontsize=9)
+    axes.tick_params(length=0)
+    axes.set_yticks([i - 0.5 for i in _first_of_kinds(rows)[1:]], minor=True)
+    axes.grid(axis="y", which="minor", color="white", linewidth=1.5)
+    axes.tick_params(which="minor", length=0)
+    for side in axes.spines.values():
+        side.set_visible(False)
+    figure.suptitle(f"{audit.cohort.name}: planted copies\nrecall at 5 % false positives / AUC", fontsize=9)
     return figure
+
+
+def _first_of_kinds(rows: list[str]) -> list[int]:
+    """Return where each kind of copy begins, so that a line is drawn above it."""
+    kind = [row.partition("[")[0] for row in rows]
+    return [i for i in range(len(kind)) if i == 0 or kind[i] != kind[i - 1]]

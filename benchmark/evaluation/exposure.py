@@ -155,9 +155,9 @@ def _privacy(result: Exposed, nearest: Nearest, best: Floats, reason: str, seed:
 def _growth(result: Exposed, nearest: Nearest) -> dict[str, Score]:
     """The exposed patients of a release that is 10 and 100 times as large.
 
-    Some of the patients above the threshold are there by chance, and nobody knows which. Each of the three numbers takes
-    as many of them for copied as the headline does (its lower end, its value, its upper end), those with the most
-    samples first: patients that chance has put there have few. A lower end of 0 exposed patients so gives a growth of 0.
+    Some of the patients above the threshold are there by chance, and nobody knows which. Each of the three numbers
+    takes as many of them for copied as the headline does (its lower end, its value, its upper end), those with the
+    most samples first: patients that chance has put there have few. A lower end of 0 gives a growth from 0.
     """
     copied = copied_patients(result, nearest)
     kept = {

@@ -13,7 +13,7 @@ from benchmark.detectors.fitting import rows_in_memory
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from benchmark.core.types import Detector, Match
+    from benchmark.core.types import Detector, HasReconstruction, Images, Match
     from benchmark.detectors.bank import Bank
     from benchmark.images.planted_copies import Pasting, Transformation
     from benchmark.search import Rows
@@ -73,6 +73,24 @@ def embed_pasted(detector: Detector, bank: Bank, planted: Planted, pasting: Past
 
     sources, hosts = (torch.from_numpy(bank.real.images(index)) for index in (planted.positions, planted.hosts))
     return rows_in_memory(detector, pasting(sources, hosts).contiguous().numpy())
+
+
+def reconstructed(adapter: HasReconstruction, bank: Bank, planted: Planted, *, seed: int) -> Images:
+    """Pass the chosen images through the model's own autoencoder, (n, C, *spatial), float32 in [-1, 1].
+
+    A model that generates in a latent space can only return copies that went through its decoder: this is what the
+    nearest possible copy of such a model looks like. Encoders that draw at random draw from `seed`.
+
+    Raises AdapterError for images that are not finite, of another shape or outside [-1, 1].
+    """
+    from benchmark.adapters.sampling import check_samples
+    from benchmark.core.seeding import seed_all
+
+    originals = bank.real.images(planted.positions)
+    seed_all(seed)
+    images = np.asarray(adapter.reconstruct(originals), dtype=np.float32)
+    check_samples(images, slice(0, len(originals)), bank.real.shape, "reconstruct")
+    return np.clip(images, -1, 1)  # check_samples allows values that exceed the range by rounding
 
 
 def found_copies(match: Match, planted: Planted, tau: float) -> Flags:

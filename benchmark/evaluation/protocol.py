@@ -12,11 +12,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from benchmark.core.errors import BenchError
 from benchmark.core.types import Match, Score, patient_codes
-from benchmark.detectors.fitting import SHORT
+from benchmark.detectors.fitting import SHORT, rows_in_memory
 from benchmark.evaluation.exposure import Exposure, headline_threshold, measure_exposure
 from benchmark.evaluation.literature import Searched, correlations, secondary_scores
-from benchmark.evaluation.planted_recall import choose_planted, embed_planted, found_copies
+from benchmark.evaluation.planted_recall import choose_planted, embed_planted, found_copies, reconstructed
 from benchmark.evaluation.prompted import Asked, asked_patients
 from benchmark.evaluation.real_neighbours import RealNeighbours, real_neighbours
 from benchmark.evaluation.resumable_search import Searching
@@ -31,6 +32,7 @@ from benchmark.metrics.membership_control import members_against_members
 from benchmark.metrics.prompt_pairs import own_patient_difference
 from benchmark.metrics.split_test import SplitTest, split_test
 from benchmark.metrics.withhold import IDENTICAL, verbatim_level
+from benchmark.records.columns import AUTOENCODER
 from benchmark.search import Rows, piece, subject_maxima
 
 if TYPE_CHECKING:
@@ -38,7 +40,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from benchmark.core.types import Detector
+    from benchmark.core.types import Detector, HasReconstruction
     from benchmark.detectors.bank import Bank
 
     Columns = dict[str, NDArray[np.generic]]
@@ -79,6 +81,7 @@ def evaluate(
     advance: Advance,
     refusal: str = "",
     prompted: NDArray[np.int64] | None = None,
+    autoencoder: HasReconstruction | None = None,
 ) -> Outcome:
     """Score a synthetic set with one detector by protocol p2.
 
@@ -92,6 +95,7 @@ def evaluate(
         advance: called with a note after each of six steps.
         refusal: why the headline may not be scored whatever it reads.
         prompted: (N,) for a text-to-image model: the row of the real image whose caption each sample was asked with.
+        autoencoder: of the model, where it has one: copies that passed it are planted, too.
     """
     codes = {name: patient_codes(bank.real.subjects[part]) for name, part in bank.parts.items()}
     asked = None if prompted is None else asked_patients(bank, prompted)
@@ -114,7 +118,7 @@ def evaluate(
     scores["exposed.control"] = _control(bank, seed=seed, searching=searching)
     advance(note="control")
     thresholds = {"recall": tau, "recall_headline": headline_threshold(exposure)}
-    scores |= _planted(detector, bank, thresholds, seed=seed, searching=searching)
+    scores |= _planted(detector, bank, thresholds, autoencoder, seed=seed, searching=searching)
     advance(note="planted copies")
     member = {name: PatientScores(results.real.similarity[part], codes[name]) for name, part in bank.parts.items()}
     scores |= _member_scores(bank, results.real.similarity, asked, seed)
@@ -210,17 +214,37 @@ def _part_scores(bank: Bank, similarity: NDArray[np.float64], images: Flags, par
 
 
 def _planted(
-    detector: Detector, bank: Bank, thresholds: dict[str, float], *, seed: int, searching: Searching
+    detector: Detector,
+    bank: Bank,
+    thresholds: dict[str, float],
+    autoencoder: HasReconstruction | None,
+    *,
+    seed: int,
+    searching: Searching,
 ) -> dict[str, Score]:
     """Return the recall of each planted copy at each threshold, by its name."""
     planted, train = choose_planted(bank, seed=seed), bank.part("train")
-    scores = {}
+
+    def recalls(name: str, copies: Rows) -> dict[str, Score]:
+        match = searching.nearest(copies, train)
+        return {
+            f"detector.{what}.{name}": flagged_share(
+                found_copies(match, planted, value), planted.codes, direction="higher"
+            )
+            for what, value in thresholds.items()
+        }
+
+    scores: dict[str, Score] = {}
     for name, transformation in PLANTED.items():
-        match = searching.nearest(embed_planted(detector, bank, planted, transformation), train)
-        for what, value in thresholds.items():
-            flags = found_copies(match, planted, value)
-            scores[f"detector.{what}.{name}"] = flagged_share(flags, planted.codes, direction="higher")
-    return scores
+        scores |= recalls(name, embed_planted(detector, bank, planted, transformation))
+    if autoencoder is None:
+        return scores
+    try:
+        images = reconstructed(autoencoder, bank, planted, seed=seed)
+    except BenchError as error:
+        none = Score(value=None, n=0, reason=f"no copies that passed the autoencoder: {error.message}")
+        return scores | {f"detector.{what}.{AUTOENCODER}": none for what in thresholds}
+    return scores | recalls(AUTOENCODER, rows_in_memory(detector, images))
 
 
 def _match_columns(bank: Bank, results: SyntheticSearch, exposure: Exposure, tau: float) -> Columns:

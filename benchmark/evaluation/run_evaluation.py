@@ -16,7 +16,16 @@ from benchmark.adapters.sampling import PROMPTED, Samples, prompted_rows
 from benchmark.core.errors import BadDataError
 from benchmark.core.files import atomic_write, file_name, write_json
 from benchmark.core.progress import Log, progress
-from benchmark.core.types import Cohort, HasLoss, HasPrompts, Score, chunks, patient_codes, takes_prompts
+from benchmark.core.types import (
+    Cohort,
+    HasLoss,
+    HasPrompts,
+    HasReconstruction,
+    Score,
+    chunks,
+    patient_codes,
+    takes_prompts,
+)
 from benchmark.detectors.bank import bank_of
 from benchmark.detectors.fitting import fit_detector
 from benchmark.detectors.random_conv import random_features
@@ -74,7 +83,7 @@ def evaluate_run(
         cohort: the real images.
         folder: the run folder, which holds the samples.
         choices: the detectors, those of the protocol first.
-        adapter: the trained model; its losses are attacked where it offers them.
+        adapter: the trained model; its losses and reconstructions are measured where it offers them.
         count: number of samples.
         cache: where detectors are kept.
         device: `auto`, `cpu`, `cuda` or `cuda:N`.
@@ -96,6 +105,7 @@ def evaluate_run(
             outcomes[one.name] = evaluate(
                 one.detector, bank_of(cohort, one), one.embed(samples), kept=one.folder, seed=SEED,
                 searching=searching, advance=advance, refusal=refusal, prompted=prompted,
+                autoencoder=adapter if isinstance(adapter, HasReconstruction) else None,
             )  # fmt: skip
         scores = quality_scores(samples, cohort, device=devices[0])
         scores |= attack_scores(adapter, cohort) if isinstance(adapter, HasLoss) else {}

@@ -24,7 +24,7 @@ from typing import Any
 import numpy as np
 
 from benchmark.core.options import as_text, without_paths
-from benchmark.records.columns import RECALL, detectors_of
+from benchmark.records.columns import AUTOENCODER, RECALL, detectors_of
 from benchmark.records.record import Record, ScoreEntry
 
 
@@ -64,7 +64,7 @@ class Row:
         ending = f"[{detector}]"
         names = [name for name in self.first.scores if name.startswith(RECALL) and name.endswith(ending)]
         means = {name[len(RECALL) : -len(ending)]: self.value(name) for name in names}
-        return {name: mean for name, mean in means.items() if mean is not None}
+        return {name: mean for name, mean in means.items() if mean is not None and name != AUTOENCODER}
 
     def replicates(self, score: str) -> np.ndarray[Any, np.dtype[np.float64]] | None:
         """Return the mean over seeds of each patient draw's replicate, (draws,), or nothing where a run lacks them."""

@@ -13,6 +13,9 @@ if TYPE_CHECKING:
 DETECTORS = ("copy", "pixels")
 """The detectors that every record has and boards show."""
 RECALL = "detector.recall."
+AUTOENCODER = "autoencoder"
+"""Name of planted copies that passed the model's own autoencoder, where it has one. They are left out of means over all
+transformations: models without an autoencoder, and models with different ones, could not be compared."""
 REFUSALS = ("refused", "cannot tell")
 """With these words the reason begins where a headline may not be scored."""
 
@@ -147,7 +150,7 @@ def recalls(record: Record, detector: str) -> dict[str, float]:
     ending = f"[{detector}]"
     names = [name for name in record.scores if name.startswith(RECALL) and name.endswith(ending)]
     values = {name[len(RECALL) : -len(ending)]: record.scores[name].value for name in names}
-    return {name: value for name, value in values.items() if value is not None}
+    return {name: value for name, value in values.items() if value is not None and name != AUTOENCODER}
 
 
 def recall_text(by_transformation: Mapping[str, float]) -> str:

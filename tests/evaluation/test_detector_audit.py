@@ -2,25 +2,30 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from scipy.ndimage import gaussian_filter
 
 from benchmark.core.errors import BadDataError
 from benchmark.core.types import Cohort, Score, Split, patient_codes
+from benchmark.detectors.bank import bank_of
 from benchmark.detectors.fitting import Fitted, rows_of
 from benchmark.detectors.pixels import Pixels
-from benchmark.evaluation.detector_audit import NONE, Audit, audit, between_seeds, recall_of
+from benchmark.detectors.query_transforms import views_of
+from benchmark.evaluation.detector_audit import NONE, Audit, _others, audit, between_seeds, recall_of
 from benchmark.evaluation.detector_audit_report import draw_recall, kinds, table_rows
+from benchmark.evaluation.planted_recall import choose_planted
 from benchmark.images.planted_copies import PASTED, STRENGTHS
 from benchmark.metrics.calibration import auc, conformal_quantile
 from benchmark.records.detector_audits import AuditedDetector, AuditFile
 from benchmark.records.record import CohortFacts, ScoreEntry, entries
 
 SIZES = {"train": 60, "calibration": 40, "test": 30}
-FORMS = sum(map(len, (*STRENGTHS.values(), *PASTED.values())))
+FORMS = sum(map(len, STRENGTHS.values())) + sum(map(len, PASTED.values()))
 
 
 @pytest.fixture(scope="module")
@@ -103,6 +108,46 @@ def test_recall_and_auc_of_each_form(cohort: Cohort, found: Audit) -> None:
     score = found.scores["detector.auc.flip[left-right]"]
     assert score.value == pytest.approx(auc(np.array(flipped), others), abs=1e-6)
     assert found.scores["detector.auc.exact"].value == 1
+
+
+def test_whole_image_correlation_is_blind_to_local_copies(cohort: Cohort, found: Audit) -> None:
+    """The recall of pasted boxes, counted by hand: made of every training image and a held-out one."""
+    bank = bank_of(cohort, fit(cohort))
+    planted = choose_planted(bank, seed=0)
+    assert sorted(planted.hosts[:60] - 60) == sorted(set(planted.hosts - 60))  # 70 held-out images, each used once
+    assert planted.hosts.min() >= 60
+    images = bank.real.images()
+    pasting = PASTED["local"]["25%"]
+    made = pasting(torch.from_numpy(images[planted.positions]), torch.from_numpy(images[planted.hosts])).numpy()
+    flat = (made.reshape(60, -1), images[:60].reshape(60, -1))
+    matrix = np.corrcoef(*flat)[:60, 60:]
+    own = matrix.argmax(axis=1) // 2 == np.arange(60) // 2  # two images per patient, in order
+    recall = recall_of(found.scores)["local[25%]"]
+    assert recall == pytest.approx((own & (matrix.max(axis=1) > tau_by_hand(cohort))).mean())
+    assert recall < 0.2
+    assert found.scores["detector.auc.local[25%]"].value is not None
+
+
+def test_few_held_out_images_host_several_copies(cohort: Cohort) -> None:
+    few = replace(cohort, calibration=cohort.calibration.part([0, 1, 2]), test=cohort.test.part([0, 1]))
+    planted = choose_planted(bank_of(few, fit(few)), seed=0)
+    assert np.bincount(planted.hosts).tolist() == [0] * 60 + [12] * 5
+
+
+def test_the_null_of_auc_counts_views(cohort: Cohort) -> None:
+    """The best of several views is greater by chance, for copies and for strangers alike."""
+    detector = Pixels(views=views_of(("flips",)))
+    real = cohort.real
+    rows = rows_of(detector, real)
+    positions, owners = np.arange(5), patient_codes(real.subjects)
+    best = _others(rows, positions, owners, "cpu", same=False)
+    images = real.images().reshape(len(real), -1)
+    forms = [real.images(), np.flip(real.images(), -1), np.flip(real.images(), -2)]
+    expected = np.full(5, NONE)
+    for form in forms:
+        matrix = np.corrcoef(form[:5].reshape(5, -1), images)[:5, 5:]
+        expected = np.maximum(expected, np.where(owners[:5, None] == owners[None], NONE, matrix).max(axis=1))
+    np.testing.assert_allclose(best, expected, atol=1e-6)
 
 
 def test_every_verdict_is_kept(found: Audit) -> None:
