@@ -42,8 +42,8 @@ MUTANTS = (
     ),
     Mutant(
         f"{EVALUATION}/protocol.py",
-        "found.heldout.index + bank.train",
-        "found.heldout.index",
+        "results.heldout.index + bank.train",
+        "results.heldout.index",
         "wrong heldout_row",
         (f"{PROTOCOL}::test_columns_name_the_nearest_images_by_their_position_in_the_members_table",),
     ),
@@ -64,15 +64,15 @@ MUTANTS = (
     # Protocol
     Mutant(
         f"{EVALUATION}/protocol.py",
-        '"heldout_similarity": found.heldout.similarity',
-        '"heldout_similarity": found.train.similarity',
+        '"heldout_similarity": results.heldout.similarity',
+        '"heldout_similarity": results.train.similarity',
         "similarity of the wrong side in matches",
         (PROTOCOL,),
     ),
     Mutant(
         f"{EVALUATION}/protocol.py",
-        '"train_subject": subjects[found.train.index]',
-        '"train_subject": subjects[found.heldout.index]',
+        '"train_subject": subjects[results.train.index]',
+        '"train_subject": subjects[results.heldout.index]',
         "patient of another image in matches",
         (PROTOCOL,),
     ),
@@ -149,8 +149,8 @@ MUTANTS = (
     ),
     Mutant(
         f"{EVALUATION}/protocol.py",
-        "Searched(found.train, found.heldout, test",
-        "Searched(found.train, found.train, test",
+        "Searched(results.train, results.heldout, test",
+        "Searched(results.train, results.train, test",
         "similarities to train published as those to held-out images",
         (PROTOCOL,),
     ),
@@ -213,8 +213,8 @@ MUTANTS = (
     ),
     Mutant(
         f"{EVALUATION}/exposure.py",
-        "_score(found.samples, samples, reason)",
-        "_score(found.samples, samples)",
+        "_score(result.samples, samples, reason)",
+        "_score(result.samples, samples)",
         "the share is given where the headline is refused",
         (EXPOSURE,),
     ),
