@@ -30,7 +30,7 @@ from benchmark.metrics.copy_rate import PatientScores, membership, share_above, 
 from benchmark.metrics.detectable import detectable
 from benchmark.metrics.membership_control import members_against_members
 from benchmark.metrics.prompt_pairs import own_patient_difference
-from benchmark.metrics.split_test import SplitTest, split_test
+from benchmark.metrics.split_test import ROUNDING, SplitTest, split_test
 from benchmark.metrics.withhold import IDENTICAL, verbatim_level
 from benchmark.records.columns import AUTOENCODER
 from benchmark.search import Rows, piece, subject_maxima
@@ -105,7 +105,7 @@ def evaluate(
     level, split = _level(neighbours), _split(bank, neighbours, seed)
     exposure = measure_exposure(
         results.nearest, results.train.similarity, results.best, level=level, split=split, seed=seed, refusal=refusal,
-        everyone=results.everyone,
+        everyone=results.everyone, tied=_tied(results),
     )  # fmt: skip
     others = piece(bank.rows, slice(bank.train, len(bank.real)))
     searched = searching.search(others, bank.part("train"), keep="held-out")
@@ -142,6 +142,11 @@ def evaluate(
 
 def _level(neighbours: RealNeighbours | None) -> float:
     return IDENTICAL if neighbours is None else verbatim_level(neighbours.similarity[:, 0])
+
+
+def _tied(results: SyntheticSearch) -> float:
+    """Share of the samples that are as similar to their nearest training image as to their nearest held-out one."""
+    return float(np.mean(np.abs(results.train.similarity - results.heldout.similarity) <= ROUNDING))
 
 
 def _split(bank: Bank, neighbours: RealNeighbours | None, seed: int) -> SplitTest | None:

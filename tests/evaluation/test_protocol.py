@@ -349,6 +349,20 @@ def test_one_exact_copy_among_four_thousand_samples_is_listed(
     assert exposure.withheld.any.sum() < 20
 
 
+def test_samples_that_are_as_similar_to_both_sides_cannot_be_judged(
+    fitted: Fitted, bank: Bank, world: World, empty: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Constant samples correlate with nothing: all their similarities are 0, to both sides."""
+    monkeypatch.setattr("benchmark.evaluation.protocol.secondary_scores", lambda *_, **__: {})
+    monkeypatch.setattr("benchmark.evaluation.protocol.PLANTED", {})
+    blank = fitted.embed(InMemory(np.full_like(world.samples.pixels, 128)))
+    judged = evaluate(
+        fitted.detector, bank, blank, kept=empty, seed=0, searching=Searching(), advance=lambda *_, **__: None
+    )
+    assert judged.scores["exposed.items"].value is None
+    assert judged.scores["exposed.items"].reason.startswith("cannot tell: this detector finds 100.0% of the samples")
+
+
 def test_a_refusal_from_outside_reaches_the_headline_and_nothing_else(
     fitted: Fitted, bank: Bank, world: World, outcome: Outcome, empty: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
