@@ -61,6 +61,7 @@ def measure_exposure(
     refusal: str = "",
     everyone: Nearest | None = None,
     tied: float = 0.0,
+    seen_level: float | None = None,
 ) -> Exposure:
     """Score the headline and what is printed with it.
 
@@ -75,10 +76,12 @@ def measure_exposure(
         everyone: with prompts, `nearest` is among the units whose captions they were, and this among all units: the
             list to withhold and verbatim copies are of anybody.
         tied: share of the samples that are exactly as similar to a training image as to a held-out one.
+        seen_level: the level for held-out patients, lower than `level` where a few patients have two names
+            (`withhold.robust_level`); `level` where it is not given.
     """
     everyone = everyone or nearest
     withheld = withhold(everyone, train_similarity, level, comparable=nearest.heldout)
-    seen = heldout_seen(nearest, level, everyone=everyone)
+    seen = heldout_seen(nearest, level if seen_level is None else seen_level, everyone=everyone)
     result, possible = exposed(nearest), detectable(nearest.train, nearest.heldout, len(nearest.similarity))
     reason = refusal or _refusal(possible, seen, split, everyone, tied)
     scores = {

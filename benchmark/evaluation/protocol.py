@@ -31,7 +31,7 @@ from benchmark.metrics.detectable import detectable
 from benchmark.metrics.membership_control import members_against_members
 from benchmark.metrics.prompt_pairs import own_patient_difference
 from benchmark.metrics.split_test import ROUNDING, SplitTest, split_test
-from benchmark.metrics.withhold import IDENTICAL, verbatim_level
+from benchmark.metrics.withhold import IDENTICAL, robust_level, verbatim_level
 from benchmark.records.columns import AUTOENCODER
 from benchmark.search import Rows, piece, subject_maxima
 
@@ -105,7 +105,7 @@ def evaluate(
     level, split = _level(neighbours), _split(bank, neighbours, seed)
     exposure = measure_exposure(
         results.nearest, results.train.similarity, results.best, level=level, split=split, seed=seed, refusal=refusal,
-        everyone=results.everyone, tied=_tied(results),
+        everyone=results.everyone, tied=_tied(results), seen_level=_seen_level(bank, neighbours),
     )  # fmt: skip
     others = piece(bank.rows, slice(bank.train, len(bank.real)))
     searched = searching.search(others, bank.part("train"), keep="held-out")
@@ -142,6 +142,12 @@ def evaluate(
 
 def _level(neighbours: RealNeighbours | None) -> float:
     return IDENTICAL if neighbours is None else verbatim_level(neighbours.similarity[:, 0])
+
+
+def _seen_level(bank: Bank, neighbours: RealNeighbours | None) -> float:
+    return (
+        IDENTICAL if neighbours is None else robust_level(neighbours.similarity[:, 0], patient_codes(bank.real.dealt))
+    )
 
 
 def _tied(results: SyntheticSearch) -> float:

@@ -13,7 +13,7 @@ from benchmark.detectors.bank import Bank
 from benchmark.detectors.fitting import Fitted
 from benchmark.evaluation.exposure import measure_exposure
 from benchmark.evaluation.planted_recall import choose_planted
-from benchmark.evaluation.protocol import Outcome, _level, _match_columns, _split, evaluate
+from benchmark.evaluation.protocol import Outcome, _level, _match_columns, _seen_level, _split, evaluate
 from benchmark.evaluation.real_neighbours import NEIGHBOURS, real_neighbours
 from benchmark.evaluation.resumable_search import Searching
 from benchmark.evaluation.synthetic_search import SyntheticSearch, search_synthetic
@@ -141,6 +141,10 @@ def test_the_level_of_verbatim_copies_is_of_real_pairs_of_different_units(
     others = world.between[units[:, None] != units[None]]
     level = 1 - (1 - others.max()) / 4
     assert _level(real_neighbours(bank, empty, Searching(), seed=0)) == pytest.approx(level, **CLOSE)
+    alike = np.where(units[:, None] == units[None], -1.0, world.between).max(axis=1)
+    falling = np.sort([alike[units == unit].max() for unit in range(int(units.max()) + 1)])[::-1]
+    seen_level = _seen_level(bank, real_neighbours(bank, empty, Searching(), seed=0))
+    assert seen_level == pytest.approx(1 - (1 - falling[2]) / 4, **CLOSE)
     subjects = numbered(world.cohort.real.subjects)
     of_patients = world.between[(subjects[:, None] != subjects[None]) & (world.between < 1 - 1e-6)].max()
     assert of_patients > others.max() + 0.02  # patients of one unit have more alike images
