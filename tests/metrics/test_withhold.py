@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from benchmark.metrics.competition import Nearest, nearest_of_patients, priorities
+from benchmark.metrics import negative_hypergeometric
+from benchmark.metrics.competition import SPENDING, Nearest, exposed, nearest_of_patients, priorities
 from benchmark.metrics.heldout_seen import heldout_seen
 from benchmark.metrics.withhold import Withheld, robust_level, verbatim, verbatim_level, withhold
 
@@ -105,6 +106,21 @@ def test_the_list_by_hand() -> None:
     assert found.false_patients == 2
     assert found.false_samples == 4
     assert found.expected_false_patients == 1
+
+
+def test_one_held_out_near_duplicate_does_not_end_the_list_above_the_copies() -> None:
+    """40 of 200 training patients are copied at 0.95, one held-out patient is met at 0.99 before them."""
+    rng = np.random.default_rng(4)
+    patient, similarity = rng.integers(0, 400, 300), rng.uniform(0.2, 0.8, 300)
+    patient[:41], similarity[:41] = [200, *range(40)], [0.99, *[0.95] * 40]
+    nearest = Nearest(similarity, patient, 200, 200, priorities(200, 200, 0))
+    found, shown = withhold(nearest, similarity, 1.0), exposed(nearest).patients.low
+    assert found.nearest[1:41].all()
+    assert not found.nearest[0]
+    assert found.patients >= shown > 25
+    second = negative_hypergeometric.boundary(200, 200, SPENDING)[1]
+    assert found.false_patients == second
+    assert found.expected_false_patients == negative_hypergeometric.mean(200, 200, 2)
 
 
 def test_a_verbatim_copy_below_a_held_out_pair_is_listed() -> None:
