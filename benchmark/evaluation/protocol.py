@@ -25,7 +25,7 @@ from benchmark.evaluation.synthetic_search import SyntheticSearch, search_synthe
 from benchmark.images.planted_copies import PLANTED
 from benchmark.metrics.bootstrap import flagged_share
 from benchmark.metrics.calibration import conformal_quantile
-from benchmark.metrics.competition import exposed, join, nearest_of_patients
+from benchmark.metrics.competition import exposed, join, nearest_of_patients, tie_seed
 from benchmark.metrics.copy_rate import PatientScores, membership, share_above, threshold
 from benchmark.metrics.detectable import detectable
 from benchmark.metrics.membership_control import members_against_members
@@ -99,7 +99,7 @@ def evaluate(
     """
     codes = {name: patient_codes(bank.real.subjects[part]) for name, part in bank.parts.items()}
     asked = None if prompted is None else asked_patients(bank, prompted)
-    results = search_synthetic(bank, synthetic, searching, seed=seed, asked=asked)
+    results = search_synthetic(bank, synthetic, searching, seed=tie_seed(bank.real.dealt, seed), asked=asked)
     advance(note="synthetic against all real images")
     neighbours = real_neighbours(bank, kept, searching, seed=seed)
     level, split = _level(neighbours), _split(bank, neighbours, seed)
@@ -177,7 +177,7 @@ def _control(bank: Bank, *, seed: int, searching: Searching) -> Score:
     for _, block in searching.blocks(bank.part("test"), known):
         by_train = subject_maxima(block[:, : bank.train], train)
         by_calibration = subject_maxima(block[:, bank.train :], calibration)
-        blocks.append(nearest_of_patients(by_train, by_calibration, seed=seed))
+        blocks.append(nearest_of_patients(by_train, by_calibration, seed=tie_seed(bank.real.dealt, seed)))
     share = exposed(join(blocks)).samples
     return Score(value=share.value, low=share.low, high=share.high, n=items)
 
