@@ -62,6 +62,7 @@ def measure_exposure(
     everyone: Nearest | None = None,
     tied: float = 0.0,
     seen_level: float | None = None,
+    pair_seed: int | None = None,
 ) -> Exposure:
     """Score the headline and what is printed with it.
 
@@ -78,6 +79,8 @@ def measure_exposure(
         tied: share of the samples that are exactly as similar to a training image as to a held-out one.
         seen_level: the level for held-out patients, lower than `level` where a few patients have two names
             (`withhold.robust_level`); `level` where it is not given.
+        pair_seed: of the pairs of the bound on epsilon, which must differ between splits (`competition.tie_seed`);
+            `seed` where it is not given.
     """
     everyone = everyone or nearest
     withheld = withhold(everyone, train_similarity, level, comparable=nearest.heldout)
@@ -88,7 +91,7 @@ def measure_exposure(
         **_headline(result, nearest, reason),
         **_listed(withheld, len(nearest.similarity)),
         **_checks(seen, split, everyone),
-        **_privacy(result, nearest, best, reason, seed),
+        **_privacy(result, nearest, best, reason, seed if pair_seed is None else pair_seed),
     }
     replicates = () if reason else share_replicates(nearest, max(1, result.depth // 2), seed=seed)
     return Exposure(scores, withheld, [asdict(row) for row in result.curve], replicates)

@@ -99,13 +99,14 @@ def evaluate(
     """
     codes = {name: patient_codes(bank.real.subjects[part]) for name, part in bank.parts.items()}
     asked = None if prompted is None else asked_patients(bank, prompted)
-    results = search_synthetic(bank, synthetic, searching, seed=tie_seed(bank.real.dealt, seed), asked=asked)
+    own_seed = tie_seed(bank.real.dealt, seed)
+    results = search_synthetic(bank, synthetic, searching, seed=own_seed, asked=asked)
     advance(note="synthetic against all real images")
     neighbours = real_neighbours(bank, kept, searching, seed=seed)
     level, split = _level(neighbours), _split(bank, neighbours, seed)
     exposure = measure_exposure(
         results.nearest, results.train.similarity, results.best, level=level, split=split, seed=seed, refusal=refusal,
-        everyone=results.everyone, tied=_tied(results), seen_level=_seen_level(bank, neighbours),
+        everyone=results.everyone, tied=_tied(results), seen_level=_seen_level(bank, neighbours), pair_seed=own_seed,
     )  # fmt: skip
     others = piece(bank.rows, slice(bank.train, len(bank.real)))
     searched = searching.search(others, bank.part("train"), keep="held-out")

@@ -68,7 +68,8 @@ def tie_seed(dealt: Sequence[str], seed: int) -> int:
     """Return a seed of `priorities` for one split; dealt (M,) names the unit of each real image, by side.
 
     Patients are numbered by side, so that one order for all splits would always put the same sides first: with equal
-    similarities the lower end would then be too high in all splits of some sizes, and in none of others.
+    similarities the lower end would then be too high in all splits of some sizes, and in none of others. Pairs of the
+    bound on epsilon need it for the same reason, where similarity follows the order of the images.
     """
     text = "\n".join([str(seed), *dealt])
     return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "big")
