@@ -24,7 +24,7 @@ from simulate_protocol import Interval, p1_excess, share_of, summary  # type: ig
 
 from benchmark.metrics.competition import Exposed, Nearest, exposed, nearest_of_patients
 from benchmark.metrics.heldout_seen import heldout_seen
-from benchmark.metrics.withhold import verbatim_level
+from benchmark.metrics.withhold import robust_level
 from benchmark.search import subject_maxima
 
 TRAIN, HELDOUT, SAMPLES = 300, 150, 500
@@ -88,7 +88,7 @@ def draw(images: np.ndarray, patient: np.ndarray, kind: str, dose: float, blur: 
     real, codes = np.concatenate([sides[0][0], sides[1][0]]), np.concatenate([sides[0][1], sides[1][1]])
     similarity = real @ real.T
     similarity[codes[:, None] == codes] = -1
-    return Drawn(nearest, place[copied], (banks[0], banks[1]), verbatim_level(similarity.max(axis=1)))
+    return Drawn(nearest, place[copied], (banks[0], banks[1]), robust_level(similarity.max(axis=1), codes))
 
 
 def claimed(drawn: Drawn, score: Exposed) -> float:

@@ -35,7 +35,7 @@ from benchmark.metrics.epsilon import privacy_loss
 from benchmark.metrics.heldout_seen import heldout_seen
 from benchmark.metrics.prompt_pairs import own_patient_difference
 from benchmark.metrics.split_test import split_test
-from benchmark.metrics.withhold import verbatim_level, withhold
+from benchmark.metrics.withhold import robust_level, verbatim_level, withhold
 
 DIMENSION = 24
 SCALE = (np.arange(1, DIMENSION + 1) ** -0.5).astype(np.float32)
@@ -83,6 +83,8 @@ class Drawn:
     """(N,) similarity to the nearest training item."""
     verbatim: tuple[float, float]
     """Similarities above which a sample is within half, and within all, of the least distance between patients."""
+    seen: float
+    """The level above which held-out patients count as seen."""
     by_item: tuple[np.ndarray, np.ndarray] = field(repr=False)
 
 
@@ -132,7 +134,8 @@ def draw(cell: Cell, seed: int, *, between: bool = False) -> Drawn:
     )  # fmt: skip
     alike = between_patients(np.concatenate(rows[1:])) if between else np.ones(1)
     level = verbatim_level(alike), verbatim_level(alike, fraction=1)
-    return Drawn(nearest, copied, sources // SLICES, similar[0], level, by_item)
+    seen = robust_level(alike, np.arange(len(alike)) // SLICES) if between else 1.0
+    return Drawn(nearest, copied, sources // SLICES, similar[0], level, seen, by_item)
 
 
 def between_patients(rows: np.ndarray) -> np.ndarray:
@@ -338,7 +341,7 @@ def refusals(draws: int) -> None:
         measured = []
         for seed in range(5 * draws if not cell.both else draws):
             drawn = draw(cell, seed, between=True)
-            measured.append(heldout_seen(drawn.nearest, drawn.verbatim[0]))
+            measured.append(heldout_seen(drawn.nearest, drawn.seen))
         name = f"{cell.name} dose {cell.dose} " + (f"saw all, noise {cell.noise}" if cell.both else "honest")
         parts = [np.mean([s.refused for s in measured]), np.mean([s.exposed > 0 for s in measured]),
                  np.mean([s.verbatim >= 2 for s in measured])]  # fmt: skip

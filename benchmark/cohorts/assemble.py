@@ -11,6 +11,7 @@ from benchmark.cohorts.cache_key import recipe
 from benchmark.cohorts.duplicates import Duplicates, find_duplicates, units
 from benchmark.cohorts.splits import NAMES, Plan, SplitKind, plan_split, require_disjoint
 from benchmark.cohorts.store import Stored
+from benchmark.core.errors import UsageError
 from benchmark.core.files import content_key
 from benchmark.core.types import Cohort, Dataset, Split
 
@@ -39,6 +40,7 @@ def assemble(
     The split `images` takes each item for a patient of its own. Raises BadDataError, UsageError as `split` does.
     """
     table = stored.table.assign(subject=stored.table["item"]) if split == "images" else stored.table
+    _require_compared(table, trained_on, exclude)
     used = np.flatnonzero(~table["item"].isin(exclude))
     kept = table.iloc[used].reset_index(drop=True)
     plan = plan_split(
@@ -56,6 +58,17 @@ def assemble(
         notes=tuple(_notes(stored, kept, parts, len(exclude))),
         **parts,
     )
+
+
+def _require_compared(table: pd.DataFrame, trained_on: frozenset[str], exclude: frozenset[str]) -> None:
+    """Refuse to leave out images that a model made elsewhere was trained on: copies of them could not be seen."""
+    hidden = int((table["item"].isin(exclude) & table["subject"].isin(trained_on)).sum())
+    if hidden:
+        raise UsageError(
+            f"{hidden} of the excluded images are of patients that the model was trained on, and copies of them would "
+            "not be seen",
+            "take them out of the list that --exclude names",
+        )
 
 
 def _part(name: str, stored: Stored, table: pd.DataFrame, rows: NDArray[np.int64], together: dict[str, str]) -> Split:

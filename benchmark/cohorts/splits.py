@@ -51,14 +51,14 @@ def plan_split(
         seed: orders the subjects; the order of files has no influence.
         fractions: shares of subjects in train, calibration and test; they sum to 1.
         train_items: keep only this many training items, those of the first subjects; the held-out splits stay, and a
-            smaller number gives a subset.
+            smaller number gives a subset. Refused with `trained_on`.
         split: `official` trains on the published group `train` and holds out all others.
         trained_on: subjects that a model was trained on: they are train, and all others are held out.
         join_duplicates: keep subjects that share an exact duplicate on one side.
 
     Raises:
         BadDataError: fewer than three subjects that can be separated.
-        UsageError: fractions, train_items or a split that do not fit.
+        UsageError: fractions, train_items or a split that do not fit, or that `trained_on` does not allow.
     """
     _require_fractions(fractions)
     joined = (
@@ -66,6 +66,7 @@ def plan_split(
     )
     ordered = sorted(joined, key=lambda unit: min(_draw(seed, name) for name in unit))
     if trained_on:
+        _require_whole_list(split, train_items)
         parts = _by_list(ordered, trained_on, fractions)
     else:
         parts = _by_group(table, ordered, fractions) if split == "official" else _by_share(ordered, fractions)
@@ -120,6 +121,21 @@ def _by_group(table: pd.DataFrame, ordered: list[Unit], fractions: Sequence[floa
             "leave --split official out: patients are then split from the seed",
         )
     return [train, *_held_out(held, fractions)]
+
+
+def _require_whole_list(split: SplitKind, train_items: int | None) -> None:
+    """Refuse what would leave listed patients out of train: a model's copies of them could then not be seen."""
+    if train_items is not None:
+        raise UsageError(
+            f"of the listed training patients only {train_items} images would be compared, and copies of the others "
+            "would not be seen",
+            "leave out --train-items, which is for models trained by this run",
+        )
+    if split == "images":
+        raise UsageError(
+            "a list of training patients cannot be combined with --split images, which has no patients",
+            "leave out --split images",
+        )
 
 
 def _by_list(ordered: list[Unit], trained: frozenset[str], fractions: Sequence[float]) -> list[list[Unit]]:

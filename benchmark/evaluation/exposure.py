@@ -13,7 +13,7 @@ import numpy as np
 from benchmark.core.types import Score
 from benchmark.evaluation.prompted import prompted_patients
 from benchmark.metrics.accumulation import FACTORS, accumulation
-from benchmark.metrics.competition import Estimate, Exposed, Nearest, exposed
+from benchmark.metrics.competition import PRECISION, Estimate, Exposed, Nearest, exposed
 from benchmark.metrics.detectable import Detectable, detectable
 from benchmark.metrics.epsilon import privacy_loss
 from benchmark.metrics.heldout_seen import HeldoutSeen, heldout_seen
@@ -30,6 +30,11 @@ if TYPE_CHECKING:
     Codes = NDArray[np.int64]
 
 HEADLINE = ("exposed.patients", "exposed.items")
+TIED = PRECISION
+"""Largest share of samples that may be exactly as similar to both sides. Identical images are kept on one side, so that
+only a detector of few values, or samples of zero variance, give ties. A random order decides them: with all samples
+tied, one patient gets them all, and the interval reads 0 to 0 where that is a held-out patient. The limit is the share
+that chance may add to the upper end: what is unseen is then no larger than what the interval already allows for."""
 
 
 @dataclass(frozen=True)
@@ -55,6 +60,9 @@ def measure_exposure(
     seed: int,
     refusal: str = "",
     everyone: Nearest | None = None,
+    tied: float = 0.0,
+    seen_level: float | None = None,
+    pair_seed: int | None = None,
 ) -> Exposure:
     """Score the headline and what is printed with it.
 
@@ -68,26 +76,36 @@ def measure_exposure(
         refusal: why nothing can be said of this model whatever it reads, such as unknown training data.
         everyone: with prompts, `nearest` is among the units whose captions they were, and this among all units: the
             list to withhold and verbatim copies are of anybody.
+        tied: share of the samples that are exactly as similar to a training image as to a held-out one.
+        seen_level: the level for held-out patients, lower than `level` where a few patients have two names
+            (`withhold.robust_level`); `level` where it is not given.
+        pair_seed: of the pairs of the bound on epsilon, which must differ between splits (`competition.tie_seed`);
+            `seed` where it is not given.
     """
     everyone = everyone or nearest
     withheld = withhold(everyone, train_similarity, level, comparable=nearest.heldout)
-    seen = heldout_seen(nearest, level, everyone=everyone)
+    seen = heldout_seen(nearest, level if seen_level is None else seen_level, everyone=everyone)
     result, possible = exposed(nearest), detectable(nearest.train, nearest.heldout, len(nearest.similarity))
-    reason = refusal or _refusal(possible, seen, split, everyone)
+    reason = refusal or _refusal(possible, seen, split, everyone, tied)
     scores = {
         **_headline(result, nearest, reason),
         **_listed(withheld, len(nearest.similarity)),
         **_checks(seen, split, everyone),
-        **_privacy(result, nearest, best, reason, seed),
+        **_privacy(result, nearest, best, reason, seed if pair_seed is None else pair_seed),
     }
     replicates = () if reason else share_replicates(nearest, max(1, result.depth // 2), seed=seed)
     return Exposure(scores, withheld, [asdict(row) for row in result.curve], replicates)
 
 
-def _refusal(possible: Detectable, seen: HeldoutSeen, split: SplitTest | None, nearest: Nearest) -> str:
+def _refusal(possible: Detectable, seen: HeldoutSeen, split: SplitTest | None, nearest: Nearest, tied: float) -> str:
     """Return why the headline is not scored, or nothing."""
     if possible.patients is None or (possible.certain or 0) > len(nearest.similarity):
         return f"cannot tell: {possible.reason}"
+    if tied > TIED:
+        return (
+            f"cannot tell: this detector finds {tied:.1%} of the samples exactly as similar to a training image as to "
+            f"a held-out one (more than {TIED:.1%}), and copies among these cannot be seen; take another detector"
+        )
     if seen.refused:
         return (
             f"refused: this model has seen held-out patients ({max(seen.exposed, seen.verbatim)} of {nearest.heldout} "

@@ -25,13 +25,13 @@ from benchmark.evaluation.synthetic_search import SyntheticSearch, search_synthe
 from benchmark.images.planted_copies import PLANTED
 from benchmark.metrics.bootstrap import flagged_share
 from benchmark.metrics.calibration import conformal_quantile
-from benchmark.metrics.competition import exposed, join, nearest_of_patients
+from benchmark.metrics.competition import exposed, join, nearest_of_patients, tie_seed
 from benchmark.metrics.copy_rate import PatientScores, membership, share_above, threshold
 from benchmark.metrics.detectable import detectable
 from benchmark.metrics.membership_control import members_against_members
 from benchmark.metrics.prompt_pairs import own_patient_difference
-from benchmark.metrics.split_test import SplitTest, split_test
-from benchmark.metrics.withhold import IDENTICAL, verbatim_level
+from benchmark.metrics.split_test import ROUNDING, SplitTest, split_test
+from benchmark.metrics.withhold import IDENTICAL, robust_level, verbatim_level
 from benchmark.records.columns import AUTOENCODER
 from benchmark.search import Rows, piece, subject_maxima
 
@@ -99,13 +99,14 @@ def evaluate(
     """
     codes = {name: patient_codes(bank.real.subjects[part]) for name, part in bank.parts.items()}
     asked = None if prompted is None else asked_patients(bank, prompted)
-    results = search_synthetic(bank, synthetic, searching, seed=seed, asked=asked)
+    own_seed = tie_seed(bank.real.dealt, seed)
+    results = search_synthetic(bank, synthetic, searching, seed=own_seed, asked=asked)
     advance(note="synthetic against all real images")
     neighbours = real_neighbours(bank, kept, searching, seed=seed)
     level, split = _level(neighbours), _split(bank, neighbours, seed)
     exposure = measure_exposure(
         results.nearest, results.train.similarity, results.best, level=level, split=split, seed=seed, refusal=refusal,
-        everyone=results.everyone,
+        everyone=results.everyone, tied=_tied(results), seen_level=_seen_level(bank, neighbours), pair_seed=own_seed,
     )  # fmt: skip
     others = piece(bank.rows, slice(bank.train, len(bank.real)))
     searched = searching.search(others, bank.part("train"), keep="held-out")
@@ -144,6 +145,17 @@ def _level(neighbours: RealNeighbours | None) -> float:
     return IDENTICAL if neighbours is None else verbatim_level(neighbours.similarity[:, 0])
 
 
+def _seen_level(bank: Bank, neighbours: RealNeighbours | None) -> float:
+    return (
+        IDENTICAL if neighbours is None else robust_level(neighbours.similarity[:, 0], patient_codes(bank.real.dealt))
+    )
+
+
+def _tied(results: SyntheticSearch) -> float:
+    """Share of the samples that are as similar to their nearest training image as to their nearest held-out one."""
+    return float(np.mean(np.abs(results.train.similarity - results.heldout.similarity) <= ROUNDING))
+
+
 def _split(bank: Bank, neighbours: RealNeighbours | None, seed: int) -> SplitTest | None:
     """Test whether the split is fair: sides are of units, which the split deals out whole."""
     if neighbours is None:
@@ -166,7 +178,7 @@ def _control(bank: Bank, *, seed: int, searching: Searching) -> Score:
     for _, block in searching.blocks(bank.part("test"), known):
         by_train = subject_maxima(block[:, : bank.train], train)
         by_calibration = subject_maxima(block[:, bank.train :], calibration)
-        blocks.append(nearest_of_patients(by_train, by_calibration, seed=seed))
+        blocks.append(nearest_of_patients(by_train, by_calibration, seed=tie_seed(bank.real.dealt, seed)))
     share = exposed(join(blocks)).samples
     return Score(value=share.value, low=share.low, high=share.high, n=items)
 

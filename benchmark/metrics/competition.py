@@ -15,6 +15,8 @@ the sides are drawn without replacement, and the bounds are exact.
 
 from __future__ import annotations
 
+import hashlib
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -60,6 +62,17 @@ class Nearest:
 def priorities(train: int, heldout: int, seed: int) -> Floats:
     """Draw a random order of all patients, (T + H,), for ties."""
     return np.random.default_rng([seed, train, heldout]).permutation(train + heldout).astype(np.float64)
+
+
+def tie_seed(dealt: Sequence[str], seed: int) -> int:
+    """Return a seed of `priorities` for one split; dealt (M,) names the unit of each real image, by side.
+
+    Patients are numbered by side, so that one order for all splits would always put the same sides first: with equal
+    similarities the lower end would then be too high in all splits of some sizes, and in none of others. Pairs of the
+    bound on epsilon need it for the same reason, where similarity follows the order of the images.
+    """
+    text = "\n".join([str(seed), *dealt])
+    return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "big")
 
 
 def nearest_of(

@@ -2,7 +2,7 @@
 
 Two tests. The competition with the sides exchanged: held-out patients before the first training patients, beyond
 chance. It sees models that know held-out patients better than training ones, but not those that know both alike: then
-the labels tell nothing. So also: held-out patients of whom a sample is a verbatim copy (`withhold.verbatim_level`).
+the labels tell nothing. So also: held-out patients of whom a sample is a verbatim copy (`withhold.robust_level`).
 A model that knows both sides alike and reproduces nobody verbatim is not found by either.
 """
 

@@ -49,6 +49,10 @@ class Row:
         values = self._values(score)
         return float(np.mean(values)) if values else None
 
+    def complete(self, score: str) -> bool:
+        """Return whether all seeds have a value of a score."""
+        return len(self._values(score)) == len(self.records)
+
     def entry(self, score: str, limits: tuple[float, float]) -> ScoreEntry | None:
         """Return a score over seeds, or None where no run has it.
 

@@ -81,8 +81,11 @@ def table_of(records: Sequence[Record]) -> pd.DataFrame:
     import pandas as pd
 
     board = rows_of(records)
-    # A row without a headline has no rank: the first place would read as an all-clear.
-    scored, unscored = ([row for row in board if (row.value(HEADLINE) is not None) == has] for has in (True, False))
+    # A row of which any seed has no headline has no rank: the first place would read as an all-clear, and the mean of
+    # the seeds that were not refused leaves out those that were. Nor has one without replicates: no row is shown to be
+    # below it, so that it would be first whatever its value.
+    scored = [row for row in board if row.complete(HEADLINE) and row.replicates(HEADLINE) is not None]
+    unscored = [row for row in board if row not in scored]
     unscored.sort(key=lambda row: row.first.status != "done")
     ranked = sorted(zip(ranks(scored), scored, strict=True), key=lambda pair: (pair[0], pair[1].value(HEADLINE)))
     cells: list[dict[str, object]] = [{"rank": rank, **cells_of(row, board)} for rank, row in ranked]

@@ -177,6 +177,18 @@ def test_a_list_that_holds_out_nobody_is_refused() -> None:
     )
 
 
+def test_images_of_listed_patients_cannot_be_excluded() -> None:
+    """They would be in no split, and copies of them would go unseen."""
+    listed = frozenset({"p1", "p5", "p7"})
+    with pytest.raises(UsageError) as error:
+        cohort_of(stored(shared=()), trained_on=listed, exclude=frozenset({"p1-0", "p5-0", "p20-0"}))
+    assert str(error.value) == (
+        "2 of the excluded images are of patients that the model was trained on, and copies of them would not be seen\n"
+        "  hint: take them out of the list that --exclude names"
+    )
+    assert people(cohort_of(stored(shared=()), trained_on=listed, exclude=frozenset({"p20-0"})).train) == {1, 5, 7}
+
+
 def test_the_written_list_gives_the_same_split_back(tmp_path: Path) -> None:
     given, cohort = stored(), cohort_of()
     train, heldout = write_split(tmp_path, cohort)

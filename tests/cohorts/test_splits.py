@@ -143,6 +143,23 @@ def test_training_items_that_are_not_there(size: int) -> None:
     )
 
 
+def test_a_list_of_training_patients_is_compared_as_a_whole() -> None:
+    """Listed patients that are in no split are never searched: their copies would go unseen."""
+    listed = frozenset({"p0", "p1", "p2"})
+    with pytest.raises(UsageError) as caught:
+        plan_split(table(), trained_on=listed, train_items=4)
+    assert str(caught.value) == (
+        "of the listed training patients only 4 images would be compared, and copies of the others would not be seen"
+        "\n  hint: leave out --train-items, which is for models trained by this run"
+    )
+    with pytest.raises(UsageError) as caught:
+        plan_split(table(), trained_on=listed, split="images")
+    assert str(caught.value) == (
+        "a list of training patients cannot be combined with --split images, which has no patients"
+        "\n  hint: leave out --split images"
+    )
+
+
 @pytest.mark.parametrize("fractions", [(0.5, 0.5, 0.0), (0.5, 0.5), (0.5, 0.4, 0.3)])
 def test_fractions_that_do_not_fit(fractions: tuple[float, ...]) -> None:
     with pytest.raises(UsageError) as caught:

@@ -16,7 +16,7 @@ from benchmark.evaluation.exposure import (
     possible_for,
     possible_scores,
 )
-from benchmark.metrics.competition import Nearest, exposed, priorities
+from benchmark.metrics.competition import Estimate, Nearest, exposed, nearest_of_patients, priorities
 from benchmark.metrics.detectable import detectable
 from benchmark.metrics.replicates import share_replicates
 from benchmark.metrics.split_test import SplitTest
@@ -108,6 +108,19 @@ def test_too_few_samples_are_refused() -> None:
             f"patients it takes {certain}: at least {certain} samples"
         )
     }
+
+
+def test_a_detector_that_gives_all_samples_one_similarity_cannot_tell() -> None:
+    """All samples go to one patient: 0 [0, 0] where it is a held-out one, although nothing could be seen."""
+    blind = nearest_of_patients(np.ones((COUNT, TRAIN)), np.ones((COUNT, HELDOUT)), seed=0)
+    assert exposed(blind).patients == Estimate(0.0, 0.0, 0.0)
+    assert reasons(measured(blind, tied=1.0)) == {
+        (
+            "cannot tell: this detector finds 100.0% of the samples exactly as similar to a training image as to a "
+            "held-out one (more than 1.3%), and copies among these cannot be seen; take another detector"
+        )
+    }
+    assert measured(drawn(15), tied=0.013).scores["exposed.items"].value is not None
 
 
 def test_a_model_that_has_seen_held_out_patients_is_refused() -> None:

@@ -13,7 +13,7 @@ from benchmark.detectors.bank import Bank
 from benchmark.detectors.fitting import Fitted
 from benchmark.evaluation.exposure import measure_exposure
 from benchmark.evaluation.planted_recall import choose_planted
-from benchmark.evaluation.protocol import Outcome, _level, _match_columns, _split, evaluate
+from benchmark.evaluation.protocol import Outcome, _level, _match_columns, _seen_level, _split, evaluate
 from benchmark.evaluation.real_neighbours import NEIGHBOURS, real_neighbours
 from benchmark.evaluation.resumable_search import Searching
 from benchmark.evaluation.synthetic_search import SyntheticSearch, search_synthetic
@@ -21,7 +21,7 @@ from benchmark.images.planted_copies import PLANTED
 from benchmark.metrics.accumulation import accumulation
 from benchmark.metrics.bootstrap import flagged_share
 from benchmark.metrics.calibration import auc, conformal_quantile
-from benchmark.metrics.competition import Nearest, exposed, nearest_of_patients
+from benchmark.metrics.competition import Nearest, exposed, nearest_of_patients, tie_seed
 from benchmark.metrics.copy_rate import PatientScores, share_above
 from benchmark.metrics.epsilon import privacy_loss
 from benchmark.metrics.split_test import split_test
@@ -141,6 +141,10 @@ def test_the_level_of_verbatim_copies_is_of_real_pairs_of_different_units(
     others = world.between[units[:, None] != units[None]]
     level = 1 - (1 - others.max()) / 4
     assert _level(real_neighbours(bank, empty, Searching(), seed=0)) == pytest.approx(level, **CLOSE)
+    alike = np.where(units[:, None] == units[None], -1.0, world.between).max(axis=1)
+    falling = np.sort([alike[units == unit].max() for unit in range(int(units.max()) + 1)])[::-1]
+    seen_level = _seen_level(bank, real_neighbours(bank, empty, Searching(), seed=0))
+    assert seen_level == pytest.approx(1 - (1 - falling[2]) / 4, **CLOSE)
     subjects = numbered(world.cohort.real.subjects)
     of_patients = world.between[(subjects[:, None] != subjects[None]) & (world.between < 1 - 1e-6)].max()
     assert of_patients > others.max() + 0.02  # patients of one unit have more alike images
@@ -202,7 +206,7 @@ def test_privacy_and_growth_are_of_units_on_their_sides(outcome: Outcome, world:
     best = [by_unit(world.to_real[:, part], units).max(axis=0) for part, units in (
         (slice(0, world.train), train), (slice(world.train, None), heldout)
     )]  # fmt: skip
-    loss = privacy_loss(*best, seed=0)
+    loss = privacy_loss(*best, seed=tie_seed(world.cohort.real.dealt, 0))
     assert outcome.scores["privacy.epsilon"].value == pytest.approx(loss.epsilon)
     assert outcome.scores["privacy.epsilon"].n == 39
     nearest = competition(world)
@@ -347,6 +351,20 @@ def test_one_exact_copy_among_four_thousand_samples_is_listed(
     assert exposure.withheld.reasons()[3_777] == "verbatim"
     assert exposure.scores["exposed.verbatim"].value == 1
     assert exposure.withheld.any.sum() < 20
+
+
+def test_samples_that_are_as_similar_to_both_sides_cannot_be_judged(
+    fitted: Fitted, bank: Bank, world: World, empty: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Constant samples correlate with nothing: all their similarities are 0, to both sides."""
+    monkeypatch.setattr("benchmark.evaluation.protocol.secondary_scores", lambda *_, **__: {})
+    monkeypatch.setattr("benchmark.evaluation.protocol.PLANTED", {})
+    blank = fitted.embed(InMemory(np.full_like(world.samples.pixels, 128)))
+    judged = evaluate(
+        fitted.detector, bank, blank, kept=empty, seed=0, searching=Searching(), advance=lambda *_, **__: None
+    )
+    assert judged.scores["exposed.items"].value is None
+    assert judged.scores["exposed.items"].reason.startswith("cannot tell: this detector finds 100.0% of the samples")
 
 
 def test_a_refusal_from_outside_reaches_the_headline_and_nothing_else(

@@ -5,20 +5,28 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from benchmark.metrics.competition import Nearest, nearest_of_patients, priorities
+from benchmark.metrics import negative_hypergeometric
+from benchmark.metrics.competition import SPENDING, Nearest, exposed, nearest_of_patients, priorities
 from benchmark.metrics.heldout_seen import heldout_seen
-from benchmark.metrics.withhold import Withheld, verbatim, verbatim_level, withhold
+from benchmark.metrics.withhold import Withheld, robust_level, verbatim, verbatim_level, withhold
 
 
 def by_hand(similarity: list[float], patient: list[int], train: int, heldout: int) -> Nearest:
     return Nearest(np.array(similarity), np.array(patient), train, heldout, np.arange(train + heldout, dtype=float))
 
 
-def world(seed: int, kind: str, dose: float, *, both: bool = False) -> tuple[Nearest, np.ndarray, float, np.ndarray]:
-    """Nearest patients of 400 samples, similarity to train, level of verbatim, which samples are copies."""
+def world(
+    seed: int, kind: str, dose: float, *, both: bool = False, two_names: bool = False
+) -> tuple[Nearest, np.ndarray, float, np.ndarray, float]:
+    """Nearest patients of 400 samples, similarity to train, level of verbatim, which samples are copies, robust level.
+
+    With `two_names` two training patients are one, in almost equal images.
+    """
     rng = np.random.default_rng([3, seed])
     scale, common = np.arange(1, 25) ** -0.5, np.random.default_rng(99).standard_normal(24)
     real = common + rng.standard_normal((300, 24)) * scale
+    if two_names:
+        real[1] = real[0] + 0.01 * rng.standard_normal(24)
     made = common + rng.standard_normal((400, 24)) * scale * (0.45 if kind == "blurred" else 1)
     if kind == "one mode":
         made = common + rng.standard_normal((1, 24)) * scale + 0.05 * rng.standard_normal((400, 24))
@@ -28,7 +36,9 @@ def world(seed: int, kind: str, dose: float, *, both: bool = False) -> tuple[Nea
     similarity, between = rows[0] @ rows[1].T, rows[1] @ rows[1].T
     np.fill_diagonal(between, -1)
     nearest = nearest_of_patients(similarity[:, :200], similarity[:, 200:], seed=seed)
-    return nearest, similarity[:, :200].max(axis=1), verbatim_level(between.max(axis=1)), np.arange(400) < count
+    alike = between.max(axis=1)
+    robust = robust_level(alike, np.arange(300))
+    return nearest, similarity[:, :200].max(axis=1), verbatim_level(alike), np.arange(400) < count, robust
 
 
 # Verbatim
@@ -77,7 +87,7 @@ def test_one_exact_copy_in_ten_thousand_is_listed() -> None:
 def test_nobody_is_called_verbatim_where_nobody_is_copied(kind: str) -> None:
     lies = []
     for seed in range(40):
-        _, to_train, level, _ = world(seed, kind, 0)
+        _, to_train, level, _, _ = world(seed, kind, 0)
         lies.append(verbatim(to_train, level).any())
     assert np.mean(lies) <= 0.05
 
@@ -98,6 +108,21 @@ def test_the_list_by_hand() -> None:
     assert found.expected_false_patients == 1
 
 
+def test_one_held_out_near_duplicate_does_not_end_the_list_above_the_copies() -> None:
+    """40 of 200 training patients are copied at 0.95, one held-out patient is met at 0.99 before them."""
+    rng = np.random.default_rng(4)
+    patient, similarity = rng.integers(0, 400, 300), rng.uniform(0.2, 0.8, 300)
+    patient[:41], similarity[:41] = [200, *range(40)], [0.99, *[0.95] * 40]
+    nearest = Nearest(similarity, patient, 200, 200, priorities(200, 200, 0))
+    found, shown = withhold(nearest, similarity, 1.0), exposed(nearest).patients.low
+    assert found.nearest[1:41].all()
+    assert not found.nearest[0]
+    assert found.patients >= shown > 25
+    second = negative_hypergeometric.boundary(200, 200, SPENDING)[1]
+    assert found.false_patients == second
+    assert found.expected_false_patients == negative_hypergeometric.mean(200, 200, 2)
+
+
 def test_a_verbatim_copy_below_a_held_out_pair_is_listed() -> None:
     nearest = by_hand([0.9, 0.99], [0, 1], 1, 1)
     found = withhold(nearest, np.array([0.9, 0.1]), 0.85)
@@ -110,7 +135,7 @@ def test_a_verbatim_copy_below_a_held_out_pair_is_listed() -> None:
 def test_false_entries_keep_their_bound_and_copies_are_found(kind: str, dose: float) -> None:
     kept, means, power = [], [], []
     for seed in range(150):
-        nearest, to_train, level, copies = world(seed, kind, dose)
+        nearest, to_train, level, copies, _ = world(seed, kind, dose)
         found = withhold(nearest, to_train, level)
         copied = set(nearest.patient[copies].tolist())
         strangers = set(nearest.patient[found.nearest].tolist()) - copied
@@ -130,21 +155,39 @@ def test_false_entries_keep_their_bound_and_copies_are_found(kind: str, dose: fl
 def test_an_honest_model_is_hardly_ever_refused(kind: str, dose: float) -> None:
     refused = []
     for seed in range(300):
-        nearest, _, level, _ = world(seed, kind, dose)
+        nearest, _, _, _, level = world(seed, kind, dose)
         refused.append(heldout_seen(nearest, level).refused)
     assert np.sum(refused) <= 5  # expected at most 1.5; 6 or more in 0.5 % of cases
 
 
 def test_a_model_that_saw_everybody_is_refused() -> None:
     for seed in range(20):
-        nearest, _, level, _ = world(seed, "sharp", 0.1, both=True)
+        nearest, _, level, _, _ = world(seed, "sharp", 0.1, both=True)
         found = heldout_seen(nearest, level)
         assert found.refused
         assert found.verbatim >= 5
 
 
+def test_one_patient_under_two_names_does_not_hide_a_model_that_saw_everybody() -> None:
+    """The pair sets the level of `verbatim_level` alone, and next to no model is refused."""
+    refused = []
+    for seed in range(20):
+        nearest, _, level, _, robust = world(seed, "sharp", 0.3, both=True, two_names=True)
+        assert heldout_seen(nearest, robust).verbatim >= 5
+        refused.append(heldout_seen(nearest, level).refused)
+    assert np.mean(refused) < 0.5
+
+
+def test_the_robust_level_leaves_out_one_percent_of_the_patients_and_one_pair_at_least() -> None:
+    alike = np.concatenate([np.linspace(0.5, 0.8, 398), [0.99, 0.98]])
+    assert robust_level(np.repeat(alike, 2), np.repeat(np.arange(400), 2)) == verbatim_level(alike[:396])
+    assert robust_level(np.array([0.9, 0.9, 0.2, 0.3]), np.array([0, 1, 2, 2])) == verbatim_level(np.array([0.3]))
+    assert robust_level(np.array([1.0, 0.7, 0.6, 0.5]), np.arange(4)) == verbatim_level(np.array([0.5]))
+    assert robust_level(np.array([0.9, 0.9]), np.arange(2)) == 1 - 1e-6
+
+
 def test_a_model_of_the_held_out_patients_is_refused_without_verbatim_copies() -> None:
-    nearest, _, _, _ = world(0, "sharp", 0.2)
+    nearest, _, _, _, _ = world(0, "sharp", 0.2)
     found = heldout_seen(nearest.swapped(), 1.0)
     assert found.verbatim == 0
     assert found.exposed > 0

@@ -170,7 +170,7 @@ def test_the_cells_of_three_seeds() -> None:
     (line,) = table_of(records).to_dict("records")
     between = stats.t.ppf(0.975, 1) * 0.05
     assert line["exposed share"] == f"0.150 [0.000, {0.15 + math.hypot(0.05, between):.3f}] (2 of 3 seeds)"
-    assert (line["seeds"], line["fit"], line["rank"]) == ("3 (0, 1, 2)", "11 s", 1)
+    assert (line["seeds"], line["fit"], line["rank"]) == ("3 (0, 1, 2)", "11 s", "")
     assert line["planted recall"] == "0.80 (worst: flip 0.60)"
 
 

@@ -197,6 +197,20 @@ def test_table_is_sorted_by_rank_then_value() -> None:
     ]  # fmt: skip
 
 
+def test_a_row_with_a_refused_seed_has_no_rank() -> None:
+    """Four seeds were refused, one read 0: the mean of the rest must not win the board."""
+    refused = [record("a", None, seed=seed) for seed in (1, 2, 3, 4)]
+    table = table_of([record("a", 0.0), *refused, record("b", 0.3)])
+    assert list(zip(table["rank"], table["model"], strict=True)) == [(1, "b"), ("", "a")]
+
+
+def test_a_row_without_replicates_has_no_rank() -> None:
+    """No row can be shown to be below it: with a share of 0.9 it would still be the first."""
+    bare = record("a", 0.9).model_copy(update={"replicates": {}})
+    table = table_of([bare, record("b", 0.3)])
+    assert list(zip(table["rank"], table["model"], strict=True)) == [(1, "b"), ("", "a")]
+
+
 # Rows
 
 
