@@ -27,20 +27,17 @@ Exclude = Annotated[
     Path | None, typer.Option("--exclude", help="CSV of items to leave out, as `bench datasets check --fix` writes.")
 ]
 Strict = Annotated[bool, typer.Option("--strict", help="Refuse where any file would be left out.")]
-TrainItems = Annotated[int | None, typer.Option("--train-items", help="Train on so many items; held-out stays.")]
+TrainItems = Annotated[
+    int | None, typer.Option("--train-items", help="Train on this many items only; held-out patients stay.")
+]
 Seed = Annotated[int, typer.Option("--seed", help="Seed of training and sampling.")]
 SplitSeed = Annotated[int, typer.Option("--split-seed", help="Seed that orders the patients before they are split.")]
 Cache = Annotated[Path, typer.Option("--cache", help="Prepared cohorts and detectors (patients' pixels).")]
-Runs = Annotated[Path, typer.Option("--runs", help="Where run folders go.")]
 Detectors = Annotated[
     list[str] | None,
     typer.Option("--detector", help="One more detector, such as pixels:foreground=true (see `bench detectors`)."),
 ]
 Device = Annotated[str, typer.Option("--device", help="auto, cpu, cuda or cuda:N.")]
-SearchMemory = Annotated[
-    float,
-    typer.Option("--search-memory", help="GiB that a search of all training items may take, whatever their number."),
-]
 Batch = Annotated[int, typer.Option("--batch", help="Pairs of prompt and seed at once.")]
 SearchTransforms = Annotated[
     str | None,

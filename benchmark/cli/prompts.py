@@ -27,9 +27,9 @@ def prompts_command(
         typer.Argument(help="Folder of a pipeline, a run folder, a hub id@commit, or diffusers with --preset, --set."),
     ],
     prompts: Annotated[Path, typer.Option("--prompts", help="CSV file; its text stays in the folder of --out.")],
-    column: Annotated[str, typer.Option("--column", help="Its column with the prompts.")],
+    column: Annotated[str, typer.Option("--column", help="Column of the CSV file with the prompts.")],
     positive: Annotated[
-        str | None, typer.Option("--positive", help="Its column with 1 where a prompt is memorised, else 0: for AUCs.")
+        str | None, typer.Option("--positive", help="Column with 1 where a prompt is memorised, else 0; AUCs need it.")
     ] = None,
     preset: Annotated[
         str | None, typer.Option("--preset", "-p", help="Preset of a model, such as radedit of diffusers.")
@@ -38,29 +38,33 @@ def prompts_command(
         list[str] | None, typer.Option("--set", help="Hyper-parameter of a model's name: name=value.")
     ] = None,
     steps: Annotated[int, typer.Option("--steps", help="Steps of DDIM sampling.")] = 50,
-    seeds: Annotated[int, typer.Option("--seeds", help="Noises a prompt.")] = 4,
+    seeds: Annotated[int, typer.Option("--seeds", help="Noise samples per prompt.")] = 4,
     guidance: Annotated[float, typer.Option("--guidance", help="Scale of the guidance.")] = 7.5,
     first: Annotated[
-        bool, typer.Option("--first", help="The first step only: for large lists, --steps times cheaper.")
+        bool, typer.Option("--first", help="Use the first step only: for large lists, --steps times cheaper.")
     ] = False,
     first_steps: Annotated[int, typer.Option("--first-steps", help="Steps of the n-step variant.")] = 10,
     further: Annotated[
-        bool, typer.Option("--further", help="Attention entropy, anisotropy and likeness of seeds too.")
+        bool, typer.Option("--further", help="Measure attention entropy, anisotropy and similarity of seeds too.")
     ] = False,
-    tokens: Annotated[int, typer.Option("--tokens", help="Attribute d_mem to words of so many top prompts.")] = 0,
+    tokens: Annotated[int, typer.Option("--tokens", help="Attribute d_mem to tokens of this many top prompts.")] = 0,
     faithful: Annotated[
-        bool, typer.Option("--faithful", help="Token gradients as the published code has them.")
+        bool, typer.Option("--faithful", help="Compute token gradients as the published code does.")
     ] = False,
-    mitigate: Annotated[int, typer.Option("--mitigate", help="Try mitigations on so many top prompts.")] = 0,
-    images: Annotated[int, typer.Option("--images", help="A prompt and mitigation.")] = 50,
+    mitigate: Annotated[int, typer.Option("--mitigate", help="Try mitigations on this many top prompts.")] = 0,
+    images: Annotated[int, typer.Option("--images", help="Images per prompt and mitigation.")] = 50,
     insertions: Annotated[int, typer.Option("--insertions", help="Words or numbers that a mitigation adds.")] = 4,
     align: Annotated[str | None, typer.Option("--align", help="Folder of a CLIP model, for text alignment.")] = None,
     data: Annotated[
         str | None, typer.Option("--data", "-d", help="Training data set: mitigated images are compared with it.")
     ] = None,
     root: Root = None,
-    percentile: Annotated[float, typer.Option("--percentile", help="Outliers are at or above it.")] = 99.0,
-    z: Annotated[float | None, typer.Option("--z", help="Instead: so many deviations above the mean.")] = None,
+    percentile: Annotated[
+        float, typer.Option("--percentile", help="Prompts at or above this percentile are outliers.")
+    ] = 99.0,
+    z: Annotated[
+        float | None, typer.Option("--z", help="Instead: outliers are this many standard deviations above the mean.")
+    ] = None,
     marker: Annotated[
         str | None, typer.Option("--marker", help="Regular expression of de-identification marks.")
     ] = None,

@@ -20,7 +20,7 @@ def reproduce_command(
     settings: Annotated[
         list[str] | None, typer.Option("--set", help="Hyper-parameter of ldm-text: name=value.")
     ] = None,
-    seeds: Annotated[int, typer.Option("--seeds", help="Images a prompt.")] = 8,
+    seeds: Annotated[int, typer.Option("--seeds", help="Images per prompt.")] = 8,
     steps: Annotated[int, typer.Option("--steps", help="Steps of DDIM sampling.")] = 20,
     guidance: Annotated[float, typer.Option("--guidance", help="Scale of the guidance.")] = 2.0,
     training: Annotated[bool, typer.Option("--training/--no-training", help="Train with each mitigation too.")] = True,

@@ -27,7 +27,7 @@ def run_command(
         Path | None, typer.Option("--config", "-c", help="TOML file with options; those given here replace its own.")
     ] = None,
     write_config: Annotated[
-        Path | None, typer.Option("--write-config", help="Write all options to this TOML file, and stop.")
+        Path | None, typer.Option("--write-config", help="Write all options but --release to this TOML file, and stop.")
     ] = None,
     preset: Annotated[
         str | None, typer.Option("--preset", "-p", help="smoke (minutes; the default), small, paper.")
@@ -54,7 +54,7 @@ def run_command(
         typer.Option("--split-seed", help="Seed that orders the patients; 0 by default, others are `custom`."),
     ] = None,
     train_items: Annotated[
-        int | None, typer.Option("--train-items", help="Train on so many items; held-out patients stay.")
+        int | None, typer.Option("--train-items", help="Train on this many items only; held-out patients stay.")
     ] = None,
     trained_on: Annotated[
         str | None,
@@ -78,7 +78,7 @@ def run_command(
         typer.Option("--seed", help="Seed of training and sampling, 0 by default: seeds are replicates of one row."),
     ] = None,
     budget_seconds: Annotated[
-        float | None, typer.Option("--budget-seconds", help="End training after so many seconds.")
+        float | None, typer.Option("--budget-seconds", help="End training after this many seconds.")
     ] = None,
     search_transforms: Annotated[
         str | None,
@@ -115,6 +115,10 @@ def run_command(
         chosen.write(write_config)
         typer.echo(f"configuration: {write_config}; start it with: bench run --config {write_config}")
         return
+    if release:  # before hours of training
+        from benchmark.evaluation.release import require_empty
+
+        require_empty(release)
     from benchmark.runs.run import run
 
     folder = run(chosen)

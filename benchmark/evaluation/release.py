@@ -31,8 +31,7 @@ def write_release(folder: Path, out: Path) -> str:
 
     record = Record.read(folder / "record.json")
     _require_scored(record, folder)
-    if out.exists() and any(out.iterdir()):
-        raise UsageError(f"{out} is not empty", "give a new folder: old samples would mix with these")
+    require_empty(out)
     kept = np.flatnonzero(~withheld(pd.read_parquet(folder / "matches.parquet")))
     samples = Samples.open(folder / "samples", record.spec.samples)
     with atomic_write(out) as part:
@@ -40,6 +39,12 @@ def write_release(folder: Path, out: Path) -> str:
         for number in kept:
             _write(part / f"sample-{number:06d}", samples.stored(np.array([number]))[0])
     return f"{len(kept)} of {record.spec.samples} samples; {record.spec.samples - len(kept)} are withheld"
+
+
+def require_empty(out: Path) -> None:
+    """Raise UsageError where a folder for a release holds anything, or is a file."""
+    if out.exists() and (not out.is_dir() or any(out.iterdir())):
+        raise UsageError(f"{out} is not empty", "give a new folder: old samples would mix with these")
 
 
 def withheld(matches: pd.DataFrame) -> NDArray[np.bool_]:
@@ -52,7 +57,10 @@ def _require_scored(record: Record, folder: Path) -> None:
     """A set whose exposure could not be measured is not released: a list of nothing would look like an all-clear."""
     for name, score in record.scores.items():
         if name.startswith("exposed.items[") and score.value is None:
-            raise BadDataError(f"nothing is released from {folder}: {name}: {score.reason}", "see the reason")
+            raise BadDataError(
+                f"nothing is released from {folder}: {name}: {score.reason}",
+                "a release needs a headline that is scored",
+            )
 
 
 def _write(path: Path, image: Array) -> None:

@@ -1,1 +1,1 @@
-"""Metrics: pure functions of named sets or matches. One idea a file; they know no model and no file."""
+"""Metrics: pure functions of named sets or matches. Each file has one idea; none uses a model or reads a file."""

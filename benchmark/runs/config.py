@@ -6,7 +6,7 @@ import tomllib
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Self, get_args
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
@@ -70,22 +70,35 @@ class RunConfig(BaseModel):
 
 
 def read_toml(path: Path) -> dict[str, Any]:
-    """Read a TOML file. Raises UsageError where it is missing or no TOML."""
+    """Read a TOML file; `model = "vae"` means the same as a table [model] with that name.
+
+    Raises UsageError where the file is missing or no TOML.
+    """
     try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
+        values = tomllib.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise UsageError(f"there is no file {path}", "write one with: bench run ... --write-config run.toml") from None
     except (OSError, ValueError) as error:
         raise UsageError(f"{path} cannot be read as TOML: {error}", "correct it, or write a new one") from error
+    short = {name: values[name] for name in ("model", "data") if isinstance(values.get(name), str)}
+    return values | {name: dict(Selection.parse(text, what=name)) for name, text in short.items()}
 
 
 def overridden(values: Mapping[str, Any], given: Mapping[str, Any]) -> dict[str, Any]:
-    """Return nested values with those of the command line on top; what was not given (None) changes nothing."""
+    """Return nested values with those of the command line on top; what was not given (None) changes nothing.
+
+    Raises UsageError for a value where a table belongs: merged over, it would be lost without a word.
+    """
     merged = dict(values)
     for name, value in given.items():
         if isinstance(value, Mapping):
             below = merged.get(name, {})
-            merged[name] = overridden(below if isinstance(below, Mapping) else {}, value)
+            if not isinstance(below, Mapping):
+                raise UsageError(
+                    f"the configuration gives {name} = {below!r}, where a table of settings belongs",
+                    "write its settings below a heading, such as [model] or [model.options]",
+                )
+            merged[name] = overridden(below, value)
         elif value is not None:
             merged[name] = value
     return merged
@@ -108,9 +121,10 @@ def _refusal(model: type[BaseModel], error: ValidationError, source: str) -> Usa
 
 
 def _known(model: type[BaseModel], place: list[str]) -> list[str]:
-    """Return the names of the settings at a place, such as `data`."""
-    for part in place:
-        below = model.model_fields[part].annotation
+    """Return the names of the settings at a place, such as `data`, or `detectors`, `0` in a list."""
+    for part in (name for name in place if not name.isdigit()):
+        annotation = model.model_fields[part].annotation
+        below = next(iter(get_args(annotation)), annotation)
         if not (isinstance(below, type) and issubclass(below, BaseModel)):
             return []
         model = below

@@ -11,10 +11,18 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from benchmark.cohorts.captions import captioned_units, drawn_prompts
-from benchmark.cohorts.open import open_cohort
+from benchmark.cohorts.open import listed_training, open_cohort
 from benchmark.core.distributed import leave_world, wait_for_all
 from benchmark.core.energy import joules, spent
-from benchmark.core.errors import AdapterError, BadDataError, BenchError, DeclinedError, MachineError, UsageError
+from benchmark.core.errors import (
+    AdapterError,
+    BadDataError,
+    BenchError,
+    DeclinedError,
+    MachineError,
+    MissingDataError,
+    UsageError,
+)
 from benchmark.core.files import atomic_write, content_key, read_json, write_json
 from benchmark.core.options import without_paths
 from benchmark.core.progress import Log, to_stderr
@@ -101,6 +109,12 @@ def open_split(resolved: Resolved, log: Log) -> Cohort:
         raise UsageError(
             f"--trained-on is for models trained elsewhere, and {resolved.model.name} is trained by this run",
             "leave it out",
+        )
+    listed = listed_training(config.data)
+    if listed and not listed.exists():
+        raise MissingDataError(
+            f"--trained-on names {listed}, which does not exist",
+            "give `split`, or the path of a CSV file with a column `patient` or `item`",
         )
     return open_cohort(config.data, resolved.data, resolved.dataset, cache=config.cache, log=log)
 

@@ -14,7 +14,6 @@ from benchmark.plugins.checkouts import checkout_folder
 
 NAME = "stylegan2-ada"
 VARIABLE = "STYLEGAN2_ADA_DIR"
-TESTED = "d72cc7d041b42ec8e806021a205ed9349f87c6a4"
 MODULES = ("training.networks", "training.loss", "training.augment", "torch_utils.training_stats", "torch_utils.misc")
 OPS = ("torch_utils.ops.bias_act", "torch_utils.ops.upfirdn2d", "torch_utils.ops.grid_sample_gradfix")
 GENERIC = ("training", "dnnlib", "torch_utils")

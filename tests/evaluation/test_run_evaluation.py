@@ -206,7 +206,8 @@ def test_a_run_that_is_not_scored_is_not_released(folder: Path, world: World, tm
     with pytest.raises(BadDataError) as error:
         write_release(folder, tmp_path / "out")
     assert str(error.value) == (
-        f"nothing is released from {folder}: exposed.items[pixels]: cannot tell: nobody said\n  hint: see the reason"
+        f"nothing is released from {folder}: exposed.items[pixels]: cannot tell: nobody said\n"
+        "  hint: a release needs a headline that is scored"
     )
     assert not (tmp_path / "out").exists()
 

@@ -121,10 +121,55 @@ def test_the_command_line_goes_on_top_of_the_file() -> None:
             ("run.toml: model does not fit: Input should be a valid dictionary or instance of ModelConfig\n"
             "  hint: `bench run --help` lists every setting"),
         ),
+        (
+            {**FULL, "detectors": [{"name": "pixels", "option": 1}]},
+            ("run.toml: there is no setting 'detectors.0.option'\n"
+            "  hint: did you mean 'options'? known here: name, options"),
+        ),
     ],
 )  # fmt: skip
 def test_what_does_not_fit_is_named(values: dict[str, Any], message: str) -> None:
     assert refusal(values) == message
+
+
+def test_a_file_may_name_model_and_data_in_one_line(tmp_path: Path) -> None:
+    (tmp_path / "run.toml").write_text('model = "vae:steps=3"\ndata = "phantom-mr"\n')
+    merged = overridden(read_toml(tmp_path / "run.toml"), {"model": {"name": None, "options": {}}, "data": {}})
+    assert merged == {
+        "model": {"name": "vae", "options": {"steps": "3"}}, "data": {"name": "phantom-mr", "options": {}},
+    }  # fmt: skip
+
+
+def test_a_value_where_a_table_belongs_is_not_lost() -> None:
+    with pytest.raises(UsageError) as error:
+        overridden({"model": {"name": "vae", "options": "steps=3"}}, {"model": {"options": {}}})
+    assert str(error.value) == (
+        "the configuration gives options = 'steps=3', where a table of settings belongs\n"
+        "  hint: write its settings below a heading, such as [model] or [model.options]"
+    )
+
+
+def test_a_missing_list_of_training_patients_is_refused_before_the_data_are_read(bench: Bench, tmp_path: Path) -> None:
+    (tmp_path / "synthetic").mkdir()
+    done = bench(
+        "run", "--model", "folder", "--set", "path=synthetic", "--data", "phantom-mr", "--trained-on", "none.csv"
+    )
+    assert (done.returncode, done.stderr) == (
+        3,
+        (
+            "error: --trained-on names none.csv, which does not exist\n"
+            "  hint: give `split`, or the path of a CSV file with a column `patient` or `item`\n"
+        ),
+    )
+
+
+def test_a_release_folder_with_files_is_refused_before_the_run(bench: Bench, tmp_path: Path) -> None:
+    (tmp_path / "released").mkdir()
+    (tmp_path / "released" / "old.png").touch()
+    done = bench("run", "--model", "gaussian", "--data", "phantom-mr", "--release", "released")
+    assert (done.returncode, done.stderr) == (
+        2, "error: released is not empty\n  hint: give a new folder: old samples would mix with these\n",
+    )  # fmt: skip
 
 
 def test_files_that_are_no_configuration(tmp_path: Path) -> None:
