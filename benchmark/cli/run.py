@@ -135,7 +135,10 @@ def _configuration(given: dict[str, Any], path: Path | None) -> RunConfig:
     from benchmark.core.errors import UsageError
     from benchmark.runs.config import RunConfig, overridden, read_toml
 
-    values = overridden(read_toml(path) if path else {}, given)
+    from_file = read_toml(path) if path else {}
+    if given["detectors"] and isinstance(from_file.get("detectors"), list):  # more detectors, never silently fewer
+        given = {**given, "detectors": [*from_file["detectors"], *given["detectors"]]}
+    values = overridden(from_file, given)
     for name in ("model", "data"):
         if not values[name].get("name"):
             raise UsageError(f"no {name} was named", f"give --{name} NAME, or --config with a file that names it")

@@ -26,7 +26,6 @@ if TYPE_CHECKING:
 
     Floats = NDArray[np.floating]
     Codes = NDArray[np.int64]
-    Sampler = Callable[[Generator], tuple[Floats, Codes]]
 
 
 RESAMPLES = 200

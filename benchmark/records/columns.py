@@ -10,8 +10,6 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from benchmark.records.record import Record, ScoreEntry
 
-DETECTORS = ("copy", "pixels")
-"""The detectors that every record has and boards show."""
 RECALL = "detector.recall."
 AUTOENCODER = "autoencoder"
 """Name of planted copies that passed the model's own autoencoder, where it has one. They are left out of means over all

@@ -252,3 +252,16 @@ def test_another_split_seed_is_another_cohort(run: Bench, tmp_path: Path) -> Non
     records = [Record.read(path) for path in (tmp_path / "runs").rglob("record.json")]
     assert {(record.spec.split_seed, record.protocol) for record in records} == {(0, "p2"), (1, "custom")}
     assert len({record.cohort.key for record in records}) == 2
+
+
+def test_detectors_of_the_command_line_are_added_to_those_of_the_file(tmp_path: Path) -> None:
+    """`--search-transforms` names one more detector: the file's own are not dropped without a word."""
+    from benchmark.cli.run import _configuration
+
+    (tmp_path / "run.toml").write_text('detectors = ["ssim"]\n[model]\nname = "vae"\n[data]\nname = "msd"\n')
+    given: dict[str, Any] = {"model": {"name": None}, "data": {"name": None}, "detectors": ("pixels:transforms=flips",)}
+    config = _configuration(given, tmp_path / "run.toml")
+    assert [detector.text for detector in config.detectors] == ["ssim", "pixels:transforms=flips"]
+    assert [one.text for one in _configuration({**given, "detectors": None}, tmp_path / "run.toml").detectors] == [
+        "ssim"
+    ]
