@@ -30,7 +30,8 @@ def test_missing_data_says_how_to_get_it(bench: Bench) -> None:
         "  licence: free for research with citation; no redistribution; cite: Menze et al., IEEE TMI 34(10), 2015; "
         "Bakas et al., Sci Data 4:170117, 2017; Bakas et al., arXiv:1811.02629, 2018\n"
         "  layout: MICCAI_BraTS2020_TrainingData/BraTS20_Training_001/BraTS20_Training_001_{t1,t2,flair,t1ce,seg}"
-        ".nii.gz (or .nii); any folder of case folders reads, BraTS 2021 and 2023 names too\n"
+        ".nii.gz (or .nii); "
+        "any folder of case folders can be read, also with the names of BraTS 2021 and 2023\n"
         "  then give the folder with --root, or put it at data/brats20 or $MEMOBENCH_DATA/brats20\n"
         "  without any download: bench run --model ldm --data phantom-mr"
     )
