@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from scipy.ndimage import gaussian_filter
 
-from benchmark.core.types import Cohort, Images, Split
+from benchmark.core.types import Cohort, Split
 from benchmark.detectors import fitting as fitted_module
 from benchmark.detectors.bank import bank_of
 from benchmark.detectors.fitting import Fitted, fit_detector
@@ -18,6 +18,8 @@ from benchmark.detectors.registry import choose
 from benchmark.evaluation.protocol import Outcome, evaluate
 from benchmark.evaluation.resumable_search import Searching
 from benchmark.search import LEVELS, Rows, nearest
+
+from .conftest import InMemory
 
 SIZES = {"train": 120, "calibration": 80, "test": 60}
 SIDE = 24
@@ -27,22 +29,6 @@ def levels(seed: int, count: int) -> np.ndarray:
     """Soft images of 8 bits, (count, 1, SIDE, SIDE)."""
     field = gaussian_filter(np.random.default_rng(seed).standard_normal((count, 1, SIDE, SIDE)), (0, 0, 2, 2))
     return np.asarray(np.clip(128 + 50 * field / field.std(), 0, 255).astype(np.uint8))
-
-
-class Given:
-    """Items that lie in memory."""
-
-    def __init__(self, pixels: np.ndarray) -> None:
-        self.pixels = pixels
-
-    def __len__(self) -> int:
-        return len(self.pixels)
-
-    def stored(self, index: slice | np.ndarray) -> np.ndarray:
-        return np.asarray(self.pixels[index])
-
-    def images(self, index: slice | np.ndarray) -> Images:
-        return np.asarray(self.stored(index) / np.float32(127.5) - 1, dtype=np.float32)
 
 
 @pytest.fixture(scope="module")
@@ -58,11 +44,11 @@ def cohort() -> Cohort:
 
 
 @pytest.fixture(scope="module")
-def synthetic(cohort: Cohort) -> Given:
+def synthetic(cohort: Cohort) -> InMemory:
     """Forty new items, and ten copies: five as they are, five flipped."""
     copies = cohort.train.stored(np.arange(10)).copy()
     copies[5:] = copies[5:, :, :, ::-1]
-    return Given(np.concatenate([levels(1, 40), copies]))
+    return InMemory(np.concatenate([levels(1, 40), copies]))
 
 
 Fit = Callable[..., Fitted]
@@ -78,7 +64,7 @@ def fit(cohort: Cohort, tmp_path: Path) -> Fit:
     return fit
 
 
-def outcome(fitted: Fitted, cohort: Cohort, items: Given, searching: Searching | None = None) -> Outcome:
+def outcome(fitted: Fitted, cohort: Cohort, items: InMemory, searching: Searching | None = None) -> Outcome:
     return evaluate(
         fitted.detector, bank_of(cohort, fitted), fitted.embed(items), kept=fitted.folder, seed=0,
         searching=searching or Searching(), advance=lambda *_, **__: None,
@@ -99,7 +85,7 @@ def same(a: Outcome, b: Outcome) -> bool:
 
 @pytest.mark.parametrize("text", ["pixels", "pixels:residual=true", "pixels:transforms=flips", "random-conv"])
 def test_memory_decides_nothing(
-    fit: Fit, cohort: Cohort, synthetic: Given, text: str, monkeypatch: pytest.MonkeyPatch
+    fit: Fit, cohort: Cohort, synthetic: InMemory, text: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Nor does a tenth of what all pairs and training items need."""
     monkeypatch.setattr("benchmark.evaluation.planted_recall.COPIES", 10)
@@ -113,7 +99,7 @@ def test_memory_decides_nothing(
 
 
 def test_an_index_decides_nothing_and_is_made_once(
-    fit: Fit, cohort: Cohort, synthetic: Given, monkeypatch: pytest.MonkeyPatch
+    fit: Fit, cohort: Cohort, synthetic: InMemory, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     plain = outcome(fit("pixels"), cohort, synthetic)
     monkeypatch.setattr(fitted_module, "INDEXED_SIDE", 1)
@@ -142,7 +128,7 @@ def test_small_cohorts_get_no_index(fit: Fit) -> None:
 # Views
 
 
-def test_flipped_copies_are_found_by_views_alone(fit: Fit, cohort: Cohort, synthetic: Given) -> None:
+def test_flipped_copies_are_found_by_views_alone(fit: Fit, cohort: Cohort, synthetic: InMemory) -> None:
     plain, turned = (outcome(fit(text), cohort, synthetic) for text in ("pixels", "pixels:transforms=flips"))
     assert plain.matches["similarity"][40:45].tolist() == [1.0] * 5
     assert plain.matches["similarity"][45:].max() < 0.9  # type: ignore[operator]
@@ -163,7 +149,7 @@ class KilledError(Exception):
 
 
 def test_a_search_cut_off_goes_on_from_its_last_block(
-    fit: Fit, cohort: Cohort, synthetic: Given, tmp_path: Path
+    fit: Fit, cohort: Cohort, synthetic: InMemory, tmp_path: Path
 ) -> None:
     fitted = fit("pixels")
     whole = outcome(fitted, cohort, synthetic)
