@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from benchmark import __version__
+from benchmark.cli.audit import audit_command
 from benchmark.cli.datasets import datasets_app
 from benchmark.cli.detectors import detectors_app
 from benchmark.cli.evaluate import evaluate_command
@@ -28,6 +29,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     add_completion=False,
 )
+app.command("audit")(audit_command)
 app.command("run")(run_command)
 app.command("evaluate")(evaluate_command)
 app.command("check")(check_model_command)

@@ -34,9 +34,10 @@ def recipe(dataset: Dataset) -> dict[str, Any]:
 
 
 def _code(dataset: Dataset) -> str:
-    """Digest the code that reads this data set and writes the items."""
+    """Digest the code that reads this data set, or the one that it wraps, and writes the items."""
+    classes = [type(one) for one in (dataset, getattr(dataset, "dataset", None)) if one is not None]
     try:
-        own = [Path(inspect.getfile(type(dataset)))]
+        own = [Path(inspect.getfile(cls)) for cls in classes]
     except (OSError, TypeError):  # a class that was typed in has no file
         own = []
     return source_digest(core_module("cohorts.ingest"), *own)

@@ -1,0 +1,123 @@
+"""Training and held-out images in two folders: one data set whose split its owner has made."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from benchmark.cohorts.assemble import assemble
+from benchmark.cohorts.splits import FRACTIONS
+from benchmark.core.errors import UsageError
+from benchmark.core.types import Cohort, Dataset, HasRemarks, Items, Source, Split
+
+if TYPE_CHECKING:
+    from benchmark.cohorts.store import Stored
+
+TRAIN, HELDOUT = "train", "heldout"
+SHOWN = 3
+"""Names of a message."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class GivenSplit:
+    """Two folders that one data set reads. Names of items begin with the side that they are on."""
+
+    dataset: Dataset
+    train: Path
+    heldout: Path | None
+
+    @property
+    def channels(self) -> tuple[str, ...]:
+        """The channels of the data set."""
+        return self.dataset.channels
+
+    @property
+    def root(self) -> Path:
+        """The innermost folder that holds both."""
+        return Path(os.path.commonpath([folder.resolve() for folder in self._folders.values()]))
+
+    def sources(self, root: Path) -> Sequence[Source]:
+        """List the sources of both sides. Raises as the data set does, and UsageError for a patient on both sides."""
+        listed = [
+            replace(source, name=f"{side}/{source.name}", group=side)
+            for side, folder in self._folders.items()
+            for source in self.dataset.sources(folder)
+        ]
+        require_apart({side: {one.subject for one in listed if one.group == side} for side in (TRAIN, HELDOUT)})
+        return listed
+
+    def remarks(self, root: Path) -> Mapping[str, Sequence[str]]:
+        """Return what the data set says of each side."""
+        if not isinstance(self.dataset, HasRemarks):
+            return {}
+        return {
+            f"{side}: {what}": names
+            for side, folder in self._folders.items()
+            for what, names in self.dataset.remarks(folder).items()
+        }
+
+    def read(self, source: Source) -> Items:
+        """Read one source as the data set does."""
+        return self.dataset.read(source)
+
+    @property
+    def _folders(self) -> dict[str, Path]:
+        return {TRAIN: self.train} | ({HELDOUT: self.heldout} if self.heldout else {})
+
+
+def require_apart(patients: Mapping[str, set[str]]) -> None:
+    """Raise UsageError where a patient is on both sides: held-out images of a training patient are no control."""
+    shared = sorted(patients[TRAIN] & patients[HELDOUT])
+    if shared:
+        raise UsageError(
+            f"{len(shared)} patients are in the folder of training images and in that of held-out images: "
+            f"{', '.join(shared[:SHOWN])}{' ...' if len(shared) > SHOWN else ''}",
+            "hold out patients of whom no image was trained on; if these names are no patients, say how patients are "
+            "recognised: --patients",
+        )
+
+
+def cohort_of(name: str, given: GivenSplit, stored: Stored) -> Cohort:
+    """Return the cohort with the given split; held-out patients are divided into calibration and test by seed.
+
+    Raises UsageError for images that are in both folders, and for fewer than two held-out patients.
+    """
+    _require_no_shared_image(stored)
+    patients = stored.table.loc[stored.table["group"] == HELDOUT, "subject"].nunique()
+    if patients < 2:
+        raise UsageError(
+            f"the held-out images are of {patients} patient, and nothing tells copies from chance with fewer than 2",
+            "give images of more patients that the model has not seen",
+        )
+    return assemble(name, given, stored, split_seed=0, fractions=FRACTIONS, train_items=None, split="official")
+
+
+def _require_no_shared_image(stored: Stored) -> None:
+    sides = stored.table.groupby("sha")["group"].nunique()
+    shared = stored.table[stored.table["sha"].isin(sides.index[sides > 1])]
+    if len(shared):
+        count = shared["sha"].nunique()
+        names = list(shared.drop_duplicates(["sha", "group"])["item"][:2])
+        raise UsageError(
+            f"{count} images are in the folder of training images and in that of held-out images, "
+            f"for example {' and '.join(names)}",
+            "take them out of the held-out folder: the model has seen them",
+        )
+
+
+def every_item(name: str, stored: Stored) -> Split:
+    """Return all stored items as one split, such as the synthetic images."""
+    table = stored.table
+    return Split(
+        name=name,
+        pixels=stored.pixels,
+        rows=np.arange(len(table), dtype=np.int64),
+        subjects=tuple(table["subject"]),
+        items=tuple(table["item"]),
+        channels=stored.channels,
+    )

@@ -1,0 +1,121 @@
+"""What the scores of an audit mean, in one sentence, three numbers and an exit code."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+from benchmark.core.types import Score
+
+Kind = Literal["hold", "nothing found", "cannot tell"]
+
+CLEAR, COPIES, CANNOT_TELL, ABOVE = 0, 10, 11, 12
+"""Exit codes: nothing found and enough power; copies found; cannot tell; the upper end is above `--fail-above`.
+Errors of the question, of files and of the machine have the codes 1 to 6 (`core/errors.py`)."""
+SEEN_EXACTLY = 0.95
+"""Share of planted exact copies that a detector must find before what it has not found means anything."""
+
+Scores = Mapping[str, Score]
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """The answer of an audit."""
+
+    kind: Kind
+    sentence: str
+    """For the terminal and the first line of a report."""
+    share: Score
+    """Share of the synthetic images that are copies, of the detector with the largest lower end."""
+    patients: Score
+    """Training patients of whom there are copies, of the same detector."""
+    seen: float | None
+    """The smallest share of copies that this question would have shown with 95 % power."""
+    suspects: int
+    """Synthetic images to withhold, of any detector."""
+    exit_code: int
+
+
+def judge(
+    outcomes: Mapping[str, Scores],
+    seen: Score,
+    *,
+    samples: int,
+    suspects: int,
+    unread: int = 0,
+    must_see: float,
+    fail_above: float | None = None,
+) -> Verdict:
+    """Return the verdict from the scores of each detector, by ids without the detector.
+
+    Copies found by any detector decide. Nothing is found only where every detector could tell, and where a share of
+    `must_see` would have been seen; otherwise nobody can tell. An all-clear never rests on a detector that was refused.
+
+    Args:
+        outcomes: scores by detector, `exposed.items`, `exposed.patients`, `exposed.verbatim` among them.
+        seen: `detectable.share`.
+        samples: synthetic images that were compared.
+        suspects: how many of them any detector withholds.
+        unread: synthetic files that could not be read, and so were not compared.
+        must_see: the share of copies that would have to be seen.
+        fail_above: the largest upper end of the share with which the exit code may be 0.
+    """
+    worst = max(outcomes, key=lambda name: _rank(outcomes[name]))
+    share, patients = outcomes[worst]["exposed.items"], outcomes[worst]["exposed.patients"]
+
+    def verdict(kind: Kind, sentence: str, code: int) -> Verdict:
+        return Verdict(kind, sentence, share, patients, seen.value, suspects, code)
+
+    if found := _found(outcomes):
+        return verdict("hold", f"{_copies(suspects, samples)} ({found})", COPIES)
+    if why := _why_not(outcomes, seen, unread, must_see):
+        return verdict("cannot tell", why, CANNOT_TELL)
+    high = max(scores["exposed.items"].high or 0.0 for scores in outcomes.values())
+    told = f"no copies of training images were found; {must_see:.1%} of the synthetic images would have been seen"
+    if fail_above is not None and high > fail_above:
+        above = f"up to {high:.1%} of the synthetic images may be copies, above the limit of {fail_above:.1%}"
+        return verdict("nothing found", f"{told}, but {above}", ABOVE)
+    return verdict("nothing found", told, CLEAR)
+
+
+def _rank(scores: Scores) -> tuple[float, float]:
+    share = scores["exposed.items"]
+    return (-1.0 if share.low is None else share.low, share.value or 0.0)
+
+
+def _found(outcomes: Mapping[str, Scores]) -> str:
+    """Return which detectors found copies, and how; empty where none did."""
+    named = []
+    for name, scores in outcomes.items():
+        share, exact = scores["exposed.items"], int(scores["exposed.verbatim"].value or 0)
+        if (share.low or 0.0) > 0:
+            named.append(f"{name}: {share.low:.1%} to {share.high:.1%} of all")
+        elif exact:
+            named.append(f"{name}: {exact} nearly identical")
+    return "; ".join(named)
+
+
+def _copies(suspects: int, samples: int) -> str:
+    look = "looks" if suspects == 1 else "look"
+    return f"{suspects} of {samples} synthetic images {look} like one particular training patient"
+
+
+def _why_not(outcomes: Mapping[str, Scores], seen: Score, unread: int, must_see: float) -> str:
+    """Return why nothing found would mean nothing; empty where it means something."""
+    for name, scores in outcomes.items():
+        if scores["exposed.items"].value is None:
+            return f"{name}: {scores['exposed.items'].reason}"
+        recall = scores["detector.recall.exact"].value
+        if recall is None or recall < SEEN_EXACTLY:
+            return f"{name} found only {recall or 0:.0%} of exact copies that were planted, so it sees too little here"
+    if seen.value is None:
+        return f"nothing was found, and nothing could have been: {seen.reason}"
+    if seen.value > must_see:
+        return (
+            f"nothing was found, but copies would have been seen only from {seen.value:.1%} of the synthetic images on "
+            f"({must_see:.1%} was asked for): give more synthetic images or more held-out patients"
+        )
+    if unread:
+        return f"nothing was found, but {unread} synthetic files could not be read"
+    return ""
