@@ -2,38 +2,121 @@
 
 from __future__ import annotations
 
+import json
+from dataclasses import replace
+from datetime import date
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from benchmark.cli.options import Cache, Device, SetData, data_pairs
 
+if TYPE_CHECKING:
+    from benchmark.runs.audit import Audit
+
+SHOWN = 10
+"""Suspects on the terminal; all of them are in withhold.csv."""
+
 
 def audit_command(
     train: Annotated[Path, typer.Option("--train", help="Folder of the images that the model was trained on.")],
-    heldout: Annotated[Path, typer.Option("--heldout", help="Folder of images of patients that it has not seen.")],
-    synthetic: Annotated[Path, typer.Option("--synthetic", help="Folder of its images.")],
-    patients: Annotated[
-        str | None, typer.Option("--patients", help="Regular expression that finds the patient in a file's path.")
+    synthetic: Annotated[Path, typer.Option("--synthetic", help="Folder of the images that it made.")],
+    heldout: Annotated[
+        Path | None,
+        typer.Option(
+            "--heldout",
+            help="Folder of images of patients that it has not seen; without it only nearly "
+            "identical copies can be found.",
+        ),
     ] = None,
-    image_size: Annotated[int | None, typer.Option("--image-size", help="Pixels per side for the search.")] = None,
+    out: Annotated[Path | None, typer.Option("--out", help="Where the files go; audit-DATE by default.")] = None,
+    patients: Annotated[
+        str | None, typer.Option("--patients", help="How patients are recognised: see --group-pattern.")
+    ] = None,
+    image_size: Annotated[
+        int | None, typer.Option("--image-size", help="Pixels per side for the search; chosen by the images.")
+    ] = None,
     settings: SetData = None,
-    quick: Annotated[bool, typer.Option("--quick", help="Leave out the detector that is trained.")] = False,
-    must_see: Annotated[float, typer.Option("--must-see", help="Share of copies that must be visible.")] = 0.01,
-    fail_above: Annotated[float | None, typer.Option("--fail-above", help="Largest upper end of the share.")] = None,
+    quick: Annotated[bool, typer.Option("--quick", help="Leave out the detector that is trained (minutes).")] = False,
+    must_see: Annotated[
+        float, typer.Option("--must-see", help="Share of copies that must be visible for exit code 0.")
+    ] = 0.01,
+    fail_above: Annotated[
+        float | None, typer.Option("--fail-above", help="Exit code 12 where a larger share may be copies.")
+    ] = None,
+    copy_to: Annotated[
+        Path | None, typer.Option("--copy-to", help="Copy the images that are not withheld there, and audit them.")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the summary as JSON on standard output.")] = False,
     device: Device = "auto",
     cache: Cache = Path("cache"),
 ) -> None:
-    """Tell whether synthetic images are copies of training images, and which to withhold."""
-    from benchmark.runs.audit import AuditConfig, audit
+    """Tell whether synthetic images are copies of training images, and which ones to withhold.
 
-    done = audit(
-        AuditConfig(
-            train=train, heldout=heldout, synthetic=synthetic, options=data_pairs(settings, patients),
-            image_size=image_size, quick=quick, must_see=must_see, fail_above=fail_above, device=device, cache=cache,
-        )
+    Exit codes: 0 nothing found, and a share of --must-see would have been seen; 10 copies found; 11 cannot tell;
+    12 above --fail-above; 2 a question that cannot be answered; 3 to 6 files and machine.
+    """
+    from benchmark.evaluation.release import require_empty
+    from benchmark.runs.audit import AuditConfig, audit
+    from benchmark.runs.audit_files import copy_clean, summary, write_audit
+
+    if copy_to:
+        require_empty(copy_to)
+    config = AuditConfig(
+        train=train, heldout=heldout, synthetic=synthetic, options=data_pairs(settings, patients),
+        image_size=image_size, quick=quick, must_see=must_see, fail_above=fail_above, device=device, cache=cache,
     )  # fmt: skip
-    typer.echo(done.verdict)
-    typer.echo(done.suspects.to_string())
+    done = audit(config)
+    folder = out or Path(f"audit-{date.today().isoformat()}")
+    files = write_audit(done, folder)
+    if as_json:
+        typer.echo(json.dumps(summary(done), indent=2))
+    else:
+        _show(done, files)
+    if copy_to:
+        kept = copy_clean(done, copy_to)
+        typer.echo(f"copied: {kept} images to {copy_to}; now they are audited", err=True)
+        done = audit(replace(config, synthetic=copy_to))
+        write_audit(done, folder / "clean")
+        typer.echo(f"{copy_to}: {done.verdict.kind}: {done.verdict.sentence}", err=as_json)
     raise typer.Exit(done.verdict.exit_code)
+
+
+def _show(audit: Audit, files: list[Path]) -> None:
+    """Print suspects and numbers, and the verdict last, where the eye is."""
+    from benchmark.cli.tables import print_table
+    from benchmark.records.columns import with_interval
+    from benchmark.records.record import entries
+    from benchmark.runs.audit_files import withhold_list
+
+    listed = withhold_list(audit)
+    rows = [
+        (str(row["file"]), str(row["train_file"]), str(row["detector"]), f"{row['similarity']:.3f}",
+         f"{row['full_size']:.3f}", str(row["confidence"]))
+        for row in listed.head(SHOWN).to_dict("records") if row["confidence"] == row["confidence"]
+    ]  # fmt: skip
+    if rows:
+        print_table(
+            f"to withhold: {len(listed)}, the most certain first",
+            ("synthetic", "training", "detector", "similarity", "at full size", ""),
+            rows,
+        )
+    verdict = audit.verdict
+    numbers = entries({"share": verdict.share, "patients": verdict.patients})
+    print_table(
+        "numbers",
+        ("", "", ""),
+        [
+            ("share of copies", with_interval(numbers["share"]), "of the synthetic images, with a 95 % interval"),
+            ("exposed patients", with_interval(numbers["patients"], 0), "training patients of whom there are copies"),
+            (
+                "would be seen",
+                "-" if verdict.seen is None else f"{verdict.seen:.1%}",
+                "smallest share, 95 % power",
+            ),
+        ],
+    )
+    for file in files:
+        typer.echo(f"{file.stem}: {file}")
+    typer.echo(f"{verdict.kind.upper()}: {verdict.sentence}")

@@ -11,20 +11,26 @@ from benchmark.images.readers import read_image
 from benchmark.images.readers.series import read_series
 
 if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
     from benchmark.cohorts.store import Stored
-    from benchmark.core.types import Array, Split
+    from benchmark.core.types import Array
 
 
-def opener(stored: Stored, items: Split) -> Callable[[int], Array]:
-    """Return a function that opens the first channel of an item by its position, at full size.
+def opener(stored: Stored, rows: NDArray[np.int64]) -> Callable[[int], Array]:
+    """Return a function that opens the first channel of an item by its position among `rows`, at full size.
 
     An item that is cut from a file (a slice, a tile) and one whose files cannot be read again are returned as stored.
     """
-    files = {source: list(rows["file"]) for source, rows in stored.files.groupby("source", sort=False)}
+    files = {source: list(group["file"]) for source, group in stored.files.groupby("source", sort=False)}
+    sources = stored.table["source"]
+    alone = ~sources.duplicated(keep=False).to_numpy()
 
     def open_item(position: int) -> Array:
-        as_stored: Array = items.stored([position])[0, 0]
-        image = _from_files(files.get(items.items[position], []))
+        row = int(rows[position])
+        as_stored: Array = stored.pixels[row, 0]
+        image = _from_files(files[sources.iloc[row]]) if alone[row] else None
         return as_stored if image is None or image.ndim != as_stored.ndim else image
 
     return open_item
@@ -34,7 +40,7 @@ def _from_files(files: list[str]) -> Array | None:
     try:
         if len(files) == 1:
             return read_image(files[0], constant_ok=True).pixels
-        volumes = read_series([Path(file) for file in files]).volumes if files else ()
+        volumes = read_series([Path(file) for file in files]).volumes
     except BadDataError:
         return None
     return volumes[0].pixels if len(volumes) == 1 else None

@@ -11,8 +11,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from benchmark.cohorts.assemble import assemble
-from benchmark.cohorts.splits import FRACTIONS
+from benchmark.cohorts.duplicates import find_duplicates, units
+from benchmark.cohorts.splits import FRACTIONS, NAMES
 from benchmark.core.errors import UsageError
+from benchmark.core.files import content_key
 from benchmark.core.types import Cohort, Dataset, HasRemarks, Items, Source, Split
 
 if TYPE_CHECKING:
@@ -95,6 +97,29 @@ def cohort_of(name: str, given: GivenSplit, stored: Stored) -> Cohort:
             "give images of more patients that the model has not seen",
         )
     return assemble(name, given, stored, split_seed=0, fractions=FRACTIONS, train_items=None, split="official")
+
+
+def training_alone(name: str, stored: Stored) -> Cohort:
+    """Return a cohort whose items are all training items: there is nobody to compare with."""
+    train = replace(every_item("train", stored), units=tuple(_units(stored)))
+    nobody = [train.part([]) for _ in range(2)]
+    calibration, test = (replace(part, name=side) for part, side in zip(nobody, NAMES[1:], strict=True))
+    return Cohort(
+        name=name,
+        key=content_key(*stored.table["sha"], *stored.table["subject"]),
+        files_key=content_key(sorted(stored.files["sha256"])),
+        spacing_mm=stored.spacing_mm,
+        train=train,
+        calibration=calibration,
+        test=test,
+    )
+
+
+def _units(stored: Stored) -> list[str]:
+    """Return the unit of each item: patients that share an image are one."""
+    table = stored.table
+    together = {name: " = ".join(unit) for unit in units(table, find_duplicates(table)) for name in unit}
+    return [together[name] for name in table["subject"]]
 
 
 def _require_no_shared_image(stored: Stored) -> None:

@@ -26,9 +26,9 @@ class Stored:
     pixels: Array
     """(M, C, *spatial), memory-mapped read-only, uint8 or float32."""
     table: pd.DataFrame
-    """One row an item: item, subject, label, group, sha (of its pixels)."""
+    """One row per item: item, source (which of `files`), subject, label, group, sha (of its pixels)."""
     files: pd.DataFrame
-    """One row a file: source, subject, items, spacing_mm, orientation, file, bytes, sha256."""
+    """One row per file: source, subject, items, spacing_mm, orientation, file, bytes, sha256."""
     channels: tuple[str, ...]
     spacing_mm: tuple[float, ...]
     remarks: dict[str, list[str]]

@@ -28,7 +28,7 @@ class Writer:
         self._shape: tuple[int, ...] = ()
         self._dtype = np.dtype("uint8")
         self._first = ""
-        self._rows: list[tuple[str, str, str | None, str, str]] = []
+        self._rows: list[tuple[str, str, str, str | None, str, str]] = []
 
     def append(self, source: Source, items: Items) -> None:
         """Add the items of one source.
@@ -39,12 +39,12 @@ class Writer:
         self._check(source, pixels, items)
         for name, item in zip(items.names, pixels, strict=True):
             full = f"{source.name}_{name}" if name else source.name
-            self._rows.append((full, source.subject, source.label, source.group, digest(item)))
+            self._rows.append((full, source.name, source.subject, source.label, source.group, digest(item)))
         self._file.write(pixels.data)
 
     def table(self) -> pd.DataFrame:
         """Return one row per item. Raises BadDataError where two items share a name."""
-        table = pd.DataFrame(self._rows, columns=["item", "subject", "label", "group", "sha"])
+        table = pd.DataFrame(self._rows, columns=["item", "source", "subject", "label", "group", "sha"])
         twice = table["item"][table["item"].duplicated()]
         if len(twice):
             raise BadDataError(

@@ -113,7 +113,7 @@ def evaluate_run(
         scores |= possible_scores(possible_for(cohort, count, prompted))
         advance(note="quality")
     splits = [part.name for part in cohort.splits for _ in range(len(part))]
-    hashes = _write_tables(folder, made[0].real, splits, outcomes)
+    hashes = write_tables(folder, made[0].real, splits, outcomes)
     draw_figures(folder / "figures", samples, cohort, outcomes)
     _write_scores(folder, outcomes, scores, hashes)
     shutil.rmtree(folder / SEARCHES, ignore_errors=True)
@@ -199,7 +199,7 @@ def _some(count: int, most: int = ENOUGH) -> NDArray[np.int64]:
     return np.sort(np.random.default_rng(SEED).permutation(count)[:most])
 
 
-def _write_tables(folder: Path, real: Split, splits: list[str], outcomes: dict[str, Outcome]) -> dict[str, str]:
+def write_tables(folder: Path, real: Split, splits: list[str], outcomes: dict[str, Outcome]) -> dict[str, str]:
     """Write one row per sample and one row per real image; return the digests of both files."""
     matches = _side_by_side({name: outcome.matches for name, outcome in outcomes.items()})
     members = _side_by_side({name: outcome.members for name, outcome in outcomes.items()})

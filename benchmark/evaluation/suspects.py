@@ -34,15 +34,13 @@ class FullSize:
     """By position in train, then held-out."""
 
 
-def list_suspects(
-    matches: Mapping[str, Columns], synthetic: Split, real: Split, full_size: FullSize
-) -> pd.DataFrame:
+def list_suspects(matches: Mapping[str, Columns], synthetic: Split, real: Split, full_size: FullSize) -> pd.DataFrame:
     """Return one row per synthetic image that any detector withholds, the most certain first.
 
     Args:
         matches: by detector, the columns of matches.parquet.
         synthetic: N synthetic images.
-        real: all real images, train first.
+        real: all real images, train first; without held-out ones, `heldout_row` is -1.
         full_size: opens images at full size.
 
     Columns: COLUMNS, and `synthetic`, `train_row`, `heldout_row`. `similarity` is that of the detector that is most
@@ -54,10 +52,11 @@ def list_suspects(
     if not len(table):
         return table
     table = table.sort_values(["reason", "similarity"], ascending=False, kind="stable").reset_index(drop=True)
-    own, chance = _compared(table.head(ALIGNED), full_size)
+    own, other = _compared(table.head(ALIGNED), full_size)
+    chance = other.max() if len(other) else np.inf
     table["full_size"] = np.concatenate([own, np.full(len(table) - len(own), np.nan)])
-    certain = (table["reason"] == "verbatim") | (table["full_size"] > chance.max())
-    table["confidence"] = np.where(certain, CERTAIN, REVIEW)
+    certain = (table["reason"] == "verbatim") | (table["full_size"] > chance)
+    table["confidence"] = certain.map({True: CERTAIN, False: REVIEW})
     order = ["confidence", "full_size", "similarity"]
     return table.sort_values(order, ascending=[True, False, False], kind="stable").reset_index(drop=True)
 
@@ -96,8 +95,9 @@ def _place(columns: Columns, number: int) -> int:
 def _compared(table: pd.DataFrame, full_size: FullSize) -> tuple[Floats, Floats]:
     """Return the correlations at full size of each suspect with its training image, and with its held-out image."""
     own, other = [], []
-    for row in table.itertuples():
-        image = full_size.synthetic(int(row.synthetic))
-        own.append(align(image, full_size.real(int(row.train_row))).correlation)
-        other.append(align(image, full_size.real(int(row.heldout_row))).correlation)
+    for number, train, heldout in table[["synthetic", "train_row", "heldout_row"]].to_numpy(dtype=int).tolist():
+        image = full_size.synthetic(number)
+        own.append(align(image, full_size.real(train)).correlation)
+        if heldout >= 0:
+            other.append(align(image, full_size.real(heldout)).correlation)
     return np.array(own), np.array(other)

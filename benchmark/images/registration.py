@@ -44,12 +44,11 @@ def align(fixed: Array, moving: Array) -> Aligned:
     small_fixed, small_moving = _small(fixed), _small(moving)
     starts = product((False, True), repeat=fixed.ndim)
     ranked = sorted(starts, key=lambda flips: -_correlation(small_fixed, _flipped(small_moving, flips)))
-    best = max((_registered(fixed, _flipped(moving, flips)) for flips in ranked[:2]), key=lambda one: one.correlation)
-    return best
+    return max((_registered(fixed, _flipped(moving, flips)) for flips in ranked[:2]), key=lambda one: one.correlation)
 
 
 def _flipped(image: Array, flips: tuple[bool, ...]) -> Array:
-    return np.flip(image, [axis for axis, flip in enumerate(flips) if flip])
+    return np.flip(image, tuple(axis for axis, flip in enumerate(flips) if flip))
 
 
 def _small(image: Array) -> Array:
@@ -64,13 +63,13 @@ def _small(image: Array) -> Array:
 
 
 def _registered(fixed: Array, moving: Array) -> Aligned:
-    import SimpleITK as sitk
+    import SimpleITK
 
     target, source = _itk(fixed), _itk(moving)
     transform = _search(_itk(_small(fixed)), _itk(_small(moving)), fixed.ndim)
     least = float(moving.min())
     moved, inside = (
-        sitk.GetArrayFromImage(sitk.Resample(image, target, transform, sitk.sitkLinear, fill))
+        SimpleITK.GetArrayFromImage(SimpleITK.Resample(image, target, transform, SimpleITK.sitkLinear, fill))
         for image, fill in ((source, least), (source * 0 + 1, 0.0))
     )
     covered = inside > 0.99
@@ -80,19 +79,19 @@ def _registered(fixed: Array, moving: Array) -> Aligned:
 
 
 def _search(fixed: Any, moving: Any, dimensions: int) -> Any:
-    import SimpleITK as sitk
+    import SimpleITK
 
-    method = sitk.ImageRegistrationMethod()
+    method = SimpleITK.ImageRegistrationMethod()
     method.SetMetricAsCorrelation()
     method.SetOptimizerAsRegularStepGradientDescent(
         learningRate=0.05, minStep=1e-4, numberOfIterations=STEPS, relaxationFactor=0.6
     )
     method.SetOptimizerScalesFromPhysicalShift()
-    method.SetInterpolator(sitk.sitkLinear)
+    method.SetInterpolator(SimpleITK.sitkLinear)
     method.SetShrinkFactorsPerLevel([4, 2, 1])
     method.SetSmoothingSigmasPerLevel([2, 1, 0])
     method.SmoothingSigmasAreSpecifiedInPhysicalUnitsOff()
-    start = sitk.AffineTransform(dimensions)
+    start = SimpleITK.AffineTransform(dimensions)
     start.SetCenter([0.5] * dimensions)
     method.SetInitialTransform(start, inPlace=False)
     try:
@@ -103,9 +102,9 @@ def _search(fixed: Any, moving: Any, dimensions: int) -> Any:
 
 def _itk(image: Array) -> Any:
     """Return an image whose grid spans 0 to 1 along each axis, whatever its size."""
-    import SimpleITK as sitk
+    import SimpleITK
 
-    made = sitk.GetImageFromArray(np.ascontiguousarray(image, dtype=np.float32))
+    made = SimpleITK.GetImageFromArray(np.ascontiguousarray(image, dtype=np.float32))
     made.SetSpacing([1 / size for size in image.shape[::-1]])
     made.SetOrigin([0.5 / size for size in image.shape[::-1]])
     return made

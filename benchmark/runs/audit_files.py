@@ -1,0 +1,112 @@
+"""The files of an audit: the list to withhold, the summary without names, the tables, and the set without suspects."""
+
+from __future__ import annotations
+
+import shutil
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pandas as pd
+
+from benchmark import __version__
+from benchmark.core.errors import BadDataError
+from benchmark.core.files import atomic_write, write_json
+from benchmark.evaluation.run_evaluation import score_id, write_tables
+from benchmark.evaluation.suspects import COLUMNS
+from benchmark.records.cohort_facts import facts_of
+from benchmark.records.record import PROTOCOL, entries
+
+if TYPE_CHECKING:
+    from benchmark.cohorts.store import Stored
+    from benchmark.runs.audit import Audit
+
+WITHHOLD, SUMMARY = "withhold.csv", "summary.json"
+NOT_COMPARED = "not compared"
+"""Reason of a synthetic file that could not be read: nobody knows what it shows."""
+
+
+def write_audit(audit: Audit, out: Path) -> list[Path]:
+    """Write withhold.csv, matches.parquet and members.parquet (private), and summary.json (without names).
+
+    The folder is readable by its owner alone and ignored by git.
+    """
+    out.mkdir(parents=True, exist_ok=True)
+    out.chmod(0o700)
+    (out / ".gitignore").write_text("*\n", encoding="utf-8")
+    with atomic_write(out / WITHHOLD) as temporary:
+        withhold_list(audit).to_csv(temporary, index=False)
+    splits = [part.name for part in audit.cohort.splits for _ in range(len(part))]
+    hashes = write_tables(out, audit.cohort.real, splits, audit.outcomes)
+    write_json(out / SUMMARY, summary(audit) | {"hashes": hashes})
+    return [out / WITHHOLD, out / SUMMARY]
+
+
+def withhold_list(audit: Audit) -> pd.DataFrame:
+    """Return one row per synthetic file to withhold, with paths below the folders that were given (COLUMNS).
+
+    A file of which several images are suspects is listed with the most certain one.
+    """
+    suspects, config = audit.suspects, audit.config
+    real_rows = audit.cohort.real.rows
+    listed = suspects.assign(
+        file=[_below(audit.made, int(row), config.synthetic) for row in suspects["synthetic"]],
+        train_file=[_below(audit.real, int(real_rows[row]), config.train) for row in suspects["train_row"]],
+    )[list(COLUMNS)].drop_duplicates("file")
+    unread = [{"file": name, "reason": NOT_COMPARED} for name in audit.unread]
+    return pd.concat([listed, pd.DataFrame(unread, columns=["file", "reason"])], ignore_index=True)
+
+
+def _below(stored: Stored, row: int, folder: Path) -> str:
+    """Return the file of an item below its folder; of a DICOM series its folder."""
+    source = stored.table["source"].iloc[row]
+    files = [Path(file) for file in stored.files.loc[stored.files["source"] == source, "file"]]
+    place = files[0] if len(files) == 1 else files[0].parent
+    return place.resolve().relative_to(folder.resolve()).as_posix()
+
+
+def summary(audit: Audit) -> dict[str, Any]:
+    """Return the answer without any name, path or image: for an ethics board, and for machines."""
+    scores = {
+        score_id(name, detector): score
+        for detector, outcome in audit.outcomes.items()
+        for name, score in outcome.scores.items()
+    }
+    verdict, config = asdict(audit.verdict), audit.config
+    return {
+        "memobench": __version__,
+        "protocol": PROTOCOL,
+        "verdict": {name: verdict[name] for name in ("kind", "sentence", "seen", "suspects", "exit_code")},
+        "must_see": config.must_see,
+        "fail_above": config.fail_above,
+        "compared": facts_of(audit.cohort).model_dump(mode="json"),
+        "synthetic": len(audit.synthetic),
+        "not_compared": len(audit.unread),
+        "confidence": {str(name): int(count) for name, count in audit.suspects["confidence"].value_counts().items()},
+        "scores": {name: entry.model_dump(mode="json") for name, entry in entries(scores | audit.possible).items()},
+    }
+
+
+def copy_clean(audit: Audit, out: Path) -> int:
+    """Copy every synthetic file that is not to be withheld, and return how many.
+
+    Raises BadDataError where nobody can tell what the images are: a set without a few suspects would look clean.
+    """
+    if audit.verdict.kind == "cannot tell":
+        raise BadDataError(f"nothing is copied to {out}: {audit.verdict.sentence}", "a clean set needs an answer")
+    withheld = set(withhold_list(audit)["file"])
+    files = dict.fromkeys(audit.made.files["file"])
+    kept = [Path(file) for file in files if _name(file, audit, withheld) not in withheld]
+    folder = audit.config.synthetic.resolve()
+    with atomic_write(out) as part:
+        for file in kept:
+            target = part / file.resolve().relative_to(folder)
+            target.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy2(file, target)
+    return len(kept)
+
+
+def _name(file: str, audit: Audit, withheld: set[str]) -> str:
+    """Return the name by which a file, or the folder of its series, would be in the list."""
+    place = Path(file).resolve().relative_to(audit.config.synthetic.resolve())
+    return place.parent.as_posix() if place.parent.as_posix() in withheld else place.as_posix()
