@@ -43,7 +43,7 @@ def audit_command(
         float, typer.Option("--must-see", help="Share of copies that must be visible for exit code 0.")
     ] = 0.01,
     fail_above: Annotated[
-        float | None, typer.Option("--fail-above", help="Exit code 12 where a larger share may be copies.")
+        float | None, typer.Option("--fail-above", help="Exit code 13 where a larger share may be copies.")
     ] = None,
     copy_to: Annotated[
         Path | None, typer.Option("--copy-to", help="Copy the images that are not withheld there, and audit them.")
@@ -55,7 +55,8 @@ def audit_command(
     """Tell whether synthetic images are copies of training images, and which ones to withhold.
 
     Exit codes: 0 nothing found, and a share of --must-see would have been seen; 10 copies found; 11 cannot tell;
-    12 above --fail-above; 2 a question that cannot be answered; 3 to 6 files and machine.
+    12 nothing found, but that share might have stayed unseen; 13 nothing found, but more than --fail-above may be
+    copies; 2 a question that cannot be answered; 3 to 6 errors of files, plugins and the machine.
     """
     from benchmark.evaluation.release import require_empty
     from benchmark.runs.audit import AuditConfig, audit

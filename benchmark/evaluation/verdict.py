@@ -10,9 +10,10 @@ from benchmark.core.types import Score
 
 Kind = Literal["hold", "nothing found", "cannot tell"]
 
-CLEAR, COPIES, CANNOT_TELL, ABOVE = 0, 10, 11, 12
-"""Exit codes: nothing found and enough power; copies found; cannot tell; the upper end is above `--fail-above`.
-Errors of the question, of files and of the machine have the codes 1 to 6 (`core/errors.py`)."""
+CLEAR, COPIES, CANNOT_TELL, TOO_WEAK, ABOVE = 0, 10, 11, 12, 13
+"""Exit codes: nothing found, and the share asked for would have been seen; copies found; cannot tell; nothing found,
+but that share might have stayed unseen; nothing found, but the upper end is above `--fail-above`. Errors of the
+question, of files and of the machine have the codes 1 to 6 (`core/errors.py`)."""
 SEEN_EXACTLY = 0.95
 """Share of planted exact copies that a detector must find before what it has not found means anything."""
 
@@ -49,8 +50,8 @@ def judge(
 ) -> Verdict:
     """Return the verdict from the scores of each detector, by ids without the detector.
 
-    Copies found by any detector decide. Nothing is found only where every detector could tell, and where a share of
-    `must_see` would have been seen; otherwise nobody can tell. An all-clear never rests on a detector that was refused.
+    Copies found by any detector decide. Nothing is found only where every detector could tell: an all-clear never
+    rests on a detector that was refused. The exit code is 0 only where a share of `must_see` would have been seen.
 
     Args:
         outcomes: scores by detector, `exposed.items`, `exposed.patients`, `exposed.verbatim` among them.
@@ -69,13 +70,16 @@ def judge(
 
     if found := _found(outcomes):
         return verdict("hold", f"{_copies(suspects, samples)} ({found})", COPIES)
-    if why := _why_not(outcomes, seen, unread, must_see):
+    if why := _why_not(outcomes, seen, unread):
         return verdict("cannot tell", why, CANNOT_TELL)
+    assert seen.value is not None
+    told = f"no copies of training images; copies from {seen.value:.1%} of the synthetic images on would have been seen"
+    if seen.value > must_see:
+        more = "give more synthetic images, or more held-out patients"
+        return verdict("nothing found", f"{told}, but {must_see:.1%} was asked for: {more}", TOO_WEAK)
     high = max(scores["exposed.items"].high or 0.0 for scores in outcomes.values())
-    told = f"no copies of training images were found; {must_see:.1%} of the synthetic images would have been seen"
     if fail_above is not None and high > fail_above:
-        above = f"up to {high:.1%} of the synthetic images may be copies, above the limit of {fail_above:.1%}"
-        return verdict("nothing found", f"{told}, but {above}", ABOVE)
+        return verdict("nothing found", f"{told}, but up to {high:.1%} may be copies ({fail_above:.1%} at most)", ABOVE)
     return verdict("nothing found", told, CLEAR)
 
 
@@ -101,21 +105,16 @@ def _copies(suspects: int, samples: int) -> str:
     return f"{suspects} of {samples} synthetic images {look} like one particular training patient"
 
 
-def _why_not(outcomes: Mapping[str, Scores], seen: Score, unread: int, must_see: float) -> str:
+def _why_not(outcomes: Mapping[str, Scores], seen: Score, unread: int) -> str:
     """Return why nothing found would mean nothing; empty where it means something."""
     for name, scores in outcomes.items():
         if scores["exposed.items"].value is None:
-            return f"{name}: {scores['exposed.items'].reason}"
+            return f"{name}: {scores['exposed.items'].reason.removeprefix('cannot tell: ')}"
         recall = scores["detector.recall.exact"].value
         if recall is None or recall < SEEN_EXACTLY:
             return f"{name} found only {recall or 0:.0%} of exact copies that were planted, so it sees too little here"
     if seen.value is None:
         return f"nothing was found, and nothing could have been: {seen.reason}"
-    if seen.value > must_see:
-        return (
-            f"nothing was found, but copies would have been seen only from {seen.value:.1%} of the synthetic images on "
-            f"({must_see:.1%} was asked for): give more synthetic images or more held-out patients"
-        )
     if unread:
         return f"nothing was found, but {unread} synthetic files could not be read"
     return ""
