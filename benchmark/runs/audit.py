@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -16,7 +16,7 @@ from benchmark.cohorts.ingest import prepare_items
 from benchmark.core.devices import search_devices
 from benchmark.core.files import require_layout
 from benchmark.core.progress import Log, progress, to_stderr
-from benchmark.core.types import Cohort, Score, Split
+from benchmark.core.types import Cohort, Score, Source, Split
 from benchmark.detectors.bank import bank_of
 from benchmark.detectors.fitting import fit_detector
 from benchmark.detectors.registry import Choice, choose
@@ -83,11 +83,8 @@ class Audit:
     possible: dict[str, Score]
     """What so many patients and images can show at all."""
     full_size: FullSize
-
-    @property
-    def unread(self) -> tuple[str, ...]:
-        """Synthetic files that were left out, each with the reason."""
-        return tuple(name for what, names in self.made.remarks.items() if what.startswith("left out") for name in names)
+    unread: tuple[Path, ...]
+    """Synthetic files that could not be compared."""
 
 
 def audit(config: AuditConfig, *, log: Log = to_stderr) -> Audit:
@@ -105,11 +102,25 @@ def audit(config: AuditConfig, *, log: Log = to_stderr) -> Audit:
     real = prepare_items("audit", given, given.root, config.cache, log=log)
     cohort = cohort_of("audit", given, real) if config.heldout else training_alone("audit", real)
     made = prepare_items("synthetic", for_synthetic, config.synthetic, config.cache, log=log)
-    return _answered(config, cohort, real, made, devices, log)
+    unread = _not_compared(for_synthetic.sources(config.synthetic), made)
+    return _answered(config, cohort, real, made, unread, devices, log)
+
+
+def _not_compared(sources: Sequence[Source], made: Stored) -> tuple[Path, ...]:
+    """Return the files of which no image was compared; of a DICOM series its folder."""
+    compared = set(made.table["source"])
+    missing = [source.files for source in sources if source.name not in compared]
+    return tuple(Path(files[0]) if len(files) == 1 else Path(files[0]).parent for files in missing)
 
 
 def _answered(
-    config: AuditConfig, cohort: Cohort, real: Stored, made: Stored, devices: tuple[str, ...], log: Log
+    config: AuditConfig,
+    cohort: Cohort,
+    real: Stored,
+    made: Stored,
+    unread: tuple[Path, ...],
+    devices: tuple[str, ...],
+    log: Log,
 ) -> Audit:
     synthetic, possible = every_item("synthetic", made), _possible(config, cohort, len(made.table), log)
     choices = [choose(name) for name in ((FAST,) if config.quick else (FAST, *DEEP))]
@@ -117,15 +128,14 @@ def _answered(
     full_size = FullSize(opener(made, synthetic.rows), opener(real, cohort.real.rows))
     matches = {name: outcome.matches for name, outcome in outcomes.items()}
     suspects = list_suspects(matches, synthetic, cohort.real, full_size)
-    unread = sum(len(names) for what, names in made.remarks.items() if what.startswith("left out"))
     verdict = judge(
         {name: outcome.scores for name, outcome in outcomes.items()}, possible["detectable.share"],
-        samples=len(synthetic), suspects=len(suspects), unread=unread, must_see=config.must_see,
+        samples=len(synthetic), suspects=len(suspects), unread=len(unread), must_see=config.must_see,
         fail_above=config.fail_above,
     )  # fmt: skip
     return Audit(
         config=config, verdict=verdict, outcomes=outcomes, suspects=suspects, cohort=cohort, synthetic=synthetic,
-        made=made, real=real, possible=possible, full_size=full_size,
+        made=made, real=real, possible=possible, full_size=full_size, unread=unread,
     )  # fmt: skip
 
 

@@ -53,7 +53,7 @@ def withhold_list(audit: Audit) -> pd.DataFrame:
         file=[_below(audit.made, int(row), config.synthetic) for row in suspects["synthetic"]],
         train_file=[_below(audit.real, int(real_rows[row]), config.train) for row in suspects["train_row"]],
     )[list(COLUMNS)].drop_duplicates("file")
-    unread = [{"file": name, "reason": NOT_COMPARED} for name in audit.unread]
+    unread = [{"file": _relative(file, config.synthetic), "reason": NOT_COMPARED} for file in audit.unread]
     return pd.concat([listed, pd.DataFrame(unread, columns=["file", "reason"])], ignore_index=True)
 
 
@@ -62,7 +62,11 @@ def _below(stored: Stored, row: int, folder: Path) -> str:
     source = stored.table["source"].iloc[row]
     files = [Path(file) for file in stored.files.loc[stored.files["source"] == source, "file"]]
     place = files[0] if len(files) == 1 else files[0].parent
-    return place.resolve().relative_to(folder.resolve()).as_posix()
+    return _relative(place, folder)
+
+
+def _relative(file: Path, folder: Path) -> str:
+    return file.resolve().relative_to(folder.resolve()).as_posix()
 
 
 def summary(audit: Audit) -> dict[str, Any]:
@@ -95,18 +99,11 @@ def copy_clean(audit: Audit, out: Path) -> int:
     if audit.verdict.kind == "cannot tell":
         raise BadDataError(f"nothing is copied to {out}: {audit.verdict.sentence}", "a clean set needs an answer")
     withheld = set(withhold_list(audit)["file"])
-    files = dict.fromkeys(audit.made.files["file"])
-    kept = [Path(file) for file in files if _name(file, audit, withheld) not in withheld]
-    folder = audit.config.synthetic.resolve()
+    folder = audit.config.synthetic
+    names = [_relative(Path(file), folder) for file in dict.fromkeys(audit.made.files["file"])]
+    kept = [name for name in names if not {name, Path(name).parent.as_posix()} & withheld]
     with atomic_write(out) as part:
-        for file in kept:
-            target = part / file.resolve().relative_to(folder)
-            target.parent.mkdir(parents=True, exist_ok=True)
-            shutil.copy2(file, target)
+        for name in kept:
+            (part / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy2(folder / name, part / name)
     return len(kept)
-
-
-def _name(file: str, audit: Audit, withheld: set[str]) -> str:
-    """Return the name by which a file, or the folder of its series, would be in the list."""
-    place = Path(file).resolve().relative_to(audit.config.synthetic.resolve())
-    return place.parent.as_posix() if place.parent.as_posix() in withheld else place.as_posix()

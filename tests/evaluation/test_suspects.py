@@ -1,0 +1,97 @@
+"""The list of suspects: what detectors withhold, compared again at full size."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+from scipy.ndimage import gaussian_filter
+
+from benchmark.core.types import Split
+from benchmark.evaluation.suspects import FullSize, list_suspects
+
+REAL = 6
+
+
+def image(seed: int) -> np.ndarray:
+    smooth = gaussian_filter(np.random.default_rng(seed).standard_normal((64, 64)), 4)
+    return (127 + 60 * smooth / smooth.std()).clip(0, 255).astype(np.uint8)
+
+
+def split(name: str, count: int) -> Split:
+    return Split(
+        name=name,
+        pixels=np.zeros((count, 1, 4, 4), np.uint8),
+        rows=np.arange(count),
+        subjects=tuple(f"P{number}" for number in range(count)),
+        items=tuple(f"{name}{number}" for number in range(count)),
+        channels=("image",),
+    )
+
+
+def matches(**columns: Any) -> dict[str, np.ndarray]:
+    usual = {
+        "train_row": [0, 1, 2, 3],
+        "heldout_row": [4, 4, 5, 5],
+        "similarity": [0.9, 0.8, 0.7, 0.6],
+        "heldout_similarity": [0.5, 0.5, 0.5, 0.65],
+        "withhold": [True, True, False, False],
+        "reason": ["nearest", "nearest", "", ""],
+    }
+    return {name: np.array(values) for name, values in (usual | columns).items()}
+
+
+def listed(found: dict[str, dict[str, np.ndarray]], copies: dict[int, int]) -> Any:
+    """List suspects among four synthetic images, of which some are flipped copies of real ones."""
+
+    def synthetic(number: int) -> np.ndarray:
+        return image(copies[number])[:, ::-1] if number in copies else image(100 + number)
+
+    return list_suspects(found, split("synthetic", 4), split("real", REAL), FullSize(synthetic, image))
+
+
+def test_a_copy_is_certain_and_a_chance_hit_is_for_review() -> None:
+    table = listed({"copy": matches()}, copies={1: 1})
+    assert list(table["file"]) == ["synthetic1", "synthetic0"]
+    assert list(table["confidence"]) == ["near-certain", "review"]
+    assert list(table["train_file"]) == ["real1", "real0"]
+    assert list(table["patient"]) == ["P1", "P0"]
+    assert table["full_size"][0] > 0.99 > 0.9 > table["full_size"][1]
+
+
+def test_verbatim_is_certain_whatever_the_full_size_says() -> None:
+    table = listed({"copy": matches(reason=["nearest", "verbatim", "", ""])}, copies={})
+    assert dict(zip(table["file"], table["confidence"], strict=True))["synthetic1"] == "near-certain"
+
+
+def test_each_suspect_is_described_by_the_detector_that_is_surest() -> None:
+    other = matches(
+        train_row=[3, 1, 2, 3], similarity=[0.4, 0.9, 0.7, 0.9], heldout_similarity=[0.5, 0.5, 0.5, 0.1],
+        withhold=[True, False, False, True], reason=["nearest", "", "", "verbatim"],
+    )  # fmt: skip
+    table = listed({"pixels": matches(), "copy": other}, copies={0: 0, 3: 3}).set_index("file")
+    assert list(table.loc[["synthetic0", "synthetic3"], "detector"]) == ["pixels", "copy"]
+    assert list(table.loc[["synthetic0", "synthetic3"], "train_file"]) == ["real0", "real3"]
+    assert set(table.index) == {"synthetic0", "synthetic1", "synthetic3"}
+
+
+def test_nothing_withheld_gives_an_empty_list() -> None:
+    table = listed({"copy": matches(withhold=[False] * 4, reason=[""] * 4)}, copies={})
+    assert len(table) == 0
+    assert "confidence" in table
+
+
+def test_without_held_out_images_there_is_no_chance_to_compare_with() -> None:
+    table = listed({"copy": matches(heldout_row=[-1] * 4, reason=["nearest", "verbatim", "", ""])}, copies={0: 0})
+    assert dict(zip(table["file"], table["confidence"], strict=True)) == {
+        "synthetic1": "near-certain",
+        "synthetic0": "review",
+    }
+
+
+@pytest.mark.parametrize("order", [("pixels", "copy"), ("copy", "pixels")])
+def test_the_order_of_detectors_does_not_matter(order: tuple[str, str]) -> None:
+    found = {"pixels": matches(), "copy": matches(similarity=[0.99, 0.2, 0.1, 0.1])}
+    table = listed({name: found[name] for name in order}, copies={0: 0})
+    assert table["train_file"][0] == "real0"

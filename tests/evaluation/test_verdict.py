@@ -1,0 +1,112 @@
+"""The verdict of an audit: copies found by any detector decide, and nothing refused ever reads as an all-clear."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+from benchmark.core.types import Score
+from benchmark.evaluation.verdict import judge
+
+SEEN = Score(value=0.01)
+
+
+def scores(
+    low: float | None = 0.0, high: float | None = 0.004, verbatim: float = 0.0, recall: float | None = 1.0
+) -> dict[str, Score]:
+    share = Score(value=low, low=low, high=high) if low is not None else Score(value=None, reason="cannot tell: why")
+    return {
+        "exposed.items": share,
+        "exposed.patients": replace(share),
+        "exposed.verbatim": Score(value=verbatim),
+        "detector.recall.exact": Score(value=recall),
+    }
+
+
+def verdict(outcomes: dict[str, dict[str, Score]], seen: Score = SEEN, **options: Any) -> tuple[str, int, str]:
+    given = {"samples": 200, "suspects": 0, "must_see": 0.01} | options
+    answer = judge(outcomes, seen, **given)
+    return answer.kind, answer.exit_code, answer.sentence
+
+
+def test_nothing_found_with_enough_power_is_the_only_way_to_exit_code_0() -> None:
+    assert verdict({"pixels": scores(), "copy": scores()}) == (
+        "nothing found",
+        0,
+        "no copies of training images; copies from 1.0% of the synthetic images on would have been seen",
+    )
+
+
+def test_too_little_power_is_said_and_has_its_own_code() -> None:
+    assert verdict({"pixels": scores()}, Score(value=0.035)) == (
+        "nothing found",
+        12,
+        (
+            "no copies of training images; copies from 3.5% of the synthetic images on would have been seen, but 1.0% was "
+            "asked for: give more synthetic images, or more held-out patients"
+        ),
+    )
+
+
+def test_a_limit_for_the_upper_end() -> None:
+    assert verdict({"pixels": scores(high=0.03), "copy": scores()}, fail_above=0.02) == (
+        "nothing found",
+        13,
+        (
+            "no copies of training images; copies from 1.0% of the synthetic images on would have been seen, but up to "
+            "3.0% may be copies (2.0% at most)"
+        ),
+    )
+    assert verdict({"pixels": scores(high=0.03)}, fail_above=0.03)[1] == 0
+
+
+def test_copies_that_one_detector_finds_decide() -> None:
+    found = scores(low=0.05, high=0.12)
+    sentence = "20 of 200 synthetic images look like one particular training patient (copy: 5.0% to 12.0% of all)"
+    for outcomes in ({"pixels": scores(), "copy": found}, {"pixels": scores(low=None), "copy": found}):
+        assert verdict(outcomes, suspects=20) == ("hold", 10, sentence)
+
+
+def test_identical_copies_decide_even_where_the_headline_is_refused() -> None:
+    assert verdict({"pixels": scores(low=None, verbatim=3)}, suspects=3) == (
+        "hold",
+        10,
+        "3 of 200 synthetic images look like one particular training patient (pixels: 3 nearly identical)",
+    )
+
+
+def test_a_refused_detector_is_no_all_clear() -> None:
+    assert verdict({"pixels": scores(), "copy": scores(low=None)}) == ("cannot tell", 11, "copy: why")
+
+
+def test_a_blind_detector_is_no_all_clear() -> None:
+    for recall, shown in ((0.5, "50%"), (None, "0%")):
+        assert verdict({"pixels": scores(recall=recall)}) == (
+            "cannot tell",
+            11,
+            f"pixels found only {shown} of exact copies that were planted, so it sees too little here",
+        )
+
+
+def test_no_power_at_all() -> None:
+    assert verdict({"pixels": scores()}, Score(value=None, reason="5 samples are too few")) == (
+        "cannot tell",
+        11,
+        "nothing was found, and nothing could have been: 5 samples are too few",
+    )
+
+
+def test_files_that_were_not_read_are_no_all_clear() -> None:
+    assert verdict({"pixels": scores()}, unread=2) == (
+        "cannot tell",
+        11,
+        "nothing was found, but 2 synthetic files could not be read",
+    )
+
+
+def test_the_numbers_are_those_of_the_detector_that_finds_most() -> None:
+    answer = judge(
+        {"pixels": scores(low=0.02, high=0.05), "copy": scores(low=0.08, high=0.1)}, SEEN, samples=9, suspects=1,
+        must_see=0.01,
+    )  # fmt: skip
+    assert (answer.share.low, answer.share.high, answer.seen, answer.suspects) == (0.08, 0.1, 0.01, 1)
