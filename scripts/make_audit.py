@@ -1,10 +1,13 @@
-"""Make three folders for `bench audit` from the real X-rays of ../shared/data, with a known number of copies.
+"""Make three folders for `bench audit` from real images of ../shared/data, with a known number of copies.
 
     python scripts/make_audit.py OUT --copies 20
     python scripts/make_audit.py OUT --copies 200 --identical
+    python scripts/make_audit.py OUT --volumes --train 90 --heldout 70 --synthetic 47 --copies 10
 
-OUT/train and OUT/heldout hold X-rays of different patients, OUT/synthetic averages of three X-rays of patients that are
-in neither, blurred (they copy nobody), and altered training images in their midst; OUT/copies.csv lists which they are.
+OUT/train and OUT/heldout hold X-rays, or volumes of hippocampi, of different patients. OUT/synthetic holds images that
+copy nobody, and altered training images in their midst; OUT/copies.csv lists which they are. X-rays that copy nobody
+are blurred averages of three X-rays of patients who are in neither folder; such volumes are those patients' own,
+blurred. Synthetic volumes all have one size, 48 x 64 x 48, and values in [-1, 1], as a model writes them.
 """
 
 from __future__ import annotations
@@ -15,42 +18,42 @@ import re
 from pathlib import Path
 from typing import Any
 
+import nibabel
 import numpy as np
 import PIL.Image
-from make_layouts import SHARED, make_cxr
-from scipy.ndimage import gaussian_filter, rotate
+from make_layouts import SHARED, make_cxr, make_hippocampus
+from scipy.ndimage import gaussian_filter, rotate, zoom
 
-Plane = np.ndarray[Any, Any]
+Image = np.ndarray[Any, Any]
+PATIENT = re.compile("person[0-9]+|(NORMAL2-)?IM-[0-9]+|hippocampus_[0-9]+")
+SIZE = (48, 64, 48)
 
 
-PATIENT = re.compile("person[0-9]+|(NORMAL2-)?IM-[0-9]+")
+def _crop(image: Image) -> Image:
+    """Cut a twentieth off each side, and enlarge the rest."""
+    inner = image[tuple(slice(max(1, size // 20), -max(1, size // 20)) for size in image.shape)]
+    return _resized(inner, image.shape)
 
 
-def _crop(plane: Plane) -> Plane:
-    rows, columns = (size // 20 for size in plane.shape)
-    inner = PIL.Image.fromarray(plane[rows:-rows, columns:-columns])
-    return np.asarray(inner.resize(plane.shape[::-1], PIL.Image.Resampling.BICUBIC))
+def _resized(image: Image, shape: tuple[int, ...]) -> Image:
+    factors = [after / before for after, before in zip(shape, image.shape, strict=True)]
+    resized: Image = zoom(image.astype(np.float32), factors, order=1)
+    return resized
 
 
 ALTERED = {
-    "flip": lambda plane: plane[:, ::-1],
-    "rotate5": lambda plane: rotate(plane, 5, reshape=False, order=1, mode="nearest"),
-    "contrast": lambda plane: np.round(255 * (plane / 255.0) ** 1.4).astype(np.uint8),
+    "flip": lambda image: np.flip(image, -1 if image.ndim == 2 else 0),
+    "rotate5": lambda image: rotate(image, 5, axes=(0, 1), reshape=False, order=1, mode="nearest"),
+    "contrast": lambda image: image.max() * (image / image.max()) ** 1.4,
     "crop": _crop,
-    "blur": lambda plane: gaussian_filter(plane, 1.5),
+    "blur": lambda image: gaussian_filter(image, 1.5 if image.ndim == 2 else 0.8),
 }
-
-
-def patient(file: Path) -> str:
-    """Return the patient of an X-ray by its name: person12_virus_34.jpeg, NORMAL2-IM-1274-0001.jpeg."""
-    found = PATIENT.match(file.name)
-    assert found, f"{file.name} names no patient"
-    return found[0]
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("out", type=Path)
+    parser.add_argument("--volumes", action="store_true", help="hippocampi (207) instead of X-rays")
     parser.add_argument("--train", type=int, default=400)
     parser.add_argument("--heldout", type=int, default=300)
     parser.add_argument("--synthetic", type=int, default=200)
@@ -61,20 +64,28 @@ def main() -> None:
     if not SHARED.is_dir():
         parser.exit(3, f"{SHARED} is not there: the real data is expected next to the project\n")
     rng = np.random.default_rng(0)
-    make_cxr(options.out / "all", aside=0)
-    by_patient: dict[str, list[Path]] = {}
-    for file in sorted((options.out / "all").rglob("*.jpeg")):
-        by_patient.setdefault(patient(file), []).append(file)
-    order = [by_patient[name] for name in rng.permutation(sorted(by_patient))]
-    parts = {}
-    for side, count in (("train", options.train), ("heldout", options.heldout), ("other", 3 * options.synthetic)):
-        parts[side] = _take(order, count)
+    everything = options.out / "all"
+    _ = make_hippocampus(everything) if options.volumes else make_cxr(everything, aside=0)
+    parts = _divided(everything, options, rng)
     for side in ("train", "heldout"):
         (options.out / side).mkdir(parents=True)
-        for file in parts[side]:
-            file.rename(options.out / side / file.name)
-        parts[side] = sorted((options.out / side).iterdir())
+        parts[side] = [file.rename(options.out / side / file.name) for file in parts[side]]
     _write_synthetic(options, parts, rng)
+
+
+def _divided(folder: Path, options: argparse.Namespace, rng: np.random.Generator) -> dict[str, list[Path]]:
+    """Deal the patients to the folders, in random order."""
+    by_patient: dict[str, list[Path]] = {}
+    for file in sorted(path for path in folder.rglob("*") if path.is_file()):
+        found = PATIENT.match(file.name)
+        assert found, f"{file.name} names no patient"
+        by_patient.setdefault(found[0], []).append(file)
+    order = [by_patient[name] for name in rng.permutation(sorted(by_patient))]
+    others = options.synthetic if options.volumes else 3 * options.synthetic
+    return {
+        side: _take(order, count)
+        for side, count in (("train", options.train), ("heldout", options.heldout), ("other", others))
+    }
 
 
 def _take(order: list[list[Path]], count: int) -> list[Path]:
@@ -89,26 +100,46 @@ def _write_synthetic(options: argparse.Namespace, parts: dict[str, list[Path]], 
     folder.mkdir()
     sources = parts["train"] + (parts["heldout"] if options.mixed else [])
     copied = [sources[place] for place in rng.permutation(len(sources))[: options.copies]]
-    numbers = rng.permutation(options.synthetic)[: options.copies]
+    chosen = dict(zip(rng.permutation(options.synthetic).tolist(), copied, strict=False))
     rows = []
     for number in range(options.synthetic):
-        three = [_read(parts["other"][3 * number + k]) for k in range(3)]
-        size = three[0].shape[::-1]
-        plane = np.mean([PIL.Image.fromarray(one).resize(size) for one in three], axis=0)
-        PIL.Image.fromarray(gaussian_filter(plane, 1).astype(np.uint8)).save(folder / f"{number:04d}.png")
-    for k, (number, file) in enumerate(zip(numbers, copied, strict=True)):
-        name = "identical" if options.identical else list(ALTERED)[k % len(ALTERED)]
-        plane = _read(file)
-        made = plane if options.identical else ALTERED[name](plane)
-        PIL.Image.fromarray(np.ascontiguousarray(made)).save(folder / f"{number:04d}.png")
-        rows.append((f"{number:04d}.png", file.name, name))
+        if number in chosen:
+            name = "identical" if options.identical else list(ALTERED)[len(rows) % len(ALTERED)]
+            image = _read(chosen[number])
+            written = _write(folder / f"{number:04d}", image if options.identical else ALTERED[name](image))
+            rows.append((written.name, chosen[number].name, name))
+        else:
+            _write(folder / f"{number:04d}", _of_nobody(parts["other"], number, options.volumes))
     with (options.out / "copies.csv").open("w", newline="") as table:
-        csv.writer(table).writerows([("file", "train_file", "altered"), *sorted(rows)])
+        csv.writer(table).writerows([("file", "train_file", "altered"), *rows])
     print(f"{options.synthetic} synthetic images, {len(rows)} of them copies, under {options.out}")
 
 
-def _read(file: Path) -> Plane:
+def _of_nobody(others: list[Path], number: int, volumes: bool) -> Image:
+    if volumes:
+        blurred: Image = gaussian_filter(_read(others[number]).astype(np.float32), 0.7)
+        return blurred
+    three = [_read(file) for file in others[3 * number : 3 * number + 3]]
+    mean: Image = gaussian_filter(np.mean([_resized(one, three[0].shape) for one in three], axis=0), 1)
+    return mean
+
+
+def _read(file: Path) -> Image:
+    if file.name.endswith(".nii.gz"):
+        return np.asarray(nibabel.as_closest_canonical(nibabel.load(file)).dataobj)
     return np.asarray(PIL.Image.open(file).convert("L"))
+
+
+def _write(path: Path, image: Image) -> Path:
+    if image.ndim == 2:
+        written = path.with_suffix(".png")
+        PIL.Image.fromarray(np.clip(np.round(image), 0, 255).astype(np.uint8)).save(written)
+        return written
+    resized = _resized(image, SIZE)
+    low, high = float(resized.min()), float(resized.max())
+    written = path.with_suffix(".nii.gz")
+    nibabel.save(nibabel.Nifti1Image(2 * (resized - low) / (high - low) - 1, np.eye(4)), written)
+    return written
 
 
 if __name__ == "__main__":

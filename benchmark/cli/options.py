@@ -41,7 +41,7 @@ Device = Annotated[str, typer.Option("--device", help="auto, cpu, cuda or cuda:N
 Batch = Annotated[int, typer.Option("--batch", help="Pairs of prompt and seed at once.")]
 SearchTransforms = Annotated[
     str | None,
-    typer.Option("--search-transforms", help="Search pixels flipped and moved too: flips,rotations,shifts, or some."),
+    typer.Option("--search-transforms", help="Search pixels changed too: flips,rotations,shifts,scales, or some."),
 ]
 
 

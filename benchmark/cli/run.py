@@ -82,7 +82,7 @@ def run_command(
     ] = None,
     search_transforms: Annotated[
         str | None,
-        typer.Option("--search-transforms", help="Search pixels flipped and moved too: flips,rotations,shifts."),
+        typer.Option("--search-transforms", help="Search pixels changed too: flips,rotations,shifts,scales."),
     ] = None,
     search_memory: Annotated[
         float | None, typer.Option("--search-memory", help="GiB that a search may take; 2 by default.")

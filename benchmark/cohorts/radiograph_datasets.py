@@ -9,6 +9,7 @@ import numpy as np
 
 from benchmark.core.errors import BadDataError, UsageError
 from benchmark.core.types import Items, Source
+from benchmark.images.crop import without_border
 from benchmark.images.readers import read_image
 from benchmark.images.resize import pad_to, resize_smooth, to_uint8
 from benchmark.images.windowing import grey, limits, require_window
@@ -16,7 +17,7 @@ from benchmark.images.windowing import grey, limits, require_window
 if TYPE_CHECKING:
     from benchmark.core.types import Array
 
-Fit = Literal["squash", "pad"]
+Fit = Literal["squash", "pad", "fill"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,6 +29,7 @@ class Radiographs:
         window: which values become black and white, see `intensity.limits`: 8-bit levels stay as they are by default.
         fit: `squash` resizes both sides, so that aspect is not kept: padding would give each image black borders as
             wide as its own aspect asks, which tell images apart better than the anatomy does. `pad` keeps aspect.
+            `fill` cuts off black borders, then squashes: images that a model has padded are comparable.
     """
 
     image_size: int = 256
@@ -57,6 +59,8 @@ def square(plane: Array, side: int, window: str, fit: Fit, file: str) -> Array:
     """Return one plane (rows, columns) as (side, side), uint8. Raises BadDataError as `intensity.limits`."""
     low, high = limits(plane, window, file)
     levels = np.clip(grey(plane, low, high), 0, 255)
+    if fit == "fill":
+        levels = without_border(levels)
     if fit == "pad":
         levels = pad_to(levels, (max(levels.shape),) * 2)
     return to_uint8(resize_smooth(levels, side))

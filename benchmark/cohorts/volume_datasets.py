@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, Literal
 
@@ -11,7 +11,18 @@ import numpy as np
 
 from benchmark.core.errors import BadDataError, UsageError
 from benchmark.core.types import Items, Source
-from benchmark.images.crop import LETTER, ORDER, Axis, around, centred, corners, planes, resample, seen_at
+from benchmark.images.crop import (
+    LETTER,
+    ORDER,
+    Axis,
+    around,
+    centred,
+    corners,
+    planes,
+    resample,
+    seen_at,
+    without_border,
+)
 from benchmark.images.readers import Image, read_image
 from benchmark.images.resize import block_mean, to_uint8
 from benchmark.images.windowing import grey, limits, require_window
@@ -35,7 +46,8 @@ class Volumes:
         axis: of slices and tiles.
         window: which values become black and white, see `intensity.limits`.
         fit: of slices and volumes: `all` shrinks until nothing is cut off; `centre` averages over whole voxels (by the
-            longest side), then cuts around the centre; both pad.
+            longest side), then cuts around the centre; both pad. `fill` stretches what is not background over the
+            whole item: proportions are lost, and volumes that a model has padded or resized are comparable.
         spacing: mm between pixels, instead of `fit`; the centre is cut out of what is larger. 0 for none: tiles and
             patches then keep the file's own.
         band: first and last share of the slices that are used, from feet to head, back to front, left to right.
@@ -51,7 +63,7 @@ class Volumes:
     items: Literal["slices", "tiles", "volumes", "patches"] = "slices"
     axis: Axis = "axial"
     window: str = "auto"
-    fit: Literal["all", "centre"] = "all"
+    fit: Literal["all", "centre", "fill"] = "all"
     spacing: float = 0.0
     band: tuple[float, float] = (0.0, 1.0)
     content: float = 0.0
@@ -111,6 +123,8 @@ class Volumes:
 
     def pieces(self, image: Image, source: Source) -> Iterator[Piece]:
         """Yield name and grey levels of each item of a volume, not yet rounded."""
+        if self._fills:
+            image = replace(image, pixels=without_border(image.pixels))
         small = self._resized(image)
         # Percentiles of what will be seen: of the file they are slower, and moved by noise.
         eight_bit = image.pixels.dtype == np.uint8
@@ -185,6 +199,10 @@ class Volumes:
     def _averages(self) -> bool:
         return self.fit == "centre" and not self.spacing and not self._pieces
 
+    @property
+    def _fills(self) -> bool:
+        return self.fit == "fill" and not self.spacing and not self._pieces
+
     def _resized(self, image: Image) -> Array:
         if self._averages:
             return block_mean(image.pixels, self._factors(image))
@@ -205,6 +223,8 @@ class Volumes:
         extents, sizes, sized = image.pixels.shape, image.spacing_mm or (1.0,) * 3, self._sized()
         if self._pieces and not self.spacing:
             return extents
+        if self._fills:
+            return tuple(self.image_size if axis in sized else extents[axis] for axis in range(3))
         finest = max(sizes[axis] for axis in sized)
         step = self.spacing or max(finest, *(extents[axis] * sizes[axis] / self.image_size for axis in sized))
         return tuple(

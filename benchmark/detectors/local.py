@@ -70,7 +70,7 @@ class Options:
     patch: float = 0.31
     """Side of a patch as a fraction of the image's: a patch fits into a pasted square of 16 % of the area."""
     transforms: tuple[str, ...] = ()
-    """Transform queries, too, and take the best similarity: flips, rotations, shifts."""
+    """Transform queries, too, and take the best similarity: flips, rotations, shifts, scales."""
     reach: int = 1
     """Compare queries also after moving them by up to this many 64ths of a side along each axis, and take the best
     similarity: the search takes (2 reach + 1) ** axes times as long."""
@@ -100,7 +100,7 @@ class Options:
         with np.load(kept) as file:
             means, projections = file["means"], file["projections"]
         moves = moves_of(len(real.shape) - 1, self.reach)
-        return Local(grid, means, projections, views=(*views_of(self.transforms), *moves))
+        return Local(grid, means, projections, views=(*views_of(self.transforms, len(real.shape) - 1), *moves))
 
 
 def moves_of(dims: int, reach: int) -> tuple[Callable[[Images], Images], ...]:

@@ -35,7 +35,7 @@ class Options:
     residual: bool = False
     """Subtract the mean image first, so that anatomy common to all patients does not count."""
     transforms: tuple[str, ...] = ()
-    """Transform queries, too, and take the best similarity: flips, rotations, shifts."""
+    """Transform queries, too, and take the best similarity: flips, rotations, shifts, scales."""
 
     def __post_init__(self) -> None:
         views_of(self.transforms)
@@ -50,7 +50,7 @@ class Options:
             foreground=self.foreground,
             mean=mean_image(real) if self.residual else None,
             levels=real.pixels.dtype == np.uint8 and not (self.foreground or self.residual),
-            views=views_of(self.transforms),
+            views=views_of(self.transforms, len(real.shape) - 1),
         )
 
     def _positions(self, names: tuple[str, ...]) -> tuple[int, ...]:

@@ -45,20 +45,34 @@ def list_suspects(matches: Mapping[str, Columns], synthetic: Split, real: Split,
 
     Columns: COLUMNS, and `synthetic`, `train_row`, `heldout_row`. `similarity` is that of the detector that is most
     certain; `full_size` is the correlation at full size once both images are aligned. `near-certain` is a verbatim
-    copy, or a pair that is more alike at full size than every pair of a suspect and its nearest held-out image.
+    copy, or a pair that is more alike at full size than every one of up to ALIGNED pairs of a synthetic image and its
+    nearest held-out image.
     """
     rows = [_row(number, matches, synthetic, real) for number in flagged(matches)]
     table = pd.DataFrame(rows, columns=[*COLUMNS, "synthetic", "train_row", "heldout_row"])
     if not len(table):
         return table
     table = table.sort_values(["reason", "similarity"], ascending=False, kind="stable").reset_index(drop=True)
-    own, other = _compared(table.head(ALIGNED), full_size)
-    chance = other.max() if len(other) else np.inf
+    own = _compared(table.head(ALIGNED)[["synthetic", "train_row"]].to_numpy(dtype=int), full_size)
+    by_chance = _compared(_nearest_heldout(matches), full_size)
+    chance = by_chance.max() if len(by_chance) else np.inf
     table["full_size"] = np.concatenate([own, np.full(len(table) - len(own), np.nan)])
     certain = (table["reason"] == "verbatim") | (table["full_size"] > chance)
     table["confidence"] = certain.map({True: CERTAIN, False: REVIEW})
     order = ["confidence", "full_size", "similarity"]
     return table.sort_values(order, ascending=[True, False, False], kind="stable").reset_index(drop=True)
+
+
+def _nearest_heldout(matches: Mapping[str, Columns]) -> NDArray[np.int64]:
+    """Return the pairs of a synthetic and a held-out image that detectors find most alike, (n, 2), n up to ALIGNED."""
+    each = -(-ALIGNED // len(matches))
+    pairs = []
+    for columns in matches.values():
+        nearest = np.argsort(-columns["heldout_similarity"].astype(float), kind="stable")[:each]
+        pairs.append(np.stack([nearest, columns["heldout_row"][nearest]], axis=1))
+    pairs_of_all = np.unique(np.concatenate(pairs), axis=0)
+    kept: NDArray[np.int64] = pairs_of_all[pairs_of_all[:, 1] >= 0]
+    return kept
 
 
 def flagged(matches: Mapping[str, Columns]) -> NDArray[np.int64]:
@@ -92,12 +106,7 @@ def _place(columns: Columns, number: int) -> int:
     return int(np.sum(columns["heldout_similarity"] >= columns["similarity"][number]))
 
 
-def _compared(table: pd.DataFrame, full_size: FullSize) -> tuple[Floats, Floats]:
-    """Return the correlations at full size of each suspect with its training image, and with its held-out image."""
-    own, other = [], []
-    for number, train, heldout in table[["synthetic", "train_row", "heldout_row"]].to_numpy(dtype=int).tolist():
-        image = full_size.synthetic(number)
-        own.append(align(image, full_size.real(train)).correlation)
-        if heldout >= 0:
-            other.append(align(image, full_size.real(heldout)).correlation)
-    return np.array(own), np.array(other)
+def _compared(pairs: NDArray[np.int64], full_size: FullSize) -> Floats:
+    """Return the correlation at full size of each pair (n, 2) of a synthetic and a real image, once aligned, (n,)."""
+    pairs_of_images = ((full_size.synthetic(number), full_size.real(row)) for number, row in pairs.tolist())
+    return np.array([align(synthetic, real).correlation for synthetic, real in pairs_of_images])

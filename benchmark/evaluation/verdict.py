@@ -51,7 +51,8 @@ def judge(
     """Return the verdict from the scores of each detector, by ids without the detector.
 
     Copies found by any detector decide. Nothing is found only where every detector could tell: an all-clear never
-    rests on a detector that was refused. The exit code is 0 only where a share of `must_see` would have been seen.
+    rests on a detector that was refused, nor on an interval that reaches beyond what would have been seen. The exit
+    code is 0 only where a share of `must_see` would have been seen.
 
     Args:
         outcomes: scores by detector, `exposed.items`, `exposed.patients`, `exposed.verbatim` among them.
@@ -73,11 +74,14 @@ def judge(
     if why := _why_not(outcomes, seen, unread):
         return verdict("cannot tell", why, CANNOT_TELL)
     assert seen.value is not None
+    high = max(scores["exposed.items"].high or 0.0 for scores in outcomes.values())
+    if high > max(seen.value, must_see):
+        wide = f"no copies are certain, but up to {high:.1%} of the synthetic images may be copies"
+        return verdict("cannot tell", wide, CANNOT_TELL)
     told = f"no copies of training images; copies from {seen.value:.1%} of the synthetic images on would have been seen"
     if seen.value > must_see:
         more = "give more synthetic images, or more held-out patients"
         return verdict("nothing found", f"{told}, but {must_see:.1%} was asked for: {more}", TOO_WEAK)
-    high = max(scores["exposed.items"].high or 0.0 for scores in outcomes.values())
     if fail_above is not None and high > fail_above:
         return verdict("nothing found", f"{told}, but up to {high:.1%} may be copies ({fail_above:.1%} at most)", ABOVE)
     return verdict("nothing found", told, CLEAR)

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 Axis = Literal["axial", "coronal", "sagittal"]
 ORDER = {"axial": (2, 1, 0), "coronal": (1, 2, 0), "sagittal": (0, 2, 1)}
 """Which of x, y, z (0, 1, 2) is the axis of slices, of rows and of columns."""
+BORDER = 0.02
+"""Share of the range that background may reach: JPEG and interpolation leave traces around what was padded."""
 LETTER = {"axial": "z", "coronal": "y", "sagittal": "x"}
 
 
@@ -54,6 +56,18 @@ def _resize(plane: Array, shape: Sequence[int]) -> Array:
 def centred(array: Array, shape: tuple[int, ...], fill: float) -> Array:
     """Pad the last axes of (..., *spatial) with a value, and crop them around their centre, to exactly `shape`."""
     return crop_to(pad_to(array, shape, fill), shape)
+
+
+def without_border(array: Array) -> Array:
+    """Cut off the border of an array (*spatial) in which no value is above its least one by BORDER of its range."""
+    low, high = float(array.min()), float(array.max())
+    inside = array > low + BORDER * (high - low)
+    window = []
+    for axis in range(array.ndim):
+        filled = np.flatnonzero(inside.any(axis=tuple(other for other in range(array.ndim) if other != axis)))
+        window.append(slice(filled[0], filled[-1] + 1) if len(filled) else slice(None))
+    part: Array = array[tuple(window)]
+    return part
 
 
 def corners(shape: Sequence[int], size: int, stride: int) -> Iterator[tuple[int, ...]]:

@@ -34,8 +34,9 @@ if TYPE_CHECKING:
 
     from benchmark.cohorts.store import Stored
 
-FAST = "pixels:transforms=flips,rotations,shifts"
-"""Needs no training: finds what was copied as it is, flipped, shifted by 5 % or rotated by up to 10 degrees."""
+FAST = "pixels:transforms=flips,rotations,shifts,scales"
+"""Needs no training: finds what was copied as it is, flipped, shifted by 5 %, rotated by up to 10 degrees,
+or cropped by 10 %."""
 DEEP = ("copy",)
 """Trained on the real images: finds copies that were altered more."""
 SEED = 0

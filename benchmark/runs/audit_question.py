@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from benchmark.core.progress import Log
     from benchmark.core.types import Dataset
 
-LARGEST = {2: 128, 3: 48}
+LARGEST = {2: 128, 3: 32}
 """Pixels per side at which images are compared, by dimensions, unless a size is given; suspects are then compared at
 their own size."""
 MULTIPLE, SMALLEST = 8, 8
@@ -57,8 +57,10 @@ def without_patients(options: Mapping[str, Any]) -> dict[str, Any]:
 def grid_options(train: Path, synthetic: Path, options: Mapping[str, Any], image_size: int | None) -> dict[str, Any]:
     """Return the options of the grid on which all images are compared: slices or volumes, and how many pixels.
 
-    Volumes are compared as volumes, unless the synthetic images are planes. Raises UsageError for training images that
-    are planes where the synthetic ones are volumes.
+    Volumes are compared as volumes, unless the synthetic images are planes. What is not background fills the grid: a
+    model pads and resizes its training images, and writes its own without their spacing.
+
+    Raises UsageError for training images that are planes where the synthetic ones are volumes.
     """
     real, made = first_shape(train, options), first_shape(synthetic, options)
     if len(made) > len(real):
@@ -70,7 +72,7 @@ def grid_options(train: Path, synthetic: Path, options: Mapping[str, Any], image
     items = options.get("items") or ("volumes" if len(made) == 3 else "slices")
     largest = LARGEST[3 if items in ("volumes", "patches") else 2]
     size = image_size or min(largest, max(SMALLEST, -(-max(real) // MULTIPLE) * MULTIPLE))
-    return {**options, "items": items, "image_size": size}
+    return {"fit": "fill", "aspect": "fill"} | dict(options) | {"items": items, "image_size": size}
 
 
 def first_shape(folder: Path, options: Mapping[str, Any]) -> tuple[int, ...]:

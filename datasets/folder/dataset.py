@@ -38,7 +38,7 @@ class Folder(DicomSeries):
         table: CSV file with the columns file (the path below the folder; of a DICOM series, of its folder) and patient,
             and optionally label and split (train for the published training set).
         ending: use only files with this ending, such as .png; needed if the tree contains several file types.
-        aspect: of planes: `squash` to a square, or `pad`.
+        aspect: of planes: `squash` to a square, `pad`, or `fill`: cut off black borders, then squash.
 
     All other options are those of Volumes.
     """

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 
 from benchmark.core.errors import UsageError
-from benchmark.core.types import to_images, to_pixels
+from benchmark.core.types import Split, to_images, to_pixels
 from benchmark.detectors.pixels import Options, Pixels
 from benchmark.detectors.query_transforms import views_of
 from benchmark.images.planted_copies import PLANTED
@@ -113,11 +115,31 @@ def test_views_are_flips_rotations_and_shifts() -> None:
     assert views_of(("flips", "shifts")) == (*flips, *shifts)
 
 
+def test_a_volume_is_flipped_along_each_of_its_axes() -> None:
+    """Left and right of a volume are its first axis: models are trained on mirrored patients."""
+    given = images(2, 1, 6, 7, 8)
+    flips = views_of(("flips",), 3)
+    assert [np.array_equal(flips[-axis - 1](given), np.flip(given, axis)) for axis in (-1, -2, -3)] == [True] * 3
+    split = Split(
+        name="real", pixels=given, rows=np.arange(2), subjects=("a", "b"), items=("a", "b"), channels=("image",)
+    )
+    detector = Options(transforms=("flips",)).fit(split, folder=Path(), key="", device="cpu")
+    assert len(detector.views) == 3
+
+
+def test_scales_undo_a_crop() -> None:
+    whole = images(1, 1, 40, 40)[:, :, 10:30, 10:30].repeat(4, 2).repeat(4, 3)  # 80 pixels, blocks of 4
+    smaller, larger = views_of(("scales",))
+    assert like(Pixels(), np.concatenate([larger(smaller(whole)), whole]))[0, 1] > 0.9
+    assert like(Pixels(), np.concatenate([larger(whole), whole]))[0, 1] < 0.8
+    assert not np.array_equal(smaller(whole), whole)
+
+
 def test_an_unknown_view_is_refused() -> None:
     with pytest.raises(UsageError) as error:
         Options(transforms=("flips", "turns"))
     assert str(error.value) == (
-        "there is no transform 'turns' of queries\n  hint: choose from flips, rotations, shifts"
+        "there is no transform 'turns' of queries\n  hint: choose from flips, rotations, shifts, scales"
     )
 
 

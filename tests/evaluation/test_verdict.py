@@ -42,22 +42,31 @@ def test_too_little_power_is_said_and_has_its_own_code() -> None:
         "nothing found",
         12,
         (
-            "no copies of training images; copies from 3.5% of the synthetic images on would have been seen, but 1.0% was "
-            "asked for: give more synthetic images, or more held-out patients"
+            "no copies of training images; copies from 3.5% of the synthetic images on would have been seen, but 1.0% "
+            "was asked for: give more synthetic images, or more held-out patients"
         ),
     )
 
 
 def test_a_limit_for_the_upper_end() -> None:
-    assert verdict({"pixels": scores(high=0.03), "copy": scores()}, fail_above=0.02) == (
+    assert verdict({"pixels": scores(high=0.009), "copy": scores()}, fail_above=0.005) == (
         "nothing found",
         13,
         (
             "no copies of training images; copies from 1.0% of the synthetic images on would have been seen, but up to "
-            "3.0% may be copies (2.0% at most)"
+            "0.9% may be copies (0.5% at most)"
         ),
     )
-    assert verdict({"pixels": scores(high=0.03)}, fail_above=0.03)[1] == 0
+    assert verdict({"pixels": scores(high=0.009)}, fail_above=0.009)[1] == 0
+
+
+def test_a_wide_interval_is_no_all_clear() -> None:
+    """A model that is near to nobody gave 0 to 0.98 on volumes: nothing was certain, and nothing was excluded."""
+    assert verdict({"pixels": scores(high=0.98), "copy": scores()}) == (
+        "cannot tell",
+        11,
+        "no copies are certain, but up to 98.0% of the synthetic images may be copies",
+    )
 
 
 def test_copies_that_one_detector_finds_decide() -> None:

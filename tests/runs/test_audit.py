@@ -70,7 +70,7 @@ def test_copies_are_found_listed_and_left_out(folders: Path, audit: Audit) -> No
     assert kept == {path.name for path in (folders / "synthetic").iterdir()} - set(listed["file"])
     assert "nothing found" in ended.stdout.splitlines()[-1]
     summary = json.loads((folders / "out" / "summary.json").read_text())
-    share = summary["scores"]["exposed.items[pixels:transforms=flips,rotations,shifts]"]
+    share = summary["scores"]["exposed.items[pixels:transforms=flips,rotations,shifts,scales]"]
     assert share["low"] <= 10 / 80 <= share["high"]
     assert summary["verdict"]["exit_code"] == 10
     assert ended.returncode == 12  # of the clean set: 70 images cannot show a share of 1 %
@@ -81,7 +81,7 @@ def test_nothing_found_says_what_would_have_been_seen(folders: Path, audit: Audi
     summary = json.loads((folders / "out" / "summary.json").read_text())
     seen = summary["verdict"]["seen"]
     assert ended.returncode == 12
-    assert summary["scores"]["exposed.items[pixels:transforms=flips,rotations,shifts]"]["low"] == 0
+    assert summary["scores"]["exposed.items[pixels:transforms=flips,rotations,shifts,scales]"]["low"] == 0
     assert ended.stdout.splitlines()[-1] == (
         f"NOTHING FOUND: no copies of training images; copies from {seen:.1%} of the synthetic images on would have "
         "been seen, but 1.0% was asked for: give more synthetic images, or more held-out patients"
@@ -109,8 +109,8 @@ def test_without_held_out_patients_only_identical_copies_can_be_found(folders: P
     ended = audit(heldout=False)
     assert ended.returncode == 11
     assert ended.stdout.splitlines()[-1] == (
-        "CANNOT TELL: pixels:transforms=flips,rotations,shifts: there are no held-out images, so that nothing tells "
-        "altered copies from chance: only nearly identical ones can be found"
+        "CANNOT TELL: pixels:transforms=flips,rotations,shifts,scales: there are no held-out images, so that nothing "
+        "tells altered copies from chance: only nearly identical ones can be found"
     )
     copy(folders, 3)
     ended = audit(heldout=False)
