@@ -27,6 +27,7 @@ SIDE = _words(
     ".sha256 .md5 .lock .bib .tex"
 )
 """Endings of files that accompany images. The raw data of MetaImage and NRRD are read through their headers."""
+TABLES = (".csv", ".tsv")
 SIDE_NAMES = _words(
     "dicomdir readme license licence changes changelog citation manifest version authors notice lockfile"
 )
@@ -55,6 +56,8 @@ class Walk:
     """Names in `files` of a file that another name in `files` stands for, mapped to that name (links, hard links)."""
     skipped: Counter[str] = field(default_factory=Counter)
     """Files that are no images, by ending."""
+    tables: list[str] = field(default_factory=list)
+    """Names of CSV and TSV files, which are counted as skipped, too."""
     twice: list[str] = field(default_factory=list)
     """Second names of a file in the folder of its first name."""
     linked: list[str] = field(default_factory=list)
@@ -169,6 +172,7 @@ def _add(result: Walk, folder: str, entry: os.DirEntry[str], files: list[tuple[b
     ending, name = ending_of(entry.name), _join(folder, entry.name)
     if (ending and ending not in READERS) or entry.name.lower() in SIDE_NAMES:
         known = ending in SIDE or ending in FOREIGN or not ending
+        result.tables += [name] if ending in TABLES else []
         result.skipped[(ending or entry.name.upper()) if known else OTHER] += 1
         return False
     try:

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from statistics import median
 
 from .names import FEWEST_PATIENTS, Patients, by_column, named, without_visits
-from .words import IMAGES, MASKS, SPLITS, is_class, is_container, is_split, is_study, is_view
+from .words import IMAGES, MASKS, SPLITS, is_class, is_container, is_number, is_split, is_study, is_view
 
 FEW_FOLDERS = 20
 """Up to so many folders may be classes."""
@@ -109,7 +109,7 @@ def _are_classes(heads: set[str]) -> bool:
 
 def _by_folder(units: Sequence[Unit]) -> Patients | Doubt:
     counts = Counter(unit.folders[0] for unit in units if unit.folders)
-    doubt = _doubt(counts)
+    doubt = _doubt(counts) or _shared_below(units)
     patients = without_visits(list(counts))
     if doubt or len(set(patients.values())) < FEWEST_PATIENTS:
         return Doubt(doubt or f"{_folders(counts)} are fewer than {FEWEST_PATIENTS} patients")
@@ -128,10 +128,23 @@ def _doubt(counts: Counter[str]) -> str:
         return f"{_folders(counts)}, of which some are named like classes or splits"
     if all(map(is_study, counts)):
         return f"{_folders(counts)} are named like studies or series, of which a patient may have several"
+    least = 1 if all(len(head) == 1 for head in counts) else FEW_IMAGES
     unnumbered = all(not any(map(str.isdigit, head)) or len(head) == 1 for head in counts)
-    if len(counts) <= FEW_FOLDERS and unnumbered and median(counts.values()) > FEW_IMAGES:
+    if len(counts) <= FEW_FOLDERS and unnumbered and median(counts.values()) > least:
         return f"{_folders(counts)} may be classes or patients"
     return ""
+
+
+def _shared_below(units: Sequence[Unit]) -> str:
+    """Return a doubt where numbers as patients have them repeat below several top folders: 2019/P01 and 2020/P01."""
+    above: dict[str, set[str]] = {}
+    for unit in units:
+        if len(unit.folders) > 1:
+            above.setdefault(unit.folders[1], set()).add(unit.folders[0])
+    if not above or not all(map(is_number, above)):
+        return ""
+    shared = [name for name, heads in above.items() if len(heads) > 1]
+    return f"{shared[0]} and {len(shared) - 1} other folders are below several top folders" if shared else ""
 
 
 def _owner(stem: str, folders: Counter[str], patients: dict[str, str]) -> str | None:

@@ -8,7 +8,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from benchmark.cohorts.dicom_datasets import dicom_names
-from benchmark.cohorts.volume_datasets import stem
 from benchmark.core.errors import BadDataError, MissingDataError
 from benchmark.images.readers import DICOM, READERS
 from benchmark.images.readers.series import FEWEST
@@ -43,7 +42,7 @@ class Listing:
 
     def paths(self, name: str) -> tuple[str, ...]:
         """Return the paths of the files of an image."""
-        return tuple(str(self.below.path(file)) for file in self.files[name])
+        return tuple(f"{self.below.root}/{file}" for file in self.files[name])
 
     def identity(self, name: str) -> tuple[str, ...]:
         """Return what is equal for two names of the same files."""
@@ -57,13 +56,14 @@ class Listing:
 def list_images(root: Path, ending: str) -> Listing:
     """List the images below root. Raises MissingDataError without any, BadDataError where kinds are mixed."""
     below = walk(root)
-    kinds, left_out = _dicom(below)
-    in_series = {file for files in kinds.get(SERIES, {}).values() for file in files}
+    folders = dicom_names(below)
+    kinds, left_out = _dicom(below, folders)
+    dicom = {file for files in folders.values() for file in files}
     for name in below.files:
         kind = _kind(name)
         if kind:
             kinds.setdefault(kind, {})[name] = [name]
-        elif ending_of(name) == "" and name not in in_series and name not in kinds.get(FILMS, {}):
+        elif ending_of(name) == "" and name not in dicom:
             below.skipped[NO_ENDING] += 1
     kinds = {kind: chosen for kind, files in kinds.items() if (chosen := _ending_with(kind, files, ending))}
     if not kinds:
@@ -73,23 +73,18 @@ def list_images(root: Path, ending: str) -> Listing:
     return Listing(dict(sorted(kinds.popitem()[1].items())), below, left_out)
 
 
-def kind_of_file(file: Path) -> str:
-    """Return volumes, arrays or flat images by a file's ending; nothing for DICOM and for other files."""
-    return _kind(file.name)
-
-
 def plain(name: str) -> str:
     """Return a path below the folder without the file's ending."""
-    folder, slash, last = name.rpartition("/")
-    return f"{folder}{slash}{stem(last) if ending_of(last) in READERS else last}"
+    ending = ending_of(name)
+    return name[: -len(ending)] if ending in READERS else name
 
 
-def _dicom(below: Walk) -> tuple[dict[str, dict[str, list[str]]], list[str]]:
+def _dicom(below: Walk, folders: Mapping[str, list[str]]) -> tuple[dict[str, dict[str, list[str]]], list[str]]:
     """Sort folders of DICOM files into series and single images; beside series, a few files are scouts or reports."""
     series: dict[str, list[str]] = {}
     films: dict[str, list[str]] = {}
     small: dict[str, list[str]] = {}
-    for folder, files in dicom_names(below).items():
+    for folder, files in folders.items():
         if len(files) < FEWEST:
             small[folder] = files
         elif _is_planar(below, files):
@@ -124,8 +119,8 @@ def _kind(name: str) -> str:
 
 def _unit(name: str, files: list[str]) -> Unit:
     if files == [name]:
-        *folders, last = name.split("/")
-        return Unit(name, tuple(folders), plain(last))
+        *folders, last = plain(name).split("/")
+        return Unit(name, tuple(folders), last)
     return Unit(name, () if name == "." else tuple(name.split("/")), "")
 
 

@@ -19,6 +19,10 @@ INDEX_WORDS = frozenset(
      "study", "exam", "ses", "session", "visit", "acq", "acquisition", "time", "tp", "day", "ct", "mr", "mri", "pet")
 )  # fmt: skip
 """Words before the number of an image, a volume or a visit, of which a patient may have several."""
+PERSON_WORDS = frozenset(
+    ("patient", "pat", "subject", "subj", "sub", "participant", "proband", "person", "case", "p", "s")
+)
+"""Words that say nobody in particular without a number."""
 UID = re.compile(r"\d+(\.\d+){3,}")
 
 
@@ -40,13 +44,14 @@ _PUBLISHED = (
     r"OAS\d_\d{4}|OAS3\d{4}",
     r"BraTS-[A-Za-z]+-\d{5}",
     r"(?<![A-Za-z0-9])p\d{8}(?![0-9])",  # MIMIC-CXR
+    r"(?<![A-Za-z0-9])IXI\d{3}(?![0-9])",
+    r"P_\d{5}(?=_(?:LEFT|RIGHT))",  # CBIS-DDSM: a patient may be among the masses and among the calcifications
 )
-_WORDS = (
-    r"(?<![A-Za-z])(?:patient|pat|subject|subj|person|participant|case|pid|proband)(?:[-_ ]?id)?[-_ ]?\d+(?![0-9])",
-)
+_WORDS = (r"(?<![A-Za-z])(?:patient|pat|subject|subj|participant|proband)(?:[-_ ]?id)?[-_ ]?\d+(?![0-9])",)
+_FIRST_WORDS = (r"^(?:person|case|pid)[-_ ]?\d+(?![0-9])",)  # P001_case2 is the second case of P001
 _KERMANY = (r"(?:NORMAL2-)?IM-\d{4}(?=-\d{4})",)
-_FOLDER_ID = re.compile("|".join(_PUBLISHED + _WORDS), re.IGNORECASE)
-_FILE_ID = re.compile("|".join(_PUBLISHED + _WORDS + _KERMANY), re.IGNORECASE)
+_FOLDER_ID = re.compile("|".join(_PUBLISHED + _WORDS + _FIRST_WORDS), re.IGNORECASE)
+_FILE_ID = re.compile("|".join(_PUBLISHED + _WORDS + _FIRST_WORDS + _KERMANY), re.IGNORECASE)
 _TOKEN = re.compile(r"([A-Za-z]*)(\d+)[A-Za-z]?")
 
 
@@ -130,9 +135,16 @@ def without_visits(folders: Sequence[str]) -> dict[str, str]:
 
 
 def _without_visit(folder: str) -> str:
-    """Return the shortest beginning with a digit that only a visit follows: OAS1_0001 of OAS1_0001_MR1."""
+    """Return the shortest beginning that only a visit follows: OAS1_0001 of OAS1_0001_MR1, DOE_J of DOE_J_20240131."""
     for separator in re.finditer(r"[-_. ]+|(?<=\d)(?=[A-Za-z]$)", folder):
         start, tail = folder[: separator.start()], folder[separator.end() :]
-        if re.search(r"\d", start) and (is_visit(tail) or not separator[0]):
+        if not separator[0] or (is_visit(tail) and _names_someone(start, tail)):
             return start
     return folder
+
+
+def _names_someone(start: str, tail: str) -> bool:
+    """Return whether a beginning may be a patient: with a number, or a name that a date or a numbered visit follows."""
+    if re.search(r"\d", start):
+        return True
+    return start.lower() not in PERSON_WORDS and not re.fullmatch(r"\d{1,2}|[A-Za-z]\d*", tail)

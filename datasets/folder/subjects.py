@@ -52,14 +52,14 @@ def from_pattern(listing: Listing, pattern: str) -> Subjects:
 
 
 def recognised(root: Path, listing: Listing) -> Subjects:
-    """Recognise patients from a table beside the images, or from folders and names.
+    """Recognise patients from a table next to the images, or from folders and names.
 
     Raises UsageError where they cannot be told: with the answers that would do.
     """
-    table = find_table(root, listing.files)
+    table = find_table(listing)
     if table:
         subjects = _from_rows(listing, table.rows)
-        source = {"patients, from a table beside the images": [str(table.path.relative_to(root))]}
+        source = {"patients, from a table next to the images": [str(table.path.relative_to(root))]}
         subjects.remarks = {**source, **subjects.remarks}
         return subjects
     levels = strip_levels(listing.units())

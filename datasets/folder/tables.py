@@ -11,18 +11,18 @@ import pandas as pd
 from benchmark.cohorts.csv_tables import read_csv, require_unique
 from benchmark.core.errors import BadDataError, BenchError, UsageError
 
+from .listing import Listing
+
 COLUMNS = ("file", "patient")
 OPTIONAL = ("label", "split")
 FILE_NAMES = (
     "file", "filename", "file_name", "filepath", "file_path", "path", "image", "image_path", "image_file", "image_name",
-    "imagename", "img", "img_path", "Image Index", "image index",
+    "img", "img_path", "image_index",
 )  # fmt: skip
 PATIENT_NAMES = (
-    "patient", "patient_id", "patientid", "patient id", "subject", "subject_id", "subjectid", "participant_id",
-    "participant", "pid", "person", "person_id", "case_id",
+    "patient", "patient_id", "subject", "subject_id", "participant_id", "participant", "pid", "person", "person_id",
 )  # fmt: skip
-"""Columns by which a table beside the images is recognised, in lower case."""
-ENDINGS = (".csv", ".tsv")
+"""Columns by which a table next to the images is recognised, in lower case."""
 MOST_TABLES = 50
 """With more tables in one folder, they belong to the images one by one."""
 
@@ -45,15 +45,17 @@ def given_rows(path: Path) -> dict[str, dict[str, str]]:
     return _by_file(table)
 
 
-def find_table(root: Path, names: Iterable[str]) -> FoundTable | None:
-    """Return the table in root, or in a folder below it, that has a patient for some of these images.
+def find_table(listing: Listing) -> FoundTable | None:
+    """Return the table in the root, or in a folder of it, that has a patient for some of these images.
 
     Raises UsageError where there are two, BadDataError where the one has a file twice or a row without a patient.
     """
-    index = _index(names)
-    tables = [path for path in sorted([*root.glob("*"), *root.glob("*/*")]) if path.suffix.lower() in ENDINGS]
-    candidates = [table for path in tables[:MOST_TABLES] if (table := _candidate(path, index))]
+    near = [listing.below.path(name) for name in sorted(listing.below.tables) if name.count("/") <= 1]
+    tables = [(path, table) for path in near[:MOST_TABLES] if (table := _read(path)) is not None]
+    index = _index(listing.files) if tables else {}
+    candidates = [listed for path, rows in tables if (listed := _candidate(path, rows, index))]
     if len(candidates) > 1:
+        root = listing.below.root
         named = " and ".join(table.path.relative_to(root).as_posix() for table in candidates[:4])
         raise UsageError(
             f"{root} holds {len(candidates)} tables with a column of files and one of patients: {named}",
@@ -62,10 +64,7 @@ def find_table(root: Path, names: Iterable[str]) -> FoundTable | None:
     return candidates[0] if candidates else None
 
 
-def _candidate(path: Path, index: Mapping[str, str]) -> FoundTable | None:
-    table = _read(path)
-    if table is None:
-        return None
+def _candidate(path: Path, table: pd.DataFrame, index: Mapping[str, str]) -> FoundTable | None:
     listed = table[table["file"].map(lambda file: _key(str(file)) in index)]
     if not len(listed):
         return None
@@ -80,34 +79,35 @@ def _candidate(path: Path, index: Mapping[str, str]) -> FoundTable | None:
 def _read(path: Path) -> pd.DataFrame | None:
     """Return the columns file, patient, label and split of a table that has the first two under some name."""
     try:
-        header = path.open("rb").readline(4096).decode("utf-8", "replace").lower()
-        if not any(name in header for name in PATIENT_NAMES):
+        with path.open("rb") as file:
+            header = file.readline(4096).replace(b"\0", b"").lower()  # UTF-16 has a zero byte in each letter
+        if not any(name.encode() in header for name in ("patient", "subject", "participant", "person", "pid")):
             return None  # most tables say nothing of patients, and need not be read
-        spellings = _spellings((*FILE_NAMES, *PATIENT_NAMES, *OPTIONAL))
-        table = read_csv(path, (), spellings)
+        table = read_csv(path, (), _spellings((*FILE_NAMES, *PATIENT_NAMES, *OPTIONAL)))
     except (BenchError, OSError):
         return None
-    table = table.rename(columns=str.lower)
+    spelled = {_plain(str(column)): str(column) for column in reversed(list(table.columns))}
+    sought = {"file": FILE_NAMES, "patient": PATIENT_NAMES, **{name: (name,) for name in OPTIONAL}}
     columns = {
-        wanted: next((name for name in known if name in table.columns), None)
-        for wanted, known in (("file", FILE_NAMES), ("patient", PATIENT_NAMES))
+        name: next((spelled[key] for key in map(_plain, known) if key in spelled), "") for name, known in sought.items()
     }
-    if None in columns.values():
+    if not columns["file"] or not columns["patient"]:
         return None
-    kept = {name: str(column) for name, column in columns.items()} | {
-        name: name for name in OPTIONAL if name in table.columns
-    }
-    return pd.DataFrame({name: table[column].str.strip() for name, column in kept.items()})
+    return pd.DataFrame({name: table[column].str.strip() for name, column in columns.items() if column})
+
+
+def _plain(column: str) -> str:
+    return column.lower().replace("_", "").replace(" ", "")
 
 
 def _spellings(names: Iterable[str]) -> list[str]:
-    """Return names of columns as tables write them: patient_id, Patient_ID, PatientID, Patient ID, PATIENT_ID."""
+    """Return names of columns as tables write them: patient_id, Patient_ID, PatientID, Patient ID, PATIENT ID."""
     forms: list[str] = []
     for name in names:
-        title = name.title()
-        forms += [name, title, name.upper(), name.capitalize(), title.replace("Id", "ID"), name.replace("id", "ID")]
-        forms += [title.replace("_", ""), title.replace("Id", "ID").replace("_", "")]
-    return list(dict.fromkeys([*forms, "PatientId", "PatientID", "SubjectID", "imageName", "fileName", "filePath"]))
+        cases = (name, name.title(), name.title().replace("Id", "ID"), name.upper(), name.capitalize())
+        forms += [case.replace("_", gap) for case in cases for gap in ("_", "", " ")]
+        forms += [name.partition("_")[0] + name.title()[len(name.partition("_")[0]) :].replace("_", "")]
+    return list(dict.fromkeys(forms))
 
 
 def _index(names: Iterable[str]) -> dict[str, str]:

@@ -52,7 +52,7 @@ _VISIT = re.compile(
     r"exam|ex|acq|run|rep|s|date|baseline|bl|fu|followup|follow-up|pre|post|view|phase|echo)\d{0,14}"
 )
 _STUDY = re.compile(
-    r"(\d+\.)+\d+|"
+    r"(\d+\.)+\d+|(19|20)\d\d([-_.]?(0[1-9]|1[0-2]))?|"
     r"(study|studies|st|stu|series|ser|se|exam|scan|ses|session|visit|acq|acquisition|dicom|dcm|ct|mr|mri|pet)[-_ ]?\d+"
 )
 _DATE = re.compile(
@@ -88,6 +88,12 @@ def is_class(name: str) -> bool:
 def is_study(name: str) -> bool:
     """Return whether a folder's name is that of a study or a series: a DICOM UID, a date, `SE0001`, `study_2`."""
     return bool(_STUDY.fullmatch(name.lower())) or is_date(name)
+
+
+def is_number(name: str) -> bool:
+    """Return whether a name is a number as patients have them, with two digits or more: `P01`, `0123`."""
+    numbered = bool(re.fullmatch(r"[A-Za-z]*\d{2,}", name))
+    return numbered and not (is_view(name) or is_study(name) or is_visit(name))
 
 
 def is_date(text: str) -> bool:

@@ -57,6 +57,19 @@ RECOGNISED: dict[str, tuple[list[str], int, str, dict[str, int], str]] = {
         [f"P{p:02}_202{y}0115/t1.nii" for p in range(4) for y in range(3)], 4, "P00", {},
         VISITS,
     ),
+    "visits by date of patients by name": (
+        [f"{name}_202{y}0115/t1.nii" for name in ("DOE_JANE", "ROE_R", "MEIER") for y in range(3)],
+        3, "MEIER", {}, VISITS,
+    ),
+    "CBIS-DDSM": (
+        [f"{kind}-Training_P_{p:05}_{side}_CC/1.png" for kind in ("Mass", "Calc") for p in range(4)
+         for side in ("LEFT", "RIGHT")], 4, "P_00000", {}, FOLDERS,
+    ),
+    "cases of one patient": (grid("P{:03}/case{}/{}.png", 4, 2, 2), 4, "P001", {}, EACH),
+    "regions around patients": (
+        [f"XR_{part}/patient{p:05}/study1/{k}.png" for part in ("ELBOW", "HAND") for p in range(4) for k in range(2)],
+        4, "patient00000", {}, FOLDERS,
+    ),
     "right and left folders of one patient": (
         [f"{p:03}{side}/x.png" for p in range(5) for side in "LR"], 5, "000", {},
         VISITS,
@@ -215,6 +228,20 @@ ASKED: dict[str, tuple[list[str], str, list[str]]] = {
         [f"2020010{k}/a.png" for k in range(1, 6)],
         f"5 folders (20200101 1, 20200102 1, 20200103 1, 20200104 1 ...) {STUDIES}",
         ["folder:1 for the 5 patients 20200101, 20200102 ..."],
+    ),
+    "years above patients": (
+        [f"{year}/P{p:02}/x.png" for year in (2019, 2020, 2021) for p in range(5)],
+        f"3 folders (2019 5, 2020 5, 2021 5) {STUDIES}",
+        ["folder:1 for the 3 patients 2019, 2020 ...", "folder:2 for the 5 patients P00, P01 ..."],
+    ),
+    "hospitals above patients": (
+        [f"{place}/P{p:02}/x.png" for place in ("Aachen1", "Bonn2", "Celle3") for p in range(5)],
+        "P00 and 4 other folders are below several top folders",
+        ["folder:1 for the 3 patients Aachen1, Bonn2 ...", "folder:2 for the 5 patients P00, P01 ..."],
+    ),
+    "digits as folders": (
+        [f"{c}/{k}.png" for c in range(3) for k in range(5)], "3 folders (0 5, 1 5, 2 5) may be classes or patients",
+        ["folder:1 for the 3 patients 0, 1 ..."],
     ),
     "files beside patients' folders": (
         [*grid("P{:02}/{}.png", 4, 2), "overview.png", "P02_overview.png"],
