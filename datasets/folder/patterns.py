@@ -97,7 +97,7 @@ def _matched(name: str, pattern: str) -> str:
 def _folder_answers(units: Sequence[Unit]) -> list[str]:
     """Propose the levels of folders that every image has and that give enough patients."""
     if any(unit.folders for unit in units) and not all(unit.folders for unit in units):
-        patients = _found(_TOP, [unit.name for unit in units])
+        patients, _ = _found(_TOP, [unit.name for unit in units])
         return [_answer(_TOP, patients)] if len(patients) >= FEWEST_PATIENTS else []
     levels = range(min(len(unit.folders) for unit in units))
     choices = [(level + 1, list(dict.fromkeys(unit.folders[level] for unit in units))) for level in levels]
@@ -105,22 +105,29 @@ def _folder_answers(units: Sequence[Unit]) -> list[str]:
 
 
 def _name_answer(units: Sequence[Unit]) -> list[str]:
-    """Propose the pattern that fits all names and joins some of them; else the first that fits all."""
+    """Propose the pattern that fits all names and joins some of one folder; else the first that fits all."""
     names = [unit.name for unit in units if unit.stem]
     if len(names) < len(units) or any(map(UID.search, names)):
         return []
-    choices = [(pattern, _found(pattern, names)) for pattern in _PROPOSALS]
-    fitting = [(pattern, patients) for pattern, patients in choices if len(patients) >= FEWEST_PATIENTS]
-    likely = [(pattern, patients) for pattern, patients in fitting if not may_be_images(patients)]
-    joining = [choice for choice in (*likely, *fitting) if len(choice[1]) < len(names)]
-    return [_answer(pattern, patients) for pattern, patients in (joining or fitting)[:1]]
+    choices = [(pattern, *_found(pattern, names)) for pattern in _PROPOSALS]
+    fitting = [choice for choice in choices if len(choice[1]) >= FEWEST_PATIENTS]
+    likely = [choice for choice in fitting if not may_be_images(choice[1])]
+    joining = [choice for choice in (*likely, *fitting) if choice[2]]
+    return [_answer(pattern, patients) for pattern, patients, _ in (joining or fitting)[:1]]
 
 
-def _found(pattern: str, names: Sequence[str]) -> list[str]:
-    """Return the different patients that a pattern finds, in order; none where it misses a name."""
-    matches = [re.search(pattern, name) for name in names]
-    patients = dict.fromkeys(match[1] for match in matches if match)
-    return list(patients) if all(matches) else []
+def _found(pattern: str, names: Sequence[str]) -> tuple[list[str], bool]:
+    """Return the different patients that a pattern finds, none where it misses a name, and whether a folder has two
+    images of one: only that shows that the part is no number of images.
+    """
+    search = re.compile(pattern).search
+    placed: dict[tuple[str, str], None] = {}
+    for name in names:
+        match = search(name)
+        if match is None:
+            return [], False
+        placed[name.rpartition("/")[0], match[1]] = None
+    return list(dict.fromkeys(patient for _, patient in placed)), len(placed) < len(names)
 
 
 def _answer(pattern: str, patients: Sequence[str]) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,7 +10,7 @@ from pathlib import Path
 import pandas as pd
 
 from benchmark.cohorts.csv_tables import read_csv, require_unique
-from benchmark.core.errors import BadDataError, BenchError, UsageError
+from benchmark.core.errors import BadDataError, UsageError
 
 from .listing import Listing
 
@@ -29,7 +30,7 @@ MOST_TABLES = 50
 
 @dataclass(frozen=True)
 class FoundTable:
-    """A table beside the images that names patients."""
+    """A table next to the images that names patients."""
 
     path: Path
     rows: dict[str, dict[str, str]]
@@ -77,23 +78,31 @@ def _candidate(path: Path, table: pd.DataFrame, index: Mapping[str, str]) -> Fou
 
 
 def _read(path: Path) -> pd.DataFrame | None:
-    """Return the columns file, patient, label and split of a table that has the first two under some name."""
-    try:
-        with path.open("rb") as file:
-            header = file.readline(4096).replace(b"\0", b"").lower()  # UTF-16 has a zero byte in each letter
-        if not any(name.encode() in header for name in ("patient", "subject", "participant", "person", "pid")):
-            return None  # most tables say nothing of patients, and need not be read
-        table = read_csv(path, (), _spellings((*FILE_NAMES, *PATIENT_NAMES, *OPTIONAL)))
-    except (BenchError, OSError):
-        return None
+    """Return the columns file, patient, label and split of a table that has the first two under some name.
+
+    Raises as `read_csv` where a table with both columns is damaged: patients guessed without it might contradict it.
+    """
+    header = _header(path)
+    if not all(any(_plain(name) in header for name in names) for names in (FILE_NAMES, PATIENT_NAMES)):
+        return None  # most tables say nothing of patients, and need not be read
+    table = read_csv(path, (), _spellings((*FILE_NAMES, *PATIENT_NAMES, *OPTIONAL)))
     spelled = {_plain(str(column)): str(column) for column in reversed(list(table.columns))}
     sought = {"file": FILE_NAMES, "patient": PATIENT_NAMES, **{name: (name,) for name in OPTIONAL}}
-    columns = {
-        name: next((spelled[key] for key in map(_plain, known) if key in spelled), "") for name, known in sought.items()
-    }
+    columns = {name: next(filter(None, map(spelled.get, map(_plain, known))), "") for name, known in sought.items()}
     if not columns["file"] or not columns["patient"]:
         return None
     return pd.DataFrame({name: table[column].str.strip() for name, column in columns.items() if column})
+
+
+def _header(path: Path) -> set[str]:
+    """Return the names in the first line of a table, in lower case without gaps, whatever separates them."""
+    try:
+        with path.open("rb") as file:
+            line = file.readline(4096).replace(b"\0", b"")  # UTF-16 has a zero byte in each letter
+    except OSError:
+        return set()
+    names = re.split(r"[,;\t|]", line.decode("ascii", "ignore"))
+    return {_plain(name.strip(" \"'\r\n")) for name in names}
 
 
 def _plain(column: str) -> str:

@@ -85,8 +85,15 @@ def test_tables_of_other_things_are_no_tables_of_patients(tmp_path: Path) -> Non
     write(tmp_path / "ages.csv", "patient,age\nP1,5\n")
     write(tmp_path / "elsewhere.csv", "file,patient\nother.png,1\n")
     write(tmp_path / "features.csv", "file,area\n1.png,3\n")
-    write(tmp_path / "broken.csv", 'file,patient\n"a')
+    write(tmp_path / "broken.csv", 'name,patient\n"a')
     assert len(set(subjects(tmp_path).values())) == 5
+
+
+def test_a_damaged_table_of_patients_is_not_ignored(tmp_path: Path) -> None:
+    fill(tmp_path, *(f"P{number}/1.png" for number in range(5)))
+    write(tmp_path / "broken.csv", 'file,patient\n"a')
+    assert refusal(lambda: subjects(tmp_path), BadDataError).startswith(f"{tmp_path}/broken.csv ")
+    assert len(set(subjects(tmp_path, group_pattern="folder").values())) == 5
 
 
 def test_two_tables_are_one_question(tmp_path: Path) -> None:
