@@ -35,7 +35,8 @@ class Folder(DicomSeries):
         table: CSV file with the columns file (the path below the folder; of a DICOM series, of its folder) and patient,
             and optionally label and split (train for the published training set).
         ending: use only files with this ending, such as .png; needed if the tree contains several file types;
-            `dicom` takes DICOM files of any name.
+            `dicom` takes DICOM files of any name,
+            `dicom-series` and `dicom-images` the volumes or the single images among them.
         aspect: of planes: `squash` to a square, or `pad`.
 
     All other options are those of Volumes.

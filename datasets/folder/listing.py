@@ -19,8 +19,8 @@ VOLUMES = (".nii", ".nii.gz", ".mhd", ".mha", ".nrrd", ".nhdr", ".h5", ".hdf5")
 ARRAYS = (".npy", ".npz")
 SERIES = "DICOM series"
 FILMS = "DICOM images"
-ANY_DICOM = "dicom"
-"""Value of the option ending for DICOM of any ending, or without one."""
+DICOM_KINDS = {"dicom": (SERIES, FILMS), "dicom-series": (SERIES,), "dicom-images": (FILMS,)}
+"""Values of the option ending for DICOM of any ending, or without one, and the kinds they choose."""
 PLANAR = ("CR", "DX", "MG", "RG", "XA", "RF", "US", "IO", "PX", "OP", "XC", "ES", "GM", "SM")
 """Modalities of single images: a folder with several of them holds no volume."""
 SMALL = f"left out, folders of fewer than {FEWEST} DICOM files beside series"
@@ -81,6 +81,8 @@ def plain(name: str) -> str:
 
 def _dicom(below: Walk, folders: Mapping[str, list[str]]) -> tuple[dict[str, dict[str, list[str]]], list[str]]:
     """Sort folders of DICOM files into series and single images; beside series, a few files are scouts or reports."""
+    from benchmark.images.readers.dicom import frame_count
+
     series: dict[str, list[str]] = {}
     films: dict[str, list[str]] = {}
     small: dict[str, list[str]] = {}
@@ -95,8 +97,10 @@ def _dicom(below: Walk, folders: Mapping[str, list[str]]) -> tuple[dict[str, dic
     for folder, files in small.items():
         if not series or _is_planar(below, files):
             films.update({file: [file] for file in files})
-        else:
-            left_out.append(folder or ".")
+            continue
+        volumes = [file for file in files if frame_count(below.path(file)) >= FEWEST]  # enhanced CT and MR
+        series.update({file: [file] for file in volumes})
+        left_out += [] if volumes else [folder or "."]
     return {kind: files for kind, files in ((SERIES, series), (FILMS, films)) if files}, left_out
 
 
@@ -125,8 +129,8 @@ def _unit(name: str, files: list[str]) -> Unit:
 
 
 def _ending_with(kind: str, files: dict[str, list[str]], ending: str) -> dict[str, list[str]]:
-    if ending.lower() == ANY_DICOM and kind in (SERIES, FILMS):
-        return files
+    if ending.lower() in DICOM_KINDS:
+        return files if kind in DICOM_KINDS[ending.lower()] else {}
     return {name: listed for name, listed in files.items() if listed[0].lower().endswith(ending.lower())}
 
 
@@ -140,14 +144,15 @@ def _nothing(root: Path, ending: str, below: Walk) -> MissingDataError:
 
 def _mixed(root: Path, kinds: Mapping[str, Mapping[str, list[str]]]) -> BadDataError:
     counts = ", ".join(f"{len(files)} {kind}" for kind, files in kinds.items())
-    answers = [f"ending={_answer(kind, files)}" for kind, files in kinds.items()]
+    answers = [f"ending={_answer(kind, kinds)}" for kind in kinds]
     return BadDataError(
         f"{root} mixes kinds of files: {counts}",
-        f"choose one: {' or '.join(f'--set-data {answer}' for answer in dict.fromkeys(answers))}",
+        f"choose one: {' or '.join(f'--set-data {answer}' for answer in answers)}",
     )
 
 
-def _answer(kind: str, files: Mapping[str, list[str]]) -> str:
-    """Return the most frequent ending of a kind, as the option takes it."""
-    ending = Counter(ending_of(listed[0]) for listed in files.values()).most_common(1)[0][0]
-    return ANY_DICOM if kind in (SERIES, FILMS) else ending
+def _answer(kind: str, kinds: Mapping[str, Mapping[str, list[str]]]) -> str:
+    """Return the value of the option ending that chooses a kind: its most frequent ending, or a word for DICOM."""
+    words = [word for word, chosen in DICOM_KINDS.items() if [other for other in kinds if other in chosen] == [kind]]
+    endings = Counter(ending_of(listed[0]) for listed in kinds[kind].values())
+    return words[0] if words else endings.most_common(1)[0][0]

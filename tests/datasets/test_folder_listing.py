@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from dicom_files import write_series, write_slice
+from dicom_files import enhanced, write_series, write_slice
 
 from benchmark.cohorts.prepare import prepare
 from benchmark.core.errors import BadDataError, BenchError, UsageError
@@ -186,3 +186,28 @@ def test_many_radiographs_in_a_folder_are_no_series(tmp_path: Path) -> None:
 def test_files_without_an_ending_that_are_no_dicom_are_counted(tmp_path: Path) -> None:
     fill(tmp_path, "p1/1.png", "p2/1.png", "p3/1.png", "notes", "p2/scan.5")
     assert "skipped, not images: 2 (no ending 2)" in Folder().remarks(tmp_path)
+
+
+def test_radiographs_next_to_series_are_a_question_with_two_answers(tmp_path: Path) -> None:
+    for number in range(3):
+        place = tmp_path / f"P{number}"
+        write_series(place / "ct", np.random.default_rng(number).integers(-1000, 400, (6, 20, 20)), names="IM{:04d}")
+        stored = np.random.default_rng(number).integers(0, 4000, (30, 20)).astype(np.uint16)
+        write_slice(place / "cr" / "IM0001", stored, Modality="CR")
+    assert refusal(lambda: subjects(tmp_path), BadDataError) == (
+        f"{tmp_path} mixes kinds of files: 3 DICOM series, 3 DICOM images"
+        "\n  hint: choose one: --set-data ending=dicom-series or --set-data ending=dicom-images"
+    )
+    assert list(subjects(tmp_path, ending="dicom-series")) == ["P0/ct", "P1/ct", "P2/ct"]
+    assert list(subjects(tmp_path, ending="dicom-images")) == ["P0/cr/IM0001", "P1/cr/IM0001", "P2/cr/IM0001"]
+
+
+def test_volumes_in_one_file_and_series_are_one_kind(tmp_path: Path) -> None:
+    for number in range(3):
+        hu = np.random.default_rng(number).integers(-1000, 400, (6, 20, 20))
+        write_series(tmp_path / f"P{number}" / "ct", hu, names="IM{:04d}")
+        (tmp_path / f"P{number}" / "new").mkdir()
+        enhanced(tmp_path / f"P{number}" / "new" / "all.dcm", hu)
+    folder = Folder(image_size=20, window="lung")
+    assert [source.name for source in folder.sources(tmp_path)][:2] == ["P0/ct", "P0/new/all"]
+    assert {folder.read(source).pixels.shape for source in folder.sources(tmp_path)} == {(6, 1, 20, 20)}
