@@ -17,16 +17,16 @@ def _words(text: str) -> frozenset[str]:
 
 
 FOREIGN = _words(
-    ".img .hdr .mgz .mgh .mnc .minc .par .rec .bmp .gif .webp .heic .jp2 .jls .svs .ndpi .avi .mp4 .mat .7z .zip .tar "
+    ".hdr .mgz .mgh .mnc .minc .par .rec .bmp .gif .webp .heic .jp2 .jls .svs .ndpi .avi .mp4 .mat .7z .zip .tar "
     ".gz .tgz .bz2 .rar .zst .pkl .pickle .tfrecord .lmdb .parquet .arrow"
 )
 """Endings of images that no reader opens, and of archives that may hold some: they are named apart."""
 SIDE = _words(
     ".txt .json .jsonl .csv .tsv .xml .md .rst .pdf .doc .docx .xls .xlsx .ods .html .htm .yaml .yml .toml .ini .cfg "
-    ".bval .bvec .log .py .ipynb .m .sh .bat .exe .inf .url .raw .zraw .pt .pth .ckpt .safetensors .onnx .bin "
+    ".bval .bvec .log .py .ipynb .m .sh .bat .exe .inf .url .img .raw .zraw .pt .pth .ckpt .safetensors .onnx .bin "
     ".sha256 .md5 .lock .bib .tex"
 )
-"""Endings of files that accompany images. The raw data of MetaImage and NRRD are read through their headers."""
+"""Endings of files that accompany images. The raw data of MetaImage, NRRD and Analyze are read through their headers."""
 TABLES = (".csv", ".tsv")
 SIDE_NAMES = _words(
     "dicomdir readme license licence changes changelog citation manifest version authors notice lockfile"
