@@ -26,7 +26,7 @@ SIDE = _words(
     ".bval .bvec .log .py .ipynb .m .sh .bat .exe .inf .url .img .raw .zraw .pt .pth .ckpt .safetensors .onnx .bin "
     ".sha256 .md5 .lock .bib .tex"
 )
-"""Endings of files that accompany images. The raw data of MetaImage, NRRD and Analyze are read through their headers."""
+"""Endings of files that accompany images; raw data of MetaImage, NRRD and Analyze are read through their headers."""
 TABLES = (".csv", ".tsv")
 SIDE_NAMES = _words(
     "dicomdir readme license licence changes changelog citation manifest version authors notice lockfile"
