@@ -12,8 +12,9 @@ import numpy as np
 from benchmark.adapters.external import ExternalModel
 from benchmark.core.errors import AdapterError, BadDataError, MissingDataError
 from benchmark.core.types import to_images
-from benchmark.images.readers import READERS, read_image, suffix
+from benchmark.images.readers import READERS, read_image
 from benchmark.images.resize import resize_smooth, to_uint8
+from benchmark.images.walk import ending_of, walk
 
 if TYPE_CHECKING:
     from benchmark.core.types import Array, Images
@@ -60,9 +61,15 @@ class ImageFolder(ExternalModel):
         place = Path(self.path)
         if not place.is_dir():
             raise MissingDataError(f"there is no folder {place}", "give the folder of the images: --set path=DIR")
-        files = sorted(file for file in place.rglob("*") if file.is_file() and suffix(file) in READERS)
+        listed = walk(place)
+        listed.require_readable()
+        # Each file once: samples are compared without replacement, and a second link is no second sample.
+        files = [listed.path(name) for name in listed.files if ending_of(name) in READERS and name not in listed.same]
         if not files:
-            raise MissingDataError(f"{place} holds no image", f"put files there that end in {', '.join(READERS)}")
+            skipped = "".join(f"; {what}" for what in listed.remarks())
+            raise MissingDataError(
+                f"{place} holds no image{skipped}", f"put files there that end in {', '.join(READERS)}"
+            )
         return np.concatenate([self._read(file) for file in files])
 
     def _read(self, file: Path) -> Array:
