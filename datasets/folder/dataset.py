@@ -11,8 +11,9 @@ from typing import Literal
 
 import numpy as np
 
-from benchmark.cohorts.csv_tables import read_csv, require_csv, require_unique
+from benchmark.cohorts.csv_tables import require_csv
 from benchmark.cohorts.dicom_datasets import DicomSeries, dicom_folders
+from benchmark.cohorts.patient_table import PatientTable, read_patient_table
 from benchmark.cohorts.radiograph_datasets import Fit, square
 from benchmark.cohorts.volume_datasets import Volumes, stem
 from benchmark.core.errors import BadDataError, MissingDataError
@@ -24,7 +25,6 @@ from benchmark.images.readers.series import FEWEST
 VOLUMES = (".nii", ".nii.gz", ".mhd", ".mha", ".nrrd", ".nhdr", ".h5", ".hdf5")
 ARRAYS = (".npy", ".npz")
 SERIES = "DICOM series"
-COLUMNS = ("file", "patient")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,11 +57,11 @@ class Folder(DicomSeries):
     def sources(self, root: Path) -> Sequence[Source]:
         """List the images under root. Raises MissingDataError, BadDataError where kinds are mixed."""
         listed = self._listed(root)
-        rows = self._rows()
+        table = self._rows(listed, root)
         sources = []
         for name, files in listed.items():
-            row = rows.get(name, {}) if rows else {}
-            if rows and not row:
+            row = table.rows.get(name, {})
+            if self.table and not row:
                 continue
             subject = row["patient"] if row else self._patient(name)
             sources.append(
@@ -75,8 +75,8 @@ class Folder(DicomSeries):
             )
         if not sources:
             raise MissingDataError(
-                f"{root} holds none of the {len(rows)} files of {self.table}",
-                "give paths below the folder, with forward slashes, in the column file",
+                f"{root} holds none of the {len(table.absent)} files of {self.table}",
+                f"give paths below the folder in the column file, such as {next(iter(listed))}",
             )
         return sources
 
@@ -85,8 +85,13 @@ class Folder(DicomSeries):
         if not self.table:
             guessed = "each file, or topmost folder, counts as a patient of its own: no group_pattern was given"
             return {} if self.group_pattern else {guessed: []}
-        unlisted = sorted(set(self._listed(root)) - set(self._rows()))
-        return {"left out, not in the table": unlisted} if unlisted else {}
+        listed = self._listed(root)
+        table = self._rows(listed, root)
+        names_by_remark = {
+            "left out, not in the table": sorted(set(listed) - set(table.rows)),
+            "in the table, but not in the folder": list(table.absent),
+        }
+        return {what: names for what, names in names_by_remark.items() if names}
 
     def read(self, source: Source) -> Items:
         """Read one image, array, volume or DICOM folder. Raises BadDataError naming the file."""
@@ -132,16 +137,8 @@ class Folder(DicomSeries):
             raise BadDataError(f"{root} mixes kinds of files: {counts}", "choose one: --set-data ending=.png")
         return dict(sorted(kinds.popitem()[1].items()))
 
-    def _rows(self) -> dict[str, dict[str, str]]:
-        if not self.table:
-            return {}
-        path = Path(self.table)
-        table = read_csv(path, COLUMNS, ("label", "split"))
-        require_unique(table, "file", path)
-        if (table["patient"] == "").any():
-            raise BadDataError(f"{path} has a row without a patient", "fill it in, or leave the row out")
-        names = list(table.columns)
-        return {row[0]: dict(zip(names, row, strict=True)) for row in table.itertuples(index=False, name=None)}
+    def _rows(self, listed: Mapping[str, object], root: Path) -> PatientTable:
+        return read_patient_table(Path(self.table), list(listed), root) if self.table else PatientTable({}, ())
 
     def _patient(self, name: str) -> str:
         if not self.group_pattern:

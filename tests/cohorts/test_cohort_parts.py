@@ -212,14 +212,14 @@ def test_a_list_of_items_names_their_patients(tmp_path: Path) -> None:
         (
             "patient\np5\np99\np77\n",
             (
-                "{} lists 2 patients that are not in the cohort, the first is p77\n"
+                "{} lists 2 patients that are not in the cohort, the first in line 3\n"
                 "  hint: give the names that `bench datasets split` writes for these files and options"
             ),
         ),
         (
             "item\np5-9\n",
             (
-                "{} lists 1 items that are not in the cohort, the first is p5-9\n"
+                "{} lists 1 items that are not in the cohort, the first is p5-9 in line 2\n"
                 "  hint: give the names that `bench datasets split` writes for these files and options"
             ),
         ),

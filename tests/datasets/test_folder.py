@@ -93,7 +93,7 @@ def test_table(tmp_path: Path) -> None:
 
 MISSING = (
     "{} has no column file and no patient; it has name"
-    "\n  hint: give the file as it was published, or name the columns so"
+    "\n  hint: name the columns so in the first line, with commas, semicolons, tabs or | between them"
 )
 
 
@@ -101,9 +101,22 @@ MISSING = (
     ("text", "message"),
     [
         ("name\na.png\n", MISSING),
-        ("file,patient\na.png,\n", "{} has a row without a patient\n  hint: fill it in, or leave the row out"),
-        ("file,patient\na.png,1\na.png,2\n", "{} lists a.png twice in column file\n  hint: keep one row per file"),
-        ("file,patient\n", "{} has no rows\n  hint: download or copy the file again"),
+        (
+            "file,patient\na.png,\n",
+            (
+                "{} has a row without a name in column patient, in line 2"
+                "\n  hint: fill it in, or leave the row out; nan, NA, none, unknown and - count as empty"
+            ),
+        ),
+        (
+            "file,patient\na.png,1\na.png,2\n",
+            "{} lists a.png twice, in lines 2 and 3, with different patients\n  hint: keep one row per file",
+        ),
+        (
+            "file,patient\na.png,1\n./a.png,01\n",
+            "{} lists a.png twice, in lines 2 and 3\n  hint: keep one row per file",
+        ),
+        ("file,patient\n", "{} has no rows\n  hint: save the table again, as CSV UTF-8"),
     ],
 )  # fmt: skip
 def test_wrong_tables(tmp_path: Path, text: str, message: str) -> None:
@@ -132,7 +145,7 @@ def test_table_of_other_files(tmp_path: Path) -> None:
     dataset = Folder(table=str(tmp_path / "t.csv"))
     assert refusal(lambda: dataset.sources(tmp_path / "images"), MissingDataError) == (
         f"{tmp_path}/images holds none of the 1 files of {tmp_path}/t.csv"
-        "\n  hint: give paths below the folder, with forward slashes, in the column file"
+        "\n  hint: give paths below the folder in the column file, such as a.png"
     )
 
 

@@ -228,8 +228,14 @@ def test_ground_truth_gives_areas_under_the_curve(folder: Path, tmp_path: Path) 
 @pytest.mark.parametrize(
     ("known", "message"),
     [
-        (["1", "yes"], "{} has 1 rows with neither 0 nor 1 in column known\n  hint: write 0 or 1"),
-        (["1", "0"], "{} repeats 1 prompts with both 0 and 1 in column known\n  hint: give each prompt one of them"),
+        (["1", "yes"], "{} has 1 rows with neither 0 nor 1 in column known, the first in line 3\n  hint: write 0 or 1"),
+        (
+            ["1", "0"],
+            (
+                "{} repeats 1 prompts with both 0 and 1 in column known, the first in lines 2 and 3"
+                "\n  hint: give each prompt one of them"
+            ),
+        ),
     ],
 )
 def test_labels_that_are_neither_0_nor_1(tmp_path: Path, known: list[str], message: str) -> None:
@@ -371,14 +377,15 @@ def test_logs_hold_no_text(folder: Path, tmp_path: Path, capfd: pytest.CaptureFi
 def test_lists_without_a_header_are_not_quoted(tmp_path: Path) -> None:
     path = tmp_path / "list.csv"
     path.write_text("1,No secretword in Mr. Smith.\n2,Other text\n")
-    said = (
-        "{} has no column {}; it has 2, and its first line does not look like names of columns"
-        "\n  hint: give the file as it was published, or name the columns so"
+    said = "{} has no column {}; it has 2, and its first line does not look like names of columns\n  hint: {}"
+    assert refusal(lambda: read_prompts(path, "report"), BadDataError) == said.format(
+        path, "report", "name the column of the prompts with --column; the first line has the names of columns"
     )
-    assert refusal(lambda: read_prompts(path, "report"), BadDataError) == said.format(path, "report")
     captioning = Captioning(False, str(path), "")
     assert refusal(lambda: captioning.alternatives(["a"], 0), BadDataError) == said.format(
-        path, "caption and no variant"
+        path,
+        "caption and no variant",
+        "name the columns so in the first line, with commas, semicolons, tabs or | between them",
     )
 
 
@@ -386,7 +393,7 @@ def test_wrong_lists(tmp_path: Path) -> None:
     path = listed(tmp_path / "list.csv", ["a"], "text")
     assert refusal(lambda: read_prompts(path, "report"), BadDataError) == (
         f"{path} has no column report; it has id, text"
-        "\n  hint: give the file as it was published, or name the columns so"
+        "\n  hint: name the column of the prompts with --column; the first line has the names of columns"
     )
     listed(path, ["", " "], "report")
     assert refusal(lambda: read_prompts(path, "report"), BadDataError) == (
