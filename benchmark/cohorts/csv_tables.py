@@ -77,7 +77,7 @@ def require_ids(table: pd.DataFrame, column: str, path: Path) -> None:
     """
     missing = table.index[[is_missing(value) for value in table[column]]]
     if len(missing):
-        raise _empty_cell(path, column, missing, "; nan, NA, none, unknown and - count as empty")
+        raise _empty_cell(path, "id", column, missing, "; nan, NA, none, unknown and - count as empty")
     _require_one_line(table, column, path)
 
 
@@ -85,14 +85,14 @@ def require_names(table: pd.DataFrame, column: str, path: Path) -> None:
     """Raise BadDataError where the name of a file or item is empty or has two lines."""
     missing = table.index[table[column].str.strip() == ""]
     if len(missing):
-        raise _empty_cell(path, column, missing)
+        raise _empty_cell(path, "name", column, missing)
     _require_one_line(table, column, path)
 
 
-def _empty_cell(path: Path, column: str, lines: pd.Index[int], remark: str = "") -> BadDataError:
-    more = f", and {len(lines) - 1} more" if len(lines) > 1 else ""
+def _empty_cell(path: Path, what: str, column: str, lines: pd.Index[int], remark: str = "") -> BadDataError:
+    more = f", and in {len(lines) - 1} more" if len(lines) > 1 else ""
     return BadDataError(
-        f"{path} has a row without a name in column {column}, in line {lines[0]}{more}",
+        f"{path} has no {what} in column {column} of line {lines[0]}{more}",
         f"fill it in, or leave the row out{remark}",
     )
 
@@ -169,8 +169,9 @@ def _places(
     matches = {name: _matches(header, name) for name in (*columns, *optional)}
     for name, places in matches.items():
         if len(places) > 1:
+            numbers = " and ".join(str(place + 1) for place in places)
             raise BadDataError(
-                f"{path} has {len(places)} columns named {name}, in places {', '.join(str(p + 1) for p in places)}",
+                f"{path} has {len(places)} columns named {name}, in places {numbers}",
                 "rename all but the one that is meant",
             )
     missing = [name for name in columns if not matches[name]]
@@ -192,7 +193,7 @@ def _require_width(
     if len(fields) > width and any(map(str.strip, fields[width:])):
         if any(field[:1] == " " and field.lstrip().startswith('"') for field in fields):
             raise _space_before_quote(path, line)
-        shown = "tab" if separator == "\t" else separator
+        shown = "tab" if separator == "\t" else f'"{separator}"'
         raise BadDataError(
             f"{path} has {len(fields)} fields in line {line}, and its header {width}",
             f"put the text in double quotes if it contains the separator {shown}, or give each column a name",

@@ -47,13 +47,13 @@ def is_missing(text: str) -> bool:
 def one_name_each(ids: Iterable[str]) -> dict[str, str]:
     """Map each id to the one that stands for all spellings of it; an id without another spelling is its own.
 
-    The first in alphabetical order stands for the others, one without spaces around it before one with: a split
-    depends on the names, so the order of files must not matter.
+    The first in alphabetical order stands for the others, after those with spaces around them and those with `.0`: a
+    split depends on the names, so the order of files must not matter. Spaces around it are not part of an id.
     """
     spellings: dict[str, list[str]] = {}
-    for name in sorted(set(ids), key=lambda name: (name != name.strip(), name)):
+    for name in sorted(set(ids), key=lambda name: (name != name.strip(), bool(DECIMALS.fullmatch(name)), name)):
         spellings.setdefault(canonical_id(name) or name, []).append(name)
-    return {name: names[0] for names in spellings.values() for name in names}
+    return {name: names[0].strip() for names in spellings.values() for name in names}
 
 
 def join_spellings(

@@ -22,7 +22,7 @@ class PatientTable:
     """What a table says of the files that are there."""
 
     rows: dict[str, dict[str, str]]
-    """The cells of each file by column, without spaces around them; files by their path below the root folder."""
+    """The cells of each file by column; files by their path below the root folder."""
     absent: tuple[str, ...]
     """Listed files that are not there, as the table writes them."""
 
@@ -38,7 +38,9 @@ def read_patient_table(path: Path, known: Sequence[str], root: Path) -> PatientT
     Raises as `read_csv`, and BadDataError for a row without a file or patient, for a name that fits two files, and for
     a file that is listed twice.
     """
-    table = read_csv(path, COLUMNS, OPTIONAL).apply(lambda column: column.str.strip())
+    table = read_csv(path, COLUMNS, OPTIONAL)
+    for column in table.columns.drop("patient"):  # spellings of a patient are joined, and said, by `join_spellings`
+        table[column] = table[column].str.strip()
     if "split" in table:
         table["split"] = table["split"].str.casefold()
     require_names(table, "file", path)

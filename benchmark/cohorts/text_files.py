@@ -77,6 +77,9 @@ WORKBOOKS = {
 PAGE = re.compile(r"\s*<(?:!doctype|html|head|body|table|\?xml)\b", re.IGNORECASE)
 SAMPLE = 4096
 """Bytes by which UTF-16 without a mark is recognised."""
+RARE = ((0x250, 0x370), (0x530, 0x1E00))
+"""Ranges of Unicode of which two bytes of Western text may be a letter: phonetics, scripts other than Latin, Greek and
+Cyrillic."""
 CONTROL = re.compile(r"[\x01-\x08\x0e-\x1b\x7f]")
 """Characters that no text of Windows-1252 has: a sign of a binary file."""
 
@@ -96,7 +99,7 @@ def read_text(path: Path, advice: Advice = OWN) -> str:
     if PAGE.match(text):
         raise BadDataError(
             f"{path} is a web page or XML, not a CSV file",
-            "download the file that the page offers, or save it as CSV UTF-8",
+            "download the file that the page offers, or save the table as CSV UTF-8",
         )
     if "\x00" in text:
         line = _line_of(text, text.index("\x00"))
@@ -194,10 +197,9 @@ def _windows(path: Path, content: bytes, line: int, advice: Advice) -> str:
 
     A file with characters of UTF-8 as well is refused: in one of the two readings equal names would differ.
     """
-    left = content.decode("utf-8", errors="ignore")
-    valid = next((place for place, letter in enumerate(left) if ord(letter) > 127), None)
-    if valid is not None:
-        other = _line_of(left, valid)
+    place = _place_of_utf8(content)
+    if place is not None:
+        other = _line_of(content.decode("utf-8", errors="ignore"), place)
         raise BadDataError(
             f"{path} mixes encodings, or is damaged: line {other} is UTF-8 and line {line} is not",
             "open it in an editor, correct these lines, and save all of it as CSV UTF-8",
@@ -214,6 +216,19 @@ def _windows(path: Path, content: bytes, line: int, advice: Advice) -> str:
         "as CSV UTF-8"
     )
     return text
+
+
+def _place_of_utf8(content: bytes) -> int | None:
+    """Return where the part of a text that is UTF-8 has a letter beyond ASCII; nowhere if that may be chance.
+
+    Two bytes of Windows-1252, such as those of sharp s and a closing quotation mark, may be one letter of UTF-8, mostly
+    of a rare script. So rare scripts count only where such letters are the majority.
+    """
+    left = content.decode("utf-8", errors="ignore")
+    wide = [place for place, letter in enumerate(left) if ord(letter) > 127]
+    common = [place for place in wide if not any(low <= ord(left[place]) < high for low, high in RARE)]
+    invalid = len(content) - len(left.encode())
+    return next(iter(common or (wide if len(wide) > invalid else ())), None)
 
 
 def _unknown_encoding(path: Path, line: int) -> BadDataError:

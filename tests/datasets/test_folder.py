@@ -104,7 +104,7 @@ MISSING = (
         (
             "file,patient\na.png,\n",
             (
-                "{} has a row without a name in column patient, in line 2"
+                "{} has no id in column patient of line 2"
                 "\n  hint: fill it in, or leave the row out; nan, NA, none, unknown and - count as empty"
             ),
         ),
