@@ -389,6 +389,42 @@ def test_lists_without_a_header_are_not_quoted(tmp_path: Path) -> None:
     )
 
 
+def test_a_caption_with_a_comma_that_nobody_quoted(folder: Path, tmp_path: Path) -> None:
+    """The text after the comma would be lost, and two prompts would become one."""
+    path = tmp_path / "p.csv"
+    path.write_text("caption\nNo acute disease, heart normal\nNo acute disease\n")
+    done = CliRunner().invoke(app, ["prompts", str(folder), "--prompts", str(path), "--column", "caption"])
+    assert isinstance(done.exception, BadDataError)
+    assert str(done.exception) == (
+        f"{path} has 2 fields in line 2, and its header 1"
+        '\n  hint: put the text in double quotes if it contains the separator ",", or give each column a name'
+    )
+    path.write_text('caption\n"No acute disease, heart normal"\nNo acute disease\n')
+    assert list(read_prompts(path, "caption").table["prompt"]) == ["No acute disease, heart normal", "No acute disease"]
+
+
+def test_prompts_from_a_spreadsheet(tmp_path: Path) -> None:
+    """Words that mean a missing value elsewhere are prompts here, and numbers of the labels may have decimals."""
+    path = tmp_path / "p.csv"
+    content = 'sep=;\r\nCaption;Known;;\r\nNone;1.0;;\r\n"größer;\r\n2 cm";0;;\r\n;1;;\r\nNone;1;;\r\n;;;\r\n'
+    path.write_bytes(content.encode("utf-16"))
+    listed = read_prompts(path, "caption", "known")
+    assert listed.table[["prompt", "count", "positive"]].to_numpy().tolist() == [
+        ["None", 2, True], ["größer;\r\n2 cm", 1, False],
+    ]  # fmt: skip
+    assert (listed.empty, listed.rows) == (1, 4)
+
+
+def test_prompts_in_windows_1252_are_read_and_said(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / "p.csv"
+    path.write_bytes("caption\nHerz größer\n".encode("latin-1"))
+    assert list(read_prompts(path, "caption").table["prompt"]) == ["Herz größer"]
+    assert capfd.readouterr().err == (
+        f"{path} is not UTF-8 (first in line 2) and was read as Windows-1252: if its text looks wrong, save it as CSV "
+        "UTF-8\n"
+    )
+
+
 def test_wrong_lists(tmp_path: Path) -> None:
     path = listed(tmp_path / "list.csv", ["a"], "text")
     assert refusal(lambda: read_prompts(path, "report"), BadDataError) == (
