@@ -75,7 +75,7 @@ def require_ids(table: pd.DataFrame, column: str, path: Path) -> None:
 
     Unknown patients would otherwise become one patient of that name.
     """
-    missing = table.index[[is_missing(value) for value in table[column]]]
+    missing = table.index[table[column].isin([name for name in table[column].unique() if is_missing(name)])]
     if len(missing):
         raise _empty_cell(path, "id", column, missing, "; nan, NA, none, unknown and - count as empty")
     _require_one_line(table, column, path)
@@ -198,8 +198,7 @@ def _require_width(
             f"{path} has {len(fields)} fields in line {line}, and its header {width}",
             f"put the text in double quotes if it contains the separator {shown}, or give each column a name",
         )
-    absent = [name for name, place in places.items() if place >= len(fields)]
-    if absent:
+    if len(fields) < width and (absent := [name for name, place in places.items() if place >= len(fields)]):
         raise BadDataError(
             f"{path} has {len(fields)} of {width} fields in line {line}, and none for column {absent[0]}",
             "write one line per row, with an empty cell where nothing is known",
@@ -215,7 +214,7 @@ def _space_before_quote(path: Path, line: int) -> BadDataError:
 
 def _plain(name: str) -> str:
     """Return the name of a column without spaces, quotation marks and marks of encodings around it."""
-    return unicodedata.normalize("NFC", name).strip(" \t\r\n\xa0\ufeff\u200b\"'")
+    return unicodedata.normalize("NFC", name).strip(' \t\r\n\xa0\ufeff\u200b"')
 
 
 def _folded(name: str) -> str:

@@ -5,16 +5,18 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import cache, partial
 from pathlib import Path
 
 from benchmark.core.errors import BadDataError
 from benchmark.images.readers import READERS
 
 ABSOLUTE = re.compile(r"/|[A-Za-z]:/")
-ENDINGS = sorted(READERS, key=len, reverse=True)
-"""Longest first: `.nii.gz` before `.gz`."""
+ENDING = re.compile("(?:" + "|".join(map(re.escape, READERS)) + r")\Z", re.IGNORECASE)
 
 Matcher = Callable[[str], str]
+Level = tuple[Matcher, Callable[[], dict[str, list[str]]]]
+"""The key of a listed name, and the known names by a key of the same kind, computed when first needed."""
 
 
 def match_names(
@@ -33,13 +35,14 @@ def match_names(
 
     Raises BadDataError where two known names fit equally well.
     """
-    levels = _levels(known)
-    pairs = {line: _match(name, levels, line, path, root) for line, name in listed.items()}
+    exact = set(known)
+    levels = _levels(known) if any(name not in exact for name in listed.values()) else []
+    pairs = {line: name if name in exact else _match(name, levels, line, path, root) for line, name in listed.items()}
     return {line: name for line, name in pairs.items() if name is not None}
 
 
-def _levels(known: Sequence[str]) -> list[tuple[Matcher, dict[str, list[str]]]]:
-    """Return, from exact to loose, the function for listed names and the known names by the same kind of key."""
+def _levels(known: Sequence[str]) -> list[Level]:
+    """Return the ways to compare names, from exact to loose."""
     keys: list[tuple[Matcher, Matcher]] = [
         (_tidy, _tidy),
         (_folded, _folded),
@@ -48,7 +51,7 @@ def _levels(known: Sequence[str]) -> list[tuple[Matcher, dict[str, list[str]]]]:
         (_folded, lambda name: without_ending(_folded(name))),
         (lambda name: without_ending(_folded(name)), _folded),
     ]
-    return [(of_listed, _by_key(known, of_known)) for of_listed, of_known in keys]
+    return [(of_listed, cache(partial(_by_key, known, of_known))) for of_listed, of_known in keys]
 
 
 def _by_key(known: Iterable[str], key: Matcher) -> dict[str, list[str]]:
@@ -58,12 +61,10 @@ def _by_key(known: Iterable[str], key: Matcher) -> dict[str, list[str]]:
     return names
 
 
-def _match(
-    name: str, levels: Sequence[tuple[Matcher, Mapping[str, Sequence[str]]]], line: int, path: Path, root: Path | None
-) -> str | None:
+def _match(name: str, levels: Sequence[Level], line: int, path: Path, root: Path | None) -> str | None:
     for form in _forms(_tidy(name), root):
         for key, names in levels:
-            fitting = names.get(key(form), ())
+            fitting = names().get(key(form), ())
             if len(fitting) > 1:
                 raise BadDataError(
                     f"{path} lists {name} in line {line}, which may be {fitting[0]} or {fitting[1]}",
@@ -89,8 +90,7 @@ def _forms(name: str, root: Path | None) -> list[str]:
 
 def without_ending(name: str) -> str:
     """Return a name without the ending of an image file; other dots belong to the name."""
-    ending = next((ending for ending in ENDINGS if name.lower().endswith(ending)), "")
-    bare = name[: len(name) - len(ending)]
+    bare = ENDING.sub("", name)
     return bare if bare and not bare.endswith("/") else name
 
 

@@ -6,6 +6,7 @@ import re
 import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
+from functools import lru_cache
 
 from benchmark.core.types import Source
 
@@ -22,6 +23,7 @@ LEADING_ZEROS = re.compile(r"(?<![0-9])0+(?=[0-9])")
 DECIMALS = re.compile(r"([^.,]*[0-9])[.,]0+")
 
 
+@lru_cache(maxsize=1 << 17)
 def canonical_id(text: str) -> str:
     """Return the form of a patient's id that all its spellings share; it is compared, and never shown.
 

@@ -75,6 +75,9 @@ WORKBOOKS = {
 }
 """What a zip archive is, by the beginning of a name in it."""
 PAGE = re.compile(r"\s*<(?:!doctype|html|head|body|table|\?xml)\b", re.IGNORECASE)
+FOREIGN = re.compile(r"([^\x00-\x7f])(?!\1{3})[^\x00-\x7f]{3}")
+"""Four letters beyond ASCII in a row, not all the same: no word of Western Europe, and any of Cyrillic, Greek, Chinese
+or Japanese in an encoding of its own."""
 SAMPLE = 4096
 """Bytes by which UTF-16 without a mark is recognised."""
 RARE = ((0x250, 0x370), (0x530, 0x1E00))
@@ -209,7 +212,7 @@ def _windows(path: Path, content: bytes, line: int, advice: Advice) -> str:
     except UnicodeDecodeError as error:
         line = _line_of(content, error.start)
         raise _unknown_encoding(path, line) from error
-    if sign := CONTROL.search(text):
+    if sign := CONTROL.search(text) or FOREIGN.search(text):
         raise _unknown_encoding(path, _line_of(text, sign.start()))
     _state_once(
         f"{path} is not UTF-8 (first in line {line}) and was read as Windows-1252: if its text looks wrong, save it "

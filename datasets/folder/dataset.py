@@ -89,7 +89,7 @@ class Folder(DicomSeries):
         table = self._rows(listed, root)
         names_by_remark = {
             "left out, not in the table": sorted(set(listed) - set(table.rows)),
-            "in the table, but not in the folder": list(table.absent),
+            "listed, but not on this disk": list(table.absent),
         }
         return {what: names for what, names in names_by_remark.items() if names}
 

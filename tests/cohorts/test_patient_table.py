@@ -134,7 +134,7 @@ def test_files_that_the_table_or_the_folder_lacks_are_named(root: Path) -> None:
     table = table_of(root, lambda k: f"{'gone' if k == 2 else 'P'}{k:03d}_a.png,{k // 2}")
     assert Folder(table=str(table)).remarks(root) == {
         "left out, not in the table": ["P002_a.png"],
-        "in the table, but not in the folder": ["gone002_a.png"],
+        "listed, but not on this disk": ["gone002_a.png"],
     }
 
 

@@ -81,6 +81,8 @@ def test_a_zip_archive_of_one_file(tmp_path: Path) -> None:
          "save the table as CSV UTF-8"),
         (b"a\n\xe4\x05\n", "is no text in UTF-8, UTF-16 or Windows-1252 (first in line 2)",
          "save the table as CSV UTF-8"),
+        (b"a\n\xea\xee\xf2\xfb\n", "is no text in UTF-8, UTF-16 or Windows-1252 (first in line 2)",
+         "save the table as CSV UTF-8"),
         (b"\n<!DOCTYPE html><p>404", "is a web page or XML, not a CSV file",
          "download the file that the page offers, or save the table as CSV UTF-8"),
         ("<html>".encode("utf-16"), "is a web page or XML, not a CSV file",
