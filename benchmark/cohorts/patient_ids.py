@@ -55,7 +55,7 @@ def one_name_each(ids: Iterable[str]) -> dict[str, str]:
     spellings: dict[str, list[str]] = {}
     for name in sorted(set(ids), key=lambda name: (name != name.strip(), bool(DECIMALS.fullmatch(name)), name)):
         spellings.setdefault(canonical_id(name) or name, []).append(name)
-    return {name: names[0].strip() for names in spellings.values() for name in names}
+    return {name: names[0].strip() or names[0] for names in spellings.values() for name in names}
 
 
 def join_spellings(

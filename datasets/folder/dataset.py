@@ -35,8 +35,8 @@ class Folder(DicomSeries):
         group_pattern: regular expression that finds the patient in a file's path below the folder: its first group,
             or all that it matches. Without it the top-level folder of a file is the patient, or the name of a file that
             is in no folder.
-        table: CSV file with the columns file (the path below the folder; of a DICOM series, of its folder) and patient,
-            and optionally label and split (train for the published training set).
+        table: CSV file, as `read_csv` reads it, with the columns file (the path below the folder; of a DICOM series, of
+            its folder) and patient, and optionally label and split (train for the published training set).
         ending: use only files with this ending, such as .png; needed if the tree contains several file types.
         aspect: of planes: `squash` to a square, or `pad`.
 

@@ -49,7 +49,19 @@ def test_every_way_to_write_a_name(listed: str, meant: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "listed", ["P001_a.png", "other/sub/P001_a.png", "sub/P001_a.jpg", "sub/P001", "v1", "v1.3", "", "inner.png", "sub"]
+    "listed",
+    [
+        "P001_a.png",
+        "other/sub/P001_a.png",
+        "other/Mine/sub/P001_a.png",
+        "sub/P001_a.jpg",
+        "sub/P001",
+        "v1",
+        "v1.3",
+        "",
+        "inner.png",
+        "sub",
+    ],
 )
 def test_what_is_another_name(listed: str) -> None:
     assert matched(listed) is None
