@@ -126,7 +126,7 @@ def test_wrong_tables(tmp_path: Path, text: str, message: str) -> None:
     assert refusal(lambda: Folder(table=str(table)).sources(tmp_path / "images")) == message.format(table)
 
 
-def test_a_moved_table_is_the_same_cohort(tmp_path: Path) -> None:
+def test_a_moved_table_is_the_same_cohort(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     root, keys = tmp_path / "images", []
     for number in range(4):
         png(root / f"{number}.png", number)
@@ -134,9 +134,11 @@ def test_a_moved_table_is_the_same_cohort(tmp_path: Path) -> None:
         (tmp_path / place).mkdir()
         table = tmp_path / place / "patients.csv"
         table.write_text("file,patient\n" + "".join(f"{number}.png,P{number}\n" for number in range(4)))
-        dataset = Folder(table=str(table), image_size=16)
-        keys.append(prepare("folder", dataset, root, tmp_path / "cache", log=lambda text: None).key)
-    assert keys[0] == keys[1]
+        monkeypatch.chdir(table.parent)
+        for name in (str(table), "patients.csv"):
+            dataset = Folder(table=name, image_size=16)
+            keys.append(prepare("folder", dataset, root, tmp_path / "cache", log=lambda text: None).key)
+    assert len(set(keys)) == 1
 
 
 def test_table_of_other_files(tmp_path: Path) -> None:
