@@ -24,8 +24,9 @@ def match_names(
 ) -> dict[int, str]:
     """Map the line of each listed name to the known name that it means; lines whose name is not there are left out.
 
-    Either slash, `./` in front, the name of the root folder in front and the Unicode form do not matter; nor do the
-    case and the ending (of an image file), where only one known name fits. The exact name comes first.
+    Either slash, `./` in front, the name of the root folder (or its whole path) in front and the Unicode form do not
+    matter; nor do the case and the ending (of an image file), where only one known name fits. In a list without any
+    folder, a name means the file of that name in whichever folder. The exact name comes first.
 
     Args:
         listed: names by line number, as a user wrote them.
@@ -36,13 +37,18 @@ def match_names(
     Raises BadDataError where two known names fit equally well.
     """
     exact = set(known)
-    levels = _levels(known) if any(name not in exact for name in listed.values()) else []
-    pairs = {line: name if name in exact else _match(name, levels, line, path, root) for line, name in listed.items()}
+    if all(name in exact for name in listed.values()):
+        return dict(listed)
+    levels = _levels(known, str)
+    if not any("/" in _tidy(name) for name in listed.values()):
+        levels += _levels(known, lambda name: name.rpartition("/")[2])
+    above = [_folded(part) for part in root.resolve().parts] if root else []
+    pairs = {line: name if name in exact else _match(name, levels, line, path, above) for line, name in listed.items()}
     return {line: name for line, name in pairs.items() if name is not None}
 
 
-def _levels(known: Sequence[str]) -> list[Level]:
-    """Return the ways to compare names, from exact to loose."""
+def _levels(known: Sequence[str], part: Matcher) -> list[Level]:
+    """Return the ways to compare names with a part of the known ones, from exact to loose."""
     keys: list[tuple[Matcher, Matcher]] = [
         (_tidy, _tidy),
         (_folded, _folded),
@@ -51,39 +57,42 @@ def _levels(known: Sequence[str]) -> list[Level]:
         (_folded, lambda name: without_ending(_folded(name))),
         (lambda name: without_ending(_folded(name)), _folded),
     ]
-    return [(of_listed, cache(partial(_by_key, known, of_known))) for of_listed, of_known in keys]
+    return [(of_listed, cache(partial(_by_key, known, part, of_known))) for of_listed, of_known in keys]
 
 
-def _by_key(known: Iterable[str], key: Matcher) -> dict[str, list[str]]:
+def _by_key(known: Iterable[str], part: Matcher, key: Matcher) -> dict[str, list[str]]:
     names: dict[str, list[str]] = {}
     for name in known:
-        names.setdefault(key(name), []).append(name)
+        names.setdefault(key(part(name)), []).append(name)
     return names
 
 
-def _match(name: str, levels: Sequence[Level], line: int, path: Path, root: Path | None) -> str | None:
-    for form in _forms(_tidy(name), root):
+def _match(name: str, levels: Sequence[Level], line: int, path: Path, above: Sequence[str]) -> str | None:
+    for form in _forms(_tidy(name), above):
         for key, names in levels:
             fitting = names().get(key(form), ())
             if len(fitting) > 1:
                 raise BadDataError(
                     f"{path} lists {name} in line {line}, which may be {fitting[0]} or {fitting[1]}",
-                    "write the whole name, in the same case and with its ending",
+                    "write the whole name, with its folder and ending and in the same case",
                 )
             if fitting:
                 return fitting[0]
     return None
 
 
-def _forms(name: str, root: Path | None) -> list[str]:
-    """Return a name, and what is left of it below the root folder where it begins with that, or is a whole path."""
+def _forms(name: str, above: Sequence[str]) -> list[str]:
+    """Return a name, and what is left of it without the folders that the root folder is in, and that folder itself.
+
+    A whole path may come from another machine: there, only the root folder has to have the same name.
+    """
     parts = name.split("/")
-    own = unicodedata.normalize("NFC", root.resolve().name).casefold() if root else ""
-    absolute = ABSOLUTE.match(name)
+    folded = [_folded(part) for part in parts]
+    absolute = bool(ABSOLUTE.match(name))
     below = [
-        "/".join(parts[place + 1 :])
-        for place, part in enumerate(parts[:-1])
-        if own and part.casefold() == own and (place == 0 or absolute)
+        "/".join(parts[place:])
+        for place in range(1, len(parts))
+        if above and (folded[:place] == list(above[-place:]) or (absolute and folded[place - 1] == above[-1]))
     ]
     return [name, *([name.lstrip("/")] if name.startswith("/") else []), *below]
 

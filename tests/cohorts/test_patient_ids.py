@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import random
+import re
+import unicodedata
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -48,6 +50,28 @@ DIFFERENT = [
 @pytest.mark.parametrize("spellings", ONE_PATIENT)
 def test_spellings_of_one_patient(spellings: list[str]) -> None:
     assert len({canonical_id(name) for name in spellings}) == 1
+
+
+def respelled(draw: random.Random, name: str) -> str:
+    """Write an id as a spreadsheet, a parser or a person may write it."""
+    if draw.random() < 0.3 and name[-1].isdigit() and "." not in name:
+        name += draw.choice((".0", ".00", ",0"))
+    if draw.random() < 0.5:
+        name = re.sub("[0-9]+", lambda digits: "0" * draw.randrange(4) + digits[0], name)
+    for _ in range(draw.randrange(3)):
+        place = draw.randrange(len(name) + 1)
+        name = name[:place] + draw.choice(" \t\u00a0\u2009\u200b\ufeff") + name[place:]
+    return draw.choice((str, str.upper, str.lower, str.swapcase))(
+        unicodedata.normalize(draw.choice(("NFC", "NFD")), name)
+    )
+
+
+@pytest.mark.parametrize("seed", range(10))
+def test_random_spellings(seed: int) -> None:
+    draw = random.Random(seed)
+    for _ in range(200):
+        name = "".join(draw.choice("aPzüéß0123456789_-") for _ in range(draw.randrange(1, 9)))
+        assert canonical_id(respelled(draw, name)) == canonical_id(name)
 
 
 def test_different_patients() -> None:
