@@ -87,11 +87,8 @@ class Folder(DicomSeries):
             return {} if self.group_pattern else {guessed: []}
         listed = self._listed(root)
         table = self._rows(listed, root)
-        names_by_remark = {
-            "left out, not in the table": sorted(set(listed) - set(table.rows)),
-            "listed, but not on this disk": list(table.absent),
-        }
-        return {what: names for what, names in names_by_remark.items() if names}
+        unlisted = sorted(set(listed) - set(table.rows))
+        return {**({"left out, not in the table": unlisted} if unlisted else {}), **table.remarks()}
 
     def read(self, source: Source) -> Items:
         """Read one image, array, volume or DICOM folder. Raises BadDataError naming the file."""
@@ -138,7 +135,7 @@ class Folder(DicomSeries):
         return dict(sorted(kinds.popitem()[1].items()))
 
     def _rows(self, listed: Mapping[str, object], root: Path) -> PatientTable:
-        return read_patient_table(Path(self.table), list(listed), root) if self.table else PatientTable({}, ())
+        return read_patient_table(Path(self.table), list(listed), root) if self.table else PatientTable({})
 
     def _patient(self, name: str) -> str:
         if not self.group_pattern:

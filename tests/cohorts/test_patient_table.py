@@ -152,13 +152,23 @@ def test_cells_of_the_files_that_are_there(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("rows", "message"),
     [
-        ("a.png,1\nb.png,2\n./a.png,01\n", "lists a.png twice, in lines 2 and 4"),
-        ("a.png,1\nA.png,2\n", "lists a.png twice, in lines 2 and 3, with different patients"),
+        ("a.png,1,x\nA.png,2,x\n", "lists a.png in lines 2 and 3 with different cells in column patient"),
+        ("a.png,1,x\nb.png,2,x\n./a.png,01,y\n", "lists a.png in lines 2 and 4 with different cells in column label"),
     ],
 )
-def test_a_file_that_is_listed_twice(tmp_path: Path, rows: str, message: str) -> None:
+def test_a_file_with_two_different_rows_is_refused(tmp_path: Path, rows: str, message: str) -> None:
     path = tmp_path / "t.csv"
-    path.write_text(f"file,patient\n{rows}")
+    path.write_text(f"file,patient,label\n{rows}")
     with pytest.raises(BadDataError) as caught:
         read_patient_table(path, ["a.png", "b.png"], tmp_path)
     assert str(caught.value) == f"{path} {message}\n  hint: keep one row per file"
+
+
+def test_equal_rows_of_a_file_are_one_and_said(root: Path) -> None:
+    """As in tables of findings, which have one row for each."""
+    table = table_of(root, lambda k: f"P{k:03d}_a.png,{k // 2:03d}\nP{k:03d}_A.PNG,{k // 2}")
+    dataset = Folder(table=str(table))
+    assert [source.subject for source in dataset.sources(root)] == [f"{k // 2:03d}" for k in range(FILES)]
+    assert dataset.remarks(root) == {
+        "in several equal rows of the table, used once": [f"P{k:03d}_a.png" for k in range(FILES)]
+    }

@@ -110,11 +110,10 @@ MISSING = (
         ),
         (
             "file,patient\na.png,1\na.png,2\n",
-            "{} lists a.png twice, in lines 2 and 3, with different patients\n  hint: keep one row per file",
-        ),
-        (
-            "file,patient\na.png,1\n./a.png,01\n",
-            "{} lists a.png twice, in lines 2 and 3\n  hint: keep one row per file",
+            (
+                "{} lists a.png in lines 2 and 3 with different cells in column patient"
+                "\n  hint: keep one row per file"
+            ),
         ),
         ("file,patient\n", "{} has no rows\n  hint: save the table again, as CSV UTF-8"),
     ],
