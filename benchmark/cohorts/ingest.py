@@ -12,6 +12,7 @@ from filelock import FileLock, Timeout
 from benchmark.cohorts.cache_key import preparation_key
 from benchmark.cohorts.ingest_log import LEFT_OUT, Notes
 from benchmark.cohorts.parallel_read import Reading, read_all
+from benchmark.cohorts.patient_ids import join_spellings
 from benchmark.cohorts.store import PIXELS, Stored, finish, open_stored
 from benchmark.cohorts.writer import Writer
 from benchmark.core.errors import BadDataError, MachineError, MissingDataError
@@ -34,7 +35,8 @@ def prepare_items(
     sources = dataset.sources(root)
     if not sources:
         raise MissingDataError(f"{root} holds no files of {name}", f"`bench datasets show {name}` says how it lies")
-    remarks = dataset.remarks(root) if isinstance(dataset, HasRemarks) else {}
+    # Before the key, the split and the search for duplicates: all of these go by patient.
+    sources, remarks = join_spellings(sources, dataset.remarks(root) if isinstance(dataset, HasRemarks) else {})
     key = preparation_key(dataset, sources, remarks, root)
     folder = cache / "cohorts" / f"{name}-{key}"
     with _locked(folder, log):

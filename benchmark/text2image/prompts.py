@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 
 from benchmark.cohorts.csv_tables import read_csv
+from benchmark.cohorts.text_files import OWN
 from benchmark.core.errors import BadDataError, UsageError
 from benchmark.core.files import atomic_write, content_key, write_json
 from benchmark.core.progress import progress
@@ -25,6 +26,7 @@ from benchmark.text2image.summary import summarise
 if TYPE_CHECKING:
     from benchmark.core.types import Array
 
+ADVICE = replace(OWN, columns="name the column of the prompts with --column; the first line has the names of columns")
 TEXTS, SCORES, SUMMARY = "prompts.parquet", "scores.parquet", "summary.json"
 
 
@@ -44,18 +46,19 @@ class PromptList:
 
 
 def read_prompts(path: Path, column: str, positive: str | None = None) -> PromptList:
-    """Return each different prompt of a CSV column once, in order of appearance.
+    """Return each different prompt of a column of a table once, in order of appearance.
 
-    Empty prompts are counted and left out: they are the unconditional branch itself, so that their guidance is 0.
+    A prompt is text, whatever it is: `None` or `NA` too. Empty prompts are counted and left out: they are the
+    unconditional branch itself, so that their guidance is 0.
 
     Args:
-        path: of the CSV.
+        path: of the table, as `read_csv` reads it.
         column: name of the column with prompts.
         positive: name of a column with 1 where a prompt is known to be memorised, and 0 where not.
 
     Raises MissingDataError, BadDataError.
     """
-    rows = read_csv(path, (column, *([positive] if positive else [])))
+    rows = read_csv(path, (column, *([positive] if positive else [])), advice=ADVICE)
     rows = rows.assign(**{column: rows[column].str.strip()})
     listed = rows[rows[column] != ""]
     if not len(listed):
@@ -71,15 +74,20 @@ def read_prompts(path: Path, column: str, positive: str | None = None) -> Prompt
 
 def _positives(path: Path, prompts: pd.Series[str], column: pd.Series[str]) -> pd.Series[bool]:
     """Return whether the column has 1 for each different prompt. Raises BadDataError."""
-    values = column.str.strip()
-    wrong = int((~values.isin(["0", "1"])).sum())
-    if wrong:
-        raise BadDataError(f"{path} has {wrong} rows with neither 0 nor 1 in column {column.name}", "write 0 or 1")
-    labels = (values == "1").groupby(prompts.to_numpy(), sort=False)
-    contradictory = int((labels.nunique() > 1).sum())
-    if contradictory:
+    values = column.str.strip().replace({"0.0": "0", "1.0": "1"})  # as spreadsheets write them
+    wrong = values.index[~values.isin(["0", "1"])]
+    if len(wrong):
         raise BadDataError(
-            f"{path} repeats {contradictory} prompts with both 0 and 1 in column {column.name}",
+            f"{path} has {len(wrong)} rows with neither 0 nor 1 in column {column.name}, the first in line {wrong[0]}",
+            "write 0 or 1",
+        )
+    labels = (values == "1").groupby(prompts.to_numpy(), sort=False)
+    contradictory = labels.nunique() > 1
+    if contradictory.any():
+        lines = prompts.index[prompts == contradictory.idxmax()]
+        raise BadDataError(
+            f"{path} repeats {contradictory.sum()} prompts with both 0 and 1 in column {column.name}, the first in "
+            f"lines {lines[0]} and {lines[1]}",
             "give each prompt one of them",
         )
     return labels.first()

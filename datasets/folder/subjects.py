@@ -7,12 +7,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from benchmark.cohorts.patient_table import PatientTable, read_patient_table
 from benchmark.core.errors import MissingDataError
 
 from .layout import Doubt, Levels, find_patients, strip_levels
 from .listing import Listing
 from .patterns import oddity, patients_by, question
-from .tables import find_table, given_rows
+from .tables import find_table
 
 CHANGE = "another rule: --group-pattern"
 
@@ -31,12 +32,11 @@ class Subjects:
 
 def from_table(root: Path, listing: Listing, table: str) -> Subjects:
     """Take patients, labels and splits from a given table. Raises MissingDataError where it lists none of the files."""
-    rows = given_rows(Path(table))
-    listed = {name: rows[name] for name in listing.files if name in rows}
-    if not listed:
+    listed = read_patient_table(Path(table), list(listing.files), root)
+    if not listed.rows:
         raise MissingDataError(
-            f"{root} holds none of the {len(rows)} files of {table}",
-            "give paths below the folder, with forward slashes, in the column file",
+            f"{root} holds none of the {len(listed.absent)} files of {table}",
+            f"give paths below the folder in the column file, such as {next(iter(listing.files))}",
         )
     return _from_rows(listing, listed)
 
@@ -72,13 +72,14 @@ def recognised(root: Path, listing: Listing) -> Subjects:
     return _with_folders(levels, names, patients.patients, {remark: list(dict.fromkeys(patients.patients))})
 
 
-def _from_rows(listing: Listing, rows: dict[str, dict[str, str]]) -> Subjects:
+def _from_rows(listing: Listing, table: PatientTable) -> Subjects:
+    rows = table.rows
     unlisted = sorted(set(listing.files) - set(rows))
     return Subjects(
         patients={name: rows[name]["patient"] for name in listing.files if name in rows},
         labels={name: row.get("label", "") for name, row in rows.items()},
         groups={name: row.get("split", "") for name, row in rows.items()},
-        remarks={"left out, not in the table": unlisted} if unlisted else {},
+        remarks={**({"left out, not in the table": unlisted} if unlisted else {}), **table.remarks()},
     )
 
 

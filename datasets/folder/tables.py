@@ -1,21 +1,20 @@
-"""The table that names the patient of each image: given, or found beside the images."""
+"""The table next to the images that names the patient of each."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
 import pandas as pd
 
-from benchmark.cohorts.csv_tables import read_csv, require_unique
-from benchmark.core.errors import BadDataError, UsageError
+from benchmark.cohorts.csv_tables import read_csv
+from benchmark.cohorts.patient_table import OPTIONAL, PatientTable, patient_rows
+from benchmark.core.errors import UsageError
 
 from .listing import Listing
 
-COLUMNS = ("file", "patient")
-OPTIONAL = ("label", "split")
 FILE_NAMES = (
     "file", "filename", "file_name", "filepath", "file_path", "path", "image", "image_path", "image_file", "image_name",
     "img", "img_path", "image_index",
@@ -33,17 +32,7 @@ class FoundTable:
     """A table next to the images that names patients."""
 
     path: Path
-    rows: dict[str, dict[str, str]]
-    """Name of each image it lists to its row, with the columns patient, label and split."""
-
-
-def given_rows(path: Path) -> dict[str, dict[str, str]]:
-    """Read the table that the user gave: file to row. Raises BadDataError, MissingDataError."""
-    table = read_csv(path, COLUMNS, OPTIONAL)
-    require_unique(table, "file", path)
-    if (table["patient"] == "").any():
-        raise BadDataError(f"{path} has a row without a patient", "fill it in, or leave the row out")
-    return _by_file(table)
+    rows: PatientTable
 
 
 def find_table(listing: Listing) -> FoundTable | None:
@@ -53,8 +42,7 @@ def find_table(listing: Listing) -> FoundTable | None:
     """
     near = [listing.below.path(name) for name in sorted(listing.below.tables) if name.count("/") <= 1]
     tables = [(path, table) for path in near[:MOST_TABLES] if (table := _read(path)) is not None]
-    index = _index(listing.files) if tables else {}
-    candidates = [listed for path, rows in tables if (listed := _candidate(path, rows, index))]
+    candidates = [listed for path, rows in tables if (listed := _candidate(path, rows, listing))]
     if len(candidates) > 1:
         root = listing.below.root
         named = " and ".join(table.path.relative_to(root).as_posix() for table in candidates[:4])
@@ -65,16 +53,11 @@ def find_table(listing: Listing) -> FoundTable | None:
     return candidates[0] if candidates else None
 
 
-def _candidate(path: Path, table: pd.DataFrame, index: Mapping[str, str]) -> FoundTable | None:
-    listed = table[table["file"].map(lambda file: _key(str(file)) in index)]
-    if not len(listed):
-        return None
+def _candidate(path: Path, table: pd.DataFrame, listing: Listing) -> FoundTable | None:
     # A table of findings has several rows for an image: they are one row where they agree on the patient.
-    listed = listed.drop_duplicates(["file", "patient"])
-    require_unique(listed, "file", path)
-    if (listed["patient"] == "").any():
-        raise BadDataError(f"{path} has a row without a patient", "fill it in, or leave the row out")
-    return FoundTable(path, {index[_key(file)]: row for file, row in _by_file(listed).items()})
+    once = table.drop_duplicates(["file", "patient"])
+    rows = patient_rows(path, once, list(listing.files), listing.below.root)
+    return FoundTable(path, rows) if rows.rows else None
 
 
 def _read(path: Path) -> pd.DataFrame | None:
@@ -91,7 +74,7 @@ def _read(path: Path) -> pd.DataFrame | None:
     columns = {name: next(filter(None, map(spelled.get, map(_plain, known))), "") for name, known in sought.items()}
     if not columns["file"] or not columns["patient"]:
         return None
-    return pd.DataFrame({name: table[column].str.strip() for name, column in columns.items() if column})
+    return pd.DataFrame({name: table[column] for name, column in columns.items() if column})
 
 
 def _header(path: Path) -> set[str]:
@@ -117,23 +100,3 @@ def _spellings(names: Iterable[str]) -> list[str]:
         forms += [case.replace("_", gap) for case in cases for gap in ("_", "", " ")]
         forms += [name.partition("_")[0] + name.title()[len(name.partition("_")[0]) :].replace("_", "")]
     return list(dict.fromkeys(forms))
-
-
-def _index(names: Iterable[str]) -> dict[str, str]:
-    """Map each path, and each last part of a path that is unique, to the image, without regard to case and slashes."""
-    index: dict[str, str] = {}
-    last: dict[str, str | None] = {}
-    for name in names:
-        index[_key(name)] = name
-        end = _key(name).rpartition("/")[2]
-        last[end] = None if end in last else name
-    return {**{end: name for end, name in last.items() if name}, **index}
-
-
-def _key(file: str) -> str:
-    return file.strip().replace("\\", "/").removeprefix("./").lower()
-
-
-def _by_file(table: pd.DataFrame) -> dict[str, dict[str, str]]:
-    names = list(table.columns)
-    return {row[0]: dict(zip(names, row, strict=True)) for row in table.itertuples(index=False, name=None)}

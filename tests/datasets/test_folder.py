@@ -147,7 +147,7 @@ def test_table(tmp_path: Path) -> None:
 
 MISSING = (
     "{} has no column file and no patient; it has name"
-    "\n  hint: give the file as it was published, or name the columns so"
+    "\n  hint: name the columns so in the first line, with commas, semicolons, tabs or | between them"
 )
 
 
@@ -155,9 +155,21 @@ MISSING = (
     ("text", "message"),
     [
         ("name\na.png\n", MISSING),
-        ("file,patient\na.png,\n", "{} has a row without a patient\n  hint: fill it in, or leave the row out"),
-        ("file,patient\na.png,1\na.png,2\n", "{} lists a.png twice in column file\n  hint: keep one row per file"),
-        ("file,patient\n", "{} has no rows\n  hint: download or copy the file again"),
+        (
+            "file,patient\na.png,\n",
+            (
+                "{} has no id in column patient of line 2"
+                "\n  hint: fill it in, or leave the row out; nan, NA, none, unknown and - count as empty"
+            ),
+        ),
+        (
+            "file,patient\na.png,1\na.png,2\n",
+            (
+                "{} lists a.png in lines 2 and 3 with different cells in column patient"
+                "\n  hint: keep one row per file"
+            ),
+        ),
+        ("file,patient\n", "{} has no rows\n  hint: save the table again, as CSV UTF-8"),
     ],
 )  # fmt: skip
 def test_wrong_tables(tmp_path: Path, text: str, message: str) -> None:
@@ -167,7 +179,7 @@ def test_wrong_tables(tmp_path: Path, text: str, message: str) -> None:
     assert refusal(lambda: Folder(table=str(table)).sources(tmp_path / "images")) == message.format(table)
 
 
-def test_a_moved_table_is_the_same_cohort(tmp_path: Path) -> None:
+def test_a_moved_table_is_the_same_cohort(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     root, keys = tmp_path / "images", []
     for number in range(4):
         png(root / f"{number}.png", number)
@@ -175,9 +187,11 @@ def test_a_moved_table_is_the_same_cohort(tmp_path: Path) -> None:
         (tmp_path / place).mkdir()
         table = tmp_path / place / "patients.csv"
         table.write_text("file,patient\n" + "".join(f"{number}.png,P{number}\n" for number in range(4)))
-        dataset = Folder(table=str(table), image_size=16)
-        keys.append(prepare("folder", dataset, root, tmp_path / "cache", log=lambda text: None).key)
-    assert keys[0] == keys[1]
+        monkeypatch.chdir(table.parent)
+        for name in (str(table), "patients.csv"):
+            dataset = Folder(table=name, image_size=16)
+            keys.append(prepare("folder", dataset, root, tmp_path / "cache", log=lambda text: None).key)
+    assert len(set(keys)) == 1
 
 
 def test_table_of_other_files(tmp_path: Path) -> None:
@@ -186,7 +200,7 @@ def test_table_of_other_files(tmp_path: Path) -> None:
     dataset = Folder(table=str(tmp_path / "t.csv"))
     assert refusal(lambda: dataset.sources(tmp_path / "images"), MissingDataError) == (
         f"{tmp_path}/images holds none of the 1 files of {tmp_path}/t.csv"
-        "\n  hint: give paths below the folder, with forward slashes, in the column file"
+        "\n  hint: give paths below the folder in the column file, such as a.png"
     )
 
 

@@ -67,7 +67,12 @@ def test_a_table_next_to_the_images_is_found(tmp_path: Path, place: str, header:
 
 def test_a_table_gives_labels_and_splits_and_may_list_findings(tmp_path: Path) -> None:
     fill(tmp_path, "images/a.png", "images/B.PNG", "images/c.png")
-    rows = ["images/a.png,1,sick,train", "images\\b.png,2,well,test", "c.png,3,well,test", "c.png,3,sick,test"]
+    rows = [
+        "images/a.png,1,sick,train",
+        "images\\b.png,2,well,test",
+        "images/c.png,3,well,test",
+        "images/c.png,3,sick,test",
+    ]
     write(tmp_path / "t.csv", "\n".join(["file,patient,label,split", *rows]))
     assert [(source.name, source.subject, source.label, source.group) for source in Folder().sources(tmp_path)] == [
         ("images/B", "2", "well", "test"), ("images/a", "1", "sick", "train"), ("images/c", "3", "well", "test"),
@@ -109,8 +114,15 @@ def test_two_tables_are_one_question(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("rows", "message"),
     [
-        ("a.png,1\na.png,2\n", "lists a.png twice in column file\n  hint: keep one row per file"),
-        ("a.png,1\nb.png,\n", "has a row without a patient\n  hint: fill it in, or leave the row out"),
+        (
+            "a.png,1\na.png,2\n",
+            "lists images/a.png in lines 2 and 3 with different cells in column patient\n  hint: keep one row per file",
+        ),
+        (
+            "a.png,1\nb.png,\n",
+            "has no id in column patient of line 3\n  hint: fill it in, or leave the row out; nan, NA, none, unknown and "
+            "- count as empty",
+        ),
     ],
 )
 def test_a_found_table_is_as_strict_as_a_given_one(tmp_path: Path, rows: str, message: str) -> None:

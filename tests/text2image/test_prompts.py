@@ -228,8 +228,14 @@ def test_ground_truth_gives_areas_under_the_curve(folder: Path, tmp_path: Path) 
 @pytest.mark.parametrize(
     ("known", "message"),
     [
-        (["1", "yes"], "{} has 1 rows with neither 0 nor 1 in column known\n  hint: write 0 or 1"),
-        (["1", "0"], "{} repeats 1 prompts with both 0 and 1 in column known\n  hint: give each prompt one of them"),
+        (["1", "yes"], "{} has 1 rows with neither 0 nor 1 in column known, the first in line 3\n  hint: write 0 or 1"),
+        (
+            ["1", "0"],
+            (
+                "{} repeats 1 prompts with both 0 and 1 in column known, the first in lines 2 and 3"
+                "\n  hint: give each prompt one of them"
+            ),
+        ),
     ],
 )
 def test_labels_that_are_neither_0_nor_1(tmp_path: Path, known: list[str], message: str) -> None:
@@ -371,14 +377,51 @@ def test_logs_hold_no_text(folder: Path, tmp_path: Path, capfd: pytest.CaptureFi
 def test_lists_without_a_header_are_not_quoted(tmp_path: Path) -> None:
     path = tmp_path / "list.csv"
     path.write_text("1,No secretword in Mr. Smith.\n2,Other text\n")
-    said = (
-        "{} has no column {}; it has 2, and its first line does not look like names of columns"
-        "\n  hint: give the file as it was published, or name the columns so"
+    said = "{} has no column {}; it has 2, and its first line does not look like names of columns\n  hint: {}"
+    assert refusal(lambda: read_prompts(path, "report"), BadDataError) == said.format(
+        path, "report", "name the column of the prompts with --column; the first line has the names of columns"
     )
-    assert refusal(lambda: read_prompts(path, "report"), BadDataError) == said.format(path, "report")
     captioning = Captioning(False, str(path), "")
     assert refusal(lambda: captioning.alternatives(["a"], 0), BadDataError) == said.format(
-        path, "caption and no variant"
+        path,
+        "caption and no variant",
+        "name the columns so in the first line, with commas, semicolons, tabs or | between them",
+    )
+
+
+def test_a_caption_with_a_comma_that_nobody_quoted(folder: Path, tmp_path: Path) -> None:
+    """The text after the comma would be lost, and two prompts would become one."""
+    path = tmp_path / "p.csv"
+    path.write_text("caption\nNo acute disease, heart normal\nNo acute disease\n")
+    done = CliRunner().invoke(app, ["prompts", str(folder), "--prompts", str(path), "--column", "caption"])
+    assert isinstance(done.exception, BadDataError)
+    assert str(done.exception) == (
+        f"{path} has 2 fields in line 2, and its header 1"
+        '\n  hint: put the text in double quotes if it contains the separator ",", or give each column a name'
+    )
+    path.write_text('caption\n"No acute disease, heart normal"\nNo acute disease\n')
+    assert list(read_prompts(path, "caption").table["prompt"]) == ["No acute disease, heart normal", "No acute disease"]
+
+
+def test_prompts_from_a_spreadsheet(tmp_path: Path) -> None:
+    """Words that mean a missing value elsewhere are prompts here, and numbers of the labels may have decimals."""
+    path = tmp_path / "p.csv"
+    content = 'sep=;\r\nCaption;Known;;\r\nNone;1.0;;\r\n"größer;\r\n2 cm";0;;\r\n;1;;\r\nNone;1;;\r\n;;;\r\n'
+    path.write_bytes(content.encode("utf-16"))
+    listed = read_prompts(path, "caption", "known")
+    assert listed.table[["prompt", "count", "positive"]].to_numpy().tolist() == [
+        ["None", 2, True], ["größer;\r\n2 cm", 1, False],
+    ]  # fmt: skip
+    assert (listed.empty, listed.rows) == (1, 4)
+
+
+def test_prompts_in_windows_1252_are_read_and_said(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / "p.csv"
+    path.write_bytes("caption\nHerz größer\n".encode("latin-1"))
+    assert list(read_prompts(path, "caption").table["prompt"]) == ["Herz größer"]
+    assert capfd.readouterr().err == (
+        f"{path} is not UTF-8 (first in line 2) and was read as Windows-1252: if its text looks wrong, save it as CSV "
+        "UTF-8\n"
     )
 
 
@@ -386,7 +429,7 @@ def test_wrong_lists(tmp_path: Path) -> None:
     path = listed(tmp_path / "list.csv", ["a"], "text")
     assert refusal(lambda: read_prompts(path, "report"), BadDataError) == (
         f"{path} has no column report; it has id, text"
-        "\n  hint: give the file as it was published, or name the columns so"
+        "\n  hint: name the column of the prompts with --column; the first line has the names of columns"
     )
     listed(path, ["", " "], "report")
     assert refusal(lambda: read_prompts(path, "report"), BadDataError) == (
