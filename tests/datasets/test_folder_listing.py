@@ -120,8 +120,10 @@ def test_two_tables_are_one_question(tmp_path: Path) -> None:
         ),
         (
             "a.png,1\nb.png,\n",
-            "has no id in column patient of line 3\n  hint: fill it in, or leave the row out; nan, NA, none, unknown and "
-            "- count as empty",
+            (
+                "has no id in column patient of line 3\n  hint: fill it in, or leave the row out; nan, NA, none, "
+                "unknown and - count as empty"
+            ),
         ),
     ],
 )
