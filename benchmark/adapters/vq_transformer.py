@@ -208,7 +208,7 @@ class TokenAdapter(NetworkAdapter[TokenModel]):
     def reconstruct(self, images: Images) -> Images:
         """Return the autoencoder's reconstruction of images (N, C, *spatial), same shape."""
         net = self.network()
-        return self.batchwise(lambda part: in_range(net.decode_indices(net.codebook_indices(part)), self.name), images)
+        return self.batchwise(lambda part: in_range(net.decode_indices(net.codebook_indices(part))), images)
 
     def losses(self, images: Images, *, seed: int) -> Array:
         """Return the mean cross-entropy of each image's tokens under the prior, (N,), in nats per token, float32."""

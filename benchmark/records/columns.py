@@ -110,6 +110,7 @@ FURTHER_QUALITY = (
         "real neighbourhoods around a synthetic item; coverage: those with one",
     ),
     Line("quality.mifid[random-conv]", "", "Frechet distance, larger where items are near to train"),
+    Line("samples.constant", "", "samples of one grey value: above 1.3 % the headline is not scored", COUNT),
     Line("detectable.patients", "", "fewest exposed patients that this cohort shows with 95 % power"),
     Line("detectable.share", "", "smallest exposed share that it shows with 95 % power"),
     Line("attack.loss.auc", "", "training items have a lower loss than held-out ones (0.5: no); see auc_members"),

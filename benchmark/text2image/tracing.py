@@ -14,7 +14,7 @@ from benchmark.text2image.attention import cross_attention, entropy
 from benchmark.text2image.guided import (
     as_noise,
     ddim_scheduler,
-    decode,
+    decode_images,
     embed_with_empty,
     guidance_norms,
     prompt_noise,
@@ -70,7 +70,7 @@ def trace(
             norms.append(step.norms)
             entropies.take(step.number, torch.stack([probabilities.chunk(2)[1] for probabilities in recorded]))
             recorded.clear()
-    small = F.interpolate(decode(pipeline, step.next_latents).clamp(-1, 1), size=THUMB, mode="area").flatten(1)
+    small = F.interpolate(decode_images(pipeline, step.next_latents), size=THUMB, mode="area").flatten(1)
     columns = [entropies.first, entropies.last, anisotropy(pipeline, text, noise)]
     return Trace(
         torch.stack(norms, dim=1).cpu().numpy(),
