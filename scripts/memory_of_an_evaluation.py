@@ -25,7 +25,6 @@ from benchmark.core.types import Cohort, Split
 from benchmark.search import LEVELS, Rows, search
 
 GIB, MIB = 2**30, 2**20
-IMAGES_PER_PATIENT = 5
 
 
 def images(path: Path, count: int, side: int, seed: int) -> Any:
@@ -79,13 +78,13 @@ def searched(folder: Path, items: int, side: int, memory: int) -> Callable[[], A
     return lambda: search(queries, bank, memory=memory)
 
 
-def evaluated(folder: Path, items: int, side: int, memory: int, detector: str) -> Callable[[], Any]:
+def evaluated(folder: Path, items: int, side: int, memory: int, detector: str, per_patient: int) -> Callable[[], Any]:
     """Return an evaluation of as many samples as real images, with one detector, without the model's own abilities."""
     from benchmark.adapters.sampling import CHUNK
     from benchmark.detectors.registry import choose
     from benchmark.evaluation.run_evaluation import evaluate_run
 
-    cohort = cohort_of(images(folder / "real.npy", items, side, 0))
+    cohort = cohort_of(images(folder / "real.npy", items, side, 0), per_patient)
     samples = images(folder / "samples.npy", items, side, 1)
     (folder / "samples").mkdir()
     for start in range(0, items, CHUNK):
@@ -96,10 +95,10 @@ def evaluated(folder: Path, items: int, side: int, memory: int, detector: str) -
     )  # fmt: skip
 
 
-def cohort_of(pixels: Any) -> Cohort:
-    """Split images by patients of IMAGES_PER_PATIENT each: 70 % train, 15 % calibration, 15 % test."""
-    patients = np.arange(len(pixels)) // IMAGES_PER_PATIENT
-    ends = [0, *(int(share * (patients[-1] + 1)) * IMAGES_PER_PATIENT for share in (0.7, 0.85)), len(pixels)]
+def cohort_of(pixels: Any, per_patient: int) -> Cohort:
+    """Split images by patients of so many images each: 70 % train, 15 % calibration, 15 % test."""
+    patients = np.arange(len(pixels)) // per_patient
+    ends = [0, *(int(share * (patients[-1] + 1)) * per_patient for share in (0.7, 0.85)), len(pixels)]
     splits = {}
     for name, start, stop in zip(("train", "calibration", "test"), ends[:-1], ends[1:], strict=True):
         names = tuple(f"i{k:06d}" for k in range(start, stop))
@@ -119,11 +118,12 @@ def main() -> None:
     parser.add_argument("--side", type=int, default=64, help="pixels per side of an image")
     parser.add_argument("--memory", type=float, default=1.0, help="--search-memory, in GiB")
     parser.add_argument("--detector", default="pixels", help="for evaluate")
+    parser.add_argument("--per-patient", type=int, default=1, help="for evaluate: images per patient")
     given = parser.parse_args()
     memory = int(given.memory * GIB)
     with tempfile.TemporaryDirectory() as folder:
         sizes = (Path(folder), given.items, given.side, memory)
-        work = searched(*sizes) if given.what == "search" else evaluated(*sizes, given.detector)
+        work = searched(*sizes) if given.what == "search" else evaluated(*sizes, given.detector, given.per_patient)
         result = measured(work)
     text = ", ".join(f"{value:.0f} {name}" for name, value in result.items())
     print(f"{given.what}, {given.items} x {given.items} of {given.side}^2, {given.memory:g} GiB: {text}")

@@ -176,9 +176,11 @@ def _control(bank: Bank, *, seed: int, searching: Searching) -> Score:
     known = piece(bank.rows, slice(0, bank.train + bank.calibration))
     blocks = []
     for _, block in searching.blocks(bank.part("test"), known):
-        by_train = subject_maxima(block[:, : bank.train], train)
-        by_calibration = subject_maxima(block[:, bank.train :], calibration)
-        blocks.append(nearest_of_patients(by_train, by_calibration, seed=tie_seed(bank.real.dealt, seed)))
+        for rows in searching.row_parts(block):
+            by_train = subject_maxima(block[rows, : bank.train], train)
+            by_calibration = subject_maxima(block[rows, bank.train :], calibration)
+            blocks.append(nearest_of_patients(by_train, by_calibration, seed=tie_seed(bank.real.dealt, seed)))
+        del block  # the next one would be computed while this one is held
     share = exposed(join(blocks)).samples
     return Score(value=share.value, low=share.low, high=share.high, n=items)
 

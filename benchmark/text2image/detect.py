@@ -50,12 +50,12 @@ def trace_all(
         for part in chunks(len(pairs), batch):
             texts, numbers = zip(*pairs[part], strict=True)
             traced = trace(pipeline, texts, numbers, steps=steps, guidance=guidance, further=True)
+            require_finite(traced.norms)
             collected["images"].append(decode_images(pipeline, traced.latents).cpu().numpy())
             for name in ("norms", "further", "thumbs"):
                 collected[name].append(getattr(traced, name))
             advance(len(texts))
     stacked = {name: np.concatenate(parts) for name, parts in collected.items()}
-    require_finite(stacked["norms"])
     return Traces(**{name: values.reshape(len(prompts), seeds, *values.shape[1:]) for name, values in stacked.items()})
 
 
