@@ -35,7 +35,7 @@ from benchmark.evaluation.exposure import possible_for, possible_scores
 from benchmark.evaluation.protocol import Advance, Outcome, evaluate
 from benchmark.evaluation.resumable_search import Searching
 from benchmark.metrics.copy_rate import PatientScores, membership
-from benchmark.metrics.membership_control import members_against_members
+from benchmark.metrics.membership_control import beside_control, members_against_members
 from benchmark.metrics.patient_neighbours import memorisation_distances
 from benchmark.metrics.quality import (
     diversity_score,
@@ -186,7 +186,9 @@ def attack_scores(adapter: HasLoss, cohort: Cohort) -> dict[str, Score]:
         index = np.sort(np.random.default_rng(SEED).permutation(len(split))[:ATTACKED])
         losses = adapter.losses(split.images(index), seed=SEED)
         samples.append(PatientScores(-losses, patient_codes([split.subjects[i] for i in index])))
-    scores = membership(*samples) | {"auc_members": members_against_members(samples[0], seed=SEED)}
+    control = members_against_members(samples[0], seed=SEED)
+    scores = membership(*samples) | {"auc_members": control}
+    scores["auc"] = beside_control(scores["auc"], control)
     return {f"attack.loss.{name}": score for name, score in scores.items()}
 
 

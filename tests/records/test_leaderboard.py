@@ -52,7 +52,9 @@ def record(
             notes=notes,
         ),
         scores={
-            HEADLINE: score(None, reason="failed") if excess is None else score(excess, max(0.0, excess - 0.05), excess + 0.05),
+            HEADLINE: score(None, reason="failed")
+            if excess is None
+            else score(excess, max(0.0, excess - 0.05), excess + 0.05),
             "copies.null[copy]": score(0.04, 0.01, 0.09),
             "exposed.items[pixels]": score(0.02, 0.0, 0.06),
             "detector.recall.flip[copy]": score(0.5),
