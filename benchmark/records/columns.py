@@ -165,8 +165,8 @@ def number(value: float, digits: int = 3) -> str:
 
 def detectors_of(record: Record) -> tuple[str, ...]:
     """Return the detectors of a record, in its order: a score of exposure that is missing hides none."""
-    found = (re.fullmatch(r"exposed\.\w+\[(.*)\]", name) for name in record.scores)
-    return tuple(dict.fromkeys(match[1] for match in found if match))
+    matches = (re.fullmatch(r"exposed\.\w+\[(.*)\]", name) for name in record.scores)
+    return tuple(dict.fromkeys(match[1] for match in matches if match))
 
 
 def recalls(record: Record, detector: str) -> dict[str, float]:
