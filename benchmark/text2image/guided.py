@@ -173,6 +173,20 @@ def decode(pipeline: Any, latents: Tensor) -> Tensor:
     return images.float()
 
 
+def decode_images(pipeline: Any, latents: Tensor) -> Tensor:
+    """Map latents (N, *latent) to images (N, C, height, width), float32 in [-1, 1].
+
+    Raises AdapterError where a value is not finite: clamped, an overflow would pass for white or black.
+    """
+    images = decode(pipeline, latents)
+    if not torch.isfinite(images).all():
+        raise AdapterError(
+            "the images of the pipeline's autoencoder are not finite",
+            "its weights are damaged, or overflow in this precision: use --precision fp32",
+        )
+    return images.clamp(-1, 1)
+
+
 def as_noise(difference: Tensor, scheduler: Any, timestep: Tensor) -> Tensor:
     """Convert the difference of two outputs of the U-Net (N, *latent) for one x_t into that of predicted noises.
 

@@ -99,13 +99,13 @@ def _effect(
     align: Alignment | None,
 ) -> Effect:
     from benchmark.detectors.random_conv import random_features
-    from benchmark.text2image.guided import decode
+    from benchmark.text2image.guided import decode_images
 
     norms, images, sample = [], [], sampler(pipeline, name, prompt, settings)
     for part in chunks(seeds, batch):
         part_norms, latents = sample(range(part.start, part.stop))
         norms.append(part_norms)
-        images.append(decode(pipeline, latents).clamp(-1, 1).cpu().numpy())
+        images.append(decode_images(pipeline, latents).cpu().numpy())
     generated = np.concatenate(images)
     likeness, copied = copy_scorer(generated) if copy_scorer else (None, None)
     return Effect(

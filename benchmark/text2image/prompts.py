@@ -18,7 +18,7 @@ from benchmark.core.files import atomic_write, content_key, write_json
 from benchmark.core.progress import progress
 from benchmark.core.types import chunks
 from benchmark.metrics.prompts import length_adjusted, outliers, variants
-from benchmark.text2image.detect import FURTHER, further_scores, require_finite
+from benchmark.text2image.detect import FURTHER, TOLERATED, constant_thumbs, further_scores, require_finite
 from benchmark.text2image.loading import LoadedPipeline
 from benchmark.text2image.options import OutlierRule, PromptSampling
 from benchmark.text2image.summary import summarise
@@ -129,6 +129,7 @@ def score_prompts(
         "rows": prompts.rows,
         "empty": prompts.empty,
         **summarise(scores, sampling, outlier_rule),
+        **_images(arrays),
     }
     for name, frame in ((TEXTS, table), (SCORES, scores)):
         with atomic_write(folder / name) as temporary:
@@ -160,7 +161,7 @@ def _score_missing(
                 pipeline, [prompts[row] for row in rows], seeds.tolist(), steps=sampling.steps,
                 guidance=sampling.guidance, further=sampling.further, only=1 if sampling.first else None,
             )  # fmt: skip
-            require_finite(traced.norms)
+            require_finite(traced.norms, rows)
             for name, array in arrays.items():
                 array[rows, seeds] = getattr(traced, name)
                 array.flush()
@@ -184,6 +185,27 @@ def lengths(pipeline: Any, prompts: Sequence[str]) -> tuple[Array, Array]:
     tokenizer = pipeline.tokenizer
     counts = np.array([len(tokenizer(text, add_special_tokens=False, verbose=False).input_ids) for text in prompts])
     return counts, np.minimum(counts, tokenizer.model_max_length - len(tokenizer("").input_ids))
+
+
+def _images(arrays: dict[str, Array]) -> dict[str, Any]:
+    """Return how many images were looked at, and how many are of one grey value, where images were made."""
+    if "thumbs" not in arrays:
+        return {}
+    constant = constant_thumbs(arrays["thumbs"])
+    return {"images": {"count": constant.size, "constant": int(constant.sum())}}
+
+
+def constant_note(summary: dict[str, Any]) -> str:
+    """Return a sentence about images of one grey value, where there are any; else nothing."""
+    images = summary.get("images", {"count": 0, "constant": 0})
+    if not images["constant"]:
+        return ""
+    few = images["constant"] <= TOLERATED * images["count"]
+    return (
+        f"{images['constant']} of {images['count']} images are constant, one grey value everywhere: the autoencoder's "
+        "weights are damaged, or overflow in this precision; "
+        + ("they count as alike to none" if few else "`seeds` is not scored")
+    )
 
 
 def _scores(

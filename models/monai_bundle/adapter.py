@@ -62,7 +62,7 @@ class Bundle(ExternalModel):
             seed_all(derive_seed(seed, part.start, 1))  # DDPMScheduler draws its noise from the global generator
             noise = seeded_noise((part.stop - part.start, *self._noise), seed, part.start, device=self._device)
             images = self._sampled(noise)
-            yield in_range(images * 2 - 1 if self.range == "unit" else images, "monai-bundle").cpu().numpy()
+            yield in_range(images * 2 - 1 if self.range == "unit" else images).cpu().numpy()
 
     @torch.no_grad()
     def _sampled(self, noise: Tensor) -> Tensor:

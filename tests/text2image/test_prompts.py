@@ -311,6 +311,15 @@ def test_rows_are_counted(folder: Path, tmp_path: Path) -> None:
     assert kept["count"].tolist() == [1, 2, 1, 1, 1]
 
 
+def test_a_caption_of_thirty_rows_is_asked_once(tmp_path: Path) -> None:
+    found = read_prompts(
+        listed(tmp_path / "list.csv", ["", *[CAPTIONS[0]] * 30, f" {CAPTIONS[0]} ", CAPTIONS[1]]), "report"
+    )
+    assert found.table["prompt"].tolist() == list(CAPTIONS[:2])
+    assert found.table["count"].tolist() == [31, 1]
+    assert (found.rows, found.empty) == (33, 1)
+
+
 def test_length_is_what_the_model_sees(folder: Path, tmp_path: Path) -> None:
     """A prompt of 10,000 characters has no length beyond the cut: it must not change the slope of the regression."""
     texts = [*CAPTIONS, "no", "no acute", LONG]
