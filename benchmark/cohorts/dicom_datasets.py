@@ -24,7 +24,7 @@ class DicomSeries(Volumes):
         series = read_series([Path(file) for file in source.files])
         items = self.gridded(series.volumes, source)
         seen = {SCOUTS: series.scouts > 0, FACES: series.head}
-        return replace(items, remarks=(*items.remarks, *((what, source.name) for what, holds in seen.items() if holds)))
+        return replace(items, remarks=tuple((what, source.name) for what, holds in seen.items() if holds))
 
 
 def dicom_folders(root: Path) -> dict[Path, list[Path]]:

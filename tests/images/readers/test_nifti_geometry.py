@@ -158,6 +158,15 @@ def test_axes_of_length_one(tmp_path: Path, shape: tuple[int, ...]) -> None:
     assert image.spacing_mm == (1, 2, 3)
 
 
+def test_a_plane_needs_no_size_across_it(tmp_path: Path) -> None:
+    nibabel.save(nibabel.Nifti1Image(volume()[..., :1], np.eye(4)), tmp_path / "a.nii")
+    path = with_pixdim(tmp_path / "a.nii", 2, 2, 0)
+    content = bytearray(path.read_bytes())
+    struct.pack_into("<2h", content, 252, 0, 0)  # neither qform nor sform
+    path.write_bytes(content)
+    assert read_image(path).spacing_mm == (2, 2, 1)
+
+
 def test_a_part_of_four_dimensions(tmp_path: Path) -> None:
     stored = np.arange(2 * 3 * 4 * 5, dtype=np.int16).reshape(2, 3, 4, 5)
     nibabel.save(nibabel.Nifti1Image(stored, np.eye(4)), tmp_path / "a.nii")

@@ -222,6 +222,15 @@ def test_truncated_metaimage(tmp_path: Path, packed: bool, capfd: pytest.Capture
     assert capfd.readouterr() == ("", "")
 
 
+@pytest.mark.parametrize("kind", ["changed", "cut"])
+def test_the_checksum_of_compressed_metaimages_is_verified(tmp_path: Path, kind: str) -> None:
+    path = tmp_path / "a.mha"
+    SimpleITK.WriteImage(itk_image(), str(path), useCompression=True)
+    content = path.read_bytes()
+    path.write_bytes(content[:-2] if kind == "cut" else content[:-1] + bytes([content[-1] ^ 1]))
+    assert refusal(path) == f"{path} is truncated or damaged: its header or its voxels cannot be read{AGAIN}"
+
+
 @pytest.mark.parametrize("line", ["NDims = 3", "DimSize = 2 3 4", "ElementType = MET_SHORT", "ElementDataFile = LOCAL"])
 def test_metaimage_without_a_line_of_its_header(tmp_path: Path, line: str, capfd: pytest.CaptureFixture[str]) -> None:
     path = header_with(tmp_path, "mha", line + "\n", "")
