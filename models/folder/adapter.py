@@ -14,8 +14,9 @@ from benchmark.core.errors import AdapterError, BadDataError, MissingDataError
 from benchmark.core.files import read_json, write_json
 from benchmark.core.progress import to_stderr
 from benchmark.core.types import to_images
-from benchmark.images.readers import READERS, read_image, suffix
+from benchmark.images.readers import READERS, read_image
 from benchmark.images.resize import resize_smooth, to_uint8
+from benchmark.images.walk import ending_of, walk
 
 from .ranges import Values, scale_of, summary, to_signed
 
@@ -82,9 +83,15 @@ class ImageFolder(ExternalModel):
         place = Path(self.path)
         if not place.is_dir():
             raise MissingDataError(f"there is no folder {place}", "give the folder of the images: --set path=DIR")
-        files = sorted(file for file in place.rglob("*") if file.is_file() and suffix(file) in READERS)
+        listed = walk(place)
+        listed.require_readable()
+        # Each file once: samples are compared without replacement, and a second link is no second sample.
+        files = [listed.path(name) for name in listed.files if ending_of(name) in READERS and name not in listed.same]
         if not files:
-            raise MissingDataError(f"{place} holds no image", f"put files there that end in {', '.join(READERS)}")
+            skipped = "".join(f"; {what}" for what in listed.remarks())
+            raise MissingDataError(
+                f"{place} holds no image{skipped}", f"put files there that end in {', '.join(READERS)}"
+            )
         return self._on_one_scale(files)
 
     def _on_one_scale(self, files: Sequence[Path]) -> Array:

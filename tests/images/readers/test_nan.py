@@ -98,7 +98,7 @@ def test_the_folder_takes_the_option_and_says_so(tmp_path: Path, ending: str) ->
         array[0, : number + 1, 0] = np.nan
         WRITERS[f"a.{ending}"](root / f"n{number}.{ending}", array)
     said: list[str] = []
-    dataset = Folder(image_size=16, nan="background")
+    dataset = Folder(image_size=16, group_pattern="none", nan="background")
     cohort = prepare("folder", dataset, root, tmp_path / "cache", log=said.append, strict=True)
     pixels = 256 if ending == "tif" else 4096
     names = ", ".join(f"n{number} ({number + 1} of {pixels})" for number in range(4))
@@ -129,10 +129,11 @@ def test_strict_refuses_files_in_doubt(tmp_path: Path) -> None:
         "in doubt, sform and qform of the header contradict each other: "
         "n2 (sform 1 x 1 x 1 mm RAS, qform 2 x 2 x 3 mm RAS; the qform was used)"
     )
-    prepare("folder", Folder(image_size=16), root, tmp_path / "cache", log=said.append)
+    dataset = Folder(image_size=16, group_pattern="none")
+    prepare("folder", dataset, root, tmp_path / "cache", log=said.append)
     assert f"folder: {remark}" in said
     with pytest.raises(BadDataError) as caught:
-        prepare("folder", Folder(image_size=16), root, tmp_path / "cache", log=said.append, strict=True)
+        prepare("folder", dataset, root, tmp_path / "cache", log=said.append, strict=True)
     assert str(caught.value) == (
         f"folder: {remark}\n  hint: repair or remove these, or leave --strict out: they are used as it says"
     )
