@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import zlib
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +15,7 @@ from benchmark.images.readers.canonical import LPS_TO_RAS, UNORIENTED, canonical
 from benchmark.images.readers.image import Image
 from benchmark.images.readers.itk_headers import BinaryVoxels, Layout, damage, layout
 from benchmark.images.readers.limits import decoding, require_size
+from benchmark.images.readers.terminal import silent
 
 if TYPE_CHECKING:
     from benchmark.core.types import Array
@@ -29,14 +31,15 @@ def read(path: Path) -> Image:
     image = _pixels(reader, where, path)
     if image.ndim == 2:
         spacing = tuple(float(size) * where.unit_mm for size in reader.GetSpacing()[::-1])
-        return Image(image, spacing)
+        return Image(image, spacing if where.sized else ())
     affine = _affine(reader, path)
     affine[:3] *= where.unit_mm
     volume = image.transpose(2, 1, 0)
     if not where.oriented:
         sizes = tuple(float(size) * where.unit_mm for size in reader.GetSpacing())
-        return Image(volume, sizes, remarks=((UNORIENTED, ""),))
-    return canonical(volume, LPS_TO_RAS @ affine, path)
+        return Image(volume, sizes if where.sized else (), remarks=((UNORIENTED, ""),))
+    upright = canonical(volume, LPS_TO_RAS @ affine, path)
+    return upright if where.sized else replace(upright, spacing_mm=(), affine=None)
 
 
 def _reader(path: Path) -> Any:
@@ -47,7 +50,7 @@ def _reader(path: Path) -> Any:
     reader: Any = SimpleITK.ImageFileReader()
     reader.SetImageIO("NrrdImageIO" if path.suffix.lower() in (".nrrd", ".nhdr") else "MetaImageIO")
     reader.SetFileName(str(path))
-    with decoding(*damage(path)):
+    with decoding(*damage(path)), silent():
         reader.ReadImageInformation()
     return reader
 
@@ -68,7 +71,7 @@ def _pixels(reader: Any, where: Layout, path: Path) -> Array:
     require_size(path, reader.GetSize(), kind.itemsize, held, where.expansion)
     if where.voxels:
         return _binary(where.files[0], where.voxels, reader.GetSize()[::-1], kind, path)
-    with decoding(*damage(path)):
+    with decoding(*damage(path)), silent():
         pixels: Array = SimpleITK.GetArrayFromImage(reader.Execute())
     return pixels
 

@@ -16,6 +16,7 @@ ANYTHING = 2**40
 TEXT = 4
 """Bytes per byte of numbers written as text: `0 ` may be a float64."""
 ENCODINGS = {"raw": 1, "hex": 1, "txt": TEXT, "text": TEXT, "ascii": TEXT, "gz": DEFLATE, "gzip": DEFLATE}
+BLANK = " \t\r"
 NEED_NDIMS = ("TransformMatrix", "Offset", "CenterOfRotation", "ElementSpacing", "DimSize", "Position", "Orientation")
 ONE_SIZE = tuple(f"MET_{kind}" for kind in ("CHAR", "UCHAR", "SHORT", "USHORT", "INT", "UINT", "FLOAT", "DOUBLE"))
 """MetaImage's types that have the same number of bytes on every computer."""
@@ -46,6 +47,8 @@ class Layout:
     voxels: BinaryVoxels | None = None
     """How they are stored in the one file, where this is known here; else SimpleITK knows."""
     unit_mm: float = 1.0
+    sized: bool = True
+    """Whether the header gives the size of a voxel; SimpleITK takes 1 mm where it does not."""
     oriented: bool = True
     """Whether the axes are said to be those of the patient."""
 
@@ -76,7 +79,8 @@ def _metaimage(start: bytes, path: Path) -> Layout:
             raise BadDataError(*damage(path)) from None
         msb = _is_true(fields, "BinaryDataByteOrderMSB") or _is_true(fields, "ElementByteOrderMSB")
         voxels = BinaryVoxels(skipped if skipped < 0 or names else place, packed, msb)
-    return Layout(files, DEFLATE if packed else 1 if binary else TEXT, voxels)
+    sized = "ElementSpacing" in fields or "ElementSize" in fields
+    return Layout(files, DEFLATE if packed else 1 if binary else TEXT, voxels, sized=sized)
 
 
 def _metaimage_fields(start: bytes, path: Path) -> tuple[dict[str, str], int]:
@@ -87,9 +91,9 @@ def _metaimage_fields(start: bytes, path: Path) -> tuple[dict[str, str], int]:
         end = start.find(b"\n", place)
         line = start[place : end if end >= 0 else len(start)].decode("latin-1")
         name, sign, value = line.partition("=")
-        if (end < 0 and name.strip() != "ElementDataFile") or (line.strip() and not sign):
+        if (end < 0 and name.strip(BLANK) != "ElementDataFile") or (line.strip() and not sign):
             raise BadDataError(*damage(path))
-        fields[name.strip()] = value.strip()
+        fields[name.strip(BLANK)] = value.strip(BLANK)
         place = end + 1 if end >= 0 else len(start)
     if not _is_complete(fields):
         raise BadDataError(*damage(path))
@@ -143,7 +147,13 @@ def _nrrd(start: bytes, path: Path) -> Layout:
     expansion = ENCODINGS.get(fields.get("encoding", "raw").lower(), ANYTHING)
     oriented = bool(directions) and fields.get("space", "").lower() in SPACES
     unit = _unit(fields.get("space units", ""), path)
-    return Layout(_companions(names, path), expansion, unit_mm=unit, oriented=oriented)
+    return Layout(
+        _companions(names, path),
+        expansion,
+        unit_mm=unit,
+        sized=bool(directions or "spacings" in fields),
+        oriented=oriented,
+    )
 
 
 def _unit(text: str, path: Path) -> float:

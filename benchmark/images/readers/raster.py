@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import os
-import threading
 import warnings
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
+from contextlib import nullcontext
 from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
@@ -27,6 +25,7 @@ from PIL import (  # noqa: F401 (each registers the decoder of FORMATS)
 from benchmark.core.errors import BadDataError
 from benchmark.images.readers.image import Image
 from benchmark.images.readers.limits import decoding, require_limit
+from benchmark.images.readers.terminal import silent
 
 if TYPE_CHECKING:
     from benchmark.core.types import Array
@@ -45,7 +44,6 @@ PHOTOMETRIC, WHITE_IS_ZERO = 262, 0
 # Pillow would print warnings about tags, and above 89 million pixels; here a file is read, or refused by name.
 warnings.filterwarnings("ignore", category=UserWarning, module=r"PIL\.")
 warnings.filterwarnings("ignore", category=PIL.Image.DecompressionBombWarning)
-_ONE_AT_A_TIME = threading.Lock()
 
 
 def read(path: Path) -> Image:
@@ -63,7 +61,8 @@ def read(path: Path) -> Image:
             raise BadDataError(f"{path} holds {pages} pages, one image is needed", "save each page as its own file")
         _require_readable(image, path)
         negative = _is_negative(image)
-        with decoding(f"{path} is truncated or damaged: its pixels cannot be read"), _silent(image):
+        quiet = silent() if any("libtiff" in str(tile) for tile in _tiles(image)) else nullcontext()
+        with decoding(f"{path} is truncated or damaged: its pixels cannot be read"), quiet:
             image.load()
         pixels = _grey(_upright(image), image.format, path)
     return Image(np.iinfo(np.uint16).max - pixels if negative else pixels)
@@ -100,22 +99,6 @@ def _is_negative(image: PIL.Image.Image) -> bool:
     """Return whether a 16-bit TIFF stores white as 0: Pillow inverts other depths itself."""
     tags = getattr(image, "tag_v2", {})
     return image.mode.startswith("I;16") and tags.get(PHOTOMETRIC) == WHITE_IS_ZERO
-
-
-@contextmanager
-def _silent(image: PIL.Image.Image) -> Iterator[None]:
-    """Keep libtiff, which prints what it finds in damaged files, from the terminal; Pillow cannot tell it not to."""
-    if not any("libtiff" in str(tile) for tile in _tiles(image)):
-        yield
-        return
-    with _ONE_AT_A_TIME, Path(os.devnull).open("wb") as nowhere:  # a process has one standard error
-        terminal = os.dup(2)
-        try:
-            os.dup2(nowhere.fileno(), 2)
-            yield
-        finally:
-            os.dup2(terminal, 2)
-            os.close(terminal)
 
 
 def _upright(image: PIL.Image.Image) -> PIL.Image.Image:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import os
+import re
 from pathlib import Path
 
 import h5py
@@ -302,3 +303,16 @@ def test_nrrd_that_does_not_name_the_axes_of_the_patient(tmp_path: Path) -> None
     assert np.array_equal(image.pixels, volume())
     assert (image.spacing_mm, image.affine, image.orientation) == ((1, 2, 3), None, "")
     assert image.remarks == (("in doubt, no orientation in the file: axes were kept as stored", ""),)
+
+
+@pytest.mark.parametrize("ending", ["mha", "nrrd"])
+def test_voxels_whose_size_the_header_does_not_give(tmp_path: Path, ending: str) -> None:
+    SimpleITK.WriteImage(itk_image(), str(tmp_path / f"a.{ending}"))
+    content = (tmp_path / f"a.{ending}").read_bytes()
+    # NRRD has directions and sizes in one line, and the lines about space go together.
+    for line in (rb"ElementSpacing = .*\n",) if ending == "mha" else (rb"space.*: .*\n",) * 3:
+        content = re.sub(line, b"", content, count=1)
+    (tmp_path / f"a.{ending}").write_bytes(content)
+    image = read_image(tmp_path / f"a.{ending}")
+    assert (image.spacing_mm, image.affine) == ((), None)
+    assert np.array_equal(image.pixels, volume()[::-1, ::-1] if ending == "mha" else volume())
