@@ -10,7 +10,7 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 from benchmark.cohorts.cache_key import preparation_key
-from benchmark.cohorts.ingest_log import LEFT_OUT, Notes
+from benchmark.cohorts.ingest_log import LEFT_OUT, STRICT, Notes
 from benchmark.cohorts.parallel_read import Reading, read_all
 from benchmark.cohorts.patient_ids import join_spellings
 from benchmark.cohorts.store import PIXELS, Stored, finish, open_stored
@@ -98,10 +98,10 @@ def _append(writer: Writer, reading: Reading, notes: Notes) -> None:
 
 def _require_nothing_left_out(name: str, stored: Stored) -> None:
     for what, names in stored.remarks.items():
-        if what.startswith(LEFT_OUT):
+        if what.startswith(STRICT):
+            used = "the rest is used" if what.startswith(LEFT_OUT) else "they are used as it says"
             raise BadDataError(
-                f"{name}: {what}: {_shortened(names)}",
-                "repair or remove these, or leave --strict out: the rest is used",
+                f"{name}: {what}: {_shortened(names)}", f"repair or remove these, or leave --strict out: {used}"
             )
 
 

@@ -17,7 +17,7 @@ def _words(text: str) -> frozenset[str]:
 
 
 FOREIGN = _words(
-    ".hdr .mgz .mgh .mnc .minc .par .rec .bmp .gif .webp .heic .jp2 .jls .svs .ndpi .avi .mp4 .mat .7z .zip .tar "
+    ".mgz .mgh .mnc .minc .par .rec .bmp .gif .webp .heic .jp2 .jls .svs .ndpi .avi .mp4 .mat .7z .zip .tar "
     ".gz .tgz .bz2 .rar .zst .pkl .pickle .tfrecord .lmdb .parquet .arrow"
 )
 """Endings of images that no reader opens, and of archives that may hold some: they are named apart."""

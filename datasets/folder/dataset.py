@@ -16,6 +16,7 @@ from benchmark.cohorts.volume_datasets import Volumes
 from benchmark.core.errors import BadDataError
 from benchmark.core.types import Items, Source
 from benchmark.images.readers import is_dicom, read_image, suffix
+from benchmark.images.readers.image import remarks_on
 from benchmark.images.readers.series import FEWEST
 
 from .listing import VOLUMES, Listing, list_images, plain
@@ -99,7 +100,7 @@ class Folder(DicomSeries):
 
     def _planes_of(self, source: Source) -> Items:
         (file,) = source.files
-        image = read_image(file)
+        image = read_image(file, nan=self.nan)
         if image.pixels.ndim not in (2, 3):
             raise BadDataError(
                 f"{file} holds an array of shape {image.pixels.shape}", "save planes as (n, rows, columns)"
@@ -107,7 +108,7 @@ class Folder(DicomSeries):
         planes = image.pixels.reshape(-1, *image.pixels.shape[-2:])
         pixels = np.stack([square(plane, self.image_size, self.window, self.aspect, file) for plane in planes])
         names = ("",) if image.pixels.ndim == 2 else tuple(f"{number:05d}" for number in range(len(pixels)))
-        return Items(pixels=pixels[:, None], names=names)
+        return Items(pixels=pixels[:, None], names=names, remarks=remarks_on([image], source.name))
 
 
 def _holds_series(file: Path) -> bool:

@@ -15,7 +15,7 @@ from benchmark.images.walk import NO_ENDING, Walk, ending_of, walk
 
 from .layout import Unit
 
-VOLUMES = (".nii", ".nii.gz", ".mhd", ".mha", ".nrrd", ".nhdr", ".h5", ".hdf5")
+VOLUMES = (".nii", ".nii.gz", ".hdr", ".mhd", ".mha", ".nrrd", ".nhdr", ".h5", ".hdf5")
 ARRAYS = (".npy", ".npz")
 SERIES = "DICOM series"
 FILMS = "DICOM images"

@@ -53,8 +53,8 @@ class Mrnet(Volumes):
 
     def load(self, source: Source) -> Sequence[Image]:
         """Read one series; its slices are assumed to be in radiological view. Raises BadDataError."""
-        image = require_volume(read_image(source.files[0]), source.files[0])
-        return [Image(from_planes(image.pixels, self.axis))]
+        image = require_volume(read_image(source.files[0], nan=self.nan), source.files[0])
+        return [Image(from_planes(image.pixels, self.axis), remarks=image.remarks)]
 
     def _group(self, top: Path, group: str) -> list[Source]:
         labels = _labels(top / f"{group}-abnormal.csv")

@@ -317,8 +317,8 @@ def test_the_answer_for_mixed_kinds_fits_what_is_there(tmp_path: Path) -> None:
 
 
 ENDINGS = (
-    ".nii, .nii.gz, .dcm, .dicom, .ima, .mhd, .mha, .nrrd, .nhdr, .h5, .hdf5, .npy, .npz, .png, .jpg, .jpeg, .tif, "
-    ".tiff, or DICOM folders"
+    ".nii, .nii.gz, .hdr, .dcm, .dicom, .ima, .mhd, .mha, .nrrd, .nhdr, .h5, .hdf5, .npy, .npz, .png, .jpg, .jpeg, "
+    ".tif, .tiff, or DICOM folders"
 )
 
 
@@ -339,6 +339,9 @@ def test_array_of_four_dimensions(tmp_path: Path) -> None:
     )
 
 
+OPTION = "(--set-data nan=background takes them for background)"
+
+
 def damaged(kind: str, root: Path) -> str:
     """Break one file of a folder of volumes, and return what must be said of it."""
     path = root / "odd.nii.gz"
@@ -347,7 +350,7 @@ def damaged(kind: str, root: Path) -> str:
     content: dict[str, Any] = {
         "truncated": (path.read_bytes()[:-200], "is truncated or damaged: it cannot be unpacked"),
         "empty": (b"", "is empty (0 bytes)"),
-        "text": (b"not a volume", "is truncated or damaged: it cannot be unpacked"),
+        "text": (b"not a volume", "is not a NIfTI file, or its header is damaged"),
     }
     if kind in content:
         path.write_bytes(content[kind][0])
@@ -360,7 +363,7 @@ def damaged(kind: str, root: Path) -> str:
     if kind in voxels:
         array, said = voxels[kind]
         nibabel.save(nibabel.Nifti1Image(array, np.eye(4)), path)
-        return f"{path} {said or f'holds {int(np.isnan(array).sum())} pixels that are NaN or infinite'}"
+        return f"{path} {said or f'holds {int(np.isnan(array).sum())} pixels that are NaN {OPTION}'}"
     assert kind == "no orientation"
     whole.set_sform(np.zeros((4, 4)), code=1)
     nibabel.save(whole, path)
