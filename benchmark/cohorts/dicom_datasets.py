@@ -8,6 +8,7 @@ from pathlib import Path
 
 from benchmark.cohorts.volume_datasets import Volumes
 from benchmark.core.types import Items, Source
+from benchmark.images.crop import ORDER
 from benchmark.images.readers import is_dicom
 from benchmark.images.readers.series import FEWEST, read_series
 
@@ -21,10 +22,12 @@ class DicomSeries(Volumes):
 
     def read(self, source: Source) -> Items:
         """Read all series of a folder; each becomes items. Raises BadDataError naming the file."""
-        series = read_series([Path(file) for file in source.files])
+        along = ORDER[self.axis][0] if self.dimensions == 2 else None
+        series = read_series([Path(file) for file in source.files], slices_along=along)
         items = self.gridded(series.volumes, source)
         seen = {SCOUTS: series.scouts > 0, FACES: series.head}
-        return replace(items, remarks=tuple((what, source.name) for what, holds in seen.items() if holds))
+        notes = [(what, f"{source.name} ({amount})" if amount else source.name) for what, amount in series.notes]
+        return replace(items, remarks=(*((what, source.name) for what, holds in seen.items() if holds), *notes))
 
 
 def dicom_folders(root: Path) -> dict[Path, list[Path]]:
