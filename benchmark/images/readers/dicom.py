@@ -157,7 +157,8 @@ def read_header(path: Path) -> Dataset:
         header = pydicom.dcmread(path, force=True)  # some archives write no preamble
         # A text read by force gives a few tags that nothing names. Objects whose class an anonymiser removed have
         # pixels, or a modality.
-        known = "SOPClassUID" in header or has_pixels(header) or class_kind(_with_meta(header)) is not None
+        header.ensure_file_meta()
+        known = "SOPClassUID" in header or has_pixels(header) or class_kind(header) is not None
         if known:
             _name_syntax(header)
     except UNREADABLE as error:
@@ -167,14 +168,8 @@ def read_header(path: Path) -> Dataset:
     return header
 
 
-def _with_meta(header: Dataset) -> Dataset:
-    header.ensure_file_meta()
-    return header
-
-
 def _name_syntax(header: Dataset) -> None:
     """Store the transfer syntax of a file without a preamble, as it was found: decoding needs it."""
-    header.ensure_file_meta()
     if "TransferSyntaxUID" not in header.file_meta:
         implicit, little = header.original_encoding
         plain = ImplicitVRLittleEndian if implicit else ExplicitVRLittleEndian
@@ -206,8 +201,10 @@ def _require_plausible_size(header: Dataset, path: Path) -> None:
     sizes = [number(header.get(name)) for name in names]
     frames, rows, columns, bits = (1.0 if size is None else size for size in sizes)
     declared = max(frames, 1.0) * rows * columns * max(bits, 1.0) / 8
+    if declared <= ANY_RATIO_BYTES:
+        return
     stored = path.stat().st_size
-    if declared > max(ANY_RATIO_BYTES, MOST_COMPRESSED * stored):
+    if declared > MOST_COMPRESSED * stored:
         raise BadDataError(
             f"{path} declares {max(frames, 1):.0f} x {rows:.0f} x {columns:.0f} pixels, more than its "
             f"{stored:,} bytes can hold",
@@ -258,10 +255,8 @@ def _scaled(groups: Sequence[Dataset], plane: Array, path: Path) -> Array:
 
     16-bit values times a whole slope fit in int32 for slopes up to 32,767.
     """
-    slope, intercept = (
-        number(first(groups, name) if first(groups, name) is not None else usual)
-        for name, usual in (("RescaleSlope", 1), ("RescaleIntercept", 0))
-    )
+    stored = first(groups, "RescaleSlope"), first(groups, "RescaleIntercept")
+    slope, intercept = (number(usual if value is None else value) for value, usual in zip(stored, (1, 0), strict=True))
     if slope is None or intercept is None or not np.isfinite([slope, intercept]).all():
         raise BadDataError(f"{path} has a damaged tag RescaleSlope or RescaleIntercept", "export it again")
     whole = plane.dtype.kind in "iub" and slope.is_integer() and intercept.is_integer()

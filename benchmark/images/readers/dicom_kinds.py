@@ -1,4 +1,4 @@
-"""What a DICOM object is: an image of the scan, or a report, a plan, a dose grid ... that archives store beside it."""
+"""What a DICOM object is: an image of the scan, or a report, a plan, a dose grid ... that archives store with it."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 class Kind(NamedTuple):
-    """A kind of object that is passed over among the planes of a scan."""
+    """A kind of object that is skipped among the planes of a scan."""
 
     one: str
     """Its name in the singular, with its modality."""

@@ -26,7 +26,11 @@ def frame_groups(header: Dataset, number: int) -> Iterator[Dataset]:
 
 def first(groups: Sequence[Dataset], name: str) -> Any:
     """Return the first value of a tag that is not empty, or None."""
-    return next((group.get(name) for group in groups if group.get(name) not in (None, "")), None)
+    for group in groups:
+        value = group.get(name)
+        if value is not None and value != "":
+            return value
+    return None
 
 
 def number(value: Any) -> float | None:

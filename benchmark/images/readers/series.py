@@ -43,7 +43,7 @@ SAME_DIRECTION = 0.01
 MOST_TILT = 45.0
 """Degrees: no gantry tilts by more than 30, so beyond this the positions are wrong."""
 
-PASSED_OVER = "passed over, not images of the scan"
+SKIPPED = "skipped, not images of the scan"
 CAPTURES = "secondary captures or images of an unknown class used, because the folder holds no other planes"
 DOUBLES = "files copied twice, counted once"
 SPLIT = "DICOM series split into volumes"
@@ -63,7 +63,7 @@ class Series:
     head: bool
     """Whether one of the volumes is of the head."""
     notes: tuple[tuple[str, str], ...] = ()
-    """What was passed over, split or shifted, each with how much of it: no tag of a patient."""
+    """What was skipped, split or shifted, each with how much of it: no tag of a patient."""
 
 
 def read_series(files: Sequence[Path], *, slices_along: int | None = None) -> Series:
@@ -76,7 +76,7 @@ def read_series(files: Sequence[Path], *, slices_along: int | None = None) -> Se
 
     Planes are sorted by ImagePositionPatient along their normal; where that is missing, by SliceLocation or
     InstanceNumber, and the volume is taken as axial, its spacing unknown. Objects that are no planes of the scan are
-    passed over and counted; copies are counted once; a series whose positions repeat is split by the tags that number
+    skipped and counted; copies are counted once; a series whose positions repeat is split by the tags that number
     its volumes. Raises BadDataError for mixed matrix sizes, planes at one position that no tag tells apart, gaps,
     changing distances, and whatever `dicom.read_planes` refuses.
     """
@@ -121,7 +121,7 @@ def _frames(files: Sequence[Path]) -> tuple[list[Frame], list[Note]]:
         raise BadDataError(f"{_folder(files)} holds no planes of a scan: {counted(passed)}", "leave it out")
     frames, copies = without_doubles(frames)
     frames = _with_positions(frames, passed)
-    notes += [(PASSED_OVER, counted(passed))] if passed else []
+    notes += [(SKIPPED, counted(passed))] if passed else []
     notes += [(DOUBLES, f"{copies} {'file' if copies == 1 else 'files'}")] if copies else []
     return frames, notes
 
