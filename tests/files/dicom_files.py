@@ -87,8 +87,8 @@ def write_series(
     return paths
 
 
-def compress(path: Path, syntax: str) -> None:
-    """Store the pixels again: rle (pydicom) or jpeg (lossless, by GDCM)."""
+def compress(path: Path, syntax: str, kind: int = gdcm.TransferSyntax.JPEGLosslessProcess14_1) -> None:
+    """Store the pixels again: rle (pydicom), or by GDCM as its transfer syntax `kind`, JPEG lossless if not given."""
     if syntax == "rle":
         file = pydicom.dcmread(path)
         file.compress(RLELossless)
@@ -98,7 +98,7 @@ def compress(path: Path, syntax: str) -> None:
     reader.SetFileName(str(path))
     assert reader.Read()
     change = gdcm.ImageChangeTransferSyntax()
-    change.SetTransferSyntax(gdcm.TransferSyntax(gdcm.TransferSyntax.JPEGLosslessProcess14_1))
+    change.SetTransferSyntax(gdcm.TransferSyntax(kind))
     change.SetInput(reader.GetImage())
     assert change.Change()
     writer = gdcm.ImageWriter()
@@ -106,7 +106,8 @@ def compress(path: Path, syntax: str) -> None:
     writer.SetFile(reader.GetFile())
     writer.SetImage(change.GetOutput())
     assert writer.Write()
-    assert pydicom.dcmread(path).file_meta.TransferSyntaxUID == JPEGLosslessSV1
+    stored = pydicom.dcmread(path, stop_before_pixels=True).file_meta.TransferSyntaxUID
+    assert kind != gdcm.TransferSyntax.JPEGLosslessProcess14_1 or stored == JPEGLosslessSV1
 
 
 def enhanced(path: Path, hu: np.ndarray, *, step: float = 2.0) -> Path:
