@@ -9,18 +9,21 @@ import logging
 import struct
 import warnings
 import zlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
+from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 import pydicom
-from pydicom.errors import InvalidDicomError
+from pydicom.errors import BytesLengthException, InvalidDicomError
 from pydicom.pixels.processing import apply_rescale
 from pydicom.uid import ExplicitVRBigEndian, ExplicitVRLittleEndian, ImplicitVRLittleEndian
 
 from benchmark.core.errors import BadDataError
+from benchmark.images.readers.codec_messages import codec_messages
 from benchmark.images.readers.dicom_kinds import FILM, Kind, class_kind, colour, has_pixels, image_type, plane_kind
 from benchmark.images.readers.dicom_tags import first, frame_groups, number, numbers
 from benchmark.images.readers.image import Image
@@ -32,12 +35,12 @@ if TYPE_CHECKING:
     from benchmark.core.types import Array
 
 UNREADABLE = (
-    InvalidDicomError, OSError, EOFError, ValueError, KeyError, TypeError, AttributeError, NotImplementedError,
-    IndexError, RecursionError, OverflowError, zlib.error,
+    InvalidDicomError, BytesLengthException, OSError, EOFError, ValueError, KeyError, TypeError, AttributeError,
+    NotImplementedError, IndexError, RecursionError, OverflowError, MemoryError, zlib.error, struct.error,
 )  # fmt: skip
 UNDECODABLE = (
     RuntimeError, NotImplementedError, ValueError, AttributeError, TypeError, KeyError, OSError, IndexError,
-    OverflowError, MemoryError, struct.error,
+    OverflowError, MemoryError, struct.error, BytesLengthException,
 )  # fmt: skip
 HEAD = ("HEAD", "BRAIN", "SKULL", "FACE", "HEADNECK", "SINUS", "ORBIT", "JAW", "EAR")
 """Values of BodyPartExamined (DICOM PS3.16, Annex L) whose scans show a face."""
@@ -88,8 +91,7 @@ def read(path: Path) -> Image:
     A spacing of 0, below 0 or above LARGEST_SPACING_MM is unknown. Raises BadDataError for objects that are no image,
     colour, several frames, no pixels, and damaged files.
     """
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
+    with _reading(path):
         header = read_header(path)
         kind = class_kind(header)
         if kind and not kind.alone:
@@ -106,8 +108,7 @@ def read_planes(path: Path, *, alone: bool = False) -> tuple[Kind | None, list[F
 
     `alone` admits the kinds that are read where a folder holds nothing else. Raises BadDataError for damaged files.
     """
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
+    with _reading(path):
         header = read_header(path)
         kind = plane_kind(header)
         if kind and alone and kind.alone:
@@ -152,20 +153,27 @@ def bad_spacing(spacing: Iterable[float]) -> bool:
 
 
 def read_header(path: Path) -> Dataset:
-    """Read a file without decoding its pixels. Raises BadDataError for what is no DICOM, or damaged."""
-    try:
-        header = pydicom.dcmread(path, force=True)  # some archives write no preamble
-        # A text read by force gives a few tags that nothing names. Objects whose class an anonymiser removed have
-        # pixels, or a modality.
-        header.ensure_file_meta()
-        known = "SOPClassUID" in header or has_pixels(header) or class_kind(header) is not None
-        if known:
-            _name_syntax(header)
-    except UNREADABLE as error:
-        raise BadDataError(f"{path} is not a DICOM file, or its header is damaged", _AGAIN) from error
-    if not known:
+    """Read a file without decoding its pixels. Raises BadDataError for what is no DICOM."""
+    # From memory: asked for the length that a damaged tag states, a file would reserve up to 4 GiB first.
+    header = pydicom.dcmread(BytesIO(path.read_bytes()), force=True)  # some archives write no preamble
+    header.ensure_file_meta()
+    # A text read by force gives tags that nothing names. Objects whose class an anonymiser removed have pixels, or a
+    # modality.
+    if not ("SOPClassUID" in header or has_pixels(header) or class_kind(header) is not None):
         raise BadDataError(f"{path} is not a DICOM file, or its header is damaged", _AGAIN)
+    _name_syntax(header)
     return header
+
+
+@contextmanager
+def _reading(path: Path) -> Iterator[None]:
+    """Name a file whose header is damaged: pydicom converts a tag when it is asked for, and any of them may fail."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        try:
+            yield
+        except UNREADABLE as error:
+            raise BadDataError(f"{path} is not a DICOM file, or its header is damaged", _AGAIN) from error
 
 
 def _name_syntax(header: Dataset) -> None:
@@ -185,13 +193,18 @@ def _require_grey(header: Dataset, path: Path) -> None:
 def _planes(header: Dataset, path: Path) -> Array:
     """Decode to (frames, rows, columns)."""
     _require_plausible_size(header, path)
+    syntax = header.file_meta.TransferSyntaxUID
+    damaged = BadDataError(
+        f"{path} holds pixels that cannot be decoded ({syntax.name})",
+        "copy it again; where it is whole, unpack it with `gdcmconv --raw`",
+    )
     try:
-        planes: Array = header.pixel_array
+        with codec_messages() if syntax.is_encapsulated else nullcontext() as complaints:
+            planes: Array = header.pixel_array
     except UNDECODABLE as error:
-        raise BadDataError(
-            f"{path} holds pixels that cannot be decoded ({header.file_meta.TransferSyntaxUID.name})",
-            "copy it again; where it is whole, unpack it with `gdcmconv --raw`",
-        ) from error
+        raise damaged from error
+    if complaints:
+        raise damaged
     return planes if planes.ndim == 3 else planes[None]
 
 
