@@ -116,13 +116,12 @@ def _private_b_value(header: Dataset) -> Any:
 def _ranks(
     frames: Sequence[Frame], values: Sequence[Values], name: str, place: Callable[[Frame], float]
 ) -> Iterator[tuple[int, int]]:
-    """Yield (rank, index) of each frame among those of its position, by a time; ranks are -1 where times are equal."""
+    """Yield (rank, index) of each frame among those of its position, by a time; -1 where it has none."""
     positions: dict[float, list[int]] = {}
     for index, frame in enumerate(frames):
         positions.setdefault(round(place(frame), 2), []).append(index)
     for indices in positions.values():
         times = [number(values[index][name]) for index in indices]
-        known = [time for time in times if time is not None]
-        ordered = sorted(known) if len(set(known)) == len(times) else []
+        ordered = sorted(time for time in times if time is not None)
         for index, time in zip(indices, times, strict=True):
-            yield (ordered.index(time) if ordered and time is not None else -1), index
+            yield (-1 if time is None else ordered.index(time)), index

@@ -282,3 +282,40 @@ def test_messages_hold_no_tags(tmp_path: Path) -> None:
     for number in range(2):
         write_series(tmp_path, ct(number), names=f"v{number}_{{:02d}}.dcm", AcquisitionTime=f"10150{number}")
     assert "1015" not in repr(read(tmp_path).notes)
+
+
+def test_a_gap_between_acquisitions_stays_a_gap(tmp_path: Path) -> None:
+    """Their numbers change where planes are missing: that makes no second volume."""
+    paths = write_series(tmp_path, ct(0, 12))
+    for place, path in enumerate(paths):
+        file = pydicom.dcmread(path)
+        file.AcquisitionNumber = 1 + place // 6
+        file.save_as(path)
+    paths[6].unlink()
+    assert refusal(lambda: read(tmp_path)).startswith(f"planes are missing between {paths[5]} and {paths[7].name}")
+
+
+def test_a_split_into_crumbs_is_not_preferred(tmp_path: Path) -> None:
+    """AcquisitionNumber would give the first time point and crumbs; TemporalPositionIdentifier gives both."""
+    write_series(tmp_path, ct(0), names="a{:02d}.dcm", TemporalPositionIdentifier=1, AcquisitionNumber=1)
+    paths = write_series(tmp_path, ct(1), names="b{:02d}.dcm", TemporalPositionIdentifier=2)
+    for place, path in enumerate(paths):
+        file = pydicom.dcmread(path)
+        file.AcquisitionNumber = 2 + place // 2
+        file.save_as(path)
+    paths[3].unlink()
+    assert refusal(lambda: read(tmp_path)).startswith(f"planes are missing between {paths[2]} and {paths[4].name}")
+
+
+def test_one_identifier_at_two_positions(tmp_path: Path) -> None:
+    """Planes of air are equal, but they are not copies of each other."""
+    air = ct()
+    air[0] = air[1] = -1000
+    paths = write_series(tmp_path, air)
+    first, second = (pydicom.dcmread(path) for path in paths[:2])
+    second.SOPInstanceUID = first.SOPInstanceUID
+    second.save_as(paths[1])
+    assert refusal(lambda: read(tmp_path)) == (
+        f"{paths[0]} and {paths[1].name} have one SOPInstanceUID, but different pixels or positions"
+        "\n  hint: export the series again, or leave it out"
+    )
