@@ -13,6 +13,7 @@ from benchmark.images.readers import is_dicom
 from benchmark.images.readers.series import FEWEST, read_series
 
 SCOUTS = f"DICOM series of fewer than {FEWEST} planes skipped"
+SKIPPED = "skipped, not images of the scan"
 FACES = "scans of the head: a face can be rebuilt from them, so remove faces before anything leaves the house"
 
 
@@ -26,8 +27,11 @@ class DicomSeries(Volumes):
         series = read_series([Path(file) for file in source.files], slices_along=along)
         items = self.gridded(series.volumes, source)
         seen = {SCOUTS: series.scouts > 0, FACES: series.head}
+        skipped = [(f"{SKIPPED}: {kind.many}", f"{source.name}/{path.name}") for kind, path in series.skipped]
         notes = [(what, f"{source.name} ({amount})" if amount else source.name) for what, amount in series.notes]
-        return replace(items, remarks=(*((what, source.name) for what, holds in seen.items() if holds), *notes))
+        return replace(
+            items, remarks=(*((what, source.name) for what, holds in seen.items() if holds), *skipped, *notes)
+        )
 
 
 def dicom_folders(root: Path) -> dict[Path, list[Path]]:

@@ -81,6 +81,8 @@ class Frame:
     """InstanceNumber, by which the scanner counts planes: the order where both are missing."""
     derived: bool
     """Whether ImageType calls it derived, such as a reformatted plane or a page of results."""
+    spare: bool
+    """Whether it is used only because a folder holds nothing else: a secondary capture, or an unknown class."""
     head: bool
     """Whether the head was scanned, by BodyPartExamined."""
 
@@ -247,6 +249,7 @@ def _frame(header: Dataset, plane: Array, index: int, path: Path, position: Arra
         location=number(first(groups, "SliceLocation")),
         instance=number(first(groups, "InstanceNumber")),
         derived="DERIVED" in image_type(header),
+        spare=class_kind(header) is not None,
         head=str(header.get("BodyPartExamined", "")).upper() in HEAD,
     )
 

@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from benchmark.core.types import Array
 
     Note = tuple[str, str]
+    Skipped = tuple[Kind, Path]
     Place = Callable[[Frame], float]
 
 FEWEST = 4
@@ -43,7 +44,6 @@ SAME_DIRECTION = 0.01
 MOST_TILT = 45.0
 """Degrees: no gantry tilts by more than 30, so beyond this the positions are wrong."""
 
-SKIPPED = "skipped, not images of the scan"
 CAPTURES = "secondary captures or images of an unknown class used, because the folder holds no other planes"
 DOUBLES = "files copied twice, counted once"
 SPLIT = "DICOM series split into volumes"
@@ -62,8 +62,10 @@ class Series:
     """How many series were left out, because they have too few planes."""
     head: bool
     """Whether one of the volumes is of the head."""
+    skipped: tuple[tuple[Kind, Path], ...] = ()
+    """Objects that are no planes of the scan."""
     notes: tuple[tuple[str, str], ...] = ()
-    """What was skipped, split or shifted, each with how much of it: no tag of a patient."""
+    """What was split, shifted or counted once, each with how much of it: no tag of a patient."""
 
 
 def read_series(files: Sequence[Path], *, slices_along: int | None = None) -> Series:
@@ -76,11 +78,14 @@ def read_series(files: Sequence[Path], *, slices_along: int | None = None) -> Se
 
     Planes are sorted by ImagePositionPatient along their normal; where that is missing, by SliceLocation or
     InstanceNumber, and the volume is taken as axial, its spacing unknown. Objects that are no planes of the scan are
-    skipped and counted; copies are counted once; a series whose positions repeat is split by the tags that number
+    listed in `skipped`; copies are counted once; a series whose positions repeat is split by the tags that number
     its volumes. Raises BadDataError for mixed matrix sizes, planes at one position that no tag tells apart, gaps,
     changing distances, and whatever `dicom.read_planes` refuses.
     """
-    frames, notes = _frames(files)
+    frames, skipped = _frames(files)
+    notes: list[Note] = [(CAPTURES, "")] if any(frame.spare for frame in frames) else []
+    frames, copies = without_doubles(frames)
+    notes += [(DOUBLES, f"{copies} {'file' if copies == 1 else 'files'}")] if copies else []
     whole: list[list[Frame]] = []
     scouts = []
     for group in _grouped(frames):
@@ -100,54 +105,39 @@ def read_series(files: Sequence[Path], *, slices_along: int | None = None) -> Se
         volumes.append(image)
         notes += [note] if note else []
     head = any(frame.head for part in whole for frame in part)
-    return Series(tuple(volumes), scouts=len(scouts), head=head, notes=tuple(notes))
+    return Series(tuple(volumes), scouts=len(scouts), head=head, skipped=tuple(skipped), notes=tuple(notes))
 
 
-def _frames(files: Sequence[Path]) -> tuple[list[Frame], list[Note]]:
-    """Read the planes of all files, and count what is none."""
-    passed: Counter[Kind] = Counter()
-    frames: list[Frame] = []
-    spare: list[Path] = []
-    for path in files:
-        kind, planes = read_planes(path)
-        frames += planes
-        if kind:
-            passed[kind] += 1
-            spare += [path] if kind.alone else []
-    notes: list[Note] = []
-    if not frames and spare:
-        frames, passed, notes = _of_spare(spare, passed)
+def _frames(files: Sequence[Path]) -> tuple[list[Frame], list[Skipped]]:
+    """Read the planes of all files, and list what is none."""
+    frames, skipped = _planes_of(files, alone=False)
+    if not frames and any(kind.alone for kind, _ in skipped):
+        frames, skipped = _planes_of(files, alone=True)
     if not frames:
-        raise BadDataError(f"{_folder(files)} holds no planes of a scan: {counted(passed)}", "leave it out")
-    frames, copies = without_doubles(frames)
-    frames = _with_positions(frames, passed)
-    notes += [(SKIPPED, counted(passed))] if passed else []
-    notes += [(DOUBLES, f"{copies} {'file' if copies == 1 else 'files'}")] if copies else []
-    return frames, notes
+        kinds = counted(Counter(kind for kind, _ in skipped))
+        raise BadDataError(f"{_folder(files)} holds no planes of a scan: {kinds}", "leave it out")
+    return _with_positions(frames, skipped)
 
 
-def _of_spare(spare: Sequence[Path], passed: Counter[Kind]) -> tuple[list[Frame], Counter[Kind], list[Note]]:
-    """Read what is used only where a folder holds nothing else."""
+def _planes_of(files: Sequence[Path], *, alone: bool) -> tuple[list[Frame], list[Skipped]]:
     frames: list[Frame] = []
-    left = Counter({kind: count for kind, count in passed.items() if not kind.alone})
-    for path in spare:
-        kind, planes = read_planes(path, alone=True)
+    skipped: list[Skipped] = []
+    for path in files:
+        kind, planes = read_planes(path, alone=alone)
         frames += planes
-        if kind:
-            left[kind] += 1
-    return frames, left, [(CAPTURES, "")] if frames else []
+        skipped += [(kind, path)] if kind else []
+    return frames, skipped
 
 
-def _with_positions(frames: Sequence[Frame], passed: Counter[Kind]) -> list[Frame]:
+def _with_positions(frames: list[Frame], skipped: list[Skipped]) -> tuple[list[Frame], list[Skipped]]:
     """Leave out derived images without a position where others have one: pages of results, projections.
 
     Raises BadDataError for an original plane that lost the position which others of its series have.
     """
     if not any(frame.position is not None for frame in frames):
-        return list(frames)
+        return frames, skipped
     kept = [frame for frame in frames if frame.position is not None or not frame.derived]
-    if len(kept) < len(frames):
-        passed[UNPLACED] += len(frames) - len(kept)
+    unplaced = [(UNPLACED, frame.path) for frame in frames if frame.position is None and frame.derived]
     have = {frame.series for frame in kept if frame.position is not None}
     for frame in kept:
         if frame.position is None and frame.series in have:
@@ -155,7 +145,7 @@ def _with_positions(frames: Sequence[Frame], passed: Counter[Kind]) -> list[Fram
                 f"{frame.path} has no ImagePositionPatient, but other planes of its series have one",
                 "export the series again, or leave it out",
             )
-    return kept
+    return kept, skipped + unplaced
 
 
 def _grouped(frames: Sequence[Frame]) -> list[list[Frame]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 
@@ -13,7 +14,8 @@ from pydicom import uid
 
 from benchmark.core.errors import BadDataError
 from benchmark.images.readers import read_image
-from benchmark.images.readers.series import CAPTURES, SKIPPED, read_series
+from benchmark.images.readers.dicom_kinds import counted
+from benchmark.images.readers.series import CAPTURES, Series, read_series
 
 GRID = np.arange(48, dtype=np.uint16).reshape(6, 8)
 
@@ -26,6 +28,10 @@ def refusal(read: Callable[[], object]) -> str:
     with pytest.raises(BadDataError) as caught:
         read()
     return str(caught.value)
+
+
+def skipped(series: Series) -> str:
+    return counted(Counter(kind for kind, _ in series.skipped))
 
 
 def files(folder: Path) -> list[Path]:
@@ -78,7 +84,9 @@ def test_objects_with_a_scan_are_skipped_and_counted(
         file.save_as(path)
     series = read_series(files(tmp_path))
     assert [image.pixels.shape for image in series.volumes] == [(5, 6, 8)]
-    assert series.notes == ((SKIPPED, said),)
+    assert series.notes == ()
+    assert [path for _, path in series.skipped] == [path]
+    assert skipped(series) == said
 
 
 IMAGES = [
@@ -98,7 +106,8 @@ def test_image_classes_are_planes(tmp_path: Path, sop_class: str | None) -> None
             file = pydicom.dcmread(path)
             del file.SOPClassUID
             file.save_as(path)
-    assert read_series(files(tmp_path)).notes == ()
+    series = read_series(files(tmp_path))
+    assert (series.skipped, series.notes) == ((), ())
 
 
 def test_scouts_and_screen_saves_in_the_class_of_the_scan(tmp_path: Path) -> None:
@@ -112,20 +121,19 @@ def test_scouts_and_screen_saves_in_the_class_of_the_scan(tmp_path: Path) -> Non
     write_slice(tmp_path / "fa.dcm", np.zeros((8, 24), np.uint8), PhotometricInterpretation="RGB")
     series = read_series(files(tmp_path))
     assert (len(series.volumes), series.scouts) == (1, 0)
-    assert series.notes == (
-        (SKIPPED, "1 colour image, 1 screen save, 1 scout (LOCALIZER), 1 derived image without a position"),
-    )
+    assert skipped(series) == ("1 colour image, 1 screen save, 1 scout (LOCALIZER), 1 derived image without a position")
 
 
 def test_derived_planes_with_positions_are_planes(tmp_path: Path) -> None:
     write_series(tmp_path, ct(), ImageType=["DERIVED", "SECONDARY", "MPR"])
-    assert read_series(files(tmp_path)).notes == ()
+    series = read_series(files(tmp_path))
+    assert (series.skipped, series.notes) == ((), ())
 
 
 def test_a_film_with_a_scan_is_skipped(tmp_path: Path) -> None:
     write_series(tmp_path, ct())
     write_slice(tmp_path / "cine.dcm", np.zeros((9, 6, 5), np.uint8), SOPClassUID=uid.UltrasoundMultiFrameImageStorage)
-    assert read_series(files(tmp_path)).notes == ((SKIPPED, "1 film without positions"),)
+    assert skipped(read_series(files(tmp_path))) == "1 film without positions"
 
 
 def test_a_film_alone(tmp_path: Path) -> None:
@@ -166,7 +174,8 @@ def test_a_scan_stored_as_secondary_captures(tmp_path: Path) -> None:
     write_object(tmp_path / "sr.dcm", uid.BasicTextSRStorage, "SR")
     series = read_series(files(tmp_path))
     assert [image.pixels.shape for image in series.volumes] == [(5, 6, 8)]
-    assert series.notes == ((CAPTURES, ""), (SKIPPED, "1 report (SR)"))
+    assert series.notes == ((CAPTURES, ""),)
+    assert skipped(series) == "1 report (SR)"
 
 
 def test_a_damaged_plane_is_named_not_skipped(tmp_path: Path) -> None:
