@@ -25,7 +25,7 @@ from pydicom.uid import ExplicitVRBigEndian, ExplicitVRLittleEndian, ImplicitVRL
 from benchmark.core.errors import BadDataError
 from benchmark.images.readers.codec_messages import codec_messages
 from benchmark.images.readers.dicom_kinds import FILM, Kind, class_kind, colour, has_pixels, image_type, plane_kind
-from benchmark.images.readers.dicom_tags import first, frame_groups, number, numbers
+from benchmark.images.readers.frame_tags import first, frame_groups, number, numbers
 from benchmark.images.readers.image import Image
 from benchmark.images.readers.siemens_mosaic import is_mosaic, mosaic_count, unpack_mosaic
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import pydicom
 
-from benchmark.images.readers.dicom_tags import first, frame_groups, number
+from benchmark.images.readers.frame_tags import first, frame_groups, number
 
 if TYPE_CHECKING:
     from pydicom import Dataset

@@ -10,7 +10,7 @@ import numpy as np
 
 from benchmark.core.errors import BadDataError
 from benchmark.images.readers.dicom_kinds import image_type
-from benchmark.images.readers.dicom_tags import number, numbers
+from benchmark.images.readers.frame_tags import number, numbers
 
 if TYPE_CHECKING:
     from pydicom import Dataset
