@@ -24,6 +24,7 @@ from pydicom.uid import ExplicitVRBigEndian, ExplicitVRLittleEndian, ImplicitVRL
 
 from benchmark.core.errors import BadDataError
 from benchmark.images.readers.codec_messages import codec_messages
+from benchmark.images.readers.codestream import streams_fit
 from benchmark.images.readers.dicom_kinds import FILM, Kind, class_kind, colour, has_pixels, image_type, plane_kind
 from benchmark.images.readers.frame_tags import first, frame_groups, number, numbers
 from benchmark.images.readers.image import Image
@@ -40,7 +41,7 @@ UNREADABLE = (
 )  # fmt: skip
 UNDECODABLE = (
     RuntimeError, NotImplementedError, ValueError, AttributeError, TypeError, KeyError, OSError, IndexError,
-    OverflowError, MemoryError, struct.error, BytesLengthException,
+    OverflowError, MemoryError, StopIteration, struct.error, BytesLengthException,
 )  # fmt: skip
 HEAD = ("HEAD", "BRAIN", "SKULL", "FACE", "HEADNECK", "SINUS", "ORBIT", "JAW", "EAR")
 """Values of BodyPartExamined (DICOM PS3.16, Annex L) whose scans show a face."""
@@ -201,6 +202,8 @@ def _planes(header: Dataset, path: Path) -> Array:
         "copy it again; where it is whole, unpack it with `gdcmconv --raw`",
     )
     try:
+        if not streams_fit(header):
+            raise damaged
         with codec_messages() if syntax.is_encapsulated else nullcontext() as complaints:
             planes: Array = header.pixel_array
     except UNDECODABLE as error:
