@@ -17,6 +17,7 @@ START_OF_FRAME = {*range(0xC0, 0xD0), 0xF7} - {0xC4, 0xC8, 0xCC}
 WITHOUT_LENGTH = {0x01, *range(0xD0, 0xDA)}
 START_OF_SCAN = 0xDA
 LOSSLESS = 0xC3
+APPLICATION_0 = 0xE0
 JPEG2000_START = b"\xff\x4f\xff\x51"
 """Markers SOC and SIZ (ITU-T T.800, Annex A)."""
 
@@ -50,14 +51,17 @@ def streams_fit(header: Dataset) -> bool:
 def stated_by_jpeg(stream: bytes) -> Stated | None:
     """Return what the frame header of a JPEG or JPEG-LS stream states; None where its headers are damaged.
 
-    A lossless scan names one of seven predictors (T.81, table H.1).
+    A lossless scan names one of seven predictors (T.81, table H.1), and all versions of JFIF begin with 1: GDCM ends
+    the process at the warning that libjpeg has for another one.
     """
     stated, lossless = None, False
     for marker, content in _segments(stream):
+        if marker == APPLICATION_0 and content.startswith(b"JFIF\0") and content[5:6] != b"\1":
+            return None
         if marker in START_OF_FRAME and len(content) >= 6:
             precision, rows, columns, components = struct.unpack_from(">BHHB", content)
             stated, lossless = Stated(rows, columns, components, precision), marker == LOSSLESS
-        elif marker == START_OF_SCAN and content:
+        if marker == START_OF_SCAN and content:
             predictor = content[1 + 2 * content[0]] if len(content) > 1 + 2 * content[0] else 0
             return stated if not lossless or 1 <= predictor <= 7 else None
     return None
