@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -10,7 +11,7 @@ from benchmark.cohorts.volume_datasets import Volumes
 from benchmark.core.types import Items, Source
 from benchmark.images.crop import ORDER
 from benchmark.images.readers import is_dicom
-from benchmark.images.readers.series import FEWEST, read_series
+from benchmark.images.readers.series import FEWEST, Series, read_series
 
 SCOUTS = f"DICOM series of fewer than {FEWEST} planes skipped"
 SKIPPED = "skipped, not images of the scan"
@@ -26,12 +27,14 @@ class DicomSeries(Volumes):
         along = ORDER[self.axis][0] if self.dimensions == 2 else None
         series = read_series([Path(file) for file in source.files], slices_along=along)
         items = self.gridded(series.volumes, source)
-        seen = {SCOUTS: series.scouts > 0, FACES: series.head}
-        skipped = [(f"{SKIPPED}: {kind.many}", f"{source.name}/{path.name}") for kind, path in series.skipped]
-        notes = [(what, f"{source.name} ({amount})" if amount else source.name) for what, amount in series.notes]
-        return replace(
-            items, remarks=(*((what, source.name) for what, holds in seen.items() if holds), *skipped, *notes)
-        )
+        return replace(items, remarks=(*items.remarks, *_remarks(series, source.name)))
+
+
+def _remarks(series: Series, name: str) -> Iterator[tuple[str, str]]:
+    """Yield what was done to a source, with names of files and amounts, and no tag."""
+    yield from ((what, name) for what, holds in {SCOUTS: series.scouts > 0, FACES: series.head}.items() if holds)
+    yield from ((f"{SKIPPED}: {kind.many}", f"{name}/{path.name}") for kind, path in series.skipped)
+    yield from ((what, f"{name} ({amount})" if amount else name) for what, amount in series.notes)
 
 
 def dicom_folders(root: Path) -> dict[Path, list[Path]]:
