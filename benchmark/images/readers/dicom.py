@@ -9,12 +9,13 @@ import logging
 import struct
 import warnings
 import zlib
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from io import BytesIO
+from itertools import repeat
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pydicom
@@ -28,7 +29,7 @@ from benchmark.images.readers.codestream import streams_fit
 from benchmark.images.readers.dicom_kinds import FILM, Kind, class_kind, colour, has_pixels, image_type, plane_kind
 from benchmark.images.readers.frame_tags import first, frame_groups, number, numbers
 from benchmark.images.readers.image import Image
-from benchmark.images.readers.siemens_mosaic import is_mosaic, mosaic_count, unpack_mosaic
+from benchmark.images.readers.siemens_mosaic import MOSAIC, mosaic_count, unpack_mosaic
 
 if TYPE_CHECKING:
     from pydicom import Dataset
@@ -99,7 +100,7 @@ def read(path: Path) -> Image:
         kind = class_kind(header)
         if kind and not kind.alone:
             raise BadDataError(f"{path} is no image of a patient, but a {kind.one}", "leave it out")
-        frames = frames_of(header, path)
+        frames = _frames(header, path)
     if len(frames) > 1:
         raise BadDataError(f"{path} holds {len(frames)} frames, one image is needed", _several_hint(header))
     usable = not bad_spacing(frames[0].spacing_mm)
@@ -114,25 +115,10 @@ def read_planes(path: Path, *, alone: bool = False) -> tuple[Kind | None, list[F
     with _reading(path):
         header = read_header(path)
         kind = plane_kind(header)
-        if kind and alone and kind.alone:
-            kind = None
-        if kind is None and is_film(header):
-            kind = FILM
-        return (kind, []) if kind else (None, frames_of(header, path))
-
-
-def frames_of(header: Dataset, path: Path) -> list[Frame]:
-    """Decode all planes of an image that `read_header` read. Raises BadDataError as `read` does."""
-    if not has_pixels(header):
-        raise BadDataError(f"{path} is DICOM without an image (no pixel data)", "copy it again, or leave it out")
-    _require_grey(header, path)
-    planes = _planes(header, path)
-    if is_mosaic(header):
-        return [
-            _frame(header, plane, index, path, position)
-            for index, (plane, position) in enumerate(unpack_mosaic(header, planes[0], path))
-        ]
-    return [_frame(header, plane, index, path) for index, plane in enumerate(planes)]
+        spare = alone and kind is not None and kind.alone
+        if kind and not spare:
+            return kind, []
+        return (FILM, []) if is_film(header) else (None, _frames(header, path, spare=spare))
 
 
 def frame_count(path: Path) -> int:
@@ -187,6 +173,28 @@ def _name_syntax(header: Dataset) -> None:
         header.file_meta.TransferSyntaxUID = plain if little else ExplicitVRBigEndian
 
 
+def _frames(header: Dataset, path: Path, *, spare: bool = False) -> list[Frame]:
+    """Decode all planes of an image. Raises BadDataError as `read` does."""
+    if not has_pixels(header):
+        raise BadDataError(f"{path} is DICOM without an image (no pixel data)", "copy it again, or leave it out")
+    _require_grey(header, path)
+    planes = _planes(header, path)
+    types = image_type(header)
+    placed: Iterable[tuple[Array, Array | None]] = zip(planes, repeat(None), strict=False)
+    if MOSAIC in types:
+        placed = unpack_mosaic(header, planes[0], path)
+    shared = {
+        "path": path,
+        "uid": f"{header.get('SOPInstanceUID') or ''}",
+        "series": f"{header.get('SeriesInstanceUID', '')}",
+        "number": int(number(header.get("SeriesNumber")) or 0),
+        "derived": "DERIVED" in types,
+        "spare": spare,
+        "head": str(header.get("BodyPartExamined", "")).upper() in HEAD,
+    }
+    return [_frame(header, plane, index, position, shared) for index, (plane, position) in enumerate(placed)]
+
+
 def _require_grey(header: Dataset, path: Path) -> None:
     kind = colour(header)
     if kind:
@@ -230,8 +238,8 @@ def _require_plausible_size(header: Dataset, path: Path) -> None:
         )
 
 
-def _frame(header: Dataset, plane: Array, index: int, path: Path, position: Array | None = None) -> Frame:
-    groups = list(frame_groups(header, index))
+def _frame(header: Dataset, plane: Array, index: int, position: Array | None, shared: Mapping[str, Any]) -> Frame:
+    groups, path = list(frame_groups(header, index)), shared["path"]
     if position is None:
         position = numbers(groups, "ImagePositionPatient", 3, path)
     directions = numbers(groups, "ImageOrientationPatient", 6, path)
@@ -240,20 +248,14 @@ def _frame(header: Dataset, plane: Array, index: int, path: Path, position: Arra
         detector = numbers(groups, "ImagerPixelSpacing", 2, path)
         spacing = spacing if detector is None else detector
     return Frame(
-        path=path,
+        **shared,
         index=index,
-        uid=f"{header.get('SOPInstanceUID') or ''}",
-        series=f"{header.get('SeriesInstanceUID', '')}",
-        number=int(number(header.get("SeriesNumber")) or 0),
         pixels=_rescaled(header, groups, plane, path),
         position=position,
         directions=None if directions is None else directions.reshape(2, 3),
         spacing_mm=() if spacing is None else tuple(float(size) for size in spacing),
         location=number(first(groups, "SliceLocation")),
         instance=number(first(groups, "InstanceNumber")),
-        derived="DERIVED" in image_type(header),
-        spare=class_kind(header) is not None,
-        head=str(header.get("BodyPartExamined", "")).upper() in HEAD,
     )
 
 
@@ -285,7 +287,7 @@ def _scaled(groups: Sequence[Dataset], plane: Array, path: Path) -> Array:
 
 
 def _several_hint(header: Dataset) -> str:
-    if is_film(header) and not is_mosaic(header):
+    if is_film(header):
         return "save its frames as single images, or leave it out"
     return "give the folder of its series as a volume"
 

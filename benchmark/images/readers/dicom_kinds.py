@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from functools import cache
 from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
@@ -112,15 +113,10 @@ def class_kind(header: Dataset) -> Kind | None:
     modality = MODALITIES.get(str(header.get("Modality", "")).upper())
     if not uid:
         return modality
-    if not has_pixels(header) and modality:
+    if modality and not has_pixels(header):
         return modality
-    if uid.startswith(STORAGE):
-        return _standard_kind(uid.removeprefix(STORAGE), header)
-    if uid == "1.2.840.10008.1.3.10":
-        return DIRECTORY
-    if uid in PRIVATE_NO_IMAGES:
-        return RAW
-    return UNKNOWN if has_pixels(header) else OTHER
+    kind = kind_of_class(uid)
+    return OTHER if kind is UNKNOWN and not has_pixels(header) else kind
 
 
 def plane_kind(header: Dataset) -> Kind | None:
@@ -158,10 +154,17 @@ def counted(passed: Mapping[Kind, int]) -> str:
     return ", ".join(f"{count} {kind.one if count == 1 else kind.many}" for kind, count in ordered)
 
 
-def _standard_kind(component: str, header: Dataset) -> Kind | None:
+@cache
+def kind_of_class(uid: str) -> Kind | None:
+    """Return what a storage class holds: None for images, UNKNOWN for classes that are not listed."""
+    if uid == "1.2.840.10008.1.3.10":
+        return DIRECTORY
+    if uid in PRIVATE_NO_IMAGES:
+        return RAW
+    component = uid.removeprefix(STORAGE)
+    if component == uid:
+        return UNKNOWN
     for root, kind in NO_IMAGES:
         if component == root or component.startswith(f"{root}."):
             return kind
-    if component.partition(".")[0] in IMAGES:
-        return None
-    return UNKNOWN if has_pixels(header) else OTHER
+    return None if component.partition(".")[0] in IMAGES else UNKNOWN

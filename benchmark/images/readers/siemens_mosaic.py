@@ -17,18 +17,15 @@ if TYPE_CHECKING:
 
     from benchmark.core.types import Array
 
+MOSAIC = "MOSAIC"
+"""Part of ImageType."""
 COUNT = (0x0019, 0x100A)
 """NumberOfImagesInMosaic of the block `SIEMENS MR HEADER`."""
 
 
-def is_mosaic(header: Dataset) -> bool:
-    """Return whether ImageType calls a plane a mosaic."""
-    return "MOSAIC" in image_type(header)
-
-
 def mosaic_count(header: Dataset) -> int:
     """Return how many planes a mosaic holds, by its private tag or its CSA header; 0 where neither tells."""
-    if not is_mosaic(header):
+    if MOSAIC not in image_type(header):
         return 0
     stated = header.get(COUNT)
     count = number(stated.value) if stated is not None else None
