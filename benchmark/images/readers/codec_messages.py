@@ -22,13 +22,17 @@ def codec_messages() -> Iterator[list[bytes]]:
     """
     damage: list[bytes] = []
     with _ONE_AT_A_TIME, tempfile.TemporaryFile() as caught:
-        sys.stderr.flush()
-        kept = os.dup(2)
+        _flush()
+        try:
+            kept = os.dup(2)
+        except OSError:  # a process without a terminal may have closed it: then nothing can be written
+            yield damage
+            return
         os.dup2(caught.fileno(), 2)
         try:
             yield damage
         finally:
-            sys.stderr.flush()
+            _flush()
             os.dup2(kept, 2)
             os.close(kept)
         caught.seek(0)
@@ -36,3 +40,8 @@ def codec_messages() -> Iterator[list[bytes]]:
         damage += [line for line in text.splitlines() if any(start in line for start in DAMAGE)]
         if not damage and text:
             os.write(2, text)
+
+
+def _flush() -> None:
+    if sys.stderr is not None:
+        sys.stderr.flush()

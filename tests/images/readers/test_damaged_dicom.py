@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import struct
+import subprocess
+import sys
 import tracemalloc
 from pathlib import Path
 
@@ -15,6 +18,7 @@ from pydicom.encaps import get_frame
 
 from benchmark.core.errors import BadDataError
 from benchmark.images.readers import read_image
+from benchmark.images.readers.codec_messages import codec_messages
 from benchmark.images.readers.codestream import Stated, stated_by_jpeg, streams_fit
 
 TEST_FILES = Path(pydicom.data.__file__).parent / "test_files"
@@ -143,3 +147,23 @@ def test_fewer_frames_than_declared(tmp_path: Path) -> None:
     file.NumberOfFrames = 3
     file.save_as(path)
     assert refusal(path) == UNDECODED.format("RLE Lossless")
+
+
+def test_other_text_on_the_terminal_is_kept(capfd: pytest.CaptureFixture[str]) -> None:
+    with codec_messages() as complaints:
+        os.write(2, b"50 % of the files\n")
+    assert (complaints, capfd.readouterr().err) == ([], "50 % of the files\n")
+    with codec_messages() as complaints:
+        os.write(2, b"Corrupt JPEG data: premature end of data segment\n")
+    assert (complaints, capfd.readouterr().err) == ([b"Corrupt JPEG data: premature end of data segment"], "")
+
+
+def test_a_process_without_a_terminal(tmp_path: Path) -> None:
+    path = plane(tmp_path / "a.dcm")
+    compress(path, "jpeg")
+    script = (
+        "import os; os.close(2); from benchmark.images.readers import read_image; "
+        f"print(read_image({str(path)!r}).pixels.shape)"
+    )
+    done = subprocess.run([sys.executable, "-c", script], stdout=subprocess.PIPE, text=True, check=False)
+    assert done.stdout == "(64, 64)\n"
