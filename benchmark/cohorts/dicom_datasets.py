@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from benchmark.cohorts.volume_datasets import Volumes
 from benchmark.core.types import Items, Source
+from benchmark.images.crop import ORDER
 from benchmark.images.readers import DICOM, is_dicom
-from benchmark.images.readers.series import FEWEST, read_series
+from benchmark.images.readers.series import FEWEST, Series, read_series
 from benchmark.images.walk import Walk, ending_of, walk
 
 SCOUTS = f"DICOM series of fewer than {FEWEST} planes skipped"
+SKIPPED = "skipped, not images of the scan"
 FACES = "scans of the head: a face can be rebuilt from them, so remove faces before anything leaves the house"
 
 
@@ -21,10 +24,17 @@ class DicomSeries(Volumes):
 
     def read(self, source: Source) -> Items:
         """Read all series of a folder; each becomes items. Raises BadDataError naming the file."""
-        series = read_series([Path(file) for file in source.files])
+        along = ORDER[self.axis][0] if self.dimensions == 2 else None
+        series = read_series([Path(file) for file in source.files], slices_along=along)
         items = self.gridded(series.volumes, source)
-        seen = {SCOUTS: series.scouts > 0, FACES: series.head}
-        return replace(items, remarks=tuple((what, source.name) for what, holds in seen.items() if holds))
+        return replace(items, remarks=(*items.remarks, *_remarks(series, source.name)))
+
+
+def _remarks(series: Series, name: str) -> Iterator[tuple[str, str]]:
+    """Yield what was done to a source, with names of files and amounts, and no tag."""
+    yield from ((what, name) for what, holds in {SCOUTS: series.scouts > 0, FACES: series.head}.items() if holds)
+    yield from ((f"{SKIPPED}: {kind.many}", f"{name}/{path.name}") for kind, path in series.skipped)
+    yield from ((what, f"{name} ({amount})" if amount else name) for what, amount in series.notes)
 
 
 def dicom_folders(root: Path) -> dict[Path, list[Path]]:
