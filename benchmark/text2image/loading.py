@@ -27,6 +27,8 @@ class LoadedPipeline:
     """Digest of its files and settings, or the hub id and commit; never a path."""
     name: str
     """Can be the name of a folder."""
+    facts: tuple[tuple[str, str], ...] = ()
+    """What was chosen among the files, such as ("variant", "fp16"); may be published."""
 
 
 def open_model(

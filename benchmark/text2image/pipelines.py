@@ -9,6 +9,7 @@ from typing import Any
 
 from benchmark.core.devices import pick_device
 from benchmark.core.errors import AdapterError, UsageError
+from benchmark.text2image.noise import unsupported_noise
 
 
 def load_pipeline(path: str, device: str, *, revision: str = "", **parts: Any) -> Any:
@@ -48,7 +49,11 @@ def unsupported_reason(pipeline: Any) -> str:
         return f"has a unet of {unet_channels} channels and latents of {latent_channels}"
     if pipeline.unet.config.get("addition_embed_type") is not None:
         return "conditions its unet on more than the text"
-    return ""
+    if pipeline.unet.config.get("time_cond_proj_dim") is not None:
+        return "takes the scale of the guidance as an input, as distilled models do"
+    if pipeline.unet.config.get("out_channels", unet_channels) != unet_channels:
+        return "predicts more than one number per number of a latent"
+    return unsupported_noise(pipeline.scheduler)
 
 
 def load_radedit(path: str, revision: str, vae: str, text_encoder: str, device: str, *, trust: bool) -> Any:
