@@ -52,16 +52,16 @@ def find_pipeline(place: Path, variant: str = "", *, without: tuple[str, ...] = 
     """
     folder = _folder_of(place)
     classes = check_index(read_index(folder / INDEX), str(folder))
-    found = {}
+    weights_of = {}
     for name, (library, kind) in classes.items():
         if name in without:
             continue
         part = _part_of(folder, name)
         _require_no_code(part, library, kind)
         if (part / CONFIG).is_file() and not kind.endswith("Scheduler"):
-            found[name] = variants_of(part) or _no_weights(part)
-    chosen = choose_variant(folder, found, variant) if found else PLAIN
-    parts = {name: variants.get(chosen) or variants[PLAIN] for name, variants in found.items()}
+            weights_of[name] = variants_of(part) or _no_weights(part)
+    chosen = choose_variant(folder, weights_of, variant) if weights_of else PLAIN
+    parts = {name: variants.get(chosen) or variants[PLAIN] for name, variants in weights_of.items()}
     for weights in parts.values():
         weights.check()
     if chosen:
@@ -109,13 +109,13 @@ def _indexes(folder: Path, depth: int) -> list[Path]:
         below = [path for path in sorted(folder.iterdir()) if path.is_dir() and not path.name.startswith(".")]
     except PermissionError:
         return []
-    found = []
+    indexes = []
     for path in below:
         if (path / INDEX).exists():
-            found.append(path / INDEX)
+            indexes.append(path / INDEX)
         elif depth > 1:
-            found += _indexes(path, depth - 1)
-    return found
+            indexes += _indexes(path, depth - 1)
+    return indexes
 
 
 def _current(folders: list[Path]) -> list[Path]:

@@ -92,8 +92,8 @@ def _load(path: str, device: str, revision: str = "") -> Any:
 
 
 def _of_folder(folder: Path, device: str) -> LoadedPipeline:
-    found = find_pipeline(folder, without=("safety_checker",))
-    facts = (("variant", found.variant),) if found.variant else ()
+    contents = find_pipeline(folder, without=("safety_checker",))
+    facts = (("variant", contents.variant),) if contents.variant else ()
     return LoadedPipeline(_load(str(folder), device), files_key(folder), file_name(folder.resolve().name), facts)
 
 

@@ -31,17 +31,18 @@ def load_pipeline(path: str, device: str, *, revision: str = "", variant: str = 
 
     hint = "give a folder with model_index.json and .safetensors weights, as save_pretrained writes it"
     place: dict[str, Any] = {"variant": variant or None, "revision": revision or None}
-    found = None
+    contents = None
     if Path(path).is_dir():
-        found = find_pipeline(Path(path), variant, without=tuple(name for name, part in parts.items() if part is None))
-        place = {"variant": found.variant or None, "local_files_only": True}
+        without = tuple(name for name, part in parts.items() if part is None)
+        contents = find_pipeline(Path(path), variant, without=without)
+        place = {"variant": contents.variant or None, "local_files_only": True}
     with _loadable(f"{path} is not a pipeline", hint):
-        if found is None:
+        if contents is None:
             check_index(DiffusionPipeline.load_config(path, revision=revision or None), path)
-        where = str(found.path) if found else path
+        where = str(contents.path) if contents else path
         pipeline = DiffusionPipeline.from_pretrained(where, use_safetensors=True, **place, **parts)
-    if found is not None:
-        require_all_weights(pipeline, found)
+    if contents is not None:
+        require_all_weights(pipeline, contents)
     pipeline.set_progress_bar_config(disable=True)
     # Half precision is a matter of the file: the ranks of prompts and the copies of a model should not depend on it.
     return pipeline.to(pick_device(device), torch.float32)
@@ -51,18 +52,18 @@ FORMER_NAMES = {".to_q.": ".query.", ".to_k.": ".key.", ".to_v.": ".value.", ".t
 """Names of attention weights in autoencoders that diffusers before 0.15 wrote; it renames them when it loads them."""
 
 
-def require_all_weights(pipeline: Any, found: PipelineFolder) -> None:
+def require_all_weights(pipeline: Any, contents: PipelineFolder) -> None:
     """Raise AdapterError where a network's weights are not in its files: the library fills the gap with random ones.
 
     Names are compared for networks of diffusers. Those of transformers are renamed when they are loaded and can share
     weights; there the files must have as many tensors as the network has different parameters.
     """
-    for name, weights in found.parts.items():
+    for name, weights in contents.parts.items():
         network, stored = getattr(pipeline, name, None), weights.shapes
         if network is None:
             continue
         missing = [key for key in network.state_dict() if key not in stored and _former(key) not in stored]
-        if found.classes[name][0] == "transformers":
+        if contents.classes[name][0] == "transformers":
             # `parameters` gives a tensor that two layers share once, as the file holds it.
             missing = missing if len(stored) < len(list(network.parameters())) else []
         if missing:

@@ -37,7 +37,7 @@ class Pipeline(ExternalModel):
     revision: str = ""
     """Commit of the hub id: without one the weights could change between two calls."""
     variant: str = ""
-    """Of the weights, such as fp16 or non_ema; if empty, the plain weights, else the most precise variant."""
+    """Name of a variant of the weights, such as fp16; if empty, plain weights, else the most precise, are loaded."""
     parts: str = "pipeline"
     """`pipeline`, or `radedit`, whose U-Net is in `path`, and whose vae and text encoder are in two other places."""
     vae: str = ""
@@ -118,8 +118,8 @@ class Pipeline(ExternalModel):
         """Return the variant of the weights that was found, where it is not the plain one."""
         if self.parts == "radedit" or not Path(self.path).is_dir():
             return {}
-        found = find_pipeline(Path(self.path), self.variant, without=("safety_checker",))
-        return {"variant": found.variant} if found.variant else {}
+        contents = find_pipeline(Path(self.path), self.variant, without=("safety_checker",))
+        return {"variant": contents.variant} if contents.variant else {}
 
     def _unchecked(self) -> dict[str, Any]:
         """Switch the safety checker off where the pipeline has one: it replaces some images by black ones."""

@@ -81,6 +81,8 @@ def test_a_variant_alone_is_found_and_computed_in_float32(
 def test_the_text_encoder_is_computed_in_float32_whatever_is_stored(copy: Path) -> None:
     path = copy / "text_encoder" / "model.safetensors"
     save_file({key: value.half() for key, value in load_file(path).items()}, path, metadata={"format": "pt"})
+    config = path.with_name("config.json")
+    config.write_text(json.dumps(json.loads(config.read_text()) | {"dtype": "float16"}))
     assert open_model(str(copy), "cpu").pipeline.text_encoder.dtype == torch.float32
 
 
