@@ -33,6 +33,8 @@ class Traces:
     """(P, S, 3), columns as `FURTHER`."""
     thumbs: Array
     """(P, S, pixels of a small image)."""
+    blind: int
+    """First steps at zero SNR, whose norms are of the network's own output."""
     images: Images
     """(P, S, C, *spatial), in [-1, 1]."""
 
@@ -41,7 +43,7 @@ def trace_all(
     pipeline: Any, prompts: Sequence[str], *, seeds: int, steps: int, guidance: float, batch: int, label: str
 ) -> Traces:
     """Trace every prompt with every seed. Raises AdapterError where a prediction is not finite."""
-    from benchmark.text2image.guided import decode_images
+    from benchmark.text2image.guided import blind_steps, decode_images
     from benchmark.text2image.tracing import trace
 
     pairs = [(prompt, seed) for prompt in prompts for seed in range(seeds)]
@@ -56,7 +58,8 @@ def trace_all(
                 collected[name].append(getattr(traced, name))
             advance(len(texts))
     stacked = {name: np.concatenate(parts) for name, parts in collected.items()}
-    return Traces(**{name: values.reshape(len(prompts), seeds, *values.shape[1:]) for name, values in stacked.items()})
+    arrays = {name: values.reshape(len(prompts), seeds, *values.shape[1:]) for name, values in stacked.items()}
+    return Traces(blind=blind_steps(pipeline, steps), **arrays)
 
 
 def require_finite(norms: Array, prompts: Array | None = None) -> None:
@@ -80,7 +83,7 @@ def detector_scores(traces: Traces, lengths: Array, size: int) -> dict[str, Arra
         lengths: (P,) tokens of each prompt; itself a detector, which a useful one must beat.
         size: numbers in a latent.
     """
-    scores = variants(traces.norms, size)
+    scores = variants(traces.norms, size, blind=traces.blind)
     scores.pop("per_root_size")  # the same ranks as d_mem
     scores["adjusted"] = length_adjusted(scores["d_mem"], lengths)
     scores |= further_scores(traces.further, traces.thumbs)

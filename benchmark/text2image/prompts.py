@@ -13,11 +13,11 @@ import pandas as pd
 
 from benchmark.cohorts.csv_tables import read_csv
 from benchmark.cohorts.text_files import OWN
-from benchmark.core.errors import BadDataError, UsageError
+from benchmark.core.errors import AdapterError, BadDataError, UsageError
 from benchmark.core.files import atomic_write, content_key, write_json
 from benchmark.core.progress import progress
 from benchmark.core.types import chunks
-from benchmark.metrics.prompts import length_adjusted, outliers, variants
+from benchmark.metrics.prompts import CONSTANT, constant, length_adjusted, outliers, variants
 from benchmark.text2image.detect import FURTHER, TOLERATED, constant_thumbs, further_scores, require_finite
 from benchmark.text2image.loading import LoadedPipeline
 from benchmark.text2image.options import OutlierRule, PromptSampling
@@ -116,19 +116,22 @@ def score_prompts(
     """
     if batch < 1:
         raise UsageError(f"batch is {batch}", "give 1 or more")
-    from benchmark.text2image.guided import latent_shape
+    from benchmark.text2image.guided import blind_steps, latent_shape
 
     table, size = prompts.table, int(np.prod(latent_shape(model.pipeline)))
+    blind = blind_steps(model.pipeline, sampling.steps)
     key = content_key(model.identity, asdict(sampling), list(table["sha"]), length=8)
     folder = out / f"{model.name}-{key}"
     folder.mkdir(parents=True, exist_ok=True)
     arrays = _score_missing(model.pipeline, list(table["prompt"]), sampling, folder, batch)
-    scores = _scores(table, arrays, lengths(model.pipeline, list(table["prompt"])), outlier_rule, size)
+    scores = _scores(table, arrays, lengths(model.pipeline, list(table["prompt"])), outlier_rule, size, blind)
+    _require_ranks(scores, size)
     summary = {
         "pipeline": model.identity,
         "rows": prompts.rows,
         "empty": prompts.empty,
-        **summarise(scores, sampling, outlier_rule),
+        **({"model": dict(model.facts)} if model.facts else {}),
+        **summarise(scores, sampling, outlier_rule, blind=blind),
         **_images(arrays),
     }
     for name, frame in ((TEXTS, table), (SCORES, scores)):
@@ -167,6 +170,20 @@ def _score_missing(
                 array.flush()
             advance(len(rows))
     return dict(arrays)
+
+
+def _require_ranks(scores: pd.DataFrame, size: int) -> None:
+    """Raise AdapterError where no prompt moves the prediction, or all move it alike.
+
+    Noise has variance 1, so a guidance below CONSTANT times the root of the latent's size is rounding.
+    """
+    values = scores["d_mem"].to_numpy()
+    if constant(values) or values.max() <= CONSTANT * np.sqrt(size):
+        raise AdapterError(
+            f"d_mem is {values.max():.3g} for all of {len(values)} prompts: the pipeline's prediction does not depend "
+            "on them, and no score can rank",
+            "check that the unet's cross-attention and the text encoder belong to this pipeline",
+        )
 
 
 def _open_array(file: Path, shape: tuple[int, ...]) -> np.memmap[Any, Any]:
@@ -209,7 +226,12 @@ def constant_note(summary: dict[str, Any]) -> str:
 
 
 def _scores(
-    table: pd.DataFrame, arrays: dict[str, Array], tokens: tuple[Array, Array], outlier_rule: OutlierRule, size: int
+    table: pd.DataFrame,
+    arrays: dict[str, Array],
+    tokens: tuple[Array, Array],
+    outlier_rule: OutlierRule,
+    size: int,
+    blind: int,
 ) -> pd.DataFrame:
     """Return one row per prompt, highest d_mem first, without text.
 
@@ -219,9 +241,10 @@ def _scores(
         tokens: (P,) each, as of `lengths`.
         outlier_rule: what outliers and markers are.
         size: numbers in a latent.
+        blind: number of first steps at zero SNR.
     """
     norms = np.asarray(arrays["norms"])
-    scores = table.drop(columns="prompt").assign(**variants(norms, size, outlier_rule.first_steps))
+    scores = table.drop(columns="prompt").assign(**variants(norms, size, outlier_rule.first_steps, blind=blind))
     scores["tokens"], scores["seen"] = tokens
     scores["adjusted"] = length_adjusted(scores["d_mem"].to_numpy(), tokens[1])
     if "further" in arrays:

@@ -17,6 +17,7 @@ from benchmark.text2image.guided import (
     decode_images,
     embed_with_empty,
     guidance_norms,
+    guidance_of,
     prompt_noise,
     trajectory,
 )
@@ -132,9 +133,9 @@ def anisotropy(pipeline: Any, text: Tensor, noise: Tensor) -> Tensor:
 
     high, low = scheduler.timesteps[0], scheduler.timesteps[-1]
     unconditional, conditional = outputs(high)
-    norm = as_noise(conditional - unconditional, scheduler, high).flatten(1).norm(dim=1)
+    norm = guidance_of(conditional - unconditional, scheduler, high).flatten(1).norm(dim=1)
     unconditional, conditional = outputs(low)
-    guidance = as_noise(conditional - unconditional, scheduler, low)
+    guidance = guidance_of(conditional - unconditional, scheduler, low)
     unguided = predicted_noise(unconditional, latents, scheduler, low)
     cosine = F.cosine_similarity(guidance.flatten(1), unguided.flatten(1))
     score: Tensor = WEIGHTS[0] * norm + WEIGHTS[1] * cosine

@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from diffusers import DDIMScheduler, FlowMatchEulerDiscreteScheduler
 from scipy import stats
 from tiny_pipeline import CAPTIONS
 from typer.testing import CliRunner
@@ -357,12 +358,24 @@ def test_latents_are_clipped_only_where_the_pipeline_says_so(kind: str) -> None:
             {"unet": SimpleNamespace(config={"in_channels": 4, "addition_embed_type": "text_time"})},
             "conditions its unet on more than the text",
         ),
+        (
+            {"unet": SimpleNamespace(config={"in_channels": 4, "time_cond_proj_dim": 256})},
+            "takes the scale of the guidance as an input, as distilled models do",
+        ),
+        (
+            {"unet": SimpleNamespace(config={"in_channels": 4, "out_channels": 8})},
+            "predicts more than one number per number of a latent",
+        ),
+        (
+            {"scheduler": FlowMatchEulerDiscreteScheduler()},
+            "samples by FlowMatchEulerDiscreteScheduler with flow matching, whose noise is not that of DDPM",
+        ),
     ],
 )
 def test_pipelines_of_another_kind(monkeypatch: pytest.MonkeyPatch, parts: dict[str, Any], why: str) -> None:
     """As SDXL, Stable Diffusion 3 and inpainting pipelines are: refused by `bench prompts`, a reason in `bench run`."""
     usual = {"unet": SimpleNamespace(config={"in_channels": 4}), "vae": SimpleNamespace(config={"latent_channels": 4})}
-    given = {"tokenizer": 0, "text_encoder": 0, "scheduler": 0, "text_encoder_2": None, **usual, **parts}
+    given = {"tokenizer": 0, "text_encoder": 0, "scheduler": DDIMScheduler(), "text_encoder_2": None, **usual, **parts}
     fake = SimpleNamespace(**{name: part for name, part in given.items() if name != "unet" or part})
     assert unsupported_reason(fake) == why
     if not why:
@@ -454,8 +467,9 @@ def test_wrong_pipelines(tmp_path: Path, folder: Path) -> None:
     assert refusal(lambda: open_model("diffusers", "cpu"), UsageError) == (
         "model diffusers needs path\n  hint: give it with --set path=..."
     )
-    said = refusal(lambda: open_model(str(tmp_path), "cpu"), AdapterError)
-    assert said.startswith(f"{tmp_path} is not a pipeline that diffusers can load: ")
+    assert refusal(lambda: open_model(str(tmp_path), "cpu"), AdapterError) == (
+        f"{tmp_path} is empty\n  hint: give a folder that save_pretrained wrote"
+    )
 
 
 @pytest.mark.parametrize(

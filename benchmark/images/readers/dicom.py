@@ -24,12 +24,12 @@ from pydicom.pixels.processing import apply_rescale
 from pydicom.uid import ExplicitVRBigEndian, ExplicitVRLittleEndian, ImplicitVRLittleEndian
 
 from benchmark.core.errors import BadDataError
-from benchmark.images.readers.terminal import codec_messages
 from benchmark.images.readers.codestream import streams_fit
 from benchmark.images.readers.dicom_kinds import FILM, Kind, class_kind, colour, has_pixels, image_type, plane_kind
 from benchmark.images.readers.frame_tags import first, frame_groups, number, numbers
 from benchmark.images.readers.image import Image
 from benchmark.images.readers.siemens_mosaic import MOSAIC, mosaic_count, unpack_mosaic
+from benchmark.images.readers.terminal import codec_messages
 
 if TYPE_CHECKING:
     from pydicom import Dataset

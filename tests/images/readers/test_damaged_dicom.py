@@ -18,8 +18,8 @@ from pydicom.encaps import get_frame
 
 from benchmark.core.errors import BadDataError
 from benchmark.images.readers import read_image
-from benchmark.images.readers.terminal import codec_messages
 from benchmark.images.readers.codestream import Stated, stated_by_jpeg, streams_fit
+from benchmark.images.readers.terminal import codec_messages
 
 TEST_FILES = Path(pydicom.data.__file__).parent / "test_files"
 DAMAGED = " is not a DICOM file, or its header is damaged\n  hint: download or copy the file again"
