@@ -164,7 +164,7 @@ def trains(trial: Trial) -> None:
 
 
 def range_and_shape(trial: Trial) -> None:
-    """`sample` yields exactly `count` images of training's shape, finite, in [-1, 1], float32."""
+    """`sample` yields exactly `count` images of training's shape, finite, in [-1, 1] (not in [0, 1]), float32."""
     images = draw(trial.fitted("whole"))
     try:
         check_samples(images, slice(0, COUNT), trial.split.shape, trial.name)
@@ -172,6 +172,8 @@ def range_and_shape(trial: Trial) -> None:
         raise FaultError(error.message) from error
     if images.dtype != np.float32:
         raise FaultError(f"samples are {images.dtype}: return float32")
+    if images.min() >= 0:  # the toy items are as often below 0 as above
+        raise FaultError("samples have no value below 0, as on the scale [0, 1]: return 2 * x - 1")
 
 
 def seeds(trial: Trial) -> None:

@@ -92,4 +92,4 @@ class DiffusionAdapter(NetworkAdapter[LatentModel]):
 
     def _reconstruct(self, images: Images) -> Images:
         net = self.network()
-        return self.batchwise(lambda part: in_range(net.reconstruct(part), self.name), images)
+        return self.batchwise(lambda part: in_range(net.reconstruct(part)), images)

@@ -74,7 +74,7 @@ class NetworkAdapter(Generic[Net]):
         net = self.network()
         for part in chunks(count, self.sampling_batch):
             with torch.no_grad():
-                yield in_range(self.generate(net, seed, part), self.name).cpu().numpy()
+                yield in_range(self.generate(net, seed, part)).cpu().numpy()
 
     def save(self, folder: Path) -> None:
         """Write the weights (safetensors) and what is needed to build the network again (JSON)."""
@@ -134,14 +134,13 @@ def seeded_noise(shape: Sequence[int], *counters: int, device: torch.device) -> 
     return torch.randn(*shape, generator=generator).to(device)
 
 
-def in_range(images: Tensor, name: str) -> Tensor:
-    """Clamp images (n, C, *spatial) to [-1, 1]. Raises AdapterError when they are not finite."""
-    if not torch.isfinite(images).all():
-        raise AdapterError(
-            f"{name} generated images that are not finite",
-            "train it again with a lower learning rate, or with precision fp32",
-        )
-    return images.float().clamp(-1, 1)
+def in_range(images: Tensor) -> Tensor:
+    """Clamp images (n, C, *spatial) to [-1, 1]; values that are not finite become NaN.
+
+    `adapters.sampling.check_samples` refuses NaN and names the sample by its number in the run, which is not known
+    here. An infinite value that was clamped would pass for white or black.
+    """
+    return torch.where(torch.isfinite(images), images, torch.nan).float().clamp(-1, 1)
 
 
 def check_choices(name: str, given: object, choices: Mapping[str, Sequence[str]]) -> None:

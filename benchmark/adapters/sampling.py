@@ -128,7 +128,8 @@ def check_samples(images: Images, part: slice, shape: tuple[int, ...], name: str
     if not finite.all():
         raise AdapterError(
             f"{name}: sample {part.start + int(np.flatnonzero(~finite)[0])} is not finite",
-            "the model diverged: train with a lower learning rate, or in fp32",
+            "the model diverged (train it with a lower learning rate, or in fp32), or its autoencoder overflows in "
+            "fp16 (use its weights in fp32)",
         )
     reach = float(np.abs(images).max())
     if reach > 1 + TOLERANCE:

@@ -67,13 +67,17 @@ class TokenModel(nn.Module):
         return F.cross_entropy(logits.transpose(1, 2).float(), tokens, reduction="none").mean(1)
 
     def sample_indices(self, count: int, random: torch.Generator, temperature: float) -> Tensor:
-        """Draw tokens one after the other, (count, tokens)."""
+        """Draw tokens one after the other, (count, tokens); all -1 where a prediction of a sequence is not finite."""
         device = next(self.prior.parameters()).device
         tokens = torch.empty(count, 0, dtype=torch.long, device=device)
+        broken = torch.zeros(count, dtype=torch.bool)
         for _ in range(math.prod(self.sides)):
             logits = self.prior(self._with_start(tokens))[:, -1, : self.codebook].float() / temperature
             probabilities = logits.softmax(1).cpu()  # drawn on the CPU, so that every device draws the same tokens
+            broken |= ~probabilities.isfinite().all(1)
+            probabilities[broken] = 1.0  # equal chances: `multinomial` refuses NaN for all rows, without saying which
             tokens = torch.cat([tokens, torch.multinomial(probabilities, 1, generator=random).to(device)], dim=1)
+        tokens[broken.to(device)] = -1
         return tokens
 
     def _with_start(self, tokens: Tensor) -> Tensor:
@@ -201,14 +205,17 @@ class TokenAdapter(NetworkAdapter[TokenModel]):
         return TokenModel(autoencoder, prior, sides, self.codebook)
 
     def generate(self, net: TokenModel, seed: int, part: slice) -> Tensor:
-        """Return the samples with these numbers, (n, C, *spatial)."""
+        """Return the samples with these numbers, (n, C, *spatial); NaN where the prior's prediction is not finite."""
         random = torch.Generator().manual_seed(derive_seed(seed, part.start))
-        return net.decode_indices(net.sample_indices(part.stop - part.start, random, self.sampling_temperature))
+        tokens = net.sample_indices(part.stop - part.start, random, self.sampling_temperature)
+        images = net.decode_indices(tokens.clamp(min=0))
+        images[(tokens < 0).any(1)] = torch.nan
+        return images
 
     def reconstruct(self, images: Images) -> Images:
         """Return the autoencoder's reconstruction of images (N, C, *spatial), same shape."""
         net = self.network()
-        return self.batchwise(lambda part: in_range(net.decode_indices(net.codebook_indices(part)), self.name), images)
+        return self.batchwise(lambda part: in_range(net.decode_indices(net.codebook_indices(part))), images)
 
     def losses(self, images: Images, *, seed: int) -> Array:
         """Return the mean cross-entropy of each image's tokens under the prior, (N,), in nats per token, float32."""

@@ -32,7 +32,13 @@ def audit_command(
     ] = None,
     out: Annotated[Path | None, typer.Option("--out", help="Where the files go; audit-DATE by default.")] = None,
     patients: Annotated[
-        str | None, typer.Option("--patients", help="How patients are recognised: see --group-pattern.")
+        str | None,
+        typer.Option(
+            "--patients",
+            "--group-pattern",
+            help="How patients are recognised: a regular expression, "
+            "folder:N, none (each file is of another), or a table: FILE.csv.",
+        ),
     ] = None,
     image_size: Annotated[
         int | None, typer.Option("--image-size", help="Pixels per side for the search; chosen by the images.")

@@ -21,7 +21,11 @@ SplitBy = Annotated[
     str, typer.Option("--split", help="patients (by seed), official (published), or images (marked custom).")
 ]
 GroupPattern = Annotated[
-    str | None, typer.Option("--group-pattern", help="With --data folder: regular expression that finds the patient.")
+    str | None,
+    typer.Option(
+        "--group-pattern",
+        help="With --data folder, what is a patient: a regular expression, folder, folder:N, or none (each image).",
+    ),
 ]
 Exclude = Annotated[
     Path | None, typer.Option("--exclude", help="CSV of items to leave out, as `bench datasets check --fix` writes.")

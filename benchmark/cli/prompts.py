@@ -136,11 +136,14 @@ def _offer_the_first_step(prompts: int, sampling: PromptSampling) -> None:
 
 def _print_scores(folder: Path, summary: dict[str, Any]) -> None:
     from benchmark.cli.tables import print_table
+    from benchmark.text2image.prompts import constant_note
     from benchmark.text2image.summary import rows, separation_rows
 
     print_table("prompts", ("", "d_mem", "length-adjusted"), rows(summary))
     if "separation" in summary:
         print_table("prompts that are memorised", ("score", "AUC", "TPR at 1 % FPR"), separation_rows(summary))
+    if note := constant_note(summary):
+        typer.echo(f"note: {note}")
     typer.echo(f"scores: {folder / 'scores.parquet'} (private, with prompts.parquet)")
     typer.echo(f"summary: {folder / 'summary.json'} (no text)")
 

@@ -43,7 +43,10 @@ def run_command(
     ] = None,
     group_pattern: Annotated[
         str | None,
-        typer.Option("--group-pattern", help="With --data folder: regular expression that finds the patient."),
+        typer.Option(
+            "--group-pattern",
+            help="With --data folder, what is a patient: a regular expression, folder, folder:N, or none (each image).",
+        ),
     ] = None,
     split: Annotated[
         str | None,

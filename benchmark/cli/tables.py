@@ -5,7 +5,17 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from benchmark.records.columns import LINES, PROMPTS, QUALITY, Line, detectors_of, recall_text, recalls, with_interval
+from benchmark.records.columns import (
+    ABSENT,
+    LINES,
+    PROMPTS,
+    QUALITY,
+    Line,
+    detectors_of,
+    recall_text,
+    recalls,
+    with_interval,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -46,7 +56,7 @@ def print_run(record: Record, folder: Path) -> None:
         ]
     )
     rows += [
-        [f"  {name}", *(f"{recalls(record, detector)[name]:.2f}" for detector in detectors), ""]
+        [f"  {name}", *(_recall(record, name, detector) for detector in detectors), ""]
         for name in recalls(record, detectors[0])
     ]
     empty = [""] * (len(detectors) - 1)
@@ -61,6 +71,11 @@ def print_run(record: Record, folder: Path) -> None:
 
 def _cell(record: Record, line: Line, detector: str) -> str:
     return with_interval(record.scores.get(f"{line.id}[{detector}]"), line.digits)
+
+
+def _recall(record: Record, name: str, detector: str) -> str:
+    value = recalls(record, detector).get(name)
+    return ABSENT if value is None else f"{value:.2f}"
 
 
 def _reasons(record: Record) -> list[str]:

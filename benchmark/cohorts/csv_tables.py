@@ -1,58 +1,229 @@
-"""The CSV files that come with data sets."""
+"""Every table that a user gives or that comes with a data set: read as text, or refused with the line."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import csv
+import io
+import re
+import unicodedata
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 import pandas as pd
 
-from benchmark.core.errors import BadDataError, MissingDataError, UsageError
+from benchmark.cohorts.patient_ids import is_missing
+from benchmark.cohorts.text_files import OWN, Advice, read_text
+from benchmark.core.errors import BadDataError, UsageError
 
 LONGEST = 24
 """Letters of a column's name that is shown."""
+SEPARATORS = {",": "commas", ";": "semicolons", "\t": "tabs", "|": "|"}
+SEPARATOR_LINE = re.compile(r'"?sep=([,;\t|:^~])"?[\s,;|]*', re.IGNORECASE)
+"""The first line by which Excel is told the separator."""
+
+Row = tuple[int, list[str]]
+"""The number of the line in which a row begins, and its fields."""
 
 
-def read_csv(path: Path, columns: Sequence[str], optional: Sequence[str] = ()) -> pd.DataFrame:
-    """Read columns of a CSV as text, and optional ones that are there; an empty cell is an empty text.
+def read_csv(path: Path, columns: Sequence[str], optional: Sequence[str] = (), advice: Advice = OWN) -> pd.DataFrame:
+    """Read columns of a table as text, and optional ones that are there.
 
-    Messages name columns, never what stands in them.
+    An empty cell is an empty text; no cell is changed, and none becomes a number. The separator is the one of , ; tab
+    and | by which the first line has the most of the columns, or that a line `sep=;` names. Names of columns may
+    differ in case and in spaces around them. Rows without any content are skipped. The index is the number of the line
+    in which a row begins.
 
-    Raises MissingDataError where there is no such file, BadDataError where it is no CSV or lacks a column.
+    Messages name columns and lines, never what a cell holds.
+
+    Raises MissingDataError where there is no such file. Raises BadDataError where it is no table or lacks a column,
+    where a row has more fields than the header or none for one of the columns, and where a quotation mark is not
+    closed.
     """
-    try:
-        table = pd.read_csv(path, dtype=str, keep_default_na=False, index_col=False)
-    except FileNotFoundError as error:
-        raise MissingDataError(f"{path} does not exist", "copy it beside the images, as it was downloaded") from error
-    except (ValueError, UnicodeDecodeError, OSError, EOFError) as error:
-        raise BadDataError(f"{path} is not a CSV file, or it is damaged", "download or copy the file again") from error
-    table.columns = table.columns.str.strip()
-    missing = [column for column in columns if column not in table.columns]
-    if missing:
-        raise BadDataError(
-            f"{path} has no column {' and no '.join(missing)}; it has {_shown(list(table.columns))}",
-            "give the file as it was published, or name the columns so",
-        )
-    if not len(table):
-        raise BadDataError(f"{path} has no rows", "download or copy the file again")
-    return table[[*columns, *(column for column in optional if column in table.columns)]]
-
-
-def _shown(columns: list[str]) -> str:
-    """Return names of columns for a message, or how many there are: without a header, a row stands in their place."""
-    if all(name.isidentifier() and len(name) <= LONGEST for name in columns):
-        return ", ".join(columns[:8])
-    return f"{len(columns)}, and its first line does not look like names of columns"
+    text = read_text(path, advice)
+    header, separator, rows = _opened(path, text, (*columns, *optional))
+    if not any(map(_folded, header)):
+        raise BadDataError(f"{path} has no names of columns in its first line", advice.columns)
+    places = _places(path, header, columns, optional, advice)
+    width = max(place for place, name in enumerate(header, 1) if _folded(name))
+    lines, kept = [], []
+    for line, fields in rows:
+        if not any(map(str.strip, fields)) and (len(fields) > 1 or fields[0]):
+            continue  # a row of empty cells, as spreadsheets leave them; a lone "" is an empty text
+        _require_width(path, line, fields, width, separator, places)
+        lines.append(line)
+        kept.append(cells := [fields[place] for place in places.values()])
+        if any(cell[:1] == " " and cell.lstrip().startswith('"') for cell in cells):
+            raise _space_before_quote(path, line)
+    if not kept:
+        raise BadDataError(f"{path} has no rows", advice.damaged)
+    return pd.DataFrame(kept, columns=list(places), index=pd.Index(lines, name="line"), dtype=object)
 
 
 def require_unique(table: pd.DataFrame, column: str, path: Path) -> None:
     """Raise BadDataError where a column names something twice."""
     twice = table[column][table[column].duplicated()]
     if len(twice):
-        raise BadDataError(f"{path} lists {twice.iloc[0]} twice in column {column}", "keep one row per file")
+        lines = table.index[table[column] == twice.iloc[0]]
+        raise BadDataError(
+            f"{path} lists {twice.iloc[0]} twice in column {column}, in lines {lines[0]} and {lines[1]}",
+            "keep one row per file",
+        )
+
+
+def require_ids(table: pd.DataFrame, column: str, path: Path) -> None:
+    """Raise BadDataError where an id is empty, says that it is unknown (`nan`, `NA`, `-`), or has two lines.
+
+    Unknown patients would otherwise become one patient of that name.
+    """
+    missing = table.index[table[column].isin([name for name in table[column].unique() if is_missing(name)])]
+    if len(missing):
+        raise _empty_cell(path, "id", column, missing, "; nan, NA, none, unknown and - count as empty")
+    _require_one_line(table, column, path)
+
+
+def require_names(table: pd.DataFrame, column: str, path: Path) -> None:
+    """Raise BadDataError where the name of a file or item is empty or has two lines."""
+    missing = table.index[table[column].str.strip() == ""]
+    if len(missing):
+        raise _empty_cell(path, "name", column, missing)
+    _require_one_line(table, column, path)
+
+
+def _empty_cell(path: Path, what: str, column: str, lines: pd.Index[int], remark: str = "") -> BadDataError:
+    more = f", and in {len(lines) - 1} more" if len(lines) > 1 else ""
+    return BadDataError(
+        f"{path} has no {what} in column {column} of line {lines[0]}{more}",
+        f"fill it in, or leave the row out{remark}",
+    )
+
+
+def _require_one_line(table: pd.DataFrame, column: str, path: Path) -> None:
+    """Refuse line breaks in names: the sign of a quotation mark that is not closed, and joins rows."""
+    broken = table.index[table[column].str.strip().str.contains(r"[\r\n]")]
+    if len(broken):
+        raise BadDataError(
+            f"{path} has a line break in column {column}, in the row that begins in line {broken[0]}",
+            "write the cell in one line, and check that each quotation mark before it is closed",
+        )
 
 
 def require_csv(option: str, path: str) -> None:
     """Raise UsageError where an option names a file that is not there."""
     if path and not Path(path).is_file():
         raise UsageError(f"{option} names {path}, which is no file", "give the path of a CSV file")
+
+
+def _opened(path: Path, text: str, wanted: Sequence[str]) -> tuple[list[str], str, Iterator[Row]]:
+    """Return the header, the separator, and the rows below the header."""
+    first = text[: re.search(r"[\r\n]|\Z", text).start()]  # type: ignore[union-attr]
+    named = SEPARATOR_LINE.fullmatch(first.strip(" \ufeff"))
+    names = set(map(_folded, wanted))
+    best: tuple[tuple[int, int], list[str], str, Iterator[Row]] | None = None
+    refused: BadDataError | None = None
+    for separator in [named[1]] if named else SEPARATORS:
+        try:
+            rows = _rows(path, text, separator, skip=1 if named else 0)
+            header = next(rows, (1, []))[1]
+        except BadDataError as error:
+            refused = refused or error
+            continue
+        score = len(names & set(map(_folded, header))), len(header)
+        if best is None or score > best[0]:
+            best = score, header, separator, rows
+    if best is None:
+        assert refused is not None
+        raise refused
+    return best[1:]
+
+
+def _rows(path: Path, text: str, separator: str, skip: int) -> Iterator[Row]:
+    """Yield the rows that are not blank. Raises BadDataError for quotation marks that do not match."""
+    lines = io.StringIO(text, newline="")  # CR LF, CR and LF end a line, and stay what they are within quotes
+    for _ in range(skip):
+        lines.readline()
+    reader = csv.reader(lines, delimiter=separator, strict=True)
+    while True:
+        line = skip + reader.line_num + 1
+        try:
+            fields = next(reader)
+        except StopIteration:
+            return
+        except csv.Error as error:
+            raise _bad_quotes(path, line, skip + reader.line_num, str(error)) from error
+        if fields:
+            yield line, fields
+
+
+def _bad_quotes(path: Path, line: int, last: int, why: str) -> BadDataError:
+    advice = 'put the whole text in double quotes, and write a quotation mark within it twice: "a ""word"" or two"'
+    if "expected after" in why:
+        row = f", in the row that begins in line {line}" if last > line else ""
+        return BadDataError(f"{path} has text after a closing quotation mark in line {last}{row}", advice)
+    return BadDataError(f"{path} opens a quotation mark in line {line} that is not closed", advice)
+
+
+def _places(
+    path: Path, header: list[str], columns: Sequence[str], optional: Sequence[str], advice: Advice
+) -> dict[str, int]:
+    """Return the place of each column in a row. Raises BadDataError for missing and for ambiguous ones."""
+    matches = {name: _matches(header, name) for name in (*columns, *optional)}
+    for name, places in matches.items():
+        if len(places) > 1:
+            numbers = " and ".join(str(place + 1) for place in places)
+            raise BadDataError(
+                f"{path} has {len(places)} columns named {name}, in places {numbers}",
+                "rename all but the one that is meant",
+            )
+    missing = [name for name in columns if not matches[name]]
+    if missing:
+        raise BadDataError(f"{path} has no column {' and no '.join(missing)}; it has {_shown(header)}", advice.columns)
+    return {name: places[0] for name, places in matches.items() if places}
+
+
+def _matches(header: list[str], name: str) -> list[int]:
+    """Return the places of a column: of its exact name, else of the same name in another case."""
+    exact = [place for place, given in enumerate(header) if _plain(given) == _plain(name)]
+    return exact or [place for place, given in enumerate(header) if _folded(given) == _folded(name)]
+
+
+def _require_width(
+    path: Path, line: int, fields: list[str], width: int, separator: str, places: Mapping[str, int]
+) -> None:
+    """Refuse a row with text beyond the last column that has a name, or without a field for a column that is read."""
+    if len(fields) > width and any(map(str.strip, fields[width:])):
+        if any(field[:1] == " " and field.lstrip().startswith('"') for field in fields):
+            raise _space_before_quote(path, line)
+        shown = "tab" if separator == "\t" else f'"{separator}"'
+        raise BadDataError(
+            f"{path} has {len(fields)} fields in line {line}, and its header {width}",
+            f"put the text in double quotes if it contains the separator {shown}, or give each column a name",
+        )
+    if len(fields) < width and (absent := [name for name, place in places.items() if place >= len(fields)]):
+        raise BadDataError(
+            f"{path} has {len(fields)} of {width} fields in line {line}, and none for column {absent[0]}",
+            "write one line per row, with an empty cell where nothing is known",
+        )
+
+
+def _space_before_quote(path: Path, line: int) -> BadDataError:
+    return BadDataError(
+        f"{path} has a space before a quotation mark in line {line}",
+        "delete the space: a quoted text begins directly after the separator",
+    )
+
+
+def _plain(name: str) -> str:
+    """Return the name of a column without spaces, quotation marks and marks of encodings around it."""
+    return unicodedata.normalize("NFC", name).strip(' \t\r\n\xa0\ufeff\u200b"')
+
+
+def _folded(name: str) -> str:
+    return " ".join(_plain(name).casefold().split())
+
+
+def _shown(header: list[str]) -> str:
+    """Return names of columns for a message, or how many there are: without a header, a row stands in their place."""
+    names = [name.strip() for name in header]
+    if names and all(name.isidentifier() and len(name) <= LONGEST for name in names):
+        return ", ".join(names[:8])
+    return f"{len(names)}, and its first line does not look like names of columns"

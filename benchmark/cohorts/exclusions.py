@@ -8,25 +8,21 @@ from pathlib import Path
 import pandas as pd
 
 from benchmark.cohorts.csv_tables import read_csv
-from benchmark.core.errors import UsageError
+from benchmark.cohorts.training_list import listed_items
 from benchmark.core.files import atomic_write
 
+HINT = "write the list again with `bench datasets check --fix` and the same options"
 
-def read_exclusions(path: Path | None, table: pd.DataFrame) -> frozenset[str]:
-    """Return the items that a CSV file names in its column `item`; none without a file.
 
-    Raises UsageError for items that the cohort (a table with a column item) does not have, BadDataError for no CSV.
+def read_exclusions(path: Path | None, table: pd.DataFrame, root: Path | None = None) -> frozenset[str]:
+    """Return the items that a CSV file names in its column `item`, as `match_names` reads them; none without a file.
+
+    `root` is the folder of the data set. Raises UsageError for items that the cohort (a table with a column item) does
+    not have, BadDataError for a file that is no table or has a row without a name.
     """
     if path is None:
         return frozenset()
-    listed = frozenset(read_csv(path, ("item",))["item"])
-    unknown = sorted(listed - set(table["item"]))
-    if unknown:
-        raise UsageError(
-            f"{path} excludes {len(unknown)} items that are not in the cohort, the first is {unknown[0]}",
-            "write the list again with `bench datasets check --fix` and the same options",
-        )
-    return listed
+    return frozenset(listed_items(path, read_csv(path, ("item",)), table, root, "excludes", HINT).values())
 
 
 def write_exclusions(path: Path, reasons: Mapping[str, str]) -> None:

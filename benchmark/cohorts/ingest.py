@@ -10,8 +10,9 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 from benchmark.cohorts.cache_key import preparation_key
-from benchmark.cohorts.ingest_log import LEFT_OUT, Notes
+from benchmark.cohorts.ingest_log import LEFT_OUT, STRICT, Notes
 from benchmark.cohorts.parallel_read import Reading, read_all
+from benchmark.cohorts.patient_ids import join_spellings
 from benchmark.cohorts.store import PIXELS, Stored, finish, open_stored
 from benchmark.cohorts.writer import Writer
 from benchmark.core.errors import BadDataError, MachineError, MissingDataError
@@ -34,7 +35,8 @@ def prepare_items(
     sources = dataset.sources(root)
     if not sources:
         raise MissingDataError(f"{root} holds no files of {name}", f"`bench datasets show {name}` says how it lies")
-    remarks = dataset.remarks(root) if isinstance(dataset, HasRemarks) else {}
+    # Before the key, the split and the search for duplicates: all of these go by patient.
+    sources, remarks = join_spellings(sources, dataset.remarks(root) if isinstance(dataset, HasRemarks) else {})
     key = preparation_key(dataset, sources, remarks, root)
     folder = cache / "cohorts" / f"{name}-{key}"
     with _locked(folder, log):
@@ -96,10 +98,10 @@ def _append(writer: Writer, reading: Reading, notes: Notes) -> None:
 
 def _require_nothing_left_out(name: str, stored: Stored) -> None:
     for what, names in stored.remarks.items():
-        if what.startswith(LEFT_OUT):
+        if what.startswith(STRICT):
+            used = "the rest is used" if what.startswith(LEFT_OUT) else "they are used as it says"
             raise BadDataError(
-                f"{name}: {what}: {_shortened(names)}",
-                "repair or remove these, or leave --strict out: the rest is used",
+                f"{name}: {what}: {_shortened(names)}", f"repair or remove these, or leave --strict out: {used}"
             )
 
 

@@ -8,8 +8,11 @@ import pandas as pd
 
 from benchmark.cohorts.parallel_read import Reading
 from benchmark.core.errors import BadDataError
+from benchmark.images.readers.image import IN_DOUBT
 
 LEFT_OUT = "left out"
+STRICT = (LEFT_OUT, IN_DOUBT)
+"""How remarks start that `--strict` refuses."""
 UNREADABLE = f"{LEFT_OUT}, could not be used"
 EMPTY = f"{LEFT_OUT}, no item passes the recipe"
 MIXED_SPACING = "pixel spacing differs between files, so none is recorded"

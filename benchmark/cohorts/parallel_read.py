@@ -10,6 +10,7 @@ from collections import deque
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import lru_cache
 from itertools import islice
 from pathlib import Path
 
@@ -77,8 +78,15 @@ def read_one(dataset: Dataset, source: Source) -> Reading:
 
 
 def _hashed(path: str) -> Hashed:
+    seen = Path(path).stat()
+    return Hashed(path, seen.st_size, _digest(path, seen.st_size, seen.st_mtime_ns))
+
+
+@lru_cache(maxsize=16)
+def _digest(path: str, size: int, modified: int) -> str:
+    """Digest a file once: thousands of sources may be images of one file (MedMNIST), which each would read again."""
     with Path(path).open("rb") as file:
-        return Hashed(path, os.fstat(file.fileno()).st_size, hashlib.file_digest(file, "sha256").hexdigest())
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _pool(dataset: Dataset, workers: int, seconds: float) -> Executor:

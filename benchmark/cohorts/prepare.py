@@ -56,5 +56,6 @@ def prepare(
     stored = prepare_items(name, dataset, root, cache, strict=strict, workers=workers, log=log)
     return assemble(
         name, dataset, stored, split_seed=split_seed, fractions=fractions, train_items=train_items, split=split,
-        trained_on=read_training_list(trained_on, stored.table), exclude=read_exclusions(exclude, stored.table),
+        trained_on=read_training_list(trained_on, stored.table, root),
+        exclude=read_exclusions(exclude, stored.table, root),
     )  # fmt: skip

@@ -10,7 +10,8 @@ import numpy as np
 from benchmark.core.errors import BadDataError, UsageError
 from benchmark.core.types import Items, Source
 from benchmark.images.crop import without_border
-from benchmark.images.readers import read_image
+from benchmark.images.readers import NaN, read_image
+from benchmark.images.readers.image import remarks_on
 from benchmark.images.resize import pad_to, resize_smooth, to_uint8
 from benchmark.images.windowing import grey, limits, require_window
 
@@ -30,11 +31,13 @@ class Radiographs:
         fit: `squash` resizes both sides, so that aspect is not kept: padding would give each image black borders as
             wide as its own aspect asks, which tell images apart better than the anatomy does. `pad` keeps aspect.
             `fill` cuts off black borders, then squashes: images that a model has padded are comparable.
+        nan: what NaN means in a file of floats: `refuse` it, or `background`, the least finite value of the file.
     """
 
     image_size: int = 256
     window: str = "auto"
     fit: Fit = "squash"
+    nan: NaN = "refuse"
 
     channels: ClassVar[tuple[str, ...]] = ("xray",)
 
@@ -45,14 +48,14 @@ class Radiographs:
 
     def read(self, source: Source) -> Items:
         """Read one image as (1, 1, image_size, image_size), uint8. Raises BadDataError naming the file."""
-        image = read_image(source.files[0])
+        image = read_image(source.files[0], nan=self.nan)
         if image.pixels.ndim != 2:
             raise BadDataError(
                 f"{source.files[0]} holds an array of shape {image.pixels.shape}, one plane is needed",
                 "give one image per file",
             )
         pixels = square(image.pixels, self.image_size, self.window, self.fit, source.files[0])
-        return Items(pixels=pixels[None, None], names=("",))
+        return Items(pixels=pixels[None, None], names=("",), remarks=remarks_on([image], source.name))
 
 
 def square(plane: Array, side: int, window: str, fit: Fit, file: str) -> Array:

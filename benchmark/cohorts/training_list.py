@@ -6,25 +6,32 @@ from pathlib import Path
 
 import pandas as pd
 
-from benchmark.cohorts.csv_tables import read_csv
+from benchmark.cohorts.csv_tables import read_csv, require_ids, require_names
+from benchmark.cohorts.file_names import match_names
+from benchmark.cohorts.patient_ids import canonical_id
 from benchmark.core.errors import UsageError
 from benchmark.core.files import atomic_write
 from benchmark.core.types import Cohort, Split
 
+HINT = "give the names that `bench datasets split` writes for these files and options"
 
-def read_training_list(path: Path | None, table: pd.DataFrame) -> frozenset[str]:
+
+def read_training_list(path: Path | None, table: pd.DataFrame, root: Path | None = None) -> frozenset[str]:
     """Return the subjects of a cohort (a table with columns item, subject) that a CSV file lists; none without a file.
 
-    The file names them in a column `patient`, or their images in a column `item`. Raises UsageError for names that the
-    cohort does not have, BadDataError for a file that is no CSV or has neither column.
+    The file names them in a column `patient`, in any spelling that `canonical_id` does not tell apart, or their images
+    in a column `item`, as `match_names` reads them; `root` is the folder of the data set.
+
+    Raises UsageError for names that the cohort does not have, BadDataError for a file that is no table, has neither
+    column or has a row without a name.
     """
     if path is None:
         return frozenset()
     listed = read_csv(path, (), ("patient", "item"))
     if "patient" in listed:
-        return _known(path, "patients", frozenset(listed["patient"]), frozenset(table["subject"]))
+        return _patients(path, listed, table)
     if "item" in listed:
-        items = _known(path, "items", frozenset(listed["item"]), frozenset(table["item"]))
+        items = set(listed_items(path, listed, table, root, "lists", HINT).values())
         return frozenset(table.loc[table["item"].isin(items), "subject"])
     raise UsageError(
         f"{path} has neither a column `patient` nor a column `item`",
@@ -32,14 +39,37 @@ def read_training_list(path: Path | None, table: pd.DataFrame) -> frozenset[str]
     )
 
 
-def _known(path: Path, what: str, listed: frozenset[str], known: frozenset[str]) -> frozenset[str]:
-    unknown = sorted(listed - known)
+def listed_items(
+    path: Path, listed: pd.DataFrame, table: pd.DataFrame, root: Path | None, verb: str, hint: str
+) -> dict[int, str]:
+    """Return the items of a cohort (a table with a column item) that a list with a column item means, by line.
+
+    Raises UsageError for items that the cohort does not have: `verb` says what the list does with them.
+    """
+    require_names(listed, "item", path)
+    items = match_names(dict(listed["item"]), list(table["item"]), path, root)
+    unknown = [line for line in listed.index if line not in items]
     if unknown:
         raise UsageError(
-            f"{path} lists {len(unknown)} {what} that are not in the cohort, the first is {unknown[0]}",
-            "give the names that `bench datasets split` writes for these files and options",
+            f"{path} {verb} {len(unknown)} items that are not in the cohort, the first is "
+            f"{listed['item'][unknown[0]].strip()} in line {unknown[0]}",
+            hint,
         )
-    return listed
+    return items
+
+
+def _patients(path: Path, listed: pd.DataFrame, table: pd.DataFrame) -> frozenset[str]:
+    require_ids(listed, "patient", path)
+    subjects: dict[str, set[str]] = {}
+    for subject in table["subject"].unique():
+        subjects.setdefault(canonical_id(subject), set()).add(subject)
+    ids = listed["patient"].map(canonical_id)
+    unknown = [line for line, name in ids.items() if name not in subjects]
+    if unknown:
+        raise UsageError(
+            f"{path} lists {len(unknown)} patients that are not in the cohort, the first in line {unknown[0]}", HINT
+        )
+    return frozenset().union(*(subjects[name] for name in ids))
 
 
 def write_split(folder: Path, cohort: Cohort) -> list[Path]:

@@ -23,7 +23,8 @@ from benchmark.images.crop import (
     seen_at,
     without_border,
 )
-from benchmark.images.readers import Image, read_image
+from benchmark.images.readers import Image, NaN, read_image
+from benchmark.images.readers.image import remarks_on
 from benchmark.images.resize import block_mean, to_uint8
 from benchmark.images.windowing import grey, limits, require_window
 
@@ -57,6 +58,8 @@ class Volumes:
         stride: pixels between tiles or patches; 0 for image_size.
         padding: `background`, the darkest value of the volume (air), as if padded before scaling; `mid-grey`, 0 of
             [-1, 1], as Dar et al. pad after scaling.
+        nan: what NaN means in a file of floats: `refuse` it, or `background`, the least finite value of the file.
+        part: which volume of a 4D NIfTI file, from 0; -1 refuses such files.
     """
 
     image_size: int = 128
@@ -71,6 +74,8 @@ class Volumes:
     depth: int = 0
     stride: int = 0
     padding: Literal["background", "mid-grey"] = "background"
+    nan: NaN = "refuse"
+    part: int = -1
 
     channels: ClassVar[tuple[str, ...]] = ("image",)
 
@@ -99,7 +104,8 @@ class Volumes:
 
     def load(self, source: Source) -> Sequence[Image]:
         """Return the volumes of a source; all of one series, mostly one."""
-        return [require_volume(read_image(source.files[0]), source.files[0])]
+        part = None if self.part < 0 else self.part
+        return [require_volume(read_image(source.files[0], nan=self.nan, part=part), source.files[0])]
 
     def gridded(self, images: Sequence[Image], source: Source) -> Items:
         """Cut all volumes of a source into its items."""
@@ -115,6 +121,7 @@ class Volumes:
             names=tuple(names),
             spacing_mm=self.step(images[0]),
             orientation=images[0].orientation,
+            remarks=remarks_on(images, source.name),
         )
 
     def centres(self, source: Source, image: Image) -> Array | None:

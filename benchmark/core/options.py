@@ -111,8 +111,17 @@ def build(cls: type[Any], settings: dict[str, Any], *, what: str, given_as: str 
 
 
 def without_paths(settings: dict[str, Any]) -> dict[str, Any]:
-    """Paths name people and hospitals; a public file keeps only that one was given."""
-    return {name: "(path)" if "/" in str(value) or "\\" in str(value) else value for name, value in settings.items()}
+    """Paths name people and hospitals; a public file keeps only that one was given.
+
+    The bare name of a table counts as a path: it is that of a file in the current folder.
+    """
+    return {name: "(path)" if _is_path(str(value)) else value for name, value in settings.items()}
+
+
+def _is_path(value: str) -> bool:
+    return (
+        "/" in value or "\\" in value or re.search(r"[^.]\.(?:csv|tsv|tab|txt)(?:\.gz)?\Z", value.lower()) is not None
+    )
 
 
 def require_pattern(option: str, text: str, example: str) -> None:

@@ -317,6 +317,14 @@ class HasFiles(Protocol):
 
 
 @runtime_checkable
+class HasFoundSettings(Protocol):
+    """A model that finds in its files what the user did not say, such as a variant of the weights."""
+
+    def found_settings(self) -> dict[str, str]:
+        """Return settings that were found, for the record; no paths."""
+
+
+@runtime_checkable
 class TrainedElsewhere(Protocol):
     """A model that may have been trained elsewhere: whose images it has seen, only its owner can tell."""
 

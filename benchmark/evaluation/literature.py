@@ -109,7 +109,13 @@ def _near(bank: Bank, queries: Rows, codes: Codes, seed: int, searching: Searchi
         for rows, index in zip((train, heldout), equal_patients(*patients, seed=seed), strict=True)
     )
     near = searching.search(queries, train, 2)
-    by_patient = np.concatenate([nearest_patients(block, patients[0]) for _, block in searching.blocks(queries, train)])
+    by_patient = np.concatenate(
+        [
+            nearest_patients(block[rows], patients[0])
+            for _, block in searching.blocks(queries, train)
+            for rows in searching.row_parts(block)
+        ]
+    )
     return Near(codes, near.similarity, near.index[:, 0], equal, held, by_patient)
 
 

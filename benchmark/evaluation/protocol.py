@@ -28,7 +28,7 @@ from benchmark.metrics.calibration import conformal_quantile
 from benchmark.metrics.competition import exposed, join, nearest_of_patients, tie_seed
 from benchmark.metrics.copy_rate import PatientScores, membership, share_above, threshold
 from benchmark.metrics.detectable import detectable
-from benchmark.metrics.membership_control import members_against_members
+from benchmark.metrics.membership_control import beside_control, members_against_members
 from benchmark.metrics.prompt_pairs import own_patient_difference
 from benchmark.metrics.split_test import ROUNDING, SplitTest, split_test
 from benchmark.metrics.withhold import IDENTICAL, robust_level, verbatim_level
@@ -176,9 +176,11 @@ def _control(bank: Bank, *, seed: int, searching: Searching) -> Score:
     known = piece(bank.rows, slice(0, bank.train + bank.calibration))
     blocks = []
     for _, block in searching.blocks(bank.part("test"), known):
-        by_train = subject_maxima(block[:, : bank.train], train)
-        by_calibration = subject_maxima(block[:, bank.train :], calibration)
-        blocks.append(nearest_of_patients(by_train, by_calibration, seed=tie_seed(bank.real.dealt, seed)))
+        for rows in searching.row_parts(block):
+            by_train = subject_maxima(block[rows, : bank.train], train)
+            by_calibration = subject_maxima(block[rows, bank.train :], calibration)
+            blocks.append(nearest_of_patients(by_train, by_calibration, seed=tie_seed(bank.real.dealt, seed)))
+        del block  # the next one would be computed while this one is held
     share = exposed(join(blocks)).samples
     return Score(value=share.value, low=share.low, high=share.high, n=items)
 
@@ -212,12 +214,14 @@ def _member_scores(bank: Bank, similarity: NDArray[np.float64], asked: Asked | N
         reason = f"no prompt is of a {empty[0]} patient"
         return {f"members.{name}": Score(value=None, reason=reason) for name in MEMBERS}
     heldout = _part_scores(bank, similarity, images, slice(bank.train, len(bank.real)))
+    control = members_against_members(member["train"], seed=seed)
     scores = {
         "members.share": share_above(member["train"], member["calibration"]),
         "members.null": share_above(member["test"], member["calibration"], direction="none"),
-        "members.auc_members": members_against_members(member["train"], seed=seed),
+        "members.auc_members": control,
     }
-    return scores | {f"members.{name}": score for name, score in membership(member["train"], heldout).items()}
+    scores |= {f"members.{name}": score for name, score in membership(member["train"], heldout).items()}
+    return scores | {"members.auc": beside_control(scores["members.auc"], control)}
 
 
 def _part_scores(bank: Bank, similarity: NDArray[np.float64], images: Flags, part: slice) -> PatientScores:

@@ -58,7 +58,9 @@ def real_neighbours(bank: Bank, folder: Path, searching: Searching, *, seed: int
 def _searched(bank: Bank, units: Array, keep: int, searching: Searching, seed: int) -> RealNeighbours:
     positions, similarity = [], []
     for part, block in searching.blocks(bank.rows, bank.rows):
-        near, how_near = nearest_others(block, units[part], units, keep, seed=seed)
-        positions.append(near)
-        similarity.append(how_near)
+        for rows in searching.row_parts(block):
+            near, how_near = nearest_others(block[rows], units[part][rows], units, keep, seed=seed)
+            positions.append(near)
+            similarity.append(how_near)
+        del block  # the next one would be computed while this one is held
     return RealNeighbours(np.concatenate(positions), np.concatenate(similarity))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from benchmark.core.files import atomic_write
+from benchmark.core.types import chunks
 from benchmark.search import MEMORY_BYTES, Rows, block_parts, blocks, search, search_shards, similarities
 
 if TYPE_CHECKING:
@@ -20,6 +21,13 @@ if TYPE_CHECKING:
     from benchmark.search import SearchResult
 
     Arrays = dict[str, Array]
+
+
+REDUCTION_BYTES = 24
+"""Bytes per similarity that reducing some rows of a block takes at most: copies in the order of patients (4), maxima by
+patient (4), both sides together (4), comparisons (1), and a float64 or int64 array (8)."""
+REDUCTION_SHARE = 8
+"""An eighth of memory is for such copies: two blocks and what they are computed from take two thirds."""
 
 
 @dataclass(frozen=True)
@@ -51,6 +59,11 @@ class Searching:
         """Yield all similarities, a block of queries at a time."""
         return blocks(queries, bank, device=self.devices[0], memory=self.memory)
 
+    def row_parts(self, block: NDArray[np.float32]) -> Iterable[slice]:
+        """Cut the rows of a block (n, M) into parts whose copies, M * REDUCTION_BYTES per row, fit into memory."""
+        row = REDUCTION_BYTES * block.shape[1]
+        return chunks(len(block), max(1, self.memory // REDUCTION_SHARE // row))
+
     def reduced(
         self, queries: Rows, bank: Rows, reduce: Callable[[slice, NDArray[np.float32]], Arrays], *, keep: str
     ) -> Iterator[Arrays]:
@@ -66,7 +79,9 @@ class Searching:
                     yield dict(file)
             else:
                 block = similarities(queries, part, bank, device=self.devices[0], memory=self.memory)
-                yield _written(path, reduce(part, block))
+                arrays = reduce(part, block)
+                del block  # the next one would be computed while this one is held
+                yield _written(path, arrays)
             told(part.stop - part.start)
 
     def _progress(self, name: str, total: int) -> Callable[[int], None]:

@@ -30,11 +30,12 @@ from benchmark.detectors.bank import bank_of
 from benchmark.detectors.fitting import fit_detector
 from benchmark.detectors.random_conv import random_features
 from benchmark.detectors.registry import Choice
+from benchmark.evaluation.constant_samples import constant_refusal, constant_score, count_constant
 from benchmark.evaluation.exposure import possible_for, possible_scores
 from benchmark.evaluation.protocol import Advance, Outcome, evaluate
 from benchmark.evaluation.resumable_search import Searching
 from benchmark.metrics.copy_rate import PatientScores, membership
-from benchmark.metrics.membership_control import members_against_members
+from benchmark.metrics.membership_control import beside_control, members_against_members
 from benchmark.metrics.patient_neighbours import memorisation_distances
 from benchmark.metrics.quality import (
     diversity_score,
@@ -96,6 +97,10 @@ def evaluate_run(
 
     devices = search_devices(device)
     samples, prompted = Samples.open(folder / "samples", count), _prompted(folder / "samples", adapter)
+    constant = count_constant(samples)
+    if constant:
+        log(f"{constant} of {count} samples are constant, one grey value everywhere")
+    refusal = refusal or constant_refusal(constant, count, cohort.train)
     made = [fit_detector(choice, cohort, cache=cache, device=device, log=log) for choice in choices]
     with progress("evaluate", 6 * len(made) + 1) as advance:
         outcomes = {}
@@ -111,6 +116,7 @@ def evaluate_run(
         scores |= attack_scores(adapter, cohort) if isinstance(adapter, HasLoss) else {}
         scores |= text_scores(adapter, cohort, folder / "figures")
         scores |= possible_scores(possible_for(cohort, count, prompted))
+        scores["samples.constant"] = constant_score(constant, count)
         advance(note="quality")
     splits = [part.name for part in cohort.splits for _ in range(len(part))]
     hashes = write_tables(folder, made[0].real, splits, outcomes)
@@ -180,7 +186,9 @@ def attack_scores(adapter: HasLoss, cohort: Cohort) -> dict[str, Score]:
         index = np.sort(np.random.default_rng(SEED).permutation(len(split))[:ATTACKED])
         losses = adapter.losses(split.images(index), seed=SEED)
         samples.append(PatientScores(-losses, patient_codes([split.subjects[i] for i in index])))
-    scores = membership(*samples) | {"auc_members": members_against_members(samples[0], seed=SEED)}
+    control = members_against_members(samples[0], seed=SEED)
+    scores = membership(*samples) | {"auc_members": control}
+    scores["auc"] = beside_control(scores["auc"], control)
     return {f"attack.loss.{name}": score for name, score in scores.items()}
 
 

@@ -65,15 +65,19 @@ def search_synthetic(
         near = settle(block[:, : bank.train], synthetic, part, bank.rows)
         other = settle(block[:, bank.train :], synthetic, part, bank.rows, offset=bank.train)
         settle_bank(block, synthetic, part, bank.rows, best)
-        by_train = subject_maxima(block[:, : bank.train], train)
-        by_heldout = subject_maxima(block[:, bank.train :], heldout)
-        among = compete(block, by_train, by_heldout, asked, synthetic, part, bank, seed=seed) if asked else {}
-        return among | {
+        patients = [by_patient(part.start + rows.start, block[rows]) for rows in searching.row_parts(block)]
+        return {name: np.concatenate([one[name] for one in patients]) for name in patients[0]} | {
             "train": near.index, "train_similarity": near.similarity, "heldout": other.index,
             "heldout_similarity": other.similarity, "real": best.index.copy(),
             "real_similarity": best.similarity.copy(),
-            "unit": nearest_of_patients(by_train, by_heldout, seed=seed).patient,
         }  # fmt: skip
+
+    def by_patient(start: int, rows: NDArray[np.float32]) -> dict[str, NDArray[np.generic]]:
+        by_train = subject_maxima(rows[:, : bank.train], train)
+        by_heldout = subject_maxima(rows[:, bank.train :], heldout)
+        part = slice(start, start + len(rows))
+        among = compete(rows, by_train, by_heldout, asked, synthetic, part, bank, seed=seed) if asked else {}
+        return among | {"unit": nearest_of_patients(by_train, by_heldout, seed=seed).patient}
 
     gathered: dict[str, list[NDArray[Any]]] = {}
     for arrays in searching.reduced(synthetic, bank.rows, reduce, keep="synthetic"):

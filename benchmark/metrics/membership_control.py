@@ -7,6 +7,7 @@ because the halves have no order.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -36,3 +37,20 @@ def members_against_members(members: PatientScores, *, seed: int) -> Score:
         drawn.append(max(area, 1 - area))
     value, high = float(np.mean(drawn)), float(np.quantile(drawn, 0.95))
     return Score(value=value, low=0.5, high=max(value, high), n=len(members.values))
+
+
+def beside_control(score: Score, control: Score) -> Score:
+    """Return a membership AUC whose reason says so where it is not above its control, or where there is none.
+
+    The control has no side on which 0.5 could be left: halves are random, so that only its upper end says how far an
+    AUC strays between members. An AUC below it is no sign of membership, whatever its own interval.
+    """
+    if score.value is None:
+        return score
+    if control.high is None:
+        why = f"no control: {control.reason}"
+    elif score.value <= control.high:
+        why = f"no sign of membership: random halves of the training patients read up to {control.high:.3f}"
+    else:
+        return score
+    return replace(score, reason="; ".join(filter(None, (score.reason, why))))

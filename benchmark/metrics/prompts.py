@@ -20,27 +20,51 @@ PART = 4096
 """Prompts whose small images are in memory at once."""
 
 
-def variants(norms: Array, size: int, first_steps: int = FIRST_STEPS) -> dict[str, Array]:
+CONSTANT = 1e-6
+"""Scores are constant where they differ by at most this share of the largest: about eight roundings of float32."""
+ROUNDING = 1e-12
+"""Share of the largest score below which a residual in float64 is rounding."""
+CANNOT_RANK = "cannot rank: the score is the same for all prompts"
+
+
+def variants(norms: Array, size: int, first_steps: int = FIRST_STEPS, *, blind: int = 0) -> dict[str, Array]:
     """Return the variants of d_mem of P prompts from one sampling, each (P,).
 
     Args:
         norms: (P, seeds, steps): || eps(x_t, prompt) - eps(x_t, empty) ||_2, not squared, along guided DDIM sampling.
         size: numbers in a latent.
         first_steps: of the n-step variant.
+        blind: number of first steps at zero SNR, 0 or 1, whose norms are of the network's own output: `first` is of it,
+            and the means over several steps leave it out.
 
     `d_mem`, the mean over seeds and steps (Dutt et al. 2025); `first`, of the first step alone, and `first10` (or of as
     many steps as told), where there are so many (Wen et al. 2024, 2407.21720); `per_root_size`, d_mem over the root of
     the latent's size, which models of one latent share.
     """
-    everything = norms.mean(axis=(1, 2), dtype=np.float64)
+    everything = mean_norms(norms, blind).mean(axis=1)
     scores = {
         "d_mem": everything,
         "first": norms[:, :, 0].mean(axis=1, dtype=np.float64),
         "per_root_size": everything / np.sqrt(size),
     }
     if norms.shape[2] >= first_steps > 1:
-        scores[f"first{first_steps}"] = norms[:, :, :first_steps].mean(axis=(1, 2), dtype=np.float64)
+        scores[f"first{first_steps}"] = mean_norms(norms[:, :, :first_steps], blind).mean(axis=1)
     return scores
+
+
+def mean_norms(norms: Array, blind: int) -> Array:
+    """Return the means over steps of norms (..., steps), (...,) float64; without the blind ones where there are others.
+
+    At zero SNR the norm is of the network's own output, on another scale than those of noise, which it would outweigh.
+    """
+    informative = norms[..., blind:] if norms.shape[-1] > blind else norms
+    means: Array = informative.mean(axis=-1, dtype=np.float64)
+    return means
+
+
+def constant(scores: Array) -> bool:
+    """Return whether scores (P,) of two or more prompts are the same up to rounding, and so rank nothing."""
+    return len(scores) > 1 and bool(np.ptp(scores) <= CONSTANT * np.abs(scores).max())
 
 
 def length_adjusted(scores: Array, lengths: Array) -> Array:
@@ -52,12 +76,16 @@ def length_adjusted(scores: Array, lengths: Array) -> Array:
     design = np.c_[np.ones(len(lengths)), lengths.astype(np.float64)]
     line, *_ = np.linalg.lstsq(design, scores, rcond=None)
     residual: Array = scores - design @ line
+    # Where the line fits exactly, as for two prompts, what is left is rounding, and would rank prompts by chance.
+    residual[np.abs(residual) <= ROUNDING * np.abs(scores).max()] = 0
     return residual
 
 
 def separation(values: Array, positive: Array) -> dict[str, Score]:
     """Return AUC and TPR at 1 % FPR of prompts, (P,) each, with intervals over prompts, or why there are none."""
     names = ("auc", "tpr_at_1_fpr")
+    if constant(values):  # an AUC of 0.5 would read as "no memory", where nothing was measured
+        return {name: Score(value=None, reason=CANNOT_RANK) for name in names}
     if not positive.any() or positive.all():
         return {name: Score(value=None, reason="all prompts are on one side") for name in names}
     scores = membership(PatientScores.alone(values[positive]), PatientScores.alone(values[~positive]))
@@ -65,7 +93,12 @@ def separation(values: Array, positive: Array) -> dict[str, Score]:
 
 
 def outliers(scores: Array, *, percentile: float | None = 99.0, z: float | None = None) -> Array:
-    """Return which prompts stand out, (P,) bool: at or above a percentile, or more than z deviations above the mean."""
+    """Return which prompts stand out, (P,) bool: at or above a percentile, or more than z deviations above the mean.
+
+    Where the scores are constant no prompt does: the percentile of equal scores would make outliers of all.
+    """
+    if constant(scores):
+        return np.zeros(len(scores), bool)
     if z is not None:
         spread = scores.std()
         above: Array = (scores - scores.mean()) > z * spread if spread > 0 else np.zeros(len(scores), bool)

@@ -24,7 +24,7 @@ from typing import Any
 import numpy as np
 
 from benchmark.core.options import as_text, without_paths
-from benchmark.records.columns import AUTOENCODER, RECALL, detectors_of
+from benchmark.records.columns import ABSENT, AUTOENCODER, RECALL, REFUSALS, detectors_of
 from benchmark.records.record import Record, ScoreEntry
 
 
@@ -45,9 +45,8 @@ class Row:
         return tuple(record.spec.seed for record in self.records)
 
     def value(self, score: str) -> float | None:
-        """Return the mean of a score over the seeds that have it."""
-        values = self._values(score)
-        return float(np.mean(values)) if values else None
+        """Return the mean of a score over the seeds; none where a seed has no value, as `over_seeds`."""
+        return float(np.mean(self._values(score))) if self.complete(score) else None
 
     def complete(self, score: str) -> bool:
         """Return whether all seeds have a value of a score."""
@@ -64,9 +63,10 @@ class Row:
         return over_seeds(entries, len(self.records), limits) if entries else None
 
     def recalls(self, detector: str) -> dict[str, float]:
-        """Return the planted recall of each transformation, the mean over seeds."""
+        """Return the planted recall of each transformation, the mean over seeds, where all of them have it."""
         ending = f"[{detector}]"
-        names = [name for name in self.first.scores if name.startswith(RECALL) and name.endswith(ending)]
+        scores = dict.fromkeys(name for record in self.records for name in record.scores)
+        names = [name for name in scores if name.startswith(RECALL) and name.endswith(ending)]
         means = {name[len(RECALL) : -len(ending)]: self.value(name) for name in names}
         return {name: mean for name, mean in means.items() if mean is not None and name != AUTOENCODER}
 
@@ -120,17 +120,22 @@ def over_seeds(entries: Sequence[ScoreEntry], seeds: int, limits: tuple[float, f
 
     Args:
         entries: those of the runs that have the score, at least one.
-        seeds: how many runs the row has; where fewer have a value, the reason says so.
+        seeds: how many runs the row has; where fewer have a value there is none: a mean of those that are left would
+            hide a refused seed, or one whose number was deleted. The reason is the first one, and how many they are.
         limits: the least and the greatest value that the score can take.
     """
     scored = [entry for entry in entries if entry.value is not None]
-    if len(entries) == seeds == 1 or not scored:
+    if len(entries) == seeds == 1:
         return entries[0]
+    if len(scored) < seeds:
+        reason = next((entry.reason for entry in entries if entry.value is None), ABSENT)
+        start = reason.partition(":")[0]
+        why = f"{start if start in (*REFUSALS, ABSENT) else 'not scored'}: {seeds - len(scored)} of {seeds} seeds"
+        return ScoreEntry(value=None, n=entries[0].n, direction=entries[0].direction, reason=why)
     values = [entry.value for entry in scored if entry.value is not None]
     mean = float(np.mean(values))
     low, high = _ends(scored, mean, seed_half_width(values), limits)
-    reason = f"{len(scored)} of {seeds} seeds" if len(scored) < seeds else ""
-    return ScoreEntry(value=mean, low=low, high=high, n=scored[0].n, direction=scored[0].direction, reason=reason)
+    return ScoreEntry(value=mean, low=low, high=high, n=scored[0].n, direction=scored[0].direction)
 
 
 def _ends(

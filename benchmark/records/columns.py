@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+import re
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -16,6 +17,8 @@ AUTOENCODER = "autoencoder"
 transformations: models without an autoencoder, and models with different ones, could not be compared."""
 REFUSALS = ("refused", "cannot tell")
 """With these words the reason begins where a headline may not be scored."""
+ABSENT = "not in the record"
+"""The cell of a score that a record should have and has not: deleted, or of another version."""
 
 
 @dataclass(frozen=True)
@@ -31,6 +34,8 @@ class Line:
     """Digits behind the point."""
 
 
+ROUNDED = 1e-6
+"""How far rounding may put a similarity outside its limits."""
 COUNT = (0.0, math.inf)
 LINES = (
     Line("exposed.patients", "exposed patients", "training patients with a copy among the samples (0: none)", COUNT, 0),
@@ -48,6 +53,23 @@ LINES = (
     Line("copies.tau", "tau", "similarity that 5 % of held-out items exceed against train", (-1, 1)),
 )
 """In the order of the row: the headline first, each number above its null."""
+
+
+def impossible(record: Record) -> str:
+    """Return what of a record's scores cannot be, such as more exposed patients than there are; else nothing.
+
+    This finds slips of a hand that edited a record, not forgery: a number that is possible is not checked.
+    """
+    limits = {line.id: line.limits for line in LINES}
+    limits["exposed.patients"] = (0.0, float(record.cohort.patients.get("train", math.inf)))
+    limits |= dict.fromkeys(("exposed.verbatim", "withheld.items"), (0.0, float(record.spec.samples)))
+    for name, entry in record.scores.items():
+        low, high = limits.get(name.partition("[")[0], (-math.inf, math.inf))
+        for value in (entry.low, entry.value, entry.high):
+            if value is not None and not low - ROUNDED <= value <= high + ROUNDED:
+                return f"{name} is {value:g}, and cannot be outside [{low:g}, {high:g}]"
+    return ""
+
 
 QUALITY = (
     Line(
@@ -110,6 +132,7 @@ FURTHER_QUALITY = (
         "real neighbourhoods around a synthetic item; coverage: those with one",
     ),
     Line("quality.mifid[random-conv]", "", "Frechet distance, larger where items are near to train"),
+    Line("samples.constant", "", "samples of one grey value: above 1.3 % the headline is not scored", COUNT),
     Line("detectable.patients", "", "fewest exposed patients that this cohort shows with 95 % power"),
     Line("detectable.share", "", "smallest exposed share that it shows with 95 % power"),
     Line("attack.loss.auc", "", "training items have a lower loss than held-out ones (0.5: no); see auc_members"),
@@ -118,10 +141,13 @@ FURTHER_QUALITY = (
 
 
 def with_interval(score: ScoreEntry | None, digits: int = 3) -> str:
-    """Return `0.102 [0.061, 0.148]`, or why there is no number: `refused`, `cannot tell`, `not scored`."""
-    if score is None or score.value is None:
-        start = score.reason.partition(":")[0] if score is not None else ""
-        return start if start in REFUSALS else "not scored"
+    """Return `0.102 [0.061, 0.148]`, or why there is no number: `refused`, `cannot tell`, `not scored`, `not in the
+    record`."""
+    if score is None:
+        return ABSENT
+    if score.value is None:
+        start = score.reason.partition(":")[0]
+        return start if start in (*REFUSALS, ABSENT) else "not scored"
     if score.low is None or score.high is None:
         return number(score.value, digits)
     return f"{number(score.value, digits)} [{number(score.low, digits)}, {number(score.high, digits)}]"
@@ -138,9 +164,9 @@ def number(value: float, digits: int = 3) -> str:
 
 
 def detectors_of(record: Record) -> tuple[str, ...]:
-    """Return the detectors of a record, in its order."""
-    first = f"{LINES[0].id}["
-    return tuple(name[len(first) : -1] for name in record.scores if name.startswith(first))
+    """Return the detectors of a record, in its order: a score of exposure that is missing hides none."""
+    matches = (re.fullmatch(r"exposed\.\w+\[(.*)\]", name) for name in record.scores)
+    return tuple(dict.fromkeys(match[1] for match in matches if match))
 
 
 def recalls(record: Record, detector: str) -> dict[str, float]:
@@ -151,8 +177,14 @@ def recalls(record: Record, detector: str) -> dict[str, float]:
     return {name: value for name, value in values.items() if value is not None and name != AUTOENCODER}
 
 
-def recall_text(by_transformation: Mapping[str, float]) -> str:
-    """Return the mean of planted recalls by transformation, and the transformation with the lowest one."""
+def recall_text(by_transformation: Mapping[str, float], expected: Collection[str] = ()) -> str:
+    """Return the mean of planted recalls by transformation, and the transformation with the lowest one.
+
+    Where one of those `expected` is missing there is no mean: that of the others would be another quantity.
+    """
+    missing = [name for name in expected if name not in by_transformation]
+    if missing:
+        return f"{ABSENT}: {', '.join(missing)}"
     if not by_transformation:
         return "not scored"
     worst, lowest = min(by_transformation.items(), key=lambda pair: pair[1])

@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from benchmark.core.errors import BadDataError, UsageError
+from benchmark.core.errors import UsageError
 from benchmark.core.files import atomic_write
 from benchmark.records.board_rows import Row, rows_of, settings_text
-from benchmark.records.columns import LINES, PROMPTS, QUALITY, Line, recall_text, with_interval
+from benchmark.records.columns import ABSENT, LINES, PROMPTS, QUALITY, Line, recall_text, with_interval
 from benchmark.records.record import Record
 
 if TYPE_CHECKING:
@@ -111,30 +111,41 @@ def cells_of(row: Row, board: Sequence[Row]) -> dict[str, str]:
     return {
         **run,
         **{heading: _cell(row, f"{line.id}[copy]", line) for heading, line in headings.items()},
-        "planted recall": recall_text(row.recalls("copy")),
+        "planted recall": _recall(row, "copy", board),
         "can show": _shown(row),
         "exposed share [pixels]": _cell(row, "exposed.items[pixels]", LINES[1]),
-        "planted recall [pixels]": recall_text(row.recalls("pixels")),
+        "planted recall [pixels]": _recall(row, "pixels", board),
         **{line.heading: _cell(row, line.id, line) for line in (QUALITY[0], QUALITY[2])},
-        **{line.heading: _cell(row, line.id, line) for line in PROMPTS if line.id in record.scores},
+        **({line.heading: _cell(row, line.id, line) for line in PROMPTS} if _has_prompts(row) else {}),
         "seeds": seeds,
-        "fit": f"{row.cost['fit_seconds']:.0f} s",
+        "fit": f"{row.cost['fit_seconds']:.0f} s" if "fit_seconds" in row.cost else ABSENT,
     }
+
+
+def _has_prompts(row: Row) -> bool:
+    return any(line.id in record.scores for record in row.records for line in PROMPTS)
+
+
+def _recall(row: Row, detector: str, board: Sequence[Row]) -> str:
+    """Return the mean recall over the transformations that this detector has anywhere on the board."""
+    return recall_text(row.recalls(detector), dict.fromkeys(name for one in board for name in one.recalls(detector)))
 
 
 def _shown(row: Row) -> str:
     """Return the smallest exposed share that this cohort and so many samples show with 95 % power."""
     share = row.value("detectable.share")
-    return "nothing" if share is None else f"{share:.1%}"
+    if share is not None:
+        return f"{share:.1%}"
+    return "nothing" if all("detectable.share" in record.scores for record in row.records) else ABSENT
 
 
 def _cell(row: Row, score: str, line: Line) -> str:
-    """Return a score with its interval, and how many seeds have it where some do not."""
+    """Return a score with its interval; without one, why, and for how many seeds."""
     entry = row.entry(score, line.limits)
-    partial = (
-        f" ({entry.reason})" if entry and entry.value is not None and len(row.records) > 1 and entry.reason else ""
-    )
-    return with_interval(entry, line.digits) + partial
+    seeds = ""
+    if entry is not None and entry.value is None and len(row.records) > 1:
+        seeds = f" ({entry.reason.partition(': ')[2]})"
+    return with_interval(entry, line.digits) + seeds
 
 
 def _headings() -> dict[str, Line]:
@@ -159,6 +170,9 @@ def notes_of(records: list[Record]) -> list[str]:
         "(Student's t); with one it cannot, and another training may well be outside it."
     )
     notes.append("Settings: those that differ from the preset, or between rows of one preset.")
+    notes.append(
+        f"{ABSENT.capitalize()}: evaluate that run again (bench evaluate RUN); the seeds that have it are not averaged."
+    )
     notes.append("Equal ranks: the rows cannot be told apart on the same draws of patients.")
     notes += sorted({note for record in records for note in record.cohort.notes})
     if not any(record.spec.model == "copycat" for record in records):
@@ -170,8 +184,6 @@ def write_boards(records: list[Record], out: Path, audits: Mapping[str, list[str
     """Write COHORT-KEY-PROTOCOL.md, .csv and .html for every board and return their paths. Raises BadDataError."""
     written: list[Path] = []
     for (name, key, protocol), group in boards(records).items():
-        if any(record.status == "done" and HEADLINE not in record.scores for record in group):
-            raise BadDataError(f"a record of {name} has no {HEADLINE}", "evaluate that run again: bench evaluate RUN")
         table, notes = table_of(group), [*notes_of(group), *(audits or {}).get(key, [])]
         title, subtitle = f"{name}: memorisation board", _subtitle(group[0], key, protocol)
         texts = {

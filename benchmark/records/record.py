@@ -12,6 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from benchmark.core.errors import BadDataError
 from benchmark.core.files import read_json, write_json
 from benchmark.core.types import Direction, Score
+from benchmark.records.columns import impossible
 
 SCHEMA: Literal[1] = 1
 PROTOCOL = "p2"
@@ -106,6 +107,8 @@ class Record(PublicModel):
     def _explained(self) -> Self:
         if self.status != "done" and not self.reason:
             raise ValueError(f"a run that was {self.status} needs a reason")
+        if wrong := impossible(self):
+            raise ValueError(wrong)
         return self
 
     def write(self, path: Path) -> None:

@@ -51,7 +51,8 @@ def image_folder(options: Mapping[str, Any]) -> Dataset:
 
 def without_patients(options: Mapping[str, Any]) -> dict[str, Any]:
     """Return the options with which synthetic images are read: they are of no patient."""
-    return {name: value for name, value in options.items() if name not in ("group_pattern", "table")}
+    kept = {name: value for name, value in options.items() if name not in ("group_pattern", "table")}
+    return kept | {"group_pattern": "none"}
 
 
 def grid_options(train: Path, synthetic: Path, options: Mapping[str, Any], image_size: int | None) -> dict[str, Any]:

@@ -28,7 +28,15 @@ from benchmark.core.options import without_paths
 from benchmark.core.progress import Log, to_stderr
 from benchmark.core.source_digest import core_module, source_digest
 from benchmark.core.stages import Stages, exclusive
-from benchmark.core.types import Budget, Cohort, HasFiles, ModelAdapter, TrainedElsewhere, takes_prompts
+from benchmark.core.types import (
+    Budget,
+    Cohort,
+    HasFiles,
+    HasFoundSettings,
+    ModelAdapter,
+    TrainedElsewhere,
+    takes_prompts,
+)
 from benchmark.evaluation.exposure import possible_for
 from benchmark.evaluation.prompted import prompted_patients
 from benchmark.plugins.registry import source_files
@@ -327,13 +335,19 @@ def refusal_of(resolved: Resolved) -> str:
 def _public_spec(resolved: Resolved) -> Spec:
     config, split = resolved.config, resolved.config.data
     return Spec(
-        model=resolved.model.name, preset=config.model.preset, settings=without_paths(resolved.settings),
+        model=resolved.model.name, preset=config.model.preset,
+        settings=without_paths(resolved.settings | _found_settings(resolved)),
         changed=without_paths(changed_settings(resolved)),
         data=resolved.data.name, data_options=without_paths(asdict(resolved.dataset)),  # type: ignore[call-overload]
         split=split.split, split_seed=split.split_seed, train_items=split.train_items, samples=resolved.samples,
         trained_on=trained_on(resolved),
         seed=config.seed, budget_seconds=config.budget_seconds,
     )  # fmt: skip
+
+
+def _found_settings(resolved: Resolved) -> dict[str, str]:
+    """Return what the model found in its files and the user did not say."""
+    return resolved.adapter.found_settings() if isinstance(resolved.adapter, HasFoundSettings) else {}
 
 
 def _cost(status: dict[str, Any]) -> dict[str, float]:

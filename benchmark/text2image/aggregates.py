@@ -10,7 +10,7 @@ import numpy as np
 from benchmark.cohorts.captions import captions_of
 from benchmark.core.types import Cohort, HasPrompts, Score, Split, chunks
 from benchmark.metrics.copy_rate import PatientScores, membership
-from benchmark.metrics.prompts import enrichment, length_adjusted, outliers, rank_correlation
+from benchmark.metrics.prompts import CANNOT_RANK, constant, enrichment, length_adjusted, outliers, rank_correlation
 from benchmark.text2image.copy_oracle import CopyOracle
 from benchmark.text2image.markers import MARKER
 
@@ -53,7 +53,11 @@ def prompt_scores(adapter: HasPrompts, cohort: Cohort, *, seed: int, figure: Pat
     top = outliers(length_adjusted(values, tokens), percentile=90)
     marked = pd.Series(known).str.contains(MARKER, regex=True).to_numpy()
     correlation = rank_correlation(values, tokens)
-    scores = membership(PatientScores.alone(values), PatientScores.alone(others_values))
+    scores: dict[str, Score]
+    if constant(np.concatenate([values, others_values])):  # an AUC of 0.5 would read as "no memory"
+        scores = {name: Score(value=None, reason=CANNOT_RANK) for name in ("auc", "tpr_at_1_fpr")}
+    else:
+        scores = membership(PatientScores.alone(values), PatientScores.alone(others_values))
     scores["median"] = Score(value=float(np.median(values)), n=len(values))
     reason = "" if correlation is not None else "all captions have one length or one score"
     scores["length"] = Score(value=correlation, n=len(values), reason=reason)
@@ -86,7 +90,7 @@ def _different(split: Split) -> list[str]:
 
 
 def _first_step(pipeline: Any, prompts: list[str]) -> Array:
-    """Return the norm of the guidance at the first step of P prompts, (P,)."""
+    """Return the norm of the guidance at the first step of P prompts, (P,); at zero SNR as of `guidance_of`."""
     from benchmark.text2image.guided import embed_with_empty, guidance_norms, prompt_noise
 
     parts = []

@@ -9,11 +9,13 @@ from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
-from benchmark.core.errors import UsageError
+from benchmark.core.errors import AdapterError, UsageError
 from benchmark.core.types import Split, chunks, join_splits
 from benchmark.detectors.fitting import rows_in_memory, rows_of
 from benchmark.detectors.pixels import Pixels, mean_image
+from benchmark.images.constant import constant
 from benchmark.search import Rows, nearest
+from benchmark.text2image.detect import TOLERATED
 
 if TYPE_CHECKING:
     from benchmark.core.types import Array, Images
@@ -76,8 +78,9 @@ class CopyOracle:
         """Return the similarity to training images that at most 1 % of images exceed without being copies.
 
         It is estimated from generated images (N, C, *spatial) and held-out patients, whom the model has not seen: their
-        similarities are those of images that are not copies.
+        similarities are those of images that are not copies. Raises AdapterError where too many images are constant.
         """
+        require_varied(images)
         to_heldout = nearest(self._embedded(images), self._rows(self.heldout)).similarity
         # With H held-out and M > H training images, the nearest training image is nearer by their number alone. Each of
         # M / H groups of H images exceeds the threshold by chance with probability alpha H / M, and any of them with at
@@ -100,6 +103,17 @@ class CopyOracle:
         return above
 
 
+def require_varied(images: Images) -> None:
+    """Raise AdapterError where too many of images (N, C, *spatial) are constant: they would count as no copies."""
+    count = int(constant(images).sum())
+    if count > TOLERATED * len(images):
+        raise AdapterError(
+            f"{count} of {len(images)} generated images are constant, one grey value everywhere, and would count as no "
+            "copies",
+            "its weights are damaged, or overflow in this precision: use --precision fp32",
+        )
+
+
 def open_copy_oracle(pipeline: Any, data: str, root: Path | None, cache: Path) -> CopyOracle:
     """Return the oracle of a data set, prepared at the image size of a pipeline. Raises BenchError."""
     from benchmark.cohorts.open import DataConfig, build_dataset, open_cohort
@@ -116,7 +130,7 @@ def copy_scorer_of(
     pipeline: Any, oracle: CopyOracle, prompts: Sequence[str], sampling: PromptSampling, batch: int
 ) -> CopyScorer:
     """Return a function that scores images of a pipeline; its threshold comes from 500 images, of up to 500 prompts."""
-    from benchmark.text2image.guided import decode, sample_latents
+    from benchmark.text2image.guided import decode_images, sample_latents
 
     used = [prompts[number % len(prompts)] for number in range(CALIBRATED_ON)]
     images = []
@@ -125,5 +139,5 @@ def copy_scorer_of(
         latents = sample_latents(
             pipeline, used[part], seed=0, numbers=numbers, steps=sampling.steps, guidance=sampling.guidance
         )
-        images.append(decode(pipeline, latents).clamp(-1, 1).cpu().numpy())
+        images.append(decode_images(pipeline, latents).cpu().numpy())
     return oracle.scorer(oracle.threshold(np.concatenate(images)))

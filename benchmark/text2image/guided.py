@@ -3,6 +3,10 @@
 d_mem of a prompt is the mean over steps and seeds of || eps(x_t, prompt) - eps(x_t, empty) ||_2 along guided DDIM
 sampling. A memorised prompt leads to one image whatever the noise: it moves the prediction further than other prompts
 (Wen et al. 2024, 2407.21720; Dutt 2025, 2502.07516).
+
+On a schedule with zero terminal SNR (Lin et al. 2024, 2305.08891) the first step has alpha = 0: x_t is pure noise, so
+the noise that any output implies is x_t itself and the difference of two is 0 for every prompt. `guidance_of` measures
+that one step in the network's own output; `blind_steps` counts it, so that means over steps leave it out.
 """
 
 from __future__ import annotations
@@ -18,6 +22,7 @@ from torch import Tensor
 
 from benchmark.core.errors import AdapterError
 from benchmark.core.seeding import derive_seed
+from benchmark.text2image.noise import BETA_SCHEDULES, unsupported_noise
 from benchmark.text2image.tokenizer import tokenized
 
 if TYPE_CHECKING:
@@ -40,7 +45,7 @@ class DenoisingStep:
     conditional: Tensor
     """Output of the U-Net for the prompt, (N, *latent), float32."""
     norms: Tensor
-    """|| eps(x_t, prompt) - eps(x_t, empty) ||_2, not squared, (N,)."""
+    """|| eps(x_t, prompt) - eps(x_t, empty) ||_2, not squared, (N,); at zero SNR as of `guidance_of`."""
     next_latents: Tensor
     """x at the next timestep, (N, *latent); after the last step, the latents of the image."""
 
@@ -89,11 +94,18 @@ def ddim_scheduler(pipeline: Any, steps: int) -> Any:
 
     By default, DDIMScheduler clips its estimate of the clean image to [-1, 1], a range that latents do not have. Here
     it clips only where the pipeline's own scheduler has `clip_sample` set.
+
+    Raises AdapterError where the pipeline was trained with noise that DDIM does not describe.
     """
     from diffusers import DDIMScheduler
 
+    if reason := unsupported_noise(pipeline.scheduler):
+        raise AdapterError(f"the pipeline {reason}", "give a pipeline whose noise is added as by DDPM")
     config = pipeline.scheduler.config
-    scheduler = DDIMScheduler.from_config(config, clip_sample=config.get("clip_sample", False))
+    changes = {"clip_sample": config.get("clip_sample", False)}
+    if config["beta_schedule"] not in BETA_SCHEDULES:  # such as DDPM's `sigmoid`: the betas themselves say the same
+        changes |= {"trained_betas": pipeline.scheduler.betas.tolist(), "beta_schedule": "linear"}
+    scheduler = DDIMScheduler.from_config(config, **changes)
     scheduler.set_timesteps(steps, device=pipeline.unet.device)
     return scheduler
 
@@ -113,16 +125,19 @@ def trajectory(
     """
     scheduler = ddim_scheduler(pipeline, steps)
     latents = (noise * scheduler.init_noise_sigma).to(pipeline.unet.device, pipeline.unet.dtype)
-    norms: list[Tensor] = []
+    history: list[Tensor] = []
     for number, timestep in enumerate(scheduler.timesteps):
         both = scheduler.scale_model_input(torch.cat([latents, latents]), timestep)
         outputs = pipeline.unet(both, timestep, encoder_hidden_states=text).sample.float()
         unconditional, conditional = outputs.chunk(2)
-        norms.append(as_noise(conditional - unconditional, scheduler, timestep).flatten(1).norm(dim=1))
-        factor = scale(number, torch.stack(norms, dim=1)).view(-1, 1, 1, 1) if callable(scale) else scale
+        difference = conditional - unconditional
+        norms = guidance_of(difference, scheduler, timestep).flatten(1).norm(dim=1)
+        # Of noise in every step, 0 at zero SNR: a scale that looks for a minimum over steps needs one unit throughout.
+        history.append(as_noise(difference, scheduler, timestep).flatten(1).norm(dim=1))
+        factor = scale(number, torch.stack(history, dim=1)).view(-1, 1, 1, 1) if callable(scale) else scale
         guided = unconditional + factor * (conditional - unconditional)
         next_latents = scheduler.step(guided.to(latents.dtype), timestep, latents).prev_sample
-        yield DenoisingStep(number, timestep, latents, unconditional, conditional, norms[-1], next_latents)
+        yield DenoisingStep(number, timestep, latents, unconditional, conditional, norms, next_latents)
         latents = next_latents
 
 
@@ -140,7 +155,7 @@ def guidance_norms(
         only: stop after so many steps; the scores of the first step then cost one of `steps` calls.
 
     Norms are (N, steps), float32, latents (N, *latent). Outputs other than noise are converted, so that norms are
-    always of noise (Wen et al. 2024, 2407.21720; Dutt 2025, 2502.07516).
+    of noise (Wen et al. 2024, 2407.21720; Dutt 2025, 2502.07516) in all but the first `blind_steps`.
     """
     norms = []
     for step in islice(trajectory(pipeline, text, noise, steps=steps, scale=guidance), only):
@@ -173,6 +188,20 @@ def decode(pipeline: Any, latents: Tensor) -> Tensor:
     return images.float()
 
 
+def decode_images(pipeline: Any, latents: Tensor) -> Tensor:
+    """Map latents (N, *latent) to images (N, C, height, width), float32 in [-1, 1].
+
+    Raises AdapterError where a value is not finite: clamped, an overflow would pass for white or black.
+    """
+    images = decode(pipeline, latents)
+    if not torch.isfinite(images).all():
+        raise AdapterError(
+            "the images of the pipeline's autoencoder are not finite",
+            "its weights are damaged, or overflow in this precision: use --precision fp32",
+        )
+    return images.clamp(-1, 1)
+
+
 def as_noise(difference: Tensor, scheduler: Any, timestep: Tensor) -> Tensor:
     """Convert the difference of two outputs of the U-Net (N, *latent) for one x_t into that of predicted noises.
 
@@ -181,7 +210,7 @@ def as_noise(difference: Tensor, scheduler: Any, timestep: Tensor) -> Tensor:
 
     Raises AdapterError for an unknown kind of output.
     """
-    signal: Tensor = scheduler.alphas_cumprod[int(timestep)].to(difference.device)
+    signal = _signal(scheduler, timestep).to(difference.device)
     kind = scheduler.config["prediction_type"]
     if kind == "epsilon":
         return difference
@@ -190,6 +219,28 @@ def as_noise(difference: Tensor, scheduler: Any, timestep: Tensor) -> Tensor:
     if kind == "sample":
         return -(signal / (1 - signal)).sqrt() * difference
     raise AdapterError(f"the pipeline predicts {kind!r}, which is not supported", "use epsilon, v_prediction or sample")
+
+
+def guidance_of(difference: Tensor, scheduler: Any, timestep: Tensor) -> Tensor:
+    """Return the difference (N, *latent) as predicted noise, `as_noise`, or at alpha = 0 as it is.
+
+    By the formulas of `as_noise`, || d eps || = sqrt(a) || d v || = sqrt(a / (1 - a)) || d x ||. At one timestep the
+    factor is the same for all prompts, so noise and output rank prompts alike. As a falls to 0 the norm of noise
+    vanishes but the ranks stay, and the limit of || d eps || / sqrt(a / (1 - a)) is || d x || = || d v ||. Hence the
+    difference itself at alpha = 0. It is on another scale than noise: means over steps leave it out.
+    """
+    return difference if _signal(scheduler, timestep) == 0 else as_noise(difference, scheduler, timestep)
+
+
+def blind_steps(pipeline: Any, steps: int) -> int:
+    """Return how many of the first sampling steps have alpha = 0, 0 or 1: their norms are not of noise."""
+    scheduler = ddim_scheduler(pipeline, steps)
+    return int((scheduler.alphas_cumprod[scheduler.timesteps.cpu()] == 0).sum())
+
+
+def _signal(scheduler: Any, timestep: Tensor) -> Tensor:
+    signal: Tensor = scheduler.alphas_cumprod[int(timestep)]
+    return signal
 
 
 def _noise(pipeline: Any, seeds: Sequence[int]) -> Tensor:

@@ -11,8 +11,9 @@ from typing import Any
 from benchmark.core.errors import AdapterError, MissingDataError, UsageError
 from benchmark.core.files import content_key, file_name, files_key
 from benchmark.core.options import build
-from benchmark.core.types import HasFiles, HasParts, takes_prompts
+from benchmark.core.types import HasFiles, HasFoundSettings, HasParts, takes_prompts
 from benchmark.plugins import registry
+from benchmark.text2image.folders import find_pipeline, refuse_file
 
 RUN = "run.toml"
 """The configuration that a run folder holds."""
@@ -27,6 +28,8 @@ class LoadedPipeline:
     """Digest of its files and settings, or the hub id and commit; never a path."""
     name: str
     """Can be the name of a folder."""
+    facts: tuple[tuple[str, str], ...] = ()
+    """What was chosen among the files, such as ("variant", "fp16"); may be published."""
 
 
 def open_model(
@@ -72,6 +75,8 @@ def _load_from(place: str, device: str, preset: str | None, settings: dict[str, 
             f"{place} already has its settings", "--preset and --set are for the name of a model, such as diffusers"
         )
     folder = Path(place)
+    if folder.is_file():
+        refuse_file(folder)
     if not folder.is_dir():
         return _of_hub(place, device)
     inner = folder / "fit" / "model"
@@ -87,7 +92,9 @@ def _load(path: str, device: str, revision: str = "") -> Any:
 
 
 def _of_folder(folder: Path, device: str) -> LoadedPipeline:
-    return LoadedPipeline(_load(str(folder), device), files_key(folder), file_name(folder.resolve().name))
+    contents = find_pipeline(folder, without=("safety_checker",))
+    facts = (("variant", contents.variant),) if contents.variant else ()
+    return LoadedPipeline(_load(str(folder), device), files_key(folder), file_name(folder.resolve().name), facts)
 
 
 def _of_hub(place: str, device: str) -> LoadedPipeline:
@@ -122,7 +129,8 @@ def _of_settings(name: str, device: str, preset: str, settings: dict[str, Any]) 
         raise UsageError(f"{name} has to be trained before it takes prompts", "give its run folder: bench run")
     adapter: Any = build(cls, card.presets[preset].set | settings, what=f"model {name}")
     identity = content_key(name, asdict(adapter), _files(adapter))
-    return LoadedPipeline(adapter.assemble(device), identity, file_name(f"{name}-{preset}"))
+    facts = tuple(adapter.found_settings().items()) if isinstance(adapter, HasFoundSettings) else ()
+    return LoadedPipeline(adapter.assemble(device), identity, file_name(f"{name}-{preset}"), facts)
 
 
 def _files(adapter: object) -> str:

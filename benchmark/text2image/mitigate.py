@@ -10,7 +10,7 @@ import numpy as np
 
 from benchmark.core.progress import progress
 from benchmark.core.types import chunks
-from benchmark.metrics.prompts import diversity
+from benchmark.metrics.prompts import diversity, mean_norms
 from benchmark.text2image.copy_oracle import CopyScorer
 from benchmark.text2image.mitigations import MITIGATIONS, MitigationSettings, changes_prompt, sampler
 
@@ -99,18 +99,18 @@ def _effect(
     align: Alignment | None,
 ) -> Effect:
     from benchmark.detectors.random_conv import random_features
-    from benchmark.text2image.guided import decode
+    from benchmark.text2image.guided import blind_steps, decode_images
 
     norms, images, sample = [], [], sampler(pipeline, name, prompt, settings)
     for part in chunks(seeds, batch):
         part_norms, latents = sample(range(part.start, part.stop))
         norms.append(part_norms)
-        images.append(decode(pipeline, latents).clamp(-1, 1).cpu().numpy())
+        images.append(decode_images(pipeline, latents).cpu().numpy())
     generated = np.concatenate(images)
     likeness, copied = copy_scorer(generated) if copy_scorer else (None, None)
     return Effect(
         prompts=1,
-        d_mem=float(np.concatenate(norms).mean()),
+        d_mem=float(mean_norms(np.concatenate(norms), blind_steps(pipeline, settings.steps)).mean()),
         likeness=likeness,
         copied=copied,
         rmse=diversity(generated) / 2,  # the range [-1, 1] is twice as wide as [0, 1]

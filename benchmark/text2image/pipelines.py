@@ -9,29 +9,75 @@ from typing import Any
 
 from benchmark.core.devices import pick_device
 from benchmark.core.errors import AdapterError, UsageError
+from benchmark.text2image.folders import PipelineFolder, check_index, find_pipeline
+from benchmark.text2image.noise import unsupported_noise
 
 
-def load_pipeline(path: str, device: str, *, revision: str = "", **parts: Any) -> Any:
-    """Load a pipeline from a folder, offline, or from a hub id at a commit; safetensors weights only.
+def load_pipeline(path: str, device: str, *, revision: str = "", variant: str = "", **parts: Any) -> Any:
+    """Load a pipeline from a folder, offline, or from a hub id at a commit; safetensors weights only, in float32.
 
     Args:
-        path: what `save_pretrained` wrote, or a hub id.
+        path: what `save_pretrained` wrote, a folder above it, or a hub id.
         device: `auto`, `cpu`, `cuda` or `cuda:N`.
         revision: commit of a hub id.
+        variant: of the weights, such as fp16; for a folder, found if empty.
         parts: passed to `from_pretrained`, such as safety_checker=None.
 
-    Raises AdapterError where diffusers cannot load it.
+    Raises BenchError that names what is wrong with a folder, AdapterError where diffusers cannot load it.
     """
     silence_library_logs()
+    import torch
     from diffusers import DiffusionPipeline
 
     hint = "give a folder with model_index.json and .safetensors weights, as save_pretrained writes it"
+    place: dict[str, Any] = {"variant": variant or None, "revision": revision or None}
+    contents = None
+    if Path(path).is_dir():
+        without = tuple(name for name, part in parts.items() if part is None)
+        contents = find_pipeline(Path(path), variant, without=without)
+        place = {"variant": contents.variant or None, "local_files_only": True}
     with _loadable(f"{path} is not a pipeline", hint):
-        pipeline = DiffusionPipeline.from_pretrained(
-            path, revision=revision or None, local_files_only=Path(path).is_dir(), use_safetensors=True, **parts
-        )
+        if contents is None:
+            check_index(DiffusionPipeline.load_config(path, revision=revision or None), path)
+        where = str(contents.path) if contents else path
+        pipeline = DiffusionPipeline.from_pretrained(where, use_safetensors=True, **place, **parts)
+    if contents is not None:
+        require_all_weights(pipeline, contents)
     pipeline.set_progress_bar_config(disable=True)
-    return pipeline.to(pick_device(device))
+    # Half precision is a matter of the file: the ranks of prompts and the copies of a model should not depend on it.
+    return pipeline.to(pick_device(device), torch.float32)
+
+
+FORMER_NAMES = {".to_q.": ".query.", ".to_k.": ".key.", ".to_v.": ".value.", ".to_out.0.": ".proj_attn."}
+"""Names of attention weights in autoencoders that diffusers before 0.15 wrote; it renames them when it loads them."""
+
+
+def require_all_weights(pipeline: Any, contents: PipelineFolder) -> None:
+    """Raise AdapterError where a network's weights are not in its files: the library fills the gap with random ones.
+
+    Names are compared for networks of diffusers. Those of transformers are renamed when they are loaded and can share
+    weights; there the files must have as many tensors as the network has different parameters.
+    """
+    for name, weights in contents.parts.items():
+        network, stored = getattr(pipeline, name, None), weights.shapes
+        if network is None:
+            continue
+        missing = [key for key in network.state_dict() if key not in stored and _former(key) not in stored]
+        if contents.classes[name][0] == "transformers":
+            # `parameters` gives a tensor that two layers share once, as the file holds it.
+            missing = missing if len(stored) < len(list(network.parameters())) else []
+        if missing:
+            raise AdapterError(
+                f"the weights of {weights.files[0].parent} lack {len(missing)} tensors of the network, such as "
+                f"{missing[0]}: it would be sampled with random numbers in their place",
+                "check that weights and config.json belong together, and save the pipeline again",
+            )
+
+
+def _former(key: str) -> str:
+    for name, former in FORMER_NAMES.items():
+        key = key.replace(name, former)
+    return key
 
 
 def unsupported_reason(pipeline: Any) -> str:
@@ -48,7 +94,11 @@ def unsupported_reason(pipeline: Any) -> str:
         return f"has a unet of {unet_channels} channels and latents of {latent_channels}"
     if pipeline.unet.config.get("addition_embed_type") is not None:
         return "conditions its unet on more than the text"
-    return ""
+    if pipeline.unet.config.get("time_cond_proj_dim") is not None:
+        return "takes the scale of the guidance as an input, as distilled models do"
+    if pipeline.unet.config.get("out_channels", unet_channels) != unet_channels:
+        return "predicts more than one number per number of a latent"
+    return unsupported_noise(pipeline.scheduler)
 
 
 def load_radedit(path: str, revision: str, vae: str, text_encoder: str, device: str, *, trust: bool) -> Any:
@@ -109,7 +159,7 @@ def _loadable(what: str, hint: str) -> Iterator[None]:
     """Convert errors while parts are loaded into an AdapterError that names them."""
     try:
         yield
-    except (OSError, ValueError, TypeError, KeyError, AttributeError, ImportError) as error:
+    except (OSError, ValueError, TypeError, KeyError, AttributeError, ImportError, RuntimeError) as error:
         why = (str(error).strip().splitlines() or [type(error).__name__])[0]
         raise AdapterError(f"{what} that diffusers can load: {why}", hint) from error
 

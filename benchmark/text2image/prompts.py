@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,12 +12,13 @@ import numpy as np
 import pandas as pd
 
 from benchmark.cohorts.csv_tables import read_csv
-from benchmark.core.errors import BadDataError, UsageError
+from benchmark.cohorts.text_files import OWN
+from benchmark.core.errors import AdapterError, BadDataError, UsageError
 from benchmark.core.files import atomic_write, content_key, write_json
 from benchmark.core.progress import progress
 from benchmark.core.types import chunks
-from benchmark.metrics.prompts import length_adjusted, outliers, variants
-from benchmark.text2image.detect import FURTHER, further_scores, require_finite
+from benchmark.metrics.prompts import CONSTANT, constant, length_adjusted, outliers, variants
+from benchmark.text2image.detect import FURTHER, TOLERATED, constant_thumbs, further_scores, require_finite
 from benchmark.text2image.loading import LoadedPipeline
 from benchmark.text2image.options import OutlierRule, PromptSampling
 from benchmark.text2image.summary import summarise
@@ -25,6 +26,7 @@ from benchmark.text2image.summary import summarise
 if TYPE_CHECKING:
     from benchmark.core.types import Array
 
+ADVICE = replace(OWN, columns="name the column of the prompts with --column; the first line has the names of columns")
 TEXTS, SCORES, SUMMARY = "prompts.parquet", "scores.parquet", "summary.json"
 
 
@@ -44,18 +46,19 @@ class PromptList:
 
 
 def read_prompts(path: Path, column: str, positive: str | None = None) -> PromptList:
-    """Return each different prompt of a CSV column once, in order of appearance.
+    """Return each different prompt of a column of a table once, in order of appearance.
 
-    Empty prompts are counted and left out: they are the unconditional branch itself, so that their guidance is 0.
+    A prompt is text, whatever it is: `None` or `NA` too. Empty prompts are counted and left out: they are the
+    unconditional branch itself, so that their guidance is 0.
 
     Args:
-        path: of the CSV.
+        path: of the table, as `read_csv` reads it.
         column: name of the column with prompts.
         positive: name of a column with 1 where a prompt is known to be memorised, and 0 where not.
 
     Raises MissingDataError, BadDataError.
     """
-    rows = read_csv(path, (column, *([positive] if positive else [])))
+    rows = read_csv(path, (column, *([positive] if positive else [])), advice=ADVICE)
     rows = rows.assign(**{column: rows[column].str.strip()})
     listed = rows[rows[column] != ""]
     if not len(listed):
@@ -71,15 +74,20 @@ def read_prompts(path: Path, column: str, positive: str | None = None) -> Prompt
 
 def _positives(path: Path, prompts: pd.Series[str], column: pd.Series[str]) -> pd.Series[bool]:
     """Return whether the column has 1 for each different prompt. Raises BadDataError."""
-    values = column.str.strip()
-    wrong = int((~values.isin(["0", "1"])).sum())
-    if wrong:
-        raise BadDataError(f"{path} has {wrong} rows with neither 0 nor 1 in column {column.name}", "write 0 or 1")
-    labels = (values == "1").groupby(prompts.to_numpy(), sort=False)
-    contradictory = int((labels.nunique() > 1).sum())
-    if contradictory:
+    values = column.str.strip().replace({"0.0": "0", "1.0": "1"})  # as spreadsheets write them
+    wrong = values.index[~values.isin(["0", "1"])]
+    if len(wrong):
         raise BadDataError(
-            f"{path} repeats {contradictory} prompts with both 0 and 1 in column {column.name}",
+            f"{path} has {len(wrong)} rows with neither 0 nor 1 in column {column.name}, the first in line {wrong[0]}",
+            "write 0 or 1",
+        )
+    labels = (values == "1").groupby(prompts.to_numpy(), sort=False)
+    contradictory = labels.nunique() > 1
+    if contradictory.any():
+        lines = prompts.index[prompts == contradictory.idxmax()]
+        raise BadDataError(
+            f"{path} repeats {contradictory.sum()} prompts with both 0 and 1 in column {column.name}, the first in "
+            f"lines {lines[0]} and {lines[1]}",
             "give each prompt one of them",
         )
     return labels.first()
@@ -108,19 +116,23 @@ def score_prompts(
     """
     if batch < 1:
         raise UsageError(f"batch is {batch}", "give 1 or more")
-    from benchmark.text2image.guided import latent_shape
+    from benchmark.text2image.guided import blind_steps, latent_shape
 
     table, size = prompts.table, int(np.prod(latent_shape(model.pipeline)))
+    blind = blind_steps(model.pipeline, sampling.steps)
     key = content_key(model.identity, asdict(sampling), list(table["sha"]), length=8)
     folder = out / f"{model.name}-{key}"
     folder.mkdir(parents=True, exist_ok=True)
     arrays = _score_missing(model.pipeline, list(table["prompt"]), sampling, folder, batch)
-    scores = _scores(table, arrays, lengths(model.pipeline, list(table["prompt"])), outlier_rule, size)
+    scores = _scores(table, arrays, lengths(model.pipeline, list(table["prompt"])), outlier_rule, size, blind)
+    _require_ranks(scores, size)
     summary = {
         "pipeline": model.identity,
         "rows": prompts.rows,
         "empty": prompts.empty,
-        **summarise(scores, sampling, outlier_rule),
+        **({"model": dict(model.facts)} if model.facts else {}),
+        **summarise(scores, sampling, outlier_rule, blind=blind),
+        **_images(arrays),
     }
     for name, frame in ((TEXTS, table), (SCORES, scores)):
         with atomic_write(folder / name) as temporary:
@@ -152,12 +164,26 @@ def _score_missing(
                 pipeline, [prompts[row] for row in rows], seeds.tolist(), steps=sampling.steps,
                 guidance=sampling.guidance, further=sampling.further, only=1 if sampling.first else None,
             )  # fmt: skip
-            require_finite(traced.norms)
+            require_finite(traced.norms, rows)
             for name, array in arrays.items():
                 array[rows, seeds] = getattr(traced, name)
                 array.flush()
             advance(len(rows))
     return dict(arrays)
+
+
+def _require_ranks(scores: pd.DataFrame, size: int) -> None:
+    """Raise AdapterError where no prompt moves the prediction, or all move it alike.
+
+    Noise has variance 1, so a guidance below CONSTANT times the root of the latent's size is rounding.
+    """
+    values = scores["d_mem"].to_numpy()
+    if constant(values) or values.max() <= CONSTANT * np.sqrt(size):
+        raise AdapterError(
+            f"d_mem is {values.max():.3g} for all of {len(values)} prompts: the pipeline's prediction does not depend "
+            "on them, and no score can rank",
+            "check that the unet's cross-attention and the text encoder belong to this pipeline",
+        )
 
 
 def _open_array(file: Path, shape: tuple[int, ...]) -> np.memmap[Any, Any]:
@@ -178,8 +204,34 @@ def lengths(pipeline: Any, prompts: Sequence[str]) -> tuple[Array, Array]:
     return counts, np.minimum(counts, tokenizer.model_max_length - len(tokenizer("").input_ids))
 
 
+def _images(arrays: dict[str, Array]) -> dict[str, Any]:
+    """Return how many images were looked at, and how many are of one grey value, where images were made."""
+    if "thumbs" not in arrays:
+        return {}
+    constant = constant_thumbs(arrays["thumbs"])
+    return {"images": {"count": constant.size, "constant": int(constant.sum())}}
+
+
+def constant_note(summary: dict[str, Any]) -> str:
+    """Return a sentence about images of one grey value, where there are any; else nothing."""
+    images = summary.get("images", {"count": 0, "constant": 0})
+    if not images["constant"]:
+        return ""
+    few = images["constant"] <= TOLERATED * images["count"]
+    return (
+        f"{images['constant']} of {images['count']} images are constant, one grey value everywhere: the autoencoder's "
+        "weights are damaged, or overflow in this precision; "
+        + ("they count as alike to none" if few else "`seeds` is not scored")
+    )
+
+
 def _scores(
-    table: pd.DataFrame, arrays: dict[str, Array], tokens: tuple[Array, Array], outlier_rule: OutlierRule, size: int
+    table: pd.DataFrame,
+    arrays: dict[str, Array],
+    tokens: tuple[Array, Array],
+    outlier_rule: OutlierRule,
+    size: int,
+    blind: int,
 ) -> pd.DataFrame:
     """Return one row per prompt, highest d_mem first, without text.
 
@@ -189,9 +241,10 @@ def _scores(
         tokens: (P,) each, as of `lengths`.
         outlier_rule: what outliers and markers are.
         size: numbers in a latent.
+        blind: number of first steps at zero SNR.
     """
     norms = np.asarray(arrays["norms"])
-    scores = table.drop(columns="prompt").assign(**variants(norms, size, outlier_rule.first_steps))
+    scores = table.drop(columns="prompt").assign(**variants(norms, size, outlier_rule.first_steps, blind=blind))
     scores["tokens"], scores["seen"] = tokens
     scores["adjusted"] = length_adjusted(scores["d_mem"].to_numpy(), tokens[1])
     if "further" in arrays:

@@ -12,9 +12,10 @@ from torch import Tensor
 from benchmark.core.types import chunks
 from benchmark.text2image.guided import (
     DenoisingStep,
-    as_noise,
+    blind_steps,
     ddim_scheduler,
     embed_with_empty,
+    guidance_of,
     prompt_noise,
     trajectory,
 )
@@ -65,6 +66,9 @@ def token_significance(
         rows = gradients if faithful else gradients.norm(dim=-1)
         sums[number] = sums.get(number, 0) + rows.sum(dim=0)
         squares[number] = squares.get(number, 0) + square
+    blind = blind_steps(pipeline, steps)
+    if len(sums) > blind:  # the gradient at zero SNR is of another quantity, and alone where it is the only step
+        sums = {number: rows for number, rows in sums.items() if number >= blind}
     if faithful:  # d sqrt(s) = d s / (2 sqrt(s)) with s the sum of squared norms; `rows` are of s / 2, over 2 rows
         lengths = [sums[number].norm(dim=-1) / max(squares[number], TINY) ** 0.5 / 2 for number in sums]
     else:
@@ -109,7 +113,7 @@ def _gradient(pipeline: Any, text: Tensor, step: DenoisingStep, scheduler: Any, 
 
 
 def guidance_at(pipeline: Any, text: Tensor, latents: Tensor, timestep: Tensor, scheduler: Any) -> Tensor:
-    """Return eps(x_t, prompt) - eps(x_t, empty) at one timestep, (N, *latent), float32, with its gradient.
+    """Return eps(x_t, prompt) - eps(x_t, empty), at zero SNR `guidance_of`, (N, *latent), float32, with its gradient.
 
     Args:
         pipeline: of Stable Diffusion's kind.
@@ -120,4 +124,4 @@ def guidance_at(pipeline: Any, text: Tensor, latents: Tensor, timestep: Tensor, 
     """
     both = scheduler.scale_model_input(torch.cat([latents, latents]), timestep)
     unconditional, conditional = pipeline.unet(both, timestep, encoder_hidden_states=text).sample.float().chunk(2)
-    return as_noise(conditional - unconditional, scheduler, timestep)
+    return guidance_of(conditional - unconditional, scheduler, timestep)

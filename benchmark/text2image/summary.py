@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from benchmark.core.files import content_key
-from benchmark.metrics.prompts import Enrichment, enrichment, rank_correlation, separation
+from benchmark.metrics.prompts import Enrichment, constant, enrichment, rank_correlation, separation
 from benchmark.text2image.markers import MARKER
 from benchmark.text2image.options import OutlierRule, PromptSampling
 
@@ -19,14 +19,21 @@ NO_SCORES = ("count", "tokens", "per_root_size")
 """Columns that are not scores of memorisation, or that rank prompts as d_mem does."""
 
 
-def summarise(scores: pd.DataFrame, sampling: PromptSampling, outlier_rule: OutlierRule) -> dict[str, Any]:
-    """Return aggregates of the scores, one row per prompt, that may be published: no text and no digest of a text."""
+def summarise(
+    scores: pd.DataFrame, sampling: PromptSampling, outlier_rule: OutlierRule, *, blind: int = 0
+) -> dict[str, Any]:
+    """Return aggregates of the scores, one row per prompt, that may be published: no text and no digest of a text.
+
+    `blind` is the number of first steps at zero SNR, for which `first` is of the network's own output.
+    """
     both = ("d_mem", "adjusted")
     summary = {
         "prompts": len(scores),
         "repeated": int((scores["count"] > 1).sum()),
         "marked": int(scores["marked"].sum()),
         "cut": int((scores["seen"] < scores["tokens"]).sum()),
+        "first_of": "output" if blind else "noise",
+        "cannot_rank": [name for name in _score_names(scores) if constant(scores[name].to_numpy())],
         "pass": asdict(sampling),
         "rule": asdict(outlier_rule) | {"marker": public_marker(outlier_rule.marker)},
         "quantiles": {
@@ -52,9 +59,12 @@ def public_marker(marker: str) -> str:
 def _separations(scores: pd.DataFrame) -> dict[str, Any]:
     """Return how well each score separates the positive prompts of the list from the others."""
     positive = scores["positive"].to_numpy()
-    kept = [str(name) for name in scores.select_dtypes("number") if name not in NO_SCORES]
-    by_name = {name: separation(scores[name].to_numpy(), positive) for name in kept}
+    by_name = {name: separation(scores[name].to_numpy(), positive) for name in _score_names(scores)}
     return {name: {key: asdict(score) for key, score in scores.items()} for name, scores in by_name.items()}
+
+
+def _score_names(scores: pd.DataFrame) -> list[str]:
+    return [str(name) for name in scores.select_dtypes("number") if name not in NO_SCORES]
 
 
 def _enrichment(scores: pd.DataFrame, column: str) -> Enrichment:
@@ -81,6 +91,11 @@ def rows(summary: dict[str, Any]) -> list[tuple[str, str, str]]:
         ("rank correlation with length", *both(lambda column: _number(summary["length_correlation"][column]))),
         ("outliers", *both(lambda column: str(summary["outliers"][column]))),
         ("marker: share in outliers / others", *both(lambda column: _ratio(summary["enrichment"][column]))),
+        *(
+            [("cannot rank: one value for all prompts", ", ".join(flat), "")]
+            if (flat := summary["cannot_rank"])
+            else []
+        ),
     ]
 
 

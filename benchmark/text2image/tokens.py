@@ -14,6 +14,7 @@ from benchmark.core.errors import AdapterError
 from benchmark.core.progress import progress
 from benchmark.core.types import Score, chunks
 from benchmark.metrics.bootstrap import percentile_interval
+from benchmark.metrics.prompts import mean_norms
 from benchmark.text2image.options import PromptSampling
 from benchmark.text2image.summary import value_with_ends
 
@@ -188,8 +189,9 @@ def _versions(prompt: str, units: list[Unit]) -> dict[str, list[str]]:
 
 def _d_mem(pipeline: Any, texts: Sequence[str], noise_of: str, sampling: PromptSampling, batch: int) -> Array:
     """Return d_mem of N texts with the noises of one prompt, so that only the words differ, (N,)."""
-    from benchmark.text2image.guided import embed_with_empty, guidance_norms, prompt_noise
+    from benchmark.text2image.guided import blind_steps, embed_with_empty, guidance_norms, prompt_noise
 
+    blind = blind_steps(pipeline, sampling.steps)
     pairs = [(text, seed) for text in texts for seed in range(sampling.seeds)]
     parts = []
     for part in chunks(len(pairs), batch):
@@ -199,7 +201,7 @@ def _d_mem(pipeline: Any, texts: Sequence[str], noise_of: str, sampling: PromptS
             pipeline, embed_with_empty(pipeline, part_texts), noise, steps=sampling.steps, guidance=sampling.guidance,
             only=sampling.steps_taken,
         )  # fmt: skip
-        parts.append(norms.mean(axis=1))
+        parts.append(mean_norms(norms, blind))
     scores: Array = np.concatenate(parts).reshape(len(texts), sampling.seeds).mean(axis=1)
     return scores
 

@@ -14,9 +14,10 @@ from benchmark.text2image.attention import cross_attention, entropy
 from benchmark.text2image.guided import (
     as_noise,
     ddim_scheduler,
-    decode,
+    decode_images,
     embed_with_empty,
     guidance_norms,
+    guidance_of,
     prompt_noise,
     trajectory,
 )
@@ -70,10 +71,13 @@ def trace(
             norms.append(step.norms)
             entropies.take(step.number, torch.stack([probabilities.chunk(2)[1] for probabilities in recorded]))
             recorded.clear()
-    small = F.interpolate(decode(pipeline, step.next_latents).clamp(-1, 1), size=THUMB, mode="area").flatten(1)
+    norms_taken = torch.stack(norms, dim=1)
+    # Where a prediction is not finite, the caller names its prompt; the autoencoder would only pass it on.
+    latents = step.next_latents if norms_taken.isfinite().all() else torch.zeros_like(step.next_latents)
+    small = F.interpolate(decode_images(pipeline, latents), size=THUMB, mode="area").flatten(1)
     columns = [entropies.first, entropies.last, anisotropy(pipeline, text, noise)]
     return Trace(
-        torch.stack(norms, dim=1).cpu().numpy(),
+        norms_taken.cpu().numpy(),
         step.next_latents,
         torch.stack(columns, dim=1).cpu().numpy(),
         small.cpu().numpy(),
@@ -129,9 +133,9 @@ def anisotropy(pipeline: Any, text: Tensor, noise: Tensor) -> Tensor:
 
     high, low = scheduler.timesteps[0], scheduler.timesteps[-1]
     unconditional, conditional = outputs(high)
-    norm = as_noise(conditional - unconditional, scheduler, high).flatten(1).norm(dim=1)
+    norm = guidance_of(conditional - unconditional, scheduler, high).flatten(1).norm(dim=1)
     unconditional, conditional = outputs(low)
-    guidance = as_noise(conditional - unconditional, scheduler, low)
+    guidance = guidance_of(conditional - unconditional, scheduler, low)
     unguided = predicted_noise(unconditional, latents, scheduler, low)
     cosine = F.cosine_similarity(guidance.flatten(1), unguided.flatten(1))
     score: Tensor = WEIGHTS[0] * norm + WEIGHTS[1] * cosine

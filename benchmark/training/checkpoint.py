@@ -35,11 +35,18 @@ def load_checkpoint(path: Path, options: Mapping[str, object]) -> dict[str, Any]
         if before.get(name) != now.get(name)
     ]
     if changed:
-        raise AdapterError(
-            f"{path} was made with other options: {'; '.join(changed)}",
-            "give the former options to continue it, or delete it to train from the start",
-        )
+        hint = "give the former options to continue it, or delete it to train from the start"
+        if set(before) == set(now) and len(changed) == 1 and before.get("processes") != now.get("processes"):
+            hint = f"{_started_with(before['processes'])}, or delete it to train from the start"
+        raise AdapterError(f"{path} was made with other options: {'; '.join(changed)}", hint)
     return state
+
+
+def _started_with(processes: int) -> str:
+    """Say how to start as many processes again; each draws its own random numbers, so that other numbers differ."""
+    if processes == 1:
+        return "start it without torchrun to continue it"
+    return f"start it with `torchrun --nproc-per-node {processes}` to continue it"
 
 
 def _read(path: Path) -> dict[str, Any]:

@@ -15,7 +15,16 @@ import torch
 from torch import Tensor, nn
 
 from benchmark.core.devices import memory_explained, pick_device
-from benchmark.core.distributed import World, agree, join_world, share_buffers, share_gradients, share_values
+from benchmark.core.distributed import (
+    World,
+    agree,
+    exchange_explained,
+    join_world,
+    meet,
+    share_buffers,
+    share_gradients,
+    share_values,
+)
 from benchmark.core.errors import UsageError
 from benchmark.core.progress import progress
 from benchmark.core.seeding import batch_positions, seed_all
@@ -120,13 +129,18 @@ def train(
     phases = as_phases(loss)
     job = Job(config, phases, seed, world, label, limit, len(feed), folder / "training.pt", key)
     objective = Objective(to_device(net, place), phases, bf16=config.uses_bf16(place.type), device=place.type)
-    shared = _distribute(objective, world, place)  # before the average is copied: all processes get rank 0's weights
+    with exchange_explained(world):
+        shared = _distribute(objective, world, place)  # before the average is copied: all get rank 0's weights
     training = initial_state(net, phases, config, place)
     saved = load_checkpoint(job.path, key)
     if saved:
         training.restore(saved)
     quiet = world.rank > 0 or training.done >= config.steps
-    with memory_explained(place, config.batch_size), training_log(folder, training.done, silent=quiet) as write:
+    with (
+        memory_explained(place, config.batch_size),
+        exchange_explained(world),
+        training_log(folder, training.done, silent=quiet) as write,
+    ):
         _run(training, shared, feed, job, write)
     return (training.average or net).eval()  # type: ignore[return-value]
 
@@ -169,6 +183,7 @@ def _run(training: TrainingState, objective: nn.Module, feed: Feed[T], job: Job,
             _step(training, objective, batch, job)
             training.seconds = before + time.monotonic() - started
             if line := _line_due(training, job.config):
+                meet(job.world, f"step {training.done} of {job.label}")
                 note = _report(training, job, write)
             if job.world.rank == 0:
                 advance(1, note)

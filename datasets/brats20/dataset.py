@@ -12,7 +12,8 @@ import numpy as np
 from benchmark.core.errors import BadDataError, UsageError
 from benchmark.core.options import suggest
 from benchmark.core.types import Items, Source
-from benchmark.images.readers import Image, read_image
+from benchmark.images.readers import Image, NaN, read_image
+from benchmark.images.readers.image import remarks_on
 from benchmark.images.resize import pad_to, shrink, shrink_labels, to_uint8
 
 from .layout import CHANNELS, Case, find_cases
@@ -35,12 +36,14 @@ class Brats20:
         channels: which of t1, t2, flair, t1ce, seg, in which order.
         threshold: grey level (0 to 255) above which a T1 pixel counts as head.
         content: a slice is kept if more than this fraction of its plane is head.
+        nan: what NaN means in a file of floats: `refuse` it, or `background`, the least finite value of the file.
     """
 
     image_size: int = SIDE
     channels: tuple[str, ...] = CHANNELS
     threshold: float = 50.0
     content: float = 0.15
+    nan: NaN = "refuse"
 
     def __post_init__(self) -> None:
         if not 8 <= self.image_size <= SIDE:
@@ -82,19 +85,24 @@ class Brats20:
         Rows run from front to back, columns from the patient's right to left (radiological view).
         Raises BadDataError for a damaged file, different shapes in one case, or no positive voxel.
         """
-        head = _read(source.files[0])
+        head = read_image(source.files[0], nan=self.nan)
+        remarks = dict.fromkeys(remarks_on([head], source.name))
         bright = _slices(head, slice(None)) > self.threshold * _greatest(head, source.files[0]) / 255
         plane = max(SIDE, *bright.shape[1:]) ** 2
         kept = np.flatnonzero(bright.sum(axis=(1, 2)) > self.content * plane)
         pixels = np.empty((len(kept), len(self.channels), self.image_size, self.image_size), np.uint8)
         for position, (channel, file) in enumerate(zip(self.channels, source.files[1:], strict=True)):
-            image = head if file == source.files[0] else _read(file, constant_ok=channel == "seg")
+            image = head
+            if file != source.files[0]:
+                image = read_image(file, constant_ok=channel == "seg", nan=self.nan)
+                remarks |= dict.fromkeys(remarks_on([image], source.name))
             pixels[:, position] = self._planes(channel, image, file, head, kept)
         return Items(
             pixels=pixels,
             names=tuple(f"z{z:03d}" for z in kept),
             spacing_mm=_spacing(head, self.image_size),
             orientation=head.orientation,
+            remarks=tuple(remarks),
         )
 
     def _source(self, case: Case) -> Source:
@@ -113,10 +121,6 @@ class Brats20:
 
 def _present(case: Case) -> list[str]:
     return [channel for channel in CHANNELS if channel in case.files]
-
-
-def _read(file: str, *, constant_ok: bool = False) -> Image:
-    return read_image(file, constant_ok=constant_ok)
 
 
 def _slices(image: Image, kept: Array | slice) -> Array:

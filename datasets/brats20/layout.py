@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import itertools
-import os
 import re
 from dataclasses import dataclass
 from pathlib import Path
 
 from benchmark.core.errors import BadDataError, MissingDataError
+from benchmark.images.walk import by_folder, walk
 
 CHANNELS = ("t1", "t2", "flair", "t1ce", "seg")
 ENDINGS = {
@@ -47,7 +47,10 @@ def find_cases(root: Path) -> list[Case]:
 
     Raises MissingDataError where there is none, BadDataError where two share a name.
     """
-    cases = sorted((case for folder in _folders(root) if (case := _case(folder))), key=lambda case: case.name)
+    below = walk(root, depth=DEPTH)
+    below.require_readable()
+    listed = (_case(folder, names, root) for folder, names in by_folder(below.files))
+    cases = sorted((case for case in listed if case), key=lambda case: case.name)
     if not cases:
         raise MissingDataError(
             f"{root} holds no BraTS case: no folder with CASE_t1.nii.gz or CASE_t1.nii",
@@ -61,23 +64,14 @@ def find_cases(root: Path) -> list[Case]:
     return cases
 
 
-def _folders(root: Path) -> list[Path]:
-    folders = []
-    for folder, below, _files in os.walk(root, followlinks=True):
-        depth = len(Path(folder).relative_to(root).parts)
-        below[:] = [] if depth >= DEPTH else sorted(name for name in below if not name.startswith("."))
-        folders.append(Path(folder))
-    return folders
-
-
-def _case(folder: Path) -> Case | None:
+def _case(folder: str, names: list[str], root: Path) -> Case | None:
     endings: dict[str, Path] = {}
-    for file in sorted(folder.iterdir()):
-        if not file.name.startswith(".") and file.name.endswith((".nii", ".nii.gz")):
-            endings.setdefault(_ending(file.name), file)
-    files = {channel: _first(endings, names) for channel, names in ENDINGS.items()}
+    for name in names:
+        if name.endswith((".nii", ".nii.gz")):
+            endings.setdefault(_ending(name.rpartition("/")[2]), root / name)
+    files = {channel: _first(endings, endings_of) for channel, endings_of in ENDINGS.items()}
     present = {channel: file for channel, file in files.items() if file is not None}
-    return Case(folder.name, present) if present.keys() - {"seg"} else None
+    return Case((root / folder).name, present) if present.keys() - {"seg"} else None
 
 
 def _first(endings: dict[str, Path], names: tuple[str, ...]) -> Path | None:

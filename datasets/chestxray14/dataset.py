@@ -9,8 +9,9 @@ from typing import Literal
 
 import pandas as pd
 
-from benchmark.cohorts.csv_tables import read_csv, require_unique
+from benchmark.cohorts.csv_tables import read_csv, require_ids, require_unique
 from benchmark.cohorts.radiograph_datasets import Radiographs
+from benchmark.cohorts.text_files import PUBLISHED, read_lines
 from benchmark.core.errors import BadDataError, MissingDataError
 from benchmark.core.types import Source
 
@@ -67,8 +68,9 @@ class ChestXray14(Radiographs):
 
 def _table(root: Path) -> pd.DataFrame:
     path = next((root / name for name in TABLES if (root / name).is_file()), root / TABLES[0])
-    table = read_csv(path, (NAME, FINDINGS, PATIENT))
+    table = read_csv(path, (NAME, FINDINGS, PATIENT), advice=PUBLISHED)
     require_unique(table, NAME, path)
+    require_ids(table, PATIENT, path)
     return table
 
 
@@ -86,7 +88,7 @@ def _files(root: Path) -> dict[str, Path]:
 
 def _lists(root: Path) -> dict[str, str]:
     paths = {group: root / name for group, name in LISTS.items() if (root / name).is_file()}
-    return {name.strip(): group for group, path in paths.items() for name in path.read_text().splitlines()}
+    return {name: group for group, path in paths.items() for name in read_lines(path)}
 
 
 def _dar(sources: Sequence[Source]) -> list[Source]:

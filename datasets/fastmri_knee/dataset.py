@@ -59,11 +59,12 @@ class FastmriKnee(Volumes):
     def load(self, source: Source) -> Sequence[Image]:
         """Read one volume with its spacing. Raises BadDataError."""
         path = Path(source.files[0])
-        image = checked(require_volume(read(path), str(path)), path, constant_ok=False)
+        image = checked(require_volume(read(path), str(path)), path, constant_ok=False, nan=self.nan)
         with opened(path) as file:
             spacing = _spacing(file, image.pixels.shape)
         volume = from_planes(image.pixels, SCANNED)
-        return [Image(volume, tuple(spacing[place] for place in (2, 0, 1)) if spacing else ())]
+        sizes = tuple(spacing[place] for place in (2, 0, 1)) if spacing else ()
+        return [Image(volume, sizes, remarks=image.remarks)]
 
 
 def _files(root: Path) -> list[Path]:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,20 +9,19 @@ from typing import Literal
 
 import numpy as np
 
-from benchmark.cohorts.csv_tables import read_csv, require_csv, require_unique
-from benchmark.cohorts.dicom_datasets import DicomSeries, dicom_folders
+from benchmark.cohorts.csv_tables import require_csv
+from benchmark.cohorts.dicom_datasets import DicomSeries
 from benchmark.cohorts.radiograph_datasets import Fit, square
-from benchmark.cohorts.volume_datasets import Volumes, stem
-from benchmark.core.errors import BadDataError, MissingDataError
-from benchmark.core.options import require_pattern
+from benchmark.cohorts.volume_datasets import Volumes
+from benchmark.core.errors import BadDataError
 from benchmark.core.types import Items, Source
-from benchmark.images.readers import DICOM, READERS, is_dicom, read_image, suffix
+from benchmark.images.readers import is_dicom, read_image, suffix
+from benchmark.images.readers.image import remarks_on
 from benchmark.images.readers.series import FEWEST
 
-VOLUMES = (".nii", ".nii.gz", ".mhd", ".mha", ".nrrd", ".nhdr", ".h5", ".hdf5")
-ARRAYS = (".npy", ".npz")
-SERIES = "DICOM series"
-COLUMNS = ("file", "patient")
+from .listing import VOLUMES, Listing, list_images, plain
+from .patterns import require_group_pattern
+from .subjects import Subjects, from_pattern, from_table, recognised
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,11 +30,14 @@ class Folder(DicomSeries):
 
     Args:
         group_pattern: regular expression that finds the patient in a file's path below the folder: its first group,
-            or all that it matches. Without it the top-level folder of a file is the patient, or the name of a file that
-            is in no folder.
+            or all that it matches; `folder` or `folder:1` for the topmost folder, `folder:2` for the next, `folder:-1`
+            for the innermost; `none` if each file, or series, is of another patient. Without it, patients are
+            recognised from the folders and names, and where they cannot be, the answers that fit are proposed.
         table: CSV file with the columns file (the path below the folder; of a DICOM series, of its folder) and patient,
             and optionally label and split (train for the published training set).
-        ending: use only files with this ending, such as .png; needed if the tree contains several file types.
+        ending: use only files with this ending, such as .png; needed if the tree contains several file types;
+            `dicom` takes DICOM files of any name,
+            `dicom-series` and `dicom-images` the volumes or the single images among them.
         aspect: of planes: `squash` to a square, `pad`, or `fill`: cut off black borders, then squash.
 
     All other options are those of Volumes.
@@ -52,41 +52,42 @@ class Folder(DicomSeries):
     def __post_init__(self) -> None:
         super().__post_init__()
         require_csv("table", self.table)
-        require_pattern("group_pattern", self.group_pattern, "(P[0-9]+)_")
+        require_group_pattern(self.group_pattern)
 
     def sources(self, root: Path) -> Sequence[Source]:
-        """List the images under root. Raises MissingDataError, BadDataError where kinds are mixed."""
-        listed = self._listed(root)
-        rows = self._rows()
-        sources = []
-        for name, files in listed.items():
-            row = rows.get(name, {}) if rows else {}
-            if rows and not row:
-                continue
-            subject = row["patient"] if row else self._patient(name)
-            sources.append(
-                Source(
-                    subject=subject,
-                    name=_plain(name),
-                    files=tuple(map(str, files)),
-                    label=row.get("label") or None,
-                    group=row.get("split", ""),
+        """List the images under root. Raises MissingDataError; BadDataError where kinds are mixed; UsageError where
+        it cannot be told which images are of one patient.
+        """
+        listing, subjects = self._subjects(root)
+        sources, seen = [], set[tuple[object, ...]]()
+        for name, patient in subjects.patients.items():
+            # Two names of one file are one image, except under two patients: they must then meet in one split.
+            once = (patient, listing.identity(name))
+            if once not in seen:
+                seen.add(once)
+                sources.append(
+                    Source(
+                        subject=patient,
+                        name=plain(name),
+                        files=listing.paths(name),
+                        label=subjects.labels.get(name) or None,
+                        group=subjects.groups.get(name, ""),
+                    )
                 )
-            )
-        if not sources:
-            raise MissingDataError(
-                f"{root} holds none of the {len(rows)} files of {self.table}",
-                "give paths below the folder, with forward slashes, in the column file",
-            )
         return sources
 
     def remarks(self, root: Path) -> Mapping[str, Sequence[str]]:
-        """State how patients were identified, and name files that the table does not list."""
-        if not self.table:
-            guessed = "each file, or topmost folder, counts as a patient of its own: no group_pattern was given"
-            return {} if self.group_pattern else {guessed: []}
-        unlisted = sorted(set(self._listed(root)) - set(self._rows()))
-        return {"left out, not in the table": unlisted} if unlisted else {}
+        """State how patients and labels were found, and name what was skipped and what a table does not list."""
+        listing, subjects = self._subjects(root)
+        return {**subjects.remarks, **listing.remarks()}
+
+    def _subjects(self, root: Path) -> tuple[Listing, Subjects]:
+        listing = list_images(root, self.ending)
+        if self.table:
+            return listing, from_table(root, listing, self.table)
+        if self.group_pattern:
+            return listing, from_pattern(listing, self.group_pattern)
+        return listing, recognised(root, listing)
 
     def read(self, source: Source) -> Items:
         """Read one image, array, volume or DICOM folder. Raises BadDataError naming the file."""
@@ -99,7 +100,7 @@ class Folder(DicomSeries):
 
     def _planes_of(self, source: Source) -> Items:
         (file,) = source.files
-        image = read_image(file)
+        image = read_image(file, nan=self.nan)
         if image.pixels.ndim not in (2, 3):
             raise BadDataError(
                 f"{file} holds an array of shape {image.pixels.shape}", "save planes as (n, rows, columns)"
@@ -107,71 +108,7 @@ class Folder(DicomSeries):
         planes = image.pixels.reshape(-1, *image.pixels.shape[-2:])
         pixels = np.stack([square(plane, self.image_size, self.window, self.aspect, file) for plane in planes])
         names = ("",) if image.pixels.ndim == 2 else tuple(f"{number:05d}" for number in range(len(pixels)))
-        return Items(pixels=pixels[:, None], names=names)
-
-    def _listed(self, root: Path) -> dict[str, list[Path]]:
-        """Map names below root to files: one file per image, all files of a folder per DICOM series."""
-        kinds: dict[str, dict[str, list[Path]]] = {}
-        for folder, files in dicom_folders(root).items():
-            if len(files) >= FEWEST:
-                kinds.setdefault(SERIES, {})[folder.relative_to(root).as_posix()] = files
-            else:
-                kinds.setdefault("DICOM", {}).update({_below(file, root): [file] for file in files})
-        for file in _files(root):
-            kinds.setdefault(_kind(file), {})[_below(file, root)] = [file]
-        if self.ending:
-            kinds = {kind: _ending_with(files, self.ending) for kind, files in kinds.items()}
-        kinds = {kind: files for kind, files in kinds.items() if files}
-        if not kinds:
-            raise MissingDataError(
-                f"{root} holds no image{f' that ends in {self.ending}' if self.ending else ''}",
-                f"put files there that end in {', '.join(READERS)}, or DICOM folders",
-            )
-        if len(kinds) > 1:
-            counts = ", ".join(f"{len(files)} {kind}" for kind, files in kinds.items())
-            raise BadDataError(f"{root} mixes kinds of files: {counts}", "choose one: --set-data ending=.png")
-        return dict(sorted(kinds.popitem()[1].items()))
-
-    def _rows(self) -> dict[str, dict[str, str]]:
-        if not self.table:
-            return {}
-        path = Path(self.table)
-        table = read_csv(path, COLUMNS, ("label", "split"))
-        require_unique(table, "file", path)
-        if (table["patient"] == "").any():
-            raise BadDataError(f"{path} has a row without a patient", "fill it in, or leave the row out")
-        names = list(table.columns)
-        return {row[0]: dict(zip(names, row, strict=True)) for row in table.itertuples(index=False, name=None)}
-
-    def _patient(self, name: str) -> str:
-        if not self.group_pattern:
-            return name.partition("/")[0] if "/" in name else _plain(name)
-        match = re.search(self.group_pattern, name)
-        patient = match and (match[1] if match.re.groups else match[0])
-        if not patient:
-            raise BadDataError(
-                f"group_pattern {self.group_pattern!r} finds no patient in {name}",
-                "widen it, or choose --set-data ending",
-            )
-        return patient
-
-
-def _files(root: Path) -> list[Path]:
-    files = []
-    for folder, below, names in os.walk(root, followlinks=True):
-        below[:] = sorted(name for name in below if not name.startswith("."))
-        files += [Path(folder, name) for name in sorted(names) if not name.startswith(".") and _kind(Path(name))]
-    return files
-
-
-def _kind(file: Path) -> str:
-    """Return volumes, arrays or flat images; nothing for DICOM, which is listed by folder, and for other files."""
-    ending = suffix(file)
-    if ending in VOLUMES:
-        return "volumes"
-    if ending in ARRAYS:
-        return "arrays"
-    return "flat images" if ending in READERS and ending not in DICOM else ""
+        return Items(pixels=pixels[:, None], names=names, remarks=remarks_on([image], source.name))
 
 
 def _holds_series(file: Path) -> bool:
@@ -181,17 +118,3 @@ def _holds_series(file: Path) -> bool:
     from benchmark.images.readers.dicom import frame_count
 
     return frame_count(file) >= FEWEST
-
-
-def _below(file: Path, root: Path) -> str:
-    return file.relative_to(root).as_posix()
-
-
-def _plain(name: str) -> str:
-    """Return a path below the folder without the file's ending."""
-    folder, slash, last = name.rpartition("/")
-    return f"{folder}{slash}{stem(last) if suffix(Path(last)) in READERS else last}"
-
-
-def _ending_with(files_by_name: dict[str, list[Path]], ending: str) -> dict[str, list[Path]]:
-    return {name: files for name, files in files_by_name.items() if str(files[0]).lower().endswith(ending.lower())}

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 
 from benchmark.cohorts.csv_tables import read_csv
+from benchmark.cohorts.text_files import PUBLISHED
 from benchmark.cohorts.volume_datasets import Volumes
 from benchmark.core.errors import BadDataError, MissingDataError, UsageError
 from benchmark.core.types import Source
@@ -79,7 +80,7 @@ class Luna16(Volumes):
 @lru_cache(maxsize=2)
 def _points(path: str) -> dict[str, Array]:
     """Return (n, 3) mm to the left, back and head for each series of a table."""
-    table = read_csv(Path(path), COLUMNS)
+    table = read_csv(Path(path), COLUMNS, advice=PUBLISHED)
     try:
         values = table[list(COLUMNS[1:])].astype(float).to_numpy()
     except ValueError as error:

@@ -105,8 +105,17 @@ class MedMnist:
         return sources
 
     def read(self, source: Source) -> Items:
-        """Read one image as (1, C, *spatial), uint8; volumes keep the axes of their file."""
-        pixels = _mapped(source.files[0])[int(source.name[len(source.group) :])]
+        """Read one image as (1, C, *spatial), uint8; volumes keep the axes of their file.
+
+        Raises BadDataError for an image of one value: a release has held about 150 empty test volumes.
+        """
+        number = int(source.name[len(source.group) :])
+        pixels = _mapped(source.files[0])[number]
+        if pixels.min() == pixels.max():
+            raise BadDataError(
+                f"image {number} of {source.group} is constant: every pixel is {pixels.flat[0]}",
+                f"put another release of {self.file_name} there, or go on without it",
+            )
         planes = np.moveaxis(pixels, -1, 0) if len(self.channels) > 1 else pixels[None]
         return Items(pixels=np.stack([self._resized(plane) for plane in planes])[None], names=("",))
 

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from benchmark.cohorts.csv_tables import read_csv
 from benchmark.cohorts.radiograph_datasets import Radiographs
+from benchmark.cohorts.text_files import PUBLISHED
 from benchmark.core.errors import MissingDataError
 from benchmark.core.types import Source
 
@@ -87,5 +88,5 @@ def _column(root: Path, names: Sequence[str], column: str) -> dict[str, str]:
     path = next((root / name for name in names if (root / name).is_file()), None)
     if path is None:
         return {}
-    table = read_csv(path, ("dicom_id", column))
+    table = read_csv(path, ("dicom_id", column), advice=PUBLISHED)
     return dict(zip(table["dicom_id"], table[column], strict=True))

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
+from benchmark.cohorts.text_files import read_lines
 from benchmark.cohorts.volume_datasets import Volumes, require_volume
 from benchmark.core.errors import BadDataError, MissingDataError
 from benchmark.core.types import Source
@@ -52,8 +53,8 @@ class Mrnet(Volumes):
 
     def load(self, source: Source) -> Sequence[Image]:
         """Read one series; its slices are assumed to be in radiological view. Raises BadDataError."""
-        image = require_volume(read_image(source.files[0]), source.files[0])
-        return [Image(from_planes(image.pixels, self.axis))]
+        image = require_volume(read_image(source.files[0], nan=self.nan), source.files[0])
+        return [Image(from_planes(image.pixels, self.axis), remarks=image.remarks)]
 
     def _group(self, top: Path, group: str) -> list[Source]:
         labels = _labels(top / f"{group}-abnormal.csv")
@@ -67,7 +68,7 @@ class Mrnet(Volumes):
 def _labels(path: Path) -> dict[str, str]:
     """Read `0000,1` lines, which have no header."""
     labels = {}
-    for line in path.read_text().splitlines() if path.is_file() else ():
+    for line in read_lines(path) if path.is_file() else ():
         exam, _, value = line.partition(",")
         if value.strip() not in ("0", "1"):
             raise BadDataError(f"{path} has a line that is not EXAM,0 or EXAM,1", "download the file again")

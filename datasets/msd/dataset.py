@@ -52,4 +52,4 @@ class Msd(Volumes):
     def load(self, source: Source) -> Sequence[Image]:
         """Read one volume. Raises BadDataError naming the file."""
         path = Path(source.files[0])
-        return [checked(read(path, part=self.modality), path, constant_ok=False)]
+        return [checked(read(path, part=self.modality), path, constant_ok=False, nan=self.nan)]

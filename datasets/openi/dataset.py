@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from benchmark.cohorts.csv_tables import read_csv
+from benchmark.cohorts.csv_tables import read_csv, require_ids
 from benchmark.cohorts.radiograph_datasets import Radiographs
+from benchmark.cohorts.text_files import PUBLISHED
 from benchmark.core.errors import MissingDataError
 from benchmark.core.types import Source
 
@@ -50,12 +51,13 @@ class Openi(Radiographs):
 
     def reports(self, root: Path) -> dict[str, str]:
         """Return findings and impression of each image's report, by the name of its source. Raises BadDataError."""
-        table = read_csv(root / REPORTS, ("uid", *SECTIONS))
+        table = read_csv(root / REPORTS, ("uid", *SECTIONS), advice=PUBLISHED)
         texts = {uid: " ".join(part for part in parts if part).strip() for uid, *parts in table.itertuples(index=False)}
         return {source.name: texts.get(source.subject.removeprefix("uid"), "") for source in self.sources(root)}
 
     def _rows(self, root: Path) -> list[tuple[str, str]]:
-        table = read_csv(root / PROJECTIONS, ("uid", "filename", "projection"))
+        table = read_csv(root / PROJECTIONS, ("uid", "filename", "projection"), advice=PUBLISHED)
+        require_ids(table, "uid", root / PROJECTIONS)
         wanted = table["projection"].str.lower() == self.projection
         table = table if self.projection == "all" else table[wanted]
         return sorted(zip(table["uid"], table["filename"], strict=True), key=lambda row: (row[0].zfill(8), row[1]))

@@ -17,6 +17,7 @@ from benchmark.core.errors import AdapterError, MissingDataError, UsageError
 from benchmark.core.files import content_key, files_key
 from benchmark.core.seeding import derive_seed
 from benchmark.core.types import chunks
+from benchmark.text2image.folders import INDEX, find_pipeline, read_index, refuse_file
 from benchmark.text2image.pipelines import load_pipeline, load_radedit
 
 if TYPE_CHECKING:
@@ -27,13 +28,16 @@ if TYPE_CHECKING:
 class Pipeline(ExternalModel):
     """Any pipeline called without a prompt, such as DDPMPipeline, or with one, such as StableDiffusionPipeline.
 
-    `path` is a folder that `save_pretrained` wrote, with safetensors weights; or a hub id such as google/ddpm-cat-256.
+    `path` is a folder that `save_pretrained` wrote, with safetensors weights, or one that holds one such folder (also a
+    cache of the Hub); or a hub id such as google/ddpm-cat-256. Whatever is stored, float32 is computed with.
     """
 
     name: ClassVar[str] = "diffusers"
 
     revision: str = ""
     """Commit of the hub id: without one the weights could change between two calls."""
+    variant: str = ""
+    """Name of a variant of the weights, such as fp16; if empty, plain weights, else the most precise, are loaded."""
     parts: str = "pipeline"
     """`pipeline`, or `radedit`, whose U-Net is in `path`, and whose vae and text encoder are in two other places."""
     vae: str = ""
@@ -51,6 +55,8 @@ class Pipeline(ExternalModel):
     def __post_init__(self) -> None:
         super().__post_init__()
         check_choices("diffusers", self, {"parts": ("pipeline", "radedit")})
+        if Path(self.path).is_file():
+            refuse_file(Path(self.path))
         if not Path(self.path).is_dir() and not self.revision:
             raise MissingDataError(
                 f"{self.path} is no folder on this disk, and a hub id needs the commit of its files",
@@ -95,7 +101,7 @@ class Pipeline(ExternalModel):
             return load_radedit(
                 self.path, self.revision, self.vae, self.text_encoder, device, trust=self.trust_remote_code
             )
-        return load_pipeline(self.path, device, revision=self.revision, **self._unchecked())
+        return load_pipeline(self.path, device, revision=self.revision, variant=self.variant, **self._unchecked())
 
     def open(self, device: str) -> None:
         """Load the pipeline. Raises UsageError where its images have another shape than those of the cohort."""
@@ -108,10 +114,19 @@ class Pipeline(ExternalModel):
         keys = [files_key(folder) for folder in folders if folder.exists()]
         return content_key(keys) if keys else ""
 
+    def found_settings(self) -> dict[str, str]:
+        """Return the variant of the weights that was found, where it is not the plain one."""
+        if self.parts == "radedit" or not Path(self.path).is_dir():
+            return {}
+        contents = find_pipeline(Path(self.path), self.variant, without=("safety_checker",))
+        return {"variant": contents.variant} if contents.variant else {}
+
     def _unchecked(self) -> dict[str, Any]:
         """Switch the safety checker off where the pipeline has one: it replaces some images by black ones."""
-        index = Path(self.path) / "model_index.json"
-        named = index.is_file() and '"safety_checker"' in index.read_text()
+        if not Path(self.path).is_dir():
+            return {}
+        folder = find_pipeline(Path(self.path), self.variant, without=("safety_checker",)).path
+        named = "safety_checker" in read_index(folder / INDEX)
         return {"safety_checker": None, "requires_safety_checker": False} if named else {}
 
     def _check(self) -> None:

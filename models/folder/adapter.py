@@ -5,32 +5,44 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, ClassVar, Literal
 
 import numpy as np
 
-from benchmark.adapters.external import ExternalModel
+from benchmark.adapters.external import DESCRIPTION, ExternalModel
 from benchmark.core.errors import AdapterError, BadDataError, MissingDataError
+from benchmark.core.files import read_json, write_json
+from benchmark.core.progress import to_stderr
 from benchmark.core.types import to_images
-from benchmark.images.readers import READERS, read_image, suffix
+from benchmark.images.readers import READERS, read_image
 from benchmark.images.resize import resize_smooth, to_uint8
+from benchmark.images.walk import ending_of, walk
+
+from .ranges import Values, scale_of, summary, to_signed
 
 if TYPE_CHECKING:
-    from benchmark.core.types import Array, Images
+    from benchmark.core.types import Array, Budget, Images, Split
 
 
 @dataclass
 class ImageFolder(ExternalModel):
     """All images in a folder and its subfolders, sorted by name; an array file may hold several.
 
-    8-bit grey levels, or floats in [-1, 1], with as many channels as the cohort.
+    With as many channels as the cohort, and one scale for all files.
+
+    Args:
+        path: of the folder.
+        range: the scale of values that are not 8-bit: `signed` [-1, 1], `unit` [0, 1], `levels` [0, 255], or `auto`,
+            which asks where two are possible.
     """
 
     name: ClassVar[str] = "folder"
+    range: Literal["auto", "signed", "unit", "levels"] = "auto"
 
     def __post_init__(self) -> None:
         super().__post_init__()
         self._read_images: Array | None = None
+        self._summary = ""
 
     @property
     def _images(self) -> Array:
@@ -41,6 +53,17 @@ class ImageFolder(ExternalModel):
     def open(self, device: str) -> None:
         """Read all images."""
         self._read_images = self._read_all()
+
+    def fit(self, train: Split, *, folder: Path, budget: Budget, seed: int, device: str) -> None:
+        """Read all images, and say on the terminal how many there are and on which scale."""
+        super().fit(train, folder=folder, budget=budget, seed=seed, device=device)
+        to_stderr(f"{self.name}: {self._summary}")
+
+    def save(self, folder: Path) -> None:
+        """Write the options, which name the files, and how these were read."""
+        super().save(folder)
+        description = read_json(folder / DESCRIPTION)
+        write_json(folder / DESCRIPTION, {**description, "images": self._summary})
 
     def available(self) -> int:
         """Return how many images there are."""
@@ -60,28 +83,41 @@ class ImageFolder(ExternalModel):
         place = Path(self.path)
         if not place.is_dir():
             raise MissingDataError(f"there is no folder {place}", "give the folder of the images: --set path=DIR")
-        files = sorted(file for file in place.rglob("*") if file.is_file() and suffix(file) in READERS)
+        listed = walk(place)
+        listed.require_readable()
+        # Each file once: samples are compared without replacement, and a second link is no second sample.
+        files = [listed.path(name) for name in listed.files if ending_of(name) in READERS and name not in listed.same]
         if not files:
-            raise MissingDataError(f"{place} holds no image", f"put files there that end in {', '.join(READERS)}")
-        return np.concatenate([self._read(file) for file in files])
-
-    def _read(self, file: Path) -> Array:
-        """Return the images of a file, (n, C, *spatial), uint8 grey levels or float32."""
-        pixels = read_image(file, constant_ok=True).pixels
-        if pixels.dtype != np.uint8 and (pixels.dtype.kind != "f" or np.abs(pixels).max() > 1):
-            raise BadDataError(
-                f"{file} holds {pixels.dtype} values from {pixels.min():g} to {pixels.max():g}",
-                "save 8-bit grey levels, or floats scaled to [-1, 1] as the model was trained",
+            skipped = "".join(f"; {what}" for what in listed.remarks())
+            raise MissingDataError(
+                f"{place} holds no image{skipped}", f"put files there that end in {', '.join(READERS)}"
             )
+        return self._on_one_scale(files)
+
+    def _on_one_scale(self, files: Sequence[Path]) -> Array:
+        """Return the images of all files, (n, C, *spatial), uint8 grey levels or float32 in [-1, 1]."""
+        read = [self._read(file) for file in files]
+        values = [one for one, _ in read]
+        scale = scale_of(values, None if self.range == "auto" else self.range)
+        self._summary = summary(values, scale)
+        return np.concatenate([to_signed(images, scale) for _, images in read])
+
+    def _read(self, file: Path) -> tuple[Values, Array]:
+        """Return the range of a file's values and its images, (n, C, *spatial), as stored."""
+        pixels = read_image(file, constant_ok=True).pixels
+        low, high, kind = float(pixels.min()), float(pixels.max()), pixels.dtype
         if pixels.ndim == 2 and len(self.shape) == 3 and pixels.shape != self.shape[1:]:
             pixels = self._resized(pixels, file)
-        items = pixels.reshape(-1, *self.shape) if self._fits(pixels) else None
-        if items is None:
+        if not self._fits(pixels):
             raise BadDataError(
                 f"{file} holds an array of shape {pixels.shape}; the cohort's items are {self.shape}",
                 "save images of that shape (channels first), or prepare the cohort with another --image-size",
             )
-        return items if items.dtype == np.uint8 else items.astype(np.float32)
+        # A copy: the pixels may be mapped, and a process can hold few files open.
+        images = np.array(pixels, np.float32 if kind.kind == "f" else kind).reshape(-1, *self.shape)
+        flat = images.reshape(len(images), -1)
+        constant = int((flat.min(axis=1) == flat.max(axis=1)).sum())
+        return Values(file, kind, low, high, len(images), constant), images
 
     def _fits(self, pixels: Array) -> bool:
         one = self.shape[1:] if self.shape[0] == 1 else self.shape
@@ -96,4 +132,4 @@ class ImageFolder(ExternalModel):
                 "save images of the cohort's size",
             )
         small = resize_smooth(plane.astype(np.float32), height)
-        return to_uint8(small) if plane.dtype == np.uint8 else small
+        return to_uint8(small) if plane.dtype == np.uint8 else small if plane.dtype.kind == "f" else np.rint(small)

@@ -147,7 +147,7 @@ class TextDiffusion:
                 pipeline, None if prompts is None else prompts[part], seed=seed, numbers=range(part.start, part.stop),
                 steps=self.sampling_steps, guidance=self.sampling_guidance,
             )  # fmt: skip
-            yield in_range(decode(pipeline, latents), "ldm-text").cpu().numpy()
+            yield in_range(decode(pipeline, latents)).cpu().numpy()
 
     def save(self, folder: Path) -> None:
         """Write the pipeline as `save_pretrained` does, and this adapter's hyper-parameters in a file next to it."""

@@ -8,6 +8,8 @@ refused.
 from __future__ import annotations
 
 import json
+import re
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +20,8 @@ SCHEDULERS = ("DDPMScheduler", "DDIMScheduler", "PNDMScheduler")
 SOURCES = ("monai.", "generative.")
 FORMER_NAMES = {"num_channels": "channels"}
 """Arguments of the package `generative`, which has become part of MONAI."""
+DECODERS = re.compile("autoencoder|auto_encoder|vae|vqgan|first_stage|decoder|LatentDiffusion", re.IGNORECASE)
+"""Names of what maps latents to images."""
 FORMER_SCHEDULES = {"linear": "linear_beta", "scaled_linear": "scaled_linear_beta"}
 
 
@@ -42,6 +46,21 @@ class Configuration:
         """Return a plain value with references resolved; None where it is missing."""
         return self._plain(self.values[name]) if name in self.values else None
 
+    def unknown_autoencoder(self) -> str:
+        """Return what shows that images are decoded by something that cannot be built here; empty if nothing does.
+
+        Anywhere in the file: a class named as an autoencoder, or a value under such a name. Sampled without its
+        decoder, a latent model would give latents that are taken for images.
+        """
+        for name, value in _entries(self.values):
+            target = str(value.get("_target_", "")) if isinstance(value, dict) else ""
+            if target and not _class_of(value) and DECODERS.search(f"{name} {target}"):
+                return f"{name} builds {target}"
+        for name, value in _entries(self.values):
+            if DECODERS.search(f"{name} {value}" if isinstance(value, str) else name):
+                return f"{name} is {value!r}" if isinstance(value, str) else f"there is {name}"
+        return ""
+
     def _arguments(self, section: dict[str, Any]) -> dict[str, Any]:
         given = {name: self._plain(value) for name, value in section.items() if not name.startswith("_")}
         return {FORMER_NAMES.get(name, name): value for name, value in given.items()}
@@ -59,6 +78,16 @@ class Configuration:
         if isinstance(value, list):
             return [self._plain(part, depth) for part in value]
         return value
+
+
+def _entries(values: Any, name: str = "") -> Iterator[tuple[str, Any]]:
+    """Yield name and value of every entry of nested sections, without notes (`_desc_`) and arguments (`_target_`)."""
+    pairs = values.items() if isinstance(values, dict) else enumerate(values) if isinstance(values, list) else ()
+    for key, value in pairs:
+        if not str(key).startswith("_") and key != "imports":
+            full = f"{name}::{key}" if name else str(key)  # as MONAI writes nested ids
+            yield full, value
+            yield from _entries(value, full)
 
 
 def _class_of(section: Any) -> str:

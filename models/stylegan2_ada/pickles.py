@@ -21,7 +21,28 @@ import torch
 from benchmark.adapters.weights import save_weights
 from benchmark.core.errors import AdapterError, MissingDataError, UsageError
 
+from .kinds import kind_of
+
 MOST_SIDE = 4096
+OUTER = ("z_dim", "c_dim", "w_dim", "img_resolution", "img_channels", "mapping_kwargs", "synthesis_kwargs")
+SYNTHESIS: dict[str, tuple[Any, ...] | None] = {
+    **dict.fromkeys(
+        ("channel_base", "channel_max", "num_fp16_res", "fp16_channels_last", "fused_modconv_default", "freeze_layers")
+    ),
+    "conv_clamp": (None, 256),
+    "architecture": ("skip",),
+    "resample_filter": ([1, 3, 3, 1], (1, 3, 3, 1)),
+    "use_noise": (True,),
+    "activation": ("lrelu",),
+}
+"""Arguments of the synthesis network: None where any value is taken over or changes no result."""
+MAPPING: dict[str, tuple[Any, ...] | None] = {
+    **dict.fromkeys(("num_layers", "embed_features", "w_avg_beta", "freeze_layers", "freeze_embed")),
+    "layer_features": (None,),
+    "activation": ("lrelu",),
+    "lr_multiplier": (0.01,),
+}
+"""Arguments of the mapping network, in the same way: a learning rate multiplier scales the stored weights."""
 
 
 class Inert:
@@ -76,6 +97,9 @@ def read_generator(path: Path, sha256: str, shape: Sequence[int], weights: Path)
     anything but tensors and containers, or without a generator.
     """
     content = _verified(path, sha256)
+    kind, hint = kind_of(content)
+    if kind:
+        raise AdapterError(f"{path} is {kind}, not of stylegan2-ada-pytorch", hint)
     try:
         content_read = _Reader(io.BytesIO(content)).load()
     except (pickle.UnpicklingError, EOFError, AttributeError, ValueError, TypeError, RuntimeError, KeyError) as error:
@@ -90,8 +114,20 @@ def read_generator(path: Path, sha256: str, shape: Sequence[int], weights: Path)
             f"{path} generates {made[0]} channels, {made[1]} pixels per side; the cohort has {shape[0]} and {shape[1]}",
             f"give --image-size {made[1]} and as many channels",
         )
+    settings = _settings(path, arguments)
     save_weights(weights, dict(_tensors(generator)))
-    return _settings(arguments)
+    return settings
+
+
+def _require_default(path: Path, given: dict[str, Any], known: dict[str, tuple[Any, ...] | None]) -> None:
+    """Raise UsageError where an argument is unknown, or has a value that would be lost when the network is rebuilt."""
+    for name, value in given.items():
+        values = known.get(name, ())
+        if values is not None and value not in values:
+            raise UsageError(
+                f"the generator of {path} is built with {name}={value}, which is not rebuilt here",
+                "give a network of the authors' configurations, or images of yours as --model folder",
+            )
 
 
 def _verified(path: Path, sha256: str) -> bytes:
@@ -114,10 +150,20 @@ def _tensors(network: Inert, prefix: str = "") -> Any:
             yield from _tensors(part, f"{prefix}{name}.")
 
 
-def _settings(arguments: dict[str, Any]) -> dict[str, Any]:
+def _settings(path: Path, arguments: dict[str, Any]) -> dict[str, Any]:
+    """Return the hyper-parameters of a generator's arguments. Raises UsageError for some that cannot be rebuilt.
+
+    The configuration `stylegan2` of the StyleGAN3 repository gives those of the synthesis network at the top level, and
+    has other defaults: fp16 at the four highest resolutions.
+    """
     if arguments.get("c_dim") or arguments["z_dim"] != arguments["w_dim"]:
         raise UsageError("the network has classes, or latents of two sizes", "give an unconditional one")
-    synthesis, mapping = arguments.get("synthesis_kwargs") or {}, arguments.get("mapping_kwargs") or {}
+    mapping = dict(arguments.get("mapping_kwargs") or {})
+    flat = {name: value for name, value in arguments.items() if name not in OUTER}
+    synthesis = dict(arguments.get("synthesis_kwargs") or {}) or {"num_fp16_res": 4 if flat else 0, **flat}
+    _require_default(path, flat if arguments.get("synthesis_kwargs") else {}, {})
+    _require_default(path, synthesis, SYNTHESIS)
+    _require_default(path, mapping, MAPPING)
     return {
         "latent": int(arguments["z_dim"]),
         "mapping_layers": int(mapping.get("num_layers", 8)),

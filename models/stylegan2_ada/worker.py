@@ -120,7 +120,7 @@ def sample(job: Job, weights: Path, count: int, seed: int, batch: int, truncatio
         z = torch.randn(part.stop - part.start, generator.z_dim, generator=random).to(device)
         labels = torch.zeros(len(z), 0, device=device)
         images = generator(z, labels, truncation_psi=truncation, noise_mode="const")
-        images_made.append(in_range(images, "stylegan2-ada").cpu().numpy())
+        images_made.append(in_range(images).cpu().numpy())
     return np.concatenate(images_made)
 
 

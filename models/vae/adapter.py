@@ -93,7 +93,7 @@ class VariationalAutoencoder(NetworkAdapter[VAE]):
     def reconstruct(self, images: Images) -> Images:
         """Return the autoencoder's reconstruction of images (N, C, *spatial), same shape."""
         net = self.network()
-        return self.batchwise(lambda part: in_range(net.decode(net.encode(part)), self.name), images)
+        return self.batchwise(lambda part: in_range(net.decode(net.encode(part))), images)
 
     def losses(self, images: Images, *, seed: int) -> Array:
         """Return the mean squared error of the reconstruction of each image (N, C, *spatial), (N,), float32."""

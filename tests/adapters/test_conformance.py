@@ -43,6 +43,11 @@ def test_a_sound_toy_conforms() -> None:
     ("name", "check", "detail"),
     [
         ("WrongRange", "range and shape", "wrongrange returned values up to 255, outside [-1, 1]"),
+        (
+            "UnitRange",
+            "range and shape",
+            "samples have no value below 0, as on the scale [0, 1]: return 2 * x - 1",
+        ),
         ("NotFinite", "range and shape", "notfinite: sample 3 is not finite"),
         ("IgnoresSeed", "seeds", "the same seed drew different images: draw all noise from `seed`"),
         (

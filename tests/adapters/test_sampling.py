@@ -187,7 +187,9 @@ def test_another_shape_or_number(tmp_path: Path, adapter: Noise, shape: tuple[in
 @pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
 def test_values_that_are_not_finite(tmp_path: Path, value: float) -> None:
     assert refusal(tmp_path, Noise(spoil=value)) == (
-        "noise: sample 10 is not finite\n  hint: the model diverged: train with a lower learning rate, or in fp32"
+        "noise: sample 10 is not finite\n"
+        "  hint: the model diverged (train it with a lower learning rate, or in fp32), or its autoencoder overflows in "
+        "fp16 (use its weights in fp32)"
     )
 
 

@@ -84,6 +84,12 @@ class WrongRange(Sound):
             yield np.where(batch == 1, np.float32(255), batch)
 
 
+class UnitRange(Sound):
+    def sample(self, count: int, *, seed: int, prompts: Sequence[str] | None = None) -> Iterator[Images]:
+        for batch in super().sample(count, seed=seed, prompts=prompts):
+            yield (batch + 1) / 2
+
+
 class NotFinite(Sound):
     def sample(self, count: int, *, seed: int, prompts: Sequence[str] | None = None) -> Iterator[Images]:
         for batch in super().sample(count, seed=seed, prompts=prompts):

@@ -166,7 +166,7 @@ def test_sources_by_orientation_and_spacing(make_root: MakeRoot, quiet: Any, tmp
         voxels = np.random.default_rng(number).integers(0, 255, (16, 16, 9)).astype(np.uint8)
         sizes = [1, 1, 3] if number else [-2, -2, 3]
         nibabel.save(nibabel.Nifti1Image(voxels, np.diag([*sizes, 1])), root / f"{number}.nii.gz")
-    found = check("folder", Folder(image_size=16), root, tmp_path / "cache", log=quiet)[0]
+    found = check("folder", Folder(image_size=16, group_pattern="none"), root, tmp_path / "cache", log=quiet)[0]
     assert found.spacing_mm == {"1 x 1": 4, "2 x 2": 1}
     assert found.orientation == {"RAS": 4, "LPS": 1}
     assert ("orientation of files", "RAS: 4, LPS: 1") in render(found)

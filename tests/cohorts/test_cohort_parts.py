@@ -11,6 +11,7 @@ import pandas as pd
 import pytest
 
 from benchmark.cohorts.assemble import assemble
+from benchmark.cohorts.exclusions import read_exclusions
 from benchmark.cohorts.open import DataConfig, listed_training
 from benchmark.cohorts.splits import FRACTIONS
 from benchmark.cohorts.store import Stored
@@ -207,19 +208,58 @@ def test_a_list_of_items_names_their_patients(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
+    "content",
+    [
+        b"patient\nP05\np 8\n",
+        'sep=;\r\nPatient;note\r\n"p5 ";x\r\np8.0;\r\n;;\r\n'.encode("utf-16"),
+        b"item\n./p5-0\nP8-2.png\np8-1\n",
+        b"item\tsplit\r/data/mine/p5-0\ttrain\rmine\\p8-1\ttrain\r",
+    ],
+)
+def test_a_list_in_another_form_names_the_same_patients(tmp_path: Path, content: bytes) -> None:
+    path = tmp_path / "list.csv"
+    path.write_bytes(content)
+    assert read_training_list(path, stored().table, Path("/elsewhere/mine")) == {"p5", "p8"}
+
+
+def test_a_list_with_a_row_without_a_patient_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "list.csv"
+    path.write_text("patient,note\np5,\nNA,\n,x\n")
+    with pytest.raises(BadDataError) as error:
+        read_training_list(path, stored().table)
+    assert str(error.value) == (
+        f"{path} has no id in column patient of line 3, and in 1 more"
+        "\n  hint: fill it in, or leave the row out; nan, NA, none, unknown and - count as empty"
+    )
+
+
+def test_an_exclusion_in_another_form(tmp_path: Path) -> None:
+    path = tmp_path / "exclude.csv"
+    path.write_bytes("\ufeffreason;item\r\ntwice, blurred;.\\P5-0.png\r\n".encode())
+    assert read_exclusions(path, stored().table) == {"p5-0"}
+    path.write_text("item,reason\np5-0,twice, blurred\n")
+    with pytest.raises(BadDataError) as error:
+        read_exclusions(path, stored().table)
+    assert str(error.value) == (
+        f"{path} has 3 fields in line 2, and its header 2"
+        '\n  hint: put the text in double quotes if it contains the separator ",", or give each column a name'
+    )
+
+
+@pytest.mark.parametrize(
     ("text", "message"),
     [
         (
             "patient\np5\np99\np77\n",
             (
-                "{} lists 2 patients that are not in the cohort, the first is p77\n"
+                "{} lists 2 patients that are not in the cohort, the first in line 3\n"
                 "  hint: give the names that `bench datasets split` writes for these files and options"
             ),
         ),
         (
             "item\np5-9\n",
             (
-                "{} lists 1 items that are not in the cohort, the first is p5-9\n"
+                "{} lists 1 items that are not in the cohort, the first is p5-9 in line 2\n"
                 "  hint: give the names that `bench datasets split` writes for these files and options"
             ),
         ),

@@ -205,7 +205,7 @@ def test_exclusion_of_what_is_not_there(arrays: Any, make_root: MakeRoot, tmp_pa
     listed = tmp_path / "exclude.csv"
     listed.write_text("item\np003_0\np999_0\n")
     assert refused(arrays, make_root(), UsageError, exclude=listed) == (
-        f"{listed} excludes 1 items that are not in the cohort, the first is p999_0"
+        f"{listed} excludes 1 items that are not in the cohort, the first is p999_0 in line 3"
         "\n  hint: write the list again with `bench datasets check --fix` and the same options"
     )
 

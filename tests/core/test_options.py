@@ -7,7 +7,7 @@ import pytest
 from pydantic import ValidationError
 
 from benchmark.core.errors import AdapterError, UsageError
-from benchmark.core.options import Selection, build, suggest
+from benchmark.core.options import Selection, build, suggest, without_paths
 
 ALL = "it has: steps, rate, mixed, widths, scales, channels, mode, seconds, name"
 INTEGER = "Input should be a valid integer"
@@ -259,3 +259,18 @@ def test_texts_that_are_no_selection(text: str, message: str) -> None:
 def test_a_selection_has_no_other_keys() -> None:
     with pytest.raises(ValidationError, match="Extra inputs are not permitted"):
         Selection.model_validate({"name": "pixels", "foreground": True})
+
+
+def test_a_public_file_keeps_no_path_and_no_name_of_a_table() -> None:
+    given = {
+        "a": "/x/y",
+        "b": "C:\\x",
+        "c": "Mueller.CSV",
+        "d": "ids.tsv.gz",
+        "e": ".png",
+        "f": ".csv",
+        "g": 0.5,
+        "h": "lung",
+    }
+    kept = dict.fromkeys("abcd", "(path)") | {"e": ".png", "f": ".csv", "g": 0.5, "h": "lung"}
+    assert without_paths(given) == kept

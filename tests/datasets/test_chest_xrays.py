@@ -107,7 +107,8 @@ def test_nih_dar_takes_the_first_and_the_last(tmp_path: Path, monkeypatch: pytes
 def test_nih_without_its_table(tmp_path: Path) -> None:
     save(tmp_path / "images" / "00000001_000.png")
     assert refusal(lambda: ChestXray14().sources(tmp_path)) == (
-        f"{tmp_path}/Data_Entry_2017.csv does not exist\n  hint: copy it beside the images, as it was downloaded"
+        f"{tmp_path}/Data_Entry_2017.csv does not exist"
+        "\n  hint: copy it into the folder of the data set, as it was downloaded"
     )
 
 
@@ -134,7 +135,7 @@ def test_nih_image_listed_twice(tmp_path: Path) -> None:
     table = tmp_path / "Data_Entry_2017.csv"
     table.write_text(table.read_text() + table.read_text().splitlines()[1] + "\n")
     assert refusal(lambda: ChestXray14().sources(tmp_path), BadDataError) == (
-        f"{table} lists 00000001_000.png twice in column Image Index\n  hint: keep one row per file"
+        f"{table} lists 00000001_000.png twice in column Image Index, in lines 2 and 6\n  hint: keep one row per file"
     )
 
 
@@ -202,7 +203,7 @@ def test_mimic_truncated_table(tmp_path: Path) -> None:
     table = root / "mimic-cxr-2.0.0-metadata.csv.gz"
     table.write_bytes(table.read_bytes()[:-9])
     assert refusal(lambda: MimicCxr().sources(root), BadDataError) == (
-        f"{table} is not a CSV file, or it is damaged\n  hint: download or copy the file again"
+        f"{table} is compressed and damaged: it cannot be unpacked\n  hint: download or copy the file again"
     )
 
 

@@ -16,7 +16,7 @@ from benchmark.cohorts.prepare import prepare
 from benchmark.core.errors import BadDataError, BenchError, MissingDataError, UsageError
 from benchmark.datasets.folder.dataset import Folder
 
-GUESSED = "each file, or topmost folder, counts as a patient of its own: no group_pattern was given"
+EACH = "each image counts as a patient of its own: group_pattern is none"
 
 
 def noise(*shape: int, seed: int = 0) -> np.ndarray:
@@ -44,12 +44,66 @@ def read_all(dataset: Folder, root: Path) -> list[tuple[int, ...]]:
 
 
 def test_topmost_folder_is_the_patient(tmp_path: Path) -> None:
-    for name in ("anna/day1/a.png", "anna/day2/a.png", "bert/a.png", "carl.png"):
+    for name in ("anna/day1/a.png", "anna/day2/a.png", "bert/a.png", "carl/b.png"):
         png(tmp_path / name)
     assert subjects(Folder(), tmp_path) == [
-        ("anna", "anna/day1/a"), ("anna", "anna/day2/a"), ("bert", "bert/a"), ("carl", "carl"),
+        ("anna", "anna/day1/a"), ("anna", "anna/day2/a"), ("bert", "bert/a"), ("carl", "carl/b"),
     ]  # fmt: skip
-    assert Folder().remarks(tmp_path) == {GUESSED: []}
+    assert Folder().remarks(tmp_path) == {
+        "patients, from the folders, one each (another rule: --group-pattern)": ["anna", "bert", "carl"]
+    }
+
+
+@pytest.mark.parametrize(
+    ("pattern", "patients"),
+    [
+        ("none", ["anna/day1/a", "anna/day2/a", "bert/day1/a"]),
+        ("folder", ["anna", "anna", "bert"]),
+        ("folder:1", ["anna", "anna", "bert"]),
+        ("folder:2", ["day1", "day2", "day1"]),
+        ("folder:-1", ["day1", "day2", "day1"]),
+        ("^[^/]+/[^/]+", ["anna/day1", "anna/day2", "bert/day1"]),
+    ],
+)
+def test_levels_of_folders_and_single_files_can_be_patients(tmp_path: Path, pattern: str, patients: list[str]) -> None:
+    for name in ("anna/day1/a.png", "anna/day2/a.png", "bert/day1/a.png"):
+        png(tmp_path / name)
+    assert [subject for subject, _ in subjects(Folder(group_pattern=pattern), tmp_path)] == patients
+
+
+def test_folders_of_series_count_as_levels(tmp_path: Path) -> None:
+    for number in range(3):
+        write_series(tmp_path / "all" / f"p{number}", noise(5, 8, 8, seed=number).astype(np.int16))
+    assert subjects(Folder(), tmp_path) == [(f"p{number}", f"all/p{number}") for number in range(3)]
+    for pattern in ("folder:2", "folder:-1"):
+        found = subjects(Folder(group_pattern=pattern), tmp_path)
+        assert found == [(f"p{number}", f"all/p{number}") for number in range(3)]
+
+
+def test_wrong_levels(tmp_path: Path) -> None:
+    png(tmp_path / "anna" / "a.png")
+    assert refusal(lambda: Folder(group_pattern="folder:2").sources(tmp_path)) == (
+        "group_pattern folder:2 finds no folder for anna/a.png, which is in 1 folders"
+        "\n  hint: choose another level, or choose --set-data ending"
+    )
+    assert refusal(lambda: Folder(group_pattern="folder:0"), UsageError) == (
+        "group_pattern 'folder:0' counts no folder\n  hint: write folder:1 for the topmost, folder:-1 for the innermost"
+    )
+
+
+@pytest.mark.parametrize(
+    ("pattern", "remarks"),
+    [
+        ("none", [EACH]),
+        ("P", ["group_pattern finds one patient for all images"]),
+        ("P[0-9]+", ["group_pattern finds another patient for each image"]),
+        ("P[0-2]", []),
+    ],
+)
+def test_patterns_that_join_all_or_nothing_get_a_remark(tmp_path: Path, pattern: str, remarks: list[str]) -> None:
+    for name in ("P10.png", "P11.png", "P20.png"):
+        png(tmp_path / name)
+    assert list(Folder(group_pattern=pattern).remarks(tmp_path)) == remarks
 
 
 @pytest.mark.parametrize("pattern", ["P[0-9]+", "_(P[0-9]+)_"])
@@ -93,7 +147,7 @@ def test_table(tmp_path: Path) -> None:
 
 MISSING = (
     "{} has no column file and no patient; it has name"
-    "\n  hint: give the file as it was published, or name the columns so"
+    "\n  hint: name the columns so in the first line, with commas, semicolons, tabs or | between them"
 )
 
 
@@ -101,9 +155,21 @@ MISSING = (
     ("text", "message"),
     [
         ("name\na.png\n", MISSING),
-        ("file,patient\na.png,\n", "{} has a row without a patient\n  hint: fill it in, or leave the row out"),
-        ("file,patient\na.png,1\na.png,2\n", "{} lists a.png twice in column file\n  hint: keep one row per file"),
-        ("file,patient\n", "{} has no rows\n  hint: download or copy the file again"),
+        (
+            "file,patient\na.png,\n",
+            (
+                "{} has no id in column patient of line 2"
+                "\n  hint: fill it in, or leave the row out; nan, NA, none, unknown and - count as empty"
+            ),
+        ),
+        (
+            "file,patient\na.png,1\na.png,2\n",
+            (
+                "{} lists a.png in lines 2 and 3 with different cells in column patient"
+                "\n  hint: keep one row per file"
+            ),
+        ),
+        ("file,patient\n", "{} has no rows\n  hint: save the table again, as CSV UTF-8"),
     ],
 )  # fmt: skip
 def test_wrong_tables(tmp_path: Path, text: str, message: str) -> None:
@@ -113,7 +179,7 @@ def test_wrong_tables(tmp_path: Path, text: str, message: str) -> None:
     assert refusal(lambda: Folder(table=str(table)).sources(tmp_path / "images")) == message.format(table)
 
 
-def test_a_moved_table_is_the_same_cohort(tmp_path: Path) -> None:
+def test_a_moved_table_is_the_same_cohort(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     root, keys = tmp_path / "images", []
     for number in range(4):
         png(root / f"{number}.png", number)
@@ -121,9 +187,11 @@ def test_a_moved_table_is_the_same_cohort(tmp_path: Path) -> None:
         (tmp_path / place).mkdir()
         table = tmp_path / place / "patients.csv"
         table.write_text("file,patient\n" + "".join(f"{number}.png,P{number}\n" for number in range(4)))
-        dataset = Folder(table=str(table), image_size=16)
-        keys.append(prepare("folder", dataset, root, tmp_path / "cache", log=lambda text: None).key)
-    assert keys[0] == keys[1]
+        monkeypatch.chdir(table.parent)
+        for name in (str(table), "patients.csv"):
+            dataset = Folder(table=name, image_size=16)
+            keys.append(prepare("folder", dataset, root, tmp_path / "cache", log=lambda text: None).key)
+    assert len(set(keys)) == 1
 
 
 def test_table_of_other_files(tmp_path: Path) -> None:
@@ -132,7 +200,7 @@ def test_table_of_other_files(tmp_path: Path) -> None:
     dataset = Folder(table=str(tmp_path / "t.csv"))
     assert refusal(lambda: dataset.sources(tmp_path / "images"), MissingDataError) == (
         f"{tmp_path}/images holds none of the 1 files of {tmp_path}/t.csv"
-        "\n  hint: give paths below the folder, with forward slashes, in the column file"
+        "\n  hint: give paths below the folder in the column file, such as a.png"
     )
 
 
@@ -147,7 +215,7 @@ def test_flat_images_of_all_kinds(tmp_path: Path) -> None:
     PIL.Image.fromarray(noise(20, 30).astype(np.uint16) * 200).save(tmp_path / "b.png")
     PIL.Image.fromarray(noise(40, 30)).save(tmp_path / "c.jpg")
     PIL.Image.fromarray(noise(20, 30).astype(np.float32)).save(tmp_path / "d.tif")
-    assert read_all(Folder(image_size=16), tmp_path) == [(1, 1, 16, 16)] * 4
+    assert read_all(Folder(image_size=16, group_pattern="none"), tmp_path) == [(1, 1, 16, 16)] * 4
 
 
 def test_radiographs_in_dicom(tmp_path: Path) -> None:
@@ -203,9 +271,10 @@ def test_volumes_of_all_formats_are_one_cohort(tmp_path: Path) -> None:
         )
     with h5py.File(root / "h.h5", "w") as file:
         file["image"] = noise(12, 16, 10, seed=30)
-    cohort = prepare("folder", Folder(image_size=16), root, tmp_path / "cache", log=lambda text: None)
+    dataset = Folder(image_size=16, group_pattern="none")
+    cohort = prepare("folder", dataset, root, tmp_path / "cache", log=lambda text: None)
     assert sum(map(len, (cohort.train, cohort.calibration, cohort.test))) == 70
-    assert GUESSED in cohort.notes
+    assert EACH in cohort.notes
 
 
 def test_dicom_series_by_folder(tmp_path: Path) -> None:
@@ -228,17 +297,38 @@ def test_mixed_kinds(tmp_path: Path) -> None:
     np.save(tmp_path / "b.npy", noise(8, 8))
     (tmp_path / "notes.txt").write_text("mine")
     assert refusal(lambda: Folder().sources(tmp_path)) == (
-        f"{tmp_path} mixes kinds of files: 1 flat images, 1 arrays\n  hint: choose one: --set-data ending=.png"
+        f"{tmp_path} mixes kinds of files: 1 flat images, 1 arrays\n  hint: choose one: --set-data ending=.png or "
+        "--set-data ending=.npy"
     )
     assert subjects(Folder(ending=".npy"), tmp_path) == [("b", "b")]
+
+
+def test_the_answer_for_mixed_kinds_fits_what_is_there(tmp_path: Path) -> None:
+    for number in range(3):
+        write_series(tmp_path / f"p{number}", noise(5, 8, 8, seed=number).astype(np.int16), names="I{:03d}")
+        np.save(tmp_path / f"p{number}" / "x.npy", noise(8, 8))
+        (tmp_path / f"p{number}" / "y.nii.gz").touch()
+        (tmp_path / f"p{number}" / "z.nii.gz").touch()
+    assert refusal(lambda: Folder().sources(tmp_path)) == (
+        f"{tmp_path} mixes kinds of files: 3 DICOM series, 3 arrays, 6 volumes"
+        "\n  hint: choose one: --set-data ending=dicom or --set-data ending=.npy or --set-data ending=.nii.gz"
+    )
+    assert [subject for subject, _ in subjects(Folder(ending="dicom"), tmp_path)] == ["p0", "p1", "p2"]
+
+
+ENDINGS = (
+    ".nii, .nii.gz, .hdr, .dcm, .dicom, .ima, .mhd, .mha, .nrrd, .nhdr, .h5, .hdf5, .npy, .npz, .png, .jpg, .jpeg, "
+    ".tif, .tiff, or DICOM folders"
+)
 
 
 @pytest.mark.parametrize("ending", ["", ".mha"])
 def test_no_images(tmp_path: Path, ending: str) -> None:
     (tmp_path / "notes.txt").write_text("mine")
-    said = refusal(lambda: Folder(ending=ending).sources(tmp_path), MissingDataError)
-    assert said.startswith(
-        f"{tmp_path} holds no image{' that ends in .mha' if ending else ''}\n  hint: put files there"
+    (tmp_path / "brain.mgz").write_text("FreeSurfer's")
+    assert refusal(lambda: Folder(ending=ending).sources(tmp_path), MissingDataError) == (
+        f"{tmp_path} holds no image{' that ends in .mha' if ending else ''}; skipped, not images: 1 (.txt 1); "
+        f"skipped, in formats that cannot be read: 1 (.mgz 1)\n  hint: put files there that end in {ENDINGS}"
     )
 
 
@@ -249,6 +339,9 @@ def test_array_of_four_dimensions(tmp_path: Path) -> None:
     )
 
 
+OPTION = "(--set-data nan=background takes them for background)"
+
+
 def damaged(kind: str, root: Path) -> str:
     """Break one file of a folder of volumes, and return what must be said of it."""
     path = root / "odd.nii.gz"
@@ -257,7 +350,7 @@ def damaged(kind: str, root: Path) -> str:
     content: dict[str, Any] = {
         "truncated": (path.read_bytes()[:-200], "is truncated or damaged: it cannot be unpacked"),
         "empty": (b"", "is empty (0 bytes)"),
-        "text": (b"not a volume", "is truncated or damaged: it cannot be unpacked"),
+        "text": (b"not a volume", "is not a NIfTI file, or its header is damaged"),
     }
     if kind in content:
         path.write_bytes(content[kind][0])
@@ -270,7 +363,7 @@ def damaged(kind: str, root: Path) -> str:
     if kind in voxels:
         array, said = voxels[kind]
         nibabel.save(nibabel.Nifti1Image(array, np.eye(4)), path)
-        return f"{path} {said or f'holds {int(np.isnan(array).sum())} pixels that are NaN or infinite'}"
+        return f"{path} {said or f'holds {int(np.isnan(array).sum())} pixels that are NaN {OPTION}'}"
     assert kind == "no orientation"
     whole.set_sform(np.zeros((4, 4)), code=1)
     nibabel.save(whole, path)
@@ -285,10 +378,11 @@ def test_one_broken_volume_is_named_and_the_rest_is_used(tmp_path: Path, kind: s
         nibabel.save(nibabel.Nifti1Image(noise(16, 16, 10, seed=number), np.eye(4)), root / f"n{number}.nii.gz")
     said: list[str] = []
     expected = damaged(kind, root)
-    cohort = prepare("folder", Folder(image_size=16), root, tmp_path / "cache", log=said.append)
+    dataset = Folder(image_size=16, group_pattern="none")
+    cohort = prepare("folder", dataset, root, tmp_path / "cache", log=said.append)
     assert f"folder: left out, could not be used: odd ({expected})" in said
     assert sum(map(len, (cohort.train, cohort.calibration, cohort.test))) == 40
-    strict = refusal(lambda: prepare("folder", Folder(image_size=16), root, tmp_path / "cache", strict=True))
+    strict = refusal(lambda: prepare("folder", dataset, root, tmp_path / "cache", strict=True))
     assert strict == (
         f"folder: left out, could not be used: odd ({expected})"
         "\n  hint: repair or remove these, or leave --strict out: the rest is used"

@@ -161,3 +161,41 @@ def test_images_of_another_size(tmp_path: Path) -> None:
 )
 def test_options_that_do_not_fit(options: dict[str, Any], message: str) -> None:
     assert refusal(lambda: MedMnist(**options), UsageError) == message
+
+
+def empty_volumes(file: Path, part: str, numbers: list[int]) -> None:
+    """Make some volumes of a published file constant, as in a release of MedMNIST 3D (MedMNIST/MedMNIST#22)."""
+    arrays = dict(np.load(file))
+    arrays[f"{part}_images"][numbers] = 0
+    np.savez_compressed(file, **arrays)
+
+
+def test_empty_test_volumes_are_named_and_left_out(tmp_path: Path) -> None:
+    """150 equal volumes would be 150 patients of the test split, and one group of duplicates across patients."""
+    empty_volumes(publish(tmp_path / "organmnist3d.npz", 28, 28, 28), "test", [1, 2, 3])
+    dataset, told = MedMnist(set="organmnist3d", image_size=28), []
+    dataset.create(tmp_path)
+    cohort = prepare("medmnist", dataset, tmp_path, tmp_path / "cache", split="official", log=told.append)
+    assert [len(split) for split in cohort.splits].count(12) == 1
+    assert len(cohort.real) == 21 - 3
+    assert not {f"test{number:06d}" for number in (1, 2, 3)} & set(cohort.real.items)
+    assert "left out, could not be used: 3" in cohort.notes
+    reasons = ", ".join(
+        f"test{number:06d} (image {number} of test is constant: every pixel is 0)" for number in (1, 2, 3)
+    )
+    assert f"medmnist: left out, could not be used: {reasons}" in told
+    said = refusal(
+        lambda: prepare("medmnist", dataset, tmp_path, tmp_path / "cache", strict=True, log=lambda _: None),
+        BadDataError,
+    )
+    assert said.startswith("medmnist: left out, could not be used: test000001 (image 1 of test is constant")
+
+
+def test_a_file_of_many_images_is_digested_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    publish(tmp_path / "pneumoniamnist.npz", 28, 28)
+    dataset, opened = MedMnist(image_size=28), []
+    dataset.create(tmp_path)
+    digest = hashlib.file_digest
+    monkeypatch.setattr(hashlib, "file_digest", lambda file, name: opened.append(file.name) or digest(file, name))
+    prepare("medmnist", dataset, tmp_path, tmp_path / "cache", workers=1, log=lambda _: None)
+    assert len(opened) == len(set(opened)) == 3

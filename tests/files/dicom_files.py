@@ -126,3 +126,39 @@ def enhanced(path: Path, hu: np.ndarray, *, step: float = 2.0) -> Path:
         frames.append(frame)
     groups = {"SharedFunctionalGroupsSequence": [shared], "PerFrameFunctionalGroupsSequence": frames}
     return write_slice(path, (hu + 1024).astype(np.uint16), **groups)
+
+
+def write_object(path: Path, sop_class: str, modality: str | None = None, pixels: np.ndarray | None = None) -> Path:
+    """Write what archives store with a scan: a report, a plan, a dose grid ..., with pixels or without."""
+    if pixels is not None:
+        return write_slice(path, pixels, SOPClassUID=sop_class, Modality=modality, SeriesInstanceUID="1.2.3.99")
+    file = header(SOPClassUID=sop_class, Modality=modality, SeriesInstanceUID="1.2.3.99")
+    file.file_meta.MediaStorageSOPClassUID = sop_class
+    del file.PhotometricInterpretation, file.SamplesPerPixel
+    path.parent.mkdir(parents=True, exist_ok=True)
+    file.save_as(path, enforce_file_format=True)
+    return path
+
+
+def mosaic(path: Path, planes: np.ndarray, *, count: int | None = None, step: float = 3.0, **tags: Any) -> Path:
+    """Write planes (n, rows, columns) as a Siemens mosaic whose first plane has its first pixel at (0, 0, 0) mm."""
+    side = int(np.ceil(np.sqrt(len(planes))))
+    rows, columns = planes.shape[1:]
+    tiles = np.zeros((side * side, rows, columns), planes.dtype)
+    tiles[: len(planes)] = planes
+    sheet = tiles.reshape(side, side, rows, columns).transpose(0, 2, 1, 3).reshape(side * rows, side * columns)
+    own: dict[str, Any] = {
+        "ImageType": ["ORIGINAL", "PRIMARY", "M", "ND", "MOSAIC"],
+        # That of a plane as large as the mosaic, with the centre of the first plane; pixels of 2 mm.
+        "ImagePositionPatient": [-(side - 1) * columns / 2 * 2.0, -(side - 1) * rows / 2 * 2.0, 0.0],
+        "ImageOrientationPatient": list(AXIAL),
+        "PixelSpacing": [2.0, 2.0],
+        "SpacingBetweenSlices": step,
+        "SliceThickness": 2.5,
+    }
+    write_slice(path, sheet, **(own | tags))
+    if count != 0:
+        file = pydicom.dcmread(path)
+        file.private_block(0x0019, "SIEMENS MR HEADER", create=True).add_new(0x0A, "US", count or len(planes))
+        file.save_as(path)
+    return path

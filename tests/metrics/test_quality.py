@@ -85,6 +85,19 @@ def test_fewer_items_than_features() -> None:
     assert frechet(a, b) > 0
 
 
+@pytest.mark.parametrize("seed", range(3))
+def test_frechet_of_singular_covariances_is_a_real_number(seed: int) -> None:
+    """20 items, 64 features: a general matrix root gives imaginary parts or NaN (mseitzer/pytorch-fid#13 and #117)."""
+    rng = np.random.default_rng(seed)
+    a, b = rng.standard_normal((20, 64)), rng.standard_normal((20, 64)) @ np.diag(np.geomspace(1e-6, 1e3, 64))
+    for first, second in ((a, b), (b, a), (a, a), (np.repeat(a[:1], 20, axis=0), b)):
+        value = frechet(first, second)
+        assert isinstance(value, float)
+        assert np.isfinite(value)
+        assert value >= 0
+    assert frechet(a, b) == pytest.approx(frechet(b, a), rel=1e-6)
+
+
 def test_float32_features_are_summed_in_float64() -> None:
     rng = np.random.default_rng(5)
     a = (1e4 + rng.standard_normal((200, 4))).astype(np.float32)

@@ -98,15 +98,16 @@ def test_it_conforms(tmp_path: Path) -> None:
         (
             np.full((1, 16, 16), 4095, np.uint16),
             (
-                "{file} holds uint16 values from 4095 to 4095\n"
+                "{file} holds uint16 from 4095 to 4095, which is no scale of images\n"
                 "  hint: save 8-bit grey levels, or floats scaled to [-1, 1] as the model was trained"
             ),
         ),
         (
             np.full((1, 16, 16), 1.5, np.float32),
             (
-                "{file} holds float32 values from 1.5 to 1.5\n"
-                "  hint: save 8-bit grey levels, or floats scaled to [-1, 1] as the model was trained"
+                "{file} holds float32 from 1.5 to 1.5, which is no scale of images\n"
+                "  hint: save 8-bit grey levels, or floats scaled to [-1, 1] as the model was trained; "
+                "where 255 is white: --set range=levels"
             ),
         ),
     ],

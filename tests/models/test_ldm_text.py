@@ -153,6 +153,30 @@ def test_captions_become_what_a_mitigation_makes_of_them(tmp_path: Path) -> None
     )
 
 
+@pytest.mark.parametrize(
+    "content",
+    [
+        'caption;variant\n"heart  normal,\nno mass";other\n'.encode("utf-16"),
+        b"Variant\tCaption\nother\theart normal, no mass\n",
+    ],
+)
+def test_captions_of_a_table_are_one_line_as_those_of_a_cohort_are(tmp_path: Path, content: bytes) -> None:
+    table = tmp_path / "table.csv"
+    table.write_bytes(content)
+    alternatives = Captioning(False, "", str(table)).alternatives(["heart normal, no mass", "None"], 0)
+    assert alternatives == [("other",), ("None",)]
+
+
+def test_a_table_without_any_of_the_captions_is_refused(tmp_path: Path) -> None:
+    table = tmp_path / "table.csv"
+    table.write_text("caption,variant\na,b\n")
+    for given in (Captioning(False, str(table), ""), Captioning(False, "", str(table))):
+        assert refusal(lambda given=given: given.alternatives(["d", "e", "d"], 0)) == (  # type: ignore[misc]
+            f"{table} has none of the 2 captions of the training images in column caption"
+            "\n  hint: write the captions as the reports or classes of the data set have them"
+        )
+
+
 def test_each_alternative_is_drawn(tmp_path: Path) -> None:
     wordpiece = train_tokenizer(["one two three four"], vocabulary=60, length=6)
     captioned = CaptionedLatents(torch.zeros(2, 1, 2, 2), [("one", "two", "three"), ("four",)], wordpiece)

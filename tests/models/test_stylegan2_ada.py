@@ -330,6 +330,122 @@ def test_other_files_digests_and_shapes_are_refused(tmp_path: Path, snapshot: An
     assert str(error.value) == f"there is no network file {tmp_path / 'none.pkl'}\n  hint: give the path of a .pkl file"
 
 
+def refused(path: Path, digest: str, tmp_path: Path) -> str:
+    with pytest.raises(BenchError) as error:
+        read_generator(path, digest, (1, 16, 16), tmp_path / "weights")
+    assert not (tmp_path / "weights").exists()
+    return str(error.value)
+
+
+CONVERT = "convert it first: python legacy.py --source=OLD.pkl --dest=NEW.pkl, in stylegan2-ada-pytorch"
+FOLDER = "sample with its own code, and give the images as --model folder"
+
+
+def test_stylegan3_and_others_are_named(tmp_path: Path, snapshot: Any) -> None:
+    """By arguments, by the stored source or by the class: all of them rebuild a Generator, as StyleGAN2 does."""
+    weight = torch.zeros(8, 8)
+    files = {
+        "a network of StyleGAN3": generator(weight, magnitude_ema_beta=0.999, conv_kernel=1, use_radial_filters=True),
+        "a network of StyleGAN-XL": Persistent("SuperresGenerator", {"_init_kwargs": {"head_layer_names": None}}),
+        "a network of EG3D": Persistent("TriPlaneGenerator", {"_init_kwargs": {}}),
+        "a network of Projected GAN": Persistent("Generator", {}, source="from pg_modules.blocks import UpBlockBig"),
+    }
+    for kind, content in files.items():
+        path, digest = snapshot({"G_ema": content})
+        assert refused(path, digest, tmp_path) == (f"{path} is {kind}, not of stylegan2-ada-pytorch\n  hint: {FOLDER}")
+
+
+@pytest.mark.parametrize(
+    ("module", "name", "kind", "hint"),
+    [
+        (
+            "dnnlib.tflib.network",
+            "Network",
+            "a TensorFlow pickle of StyleGAN, StyleGAN2 or Progressive GAN",
+            CONVERT,
+        ),
+        ("pg_modules.networks_fastgan", "Generator", "a network of Projected GAN", FOLDER),
+        ("training.networks_stylegan3_resetting", "Generator", "a network of StyleGAN-XL", FOLDER),
+        ("training.networks_stylegan3", "Generator", "a network of StyleGAN3", FOLDER),
+        (
+            "dill._dill",
+            "_create_type",
+            "a pickle of dill, which stores code",
+            "load it where you trust it, and save it by pickle",
+        ),
+    ],
+)
+@pytest.mark.parametrize("protocol", [2, 4])
+def test_classes_of_other_projects_are_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, module: str, name: str, kind: str, hint: str, protocol: int
+) -> None:
+    from types import ModuleType
+
+    made, parts = ModuleType(module), module.split(".")
+    kept = type(name, (), {"__module__": module, "__qualname__": name})
+    setattr(made, name, kept)
+    for end in range(1, len(parts)):
+        monkeypatch.setitem(sys.modules, ".".join(parts[:end]), ModuleType(".".join(parts[:end])))
+    monkeypatch.setitem(sys.modules, module, made)
+    path = tmp_path / "network.pkl"
+    path.write_bytes(pickle.dumps({"G_ema": kept()}, protocol=protocol))
+    digest = hashlib.sha256(path.read_bytes()).hexdigest()
+    assert refused(path, digest, tmp_path) == f"{path} is {kind}, not of stylegan2-ada-pytorch\n  hint: {hint}"
+
+
+def test_checkpoints_of_other_implementations_are_named(tmp_path: Path) -> None:
+    path = tmp_path / "550000.pt"
+    torch.save({"g_ema": {"input.input": torch.zeros(1)}}, path)
+    digest = hashlib.sha256(path.read_bytes()).hexdigest()
+    assert refused(path, digest, tmp_path) == (
+        f"{path} is a checkpoint of torch, as other implementations of StyleGAN2 write it, not of "
+        "stylegan2-ada-pytorch\n"
+        "  hint: give a network pickle of stylegan2-ada-pytorch"
+    )
+
+
+def test_stylegan2_of_the_stylegan3_repository_is_read(tmp_path: Path, snapshot: Any) -> None:
+    """Its arguments are at the top level, and its default has four resolutions in fp16."""
+    made = generator(torch.zeros(8, 8), channel_base=128, channel_max=8, fused_modconv_default="inference_only")
+    made.meta["state"]["_init_kwargs"].pop("synthesis_kwargs")
+    path, digest = snapshot({"G_ema": made})
+    assert read_generator(path, digest, (1, 16, 16), tmp_path / "weights") == {
+        "latent": 8, "mapping_layers": 1, "channel_base": 128, "channel_max": 8, "half_precision_levels": 4,
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("changes", "named"),
+    [
+        ({"mapping_kwargs": {"num_layers": 1, "lr_multiplier": 1}}, "lr_multiplier=1"),
+        ({"synthesis_kwargs": {"architecture": "resnet"}}, "architecture=resnet"),
+        ({"synthesis_kwargs": {"new": 3}}, "new=3"),
+        ({"new": 3}, "new=3"),
+    ],
+)
+def test_arguments_that_would_be_lost_are_refused(
+    tmp_path: Path, snapshot: Any, changes: dict[str, object], named: str
+) -> None:
+    path, digest = snapshot({"G_ema": generator(torch.zeros(8, 8), **changes)})
+    assert refused(path, digest, tmp_path) == (
+        f"the generator of {path} is built with {named}, which is not rebuilt here\n"
+        "  hint: give a network of the authors' configurations, or images of yours as --model folder"
+    )
+
+
+@pytest.mark.parametrize(("changes", "shape"), [({"c_dim": 5}, (1, 16, 16)), ({"img_channels": 3}, (1, 16, 16))])
+def test_networks_with_classes_or_colours_are_refused(
+    tmp_path: Path, snapshot: Any, changes: dict[str, object], shape: tuple[int, ...]
+) -> None:
+    path, digest = snapshot({"G_ema": generator(torch.zeros(8, 8), **changes)})
+    classes = "the network has classes, or latents of two sizes\n  hint: give an unconditional one"
+    colours = (
+        f"{path} generates 3 channels, 16 pixels per side; the cohort has 1 and 16\n"
+        "  hint: give --image-size 16 and as many channels"
+    )
+    assert refused(path, digest, tmp_path) == (classes if "c_dim" in changes else colours)
+
+
 # The real repository
 
 

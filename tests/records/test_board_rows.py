@@ -110,8 +110,12 @@ def test_equal_seeds_keep_the_interval_within_a_run() -> None:
 
 def test_a_seed_without_the_score_is_said() -> None:
     combined = over_seeds([entry(0.2), entry(None), entry(0.4)], 3, SHARE)
-    assert (combined.value, combined.reason) == (pytest.approx(0.3), "2 of 3 seeds")
-    assert over_seeds([entry(None), entry(None)], 2, SHARE).value is None
+    assert (combined.value, combined.reason) == (None, "not scored: 1 of 3 seeds")
+    assert over_seeds([entry(None), entry(None)], 2, SHARE).reason == "not scored: 2 of 2 seeds"
+    deleted = over_seeds([entry(0.2), entry(0.4)], 3, SHARE)
+    assert (deleted.value, deleted.reason) == (None, "not in the record: 1 of 3 seeds")
+    refused = ScoreEntry(value=None, reason="refused: it has seen held-out patients")
+    assert over_seeds([entry(0.2), refused], 2, SHARE).reason == "refused: 1 of 2 seeds"
 
 
 def test_without_an_interval_in_each_run_there_is_none() -> None:
@@ -166,12 +170,57 @@ def test_replicates_that_cannot_be_averaged_are_none() -> None:
 
 
 def test_the_cells_of_three_seeds() -> None:
-    records = [record(0, 0.1), record(1, 0.2), record(2, None)]
-    (line,) = table_of(records).to_dict("records")
-    between = stats.t.ppf(0.975, 1) * 0.05
-    assert line["exposed share"] == f"0.150 [0.000, {0.15 + math.hypot(0.05, between):.3f}] (2 of 3 seeds)"
+    (line,) = table_of([record(0, 0.1), record(1, 0.2), record(2, 0.3)]).to_dict("records")
+    between = stats.t.ppf(0.975, 2) * 0.1 / math.sqrt(3)
+    assert line["exposed share"] == f"0.200 [0.000, {0.2 + math.hypot(0.05, between):.3f}]"
+    (line,) = table_of([record(0, 0.1), record(1, 0.2), record(2, None)]).to_dict("records")
+    assert line["exposed share"] == "not scored (1 of 3 seeds)"
     assert (line["seeds"], line["fit"], line["rank"]) == ("3 (0, 1, 2)", "11 s", "")
     assert line["planted recall"] == "0.80 (worst: flip 0.60)"
+
+
+def without(one: Record, *names: str) -> Record:
+    """The record after somebody has deleted scores (or costs) from its file."""
+    kept = {field: {k: v for k, v in getattr(one, field).items() if k not in names} for field in ("scores", "cost")}
+    return one.model_copy(update=kept)
+
+
+DELETED = {
+    "exposed.items[copy]": ("exposed share", "not in the record (1 of 3 seeds)"),
+    "exposed.patients[copy]": ("exposed patients", "not in the record (1 of 3 seeds)"),
+    "detector.recall.flip[copy]": ("planted recall", "not in the record: flip"),
+    "fit_seconds": ("fit", "not in the record"),
+}
+
+
+@pytest.mark.parametrize("name", DELETED)
+@pytest.mark.parametrize("seed", [0, 2])
+def test_a_number_deleted_from_one_of_three_records_leaves_the_row_and_the_others(name: str, seed: int) -> None:
+    others = [record(0, 0.4, model="b"), record(0, 0.7, model="c")]
+    whole = [record(number, 0.1 + 0.001 * number) for number in range(3)]
+    before = table_of([*whole, *others]).set_index("model")
+    after = table_of([without(one, name) if one.spec.seed == seed else one for one in whole] + others).set_index(
+        "model"
+    )
+    heading, cell = DELETED[name]
+    assert list(after.index) == (["b", "c", "ldm"] if name == "exposed.items[copy]" else ["ldm", "b", "c"])
+    assert after.loc["ldm", "seeds"] == "3 (0, 1, 2)"
+    assert after.loc["ldm", heading] == cell
+    changed = {column for column in before if before.loc["ldm", column] != after.loc["ldm", column]}
+    assert changed == {heading} | ({"rank"} if name == "exposed.items[copy]" else set())
+    unmoved = [column for column in before if column != "rank"]
+    assert after.loc[["b", "c"], unmoved].equals(before.loc[["b", "c"], unmoved])
+    if name != "exposed.items[copy]":
+        assert list(after["rank"]) == list(before["rank"]) == [1, 2, 3]
+
+
+def test_a_number_deleted_from_the_only_record_of_a_row() -> None:
+    table = table_of([without(record(0, 0.1), *DELETED), record(0, 0.4, model="b")]).set_index("model")
+    assert list(table.index) == ["b", "ldm"]
+    assert table.loc["ldm", "rank"] == ""
+    for heading in ("exposed share", "exposed patients", "fit", "can show"):
+        assert table.loc["ldm", heading] == "not in the record"
+    assert table.loc["ldm", "planted recall"] == "not in the record: flip"
 
 
 # Settings

@@ -52,7 +52,9 @@ def record(
             notes=notes,
         ),
         scores={
-            HEADLINE: score(None, reason="failed") if excess is None else score(excess, excess - 0.05, excess + 0.05),
+            HEADLINE: score(None, reason="failed")
+            if excess is None
+            else score(excess, max(0.0, excess - 0.05), excess + 0.05),
             "copies.null[copy]": score(0.04, 0.01, 0.09),
             "exposed.items[pixels]": score(0.02, 0.0, 0.06),
             "detector.recall.flip[copy]": score(0.5),
@@ -229,8 +231,8 @@ def test_row_as_text() -> None:
 def test_what_is_missing_is_never_zero() -> None:
     found = cells(record(excess=None))
     assert found["exposed share"] == "not scored"
-    assert found["copy rate"] == "not scored"
-    assert found["members AUC"] == "not scored"
+    assert found["copy rate"] == "not in the record"
+    assert found["members AUC"] == "not in the record"
 
 
 def test_each_line_of_a_record_has_a_heading_of_its_own() -> None:
@@ -314,12 +316,14 @@ def test_no_patient_and_no_path_in_any_output(tmp_path: Path) -> None:
 def test_a_record_without_the_headline(tmp_path: Path) -> None:
     given = record()
     scores = {name: entry for name, entry in given.scores.items() if name != HEADLINE}
-    with pytest.raises(BadDataError) as error:
-        write_boards([given.model_copy(update={"scores": scores})], tmp_path)
-    assert str(error.value) == (
-        "a record of phantom-mr has no exposed.items[copy]\n  hint: evaluate that run again: bench evaluate RUN"
-    )
-    assert list(tmp_path.iterdir()) == []
+    written = write_boards([given.model_copy(update={"scores": scores}), record("b", 0.3)], tmp_path)
+    rows = list(csv.DictReader(io.StringIO(written[1].read_text())))
+    assert [(row["rank"], row["model"], row["exposed share"]) for row in rows] == [
+        ("1", "b", "0.300 [0.250, 0.350]"), ("", "ldm", "not in the record"),
+    ]  # fmt: skip
+    assert (
+        "- Not in the record: evaluate that run again (bench evaluate RUN); the seeds that have it are not averaged."
+    ) in written[0].read_text()
 
 
 # Collecting

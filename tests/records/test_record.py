@@ -156,6 +156,26 @@ OUTSIDE = "is outside its interval [0.05, 0.15]"
         ("scores/exposed.items[copy]/low", -math.inf, "scores.exposed.items[copy].low: {}"),
         ("replicates/exposed.items[copy]", [0.1, math.nan], "replicates.exposed.items[copy].1: {}"),
         ("cost/fit_seconds", math.nan, "cost.fit_seconds: {}"),
+        (
+            "scores/exposed.items[copy]/high",
+            1.5,
+            "record: Value error, exposed.items[copy] is 1.5, and cannot be outside [0, 1]",
+        ),
+        (
+            "scores/exposed.patients[copy]",
+            {"value": 11},
+            "record: Value error, exposed.patients[copy] is 11, and cannot be outside [0, 10]",
+        ),
+        (
+            "scores/exposed.verbatim[copy]",
+            {"value": 101},
+            "record: Value error, exposed.verbatim[copy] is 101, and cannot be outside [0, 100]",
+        ),
+        (
+            "scores/copies.tau[pixels]",
+            {"value": 1.1},
+            "record: Value error, copies.tau[pixels] is 1.1, and cannot be outside [-1, 1]",
+        ),
     ],
 )
 def test_what_does_not_fit_is_named(tmp_path: Path, place: str, value: object, reason: str) -> None:

@@ -109,7 +109,8 @@ def test_samples_that_are_not_finite(run: Bench, tmp_path: Path) -> None:
     done = run("--samples", 20, model=f"{TOYS}:NotFinite")
     assert told(done) == (
         "error: notfinite: sample 3 is not finite\n"
-        "  hint: the model diverged: train with a lower learning rate, or in fp32"
+        "  hint: the model diverged (train it with a lower learning rate, or in fp32), or its autoencoder overflows in "
+        "fp16 (use its weights in fp32)"
     )
     assert done.returncode == 5
     assert not list(tmp_path.rglob("record.json"))
@@ -144,11 +145,26 @@ def test_a_run_that_another_process_holds(run: Bench, tmp_path: Path) -> None:
     assert done.returncode == 6
 
 
-def test_black_images_are_scored(run: Bench, tmp_path: Path) -> None:
+def test_black_images_are_no_all_clear(run: Bench, tmp_path: Path) -> None:
     done = run("--samples", 40, model=f"{TOYS}:Collapsed")
     assert done.returncode == 0, done.stderr
     (path,) = tmp_path.rglob("record.json")
-    assert Record.read(path).scores["copies.rate[pixels]"].value == 0
+    scores = Record.read(path).scores
+    assert scores["copies.rate[pixels]"].value == 0
+    reason = (
+        "cannot tell: 40 of 40 samples are constant, one grey value everywhere (more than 1.3%), and what the model "
+        "would draw in their place is unknown; look at the samples: a safety checker, or an autoencoder that overflows "
+        "in fp16 (use its weights in fp32), gives black images"
+    )
+    for name in ("exposed.patients", "exposed.items", "privacy.epsilon", "growth.times10"):
+        for detector in ("copy", "pixels"):
+            score = scores[f"{name}[{detector}]"]
+            assert (score.value, score.reason) == (None, reason)
+    constant = "40 of 40 samples are constant, one grey value everywhere"
+    assert (scores["samples.constant"].value, scores["samples.constant"].reason) == (
+        40, f"{constant}: they copy nobody"
+    )  # fmt: skip
+    assert f"\n{constant}\n" in done.stderr
 
 
 def test_evaluate_needs_a_run(bench: Bench) -> None:

@@ -138,7 +138,7 @@ def test_one_pass_feeds_all_detectors(pipeline: Any) -> None:
 
 def test_predictions_that_are_no_numbers_are_refused() -> None:
     with pytest.raises(AdapterError) as caught:
-        require_finite(np.array([1.0, np.nan]))
+        require_finite(np.array([[1.0], [np.nan]]))
     assert str(caught.value) == (
         "the pipeline's prediction is not finite\n  hint: use another precision, or check its weights"
     )

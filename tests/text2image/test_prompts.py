@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from diffusers import DDIMScheduler, FlowMatchEulerDiscreteScheduler
 from scipy import stats
 from tiny_pipeline import CAPTIONS
 from typer.testing import CliRunner
@@ -228,8 +229,14 @@ def test_ground_truth_gives_areas_under_the_curve(folder: Path, tmp_path: Path) 
 @pytest.mark.parametrize(
     ("known", "message"),
     [
-        (["1", "yes"], "{} has 1 rows with neither 0 nor 1 in column known\n  hint: write 0 or 1"),
-        (["1", "0"], "{} repeats 1 prompts with both 0 and 1 in column known\n  hint: give each prompt one of them"),
+        (["1", "yes"], "{} has 1 rows with neither 0 nor 1 in column known, the first in line 3\n  hint: write 0 or 1"),
+        (
+            ["1", "0"],
+            (
+                "{} repeats 1 prompts with both 0 and 1 in column known, the first in lines 2 and 3"
+                "\n  hint: give each prompt one of them"
+            ),
+        ),
     ],
 )
 def test_labels_that_are_neither_0_nor_1(tmp_path: Path, known: list[str], message: str) -> None:
@@ -305,6 +312,15 @@ def test_rows_are_counted(folder: Path, tmp_path: Path) -> None:
     assert kept["count"].tolist() == [1, 2, 1, 1, 1]
 
 
+def test_a_caption_of_thirty_rows_is_asked_once(tmp_path: Path) -> None:
+    found = read_prompts(
+        listed(tmp_path / "list.csv", ["", *[CAPTIONS[0]] * 30, f" {CAPTIONS[0]} ", CAPTIONS[1]]), "report"
+    )
+    assert found.table["prompt"].tolist() == list(CAPTIONS[:2])
+    assert found.table["count"].tolist() == [31, 1]
+    assert (found.rows, found.empty) == (33, 1)
+
+
 def test_length_is_what_the_model_sees(folder: Path, tmp_path: Path) -> None:
     """A prompt of 10,000 characters has no length beyond the cut: it must not change the slope of the regression."""
     texts = [*CAPTIONS, "no", "no acute", LONG]
@@ -342,12 +358,24 @@ def test_latents_are_clipped_only_where_the_pipeline_says_so(kind: str) -> None:
             {"unet": SimpleNamespace(config={"in_channels": 4, "addition_embed_type": "text_time"})},
             "conditions its unet on more than the text",
         ),
+        (
+            {"unet": SimpleNamespace(config={"in_channels": 4, "time_cond_proj_dim": 256})},
+            "takes the scale of the guidance as an input, as distilled models do",
+        ),
+        (
+            {"unet": SimpleNamespace(config={"in_channels": 4, "out_channels": 8})},
+            "predicts more than one number per number of a latent",
+        ),
+        (
+            {"scheduler": FlowMatchEulerDiscreteScheduler()},
+            "samples by FlowMatchEulerDiscreteScheduler with flow matching, whose noise is not that of DDPM",
+        ),
     ],
 )
 def test_pipelines_of_another_kind(monkeypatch: pytest.MonkeyPatch, parts: dict[str, Any], why: str) -> None:
     """As SDXL, Stable Diffusion 3 and inpainting pipelines are: refused by `bench prompts`, a reason in `bench run`."""
     usual = {"unet": SimpleNamespace(config={"in_channels": 4}), "vae": SimpleNamespace(config={"latent_channels": 4})}
-    given = {"tokenizer": 0, "text_encoder": 0, "scheduler": 0, "text_encoder_2": None, **usual, **parts}
+    given = {"tokenizer": 0, "text_encoder": 0, "scheduler": DDIMScheduler(), "text_encoder_2": None, **usual, **parts}
     fake = SimpleNamespace(**{name: part for name, part in given.items() if name != "unet" or part})
     assert unsupported_reason(fake) == why
     if not why:
@@ -371,14 +399,51 @@ def test_logs_hold_no_text(folder: Path, tmp_path: Path, capfd: pytest.CaptureFi
 def test_lists_without_a_header_are_not_quoted(tmp_path: Path) -> None:
     path = tmp_path / "list.csv"
     path.write_text("1,No secretword in Mr. Smith.\n2,Other text\n")
-    said = (
-        "{} has no column {}; it has 2, and its first line does not look like names of columns"
-        "\n  hint: give the file as it was published, or name the columns so"
+    said = "{} has no column {}; it has 2, and its first line does not look like names of columns\n  hint: {}"
+    assert refusal(lambda: read_prompts(path, "report"), BadDataError) == said.format(
+        path, "report", "name the column of the prompts with --column; the first line has the names of columns"
     )
-    assert refusal(lambda: read_prompts(path, "report"), BadDataError) == said.format(path, "report")
     captioning = Captioning(False, str(path), "")
     assert refusal(lambda: captioning.alternatives(["a"], 0), BadDataError) == said.format(
-        path, "caption and no variant"
+        path,
+        "caption and no variant",
+        "name the columns so in the first line, with commas, semicolons, tabs or | between them",
+    )
+
+
+def test_a_caption_with_a_comma_that_nobody_quoted(folder: Path, tmp_path: Path) -> None:
+    """The text after the comma would be lost, and two prompts would become one."""
+    path = tmp_path / "p.csv"
+    path.write_text("caption\nNo acute disease, heart normal\nNo acute disease\n")
+    done = CliRunner().invoke(app, ["prompts", str(folder), "--prompts", str(path), "--column", "caption"])
+    assert isinstance(done.exception, BadDataError)
+    assert str(done.exception) == (
+        f"{path} has 2 fields in line 2, and its header 1"
+        '\n  hint: put the text in double quotes if it contains the separator ",", or give each column a name'
+    )
+    path.write_text('caption\n"No acute disease, heart normal"\nNo acute disease\n')
+    assert list(read_prompts(path, "caption").table["prompt"]) == ["No acute disease, heart normal", "No acute disease"]
+
+
+def test_prompts_from_a_spreadsheet(tmp_path: Path) -> None:
+    """Words that mean a missing value elsewhere are prompts here, and numbers of the labels may have decimals."""
+    path = tmp_path / "p.csv"
+    content = 'sep=;\r\nCaption;Known;;\r\nNone;1.0;;\r\n"größer;\r\n2 cm";0;;\r\n;1;;\r\nNone;1;;\r\n;;;\r\n'
+    path.write_bytes(content.encode("utf-16"))
+    listed = read_prompts(path, "caption", "known")
+    assert listed.table[["prompt", "count", "positive"]].to_numpy().tolist() == [
+        ["None", 2, True], ["größer;\r\n2 cm", 1, False],
+    ]  # fmt: skip
+    assert (listed.empty, listed.rows) == (1, 4)
+
+
+def test_prompts_in_windows_1252_are_read_and_said(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / "p.csv"
+    path.write_bytes("caption\nHerz größer\n".encode("latin-1"))
+    assert list(read_prompts(path, "caption").table["prompt"]) == ["Herz größer"]
+    assert capfd.readouterr().err == (
+        f"{path} is not UTF-8 (first in line 2) and was read as Windows-1252: if its text looks wrong, save it as CSV "
+        "UTF-8\n"
     )
 
 
@@ -386,7 +451,7 @@ def test_wrong_lists(tmp_path: Path) -> None:
     path = listed(tmp_path / "list.csv", ["a"], "text")
     assert refusal(lambda: read_prompts(path, "report"), BadDataError) == (
         f"{path} has no column report; it has id, text"
-        "\n  hint: give the file as it was published, or name the columns so"
+        "\n  hint: name the column of the prompts with --column; the first line has the names of columns"
     )
     listed(path, ["", " "], "report")
     assert refusal(lambda: read_prompts(path, "report"), BadDataError) == (
@@ -402,8 +467,9 @@ def test_wrong_pipelines(tmp_path: Path, folder: Path) -> None:
     assert refusal(lambda: open_model("diffusers", "cpu"), UsageError) == (
         "model diffusers needs path\n  hint: give it with --set path=..."
     )
-    said = refusal(lambda: open_model(str(tmp_path), "cpu"), AdapterError)
-    assert said.startswith(f"{tmp_path} is not a pipeline that diffusers can load: ")
+    assert refusal(lambda: open_model(str(tmp_path), "cpu"), AdapterError) == (
+        f"{tmp_path} is empty\n  hint: give a folder that save_pretrained wrote"
+    )
 
 
 @pytest.mark.parametrize(

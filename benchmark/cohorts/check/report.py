@@ -88,7 +88,7 @@ def check(
 ) -> tuple[Report, Stored, Cohort]:
     """Prepare a cohort, or open it, and read every stored pixel once. Arguments and errors as for `prepare`."""
     stored = prepare_items(name, dataset, root, cache, strict=strict, workers=workers, log=log)
-    excluded = read_exclusions(exclude, stored.table)
+    excluded = read_exclusions(exclude, stored.table, root)
     cohort = assemble(
         name,
         dataset,

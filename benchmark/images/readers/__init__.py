@@ -5,17 +5,17 @@ from __future__ import annotations
 from pathlib import Path
 
 from benchmark.core.errors import BadDataError
-from benchmark.images.readers.image import Image, checked
+from benchmark.images.readers.image import Image, NaN, checked
 
-__all__ = ["Image", "is_dicom", "read_image"]
+__all__ = ["Image", "NaN", "is_dicom", "read_image"]
 
 # Each reader, and the library behind it, is imported when the first such file is read.
 
 
-def _nifti(path: Path) -> Image:
+def _nifti(path: Path, part: int | None = None) -> Image:
     from benchmark.images.readers.nifti import read
 
-    return read(path)
+    return read(path, part=part)
 
 
 def _dicom(path: Path) -> Image:
@@ -36,16 +36,10 @@ def _hdf5(path: Path) -> Image:
     return read(path)
 
 
-def _npy(path: Path) -> Image:
-    from benchmark.images.readers.arrays import read_npy
+def _numpy(path: Path) -> Image:
+    from benchmark.images.readers.arrays import read
 
-    return read_npy(path)
-
-
-def _npz(path: Path) -> Image:
-    from benchmark.images.readers.arrays import read_npz
-
-    return read_npz(path)
+    return read(path)
 
 
 def _raster(path: Path) -> Image:
@@ -57,6 +51,7 @@ def _raster(path: Path) -> Image:
 READERS = {
     ".nii": _nifti,
     ".nii.gz": _nifti,
+    ".hdr": _nifti,
     ".dcm": _dicom,
     ".dicom": _dicom,
     ".ima": _dicom,
@@ -66,8 +61,8 @@ READERS = {
     ".nhdr": _itk,
     ".h5": _hdf5,
     ".hdf5": _hdf5,
-    ".npy": _npy,
-    ".npz": _npz,
+    ".npy": _numpy,
+    ".npz": _numpy,
     ".png": _raster,
     ".jpg": _raster,
     ".jpeg": _raster,
@@ -79,12 +74,15 @@ DICOM = (".dcm", ".dicom", ".ima")
 PICKLES = (".pkl", ".pickle", ".pt", ".pth", ".joblib")
 
 
-def read_image(path: Path | str, *, constant_ok: bool = False) -> Image:
+def read_image(
+    path: Path | str, *, constant_ok: bool = False, nan: NaN | None = None, part: int | None = None
+) -> Image:
     """Read one image or volume in the number type of its file.
 
     2D files give (rows, columns); NIfTI, MetaImage and NRRD volumes (x, y, z) in RAS+ orientation with millimetre
     spacing; arrays keep their shape. A DICOM series, one file per plane, is for `series.read_series`.
-    `constant_ok` admits an image of one value, such as an empty segmentation.
+    `constant_ok` admits an image of one value, such as an empty segmentation. `nan` says what NaN means, see
+    `image.checked`; `part` chooses one volume of a 4D NIfTI, from 0.
     Raises BadDataError, naming the file, for every file that cannot be used.
     """
     path = Path(path)
@@ -92,7 +90,8 @@ def read_image(path: Path | str, *, constant_ok: bool = False) -> Image:
     if reader is None:
         raise _unsupported(path)
     _require_bytes(path)
-    return checked(reader(path), path, constant_ok=constant_ok)
+    image = reader(path) if part is None or reader is not _nifti else _nifti(path, part)
+    return checked(image, path, constant_ok=constant_ok, nan=nan)
 
 
 def is_dicom(path: Path) -> bool:
@@ -135,4 +134,6 @@ def _unsupported(path: Path) -> BadDataError:
             f"{path} is a pickle, and opening a pickle can run any code hidden in it",
             "save the array with numpy.save and give the .npy file",
         )
+    if suffix(path) == ".img":
+        return BadDataError(f"{path} holds voxels without their header", f"give {path.stem}.hdr in the same folder")
     return BadDataError(f"{path} is not an image format that can be read", f"convert it to one of {', '.join(READERS)}")

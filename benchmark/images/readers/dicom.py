@@ -6,31 +6,52 @@ Tags are read to place and scale pixels, and go no further: no name, date or num
 from __future__ import annotations
 
 import logging
+import struct
 import warnings
-from collections.abc import Iterator, Sequence
+import zlib
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
+from io import BytesIO
+from itertools import repeat
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pydicom
-from pydicom.errors import InvalidDicomError
+from pydicom.errors import BytesLengthException, InvalidDicomError
 from pydicom.pixels.processing import apply_rescale
 from pydicom.uid import ExplicitVRBigEndian, ExplicitVRLittleEndian, ImplicitVRLittleEndian
 
 from benchmark.core.errors import BadDataError
+from benchmark.images.readers.codestream import streams_fit
+from benchmark.images.readers.dicom_kinds import FILM, Kind, class_kind, colour, has_pixels, image_type, plane_kind
+from benchmark.images.readers.frame_tags import first, frame_groups, number, numbers
 from benchmark.images.readers.image import Image
+from benchmark.images.readers.siemens_mosaic import MOSAIC, mosaic_count, unpack_mosaic
+from benchmark.images.readers.terminal import codec_messages
 
 if TYPE_CHECKING:
     from pydicom import Dataset
 
     from benchmark.core.types import Array
 
-GREY = ("MONOCHROME1", "MONOCHROME2")
-UNREADABLE = (InvalidDicomError, OSError, EOFError, ValueError, KeyError, TypeError, AttributeError)
-UNDECODABLE = (RuntimeError, NotImplementedError, ValueError, AttributeError, TypeError, KeyError, OSError, IndexError)
+UNREADABLE = (
+    InvalidDicomError, BytesLengthException, OSError, EOFError, ValueError, KeyError, TypeError, AttributeError,
+    NotImplementedError, IndexError, RecursionError, OverflowError, MemoryError, zlib.error, struct.error,
+)  # fmt: skip
+UNDECODABLE = (
+    RuntimeError, NotImplementedError, ValueError, AttributeError, TypeError, KeyError, OSError, IndexError,
+    OverflowError, MemoryError, StopIteration, struct.error, BytesLengthException,
+)  # fmt: skip
 HEAD = ("HEAD", "BRAIN", "SKULL", "FACE", "HEADNECK", "SINUS", "ORBIT", "JAW", "EAR")
 """Values of BodyPartExamined (DICOM PS3.16, Annex L) whose scans show a face."""
+LARGEST_SPACING_MM = 1000.0
+"""No detector has pixels of a metre: a larger value is a damaged tag."""
+ANY_RATIO_BYTES = 64 * 2**20
+MOST_COMPRESSED = 200
+"""Decoded bytes per stored byte. Lossless codecs reach 2 to 4 on scans, RLE at most 64; planes of one value reach more,
+but up to ANY_RATIO_BYTES every file is decoded."""
 
 logging.getLogger("pydicom").setLevel(logging.CRITICAL)  # its warnings quote values of tags
 
@@ -40,6 +61,10 @@ class Frame:
     """One plane of a series."""
 
     path: Path
+    index: int
+    """Its place in a file of several frames, from 0."""
+    uid: str
+    """SOPInstanceUID: equal for files that are copies of each other; empty where the tag is missing."""
     series: str
     """SeriesInstanceUID: equal for planes of one volume."""
     number: int
@@ -49,11 +74,17 @@ class Frame:
     position: Array | None
     """Centre of the first pixel, mm, to the patient's left, back and head, (3,)."""
     directions: Array | None
-    """Unit vectors along a row and along a column, (2, 3)."""
+    """Along a row and along a column, (2, 3), as the file has them."""
     spacing_mm: tuple[float, ...]
-    """Between rows, between columns; empty where the tags are missing."""
-    place: float | None
-    """SliceLocation or InstanceNumber: the order where positions are missing."""
+    """Between rows, between columns, as the file has them; empty where the tags are missing."""
+    location: float | None
+    """SliceLocation: the order where positions are missing."""
+    instance: float | None
+    """InstanceNumber, by which the scanner counts planes: the order where both are missing."""
+    derived: bool
+    """Whether ImageType calls it derived, such as a reformatted plane or a page of results."""
+    spare: bool
+    """Whether it is used only because a folder holds nothing else: a secondary capture, or an unknown class."""
     head: bool
     """Whether the head was scanned, by BodyPartExamined."""
 
@@ -61,123 +92,171 @@ class Frame:
 def read(path: Path) -> Image:
     """Read one radiograph as (rows, columns), rescaled, with low values black whatever MONOCHROME1 says.
 
-    Raises BadDataError for colour, several frames, no pixels, and damaged files.
+    A spacing of 0, below 0 or above LARGEST_SPACING_MM is unknown. Raises BadDataError for objects that are no image,
+    colour, several frames, no pixels, and damaged files.
     """
-    frames = read_frames(path)
+    with _reading(path):
+        header = read_header(path)
+        kind = class_kind(header)
+        if kind and not kind.alone:
+            raise BadDataError(f"{path} is no image of a patient, but a {kind.one}", "leave it out")
+        frames = _frames(header, path)
     if len(frames) > 1:
-        raise BadDataError(
-            f"{path} holds {len(frames)} frames, one image is needed", "give the folder of its series as a volume"
-        )
-    return Image(frames[0].pixels, frames[0].spacing_mm)
+        raise BadDataError(f"{path} holds {len(frames)} frames, one image is needed", _several_hint(header))
+    usable = not bad_spacing(frames[0].spacing_mm)
+    return Image(frames[0].pixels, frames[0].spacing_mm if usable else ())
 
 
-def read_frames(path: Path) -> list[Frame]:
-    """Read all planes of one file. Raises BadDataError as `read` does."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        header = _header(path)
-        planes = _planes(header, path)
-        return [_frame(header, plane, number, path) for number, plane in enumerate(planes)]
+def read_planes(path: Path, *, alone: bool = False) -> tuple[Kind | None, list[Frame]]:
+    """Read a file of a series: its planes, or what it is instead of planes of a scan.
+
+    `alone` admits the kinds that are read where a folder holds nothing else. Raises BadDataError for damaged files.
+    """
+    with _reading(path):
+        header = read_header(path)
+        kind = plane_kind(header)
+        spare = alone and kind is not None and kind.alone
+        if kind and not spare:
+            return kind, []
+        return (FILM, []) if is_film(header) else (None, _frames(header, path, spare=spare))
 
 
 def frame_count(path: Path) -> int:
-    """Return the number of planes of one file by its tag; 1 where the tag is missing, or the file cannot be read."""
+    """Return the number of planes of one file by its tags; 1 where they are missing, or the file cannot be read."""
     try:
-        header = pydicom.dcmread(path, force=True, stop_before_pixels=True, specific_tags=["NumberOfFrames"])
-        return int(header.get("NumberOfFrames") or 1)
+        header = pydicom.dcmread(path, force=True, stop_before_pixels=True)
+        return mosaic_count(header) or int(header.get("NumberOfFrames") or 1)
     except UNREADABLE:
         return 1  # `read` says what is wrong with it
 
 
-def _header(path: Path) -> Dataset:
-    try:
-        header = pydicom.dcmread(path, force=True)  # some archives write no preamble
-        known = "SOPClassUID" in header
-    except UNREADABLE as error:
-        raise BadDataError(f"{path} is not a DICOM file, or its header is damaged", _AGAIN) from error
-    if not known:
+def is_film(header: Dataset) -> bool:
+    """Return whether an object holds frames that nothing places in the patient: ultrasound, fluoroscopy, cine."""
+    frames = number(header.get("NumberOfFrames")) or 1
+    return frames > 1 and not header.get("PerFrameFunctionalGroupsSequence")
+
+
+def bad_spacing(spacing: Iterable[float]) -> bool:
+    """Return whether a known spacing in mm is 0, negative or absurd."""
+    return any(not 0 < size <= LARGEST_SPACING_MM for size in spacing)
+
+
+def read_header(path: Path) -> Dataset:
+    """Read a file without decoding its pixels. Raises BadDataError for what is no DICOM."""
+    # From memory: asked for the length that a damaged tag states, a file would reserve up to 4 GiB first.
+    header = pydicom.dcmread(BytesIO(path.read_bytes()), force=True)  # some archives write no preamble
+    header.ensure_file_meta()
+    # A text read by force gives tags that nothing names. Objects whose class an anonymiser removed have pixels, or a
+    # modality.
+    if not ("SOPClassUID" in header or has_pixels(header) or class_kind(header) is not None):
         raise BadDataError(f"{path} is not a DICOM file, or its header is damaged", _AGAIN)
-    if not any(name in header for name in ("PixelData", "FloatPixelData", "DoubleFloatPixelData")):
-        raise BadDataError(f"{path} is DICOM without an image (no pixel data)", "leave it out")
     _name_syntax(header)
     return header
 
 
+@contextmanager
+def _reading(path: Path) -> Iterator[None]:
+    """Name a file whose header is damaged: pydicom converts a tag when it is asked for, and any of them may fail."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        try:
+            yield
+        except UNREADABLE as error:
+            raise BadDataError(f"{path} is not a DICOM file, or its header is damaged", _AGAIN) from error
+
+
 def _name_syntax(header: Dataset) -> None:
     """Store the transfer syntax of a file without a preamble, as it was found: decoding needs it."""
-    header.ensure_file_meta()
     if "TransferSyntaxUID" not in header.file_meta:
         implicit, little = header.original_encoding
         plain = ImplicitVRLittleEndian if implicit else ExplicitVRLittleEndian
         header.file_meta.TransferSyntaxUID = plain if little else ExplicitVRBigEndian
 
 
+def _frames(header: Dataset, path: Path, *, spare: bool = False) -> list[Frame]:
+    """Decode all planes of an image. Raises BadDataError as `read` does."""
+    if not has_pixels(header):
+        raise BadDataError(f"{path} is DICOM without an image (no pixel data)", "copy it again, or leave it out")
+    _require_grey(header, path)
+    planes = _planes(header, path)
+    types = image_type(header)
+    placed: Iterable[tuple[Array, Array | None]] = zip(planes, repeat(None), strict=False)
+    if MOSAIC in types:
+        placed = unpack_mosaic(header, planes[0], path)
+    shared = {
+        "path": path,
+        "uid": f"{header.get('SOPInstanceUID') or ''}",
+        "series": f"{header.get('SeriesInstanceUID', '')}",
+        "number": int(number(header.get("SeriesNumber")) or 0),
+        "derived": "DERIVED" in types,
+        "spare": spare,
+        "head": str(header.get("BodyPartExamined", "")).upper() in HEAD,
+    }
+    return [_frame(header, plane, index, position, shared) for index, (plane, position) in enumerate(placed)]
+
+
+def _require_grey(header: Dataset, path: Path) -> None:
+    kind = colour(header)
+    if kind:
+        raise BadDataError(f"{path} is a colour image ({kind}), a grey one is needed", "leave it out")
+
+
 def _planes(header: Dataset, path: Path) -> Array:
     """Decode to (frames, rows, columns)."""
-    kind = str(header.get("PhotometricInterpretation", "MONOCHROME2"))
-    if kind not in GREY or header.get("SamplesPerPixel", 1) != 1:
-        raise BadDataError(f"{path} is a colour image ({kind}), a grey one is needed", "leave it out")
+    _require_plausible_size(header, path)
+    syntax = header.file_meta.TransferSyntaxUID
+    damaged = BadDataError(
+        f"{path} holds pixels that cannot be decoded ({syntax.name})",
+        "copy it again; where it is whole, unpack it with `gdcmconv --raw`",
+    )
     try:
-        planes: Array = header.pixel_array
+        if not streams_fit(header):
+            raise damaged
+        with codec_messages() if syntax.is_encapsulated else nullcontext() as complaints:
+            planes: Array = header.pixel_array
     except UNDECODABLE as error:
-        raise BadDataError(
-            f"{path} holds pixels that cannot be decoded ({header.file_meta.TransferSyntaxUID.name})",
-            "copy it again; where it is whole, unpack it with `gdcmconv --raw`",
-        ) from error
+        raise damaged from error
+    if complaints:
+        raise damaged
     return planes if planes.ndim == 3 else planes[None]
 
 
-def _frame(header: Dataset, plane: Array, number: int, path: Path) -> Frame:
-    groups = list(_groups(header, number))
-    position = _numbers(groups, "ImagePositionPatient", 3, path)
-    directions = _numbers(groups, "ImageOrientationPatient", 6, path)
-    spacing = _numbers(groups, "PixelSpacing", 2, path)
-    if spacing is None:
-        spacing = _numbers(groups, "ImagerPixelSpacing", 2, path)
-    places = (_number(_first(groups, name)) for name in ("SliceLocation", "InstanceNumber"))
+def _require_plausible_size(header: Dataset, path: Path) -> None:
+    """Refuse, before memory is taken, a size that the bytes of a file cannot hold."""
+    names = ("NumberOfFrames", "Rows", "Columns", "BitsAllocated")
+    sizes = [number(header.get(name)) for name in names]
+    frames, rows, columns, bits = (1.0 if size is None else size for size in sizes)
+    declared = max(frames, 1.0) * rows * columns * max(bits, 1.0) / 8
+    if declared <= ANY_RATIO_BYTES:
+        return
+    stored = path.stat().st_size
+    if declared > MOST_COMPRESSED * stored:
+        raise BadDataError(
+            f"{path} declares {max(frames, 1):.0f} x {rows:.0f} x {columns:.0f} pixels, more than its "
+            f"{stored:,} bytes can hold",
+            _AGAIN,
+        )
+
+
+def _frame(header: Dataset, plane: Array, index: int, position: Array | None, shared: Mapping[str, Any]) -> Frame:
+    groups, path = list(frame_groups(header, index)), shared["path"]
+    if position is None:
+        position = numbers(groups, "ImagePositionPatient", 3, path)
+    directions = numbers(groups, "ImageOrientationPatient", 6, path)
+    spacing = numbers(groups, "PixelSpacing", 2, path)
+    if spacing is None or bad_spacing(spacing):
+        detector = numbers(groups, "ImagerPixelSpacing", 2, path)
+        spacing = spacing if detector is None else detector
     return Frame(
-        path=path,
-        series=f"{header.get('SeriesInstanceUID', '')}",
-        number=int(_number(header.get("SeriesNumber")) or 0),
+        **shared,
+        index=index,
         pixels=_rescaled(header, groups, plane, path),
         position=position,
         directions=None if directions is None else directions.reshape(2, 3),
         spacing_mm=() if spacing is None else tuple(float(size) for size in spacing),
-        place=next((place for place in places if place is not None), None),
-        head=str(header.get("BodyPartExamined", "")).upper() in HEAD,
+        location=number(first(groups, "SliceLocation")),
+        instance=number(first(groups, "InstanceNumber")),
     )
-
-
-def _groups(header: Dataset, number: int) -> Iterator[Dataset]:
-    """Yield where the tags of a frame may be: in its own groups, in those that all frames share, in the file."""
-    for name, place in (("PerFrameFunctionalGroupsSequence", number), ("SharedFunctionalGroupsSequence", 0)):
-        for element in header.get(name, [])[place : place + 1]:
-            yield from (group[0] for group in (item.value for item in element) if group)
-    yield header
-
-
-def _first(groups: Sequence[Dataset], name: str) -> Any:
-    return next((group.get(name) for group in groups if group.get(name) not in (None, "")), None)
-
-
-def _number(value: Any) -> float | None:
-    try:
-        return None if value is None else float(value)
-    except (TypeError, ValueError):
-        return None
-
-
-def _numbers(groups: Sequence[Dataset], name: str, count: int, path: Path) -> Array | None:
-    value = _first(groups, name)
-    if value is None:
-        return None
-    try:
-        numbers = np.array([float(part) for part in value])
-    except (TypeError, ValueError):
-        numbers = np.array([])
-    if len(numbers) != count or not np.isfinite(numbers).all():
-        raise BadDataError(f"{path} has a damaged tag {name}: {count} numbers are needed", "export it again")
-    return numbers
 
 
 def _rescaled(header: Dataset, groups: Sequence[Dataset], plane: Array, path: Path) -> Array:
@@ -185,7 +264,7 @@ def _rescaled(header: Dataset, groups: Sequence[Dataset], plane: Array, path: Pa
     values = apply_rescale(plane, header) if "ModalityLUTSequence" in header else _scaled(groups, plane, path)
     if str(header.get("PhotometricInterpretation")) == "MONOCHROME1":
         values = values.max() + values.min() - values
-    padding = _number(header.get("PixelPaddingValue"))
+    padding = number(header.get("PixelPaddingValue"))
     outside = None if padding is None else plane == padding
     if outside is not None and outside.any() and not outside.all():
         values[outside] = values[~outside].min()  # scanners pad far below air
@@ -197,16 +276,20 @@ def _scaled(groups: Sequence[Dataset], plane: Array, path: Path) -> Array:
 
     16-bit values times a whole slope fit in int32 for slopes up to 32,767.
     """
-    slope, intercept = (
-        _number(_first(groups, name) if _first(groups, name) is not None else usual)
-        for name, usual in (("RescaleSlope", 1), ("RescaleIntercept", 0))
-    )
+    stored = first(groups, "RescaleSlope"), first(groups, "RescaleIntercept")
+    slope, intercept = (number(usual if value is None else value) for value, usual in zip(stored, (1, 0), strict=True))
     if slope is None or intercept is None or not np.isfinite([slope, intercept]).all():
         raise BadDataError(f"{path} has a damaged tag RescaleSlope or RescaleIntercept", "export it again")
     whole = plane.dtype.kind in "iub" and slope.is_integer() and intercept.is_integer()
     kind = np.dtype(("int32" if plane.itemsize <= 2 else "int64") if whole else "float32")
     scaled: Array = plane.astype(kind) * kind.type(slope) + kind.type(intercept)
     return scaled
+
+
+def _several_hint(header: Dataset) -> str:
+    if is_film(header):
+        return "save its frames as single images, or leave it out"
+    return "give the folder of its series as a volume"
 
 
 _AGAIN = "download or copy the file again"

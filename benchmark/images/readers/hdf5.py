@@ -10,9 +10,12 @@ from typing import TYPE_CHECKING
 from benchmark.core.errors import BadDataError
 from benchmark.images.readers.arrays import NAMES
 from benchmark.images.readers.image import Image
+from benchmark.images.readers.limits import DEFLATE, decoding, require_size
 
 if TYPE_CHECKING:
     import h5py
+
+    from benchmark.core.types import Array
 
 KNOWN = ("reconstruction_rss", "reconstruction_esc", *NAMES)
 """fastMRI's reconstructions, then the names that .npz files may use."""
@@ -20,28 +23,69 @@ KNOWN = ("reconstruction_rss", "reconstruction_esc", *NAMES)
 
 def read(path: Path) -> Image:
     """Read the one array of a file, or that with a name of KNOWN, any shape. Raises BadDataError."""
-    with opened(path) as file:
-        names = [name for name in file if getattr(file[name], "shape", None)]
+    with _open(path) as file:
+        with decoding(*_damage(path)):
+            arrays = _arrays(file, path)
+        names = list(arrays)
         name = names[0] if len(names) == 1 else next((known for known in KNOWN if known in names), None)
         if name is None:
             raise BadDataError(
                 f"{path} holds {len(names)} arrays ({', '.join(names)}) and none is named {', '.join(KNOWN[:3])}",
                 "save one image per file, named image",
             )
-        if file[name].dtype.kind not in "biuf":
-            raise BadDataError(
-                f"{path} holds {file[name].dtype} values, real numbers are needed", "save magnitudes, not raw data"
-            )
-        return Image(file[name][()])
+        return Image(_values(arrays[name], path))
 
 
 @contextmanager
 def opened(path: Path) -> Iterator[h5py.File]:
     """Open a file to read, with damage of any part of it as BadDataError."""
-    import h5py
-
     try:
-        with h5py.File(path, "r") as file:
+        with _open(path) as file:
             yield file
     except (OSError, KeyError, RuntimeError) as error:
-        raise BadDataError(f"{path} is truncated, damaged or not HDF5", "download or copy the file again") from error
+        raise BadDataError(*_damage(path)) from error
+
+
+def _open(path: Path) -> h5py.File:
+    import h5py
+
+    with decoding(*_damage(path)):
+        return h5py.File(path, "r")
+
+
+def _arrays(file: h5py.File, path: Path) -> dict[str, h5py.Dataset]:
+    """Return the arrays at the top of a file by name. Raises BadDataError for parts that are in other files."""
+    import h5py
+
+    arrays = {}
+    for name in file:
+        if isinstance(file.get(name, getlink=True), h5py.ExternalLink):
+            raise _elsewhere(path, name)
+        if isinstance(file[name], h5py.Dataset) and file[name].shape:
+            arrays[name] = file[name]
+    return arrays
+
+
+def _values(array: h5py.Dataset, path: Path) -> Array:
+    with decoding(*_damage(path)):
+        kind, elsewhere = array.dtype, bool(array.external or array.is_virtual)
+        held = min(array.id.get_storage_size(), path.stat().st_size)
+    if elsewhere:
+        raise _elsewhere(path, array.name.lstrip("/"))
+    if kind.kind not in "biuf":
+        raise BadDataError(f"{path} holds {kind} values, real numbers are needed", "save magnitudes, not raw data")
+    require_size(path, array.shape, kind.itemsize, held, DEFLATE if array.chunks else 1)
+    with decoding(*_damage(path)):
+        values: Array = array[()]
+    return values
+
+
+def _elsewhere(path: Path, name: str) -> BadDataError:
+    """Return the error of a file that would have others opened: they might be any on this computer."""
+    return BadDataError(
+        f"{path} holds no pixels: its array {name} is in another file", "copy the array itself into this file"
+    )
+
+
+def _damage(path: Path) -> tuple[str, str]:
+    return f"{path} is truncated, damaged or not HDF5", "download or copy the file again"

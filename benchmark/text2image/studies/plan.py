@@ -12,6 +12,7 @@ import pandas as pd
 
 from benchmark.cohorts.captions import captions_of
 from benchmark.cohorts.csv_tables import read_csv
+from benchmark.cohorts.text_files import PUBLISHED
 from benchmark.core.errors import BadDataError
 from benchmark.core.types import Cohort, Split
 from benchmark.text2image.markers import MARKER
@@ -63,7 +64,7 @@ def read_sentences(root: Path, rng: np.random.Generator) -> dict[bool, list[str]
 
     They are in random order. Raises MissingDataError, BadDataError.
     """
-    table = read_csv(root / REPORTS, ("Problems", *SECTIONS))
+    table = read_csv(root / REPORTS, ("Problems", *SECTIONS), advice=PUBLISHED)
     sentences: dict[bool, dict[str, None]] = {False: {}, True: {}}
     for problems, *sections in table.itertuples(index=False):
         for sentence in re.split(r"(?<=[.])\s+", " ".join(sections).strip()):

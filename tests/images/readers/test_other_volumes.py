@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import os
+import re
 from pathlib import Path
 
 import h5py
@@ -65,7 +66,7 @@ def test_missing_raw_file(tmp_path: Path) -> None:
     SimpleITK.WriteImage(itk_image(), str(tmp_path / "a.mhd"))
     (tmp_path / "a.raw").unlink()
     assert refusal(tmp_path / "a.mhd") == (
-        f"{tmp_path}/a.mhd is damaged, or the file with its voxels is missing\n  hint: copy header and voxels again"
+        f"{tmp_path}/a.mhd is a header, and its file a.raw is missing\n  hint: copy header and voxels again"
     )
 
 
@@ -131,3 +132,187 @@ def test_truncated_hdf5(tmp_path: Path) -> None:
         file["image"] = np.zeros((100, 100))
     os.truncate(tmp_path / "a.h5", 3000)
     assert refusal(tmp_path / "a.h5") == f"{tmp_path}/a.h5 is truncated, damaged or not HDF5" + AGAIN
+
+
+def header_with(tmp_path: Path, ending: str, old: str, new: str) -> Path:
+    """Write a volume, and replace a part of its header."""
+    path = tmp_path / f"a.{ending}"
+    SimpleITK.WriteImage(itk_image(), str(path))
+    content = path.read_bytes()
+    assert old.encode() in content
+    path.write_bytes(content.replace(old.encode(), new.encode(), 1))
+    return path
+
+
+@pytest.mark.parametrize("packed", [False, True])
+@pytest.mark.parametrize("ending", ["mha", "mhd", "nrrd", "nhdr"])
+@pytest.mark.parametrize("kind", ["int8", "uint16", "int32", "float32", "float64", "int64"])
+def test_itk_number_types(tmp_path: Path, kind: str, ending: str, packed: bool) -> None:
+    image = SimpleITK.GetImageFromArray(volume().transpose(2, 1, 0).astype(kind))
+    image.SetDirection((-1, 0, 0, 0, -1, 0, 0, 0, 1))
+    SimpleITK.WriteImage(image, str(tmp_path / f"a.{ending}"), useCompression=packed)
+    read = read_image(tmp_path / f"a.{ending}").pixels
+    assert np.array_equal(read, volume())
+    assert read.dtype == kind
+
+
+def test_metaimage_in_the_other_byte_order(tmp_path: Path) -> None:
+    path = header_with(tmp_path, "mha", "BinaryDataByteOrderMSB = False", "BinaryDataByteOrderMSB = True")
+    assert np.array_equal(read_image(path).pixels, volume()[::-1, ::-1].byteswap())
+
+
+@pytest.mark.parametrize("skipped", ["7", "-1"])
+def test_metaimage_with_a_header_in_its_voxel_file(tmp_path: Path, skipped: str) -> None:
+    path = header_with(tmp_path, "mhd", "NDims = 3\n", f"NDims = 3\nHeaderSize = {skipped}\n")
+    (tmp_path / "a.raw").write_bytes(b"7 bytes" + (tmp_path / "a.raw").read_bytes())
+    assert np.array_equal(read_image(path).pixels, volume()[::-1, ::-1])
+
+
+def test_metaimage_in_text(tmp_path: Path) -> None:
+    header = "NDims = 3\nBinaryData = False\nDimSize = 2 3 4\nElementType = MET_SHORT\nElementDataFile = LOCAL\n"
+    voxels = " ".join(map(str, volume().ravel(order="F")))
+    (tmp_path / "a.mha").write_text(f"{header}{voxels}\n")
+    assert np.array_equal(read_image(tmp_path / "a.mha").pixels, volume()[::-1, ::-1])
+
+
+@pytest.mark.parametrize("listed", ["LIST", "a%02d.raw 1 4 1"])
+def test_metaimage_with_one_file_per_plane(tmp_path: Path, listed: str) -> None:
+    names = [f"a{number:02d}.raw" for number in range(1, 5)]
+    for number, name in enumerate(names):
+        (tmp_path / name).write_bytes(volume()[..., number].tobytes(order="F"))
+    header = f"NDims = 3\nDimSize = 2 3 4\nElementType = MET_SHORT\nElementDataFile = {listed}\n"
+    (tmp_path / "a.mhd").write_text(header + ("\n".join(names) + "\n" if listed == "LIST" else ""))
+    assert np.array_equal(read_image(tmp_path / "a.mhd").pixels, volume()[::-1, ::-1])
+
+
+@pytest.mark.parametrize("size", ["0", "nan", "-1", "inf"])
+def test_metaimage_of_impossible_spacing(tmp_path: Path, size: str) -> None:
+    path = header_with(tmp_path, "mha", "ElementSpacing = 1 2 3", f"ElementSpacing = {size} 2 3")
+    assert refusal(path) == (
+        f"{path} has voxels of {size} x 2 x 3 mm: a size is above 0"
+        "\n  hint: convert the original again, or leave it out"
+    )
+
+
+@pytest.mark.parametrize("row", ["1 0.5 0", "2 0 0", "0 1 0"])
+def test_metaimage_whose_axes_are_not_at_right_angles(tmp_path: Path, row: str) -> None:
+    path = header_with(tmp_path, "mha", "TransformMatrix = 1 0 0", f"TransformMatrix = {row}")
+    assert refusal(path) == (
+        f"{path} has axes that are not at right angles, or directions that are not of length 1"
+        "\n  hint: convert the original DICOM series again, or leave it out"
+    )
+
+
+def test_itk_of_four_dimensions(tmp_path: Path) -> None:
+    stacked = SimpleITK.JoinSeries([itk_image(), itk_image()])
+    for ending in ("mha", "nrrd"):
+        SimpleITK.WriteImage(stacked, str(tmp_path / f"a.{ending}"))
+        assert refusal(tmp_path / f"a.{ending}") == (
+            f"{tmp_path}/a.{ending} holds 4 dimensions and 1 values per voxel, one grey volume is needed"
+            "\n  hint: split it into one file per volume"
+        )
+
+
+@pytest.mark.parametrize("packed", [False, True])
+def test_truncated_metaimage(tmp_path: Path, packed: bool, capfd: pytest.CaptureFixture[str]) -> None:
+    noise = np.random.default_rng(0).integers(0, 99, (8, 8, 8)).astype(np.int16)
+    path = tmp_path / "a.mha"
+    SimpleITK.WriteImage(SimpleITK.GetImageFromArray(noise), str(path), useCompression=packed)
+    os.truncate(path, path.stat().st_size - 50)
+    assert refusal(path) == f"{path} is truncated or damaged: its header or its voxels cannot be read{AGAIN}"
+    assert capfd.readouterr() == ("", "")
+
+
+@pytest.mark.parametrize("kind", ["changed", "cut"])
+def test_the_checksum_of_compressed_metaimages_is_verified(tmp_path: Path, kind: str) -> None:
+    path = tmp_path / "a.mha"
+    SimpleITK.WriteImage(itk_image(), str(path), useCompression=True)
+    content = path.read_bytes()
+    path.write_bytes(content[:-2] if kind == "cut" else content[:-1] + bytes([content[-1] ^ 1]))
+    assert refusal(path) == f"{path} is truncated or damaged: its header or its voxels cannot be read{AGAIN}"
+
+
+@pytest.mark.parametrize("line", ["NDims = 3", "DimSize = 2 3 4", "ElementType = MET_SHORT", "ElementDataFile = LOCAL"])
+def test_metaimage_without_a_line_of_its_header(tmp_path: Path, line: str, capfd: pytest.CaptureFixture[str]) -> None:
+    path = header_with(tmp_path, "mha", line + "\n", "")
+    assert refusal(path) == f"{path} is truncated or damaged: its header or its voxels cannot be read{AGAIN}"
+    assert capfd.readouterr() == ("", "")
+
+
+@pytest.mark.parametrize("name", ["/etc/passwd", "../b.raw", "below/../../b.raw", "C:\\b.raw", "..\\b.raw"])
+@pytest.mark.parametrize("ending", ["mhd", "nhdr"])
+def test_headers_may_not_name_files_elsewhere(tmp_path: Path, ending: str, name: str) -> None:
+    SimpleITK.WriteImage(itk_image(), str(tmp_path / f"a.{ending}"))
+    path = header_with(tmp_path, ending, "a.raw", name)
+    assert refusal(path) == (
+        f"{path} names the file {name}, which is not in its folder\n  hint: copy it there, and write its name only"
+    )
+
+
+def test_nrrd_without_its_voxels(tmp_path: Path) -> None:
+    SimpleITK.WriteImage(itk_image(), str(tmp_path / "a.nhdr"))
+    (tmp_path / "a.raw").unlink()
+    assert refusal(tmp_path / "a.nhdr") == (
+        f"{tmp_path}/a.nhdr is a header, and its file a.raw is missing\n  hint: copy header and voxels again"
+    )
+
+
+@pytest.mark.parametrize(("space", "code"), [("right", "RAS"), ("left", "LAS")])
+def test_nrrd_in_other_spaces(tmp_path: Path, space: str, code: str) -> None:
+    path = header_with(tmp_path, "nrrd", "left-posterior-superior", f"{space}-anterior-superior")
+    image = read_image(path)
+    assert image.orientation == code
+    assert np.array_equal(image.pixels, volume() if code == "RAS" else volume()[::-1])
+
+
+@pytest.mark.parametrize(("unit", "factor"), [("m", 1000), ("cm", 10), ("mm", 1), ("um", 0.001)])
+def test_nrrd_units(tmp_path: Path, unit: str, factor: float) -> None:
+    path = header_with(tmp_path, "nrrd", "encoding:", f'space units: "{unit}" "{unit}" "{unit}"\nencoding:')
+    assert read_image(path).spacing_mm == pytest.approx((factor, 2 * factor, 3 * factor))
+
+
+@pytest.mark.parametrize("units", ['"mm" "mm" "cm"', '"s" "s" "s"'])
+def test_nrrd_units_that_are_no_length(tmp_path: Path, units: str) -> None:
+    path = header_with(tmp_path, "nrrd", "encoding:", f"space units: {units}\nencoding:")
+    assert refusal(path) == (
+        f"{path} has the space units {units}, a length in m, cm, mm or um is needed"
+        "\n  hint: write the same unit for all axes, such as mm"
+    )
+
+
+def test_nrrd_axis_without_a_direction(tmp_path: Path) -> None:
+    path = header_with(tmp_path, "nrrd", "(1,0,0) (0,2,0)", "none (0,2,0)")
+    assert refusal(path) == (
+        f"{path} has an axis without a direction in space (none (0,2,0) (0,0,3)), one grey volume is needed"
+        "\n  hint: split it into one file per volume"
+    )
+
+
+@pytest.mark.parametrize("size", ["0", "nan"])
+def test_nrrd_of_impossible_spacing(tmp_path: Path, size: str) -> None:
+    path = header_with(tmp_path, "nrrd", "encoding:", f"spacings: {size} 2 3\nencoding:")
+    assert refusal(path) == (
+        f"{path} has voxels of {size} x 2 x 3 mm: a size is above 0"
+        "\n  hint: convert the original again, or leave it out"
+    )
+
+
+def test_nrrd_that_does_not_name_the_axes_of_the_patient(tmp_path: Path) -> None:
+    path = header_with(tmp_path, "nrrd", "left-posterior-superior", "3D-right-handed")
+    image = read_image(path)
+    assert np.array_equal(image.pixels, volume())
+    assert (image.spacing_mm, image.affine, image.orientation) == ((1, 2, 3), None, "")
+    assert image.remarks == (("in doubt, no orientation in the file: axes were kept as stored", ""),)
+
+
+@pytest.mark.parametrize("ending", ["mha", "nrrd"])
+def test_voxels_whose_size_the_header_does_not_give(tmp_path: Path, ending: str) -> None:
+    SimpleITK.WriteImage(itk_image(), str(tmp_path / f"a.{ending}"))
+    content = (tmp_path / f"a.{ending}").read_bytes()
+    # NRRD has directions and sizes in one line, and the lines about space go together.
+    for line in (rb"ElementSpacing = .*\n",) if ending == "mha" else (rb"space.*: .*\n",) * 3:
+        content = re.sub(line, b"", content, count=1)
+    (tmp_path / f"a.{ending}").write_bytes(content)
+    image = read_image(tmp_path / f"a.{ending}")
+    assert (image.spacing_mm, image.affine) == ((), None)
+    assert np.array_equal(image.pixels, volume()[::-1, ::-1] if ending == "mha" else volume())

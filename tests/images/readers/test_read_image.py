@@ -117,7 +117,7 @@ def test_text_named_as_nifti(tmp_path: Path) -> None:
 def test_text_named_as_packed_nifti(tmp_path: Path) -> None:
     (tmp_path / "a.nii.gz").write_text("<html>404</html>")
     assert refusal(tmp_path / "a.nii.gz") == (
-        f"{tmp_path}/a.nii.gz is truncated or damaged: it cannot be unpacked{AGAIN}"
+        f"{tmp_path}/a.nii.gz is not a NIfTI file, or its header is damaged{AGAIN}"
     )
 
 
@@ -140,7 +140,11 @@ def test_truncated_raster(tmp_path: Path, name: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "what"), [("a.nii", "its voxels cannot be read"), ("a.nii.gz", "it cannot be unpacked")]
+    ("name", "what"),
+    [
+        ("a.nii", "its header declares 16 x 16 x 16 pixels, 8,192 bytes, more than its 4,272 bytes can hold"),
+        ("a.nii.gz", "it cannot be unpacked"),
+    ],
 )
 def test_truncated_nifti(tmp_path: Path, name: str, what: str) -> None:
     noise = np.random.default_rng(0).integers(0, 255, (16, 16, 16)).astype(np.int16)
@@ -181,7 +185,7 @@ def test_not_finite(tmp_path: Path, bad: float, name: str) -> None:
         save_nifti(tmp_path / name, pixels)
     count = 4 if name == "a.nii.gz" else 1
     assert refusal(tmp_path / name) == (
-        f"{tmp_path}/{name} holds {count} pixels that are NaN or infinite"
+        f"{tmp_path}/{name} holds {count} pixels that are {'NaN' if np.isnan(bad) else 'infinite'}"
         "\n  hint: replace them with finite values, or leave it out"
     )
 
@@ -204,7 +208,7 @@ def test_array_without_pixels(tmp_path: Path) -> None:
 def test_unknown_format(tmp_path: Path) -> None:
     assert refusal(tmp_path / "a.bmp") == (
         f"{tmp_path}/a.bmp is not an image format that can be read"
-        "\n  hint: convert it to one of .nii, .nii.gz, .dcm, .dicom, .ima, .mhd, .mha, .nrrd, .nhdr, "
+        "\n  hint: convert it to one of .nii, .nii.gz, .hdr, .dcm, .dicom, .ima, .mhd, .mha, .nrrd, .nhdr, "
         ".h5, .hdf5, .npy, .npz, .png, .jpg, .jpeg, .tif, .tiff"
     )
 
@@ -273,7 +277,7 @@ def test_nifti_of_many_volumes(tmp_path: Path) -> None:
     save_nifti(tmp_path / "a.nii", np.stack([volume()] * 2, -1))
     assert refusal(tmp_path / "a.nii") == (
         f"{tmp_path}/a.nii holds 4 dimensions (2, 3, 4, 2), one 3D volume is needed"
-        "\n  hint: split it into one file per volume"
+        "\n  hint: split it into one file per volume; data sets of volumes also take --set-data part=0"
     )
 
 

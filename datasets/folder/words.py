@@ -1,0 +1,114 @@
+"""Words by which the folders and files of medical images are named, and what such a name can stand for."""
+
+from __future__ import annotations
+
+import re
+
+
+def _words(text: str) -> frozenset[str]:
+    return frozenset(text.split())
+
+
+SPLITS = {
+    "train": "train", "training": "train", "trainset": "train", "tr": "train", "imagestr": "train",
+    "val": "val", "valid": "val", "validation": "val", "dev": "val", "tuning": "val",
+    "test": "test", "testing": "test", "testset": "test", "ts": "test", "imagests": "test", "holdout": "test",
+}  # fmt: skip
+"""Names of folders of a published split, in lower case, and the split they stand for."""
+
+CLASSES = _words(
+    "normal abnormal healthy sick ill disease diseased control controls case cases positive negative pos neg yes no "
+    "benign malignant cancer nocancer tumor tumour notumor glioma meningioma pituitary lesion nolesion nodule mass "
+    "pneumonia bacteria bacterial virus viral covid tuberculosis tb effusion cardiomegaly edema oedema fracture "
+    "fractured opacity lungopacity pneumothorax atelectasis drusen cnv dme amd glaucoma cataract dr nodr mild moderate "
+    "severe proliferate proliferative demented nondemented mci ad cn hc dementia hemorrhage haemorrhage stroke infarct "
+    "stone cyst kidney aca scc adenocarcinoma melanoma nevus idc real fake synthetic pathological pathology acl "
+    "meniscus male female m f infected uninfected parasitized unremarkable finding nofinding"
+)
+"""Words of diagnoses and groups, in lower case."""
+
+VIEWS = _words(
+    "left right l r lt rt od os t1 t2 t1w t2w t1c t1n t1ce t1gd t2f t2flair flair pd pdw adc dwi dti swi tof bold asl "
+    "mr mri ct pet cta mra cr dx us xray ap pa lat lateral frontal axial coronal sagittal ax cor sag cc mlo lcc rcc "
+    "lmlo rmlo rml pre post native contrast arterial venous portal delayed anat func fmap perf dicom dicoms nifti png "
+    "jpeg jpg a b c d i ii iii baseline followup followups fu base early late rest stress ed es"
+)
+"""Words of sides, sequences, projections, phases and time points, in lower case: several of them are of one patient."""
+
+IMAGES = _words("images image imgs img scans volumes data raw slices files original originals")
+MASKS = _words(
+    "masks mask labels label annotations annotation segmentations segmentation seg segs groundtruth gt labelstr "
+    "labelsts contours rois"
+)
+"""Names of folders of segmentations, which are skipped where a folder of images lies next to them."""
+
+_CONTAINER = re.compile(
+    r"(images?|imgs?|parts?|batch(es)?|sets?|folds?|sites?|cent(er|re)s?|hospitals?|cohorts?|dis[ck]s?|dvd|cd|chunks?|"
+    r"archives?|groups?|zip|data|subsets?|block|blocks|collection|release|source|scanner)[-_ ]?[0-9]*"
+)
+_GRADE = re.compile(r"(grade|class|stage|kl|birads|bi-rads|type|category|cat|label|level|score|isup|gleason)[-_ ]?\d+")
+_VISIT = re.compile(
+    r"(ses|session|visit|v|vis|scan|mr|ct|pet|tp|t|time|timepoint|day|d|week|w|month|m|year|y|series|se|ser|study|st|stu|"
+    r"exam|ex|acq|run|rep|s|date|baseline|bl|fu|followup|follow-up|pre|post|view|phase|echo)\d{0,14}"
+)
+_STUDY = re.compile(
+    r"(\d+\.)+\d+|(19|20)\d\d([-_.]?(0[1-9]|1[0-2]))?|"
+    r"(study|studies|st|stu|series|ser|se|exam|scan|ses|session|visit|acq|acquisition|dicom|dcm|ct|mr|mri|pet)[-_ ]?\d+"
+)
+_DATE = re.compile(
+    r"(19|20)\d\d[-_.]?(0[1-9]|1[0-2])[-_.]?(0[1-9]|[12]\d|3[01])([-_T ]?\d{4,6})?|"
+    r"(0[1-9]|[12]\d|3[01])[-_.]?(0[1-9]|1[0-2])[-_.]?(19|20)\d\d"
+)
+
+
+def is_split(name: str) -> bool:
+    """Return whether a folder's name is that of a split, such as `train`."""
+    return name.lower() in SPLITS
+
+
+def is_container(name: str) -> bool:
+    """Return whether a folder only holds others together: `images_001`, `batch2`, `site1`, `fold0`."""
+    return bool(_CONTAINER.fullmatch(name.lower())) or name.lower() in IMAGES
+
+
+def is_view(name: str) -> bool:
+    """Return whether a name is a side, a sequence, a projection or a phase, of which a patient has several."""
+    return name.lower() in VIEWS
+
+
+def is_class(name: str) -> bool:
+    """Return whether a name says a diagnosis or a group, and no number: `NORMAL`, `COVID-19 Cases`, `grade_2`."""
+    text = re.sub(r"covid[-_ ]*19", "covid", name.lower())
+    if _GRADE.fullmatch(text):
+        return True
+    words = [text, *re.split(r"[^a-z]+", text), re.sub(r"[^a-z]", "", text)]
+    return not re.search(r"\d", text) and any(word in CLASSES for word in words)
+
+
+def is_study(name: str) -> bool:
+    """Return whether a folder's name is that of a study or a series: a DICOM UID, a date, `SE0001`, `study_2`."""
+    return bool(_STUDY.fullmatch(name.lower())) or is_date(name)
+
+
+def is_number(name: str) -> bool:
+    """Return whether a name is a number as patients have them, with two digits or more: `P01`, `0123`."""
+    numbered = bool(re.fullmatch(r"[A-Za-z]*\d{2,}", name))
+    return numbered and not (is_view(name) or is_study(name) or is_visit(name))
+
+
+def is_date(text: str) -> bool:
+    """Return whether a part of a name is a date, such as 20240131."""
+    return bool(_DATE.fullmatch(text))
+
+
+def is_visit(text: str) -> bool:
+    """Return whether the last part of a name numbers the visits, scans or views of one patient: `ses-01`, `MR2`."""
+    text = text.strip("-_. ").lower()
+    parts = [part for part in re.split(r"[-_. ]+", text) if part]
+    return bool(parts) and all(_is_visit(part) for part in parts)
+
+
+def _is_visit(part: str) -> bool:
+    if part.isdigit():  # a number of three digits or more may be a patient's, below the number of a site
+        return len(part) <= 2 or is_date(part)
+    return part in VIEWS or bool(_VISIT.fullmatch(part))
