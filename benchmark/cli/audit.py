@@ -6,7 +6,7 @@ import json
 from dataclasses import replace
 from datetime import date
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -71,7 +71,7 @@ def audit_command(
     if copy_to:
         require_empty(copy_to)
     config = AuditConfig(
-        train=train, heldout=heldout, synthetic=synthetic, options=data_pairs(settings, patients),
+        train=train, heldout=heldout, synthetic=synthetic, options=_options(settings, patients),
         image_size=image_size, quick=quick, must_see=must_see, fail_above=fail_above, device=device, cache=cache,
     )  # fmt: skip
     done = audit(config)
@@ -88,6 +88,13 @@ def audit_command(
         write_audit(done, folder / "clean")
         typer.echo(f"{copy_to}: {done.verdict.kind}: {done.verdict.sentence}", err=as_json)
     raise typer.Exit(done.verdict.exit_code)
+
+
+def _options(settings: list[str] | None, patients: str | None) -> dict[str, Any]:
+    """Return the options of the folders' data set; a table of patients is known by its ending."""
+    if patients and Path(patients).suffix.lower() in (".csv", ".tsv"):
+        return {**data_pairs(settings, None), "table": patients}
+    return data_pairs(settings, patients)
 
 
 def _show(audit: Audit, files: list[Path]) -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from benchmark.core.errors import BadDataError
+from benchmark.images.crop import without_border
 from benchmark.images.readers import read_image
 from benchmark.images.readers.series import read_series
 
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
 def opener(stored: Stored, rows: NDArray[np.int64]) -> Callable[[int], Array]:
     """Return a function that opens the first channel of an item by its position among `rows`, at full size.
 
-    An item that is cut from a file (a slice, a tile) and one whose files cannot be read again are returned as stored.
+    Black borders are cut off, as on the grid of the search: a model may have padded its images. An item that is cut from a file (a slice, a tile) and one whose files cannot be read again are returned as stored.
     """
     files = {source: list(group["file"]) for source, group in stored.files.groupby("source", sort=False)}
     sources = stored.table["source"]
@@ -31,7 +32,7 @@ def opener(stored: Stored, rows: NDArray[np.int64]) -> Callable[[int], Array]:
         row = int(rows[position])
         as_stored: Array = stored.pixels[row, 0]
         image = _from_files(files[sources.iloc[row]]) if alone[row] else None
-        return as_stored if image is None or image.ndim != as_stored.ndim else image
+        return without_border(as_stored if image is None or image.ndim != as_stored.ndim else image)
 
     return open_item
 

@@ -72,6 +72,31 @@ class GivenSplit:
         return {TRAIN: self.train} | ({HELDOUT: self.heldout} if self.heldout else {})
 
 
+@dataclass(frozen=True, kw_only=True)
+class WithoutPatients:
+    """A data set of synthetic images: each is on its own."""
+
+    dataset: Dataset
+
+    @property
+    def channels(self) -> tuple[str, ...]:
+        """The channels of the data set."""
+        return self.dataset.channels
+
+    def sources(self, root: Path) -> Sequence[Source]:
+        """List the sources, each by its own name."""
+        return [replace(source, subject=source.name, label=None, group="") for source in self.dataset.sources(root)]
+
+    def remarks(self, root: Path) -> Mapping[str, Sequence[str]]:
+        """Return what the data set says of files, not of patients."""
+        told = self.dataset.remarks(root) if isinstance(self.dataset, HasRemarks) else {}
+        return {what: names for what, names in told.items() if "patient" not in what}
+
+    def read(self, source: Source) -> Items:
+        """Read one source as the data set does."""
+        return self.dataset.read(source)
+
+
 def require_apart(patients: Mapping[str, set[str]]) -> None:
     """Raise UsageError where a patient is on both sides: held-out images of a training patient are no control."""
     shared = sorted(patients[TRAIN] & patients[HELDOUT])

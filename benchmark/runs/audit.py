@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from benchmark.cohorts.full_size import opener
-from benchmark.cohorts.given_split import GivenSplit, cohort_of, every_item, training_alone
+from benchmark.cohorts.given_split import GivenSplit, WithoutPatients, cohort_of, every_item, training_alone
 from benchmark.cohorts.ingest import prepare_items
 from benchmark.core.devices import search_devices
 from benchmark.core.files import require_layout
@@ -97,8 +97,8 @@ def audit(config: AuditConfig, *, log: Log = to_stderr) -> Audit:
     require_folders({"train": config.train, "heldout": config.heldout, "synthetic": config.synthetic})
     require_layout(config.cache, "cache", ("cohorts", "detectors"))
     options = grid_options(config.train, config.synthetic, config.options, config.image_size)
-    dataset, for_synthetic = image_folder(options), image_folder(without_patients(options))
-    given = GivenSplit(dataset=dataset, train=config.train, heldout=config.heldout)
+    given = GivenSplit(dataset=image_folder(options), train=config.train, heldout=config.heldout)
+    for_synthetic = WithoutPatients(dataset=image_folder(without_patients(options)))
     ask(given, for_synthetic, config.synthetic, log)
     real = prepare_items("audit", given, given.root, config.cache, log=log)
     cohort = cohort_of("audit", given, real) if config.heldout else training_alone("audit", real)

@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from dicom_files import write_slice
 from PIL import Image
 
 from .conftest import Bench, films
@@ -125,6 +126,48 @@ def test_a_synthetic_file_that_cannot_be_read_is_listed(folders: Path, audit: Au
     assert "1 synthetic files could not be read" in ended.stdout
     listed = pd.read_csv(folders / "out" / "withhold.csv")
     assert list(listed[listed["reason"] == "not compared"]["file"]) == ["005.png"]
+
+
+def test_patients_of_a_table_and_of_names_are_the_same(folders: Path, audit: Audit, bench: Bench) -> None:
+    copy(folders, 10)
+    rows = [
+        f"{side}/{path.name},{path.name[:4]}" for side in ("train", "heldout") for path in (folders / side).iterdir()
+    ]
+    (folders / "patients.csv").write_text("\n".join(["file,patient", *rows]))
+    audit()
+    by_name = pd.read_csv(folders / "out" / "withhold.csv")
+    sides = ("--train", "train", "--heldout", "heldout", "--synthetic", "synthetic")
+    ended = bench("audit", *sides, "--quick", "--out", "out2", "--patients", "patients.csv")
+    assert "80 training images of 40 patients, 80 held-out images of 40 patients, 80 synthetic images" in ended.stderr
+    pd.testing.assert_frame_equal(pd.read_csv(folders / "out2" / "withhold.csv"), by_name)
+    ended = bench("audit", *sides, "--quick", "--out", "out3")  # recognised from the names
+    assert "80 training images of 40 patients" in ended.stderr
+    pd.testing.assert_frame_equal(pd.read_csv(folders / "out3" / "withhold.csv"), by_name)
+
+
+@pytest.mark.parametrize("kind", ["unit", "signed", "dicom", "padded"])
+def test_synthetic_images_of_another_kind_or_size(folders: Path, audit: Audit, kind: str) -> None:
+    copied = copy(folders, 10)
+    for path in sorted((folders / "synthetic").iterdir()):
+        plane = np.asarray(Image.open(path))
+        if kind == "dicom":
+            write_slice(
+                path.with_suffix(".dcm"), (plane.astype(np.uint16) * 16), PhotometricInterpretation="MONOCHROME2"
+            )
+        elif kind == "padded":
+            np.save(path.with_suffix(".npy"), np.pad(plane, ((10, 20), (0, 0))))
+        else:
+            np.save(
+                path.with_suffix(".npy"),
+                plane.astype(np.float32) / (127.5 if kind == "signed" else 255) - (kind == "signed"),
+            )
+        path.unlink()
+    assert audit().returncode == 10
+    listed = pd.read_csv(folders / "out" / "withhold.csv", dtype=str)
+    certain = listed[listed["confidence"] == "near-certain"]
+    assert dict(zip(certain["file"].str[:3], certain["train_file"], strict=True)) == {
+        name[:3]: source for name, source in copied.items()
+    }
 
 
 def test_the_folder_is_private(folders: Path, audit: Audit) -> None:
