@@ -22,7 +22,8 @@ if TYPE_CHECKING:
 def opener(stored: Stored, rows: NDArray[np.int64]) -> Callable[[int], Array]:
     """Return a function that opens the first channel of an item by its position among `rows`, at full size.
 
-    Black borders are cut off, as on the grid of the search: a model may have padded its images. An item that is cut from a file (a slice, a tile) and one whose files cannot be read again are returned as stored.
+    Black borders are cut off, as on the grid of the search: a model may have padded its images. An item that is cut
+    from a file (a slice, a tile) and one whose files cannot be read again are returned as stored.
     """
     files = {source: list(group["file"]) for source, group in stored.files.groupby("source", sort=False)}
     sources = stored.table["source"]

@@ -151,16 +151,12 @@ def test_synthetic_images_of_another_kind_or_size(folders: Path, audit: Audit, k
     for path in sorted((folders / "synthetic").iterdir()):
         plane = np.asarray(Image.open(path))
         if kind == "dicom":
-            write_slice(
-                path.with_suffix(".dcm"), (plane.astype(np.uint16) * 16), PhotometricInterpretation="MONOCHROME2"
-            )
+            write_slice(path.with_suffix(".dcm"), plane.astype(np.uint16) * 16, Modality="CR")
         elif kind == "padded":
             np.save(path.with_suffix(".npy"), np.pad(plane, ((10, 20), (0, 0))))
         else:
-            np.save(
-                path.with_suffix(".npy"),
-                plane.astype(np.float32) / (127.5 if kind == "signed" else 255) - (kind == "signed"),
-            )
+            unit = plane.astype(np.float32) / 255
+            np.save(path.with_suffix(".npy"), 2 * unit - 1 if kind == "signed" else unit)
         path.unlink()
     assert audit().returncode == 10
     listed = pd.read_csv(folders / "out" / "withhold.csv", dtype=str)
