@@ -77,9 +77,9 @@ def _divided(folder: Path, options: argparse.Namespace, rng: np.random.Generator
     """Deal the patients to the folders, in random order."""
     by_patient: dict[str, list[Path]] = {}
     for file in sorted(path for path in folder.rglob("*") if path.is_file()):
-        found = PATIENT.match(file.name)
-        assert found, f"{file.name} names no patient"
-        by_patient.setdefault(found[0], []).append(file)
+        match = PATIENT.match(file.name)
+        assert match, f"{file.name} names no patient"
+        by_patient.setdefault(match[0], []).append(file)
     order = [by_patient[name] for name in rng.permutation(sorted(by_patient))]
     others = options.synthetic if options.volumes else 3 * options.synthetic
     return {

@@ -36,8 +36,8 @@ def search_verbatim(bank: Bank, synthetic: Rows, *, kept: Path, seed: int, searc
     """
     neighbours = real_neighbours(bank, kept, searching, seed=seed)
     level = IDENTICAL if neighbours is None else verbatim_level(neighbours.similarity[:, 0])
-    found = searching.search(synthetic, bank.rows)
-    copied = verbatim(found.match.similarity, level)
+    result = searching.search(synthetic, bank.rows)
+    copied = verbatim(result.match.similarity, level)
     none = Score(value=None, n=synthetic.count, direction="lower", reason=NO_CONTROL)
     scores = {
         "exposed.items": none,
@@ -46,13 +46,13 @@ def search_verbatim(bank: Bank, synthetic: Rows, *, kept: Path, seed: int, searc
     }
     items, subjects = np.array(bank.real.items), np.array(bank.real.subjects)
     matches = {
-        "train_item": items[found.match.index],
-        "train_subject": subjects[found.match.index],
-        "train_row": found.match.index,
-        "similarity": found.match.similarity,
+        "train_item": items[result.match.index],
+        "train_subject": subjects[result.match.index],
+        "train_row": result.match.index,
+        "similarity": result.match.similarity,
         "heldout_row": np.full(synthetic.count, -1),
         "heldout_similarity": np.full(synthetic.count, -1.0),
         "withhold": copied,
         "reason": np.where(copied, "verbatim", ""),
     }
-    return Outcome(scores, (), matches, {}, {}, [], found.certificate.engine)
+    return Outcome(scores, (), matches, {}, {}, [], result.certificate.engine)

@@ -50,8 +50,8 @@ def judge(
 ) -> Verdict:
     """Return the verdict from the scores of each detector, by ids without the detector.
 
-    Copies found by any detector decide. Nothing is found only where every detector could tell: an all-clear never
-    rests on a detector that was refused, nor on an interval that reaches beyond what would have been seen. The exit
+    Copies found by any detector decide. Nothing is found only where every detector could tell: a detector that was
+    refused, or an interval that reaches beyond what would have been seen, gives no all-clear. The exit
     code is 0 only where a share of `must_see` would have been seen.
 
     Args:
@@ -69,8 +69,8 @@ def judge(
     def verdict(kind: Kind, sentence: str, code: int) -> Verdict:
         return Verdict(kind, sentence, share, patients, seen.value, suspects, code)
 
-    if found := _found(outcomes):
-        return verdict("hold", f"{_copies(suspects, samples)} ({found})", COPIES)
+    if copies := _found(outcomes):
+        return verdict("hold", f"{_copies(suspects, samples)} ({copies})", COPIES)
     if why := _why_not(outcomes, seen, unread):
         return verdict("cannot tell", why, CANNOT_TELL)
     assert seen.value is not None

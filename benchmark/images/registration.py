@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 SIDE = {2: 96, 3: 32}
 """Pixels per side, by dimensions, at which the alignment is searched; the similarity is measured at full size."""
 STEPS = 60
-"""Of the optimiser: it ended earlier in nearly all pairs of X-rays that were tried."""
+"""The optimiser ends after so many; it ended earlier in nearly all pairs of X-rays that were tried."""
 LEAST_OVERLAP = 0.5
 """Share of the fixed image that the moved one must cover: over a small overlap anything can be alike."""
 

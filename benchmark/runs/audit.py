@@ -50,7 +50,7 @@ class AuditConfig:
     heldout: Path | None
     synthetic: Path
     options: Mapping[str, Any]
-    """Of the data set `folder`, such as `group_pattern`."""
+    """Options of the data set `folder`, such as `group_pattern`."""
     image_size: int | None = None
     """Pixels per side at which images are compared; none chooses by the images."""
     quick: bool = False
