@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -19,7 +20,7 @@ WINDOW = 1 / 15
 FLAT = 1e-3
 """A window whose variance is below this share of the whole image's is flat: a correlation there is of noise."""
 GREY_PERCENTILES = (0.5, 99.5)
-"""What is drawn black and white in an image that is not stored in 256 grey levels."""
+"""What is drawn black and white in an image without a window of its own."""
 DIFFERENCE_WHITE = 0.5
 """The share of the synthetic image's grey range that is drawn white in a difference. One scale for all pairs, so that
 pairs can be compared."""
@@ -128,11 +129,17 @@ def local_similarity(first: Array, second: Array) -> Array:
 
 
 def grey_range(image: Array) -> tuple[float, float]:
-    """Return the values that are drawn black and white: 0 and 255 of 8 bits, else two percentiles."""
-    if image.dtype == np.uint8:
-        return 0.0, 255.0
+    """Return the two percentiles that are drawn black and white."""
     low, high = (float(value) for value in np.percentile(image, GREY_PERCENTILES))
     return (low, high) if high > low else (low, low + 1.0)
+
+
+def stored_grey(images: Sequence[Array]) -> bool:
+    """Tell whether images are 2D with 256 grey levels, and so have black and white already: they are drawn as stored.
+
+    Volumes of 8 bits often use only a part of the levels, and stand next to volumes of other types.
+    """
+    return all(image.dtype == np.uint8 and image.ndim == 2 for image in images)
 
 
 def to_grey(image: Array, limits: tuple[float, float] | None = None) -> Array:

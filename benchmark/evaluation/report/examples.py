@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from benchmark.core.types import to_pixels
 from benchmark.evaluation.figures import plane
+from benchmark.evaluation.report.compare import grey_range, to_grey
 
 if TYPE_CHECKING:
     from benchmark.core.types import Array, Cohort
@@ -28,4 +28,7 @@ def planted_examples(cohort: Cohort) -> dict[str, Array]:
     if len(cohort.heldout):
         host = torch.from_numpy(cohort.heldout.images([0]))
         made |= {name: PASTED[kind][strength](source, host) for name, (kind, strength) in LOCAL.items()}
-    return {name: to_pixels(plane(image.contiguous().numpy()[0, 0]), "uint8") for name, image in made.items()}
+    planes = {name: plane(image.contiguous().numpy()[0, 0]) for name, image in made.items()}
+    # One range for all, so that a change of contrast stays visible.
+    limits = grey_range(planes["exact"])
+    return {name: to_grey(image, limits) for name, image in planes.items()}

@@ -15,6 +15,7 @@ from benchmark.evaluation.report.compare import (
     compare,
     fit,
     scatter,
+    stored_grey,
     to_grey,
 )
 from benchmark.evaluation.report.encode import data_uri, difference_colours, encode_all, map_colours, png, webp
@@ -97,12 +98,13 @@ SCATTER = ("Grey values", "grey values of the synthetic image, upwards, against 
 
 def _encoded(compared: Compared, limit: int) -> tuple[list[Panel], int | None]:
     """Return the panels; the images of patients share one quality, so that a difference is no trace of it."""
-    flat = {name: _flat(image) for name, image in _images(compared).items()}
-    drawn = {name: to_grey(image) for name, image in flat.items()}
+    images = _images(compared)
+    limits = (0.0, 255.0) if stored_grey(list(images.values())) else None
+    drawn = {name: _flat(to_grey(image, limits)) for name, image in images.items()}
+    height, width = drawn["synthetic"].shape
     drawn["difference"] = difference_colours(_flat(compared.difference), DIFFERENCE_WHITE)
     files, quality = encode_all(list(drawn.values()), limit)
     uris = dict(zip(drawn, files, strict=True)) | {"local": webp(map_colours(_flat(compared.local)), SMOOTH_QUALITY)}
-    height, width = flat["synthetic"].shape
     volume = compared.synthetic.ndim == 3
     panels = [
         Panel(*LABELS[name], data_uri(uris[name]), width, height, volume) for name in LABELS if name in uris
