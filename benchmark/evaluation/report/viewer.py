@@ -103,8 +103,9 @@ def _encoded(compared: Compared, limit: int) -> tuple[list[Panel], int | None]:
     drawn = {name: _flat(to_grey(image, limits)) for name, image in images.items()}
     height, width = drawn["synthetic"].shape
     drawn["difference"] = difference_colours(_flat(compared.difference), DIFFERENCE_WHITE)
-    files, quality = encode_all(list(drawn.values()), limit)
-    uris = dict(zip(drawn, files, strict=True)) | {"local": webp(map_colours(_flat(compared.local)), SMOOTH_QUALITY)}
+    local = webp(map_colours(_flat(compared.local)), SMOOTH_QUALITY)
+    files, quality = encode_all(list(drawn.values()), limit - len(local))
+    uris = dict(zip(drawn, files, strict=True)) | {"local": local}
     volume = compared.synthetic.ndim == 3
     panels = [
         Panel(*LABELS[name], data_uri(uris[name]), width, height, volume) for name in LABELS if name in uris
