@@ -88,6 +88,11 @@ def planted_names(detectors: tuple[Detector, ...]) -> list[str]:
     return known + sorted(measured - set(PLANTED))
 
 
+def planted_measured(detectors: tuple[Detector, ...]) -> bool:
+    """Tell whether any detector was tested with planted copies."""
+    return any(name.startswith((RECALL, RECALL_HEADLINE)) for one in detectors for name in one.scores)
+
+
 def best_recall(name: str, detectors: tuple[Detector, ...]) -> float | None:
     """Return the greatest share of one kind of planted copy that any detector counts in the verdict."""
     scores = [one.scores.get(RECALL_HEADLINE + name) for one in detectors]
@@ -127,6 +132,8 @@ def _missed(report: ReportInput) -> list[str]:
         PLANTED.get(name, name).lower() for name, value in recalls.items() if value is not None and value < MISSED
     ]
     untested = [PLANTED.get(name, name).lower() for name, value in recalls.items() if value is None]
+    if not planted_measured(report.detectors):
+        return ["No copies were planted, so nobody knows which altered copies this audit would have found."]
     lines = []
     if missed:
         lines.append(f"No detector counts half of the copies that were altered like this: {'; '.join(missed)}.")

@@ -288,6 +288,7 @@ def test_without_held_out_images_no_such_panel(written: Written, made: Made) -> 
     page = Page(html)
     assert "Nearest held-out, aligned" not in page.all("figcaption")
     assert "Nearest held-out image" not in page.all("dt")
+    assert "then with the held-out image" not in page.all("main")[0]
 
 
 def test_suspects_beyond_the_shown_ones_are_in_the_list(
@@ -340,3 +341,17 @@ def test_every_element_has_an_id_once(written: Written, made: Made) -> None:
         targets = {given["href"][1:] for _, given, _ in page.elements if given.get("href", "").startswith("#")}
         assert targets <= set(names)
         assert {COPY, PIXELS} <= set(page.all("code"))
+
+
+def test_without_planted_copies_nobody_knows_what_would_be_found(written: Written, made: Made) -> None:
+    given = made("cannot tell")
+    alone = replace(
+        given.detectors[0],
+        scores={name: score for name, score in given.detectors[0].scores.items() if not name.startswith("detector.")},
+    )
+    for html in written(replace(given, detectors=(alone,))):
+        page = Page(html)
+        assert "Nobody knows: no copies were planted in this audit." in page.all("p")
+        assert "Identical copy" not in html
+        expected = "No copies were planted, so nobody knows which altered copies this audit would have found."
+        assert expected in page.all("li")
