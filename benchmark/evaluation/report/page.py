@@ -44,12 +44,17 @@ class Row:
     shown: Shown | None
 
 
+def shown_suspects(report: ReportInput) -> int:
+    """Return how many suspects are shown with images, which is what takes the time of a report."""
+    return min(len(report.suspects), SHOWN[report.dimensions])
+
+
 def write_report(report: ReportInput, images: ReportImages, folder: Path, *, advance: Advance = lambda: None) -> Path:
     """Write report.html and summary.html to a folder, and return the path of the first.
 
     `advance` is called after each suspect that is shown. The folder is private: report.html shows patients.
     """
-    shown = min(len(report.suspects), SHOWN[report.dimensions])
+    shown = shown_suspects(report)
     limit = min(MOST_BYTES, IMAGE_BYTES // max(1, shown))
     rows = []
     for place, suspect in enumerate(report.suspects):
