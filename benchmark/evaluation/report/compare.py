@@ -64,7 +64,7 @@ def compare(synthetic: Array, training: Array, heldout: Array | None) -> Compare
         covered=covered,
         difference=difference(fixed, moved, covered),
         local=np.where(covered, local_similarity(fixed, moved), np.nan),
-        reduced=max(synthetic.shape) / max(fixed.shape),
+        reduced=max(old / new for old, new in zip(synthetic.shape, fixed.shape, strict=True)),
     )
 
 
@@ -77,16 +77,45 @@ def _aligned(fixed: Array, image: Array) -> tuple[Array, Array]:
 
 
 def fit(image: Array, side: int) -> Array:
-    """Reduce an image, proportions kept, to at most `side` pixels along its longest axis; smaller ones stay."""
-    factor = side / max(image.shape)
-    if factor >= 1:
+    """Reduce an image to at most `side` pixels per axis; smaller ones stay.
+
+    Of a plane the proportions are kept. Of a volume each axis is reduced alone, so that none of few slices is lost; the
+    spacing then differs between axes.
+    """
+    shape = _fitting(image.shape, side)
+    if shape == image.shape:
         return image
     from scipy.ndimage import gaussian_filter, zoom
 
+    # Means of blocks are fast, but let fine patterns through: a factor of 2 or more is left to the smoothing.
+    small = _block_means(image, [old // (2 * new) for old, new in zip(image.shape, shape, strict=True)])
+    factors = [new / old for old, new in zip(small.shape, shape, strict=True)]
     # Detail finer than the new pixels would come back as false patterns: half of the factor removes it.
-    smooth = gaussian_filter(image.astype(np.float32), 0.5 / factor)
-    small: Array = zoom(smooth, [max(1, round(size * factor)) / size for size in image.shape], order=1)
-    return small if image.dtype != np.uint8 else small.round().clip(0, 255).astype(np.uint8)
+    smooth = gaussian_filter(small, [0.5 / factor if factor < 1 else 0 for factor in factors])
+    # On the grid of areas, not of centres: both images then span the same field of view.
+    reduced: Array = zoom(smooth, factors, order=1, mode="nearest", grid_mode=True)
+    return reduced if image.dtype != np.uint8 else reduced.round().clip(0, 255).astype(np.uint8)
+
+
+def _fitting(shape: tuple[int, ...], side: int) -> tuple[int, ...]:
+    if len(shape) == 3:
+        return tuple(min(size, side) for size in shape)
+    factor = min(1.0, side / max(shape))
+    return tuple(max(1, round(size * factor)) for size in shape)
+
+
+def _block_means(image: Array, sizes: Sequence[int]) -> Array:
+    """Return the mean of each block of so many pixels per axis, float32.
+
+    An incomplete last block is dropped, which is less than half a pixel of the reduced image.
+    """
+    for axis, size in enumerate(sizes):
+        if size > 1:
+            count = image.shape[axis] // size
+            whole = np.moveaxis(image, axis, 0)[: count * size]
+            means = whole.reshape(count, size, *whole.shape[1:]).mean(axis=1, dtype=np.float32)
+            image = np.moveaxis(means, 0, axis)
+    return image.astype(np.float32)
 
 
 def difference(fixed: Array, moved: Array, covered: Array) -> Array:

@@ -25,6 +25,21 @@ def test_large_images_keep_their_proportions_and_their_mean() -> None:
     assert small.mean() == pytest.approx(image.mean(), abs=2)
 
 
+def test_a_thin_volume_keeps_its_slices() -> None:
+    volume = np.arange(6, dtype=np.float32) + np.zeros((90, 70, 1), np.float32)
+    small = fit(volume, 40)
+    assert small.shape == (40, 40, 6)
+    assert np.allclose(small[20, 20], np.arange(6))
+
+
+@pytest.mark.parametrize("size", [640, 100, 41])
+def test_a_reduced_image_spans_the_same_field_of_view(size: int) -> None:
+    """On a ramp each new pixel is the mean of the area that it stands for."""
+    ramp = np.arange(size, dtype=np.float32) / size + np.zeros((size, 1), np.float32)
+    small = fit(ramp, 20)
+    assert np.abs(small - (np.arange(20) + 0.5) / 20 + 0.5 / size)[:, 3:-3].max() < 1e-3
+
+
 def test_a_fine_pattern_vanishes_when_reduced() -> None:
     """Every second column bright: without smoothing, picking pixels would show stripes or a flat black or white."""
     fine = np.tile(np.array([0, 255], np.uint8), (120, 60))
