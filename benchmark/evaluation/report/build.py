@@ -62,7 +62,8 @@ def report_input(
         protocol: its version, such as `p2`.
         verdict: from `evaluation.verdict.judge`.
         outcomes: by detector.
-        suspects: the table of `evaluation.suspects.list_suspects`; its names of files may be replaced by paths.
+        suspects: the table of `evaluation.suspects.list_suspects`; its names of files may be replaced by paths, and a
+            column `heldout_file` may be added.
         cohort: the real images.
         samples: how many synthetic images were compared.
         possible: `detectable.*` (`evaluation.exposure.possible_scores`).
@@ -139,7 +140,7 @@ def _suspects(table: pd.DataFrame, outcomes: Mapping[str, Outcome], real: Split)
             file=str(row["file"]),
             train_file=str(row["train_file"]),
             patient=str(row["patient"]),
-            heldout_file=real.items[int(row["heldout_row"])] if row["heldout_row"] >= 0 else "",
+            heldout_file=str(row.get("heldout_file") or _item(real, int(row["heldout_row"]))),
             detector=str(row["detector"]),
             similarity=float(row["similarity"]),
             heldout_similarity=float(outcomes[row["detector"]].matches["heldout_similarity"][int(row["synthetic"])]),
@@ -152,3 +153,7 @@ def _suspects(table: pd.DataFrame, outcomes: Mapping[str, Outcome], real: Split)
         )
         for row in table.to_dict("records")
     )
+
+
+def _item(real: Split, row: int) -> str:
+    return real.items[row] if row >= 0 else ""

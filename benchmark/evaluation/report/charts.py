@@ -216,8 +216,9 @@ def growth_figure(detector: Detector, samples: int, name: str) -> Markup | None:
             parts.append(svg.line((x, frame.py(score.low)), (x, frame.py(score.high)), class_="whisker"))
         parts.append(svg.tag("circle", cx=x, cy=y, r=4, class_="dot"))
         last = place == len(points) - 1
-        anchor, gap = ("end", -9) if last else ("start", 9)
-        parts.append(svg.text(x + gap, y - 9, count_text(score), text_anchor=anchor, class_="halo"))
+        # The line never falls: there is room below it on the right, and above it on the left.
+        anchor, right, down = ("end", -9, -9) if last else ("start", 7, 14)
+        parts.append(svg.text(x + right, y + down, count_text(score), text_anchor=anchor, class_="halo"))
     described = " ".join(f"{size:,} synthetic images: {count_text(score)}." for size, score in points)
     return svg.figure(
         WIDTH, HEIGHT, f"Copies by release size: {detector_name(detector.name)}", described, *parts, name=name
