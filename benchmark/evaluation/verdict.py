@@ -70,7 +70,7 @@ def judge(
         return Verdict(kind, sentence, share, patients, seen.value, suspects, code)
 
     if copies := _found(outcomes):
-        return verdict("hold", f"{_copies(suspects, samples)} ({copies})", COPIES)
+        return verdict("hold", f"{_copies(suspects, samples)} ({copies}){_unsaid(outcomes)}", COPIES)
     if why := _why_not(outcomes, seen, unread):
         return verdict("cannot tell", why, CANNOT_TELL)
     assert seen.value is not None
@@ -107,6 +107,14 @@ def _found(outcomes: Mapping[str, Scores]) -> str:
 def _copies(suspects: int, samples: int) -> str:
     look = "looks" if suspects == 1 else "look"
     return f"{suspects} of {samples} synthetic images {look} like one particular training patient"
+
+
+def _unsaid(outcomes: Mapping[str, Scores]) -> str:
+    """Return why the share of copies is not known, where copies were found and no detector could tell their share."""
+    shares = [scores["exposed.items"] for scores in outcomes.values()]
+    if any(share.value is not None for share in shares):
+        return ""
+    return f"; how many more there are, nobody can tell: {shares[0].reason.partition(': ')[2] or shares[0].reason}"
 
 
 def _why_not(outcomes: Mapping[str, Scores], seen: Score, unread: int) -> str:

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 SIDE = {2: 96, 3: 32}
 """Pixels per side, by dimensions, at which the alignment is searched; the similarity is measured at full size."""
 STEPS = 60
-"""The optimiser ends after so many; it ended earlier in nearly all pairs of X-rays that were tried."""
+"""Steps of the optimiser: it ended earlier in nearly all pairs of X-rays that were tried."""
 LEAST_OVERLAP = 0.5
 """Share of the fixed image that the moved one must cover: over a small overlap anything can be alike."""
 
@@ -29,6 +29,8 @@ class Aligned:
     """The moved image on the grid of the fixed one, float32; the border is filled with its least value."""
     correlation: float
     """Pearson correlation with the fixed image where both are, -1 to 1."""
+    covered: Array
+    """Where both are, bool on the grid of the fixed image."""
 
 
 def align(fixed: Array, moving: Array) -> Aligned:
@@ -74,8 +76,8 @@ def _registered(fixed: Array, moving: Array) -> Aligned:
     )
     covered = inside > 0.99
     if covered.mean() < LEAST_OVERLAP:
-        return Aligned(moved, -1.0)
-    return Aligned(moved, _correlation(fixed[covered], moved[covered]))
+        return Aligned(moved, -1.0, covered)
+    return Aligned(moved, _correlation(fixed[covered], moved[covered]), covered)
 
 
 def _search(fixed: Any, moving: Any, dimensions: int) -> Any:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 from dataclasses import asdict
+from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,7 +12,10 @@ import pandas as pd
 
 from benchmark import __version__
 from benchmark.core.errors import BadDataError
-from benchmark.core.files import atomic_write, write_json
+from benchmark.core.files import atomic_write, content_key, write_json
+from benchmark.core.progress import progress
+from benchmark.evaluation.report.build import report_images, report_input
+from benchmark.evaluation.report.page import shown_suspects, write_report
 from benchmark.evaluation.run_evaluation import score_id, write_tables
 from benchmark.evaluation.suspects import COLUMNS
 from benchmark.records.cohort_facts import facts_of
@@ -27,8 +31,9 @@ NOT_COMPARED = "not compared"
 
 
 def write_audit(audit: Audit, out: Path) -> list[Path]:
-    """Write withhold.csv, matches.parquet and members.parquet (private), and summary.json (without names).
+    """Write report.html, withhold.csv, matches.parquet and members.parquet (private), summary.html and summary.json.
 
+    The summaries hold no names, paths or images.
     The folder is readable by its owner alone and ignored by git.
     """
     out.mkdir(parents=True, exist_ok=True)
@@ -39,7 +44,28 @@ def write_audit(audit: Audit, out: Path) -> list[Path]:
     splits = [part.name for part in audit.cohort.splits for _ in range(len(part))]
     hashes = write_tables(out, audit.cohort.real, splits, audit.outcomes)
     write_json(out / SUMMARY, summary(audit) | {"hashes": hashes})
-    return [out / WITHHOLD, out / SUMMARY]
+    return [_write_report(audit, out, hashes["matches"]), out / WITHHOLD, out / SUMMARY]
+
+
+def _write_report(audit: Audit, out: Path, digest: str) -> Path:
+    """Write report.html (private) and summary.html (without names), and return the first."""
+    report = report_input(
+        title=f"Audit of {audit.config.synthetic.name}",
+        date=date.today().isoformat(),
+        protocol=PROTOCOL,
+        verdict=audit.verdict,
+        outcomes=audit.outcomes,
+        suspects=_with_paths(audit),
+        cohort=audit.cohort,
+        samples=len(audit.synthetic),
+        possible=audit.possible,
+        not_compared=[_relative(file, audit.config.synthetic) for file in audit.unread],
+        synthetic_digest=content_key(*audit.made.table["sha"]),
+        facts={"digest of the nearest images": digest},
+        notes=audit.cohort.notes,
+    )
+    with progress("report", shown_suspects(report)) as advance:
+        return write_report(report, report_images(audit.full_size, audit.cohort), out, advance=advance)
 
 
 def withhold_list(audit: Audit) -> pd.DataFrame:
@@ -47,14 +73,22 @@ def withhold_list(audit: Audit) -> pd.DataFrame:
 
     A file of which several images are suspects is listed with the most certain one.
     """
-    suspects, config = audit.suspects, audit.config
-    real_rows = audit.cohort.real.rows
-    listed = suspects.assign(
-        file=[_below(audit.made, int(row), config.synthetic) for row in suspects["synthetic"]],
-        train_file=[_below(audit.real, int(real_rows[row]), config.train) for row in suspects["train_row"]],
-    )[list(COLUMNS)].drop_duplicates("file")
+    listed, config = _with_paths(audit)[list(COLUMNS)].drop_duplicates("file"), audit.config
     unread = [{"file": _relative(file, config.synthetic), "reason": NOT_COMPARED} for file in audit.unread]
     return pd.concat([listed, pd.DataFrame(unread, columns=["file", "reason"])], ignore_index=True)
+
+
+def _with_paths(audit: Audit) -> pd.DataFrame:
+    """Return the suspects with paths below the folders that were given in place of names."""
+    suspects, config, real_rows = audit.suspects, audit.config, audit.cohort.real.rows
+    columns = {
+        "file": [_below(audit.made, int(row), config.synthetic) for row in suspects["synthetic"]],
+        "train_file": [_below(audit.real, int(real_rows[row]), config.train) for row in suspects["train_row"]],
+    }
+    if config.heldout:
+        rows = [int(real_rows[row]) for row in suspects["heldout_row"]]
+        columns["heldout_file"] = [_below(audit.real, row, config.heldout) for row in rows]
+    return suspects.assign(**columns)
 
 
 def _below(stored: Stored, row: int, folder: Path) -> str:

@@ -80,7 +80,10 @@ def test_identical_copies_decide_even_where_the_headline_is_refused() -> None:
     assert verdict({"pixels": scores(low=None, verbatim=3)}, suspects=3) == (
         "hold",
         10,
-        "3 of 200 synthetic images look like one particular training patient (pixels: 3 nearly identical)",
+        (
+            "3 of 200 synthetic images look like one particular training patient (pixels: 3 nearly identical); how many "
+            "more there are, nobody can tell: why"
+        ),
     )
 
 

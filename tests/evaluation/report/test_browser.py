@@ -1,0 +1,80 @@
+"""The page in headless Chromium: keys, decisions, window, slices; no request, no error, nothing serious from axe.
+
+Needs Node with playwright-core and axe-core (NODE_PATH) and Chromium; scripts/check_report_page.mjs says how.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from benchmark.evaluation.report.data import ReportImages, ReportInput
+from benchmark.evaluation.report.page import write_report
+
+from .conftest import HOSTILE, images_of, report_of, suspect
+
+SCRIPT = Path(__file__).parents[3] / "scripts" / "check_report_page.mjs"
+
+
+@pytest.fixture(scope="module", autouse=True)
+def browser() -> str:
+    """Chromium; the tests skip where it, Node or its packages are missing."""
+    node, chromium = shutil.which("node"), shutil.which("chromium")
+    if node is None or chromium is None:
+        pytest.skip("node or chromium is not installed")
+    packages = subprocess.run(
+        [node, "-e", "require.resolve('playwright-core'); require.resolve('axe-core')"], capture_output=True
+    )
+    if packages.returncode:
+        pytest.skip("playwright-core and axe-core are not on NODE_PATH")
+    return chromium
+
+
+def drive(browser: str, folder: Path, report: ReportInput, images: ReportImages) -> dict[str, Any]:
+    path = write_report(report, images, folder)
+    done = subprocess.run(["node", str(SCRIPT), str(path), browser], capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stderr
+    seen: dict[str, Any] = json.loads(done.stdout)
+    assert seen["errors"] == []
+    assert seen["requests"] == []
+    assert set(seen["overflow"].values()) == {0}
+    assert [finding for screen in seen["axe"].values() for finding in screen] == []
+    return seen
+
+
+def test_a_review_by_keyboard(browser: str, tmp_path: Path) -> None:
+    hostile = suspect(1, file=HOSTILE, patient='=1+1,"x"')
+    seen = drive(browser, tmp_path, replace(report_of(), suspects=(suspect(0), hostile)), images_of())
+    assert (seen["first"], seen["second"]) == ("1", "2")
+    assert seen["progress"] == "Suspect 2: keep. 2 of 2 reviewed"
+    assert seen["slopeAfterMouse"] == pytest.approx(256 / (256 - 2 * 50))  # the script drags 50 pixels to the left
+    assert seen["slopeAfterKey"] == pytest.approx(256 / (256 - 2 * 50 + 16))
+    assert seen["zoom"] == 1.25
+    assert seen["afterReset"] == [1, 1]
+    first, swapped, last = seen["captions"]
+    assert first == last
+    assert swapped[:2] == ["Training in its place", "Synthetic in its place"]
+    assert seen["progressWithoutKeys"] == seen["progress"]
+    assert seen["csvName"] == "decisions.csv"
+    quoted = HOSTILE.replace('"', '""')
+    assert seen["csv"].split("\r\n")[:3] == [
+        "rank,file,train_file,patient,similarity,full_size,reason,confidence,decision,reviewed",
+        "1,made-0.png,train/xray-0.png,person-0,0.9900,0.9750,verbatim,near-certain,withhold,yes",
+        f'2,"{quoted}",train/xray-1.png,"\'=1+1,""x""",0.9890,0.9750,nearest,review,keep,yes',
+    ]
+
+
+def test_slices_of_a_volume(browser: str, tmp_path: Path) -> None:
+    seen = drive(browser, tmp_path, report_of(dimensions=3), images_of(20, 24, 16))
+    assert seen["slices"]["middle"] != seen["slices"]["first"]
+    assert seen["slices"]["label"] == "1 / 16"
+
+
+def test_a_page_without_suspects(browser: str, tmp_path: Path) -> None:
+    assert drive(browser, tmp_path, report_of("cannot tell"), images_of())["suspects"] == 0
