@@ -17,6 +17,7 @@ from benchmark.cli.leaderboard import leaderboard_app
 from benchmark.cli.metrics import metrics_command
 from benchmark.cli.models import check_model_command, models_app
 from benchmark.cli.prompts import prompts_command
+from benchmark.cli.report import report_command
 from benchmark.cli.reproduce import reproduce_command
 from benchmark.cli.run import run_command
 from benchmark.core.errors import BenchError
@@ -32,6 +33,7 @@ app = typer.Typer(
 app.command("audit")(audit_command)
 app.command("run")(run_command)
 app.command("evaluate")(evaluate_command)
+app.command("report")(report_command)
 app.command("check")(check_model_command)
 app.command("prompts")(prompts_command)
 app.command("reproduce")(reproduce_command)

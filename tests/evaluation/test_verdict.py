@@ -81,8 +81,8 @@ def test_identical_copies_decide_even_where_the_headline_is_refused() -> None:
         "hold",
         10,
         (
-            "3 of 200 synthetic images look like one particular training patient (pixels: 3 nearly identical); how many "
-            "more there are, nobody can tell: why"
+            "3 of 200 synthetic images look like one particular training patient (pixels: 3 nearly identical); how "
+            "many more there are, nobody can tell: why"
         ),
     )
 

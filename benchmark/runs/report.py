@@ -1,0 +1,120 @@
+"""The private report of a run: what `bench audit` shows of three folders, from the files of a run folder."""
+
+from __future__ import annotations
+
+from datetime import date
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from benchmark.adapters.sampling import Samples
+from benchmark.core.errors import BadDataError
+from benchmark.core.files import read_json
+from benchmark.core.progress import Log, progress, to_stderr
+from benchmark.core.types import Score, Split
+from benchmark.evaluation.protocol import Outcome
+from benchmark.evaluation.report.build import report_images, report_input
+from benchmark.evaluation.report.page import shown_suspects, write_report
+from benchmark.evaluation.suspects import FullSize, list_suspects
+from benchmark.evaluation.verdict import judge
+from benchmark.records.record import Record
+from benchmark.runs.config import RunConfig, resolve
+from benchmark.runs.run import CONFIG, open_split, read_run
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from benchmark.core.types import Array
+
+MUST_SEE = 0.01
+
+
+def report_run(folder: Path, out: Path, *, must_see: float = MUST_SEE, log: Log = to_stderr) -> Path:
+    """Write report.html (private) and summary.html of a run, and return the first.
+
+    Suspects are compared at the cohort's size: a run has no larger samples. Raises UsageError for what is no run
+    folder, BadDataError for a run that is not evaluated or whose cohort has changed since.
+    """
+    import pandas as pd
+
+    config = RunConfig.of(read_run(folder), str(folder / CONFIG))
+    if not (folder / "evaluation.json").exists():
+        raise BadDataError(
+            f"{folder} holds no samples that were compared", f"finish it first: bench run --config {folder / CONFIG}"
+        )
+    record, results = Record.read(folder / "record.json"), read_json(folder / "evaluation.json")
+    cohort = open_split(resolve(config), log)
+    if record.hashes.get("cohort") != cohort.key:
+        raise BadDataError(
+            f"the cohort behind {folder} has changed since its samples were compared", "run it again: bench run"
+        )
+    samples = Samples.open(folder / "samples", record.spec.samples)
+    outcomes = read_outcomes(pd.read_parquet(folder / "matches.parquet"), results)
+    full_size = FullSize(_opener(samples), _opener(cohort.real))
+    matches = {name: outcome.matches for name, outcome in outcomes.items()}
+    suspects = list_suspects(matches, _named(samples), cohort.real, full_size)
+    scores = {name: _score(entry) for name, entry in results["scores"].items()}
+    possible = {name: scores[name] for name in ("detectable.patients", "detectable.share")}
+    verdict = judge(
+        {name: outcome.scores for name, outcome in outcomes.items()}, possible["detectable.share"],
+        samples=len(samples), suspects=len(suspects), must_see=must_see,
+    )  # fmt: skip
+    spec = record.spec
+    report = report_input(
+        title=f"{spec.model} ({spec.preset}, seed {spec.seed}) on {cohort.name}", date=date.today().isoformat(),
+        protocol=record.protocol, verdict=verdict, outcomes=outcomes, suspects=suspects, cohort=cohort,
+        samples=len(samples), possible=possible, notes=cohort.notes,
+    )  # fmt: skip
+    with progress("report", shown_suspects(report)) as advance:
+        return write_report(report, report_images(full_size, cohort), out, advance=advance)
+
+
+def read_outcomes(table: pd.DataFrame, results: dict[str, Any]) -> dict[str, Outcome]:
+    """Return the outcome of each detector, from matches.parquet and evaluation.json of a run."""
+    return {name: _outcome(name, table, results) for name in results["engines"]}
+
+
+def _outcome(name: str, table: pd.DataFrame, results: dict[str, Any]) -> Outcome:
+    ending = f"[{name}]"
+
+    def own(values: dict[str, Any]) -> dict[str, Any]:
+        # Papers' rules have another id with detectors that are not the papers' (`run_evaluation.score_id`).
+        names = {
+            key.removesuffix(ending).replace("rule.", "published.", 1): key for key in values if key.endswith(ending)
+        }
+        return {short: values[key] for short, key in names.items()}
+
+    return Outcome(
+        scores={key: _score(entry) for key, entry in own(results["scores"]).items()},
+        replicates=(),
+        matches={
+            key: table[column].to_numpy()
+            for key, column in own({str(column): column for column in table.columns}).items()
+        },
+        members={},
+        histograms={key: tuple(counts) for key, counts in own(results["histograms"]).items()},
+        curve=results["curves"][f"exposed.patients{ending}"],
+        engine=results["engines"][name],
+    )
+
+
+def _score(entry: dict[str, Any]) -> Score:
+    return Score(**entry)
+
+
+def _opener(items: Samples | Split) -> Any:
+    """Return a function that opens the first channel of an item by its position."""
+
+    def open_item(position: int) -> Array:
+        image: Array = items.stored(np.array([position]))[0, 0]
+        return image
+
+    return open_item
+
+
+def _named(samples: Samples) -> Split:
+    """Return the samples as a split, by their numbers."""
+    first = samples.stored(np.array([0]))
+    names = tuple(f"sample-{number:06d}" for number in range(len(samples)))
+    return Split(name="synthetic", pixels=first, rows=np.arange(len(samples)), subjects=names, items=names, channels=())
