@@ -18,9 +18,13 @@ from benchmark.core.files import content_key
 from benchmark.core.types import Cohort, Dataset, HasRemarks, Items, Source, Split
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from benchmark.cohorts.store import Stored
 
 TRAIN, HELDOUT = "train", "heldout"
+MORE_IMAGES = 1.05
+"""Ratio of the mean numbers of images per patient up to which both sides count as alike."""
 SHOWN = 3
 """Names of a message."""
 
@@ -121,7 +125,35 @@ def cohort_of(name: str, given: GivenSplit, stored: Stored) -> Cohort:
             f"the held-out images are of {patients} patient, and nothing tells copies from chance with fewer than 2",
             "give images of more patients that the model has not seen",
         )
-    return assemble(name, given, stored, split_seed=0, fractions=FRACTIONS, train_items=None, split="official")
+    return assemble(
+        name, given, stored, split_seed=0, fractions=FRACTIONS, train_items=None, split="official",
+        exclude=surplus_heldout(stored.table),
+    )  # fmt: skip
+
+
+def surplus_heldout(table: pd.DataFrame) -> frozenset[str]:
+    """Return held-out items to leave out, so that held-out patients have no more images each than training patients.
+
+    The protocol compares patients by their most similar image. Held-out patients with more images each come closer to
+    any synthetic image by chance, which hides copies. Where their mean number is larger by MORE_IMAGES, each keeps at
+    most as many images as a training patient drawn at random has: the counts are then nowhere larger in distribution.
+    """
+    counts = {side: rows.groupby("subject").size() for side, rows in table.groupby("group")}
+    if counts[HELDOUT].mean() <= MORE_IMAGES * counts[TRAIN].mean():
+        return frozenset()
+    rng = np.random.default_rng(0)
+    surplus: list[str] = []
+    for _, rows in table[table["group"] == HELDOUT].groupby("subject"):
+        kept = int(rng.choice(counts[TRAIN].to_numpy()))
+        surplus += list(rng.permutation(rows["item"].to_numpy())[kept:])
+    return frozenset(surplus)
+
+
+def missing_training(stored: Stored) -> int:
+    """Return how many training images were left out, because they cannot be read or no table lists them."""
+    by_side = [names for what, names in stored.remarks.items() if what.startswith(f"{TRAIN}: left out")]
+    named = [name for what, names in stored.remarks.items() if what.startswith("left out") for name in names]
+    return sum(map(len, by_side)) + sum(name.startswith(f"{TRAIN}/") for name in named)
 
 
 def training_alone(name: str, stored: Stored) -> Cohort:

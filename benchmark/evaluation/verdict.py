@@ -45,6 +45,7 @@ def judge(
     samples: int,
     suspects: int,
     unread: int = 0,
+    missing: int = 0,
     must_see: float,
     fail_above: float | None = None,
 ) -> Verdict:
@@ -60,6 +61,7 @@ def judge(
         samples: synthetic images that were compared.
         suspects: how many of them any detector withholds.
         unread: synthetic files that could not be read, and so were not compared.
+        missing: training images that were left out: copies of them cannot be seen.
         must_see: the share of copies that would have to be seen.
         fail_above: the largest upper end of the share with which the exit code may be 0.
     """
@@ -71,7 +73,7 @@ def judge(
 
     if copies := _found(outcomes):
         return verdict("hold", f"{_copies(suspects, samples)} ({copies}){_unsaid(outcomes)}", COPIES)
-    if why := _why_not(outcomes, seen, unread):
+    if why := _why_not(outcomes, seen, unread, missing):
         return verdict("cannot tell", why, CANNOT_TELL)
     assert seen.value is not None
     high = max(scores["exposed.items"].high or 0.0 for scores in outcomes.values())
@@ -117,7 +119,7 @@ def _unsaid(outcomes: Mapping[str, Scores]) -> str:
     return f"; how many more there are, nobody can tell: {shares[0].reason.partition(': ')[2] or shares[0].reason}"
 
 
-def _why_not(outcomes: Mapping[str, Scores], seen: Score, unread: int) -> str:
+def _why_not(outcomes: Mapping[str, Scores], seen: Score, unread: int, missing: int) -> str:
     """Return why nothing found would mean nothing; empty where it means something."""
     for name, scores in outcomes.items():
         if scores["exposed.items"].value is None:
@@ -127,6 +129,11 @@ def _why_not(outcomes: Mapping[str, Scores], seen: Score, unread: int) -> str:
             return f"{name} found only {recall or 0:.0%} of exact copies that were planted, so it sees too little here"
     if seen.value is None:
         return f"nothing was found, and nothing could have been: {seen.reason}"
+    if missing:
+        return (
+            f"nothing was found, but {missing} training images were left out, and copies of them would not be seen: repair "
+            "them, or take out of the folder what was not trained on"
+        )
     if unread:
         return f"nothing was found, but {unread} synthetic files could not be read"
     return ""

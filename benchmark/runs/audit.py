@@ -11,7 +11,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from benchmark.cohorts.full_size import opener
-from benchmark.cohorts.given_split import GivenSplit, WithoutPatients, cohort_of, every_item, training_alone
+from benchmark.cohorts.given_split import (
+    GivenSplit,
+    WithoutPatients,
+    cohort_of,
+    every_item,
+    missing_training,
+    training_alone,
+)
 from benchmark.cohorts.ingest import prepare_items
 from benchmark.core.devices import search_devices
 from benchmark.core.files import require_layout
@@ -131,7 +138,8 @@ def _answered(
     suspects = list_suspects(matches, synthetic, cohort.real, full_size)
     verdict = judge(
         {name: outcome.scores for name, outcome in outcomes.items()}, possible["detectable.share"],
-        samples=len(synthetic), suspects=len(suspects), unread=len(unread), must_see=config.must_see,
+        samples=len(synthetic), suspects=len(suspects), unread=len(unread), missing=missing_training(real),
+        must_see=config.must_see,
         fail_above=config.fail_above,
     )  # fmt: skip
     return Audit(

@@ -116,6 +116,17 @@ def test_files_that_were_not_read_are_no_all_clear() -> None:
     )
 
 
+def test_training_images_that_were_not_read_are_no_all_clear() -> None:
+    assert verdict({"pixels": scores()}, missing=3) == (
+        "cannot tell",
+        11,
+        (
+            "nothing was found, but 3 training images were left out, and copies of them would not be seen: repair "
+            "them, or take out of the folder what was not trained on"
+        ),
+    )
+
+
 def test_the_numbers_are_those_of_the_detector_that_finds_most() -> None:
     answer = judge(
         {"pixels": scores(low=0.02, high=0.05), "copy": scores(low=0.08, high=0.1)}, SEEN, samples=9, suspects=1,

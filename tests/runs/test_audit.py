@@ -128,6 +128,13 @@ def test_a_synthetic_file_that_cannot_be_read_is_listed(folders: Path, audit: Au
     assert list(listed[listed["reason"] == "not compared"]["file"]) == ["005.png"]
 
 
+def test_a_training_file_that_cannot_be_read_is_no_all_clear(folders: Path, audit: Audit) -> None:
+    (folders / "train" / "P003_1.png").write_bytes(b"no image")
+    ended = audit("--must-see", 1)
+    assert ended.returncode == 11
+    assert "1 training images were left out" in ended.stdout.splitlines()[-1]
+
+
 def test_patients_of_a_table_and_of_names_are_the_same(folders: Path, audit: Audit, bench: Bench) -> None:
     copy(folders, 10)
     rows = [

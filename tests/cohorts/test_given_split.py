@@ -1,0 +1,65 @@
+"""Two folders as one data set: who is on both sides, and held-out patients with more images than training patients."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from benchmark.cohorts.given_split import missing_training, require_apart, surplus_heldout
+from benchmark.cohorts.store import Stored
+from benchmark.core.errors import UsageError
+
+
+def table(train: list[int], heldout: list[int]) -> pd.DataFrame:
+    """One row per item of patients with these numbers of images."""
+    rows = [
+        (f"{side}/{patient}_{image}", f"{side}{patient}", side)
+        for side, counts in (("train", train), ("heldout", heldout))
+        for patient, count in enumerate(counts)
+        for image in range(count)
+    ]
+    return pd.DataFrame(rows, columns=["item", "subject", "group"])
+
+
+@pytest.mark.parametrize("heldout", [[2] * 30, [1] * 30, [1, 3] * 15])
+def test_as_many_images_or_fewer_are_all_used(heldout: list[int]) -> None:
+    assert surplus_heldout(table([2] * 30, heldout)) == frozenset()
+
+
+def test_held_out_patients_keep_no_more_images_than_training_patients_have() -> None:
+    given = table([1] * 20 + [3] * 20, [6] * 200)
+    surplus = surplus_heldout(given)
+    kept = given[~given["item"].isin(surplus) & (given["group"] == "heldout")].groupby("subject").size()
+    assert len(kept) == 200
+    assert set(kept) == {1, 3}
+    assert 0.35 < (kept == 1).mean() < 0.65
+    assert all(name.startswith("heldout/") for name in surplus)
+    assert surplus == surplus_heldout(given)
+
+
+def test_patients_on_both_sides_are_refused() -> None:
+    require_apart({"train": {"1"}, "heldout": {"2"}})
+    with pytest.raises(UsageError) as refused:
+        require_apart({"train": set("abcd"), "heldout": set("abcde")})
+    assert str(refused.value) == (
+        "4 patients are in the folder of training images and in that of held-out images: a, b, c ...\n"
+        "  hint: hold out patients of whom no image was trained on; if these names are no patients, say how patients "
+        "are recognised: --patients"
+    )
+
+
+def test_only_training_images_that_were_left_out_count() -> None:
+    remarks = {
+        "left out, could not be used": ["train/a (damaged)", "heldout/b (damaged)", "train/c (damaged)"],
+        "train: left out, not in the table": ["d.png"],
+        "heldout: left out, not in the table": ["e.png"],
+        "train: patients, from the names": ["P1", "P2"],
+    }
+    stored = Stored(
+        folder=Path(), pixels=np.zeros(0), table=table([1], [1]), files=pd.DataFrame(), channels=("image",),
+        spacing_mm=(), remarks=remarks,
+    )  # fmt: skip
+    assert missing_training(stored) == 3
