@@ -54,13 +54,18 @@ def list_suspects(matches: Mapping[str, Columns], synthetic: Split, real: Split,
         return table
     table = table.sort_values(["reason", "similarity"], ascending=False, kind="stable").reset_index(drop=True)
     own = _compared(table.head(ALIGNED)[["synthetic", "train_row"]].to_numpy(dtype=int), full_size)
-    by_chance = _compared(_nearest_heldout(matches), full_size)
-    chance = by_chance.max() if len(by_chance) else np.inf
+    chance = _by_chance(matches, full_size) if (table["reason"] != "verbatim").any() else np.inf
     table["full_size"] = np.concatenate([own, np.full(len(table) - len(own), np.nan)])
     certain = (table["reason"] == "verbatim") | (table["full_size"] > chance)
     table["confidence"] = certain.map({True: CERTAIN, False: REVIEW})
     order = ["confidence", "full_size", "similarity"]
     return table.sort_values(order, ascending=[True, False, False], kind="stable").reset_index(drop=True)
+
+
+def _by_chance(matches: Mapping[str, Columns], full_size: FullSize) -> float:
+    """Return the greatest correlation at full size of a synthetic and a held-out image; infinite without such."""
+    correlations = _compared(_nearest_heldout(matches), full_size)
+    return float(correlations.max()) if len(correlations) else np.inf
 
 
 def _nearest_heldout(matches: Mapping[str, Columns]) -> NDArray[np.int64]:

@@ -131,8 +131,8 @@ def _why_not(outcomes: Mapping[str, Scores], seen: Score, unread: int, missing: 
         return f"nothing was found, and nothing could have been: {seen.reason}"
     if missing:
         return (
-            f"nothing was found, but {missing} training images were left out, and copies of them would not be seen: repair "
-            "them, or take out of the folder what was not trained on"
+            f"nothing was found, but {missing} training images were left out, and copies of them would not be seen: "
+            "repair them, or take out of the folder what was not trained on"
         )
     if unread:
         return f"nothing was found, but {unread} synthetic files could not be read"

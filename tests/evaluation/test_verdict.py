@@ -121,8 +121,8 @@ def test_training_images_that_were_not_read_are_no_all_clear() -> None:
         "cannot tell",
         11,
         (
-            "nothing was found, but 3 training images were left out, and copies of them would not be seen: repair "
-            "them, or take out of the folder what was not trained on"
+            "nothing was found, but 3 training images were left out, and copies of them would not be seen: "
+            "repair them, or take out of the folder what was not trained on"
         ),
     )
 

@@ -96,6 +96,8 @@ def test_json_alone_on_standard_output_and_without_names(folders: Path, audit: A
     ended = audit("--json")
     assert json.loads(ended.stdout)["verdict"]["kind"] == "hold"
     assert "P0" not in ended.stdout
+    assert stat.S_IMODE((folders / "out").stat().st_mode) == 0o700
+    assert (folders / "out" / ".gitignore").read_text() == "*\n"
     assert str(folders) not in ended.stdout
 
 
@@ -171,12 +173,6 @@ def test_synthetic_images_of_another_kind_or_size(folders: Path, audit: Audit, k
     assert dict(zip(certain["file"].str[:3], certain["train_file"], strict=True)) == {
         name[:3]: source for name, source in copied.items()
     }
-
-
-def test_the_folder_is_private(folders: Path, audit: Audit) -> None:
-    audit()
-    assert stat.S_IMODE((folders / "out").stat().st_mode) == 0o700
-    assert (folders / "out" / ".gitignore").read_text() == "*\n"
 
 
 def refusal(ended: subprocess.CompletedProcess[str]) -> str:
