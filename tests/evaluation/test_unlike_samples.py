@@ -90,9 +90,9 @@ def test_the_whole_sentence_and_a_part_of_the_samples() -> None:
     assert (score.value, score.n, score.direction) == (17 / 60, 60, "lower")  # two by chance
     assert score.reason == (
         "28% of the samples are unlike the training images: brightest pixel higher (28%), mean higher (27%), darkest "
-        "pixel higher (25%), correlation with the mean training image lower (25%), each beyond 99% of the training images; "
-        "look at figures/samples.png: if they came out wrong (scale, channels, latents, noise), that they copy nobody "
-        "says nothing of what the model has memorised"
+        "pixel higher (25%), correlation with the mean training image lower (25%), each beyond 99% of the training "
+        "images; look at figures/samples.png: if they came out wrong (scale, channels, latents, noise), that they "
+        "copy nobody says nothing of what the model has memorised"
     )
 
 
