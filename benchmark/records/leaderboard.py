@@ -108,9 +108,12 @@ def cells_of(row: Row, board: Sequence[Row]) -> dict[str, str]:
     seeds = f"{len(row.seeds)} ({', '.join(map(str, row.seeds))})"
     if record.status != "done":
         return {**run, next(iter(headings)): f"{record.status}: {record.reason}", "seeds": seeds}
+    scored = {heading: _cell(row, f"{line.id}[copy]", line) for heading, line in headings.items()}
+    if _is_unlike(row.records):  # a reader of this cell alone would take it for an all-clear
+        scored[LINES[1].heading] += f" ({UNLIKE.heading})"
     return {
         **run,
-        **{heading: _cell(row, f"{line.id}[copy]", line) for heading, line in headings.items()},
+        **scored,
         "planted recall": _recall(row, "copy", board),
         "can show": _shown(row),
         "exposed share [pixels]": _cell(row, "exposed.items[pixels]", LINES[1]),

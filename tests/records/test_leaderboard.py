@@ -398,4 +398,5 @@ def test_samples_that_look_like_no_training_image_are_said_on_the_board(tmp_path
     assert not any(note.startswith("samples unlike train") for note in notes_of([ordinary]))
     table = table_of([ordinary, odd])
     assert dict(zip(table["model"], table["samples unlike train"], strict=True)) == {"a": "", "b": "1.000"}
+    assert list(table["exposed share"]) == ["0.100 [0.050, 0.150]", "0.100 [0.050, 0.150] (samples unlike train)"]
     assert any(note.startswith("samples unlike train: largest share of samples outside") for note in notes_of([odd]))
