@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import torch
 from torch import Tensor, nn
 
-from benchmark.adapters.checkpoints import read_tensors, weights_for
+from benchmark.adapters.checkpoints import read_tensors, unnamed_average, weights_for
 from benchmark.adapters.external import ExternalModel
 from benchmark.adapters.network import check_choices, in_range, seeded_noise
 from benchmark.core.devices import pick_device
@@ -308,6 +308,8 @@ def _fill(network: nn.Module, path: Path) -> None:
     state, place = weights_for(network.state_dict(), content, path)
     if place:
         notice(f"the weights of {path.name} are in {place}")
+    if average := unnamed_average(content):
+        notice(f"{average} of {path.name} is an average of the weights without names, and cannot be sampled from")
     try:
         if state.keys() != network.state_dict().keys():
             state = _renamed(network, state)
