@@ -57,6 +57,8 @@ class Doubt:
     """Why the patients cannot be told."""
 
     reason: str
+    answers: tuple[str, ...] = ()
+    """Answers that fit, before those that folders and names propose."""
 
 
 def strip_levels(units: Sequence[Unit]) -> Levels:

@@ -13,6 +13,8 @@ from .names import FEWEST_PATIENTS, UID, may_be_images
 
 NONE = "none"
 """Each file, or each folder of a series, is a patient of its own: the user's word for it."""
+PATIENT_ID, STUDY_ID = "patient-id", "study-id"
+"""Each PatientID, or each StudyInstanceUID, of DICOM files is a patient."""
 _FOLDER = re.compile(r"folder(?::(-?[1-9]\d*))?")
 _SEPARATORS = "_- "
 _PROPOSALS = (
@@ -63,10 +65,11 @@ def question(root: object, doubt: Doubt, units: Sequence[Unit], *, by_name: bool
 
     `by_name` proposes parts of the names of files, which tell nothing where folders may be patients.
     """
-    proposed = [*_folder_answers(units), *(_name_answer(units) if by_name else [])] or [
+    proposed = [*doubt.answers, *_folder_answers(units), *(_name_answer(units) if by_name else [])] or [
         "--set-data table=FILE with columns file and patient"
     ]
-    answers = [*proposed, "--group-pattern none if each image is of another patient"]
+    single = ["--group-pattern none if each image is of another patient"] if len(units) >= FEWEST_PATIENTS else []
+    answers = [*proposed, *single]
     return UsageError(
         f"it cannot be told which images of {root} are of one patient: {doubt.reason}",
         "which fits? " + "; ".join(answers),

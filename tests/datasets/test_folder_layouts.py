@@ -164,6 +164,7 @@ def test_recognised(tmp_path: Path, layout: str) -> None:
 REPEATS = "and no part of their names repeats as a patient's number would"
 LABELS = "NORMAL 1000, PNEUMONIA 1000"
 STUDIES = "are named like studies or series, of which a patient may have several"
+NO_IDS = "and PatientID is missing or the same in all DICOM files"
 ASKED: dict[str, tuple[list[str], str, list[str]]] = {
     # layout: files, the reason, the answers before the last
     "two class folders": (
@@ -223,7 +224,7 @@ ASKED: dict[str, tuple[list[str], str, list[str]]] = {
     ),
     "folders of studies": (
         grid("DICOM/ST{:05}/SE{:05}/IM{:05}.dcm", 5, 2, 6),
-        f"5 folders (ST00001 2, ST00002 2, ST00003 2, ST00004 2 ...) {STUDIES}",
+        f"5 folders (ST00001 2, ST00002 2, ST00003 2, ST00004 2 ...) {STUDIES}, {NO_IDS}",
         ["folder:2 for the 5 patients ST00001, ST00002 ..."],
     ),
     "folders of dates": (
