@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 from .words import VIEWS, is_class, is_date, is_view, is_visit
@@ -87,9 +87,25 @@ def by_column(stems: Sequence[str], folders: Sequence[str]) -> Patients | None:
             before = values[0]
         elif not all(is_view(value) or is_class(value) for value in distinct):
             repeats = _repeats(list(zip(folders, values, strict=True)), distinct)
-            patients = _numbers(values, before.lower()) if repeats else None
+            patients = _numbers(values, before.lower()) if repeats and not _is_behind(rows, column) else None
             return Patients(patients, _place(stems[0], column)) if patients else None
     return None
+
+
+def _is_behind(rows: Sequence[Sequence[str]], column: int) -> bool:
+    """Return whether a later part looks more like the patient, as in S1_P034 and 02_0034: the part may be a visit."""
+    first = {row[column] for row in rows}
+    later = [{row[place] for row in rows} for place in range(column + 1, min(map(len, rows)))]
+    return not numbers_someone(first) and any(len(values) > len(first) and numbers_someone(values) for values in later)
+
+
+def numbers_someone(values: Collection[str]) -> bool:
+    """Return whether all parts are numbers as patients have them: of three digits, or behind P or such a word."""
+    matches = [_TOKEN.fullmatch(value) for value in values]
+    words = [(match[1].lower(), match[2]) for match in matches if match]
+    if len(words) < len(matches) or may_be_images(list(values)):
+        return False
+    return all(word in PERSON_WORDS - {"s"} or len(digits) > 2 for word, digits in words)
 
 
 def _numbers(values: list[str], before: str) -> tuple[str, ...] | None:

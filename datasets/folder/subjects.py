@@ -148,10 +148,10 @@ def _from_rows(listing: Listing, table: PatientTable) -> Subjects:
 def _with_folders(
     levels: Levels, names: Sequence[str], patients: Sequence[str], remarks: dict[str, list[str]]
 ) -> Subjects:
-    """Add the labels and splits that folders say, and name what lies in folders of segmentations."""
+    """Add the labels and splits that folders say, and name the segmentations."""
     classes = Counter(levels.labels.values())
     labels = [f"{label} {count}" for label, count in sorted(classes.items())]
-    told = {"labels, from the folders": labels, "skipped, in folders of segmentations": levels.masks}
+    told = {"labels, from the folders": labels, "skipped, segmentations by their folders or names": levels.masks}
     return Subjects(
         patients=dict(zip(names, patients, strict=True)),
         labels=levels.labels,

@@ -144,6 +144,27 @@ RECOGNISED: dict[str, tuple[list[str], int, str, dict[str, int], str]] = {
     "images and masks": (
         each("images masks", grid("P{:02}_{}.png", 5, 3)), 5, "P01", {}, UP_TO,
     ),
+    "classes in German, of patients' folders": (
+        [f"{c}/P{10 * k + p:02}/{n}.png" for k, c in enumerate(("unauffa\u0308llig", "Tumor", "unklar"))
+         for p in range(6) for n in range(3)], 18, "P00", {"unauffa\u0308llig": 18, "Tumor": 18, "unklar": 18}, EACH,
+    ),
+    "classes in Chinese": (
+        [f"{c}/{k}{p:03}_{n}.png" for k, c in enumerate(("正常", "肺炎")) for p in range(6) for n in range(3)], 12,
+        "0000", {"正常": 18, "肺炎": 18}, UP_TO,
+    ),
+    "classes with a digit in front": (
+        [f"{c}/P{c[0]}{p:02}_{n}.png" for c in ("0_normal", "1 - leicht", "2_severe") for p in range(6)
+         for n in range(2)], 18, "P000", {"0_normal": 12, "1 - leicht": 12, "2_severe": 12}, UP_TO,
+    ),
+    "splits with a word": (
+        [f"{s}/P{p:02}_{k}.png" for s in ("train_images", "images-val", "Test Set") for p in range(6)
+         for k in range(2)], 6, "P00", {}, UP_TO,
+    ),
+    "sides in French": (
+        [f"{side}/P{p:02}_{k}.png" for side in ("gauche", "droite") for p in range(6) for k in range(2)], 6, "P00", {},
+        UP_TO,
+    ),
+    "numbers of pages behind patients": (grid("{:04}_p{}.png", 9, 2), 9, "0001", {}, UP_TO),
 }  # fmt: skip
 
 
@@ -162,6 +183,7 @@ def test_recognised(tmp_path: Path, layout: str) -> None:
 
 
 REPEATS = "and no part of their names repeats as a patient's number would"
+SKIN = "benign 9, malignant 9, normal 9"
 LABELS = "NORMAL 1000, PNEUMONIA 1000"
 STUDIES = "are named like studies or series, of which a patient may have several"
 NO_IDS = "and PatientID is missing or the same in all DICOM files"
@@ -246,6 +268,32 @@ ASKED: dict[str, tuple[list[str], str, list[str]]] = {
         [f"{c}/{k}.png" for c in range(3) for k in range(5)], "3 folders (0 5, 1 5, 2 5) may be classes or patients",
         ["folder:1 for the 3 patients 0, 1 ..."],
     ),
+    "visits or sites before patients": (
+        grid("S{}_P{:02}_{}.png", 3, 9, 2),
+        f"54 images (S1_P01_1.png, S1_P01_2.png, S1_P02_1.png ...) in one folder, {REPEATS}",
+        ["'([^/_]+)_[^/]*$' for the 3 patients S1, S2 ...", "'[^/_]+_([^/_]+)_[^/]*$' for the 9 patients P01, P02 ..."],
+    ),
+    "short numbers before long ones": (
+        grid("{:02}_{:04}.png", 3, 9),
+        f"27 images (01_0001.png, 01_0002.png, 01_0003.png ...) in one folder, {REPEATS}",
+        ["'([^/_]+)_[^/]*$' for the 3 patients 01, 02 ...",
+         "'([^/._]+)(?:[.]nii)?[.][^/.]*$' for the 9 patients 0001, 0002 ..."],
+    ),
+    "names and numbers of visits": (
+        [f"{name} {k}/x.png" for name in ("DOE J", "ROE R", "Wei\u00df U") for k in (1, 2)],
+        "DOE J 1 and DOE J 2 may be visits of one patient or different patients",
+        ["'([^/]*[^-_. 0-9/])[-_. ]+[0-9]{1,2}(?:/|$)' for the 3 patients DOE J, ROE R ...",
+         "folder:1 for the 6 patients DOE J 1, DOE J 2 ..."],
+    ),
+    "two folders that nobody knows": (
+        [f"{c}/P{p}_{k}.png" for c in ("alpha", "beta") for p in range(4) for k in range(9)],
+        "2 folders (alpha 36, beta 36) may be classes or patients", ["'([^/_]+)_[^/]*$' for the 4 patients P0, P1 ..."],
+    ),
+    "known classes are not proposed": (
+        [f"{c}/{c} ({k}).png" for c in ("benign", "malignant", "normal") for k in range(9)],
+        f"27 images (benign (0).png, benign (1).png, benign (2).png ...) in 3 class folders ({SKIN}), {REPEATS}",
+        ["'([^/._]+)(?:[.]nii)?[.][^/.]*$' for the 27 patients benign (0), benign (1) ..."],
+    ),
     "files beside patients' folders": (
         [*grid("P{:02}/{}.png", 4, 2), "overview.png", "P02_overview.png"],
         "4 folders (P01 2, P02 2, P03 2, P04 2), and 1 files in no folder",
@@ -270,6 +318,43 @@ def test_asked(tmp_path: Path, layout: str) -> None:
         f"it cannot be told which images of {tmp_path} are of one patient: {reason}\n  hint: which fits? {proposed}; "
         "--group-pattern none if each image is of another patient"
     )
+
+
+MASKED: dict[str, tuple[list[str], list[str]]] = {
+    # layout: images, segmentations
+    "behind the name": (grid("P{:02}_{}.png", 4, 2), grid("P{:02}_{}_mask.png", 4, 2)),
+    "several of one image": (grid("c ({}).png", 4), [*grid("c ({})_mask.png", 4), "c (2)_mask_1.png"]),
+    "in front": (grid("volume-{}.nii", 4), grid("segmentation-{}.nii", 4)),
+    "one for several sequences": (
+        grid("c_{0:03}/c_{0:03}_t1.nii.gz", 4) + grid("c_{0:03}/c_{0:03}_flair.nii.gz", 4),
+        grid("c_{0:03}/c_{0:03}-seg.nii.gz", 4),
+    ),
+    "BIDS": (
+        grid("sub-{0:02}/anat/sub-{0:02}_T1w.nii.gz", 4),
+        grid("sub-{0:02}/anat/sub-{0:02}_desc-brain_mask.nii.gz", 4),
+    ),
+    "a word": (grid("P{:02}/ct.nii.gz", 4), grid("P{:02}/Label.nii.gz", 4)),
+    "joined words, other ending": (grid("P{:02}.jpg", 4), grid("P{:02}_LungMask.png", 4)),
+    "folders below patients": (grid("P{:02}/CT/{}.png", 4, 2), grid("P{:02}/contours/{}.png", 4, 2)),
+    "a folder beside patients": (grid("P{:02}/{}.png", 4, 2), grid("masks/P{:02}_{}.png", 4, 2)),
+    "folders of a split": (grid("train_images/{:03}.png", 4), grid("train_masks/{:03}.png", 4)),
+    "nothing but masks": ([], []),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("layout", MASKED)
+def test_segmentations_are_skipped(tmp_path: Path, layout: str) -> None:
+    images, masks = MASKED[layout]
+    dataset = Folder(group_pattern="none")
+    only = grid("P{:02}_mask.png", 4)
+    files = [file for source in dataset.sources(fill(tmp_path, (images + masks) or only)) for file in source.files]
+    assert sorted(files) == sorted(f"{tmp_path}/{name}" for name in images or only)
+    assert dataset.remarks(tmp_path).get("skipped, segmentations by their folders or names", []) == sorted(masks)
+
+
+def test_classes_named_by_labels_are_no_segmentations(tmp_path: Path) -> None:
+    names = [f"{c}/P{p}_{k}.png" for c in ("label", "nolabel") for p in range(4) for k in range(2)]
+    assert len(Folder(group_pattern="none").sources(fill(tmp_path, names))) == 16
 
 
 @pytest.mark.parametrize("pattern", ["P{:05}_{}", "img_{}_{}", "{}x{}"])
