@@ -7,16 +7,17 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from benchmark.cohorts.patient_table import PatientTable, read_patient_table
+from benchmark.cohorts.patient_table import PatientTable, patient_rows, read_patient_table
 from benchmark.core.errors import MissingDataError, UsageError
 
 from .layout import Doubt, Levels, find_patients, strip_levels
 from .listing import Listing
 from .names import FEWEST_PATIENTS, Patients
 from .patterns import PATIENT_ID, STUDY_ID, oddity, patients_by, question
-from .tables import find_table
+from .tables import find_table, read_named
 from .tags import JOINED, SHARED, by_tag, compared, separated, shared, tag_answers, tagged
 
+UNUSED = "not used, tables of patients that list none of these files"
 CHANGE = "another rule: --group-pattern"
 
 
@@ -34,7 +35,9 @@ class Subjects:
 
 def from_table(root: Path, listing: Listing, table: str) -> Subjects:
     """Take patients, labels and splits from a given table. Raises MissingDataError where it lists none of the files."""
-    listed = read_patient_table(Path(table), list(listing.files), root)
+    path, known = Path(table), list(listing.files)
+    named = read_named(path)
+    listed = read_patient_table(path, known, root) if named is None else patient_rows(path, named, known, root)
     if not listed.rows:
         raise MissingDataError(
             f"{root} holds none of the {len(listed.absent)} files of {table}",
@@ -62,7 +65,7 @@ def recognised(root: Path, listing: Listing) -> tuple[Listing, Subjects]:
 
     Raises UsageError where they cannot be told: with the answers that would do.
     """
-    table = find_table(listing)
+    table, others = find_table(listing)
     if table:
         subjects = _from_rows(listing, table.rows)
         source = {"patients, from a table next to the images": [str(table.path.relative_to(root))]}
@@ -70,11 +73,16 @@ def recognised(root: Path, listing: Listing) -> tuple[Listing, Subjects]:
         return listing, _checked_by_tags(listing, subjects)
     levels = strip_levels(listing.units())
     patients = find_patients(levels)
+    if isinstance(patients, Doubt) and others:
+        patients = replace(patients, reason=f"{patients.reason}; {others[0]} has patients, but for none of these files")
     if listing.dicom:
-        return _by_folders_and_tags(root, listing, levels, patients)
-    if isinstance(patients, Doubt):
+        listing, subjects = _by_folders_and_tags(root, listing, levels, patients)
+    elif isinstance(patients, Doubt):
         raise _question(root, listing, levels, patients)
-    return listing, _told(levels, patients)
+    else:
+        subjects = _told(levels, patients)
+    subjects.remarks |= {UNUSED: others} if others else {}
+    return listing, subjects
 
 
 def _by_folders_and_tags(
