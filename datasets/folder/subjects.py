@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -18,6 +18,7 @@ from .tables import find_table, read_named
 from .tags import JOINED, SHARED, by_tag, compared, separated, shared, tag_answers, tagged
 
 UNUSED = "not used, tables of patients that list none of these files"
+IN_SEVERAL = "counted as one patient, the same name in folders of several"
 CHANGE = "another rule: --group-pattern"
 
 
@@ -158,11 +159,24 @@ def _with_folders(
 ) -> Subjects:
     """Add the labels and splits that folders say, and name the segmentations."""
     classes = Counter(levels.labels.values())
-    labels = [f"{label} {count}" for label, count in sorted(classes.items())]
-    told = {"labels, from the folders": labels, "skipped, segmentations by their folders or names": levels.masks}
+    owners = dict(zip(names, patients, strict=True))
+    told = {
+        "labels, from the folders": [f"{label} {count}" for label, count in sorted(classes.items())],
+        f"{IN_SEVERAL} classes": _in_several(owners, levels.labels),
+        f"{IN_SEVERAL} splits": _in_several(owners, levels.groups),
+        "skipped, segmentations by their folders or names": levels.masks,
+    }
     return Subjects(
-        patients=dict(zip(names, patients, strict=True)),
+        patients=owners,
         labels=levels.labels,
         groups=levels.groups,
         remarks={**remarks, **{what: listed for what, listed in told.items() if listed}},
     )
+
+
+def _in_several(owners: Mapping[str, str], folders: Mapping[str, str]) -> list[str]:
+    """Return the patients whose images have several labels or splits by their folders."""
+    values: dict[str, set[str]] = {}
+    for name, folder in folders.items():
+        values.setdefault(owners[name], set()).add(folder)
+    return sorted(patient for patient, own in values.items() if len(own) > 1)

@@ -352,6 +352,13 @@ def test_segmentations_are_skipped(tmp_path: Path, layout: str) -> None:
     assert dataset.remarks(tmp_path).get("skipped, segmentations by their folders or names", []) == sorted(masks)
 
 
+def test_patients_in_several_classes_and_splits_are_named(tmp_path: Path) -> None:
+    joined = "counted as one patient, the same name in folders of several"
+    names = grid("train/normal/P{:02}/{}.png", 4, 2) + grid("test/sick/P{:02}/{}.png", 2, 2)
+    remarks = Folder().remarks(fill(tmp_path, names))
+    assert remarks[f"{joined} classes"] == remarks[f"{joined} splits"] == ["P01", "P02"]
+
+
 def test_classes_named_by_labels_are_no_segmentations(tmp_path: Path) -> None:
     names = [f"{c}/P{p}_{k}.png" for c in ("label", "nolabel") for p in range(4) for k in range(2)]
     assert len(Folder(group_pattern="none").sources(fill(tmp_path, names))) == 16
