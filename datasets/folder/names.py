@@ -88,7 +88,7 @@ def by_column(stems: Sequence[str], folders: Sequence[str]) -> Patients | None:
         elif not all(is_view(value) or is_class(value) for value in distinct):
             repeats = _repeats(list(zip(folders, values, strict=True)), distinct)
             patients = _numbers(values, before.lower()) if repeats and not _is_behind(rows, column) else None
-            return Patients(patients, _place(stems[0], column)) if patients else None
+            return Patients(patients, _place(stems, column)) if patients else None
     return None
 
 
@@ -135,12 +135,11 @@ def _repeats(placed: Sequence[tuple[str, str]], distinct: set[str]) -> bool:
     return len(distinct) >= FEWEST_PATIENTS and shared >= REPEATED * len(placed)
 
 
-def _place(stem: str, column: int) -> str:
-    if column == 0:
-        separator = re.search(r"[-_. ]", stem)
-        assert separator is not None
-        return f"the names of the files up to the first {separator[0]!r}"
-    return f"part {column + 1} of the names of the files"
+def _place(stems: Sequence[str], column: int) -> str:
+    if column:
+        return f"part {column + 1} of the names of the files"
+    separator = next(filter(None, (re.search(r"[-_. ]", stem) for stem in stems)), None)
+    return f"the names of the files{f' up to the first {separator[0]!r}' if separator else ''}"
 
 
 def without_visits(folders: Sequence[str]) -> dict[str, str]:

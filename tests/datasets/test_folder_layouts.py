@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+import shlex
 import time
 from collections.abc import Iterable
 from pathlib import Path
@@ -164,6 +166,12 @@ RECOGNISED: dict[str, tuple[list[str], int, str, dict[str, int], str]] = {
         [f"{side}/P{p:02}_{k}.png" for side in ("gauche", "droite") for p in range(6) for k in range(2)], 6, "P00", {},
         UP_TO,
     ),
+    "some names without a further part": (
+        ["P001.png", "cap001.png", "normal002.png", "normal002_24.png", "P003.png"], 4, "cap001", {}, UP_TO,
+    ),
+    "two formats of each image": (
+        [f"{p:03}.{ending}" for p in range(4) for ending in ("png", "jpg")], 4, "003", {}, "the names of the files",
+    ),
     "numbers of pages behind patients": (grid("{:04}_p{}.png", 9, 2), 9, "0001", {}, UP_TO),
 }  # fmt: skip
 
@@ -318,6 +326,17 @@ def test_asked(tmp_path: Path, layout: str) -> None:
         f"it cannot be told which images of {tmp_path} are of one patient: {reason}\n  hint: which fits? {proposed}; "
         "--group-pattern none if each image is of another patient"
     )
+
+
+@pytest.mark.parametrize("layout", ASKED)
+def test_every_answer_works_as_it_is_written(tmp_path: Path, layout: str) -> None:
+    names, _, answers = ASKED[layout]
+    fill(tmp_path, names)
+    for answer in [*answers, "none"]:
+        pattern = shlex.split(answer)[0]
+        patients = {source.subject for source in Folder(group_pattern=pattern).sources(tmp_path)}
+        count = re.search(r"for the (\d+) patients", answer)
+        assert len(patients) == (int(count[1]) if count else len(Folder(group_pattern="none").sources(tmp_path)))
 
 
 MASKED: dict[str, tuple[list[str], list[str]]] = {
