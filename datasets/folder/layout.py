@@ -9,13 +9,13 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from statistics import median
 
 from .masks import masks_among
-from .names import FEWEST_PATIENTS, Patients, by_column, named, without_visits
-from .words import is_class, is_container, is_number, is_split, is_study, is_unnumbered, is_view, split_of
+from .names import FEWEST_PATIENTS, Patients, by_column, first_part, named, names_something, without_visits
+from .words import is_class, is_container, is_number, is_split, is_study, is_unnumbered, is_view, is_visit, split_of
 
 FEW_FOLDERS = 20
 """Up to so many folders may be classes."""
@@ -61,6 +61,8 @@ class Doubt:
     reason: str
     answers: tuple[str, ...] = ()
     """Answers that fit, before those that folders and names propose."""
+    by_name: bool = False
+    """Whether names of files may tell the patients although there are folders: of visits."""
 
 
 def strip_levels(units: Sequence[Unit]) -> Levels:
@@ -106,7 +108,8 @@ def _by_folder(units: Sequence[Unit]) -> Patients | Doubt:
     doubt = _doubt(counts) or _shared_below(units) or _numbered_visits(counts)
     patients = without_visits(list(counts))
     if doubt or len(set(patients.values())) < FEWEST_PATIENTS:
-        return Doubt(doubt or f"{_folders(counts)} are fewer than {FEWEST_PATIENTS} patients")
+        visits = all((is_visit(head) or is_study(head)) and not head.isdigit() for head in counts)
+        return Doubt(doubt or f"{_folders(counts)} are fewer than {FEWEST_PATIENTS} patients", by_name=visits)
     owners = [patients[unit.folders[0]] if unit.folders else _owner(unit.stem, counts, patients) for unit in units]
     if None in owners:
         return Doubt(f"{_folders(counts)}, and {owners.count(None)} files in no folder")
@@ -130,15 +133,28 @@ def _doubt(counts: Counter[str]) -> str:
 
 
 def _shared_below(units: Sequence[Unit]) -> str:
-    """Return a doubt where numbers as patients have them repeat below several top folders: 2019/P01 and 2020/P01."""
-    above: dict[str, set[str]] = {}
-    for unit in units:
+    """Return a doubt where numbers as patients have them repeat below several top folders: 2019/P01 and 2020/P01.
+
+    Of files, only below folders that may be visits, and with letters: 001.png is an image in many folders.
+    """
+    folders, files = dict[str, set[str]](), dict[str, set[str]]()
+    people = named([unit.stem for unit in units])
+    firsts = people.patients if people else [first_part(unit.stem) for unit in units]
+    for unit, first in zip(units, firsts, strict=True):
         if len(unit.folders) > 1:
-            above.setdefault(unit.folders[1], set()).add(unit.folders[0])
-    if not above or not all(map(is_number, above)):
-        return ""
-    shared = [name for name, heads in above.items() if len(heads) > 1]
-    return f"{shared[0]} and {len(shared) - 1} other folders are below several top folders" if shared else ""
+            folders.setdefault(unit.folders[1], set()).add(unit.folders[0])
+        elif unit.folders:
+            files.setdefault(first, set()).add(unit.folders[0])
+    if all(map(is_number, folders)) and (shared := _in_several(folders)):
+        return f"{shared[0]} and {len(shared) - 1} other folders are below several top folders"
+    visits = all(is_visit(unit.folders[0]) for unit in units if unit.folders)
+    if visits and (people or names_something(files)) and (shared := _in_several(files)):
+        return f"{shared[0]} and {len(shared) - 1} others begin names of files in several top folders"
+    return ""
+
+
+def _in_several(above: Mapping[str, set[str]]) -> list[str]:
+    return [name for name, heads in above.items() if len(heads) > 1]
 
 
 def _numbered_visits(folders: Iterable[str]) -> str:

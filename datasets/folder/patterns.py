@@ -19,13 +19,15 @@ PATIENT_ID, STUDY_ID = "patient-id", "study-id"
 _FOLDER = re.compile(r"folder(?::(-?[1-9]\d*))?")
 _SEPARATORS = "_- "
 _PROPOSALS = (
+    "[0-9]{4}[-_.][0-9]{2}[-_.][0-9]{2}[-_. ]+([^-_. /]+)[^/]*$",
     *(f"([^/{mark}]+){mark}[^/]*$" for mark in _SEPARATORS),
     *(f"[^/{mark}]+{mark}([^/{mark}]+){mark}[^/]*$" for mark in _SEPARATORS),
     *(f"(?:[^/{mark}]+{mark}){{2}}([^/{mark}]+){mark}[^/]*$" for mark in _SEPARATORS),
     *(f"([^/.{mark}]+)(?:[.]nii)?[.][^/.]*$" for mark in _SEPARATORS),
     "([A-Za-z]*[0-9]+)[^/]*$",
 )
-"""Tried in this order on paths: the first, second, third and last part of a file's name, and its first number."""
+"""Tried in this order on paths: of a file's name the part behind a date, the first, second, third and last part, and
+the first number."""
 _VISITS = "([^/]*[^-_. 0-9/])[-_. ]+[0-9]{1,2}(?:/|$)"
 """A folder's name up to the number at its end: DOE J of `DOE J 1`."""
 _TOP = "^([^/._]+)"
@@ -70,7 +72,9 @@ def question(root: object, doubt: Doubt, units: Sequence[Unit], *, by_name: bool
     """
     folders = [*doubt.answers, *_folder_answers(units)]
     # Files 1, 2, 3 in P1 and in P2 are no patients; folders without a number may be classes.
-    by_name = by_name or not (folders or any(re.search("[0-9]", "".join(unit.folders)) for unit in units))
+    by_name = (
+        by_name or doubt.by_name or not (folders or any(re.search("[0-9]", "".join(unit.folders)) for unit in units))
+    )
     proposed = [*folders, *(_name_answer(units) if by_name else [])] or [
         "--set-data table=FILE with columns file and patient"
     ]

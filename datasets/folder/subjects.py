@@ -99,7 +99,7 @@ def _by_folders_and_tags(
         remarks = {f"patients, from the tag PatientID ({CHANGE})": list(dict.fromkeys(owners))}
         return separate, _with_folders(_renamed(levels, separate, before), list(separate.files), owners, remarks)
     if isinstance(patients, Doubt):
-        patients = Doubt(f"{patients.reason}, and {tags.fault}", tag_answers(tags))
+        patients = replace(patients, reason=f"{patients.reason}, and {tags.fault}", answers=tag_answers(tags))
     elif unsure and tags.studies >= FEWEST_PATIENTS:
         patients = Doubt(f"its DICOM files are of {tags.studies} studies, and {tags.fault}", tag_answers(tags))
     elif not unsure:

@@ -53,7 +53,7 @@ MASKS = _words(
 """Names of folders of segmentations, which are skipped where a folder of images lies next to them."""
 
 _CONTAINER = re.compile(
-    r"(images?|imgs?|parts?|batch(es)?|sets?|folds?|sites?|cent(er|re)s?|hospitals?|cohorts?|dis[ck]s?|dvd|cd|chunks?|"
+    r"(images?|imgs?|parts?|batch(es)?|sets?|folds?|sites?|cent(er|re)s?|hospitals?|clini(c|que)s?|klinik(en)?|cohorts?|dis[ck]s?|dvd|cd|chunks?|"
     r"archives?|groups?|zip|data|subsets?|block|blocks|collection|release|source|scanner)[-_ ]?[0-9]*"
 )
 _GRADE = re.compile(r"(grade|class|stage|kl|birads|bi-rads|type|category|cat|label|level|score|isup|gleason)[-_ ]?\d+")
@@ -62,10 +62,16 @@ _VISIT = re.compile(
     r"(ses|session|visit|v|vis|scan|mr|ct|pet|tp|t|time|timepoint|day|d|week|w|month|m|year|y|series|se|ser|study|st|stu|"
     r"exam|ex|acq|run|rep|s|date|baseline|bl|fu|followup|follow-up|pre|post|view|phase|echo)\d{0,14}"
 )
+VISIT_WORDS = _words(
+    "study studies st stu series ser se exam scan ses session visit vis acq acquisition run rep time timepoint tp day "
+    "week wk month year base baseline bl fu followup termin besuch aufnahme untersuchung visite examen"
+)
+"""Words before the number of a study, a series or a visit, of which a patient may have several, in lower case."""
 _STUDY = re.compile(
     r"(\d+\.)+\d+|(19|20)\d\d([-_.]?(0[1-9]|1[0-2]))?|"
-    r"(study|studies|st|stu|series|ser|se|exam|scan|ses|session|visit|acq|acquisition|dicom|dcm|ct|mr|mri|pet)[-_ ]?\d+"
+    rf"({'|'.join(sorted(VISIT_WORDS))}|dicom|dcm|ct|mr|mri|pet)[-_ ]?\d+|v[-_ ]?\d"
 )
+_SITE = re.compile(r"(sites?|cent(er|re)s?|hospitals?|clini(c|que)s?|klinik(en)?|batch|part|fold|cohort)[-_ ]?[0-9]+")
 _DATE = re.compile(
     r"(19|20)\d\d[-_.]?(0[1-9]|1[0-2])[-_.]?(0[1-9]|[12]\d|3[01])([-_T ]?\d{4,6})?|"
     r"(0[1-9]|[12]\d|3[01])[-_.]?(0[1-9]|1[0-2])[-_.]?(19|20)\d\d"
@@ -113,6 +119,16 @@ def is_unnumbered(name: str) -> bool:
 def is_study(name: str) -> bool:
     """Return whether a folder's name is that of a study or a series: a DICOM UID, a date, `SE0001`, `study_2`."""
     return bool(_STUDY.fullmatch(name.lower())) or is_date(name)
+
+
+def is_site(text: str) -> bool:
+    """Return whether a part of a name numbers a hospital, a batch or a fold: `site1`, `batch02`."""
+    return bool(_SITE.fullmatch(text.lower()))
+
+
+def is_year(text: str) -> bool:
+    """Return whether a part of a name may be a year."""
+    return bool(re.fullmatch(r"(19|20)\d\d", text))
 
 
 def is_number(name: str) -> bool:

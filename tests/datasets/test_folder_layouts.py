@@ -172,6 +172,15 @@ RECOGNISED: dict[str, tuple[list[str], int, str, dict[str, int], str]] = {
     "two formats of each image": (
         [f"{p:03}.{ending}" for p in range(4) for ending in ("png", "jpg")], 4, "003", {}, "the names of the files",
     ),
+    "patients of clinics": (
+        [f"Klinik_{c}/X{4 * c + p}/{k}.png" for c in (1, 2, 3) for p in range(4) for k in range(2)], 12, "X4", {}, EACH,
+    ),
+    "sites in front of patients": (
+        [f"site{s}_P{4 * s + p:02}_{k}.png" for s in (1, 2, 3) for p in range(4) for k in range(2)], 12, "P04", {},
+        "part 2 of the names of the files",
+    ),
+    "subjects by S": (grid("S{:03}/{:04}.png", 5, 12), 5, "S001", {}, EACH),
+    "subjects by S, in names": (grid("S{:03}_{:04}.png", 5, 12), 5, "S001", {}, UP_TO),
     "numbers of pages behind patients": (grid("{:04}_p{}.png", 9, 2), 9, "0001", {}, UP_TO),
 }  # fmt: skip
 
@@ -280,6 +289,38 @@ ASKED: dict[str, tuple[list[str], str, list[str]]] = {
         grid("S{}_P{:02}_{}.png", 3, 9, 2),
         f"54 images (S1_P01_1.png, S1_P01_2.png, S1_P02_1.png ...) in one folder, {REPEATS}",
         ["'([^/_]+)_[^/]*$' for the 3 patients S1, S2 ...", "'[^/_]+_([^/_]+)_[^/]*$' for the 9 patients P01, P02 ..."],
+    ),
+    "time points above patients": (
+        grid("tp{}/ID{:04}.png", 3, 5), "3 folders (tp1 5, tp2 5, tp3 5) " + STUDIES,
+        ["folder:1 for the 3 patients tp1, tp2 ...",
+         "'([^/._]+)(?:[.]nii)?[.][^/.]*$' for the 5 patients ID0001, ID0002 ..."],
+    ),
+    "German visits above patients": (
+        grid("Aufnahme {}/X{}/bild.png", 3, 5), "3 folders (Aufnahme 1 5, Aufnahme 2 5, Aufnahme 3 5) " + STUDIES,
+        ["folder:1 for the 3 patients Aufnahme 1, Aufnahme 2 ...", "folder:2 for the 5 patients X1, X2 ..."],
+    ),
+    "sessions above files of patients": (
+        grid("s{:03}/K{:02}_{}.png", 3, 5, 2), "K01 and 4 others begin names of files in several top folders",
+        ["folder:1 for the 3 patients s001, s002 ...", "'([^/_]+)_[^/]*$' for the 5 patients K01, K02 ..."],
+    ),
+    "sessions above files of cases": (
+        grid("S{}/pat_{:03}_x{}.png", 3, 5, 2), "pat_001 and 4 others begin names of files in several top folders",
+        ["folder:1 for the 3 patients S1, S2 ...", "'[^/_]+_([^/_]+)_[^/]*$' for the 5 patients 001, 002 ..."],
+    ),
+    "years before patients": (
+        [f"{year}_K{p:02}_{k}.png" for year in (2019, 2020, 2021) for p in range(5) for k in range(2)],
+        f"30 images (2019_K00_0.png, 2019_K00_1.png, 2019_K01_0.png ...) in one folder, {REPEATS}",
+        ["'[^/_]+_([^/_]+)_[^/]*$' for the 5 patients K00, K01 ..."],
+    ),
+    "dates with hyphens before patients": (
+        [f"2020-01-0{d}-K{p:02}-{k}.png" for d in (1, 2, 3) for p in range(5) for k in range(2)],
+        f"30 images (2020-01-01-K00-0.png, 2020-01-01-K00-1.png, 2020-01-01-K01-0.png ...) in one folder, {REPEATS}",
+        ["'[0-9]{4}[-_.][0-9]{2}[-_.][0-9]{2}[-_. ]+([^-_. /]+)[^/]*$' for the 5 patients K00, K01 ..."],
+    ),
+    "sessions before lettered patients": (
+        grid("S{:02}_K{:02}_{}.png", 3, 5, 2),
+        f"30 images (S01_K01_1.png, S01_K01_2.png, S01_K02_1.png ...) in one folder, {REPEATS}",
+        ["'([^/_]+)_[^/]*$' for the 3 patients S01, S02 ..."],
     ),
     "short numbers before long ones": (
         grid("{:02}_{:04}.png", 3, 9),
