@@ -145,9 +145,10 @@ def _shared_below(units: Sequence[Unit]) -> str:
             folders.setdefault(unit.folders[1], set()).add(unit.folders[0])
         elif unit.folders:
             files.setdefault(first, set()).add(unit.folders[0])
-    if all(map(is_number, folders)) and (shared := _in_several(folders)):
-        return f"{shared[0]} and {len(shared) - 1} other folders are below several top folders"
     visits = all(is_visit(unit.folders[0]) for unit in units if unit.folders)
+    patients = all(map(is_number, folders)) or (visits and names_something(folders) and not any(map(is_visit, folders)))
+    if patients and (shared := _in_several(folders)):
+        return f"{shared[0]} and {len(shared) - 1} other folders are below several top folders"
     if visits and (people or names_something(files)) and (shared := _in_several(files)):
         return f"{shared[0]} and {len(shared) - 1} others begin names of files in several top folders"
     return ""

@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
-from .words import VIEWS, VISIT_WORDS, is_class, is_date, is_site, is_view, is_visit, is_year
+from .words import VIEWS, VISIT_WORDS, is_class, is_date, is_site, is_study, is_view, is_visit
 
 FEWEST_PATIENTS = 3
 """Train, calibration and test need one each."""
@@ -144,7 +144,7 @@ def may_be_images(values: Sequence[str]) -> bool:
     """Return whether different parts of names are views or classes, dates, or numbers of images and visits."""
     matches = [_TOKEN.fullmatch(value) for value in values]
     words = {match[1].lower() for match in matches if match}
-    views = all(is_view(value) or is_class(value) for value in values) or all(map(is_year, values))
+    views = all(is_view(value) or is_class(value) for value in values) or all(map(is_study, values))
     return views or bool(words & INDEX_WORDS) or 2 * sum(map(is_date, values)) > len(values)
 
 

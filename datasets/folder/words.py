@@ -69,7 +69,7 @@ VISIT_WORDS = _words(
 """Words before the number of a study, a series or a visit, of which a patient may have several, in lower case."""
 _STUDY = re.compile(
     r"(\d+\.)+\d+|(19|20)\d\d([-_.]?(0[1-9]|1[0-2]))?|"
-    rf"({'|'.join(sorted(VISIT_WORDS))}|dicom|dcm|ct|mr|mri|pet)[-_ ]?\d+|v[-_ ]?\d"
+    rf"({'|'.join(sorted(VISIT_WORDS))}|dicom|dcm|ct|mr|mri|pet)[-_ ]?\d+|[tv][-_ ]?\d"
 )
 _SITE = re.compile(r"(sites?|cent(er|re)s?|hospitals?|clini(c|que)s?|klinik(en)?|batch|part|fold|cohort)[-_ ]?[0-9]+")
 _DATE = re.compile(
@@ -124,11 +124,6 @@ def is_study(name: str) -> bool:
 def is_site(text: str) -> bool:
     """Return whether a part of a name numbers a hospital, a batch or a fold: `site1`, `batch02`."""
     return bool(_SITE.fullmatch(text.lower()))
-
-
-def is_year(text: str) -> bool:
-    """Return whether a part of a name may be a year."""
-    return bool(re.fullmatch(r"(19|20)\d\d", text))
 
 
 def is_number(name: str) -> bool:

@@ -307,6 +307,15 @@ ASKED: dict[str, tuple[list[str], str, list[str]]] = {
         grid("S{}/pat_{:03}_x{}.png", 3, 5, 2), "pat_001 and 4 others begin names of files in several top folders",
         ["folder:1 for the 3 patients S1, S2 ...", "'[^/_]+_([^/_]+)_[^/]*$' for the 5 patients 001, 002 ..."],
     ),
+    "numbers above lettered patients": (
+        grid("{:02}/X{}/IM{:04}.png", 3, 5, 3), "X1 and 4 other folders are below several top folders",
+        ["folder:1 for the 3 patients 01, 02 ...", "folder:2 for the 5 patients X1, X2 ..."],
+    ),
+    "visits before names": (
+        grid("v{}_DOE_{:02}_n{}.png", 3, 5, 2),
+        f"30 images (v1_DOE_01_n1.png, v1_DOE_01_n2.png, v1_DOE_02_n1.png ...) in one folder, {REPEATS}",
+        ["'(?:[^/_]+_){2}([^/_]+)_[^/]*$' for the 5 patients 01, 02 ..."],
+    ),
     "years before patients": (
         [f"{year}_K{p:02}_{k}.png" for year in (2019, 2020, 2021) for p in range(5) for k in range(2)],
         f"30 images (2019_K00_0.png, 2019_K00_1.png, 2019_K01_0.png ...) in one folder, {REPEATS}",
