@@ -192,7 +192,7 @@ MUTANTS = (
     ),
     Mutant(
         f"{EVALUATION}/exposure.py",
-        " or (possible.certain or 0) > len(nearest.similarity)",
+        " or (possible.certain or 0) > samples",
         "",
         "too few samples are scored",
         (EXPOSURE,),

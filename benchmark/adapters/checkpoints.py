@@ -149,6 +149,22 @@ def _tables(content: Mapping[Any, Any], place: str, depth: int = 0) -> Iterator[
             yield from _tables(value, f"{place}/{name}" if place else str(name), depth + 1)
 
 
+def unnamed_average(content: Mapping[Any, Any], place: str = "", depth: int = 0) -> str:
+    """Return where a checkpoint keeps an averaged copy of the weights as a list; an empty text where it does not.
+
+    torch_ema writes such lists, whose tensors have no names: they cannot be told from those of another network.
+    """
+    for name, value in content.items():
+        where = f"{place}/{name}" if place else str(name)
+        listed = isinstance(value, list) and any(isinstance(one, Tensor) for one in value)
+        if listed and (EMA.search(where.lower()) or name == "shadow_params"):
+            return where
+        below = unnamed_average(value, where, depth + 1) if isinstance(value, Mapping) and depth < DEPTH else ""
+        if below:
+            return below
+    return ""
+
+
 def _fitting(
     network: Mapping[str, Tensor], table: dict[str, Tensor], place: str
 ) -> Iterator[tuple[str, dict[str, Tensor]]]:

@@ -25,6 +25,7 @@ from benchmark.adapters.sampling import check_samples
 from benchmark.core.errors import AdapterError, BenchError, DeclinedError, MissingDataError, UsageError
 from benchmark.core.options import build
 from benchmark.core.types import Budget, HasLoss, HasReconstruction, ModelAdapter, takes_prompts
+from benchmark.images.constant import constant
 from benchmark.plugins.registry import ModelCard, load_class
 
 if TYPE_CHECKING:
@@ -164,7 +165,7 @@ def trains(trial: Trial) -> None:
 
 
 def range_and_shape(trial: Trial) -> None:
-    """`sample` yields exactly `count` images of training's shape, finite, in [-1, 1] (not in [0, 1]), float32."""
+    """`sample` yields `count` different images of training's shape, finite, in [-1, 1] (not in [0, 1]), float32."""
     images = draw(trial.fitted("whole"))
     try:
         check_samples(images, slice(0, COUNT), trial.split.shape, trial.name)
@@ -174,6 +175,10 @@ def range_and_shape(trial: Trial) -> None:
         raise FaultError(f"samples are {images.dtype}: return float32")
     if images.min() >= 0:  # the toy items are as often below 0 as above
         raise FaultError("samples have no value below 0, as on the scale [0, 1]: return 2 * x - 1")
+    if constant(images).all():
+        raise FaultError("every sample is constant, one value everywhere: look at what `sample` does after the network")
+    if (images == images[:1]).all():
+        raise FaultError("all samples of one call are the same image: draw noise for each of them")
 
 
 def seeds(trial: Trial) -> None:

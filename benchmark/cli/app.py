@@ -21,6 +21,7 @@ from benchmark.cli.report import report_command
 from benchmark.cli.reproduce import reproduce_command
 from benchmark.cli.run import run_command
 from benchmark.core.errors import BenchError
+from benchmark.core.progress import printable
 
 app = typer.Typer(
     name="bench",
@@ -64,7 +65,7 @@ def main() -> None:
     except BenchError as error:
         if os.environ.get("BENCH_TRACE"):
             raise
-        typer.echo(f"error: {error}", err=True)
+        typer.echo(printable(f"error: {error}", keep="\n"), err=True)
         sys.exit(error.exit_code)
     except KeyboardInterrupt:
         typer.echo("stopped; the same command resumes here", err=True)

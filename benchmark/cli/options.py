@@ -24,7 +24,8 @@ GroupPattern = Annotated[
     str | None,
     typer.Option(
         "--group-pattern",
-        help="With --data folder, what is a patient: a regular expression, folder, folder:N, or none (each image).",
+        help="With --data folder, what is a patient: a regular expression, folder, folder:N, none (each image), or of "
+        "DICOM files patient-id, study-id.",
     ),
 ]
 Exclude = Annotated[

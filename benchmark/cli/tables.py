@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from benchmark.core.progress import printable
 from benchmark.records.columns import (
     ABSENT,
     LINES,
@@ -35,7 +36,7 @@ def print_table(title: str, columns: Sequence[str], rows: Iterable[Sequence[str]
     for column in columns:
         table.add_column(column, overflow="fold")
     for row in rows:
-        table.add_row(*row)
+        table.add_row(*(printable(cell, keep="\n") for cell in row))
     Console(width=None if sys.stdout.isatty() else 150, markup=False, emoji=False, highlight=False).print(table)
 
 

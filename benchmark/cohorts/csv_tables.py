@@ -7,17 +7,20 @@ import io
 import re
 import unicodedata
 from collections.abc import Iterator, Mapping, Sequence
+from itertools import chain, islice
 from pathlib import Path
 
 import pandas as pd
 
-from benchmark.cohorts.patient_ids import is_missing
+from benchmark.cohorts.patient_ids import is_missing, is_rounded
 from benchmark.cohorts.text_files import OWN, Advice, read_text
 from benchmark.core.errors import BadDataError, UsageError
 
 LONGEST = 24
 """Letters of a column's name that is shown."""
 SEPARATORS = {",": "commas", ";": "semicolons", "\t": "tabs", "|": "|"}
+TITLES = 10
+"""The header is one of so many rows: reports have a title above it."""
 SEPARATOR_LINE = re.compile(r'"?sep=([,;\t|:^~])"?[\s,;|]*', re.IGNORECASE)
 """The first line by which Excel is told the separator."""
 
@@ -29,9 +32,9 @@ def read_csv(path: Path, columns: Sequence[str], optional: Sequence[str] = (), a
     """Read columns of a table as text, and optional ones that are there.
 
     An empty cell is an empty text; no cell is changed, and none becomes a number. The separator is the one of , ; tab
-    and | by which the first line has the most of the columns, or that a line `sep=;` names. Names of columns may
-    differ in case and in spaces around them. Rows without any content are skipped. The index is the number of the line
-    in which a row begins.
+    and | by which the header has the most of the columns, or that a line `sep=;` names. Names of columns may differ in
+    case and in spaces around them. Titles above the header and rows without any content are skipped. The index is the
+    number of the line in which a row begins.
 
     Messages name columns and lines, never what a cell holds.
 
@@ -40,7 +43,7 @@ def read_csv(path: Path, columns: Sequence[str], optional: Sequence[str] = (), a
     closed.
     """
     text = read_text(path, advice)
-    header, separator, rows = _opened(path, text, (*columns, *optional))
+    header, separator, rows = _opened(path, text, columns, optional)
     if not any(map(_folded, header)):
         raise BadDataError(f"{path} has no names of columns in its first line", advice.columns)
     places = _places(path, header, columns, optional, advice)
@@ -71,13 +74,20 @@ def require_unique(table: pd.DataFrame, column: str, path: Path) -> None:
 
 
 def require_ids(table: pd.DataFrame, column: str, path: Path) -> None:
-    """Raise BadDataError where an id is empty, says that it is unknown (`nan`, `NA`, `-`), or has two lines.
+    """Raise BadDataError where an id is empty, unknown (`nan`, `NA`, `-`), rounded (`1.2E+11`), or has two lines.
 
-    Unknown patients would otherwise become one patient of that name.
+    Unknown patients, and those whose numbers were rounded, would otherwise become one patient.
     """
     missing = table.index[table[column].isin([name for name in table[column].unique() if is_missing(name)])]
     if len(missing):
         raise _empty_cell(path, "id", column, missing, "; nan, NA, none, unknown and - count as empty")
+    rounded = table.index[table[column].isin([name for name in table[column].unique() if is_rounded(name)])]
+    if len(rounded):
+        raise BadDataError(
+            f"{path} has a rounded number, such as 1.2E+11, in column {column} of line {rounded[0]}: "
+            "several patients may have the same",
+            "format the column as text in the spreadsheet before numbers are entered or imported, and save it again",
+        )
     _require_one_line(table, column, path)
 
 
@@ -113,17 +123,18 @@ def require_csv(option: str, path: str) -> None:
         raise UsageError(f"{option} names {path}, which is no file", "give the path of a CSV file")
 
 
-def _opened(path: Path, text: str, wanted: Sequence[str]) -> tuple[list[str], str, Iterator[Row]]:
+def _opened(
+    path: Path, text: str, columns: Sequence[str], optional: Sequence[str]
+) -> tuple[list[str], str, Iterator[Row]]:
     """Return the header, the separator, and the rows below the header."""
     first = text[: re.search(r"[\r\n]|\Z", text).start()]  # type: ignore[union-attr]
     named = SEPARATOR_LINE.fullmatch(first.strip(" \ufeff"))
-    names = set(map(_folded, wanted))
+    names = set(map(_folded, (*columns, *optional)))
     best: tuple[tuple[int, int], list[str], str, Iterator[Row]] | None = None
     refused: BadDataError | None = None
     for separator in [named[1]] if named else SEPARATORS:
         try:
-            rows = _rows(path, text, separator, skip=1 if named else 0)
-            header = next(rows, (1, []))[1]
+            header, rows = _below_titles(_rows(path, text, separator, skip=1 if named else 0), names, columns)
         except BadDataError as error:
             refused = refused or error
             continue
@@ -134,6 +145,19 @@ def _opened(path: Path, text: str, wanted: Sequence[str]) -> tuple[list[str], st
         assert refused is not None
         raise refused
     return best[1:]
+
+
+def _below_titles(rows: Iterator[Row], names: set[str], columns: Sequence[str]) -> tuple[list[str], Iterator[Row]]:
+    """Return the header and the rows below it: the first row, or after titles, the first that has the columns."""
+    header = next(rows, (1, []))[1]
+    if names & set(map(_folded, header)):
+        return header, rows
+    top = list(islice(rows, TITLES - 1))
+    for place, (_, fields) in enumerate(top):
+        present = names & set(map(_folded, fields))
+        if present.issuperset(map(_folded, columns)) and len(present) > 1:
+            return fields, chain(top[place + 1 :], rows)
+    return header, chain(top, rows)
 
 
 def _rows(path: Path, text: str, separator: str, skip: int) -> Iterator[Row]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
+import unicodedata
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Protocol
@@ -15,7 +16,16 @@ Log = Callable[[str], None]
 
 def to_stderr(text: str) -> None:
     """Print one line on standard error."""
-    sys.stderr.write(f"{text}\n")
+    sys.stderr.write(f"{printable(text)}\n")
+
+
+def printable(text: str, keep: str = "") -> str:
+    """Return a text with what a terminal obeys as escapes, except the characters in `keep`.
+
+    Names of files may hold line ends, colours and changes of direction, which can hide or imitate what a command says.
+    """
+    plain = {letter for letter in set(text) if letter == " " or unicodedata.category(letter)[0] not in "CZ"}
+    return "".join(letter if letter in plain or letter in keep else ascii(letter)[1:-1] for letter in text)
 
 
 class Advance(Protocol):

@@ -63,6 +63,7 @@ def measure_exposure(
     tied: float = 0.0,
     seen_level: float | None = None,
     pair_seed: int | None = None,
+    different: int | None = None,
 ) -> Exposure:
     """Score the headline and what is printed with it.
 
@@ -81,12 +82,14 @@ def measure_exposure(
             (`withhold.robust_level`); `level` where it is not given.
         pair_seed: of the pairs of the bound on epsilon, which must differ between splits (`competition.tie_seed`);
             `seed` where it is not given.
+        different: how many of the N samples are different images; N where it is not given. Repeats are no evidence.
     """
     everyone = everyone or nearest
     withheld = withhold(everyone, train_similarity, level, comparable=nearest.heldout)
     seen = heldout_seen(nearest, level if seen_level is None else seen_level, everyone=everyone)
-    result, possible = exposed(nearest), detectable(nearest.train, nearest.heldout, len(nearest.similarity))
-    reason = refusal or _refusal(possible, seen, split, everyone, tied)
+    samples = len(nearest.similarity) if different is None else different
+    result, possible = exposed(nearest), detectable(nearest.train, nearest.heldout, samples)
+    reason = refusal or _refusal(possible, samples, seen, split, everyone, tied)
     scores = {
         **_headline(result, nearest, reason),
         **_listed(withheld, len(nearest.similarity)),
@@ -97,9 +100,11 @@ def measure_exposure(
     return Exposure(scores, withheld, [asdict(row) for row in result.curve], replicates)
 
 
-def _refusal(possible: Detectable, seen: HeldoutSeen, split: SplitTest | None, nearest: Nearest, tied: float) -> str:
+def _refusal(
+    possible: Detectable, samples: int, seen: HeldoutSeen, split: SplitTest | None, nearest: Nearest, tied: float
+) -> str:
     """Return why the headline is not scored, or nothing."""
-    if possible.patients is None or (possible.certain or 0) > len(nearest.similarity):
+    if possible.patients is None or (possible.certain or 0) > samples:
         return f"cannot tell: {possible.reason}"
     if tied > TIED:
         return (

@@ -81,6 +81,7 @@ def evaluate(
     advance: Advance,
     refusal: str = "",
     prompted: NDArray[np.int64] | None = None,
+    different: int | None = None,
     autoencoder: HasReconstruction | None = None,
 ) -> Outcome:
     """Score a synthetic set with one detector by protocol p2.
@@ -95,6 +96,7 @@ def evaluate(
         advance: called with a note after each of six steps.
         refusal: why the headline may not be scored whatever it reads.
         prompted: (N,) for a text-to-image model: the row of the real image whose caption each sample was asked with.
+        different: how many of the samples are different images; all where it is not given.
         autoencoder: of the model, where it has one: copies that passed it are planted, too.
     """
     codes = {name: patient_codes(bank.real.subjects[part]) for name, part in bank.parts.items()}
@@ -107,6 +109,7 @@ def evaluate(
     exposure = measure_exposure(
         results.nearest, results.train.similarity, results.best, level=level, split=split, seed=seed, refusal=refusal,
         everyone=results.everyone, tied=_tied(results), seen_level=_seen_level(bank, neighbours), pair_seed=own_seed,
+        different=different,
     )  # fmt: skip
     others = piece(bank.rows, slice(bank.train, len(bank.real)))
     searched = searching.search(others, bank.part("train"), keep="held-out")

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -31,9 +32,11 @@ from benchmark.detectors.fitting import fit_detector
 from benchmark.detectors.random_conv import random_features
 from benchmark.detectors.registry import Choice
 from benchmark.evaluation.constant_samples import constant_refusal, constant_score, count_constant
-from benchmark.evaluation.exposure import possible_for, possible_scores
+from benchmark.evaluation.exposure import HEADLINE, possible_for, possible_scores
 from benchmark.evaluation.protocol import Advance, Outcome, evaluate
+from benchmark.evaluation.repeated_samples import count_different, repeated_score
 from benchmark.evaluation.resumable_search import Searching
+from benchmark.evaluation.unlike_samples import unlike_score
 from benchmark.metrics.copy_rate import PatientScores, membership
 from benchmark.metrics.membership_control import beside_control, members_against_members
 from benchmark.metrics.patient_neighbours import memorisation_distances
@@ -97,9 +100,15 @@ def evaluate_run(
 
     devices = search_devices(device)
     samples, prompted = Samples.open(folder / "samples", count), _prompted(folder / "samples", adapter)
-    constant = count_constant(samples)
-    if constant:
-        log(f"{constant} of {count} samples are constant, one grey value everywhere")
+    constant, different = count_constant(samples), count_different(samples)
+    of_samples = {
+        "samples.constant": constant_score(constant, count),
+        "samples.repeated": repeated_score(different, count),
+        "samples.unlike": unlike_score(samples, cohort.train),
+    }
+    for score in of_samples.values():
+        if score.reason:
+            log(score.reason)
     refusal = refusal or constant_refusal(constant, count, cohort.train)
     made = [fit_detector(choice, cohort, cache=cache, device=device, log=log) for choice in choices]
     with progress("evaluate", 6 * len(made) + 1) as advance:
@@ -109,20 +118,27 @@ def evaluate_run(
             searching = Searching(devices, search_memory, blocks, tell)
             outcomes[one.name] = evaluate(
                 one.detector, bank_of(cohort, one), one.embed(samples), kept=one.folder, seed=SEED,
-                searching=searching, advance=advance, refusal=refusal, prompted=prompted,
+                searching=searching, advance=advance, refusal=refusal, prompted=prompted, different=different,
                 autoencoder=adapter if isinstance(adapter, HasReconstruction) else None,
             )  # fmt: skip
         scores = quality_scores(samples, cohort, device=devices[0])
         scores |= attack_scores(adapter, cohort) if isinstance(adapter, HasLoss) else {}
         scores |= text_scores(adapter, cohort, folder / "figures")
-        scores |= possible_scores(possible_for(cohort, count, prompted))
-        scores["samples.constant"] = constant_score(constant, count)
+        scores |= possible_scores(possible_for(cohort, different, prompted)) | of_samples
         advance(note="quality")
+    for outcome in outcomes.values():
+        outcome.scores |= weakened(outcome.scores, of_samples["samples.unlike"].reason)
     splits = [part.name for part in cohort.splits for _ in range(len(part))]
     hashes = write_tables(folder, made[0].real, splits, outcomes)
     draw_figures(folder / "figures", samples, cohort, outcomes)
     _write_scores(folder, outcomes, scores, hashes)
     shutil.rmtree(folder / SEARCHES, ignore_errors=True)
+
+
+def weakened(scores: Mapping[str, Score], reason: str) -> dict[str, Score]:
+    """Return the headline with a reason that weakens it, where it has a value; nothing where there is no reason."""
+    headline = {name: scores[name] for name in HEADLINE if reason and scores[name].value is not None}
+    return {name: replace(score, reason=reason) for name, score in headline.items()}
 
 
 def _prompted(samples: Path, adapter: object) -> NDArray[np.int64] | None:

@@ -66,6 +66,8 @@ class Walk:
     """Folders and files that cannot be opened."""
     broken: list[str] = field(default_factory=list)
     """Links to files that do not exist."""
+    undecodable: list[str] = field(default_factory=list)
+    """Folders and files whose names are not UTF-8, their bytes as `\\xff`: no table can contain such names."""
 
     def path(self, name: str) -> Path:
         """Return the path of a name."""
@@ -84,6 +86,7 @@ class Walk:
             "skipped, second names of one file": self.twice,
             "left out, folders and files that cannot be opened": self.unreadable,
             "left out, links to files that do not exist": self.broken,
+            "left out, folders and files whose names are not UTF-8 (rename them)": self.undecodable,
         }
         return remarks | {what: names for what, names in named.items() if names}
 
@@ -167,6 +170,10 @@ def _add(result: Walk, folder: str, entry: os.DirEntry[str], files: list[tuple[b
     if is_desktop(entry.name):
         result.skipped[DESKTOP] += 1
         return False
+    if not _is_utf8(entry.name):
+        name = os.fsencode(_join(folder, entry.name)).decode("utf-8", "backslashreplace")
+        result.undecodable.append(name)
+        return False
     if entry.is_dir():
         return True
     ending, name = ending_of(entry.name), _join(folder, entry.name)
@@ -187,6 +194,14 @@ def _add(result: Walk, folder: str, entry: os.DirEntry[str], files: list[tuple[b
         else:
             result.skipped[OTHER] += 1
     return False
+
+
+def _is_utf8(name: str) -> bool:
+    try:
+        name.encode()
+    except UnicodeEncodeError:  # bytes that the file system's encoding does not have are surrogates
+        return False
+    return True
 
 
 def _keep_once(result: Walk, files: list[tuple[bool, str, _Identity]]) -> None:

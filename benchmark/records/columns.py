@@ -123,6 +123,14 @@ FURTHER = (
 )
 """In the record, not in the row; for most the record also holds the value of test patients, as ID_null."""
 
+UNLIKE = Line(
+    "samples.unlike",
+    "samples unlike train",
+    "largest share of samples outside 99 % of the training images in one number, such as their mean (about 0.01 is "
+    "expected): samples that came out wrong (scale, channels, latents, noise) copy nobody",
+)
+"""On a board where it was noted for a row."""
+
 FURTHER_QUALITY = (
     Line("quality.kernel[random-conv]", "", "kernel distance to held-out patients, 0 for the same law; _floor: train"),
     Line("quality.precision[random-conv]", "", "share of synthetic items near a real one; recall: the other way"),
@@ -133,6 +141,8 @@ FURTHER_QUALITY = (
     ),
     Line("quality.mifid[random-conv]", "", "Frechet distance, larger where items are near to train"),
     Line("samples.constant", "", "samples of one grey value: above 1.3 % the headline is not scored", COUNT),
+    Line("samples.repeated", "", "samples that repeat another one exactly: they count once", COUNT),
+    UNLIKE,
     Line("detectable.patients", "", "fewest exposed patients that this cohort shows with 95 % power"),
     Line("detectable.share", "", "smallest exposed share that it shows with 95 % power"),
     Line("attack.loss.auc", "", "training items have a lower loss than held-out ones (0.5: no); see auc_members"),

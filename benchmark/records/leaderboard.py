@@ -13,7 +13,7 @@ import numpy as np
 from benchmark.core.errors import UsageError
 from benchmark.core.files import atomic_write
 from benchmark.records.board_rows import Row, rows_of, settings_text
-from benchmark.records.columns import ABSENT, LINES, PROMPTS, QUALITY, Line, recall_text, with_interval
+from benchmark.records.columns import ABSENT, LINES, PROMPTS, QUALITY, UNLIKE, Line, recall_text, with_interval
 from benchmark.records.record import Record
 
 if TYPE_CHECKING:
@@ -108,15 +108,19 @@ def cells_of(row: Row, board: Sequence[Row]) -> dict[str, str]:
     seeds = f"{len(row.seeds)} ({', '.join(map(str, row.seeds))})"
     if record.status != "done":
         return {**run, next(iter(headings)): f"{record.status}: {record.reason}", "seeds": seeds}
+    scored = {heading: _cell(row, f"{line.id}[copy]", line) for heading, line in headings.items()}
+    if _is_unlike(row.records):  # a reader of this cell alone would take it for an all-clear
+        scored[LINES[1].heading] += f" ({UNLIKE.heading})"
     return {
         **run,
-        **{heading: _cell(row, f"{line.id}[copy]", line) for heading, line in headings.items()},
+        **scored,
         "planted recall": _recall(row, "copy", board),
         "can show": _shown(row),
         "exposed share [pixels]": _cell(row, "exposed.items[pixels]", LINES[1]),
         "planted recall [pixels]": _recall(row, "pixels", board),
         **{line.heading: _cell(row, line.id, line) for line in (QUALITY[0], QUALITY[2])},
         **({line.heading: _cell(row, line.id, line) for line in PROMPTS} if _has_prompts(row) else {}),
+        **({UNLIKE.heading: _cell(row, UNLIKE.id, UNLIKE)} if _is_unlike(row.records) else {}),
         "seeds": seeds,
         "fit": f"{row.cost['fit_seconds']:.0f} s" if "fit_seconds" in row.cost else ABSENT,
     }
@@ -124,6 +128,11 @@ def cells_of(row: Row, board: Sequence[Row]) -> dict[str, str]:
 
 def _has_prompts(row: Row) -> bool:
     return any(line.id in record.scores for record in row.records for line in PROMPTS)
+
+
+def _is_unlike(records: Iterable[Record]) -> bool:
+    """Return whether the samples of a record were noted to look like no training image."""
+    return any(record.scores[UNLIKE.id].reason for record in records if UNLIKE.id in record.scores)
 
 
 def _recall(row: Row, detector: str, board: Sequence[Row]) -> str:
@@ -161,7 +170,8 @@ def _headings() -> dict[str, Line]:
 def notes_of(records: list[Record]) -> list[str]:
     """Return the notes below a board: definitions, cohort notes, the missing control."""
     prompts = [line for line in PROMPTS if any(line.id in record.scores for record in records)]
-    lines = [line for line in (*LINES, *QUALITY, *prompts) if not line.heading.startswith(" ")]
+    unlike = [UNLIKE] if _is_unlike(records) else []
+    lines = [line for line in (*LINES, *QUALITY, *prompts, *unlike) if not line.heading.startswith(" ")]
     notes = [f"{line.heading}: {line.meaning}." for line in lines]
     notes.append("Can show: the smallest exposed share that these patients and samples show with 95 % power.")
     notes.append("Detector copy, unless another is named. Brackets: 95 % interval over patients and synthetic items.")

@@ -15,7 +15,7 @@ from typing import Any, NoReturn
 
 from benchmark.core.errors import AdapterError, BadDataError, MissingDataError, UsageError
 from benchmark.core.model_files import notice
-from benchmark.text2image.not_pipelines import what_file_it_is, what_it_is
+from benchmark.text2image.not_pipelines import ADAPTER_STEMS, LORA_HINT, what_file_it_is, what_it_is
 from benchmark.text2image.weight_files import PLAIN, Weights, choose_variant, variants_of
 
 INDEX = "model_index.json"
@@ -53,10 +53,12 @@ def find_pipeline(place: Path, variant: str = "", *, without: tuple[str, ...] = 
     folder = _folder_of(place)
     classes = check_index(read_index(folder / INDEX), str(folder))
     weights_of = {}
+    _require_no_adapter(folder)
     for name, (library, kind) in classes.items():
         if name in without:
             continue
         part = _part_of(folder, name)
+        _require_no_adapter(part)
         _require_no_code(part, library, kind)
         if (part / CONFIG).is_file() and not kind.endswith("Scheduler"):
             weights_of[name] = variants_of(part) or _no_weights(part)
@@ -193,6 +195,19 @@ def _require_no_code(part: Path, library: str, kind: str) -> None:
         raise AdapterError(
             f"{part} needs Python code of its own ({reason}), which is never run",
             "give a pipeline whose parts are of diffusers and transformers",
+        )
+
+
+def _require_no_adapter(folder: Path) -> None:
+    """Raise AdapterError where LoRA weights are beside those of a pipeline or a part: nothing would load them.
+
+    What was fine-tuned is then in these alone, and the images would be those of the model before it.
+    """
+    adapters = sorted(path.name for path in folder.iterdir() if path.stem in ADAPTER_STEMS)
+    if adapters:
+        raise AdapterError(
+            f"{folder} holds {adapters[0]} beside the model: LoRA weights, which it would be sampled without",
+            f"{LORA_HINT}. If they are not part of this model, move them out of the folder",
         )
 
 

@@ -30,6 +30,8 @@ TRAINING_HINT = (
 LFS_HINT = "run `git lfs install` and `git lfs pull` there"
 WEIGHTS = (".safetensors", ".ckpt", ".pt", ".pth", ".bin")
 STATE_FILES = ("optimizer.bin", "optimizer.pt", "scheduler.bin", "scheduler.pt", "scaler.pt", "training_args.bin")
+ADAPTER_STEMS = frozenset({"pytorch_lora_weights", "adapter_model", "adapter_config"})
+"""Names of files with LoRA weights, or with their settings, as diffusers and peft write them."""
 SHOWN = 5
 
 Description = tuple[str, str]
@@ -77,8 +79,7 @@ def _by_tensors(names: set[str]) -> Description:
 
 
 def _lora(place: Path, names: list[str]) -> Description | None:
-    given = {"pytorch_lora_weights", "adapter_model", "adapter_config"} & {Path(name).stem for name in names}
-    return (LORA, LORA_HINT) if given else None
+    return (LORA, LORA_HINT) if ADAPTER_STEMS & {Path(name).stem for name in names} else None
 
 
 def _inversion(place: Path, names: list[str]) -> Description | None:

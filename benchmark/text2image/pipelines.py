@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -52,25 +53,41 @@ FORMER_NAMES = {".to_q.": ".query.", ".to_k.": ".key.", ".to_v.": ".value.", ".t
 """Names of attention weights in autoencoders that diffusers before 0.15 wrote; it renames them when it loads them."""
 
 
-def require_all_weights(pipeline: Any, contents: PipelineFolder) -> None:
-    """Raise AdapterError where a network's weights are not in its files: the library fills the gap with random ones.
+ADAPTED = re.compile(r"\blora|_lora|\bhada_|\bia3_|\boft_")
+"""In names of tensors that peft adds to a network."""
 
-    Names are compared for networks of diffusers. Those of transformers are renamed when they are loaded and can share
-    weights; there the files must have as many tensors as the network has different parameters.
+
+def require_all_weights(pipeline: Any, contents: PipelineFolder) -> None:
+    """Raise AdapterError where a network's weights are not in its files, or its files hold more than it takes.
+
+    The library fills a gap with random numbers, and leaves out what has no place, such as LoRA weights. Names are
+    compared for networks of diffusers. Those of transformers are renamed when they are loaded and can share weights,
+    and files may hold a whole CLIP of which one half is loaded: there the files must have as many tensors as the
+    network has different parameters, and none of an adapter.
     """
     for name, weights in contents.parts.items():
         network, stored = getattr(pipeline, name, None), weights.shapes
         if network is None:
             continue
-        missing = [key for key in network.state_dict() if key not in stored and _former(key) not in stored]
+        names = list(network.state_dict())
+        missing = [key for key in names if key not in stored and _former(key) not in stored]
+        lost = sorted(stored.keys() - {*names, *map(_former, names)})
         if contents.classes[name][0] == "transformers":
             # `parameters` gives a tensor that two layers share once, as the file holds it.
             missing = missing if len(stored) < len(list(network.parameters())) else []
+            lost = [key for key in lost if ADAPTED.search(key)]
         if missing:
             raise AdapterError(
                 f"the weights of {weights.files[0].parent} lack {len(missing)} tensors of the network, such as "
                 f"{missing[0]}: it would be sampled with random numbers in their place",
                 "check that weights and config.json belong together, and save the pipeline again",
+            )
+        if lost:
+            raise AdapterError(
+                f"the weights of {weights.files[0].parent} hold {len(lost)} tensors that have no place in the network, "
+                f"such as {lost[0]}: it would be sampled without them",
+                "check that weights and config.json belong together; fuse LoRA weights (pipe.fuse_lora(), "
+                "pipe.unload_lora_weights()), and save the pipeline again",
             )
 
 

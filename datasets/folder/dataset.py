@@ -31,8 +31,10 @@ class Folder(DicomSeries):
     Args:
         group_pattern: regular expression that finds the patient in a file's path below the folder: its first group,
             or all that it matches; `folder` or `folder:1` for the topmost folder, `folder:2` for the next, `folder:-1`
-            for the innermost; `none` if each file, or series, is of another patient. Without it, patients are
-            recognised from the folders and names, and where they cannot be, the answers that fit are proposed.
+            for the innermost; `none` if each file, or series, is of another patient; of DICOM files `patient-id` or
+            `study-id` for the tag PatientID or StudyInstanceUID, which is compared and kept nowhere. Without it,
+            patients are recognised from the folders and names, those of DICOM files also from PatientID, and where
+            they cannot be, the answers that fit are proposed.
         table: CSV file with the columns file (the path below the folder; of a DICOM series, of its folder) and patient,
             and optionally label and split (train for the published training set).
         ending: use only files with this ending, such as .png; needed if the tree contains several file types;
@@ -85,9 +87,7 @@ class Folder(DicomSeries):
         listing = list_images(root, self.ending)
         if self.table:
             return listing, from_table(root, listing, self.table)
-        if self.group_pattern:
-            return listing, from_pattern(listing, self.group_pattern)
-        return listing, recognised(root, listing)
+        return from_pattern(listing, self.group_pattern) if self.group_pattern else recognised(root, listing)
 
     def read(self, source: Source) -> Items:
         """Read one image, array, volume or DICOM folder. Raises BadDataError naming the file."""

@@ -7,13 +7,15 @@ or the user is asked.
 
 from __future__ import annotations
 
+import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from statistics import median
 
-from .names import FEWEST_PATIENTS, Patients, by_column, named, without_visits
-from .words import IMAGES, MASKS, SPLITS, is_class, is_container, is_number, is_split, is_study, is_view
+from .masks import masks_among
+from .names import FEWEST_PATIENTS, Patients, by_column, first_part, named, names_something, without_visits
+from .words import is_class, is_container, is_number, is_split, is_study, is_unnumbered, is_view, is_visit, split_of
 
 FEW_FOLDERS = 20
 """Up to so many folders may be classes."""
@@ -49,7 +51,7 @@ class Levels:
     groups: dict[str, str] = field(default_factory=dict)
     """Published split of each unit: train, val or test."""
     masks: list[str] = field(default_factory=list)
-    """Units in folders of segmentations."""
+    """Units that are segmentations of others."""
 
 
 @dataclass(frozen=True)
@@ -57,18 +59,21 @@ class Doubt:
     """Why the patients cannot be told."""
 
     reason: str
+    answers: tuple[str, ...] = ()
+    """Answers that fit, before those that folders and names propose."""
+    by_name: bool = False
+    """Whether names of files may tell the patients although there are folders: of visits."""
 
 
 def strip_levels(units: Sequence[Unit]) -> Levels:
     """Take away, from the top, folders that are no patients: one around all, splits, batches, views, masks, classes."""
-    levels = Levels(list(units))
+    levels = Levels(list(units), masks=masks_among(units))
+    masks = set(levels.masks)
+    levels.units = [unit for unit in units if unit.name not in masks]
     while levels.units and all(unit.folders for unit in levels.units):
         heads = {unit.folders[0] for unit in levels.units}
         if all(map(is_split, heads)):
-            levels.groups = {unit.name: SPLITS[unit.folders[0].lower()] for unit in levels.units}
-        elif _has_masks(heads):
-            levels.masks += [unit.name for unit in levels.units if unit.folders[0].lower() in MASKS]
-            levels.units = [unit for unit in levels.units if unit.folders[0].lower() not in MASKS]
+            levels.groups = {unit.name: split_of(unit.folders[0]) for unit in levels.units}
         elif _are_classes(heads):
             above = {name: f"{label}/" for name, label in levels.labels.items()}
             levels.labels = {unit.name: above.get(unit.name, "") + unit.folders[0] for unit in levels.units}
@@ -91,28 +96,20 @@ def find_patients(levels: Levels) -> Patients | Doubt:
     return numbered or _by_folder(units)
 
 
-def _has_masks(heads: set[str]) -> bool:
-    lower = {head.lower() for head in heads}
-    return (
-        bool(lower & MASKS)
-        and bool(lower - MASKS)
-        and all(name in MASKS or name in IMAGES or is_split(name) for name in lower)
-    )
-
-
 def _are_classes(heads: set[str]) -> bool:
     """Return whether folders are classes: few, some named by a diagnosis, and none by a number."""
     if not 2 <= len(heads) <= FEW_FOLDERS or not any(map(is_class, heads)):
         return False
-    return all(is_class(head) or not any(map(str.isdigit, head)) for head in heads)
+    return all(is_class(head) or is_unnumbered(head) for head in heads)
 
 
 def _by_folder(units: Sequence[Unit]) -> Patients | Doubt:
     counts = Counter(unit.folders[0] for unit in units if unit.folders)
-    doubt = _doubt(counts) or _shared_below(units)
+    doubt = _doubt(counts) or _shared_below(units) or _numbered_visits(counts)
     patients = without_visits(list(counts))
     if doubt or len(set(patients.values())) < FEWEST_PATIENTS:
-        return Doubt(doubt or f"{_folders(counts)} are fewer than {FEWEST_PATIENTS} patients")
+        visits = all((is_visit(head) or is_study(head)) and not head.isdigit() for head in counts)
+        return Doubt(doubt or f"{_folders(counts)} are fewer than {FEWEST_PATIENTS} patients", by_name=visits)
     owners = [patients[unit.folders[0]] if unit.folders else _owner(unit.stem, counts, patients) for unit in units]
     if None in owners:
         return Doubt(f"{_folders(counts)}, and {owners.count(None)} files in no folder")
@@ -129,22 +126,50 @@ def _doubt(counts: Counter[str]) -> str:
     if all(map(is_study, counts)):
         return f"{_folders(counts)} are named like studies or series, of which a patient may have several"
     least = 1 if all(len(head) == 1 for head in counts) else FEW_IMAGES
-    unnumbered = all(not any(map(str.isdigit, head)) or len(head) == 1 for head in counts)
+    unnumbered = all(is_unnumbered(head) or len(head) == 1 for head in counts)
     if len(counts) <= FEW_FOLDERS and unnumbered and median(counts.values()) > least:
         return f"{_folders(counts)} may be classes or patients"
     return ""
 
 
 def _shared_below(units: Sequence[Unit]) -> str:
-    """Return a doubt where numbers as patients have them repeat below several top folders: 2019/P01 and 2020/P01."""
-    above: dict[str, set[str]] = {}
-    for unit in units:
+    """Return a doubt where numbers as patients have them repeat below several top folders: 2019/P01 and 2020/P01.
+
+    Of files, only below folders that may be visits, and with letters: 001.png is an image in many folders.
+    """
+    folders, files = dict[str, set[str]](), dict[str, set[str]]()
+    people = named([unit.stem for unit in units])
+    firsts = people.patients if people else [first_part(unit.stem) for unit in units]
+    for unit, first in zip(units, firsts, strict=True):
         if len(unit.folders) > 1:
-            above.setdefault(unit.folders[1], set()).add(unit.folders[0])
-    if not above or not all(map(is_number, above)):
+            folders.setdefault(unit.folders[1], set()).add(unit.folders[0])
+        elif unit.folders:
+            files.setdefault(first, set()).add(unit.folders[0])
+    visits = all(is_visit(unit.folders[0]) for unit in units if unit.folders)
+    patients = all(map(is_number, folders)) or (visits and names_something(folders) and not any(map(is_visit, folders)))
+    if patients and (shared := _in_several(folders)):
+        return f"{shared[0]} and {len(shared) - 1} other folders are below several top folders"
+    if visits and (people or names_something(files)) and (shared := _in_several(files)):
+        return f"{shared[0]} and {len(shared) - 1} others begin names of files in several top folders"
+    return ""
+
+
+def _in_several(above: Mapping[str, set[str]]) -> list[str]:
+    return [name for name, heads in above.items() if len(heads) > 1]
+
+
+def _numbered_visits(folders: Iterable[str]) -> str:
+    """Return a doubt where several names are each followed by the same small numbers: `DOE J 1`, `DOE J 2`, `ROE R 1`.
+
+    The number may be of a visit, or of a patient of a hospital or class.
+    """
+    matches = [match for folder in folders if (match := re.fullmatch(r"(\D*[^\W\d_])[-_. ]+(\d{1,2})", folder))]
+    starts = Counter(match[1] for match in matches)
+    several = [start for start, count in starts.items() if count > 1]
+    if len(starts) < 2 or not several:
         return ""
-    shared = [name for name, heads in above.items() if len(heads) > 1]
-    return f"{shared[0]} and {len(shared) - 1} other folders are below several top folders" if shared else ""
+    pair = [match[0] for match in matches if match[1] == several[0]][:2]
+    return f"{pair[0]} and {pair[1]} may be visits of one patient or different patients"
 
 
 def _owner(stem: str, folders: Counter[str], patients: dict[str, str]) -> str | None:

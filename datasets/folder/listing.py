@@ -35,6 +35,8 @@ class Listing:
     below: Walk
     left_out: list[str] = field(default_factory=list)
     """Folders of too few DICOM files to be a series, where others hold series."""
+    dicom: bool = False
+    """Whether the images are DICOM files."""
 
     def units(self) -> list[Unit]:
         """Return each image with its folders and the stem of its name."""
@@ -70,7 +72,8 @@ def list_images(root: Path, ending: str) -> Listing:
         raise _nothing(root, ending, below)
     if len(kinds) > 1:
         raise _mixed(root, kinds)
-    return Listing(dict(sorted(kinds.popitem()[1].items())), below, left_out)
+    ((kind, files),) = kinds.items()
+    return Listing(dict(sorted(files.items())), below, left_out, dicom=kind in DICOM_KINDS["dicom"])
 
 
 def plain(name: str) -> str:

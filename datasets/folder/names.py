@@ -4,19 +4,19 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
-from .words import VIEWS, is_class, is_date, is_view, is_visit
+from .words import VIEWS, VISIT_WORDS, is_class, is_date, is_site, is_study, is_view, is_visit
 
 FEWEST_PATIENTS = 3
 """Train, calibration and test need one each."""
 REPEATED = 0.05
 """Share of the files that must share their number with another file: a few repeats among thousands are chance."""
-INDEX_WORDS = frozenset(
-    ("slice", "sl", "img", "image", "im", "frame", "z", "scan", "series", "ser", "page", "patch", "tile", "crop", "roi",
-     "aug", "view", "no", "nr", "num", "idx", "file", "pic", "photo", "capture", "plane", "vol", "volume", "stack",
-     "study", "exam", "ses", "session", "visit", "acq", "acquisition", "time", "tp", "day", "ct", "mr", "mri", "pet")
+INDEX_WORDS = VISIT_WORDS | frozenset(
+    ("slice", "sl", "img", "image", "im", "frame", "z", "page", "patch", "tile", "crop", "roi", "aug", "view", "no",
+     "nr", "num", "idx", "file", "pic", "photo", "capture", "plane", "vol", "volume", "stack", "bild", "ct", "mr",
+     "mri", "pet")
 )  # fmt: skip
 """Words before the number of an image, a volume or a visit, of which a patient may have several."""
 PERSON_WORDS = frozenset(
@@ -52,6 +52,9 @@ _FIRST_WORDS = (r"^(?:person|case|pid)[-_ ]?\d+(?![0-9])",)  # P001_case2 is the
 _KERMANY = (r"(?:NORMAL2-)?IM-\d{4}(?=-\d{4})",)
 _FOLDER_ID = re.compile("|".join(_PUBLISHED + _WORDS + _FIRST_WORDS), re.IGNORECASE)
 _FILE_ID = re.compile("|".join(_PUBLISHED + _WORDS + _FIRST_WORDS + _KERMANY), re.IGNORECASE)
+_SEPARATORS = re.compile(r"[-_. ]+")
+_WRITTEN_DATE = re.compile(r"(?<![0-9])((?:19|20)[0-9]{2})[-_.]([01][0-9])[-_.]([0-3][0-9])(?![0-9])")
+"""A date is one part of a name: 2020-01-31."""
 _TOKEN = re.compile(r"([A-Za-z]*)(\d+)[A-Za-z]?")
 
 
@@ -70,26 +73,57 @@ def named(paths: Sequence[str], *, folders: bool = False) -> Patients | None:
 def by_column(stems: Sequence[str], folders: Sequence[str]) -> Patients | None:
     """Return the patients by the leftmost part of the names that varies, if it can only be a patient's number.
 
-    Parts end at `_ - .` or a space. Parts that are equal everywhere and words of views and diagnoses are skipped. The
-    first other part must be a number that repeats; the number of an image, a date or a word stops the search. Taking
-    the leftmost is safe: names go from the general to the special, so it may join patients (a site's number), which
-    loses some images for training, but does not put one patient in two splits. The number must repeat within a folder:
-    NORMAL/001 and PNEUMONIA/001 are the first image of each class, which tells nothing.
+    Parts end at `_ - .` or a space. Parts that are equal everywhere, words of views and diagnoses, and numbers of sites
+    are skipped. The first other part must be a number that repeats; the number of an image, a visit, a date or a word
+    stops the search, and so does a later part that looks more like the patient. Taking the leftmost is safe otherwise:
+    names go from the general to the special, so it may join patients (a hospital's number), which loses some images for
+    training, but does not put one patient in two splits. The number must repeat within a folder: NORMAL/001 and
+    PNEUMONIA/001 are the first image of each class, which tells nothing.
     """
     if any(map(UID.search, stems)):  # a DICOM UID numbers a study, a series or an image
         return None
-    rows = [re.split(r"[-_. ]+", stem) for stem in stems]
+    rows = [_SEPARATORS.split(_WRITTEN_DATE.sub(r"\1\2\3", stem)) for stem in stems]
     before = ""
     for column in range(min(map(len, rows))):
         values = [row[column] for row in rows]
         distinct = set(values)
         if len(distinct) == 1:
             before = values[0]
-        elif not all(is_view(value) or is_class(value) for value in distinct):
+        elif not all(is_view(value) or is_class(value) or is_site(value) for value in distinct):
             repeats = _repeats(list(zip(folders, values, strict=True)), distinct)
-            patients = _numbers(values, before.lower()) if repeats else None
-            return Patients(patients, _place(stems[0], column)) if patients else None
+            patients = _numbers(values, before.lower()) if repeats and not _is_behind(rows, column) else None
+            return Patients(patients, _place(stems, column)) if patients else None
     return None
+
+
+def _is_behind(rows: Sequence[Sequence[str]], column: int) -> bool:
+    """Return whether a later part looks more like the patient, as in S1_P034 and 02_0034: the part may be a visit."""
+    first = {row[column] for row in rows}
+    later = [{row[place] for row in rows} for place in range(column + 1, min(map(len, rows)))]
+    visits, weak = all(map(is_visit, first)), not numbers_someone(first)
+    later = [values for values in later if len(values) >= len(first) + (not visits)]
+    return any((visits and names_something(values)) or (weak and numbers_someone(values)) for values in later)
+
+
+def first_part(stem: str) -> str:
+    """Return the first part of a file's name that is no view or class."""
+    parts = [part for part in _SEPARATORS.split(stem) if part]
+    return next((part for part in parts if not (is_view(part) or is_class(part))), stem)
+
+
+def names_something(values: Collection[str]) -> bool:
+    """Return whether all parts are letters with a number that are no image, view, visit or class, such as K034."""
+    matches = [_TOKEN.fullmatch(value) for value in values]
+    return all(match and match[1] for match in matches) and not may_be_images(list(values))
+
+
+def numbers_someone(values: Collection[str]) -> bool:
+    """Return whether all parts are numbers as patients have them: of three digits, or behind P or such a word."""
+    matches = [_TOKEN.fullmatch(value) for value in values]
+    words = [(match[1].lower(), match[2]) for match in matches if match]
+    if len(words) < len(matches) or may_be_images(list(values)):
+        return False
+    return all(word in PERSON_WORDS - {"s"} or len(digits) > 2 for word, digits in words)
 
 
 def _numbers(values: list[str], before: str) -> tuple[str, ...] | None:
@@ -110,7 +144,7 @@ def may_be_images(values: Sequence[str]) -> bool:
     """Return whether different parts of names are views or classes, dates, or numbers of images and visits."""
     matches = [_TOKEN.fullmatch(value) for value in values]
     words = {match[1].lower() for match in matches if match}
-    views = all(is_view(value) or is_class(value) for value in values)
+    views = all(is_view(value) or is_class(value) for value in values) or all(map(is_study, values))
     return views or bool(words & INDEX_WORDS) or 2 * sum(map(is_date, values)) > len(values)
 
 
@@ -119,12 +153,11 @@ def _repeats(placed: Sequence[tuple[str, str]], distinct: set[str]) -> bool:
     return len(distinct) >= FEWEST_PATIENTS and shared >= REPEATED * len(placed)
 
 
-def _place(stem: str, column: int) -> str:
-    if column == 0:
-        separator = re.search(r"[-_. ]", stem)
-        assert separator is not None
-        return f"the names of the files up to the first {separator[0]!r}"
-    return f"part {column + 1} of the names of the files"
+def _place(stems: Sequence[str], column: int) -> str:
+    if column:
+        return f"part {column + 1} of the names of the files"
+    separator = next(filter(None, (re.search(r"[-_. ]", stem) for stem in stems)), None)
+    return f"the names of the files{f' up to the first {separator[0]!r}' if separator else ''}"
 
 
 def without_visits(folders: Sequence[str]) -> dict[str, str]:

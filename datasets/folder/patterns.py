@@ -9,20 +9,27 @@ from benchmark.core.errors import BadDataError, UsageError
 from benchmark.core.options import require_pattern
 
 from .layout import Doubt, Unit
-from .names import FEWEST_PATIENTS, UID, may_be_images
+from .names import FEWEST_PATIENTS, UID, may_be_images, numbers_someone
+from .words import is_class, is_container, is_split, is_view
 
 NONE = "none"
 """Each file, or each folder of a series, is a patient of its own: the user's word for it."""
+PATIENT_ID, STUDY_ID = "patient-id", "study-id"
+"""Each PatientID, or each StudyInstanceUID, of DICOM files is a patient."""
 _FOLDER = re.compile(r"folder(?::(-?[1-9]\d*))?")
 _SEPARATORS = "_- "
 _PROPOSALS = (
+    "[0-9]{4}[-_.][0-9]{2}[-_.][0-9]{2}[-_. ]+([^-_. /]+)[^/]*$",
     *(f"([^/{mark}]+){mark}[^/]*$" for mark in _SEPARATORS),
     *(f"[^/{mark}]+{mark}([^/{mark}]+){mark}[^/]*$" for mark in _SEPARATORS),
     *(f"(?:[^/{mark}]+{mark}){{2}}([^/{mark}]+){mark}[^/]*$" for mark in _SEPARATORS),
     *(f"([^/.{mark}]+)(?:[.]nii)?[.][^/.]*$" for mark in _SEPARATORS),
     "([A-Za-z]*[0-9]+)[^/]*$",
 )
-"""Tried in this order on paths: the first, second, third and last part of a file's name, and its first number."""
+"""Tried in this order on paths: of a file's name the part behind a date, the first, second, third and last part, and
+the first number."""
+_VISITS = "([^/]*[^-_. 0-9/])[-_. ]+[0-9]{1,2}(?:/|$)"
+"""A folder's name up to the number at its end: DOE J of `DOE J 1`."""
 _TOP = "^([^/._]+)"
 """The top folder, or the beginning of the name of a file that is in no folder."""
 
@@ -63,10 +70,16 @@ def question(root: object, doubt: Doubt, units: Sequence[Unit], *, by_name: bool
 
     `by_name` proposes parts of the names of files, which tell nothing where folders may be patients.
     """
-    proposed = [*_folder_answers(units), *(_name_answer(units) if by_name else [])] or [
+    folders = [*doubt.answers, *_folder_answers(units)]
+    # Files 1, 2, 3 in P1 and in P2 are no patients; folders without a number may be classes.
+    by_name = (
+        by_name or doubt.by_name or not (folders or any(re.search("[0-9]", "".join(unit.folders)) for unit in units))
+    )
+    proposed = [*folders, *(_name_answer(units) if by_name else [])] or [
         "--set-data table=FILE with columns file and patient"
     ]
-    answers = [*proposed, "--group-pattern none if each image is of another patient"]
+    single = ["--group-pattern none if each image is of another patient"] if len(units) >= FEWEST_PATIENTS else []
+    answers = [*proposed, *single]
     return UsageError(
         f"it cannot be told which images of {root} are of one patient: {doubt.reason}",
         "which fits? " + "; ".join(answers),
@@ -101,7 +114,15 @@ def _folder_answers(units: Sequence[Unit]) -> list[str]:
         return [_answer(_TOP, patients)] if len(patients) >= FEWEST_PATIENTS else []
     levels = range(min(len(unit.folders) for unit in units))
     choices = [(level + 1, list(dict.fromkeys(unit.folders[level] for unit in units))) for level in levels]
-    return [_answer(f"folder:{level}", folders) for level, folders in choices if len(folders) >= FEWEST_PATIENTS][:2]
+    choices = [(level, folders) for level, folders in choices if not all(map(_is_no_patient, folders))]
+    answers = [_answer(f"folder:{level}", folders) for level, folders in choices if len(folders) >= FEWEST_PATIENTS]
+    without_number, _ = _found(_VISITS, [unit.name for unit in units])
+    several = len(without_number) >= FEWEST_PATIENTS and not all(map(_is_no_patient, without_number))
+    return [*([_answer(_VISITS, without_number)] if several else []), *answers][:2]
+
+
+def _is_no_patient(folder: str) -> bool:
+    return is_class(folder) or is_view(folder) or is_split(folder) or is_container(folder)
 
 
 def _name_answer(units: Sequence[Unit]) -> list[str]:
@@ -111,9 +132,13 @@ def _name_answer(units: Sequence[Unit]) -> list[str]:
         return []
     choices = [(pattern, *_found(pattern, names)) for pattern in _PROPOSALS]
     fitting = [choice for choice in choices if len(choice[1]) >= FEWEST_PATIENTS]
+    fitting = [choice for choice in fitting if not all(map(_is_no_patient, choice[1]))]
     likely = [choice for choice in fitting if not may_be_images(choice[1])]
     joining = [choice for choice in (*likely, *fitting) if choice[2]]
-    return [_answer(pattern, patients) for pattern, patients, _ in (joining or fitting)[:1]]
+    best = (joining or fitting)[:1]
+    # Of a visit or a site before a patient's number (S1_P034), both are proposed.
+    stronger = [choice for choice in joining if best and not numbers_someone(best[0][1]) and numbers_someone(choice[1])]
+    return [_answer(pattern, patients) for pattern, patients, _ in (*best, *stronger[:1])]
 
 
 def _found(pattern: str, names: Sequence[str]) -> tuple[list[str], bool]:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from benchmark.cohorts.csv_tables import read_csv
+from benchmark.cohorts.csv_tables import TITLES, read_csv
 from benchmark.cohorts.patient_table import OPTIONAL, PatientTable, patient_rows
 from benchmark.core.errors import UsageError
 
@@ -17,12 +17,17 @@ from .listing import Listing
 
 FILE_NAMES = (
     "file", "filename", "file_name", "filepath", "file_path", "path", "image", "image_path", "image_file", "image_name",
-    "img", "img_path", "image_index",
+    "img", "img_path", "image_index", "image_id", "img_id", "dicom_id", "datei", "dateiname", "bild", "fichier",
+    "archivo",
 )  # fmt: skip
 PATIENT_NAMES = (
     "patient", "patient_id", "subject", "subject_id", "participant_id", "participant", "pid", "person", "person_id",
+    "patient_no", "patient_nr", "patient_number", "subject_number", "pat_id", "pat_nr", "mrn", "patienten_id",
+    "patienten_nr", "patientennummer", "proband", "proband_id", "probanden_id", "id_patient", "paciente", "id_paciente",
+    "paziente",
 )  # fmt: skip
-"""Columns by which a table next to the images is recognised, in lower case."""
+"""Columns of files and of patients, in lower case; those in front are preferred."""
+TOP_BYTES = 1 << 14
 MOST_TABLES = 50
 """With more tables in one folder, they belong to the images one by one."""
 
@@ -35,22 +40,24 @@ class FoundTable:
     rows: PatientTable
 
 
-def find_table(listing: Listing) -> FoundTable | None:
+def find_table(listing: Listing) -> tuple[FoundTable | None, list[str]]:
     """Return the table in the root, or in a folder of it, that has a patient for some of these images.
 
-    Raises UsageError where there are two, BadDataError where the one has a file twice or a row without a patient.
+    Returns also the names of those that name patients, but none of these images. Raises UsageError where two name some,
+    BadDataError where the one has a file twice or a row without a patient.
     """
     near = [listing.below.path(name) for name in sorted(listing.below.tables) if name.count("/") <= 1]
-    tables = [(path, table) for path in near[:MOST_TABLES] if (table := _read(path)) is not None]
+    tables = [(path, table) for path in near[:MOST_TABLES] if (table := read_named(path)) is not None]
     candidates = [listed for path, rows in tables if (listed := _candidate(path, rows, listing))]
+    root = listing.below.root
     if len(candidates) > 1:
-        root = listing.below.root
         named = " and ".join(table.path.relative_to(root).as_posix() for table in candidates[:4])
         raise UsageError(
             f"{root} holds {len(candidates)} tables with a column of files and one of patients: {named}",
             f"choose one: --set-data table={candidates[0].path}",
         )
-    return candidates[0] if candidates else None
+    others = [] if candidates else [path.relative_to(root).as_posix() for path, _ in tables]
+    return (candidates[0] if candidates else None), others
 
 
 def _candidate(path: Path, table: pd.DataFrame, listing: Listing) -> FoundTable | None:
@@ -60,13 +67,13 @@ def _candidate(path: Path, table: pd.DataFrame, listing: Listing) -> FoundTable 
     return FoundTable(path, rows) if rows.rows else None
 
 
-def _read(path: Path) -> pd.DataFrame | None:
+def read_named(path: Path) -> pd.DataFrame | None:
     """Return the columns file, patient, label and split of a table that has the first two under some name.
 
     Raises as `read_csv` where a table with both columns is damaged: patients guessed without it might contradict it.
     """
-    header = _header(path)
-    if not all(any(_plain(name) in header for name in names) for names in (FILE_NAMES, PATIENT_NAMES)):
+    names = _names_on_top(path)
+    if not all(any(_plain(name) in names for name in known) for known in (FILE_NAMES, PATIENT_NAMES)):
         return None  # most tables say nothing of patients, and need not be read
     table = read_csv(path, (), _spellings((*FILE_NAMES, *PATIENT_NAMES, *OPTIONAL)))
     spelled = {_plain(str(column)): str(column) for column in reversed(list(table.columns))}
@@ -77,26 +84,21 @@ def _read(path: Path) -> pd.DataFrame | None:
     return pd.DataFrame({name: table[column] for name, column in columns.items() if column})
 
 
-def _header(path: Path) -> set[str]:
-    """Return the names in the first line of a table, in lower case without gaps, whatever separates them."""
+def _names_on_top(path: Path) -> set[str]:
+    """Return the cells in the first lines of a table, in lower case without gaps, whatever separates them."""
     try:
         with path.open("rb") as file:
-            line = file.readline(4096).replace(b"\0", b"")  # UTF-16 has a zero byte in each letter
+            top = file.read(TOP_BYTES).replace(b"\0", b"")  # UTF-16 has a zero byte in each letter
     except OSError:
         return set()
-    names = re.split(r"[,;\t|]", line.decode("ascii", "ignore"))
-    return {_plain(name.strip(" \"'\r\n")) for name in names}
+    lines = top.decode("ascii", "ignore").splitlines()[: TITLES + 1]  # one for `sep=;`
+    return {_plain(name.strip(" \"'")) for line in lines for name in re.split(r"[,;\t|]", line)}
 
 
 def _plain(column: str) -> str:
-    return column.lower().replace("_", "").replace(" ", "")
+    return re.sub(r"[-_ ]", "", column.lower())
 
 
 def _spellings(names: Iterable[str]) -> list[str]:
-    """Return names of columns as tables write them: patient_id, Patient_ID, PatientID, Patient ID, PATIENT ID."""
-    forms: list[str] = []
-    for name in names:
-        cases = (name, name.title(), name.title().replace("Id", "ID"), name.upper(), name.capitalize())
-        forms += [case.replace("_", gap) for case in cases for gap in ("_", "", " ")]
-        forms += [name.partition("_")[0] + name.title()[len(name.partition("_")[0]) :].replace("_", "")]
-    return list(dict.fromkeys(forms))
+    """Return names of columns as tables write them, in any case: patient_id, patientid, patient id, patient-id."""
+    return list(dict.fromkeys(name.replace("_", gap) for name in names for gap in ("_", "", " ", "-")))

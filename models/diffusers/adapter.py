@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -67,7 +67,7 @@ class Pipeline(ExternalModel):
     @property
     def prompted(self) -> bool:
         """Whether the pipeline is called with prompts."""
-        return "prompt" in inspect.signature(type(self.pipeline).__call__).parameters
+        return "prompt" in self._parameters
 
     @property
     def pipeline(self) -> Any:
@@ -88,7 +88,12 @@ class Pipeline(ExternalModel):
             arguments: dict[str, Any] = {"batch_size": len(generators)}
             if prompted:
                 arguments = {"prompt": list(texts[part]), "guidance_scale": self.guidance}
-            output = pipeline(**arguments, generator=generators, num_inference_steps=self.steps, output_type="np")
+            try:
+                output = pipeline(**arguments, generator=generators, num_inference_steps=self.steps, output_type="np")
+            except (TypeError, ValueError, AttributeError) as error:
+                if "image" not in self._parameters:  # some pipelines take one, and can do without
+                    raise
+                raise self._needs("an image") from error
             images: Images = np.moveaxis(np.asarray(output.images, dtype=np.float32), -1, 1) * 2 - 1
             yield images.mean(axis=1, keepdims=True) if self._converts_to_grey(images.shape[1]) else images
 
@@ -106,6 +111,7 @@ class Pipeline(ExternalModel):
     def open(self, device: str) -> None:
         """Load the pipeline. Raises UsageError where its images have another shape than those of the cohort."""
         self._pipeline = self.assemble(device)
+        self._require_no_input()
         self._check()
 
     def fingerprint(self) -> str:
@@ -128,6 +134,28 @@ class Pipeline(ExternalModel):
         folder = find_pipeline(Path(self.path), self.variant, without=("safety_checker",)).path
         named = "safety_checker" in read_index(folder / INDEX)
         return {"safety_checker": None, "requires_safety_checker": False} if named else {}
+
+    @property
+    def _parameters(self) -> Mapping[str, inspect.Parameter]:
+        return inspect.signature(type(self.pipeline).__call__).parameters
+
+    def _require_no_input(self) -> None:
+        """Raise UsageError where the pipeline must be given more than a prompt, such as the class of each image."""
+        required = [
+            name
+            for name, one in self._parameters.items()
+            if one.default is one.empty and one.kind is one.POSITIONAL_OR_KEYWORD and name not in ("self", "prompt")
+        ]
+        if required:
+            raise self._needs(" and ".join(required))
+
+    def _needs(self, what: str) -> UsageError:
+        return UsageError(
+            f"{self.path} is a {type(self.pipeline).__name__}, which needs {what}: it does not generate images from "
+            "noise, or from a prompt alone",
+            "give a pipeline that does, such as StableDiffusionPipeline.from_pretrained(DIR).save_pretrained(NEW) of "
+            "one that changes images",
+        )
 
     def _check(self) -> None:
         config = getattr(getattr(self._pipeline, "unet", None), "config", {})

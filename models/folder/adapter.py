@@ -24,6 +24,10 @@ if TYPE_CHECKING:
     from benchmark.core.types import Array, Budget, Images, Split
 
 
+ARRAYS = (".npy", ".npz", ".h5", ".hdf5")
+"""Endings of files that may hold several images."""
+
+
 @dataclass
 class ImageFolder(ExternalModel):
     """All images in a folder and its subfolders, sorted by name; an array file may hold several.
@@ -32,12 +36,12 @@ class ImageFolder(ExternalModel):
 
     Args:
         path: of the folder.
-        range: the scale of values that are not 8-bit: `signed` [-1, 1], `unit` [0, 1], `levels` [0, 255], or `auto`,
-            which asks where two are possible.
+        range: the scale of values that are not 8-bit: `signed` [-1, 1], `unit` [0, 1], `levels` [0, 255], `levels16`
+            [0, 65535], or `auto`, which asks where two are possible.
     """
 
     name: ClassVar[str] = "folder"
-    range: Literal["auto", "signed", "unit", "levels"] = "auto"
+    range: Literal["auto", "signed", "unit", "levels", "levels16"] = "auto"
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -105,6 +109,11 @@ class ImageFolder(ExternalModel):
     def _read(self, file: Path) -> tuple[Values, Array]:
         """Return the range of a file's values and its images, (n, C, *spatial), as stored."""
         pixels = read_image(file, constant_ok=True).pixels
+        if len(self.shape) == 3 and pixels.ndim > 2 and ending_of(file.name) not in ARRAYS:
+            raise BadDataError(
+                f"{file} holds a volume of shape {pixels.shape}; the cohort's items are images of shape {self.shape}",
+                "save each image as .png, or as .npy (rows, columns): of a volume's axes, nothing says which these are",
+            )
         low, high, kind = float(pixels.min()), float(pixels.max()), pixels.dtype
         if pixels.ndim == 2 and len(self.shape) == 3 and pixels.shape != self.shape[1:]:
             pixels = self._resized(pixels, file)

@@ -15,12 +15,17 @@ from benchmark.core.errors import BadDataError, UsageError
 if TYPE_CHECKING:
     from benchmark.core.types import Array
 
-Scale = Literal["signed", "unit", "levels"]
-LIMITS: dict[Scale, tuple[float, float]] = {"signed": (-1.0, 1.0), "unit": (0.0, 1.0), "levels": (0.0, 255.0)}
+Scale = Literal["signed", "unit", "levels", "levels16"]
+LIMITS: dict[Scale, tuple[float, float]] = {
+    "signed": (-1.0, 1.0), "unit": (0.0, 1.0), "levels": (0.0, 255.0), "levels16": (0.0, 65535.0)
+}  # fmt: skip
 """What becomes black and white."""
-BRIGHT = 200.0
-"""A scale of 0 to 255 is recognised where the brightest of all files is at least this: below, 0 to 1 multiplied by
-something else, or a dark part of a wider scale, are as likely."""
+BRIGHT = 200 / 255
+"""A scale of grey levels is recognised where the brightest of all files is at least this part of white: below, 0 to 1
+multiplied by something else, or a dark part of a wider scale, are as likely."""
+DARK = -0.5
+"""[-1, 1] is recognised where the darkest of all files is at most this: resizing, or a decoder, puts values of [0, 1] a
+little below 0, too."""
 
 
 @dataclass(frozen=True)
@@ -45,6 +50,8 @@ class Values:
 
     def fits(self, scale: Scale) -> bool:
         """Return whether all values are on a scale, up to TOLERANCE of its half width, as samples of models may be."""
+        if scale == "levels16":
+            return self.kind == np.uint16
         low, high = LIMITS[scale]
         beyond = TOLERANCE * (high - low) / 2
         return low - beyond <= self.low and self.high <= high + beyond
@@ -70,7 +77,7 @@ def scale_of(files: Sequence[Values], given: Scale | None) -> Scale:
 
 
 def to_signed(pixels: Array, scale: Scale) -> Array:
-    """Return pixels, any shape, as float32 in [-1, 1], or 8-bit levels as they are."""
+    """Return pixels, any shape, as float32 in [-1, 1], or whole levels of 0 to 255 as 8 bits."""
     if scale == "levels" and pixels.dtype.kind in "bui":
         return pixels.astype(np.uint8)
     low, high = LIMITS[scale]
@@ -86,7 +93,7 @@ def _require_fit(files: Sequence[Values], given: Scale) -> Scale:
             low, high = LIMITS[given]
             raise BadDataError(
                 f"{values.file} holds {values}, which range={given} does not allow: [{low:g}, {high:g}]",
-                "choose another range, or leave it out",
+                "choose another range, clip the values, or leave range out",
             )
     return given
 
@@ -97,26 +104,33 @@ def _recognised(files: Sequence[Values], highest: Values) -> Scale:
         for values in (lowest, highest):
             if not values.fits("signed"):
                 raise _mixed(lowest, highest, HINT) if lowest.fits("signed") else _unknown(values)
-        return "signed"
-    if highest.fits("unit"):
+        if lowest.low <= DARK:
+            return "signed"
+    if lowest.low < 0 or highest.fits("unit"):
+        clipped = "clip what is below 0 and " if not lowest.fits("unit") else ""
         raise UsageError(
             f"the images are {_over_all(files)}: on the scale [0, 1], or on [-1, 1] without a dark pixel",
-            "say which: --set range=unit, or --set range=signed",
+            f"say which: {clipped}--set range=unit, or --set range=signed",
         )
-    if not highest.fits("levels") or highest.high < BRIGHT:
+    scale: Scale = "levels16" if highest.kind == np.uint16 and not highest.fits("levels") else "levels"
+    white = LIMITS[scale][1]
+    if not highest.fits(scale) or highest.high < BRIGHT * white:
         raise _unknown(highest)
-    # One file of 0 to 1 among grey levels would be read as black.
+    # One file of 0 to 1, or of 0 to 255 among 16 bits, would be read as black.
+    narrower: tuple[Scale, ...] = ("unit",) if scale == "levels" else ("unit", "levels")
     for values in files:
-        if values.fits("unit") and values.constant < values.images:
+        if any(values.fits(one) for one in narrower) and values.constant < values.images:
             raise _mixed(values, highest, HINT)
-    return "levels"
+    return scale
 
 
 HINT = "save 8-bit grey levels, or floats scaled to [-1, 1] as the model was trained"
 
 
 def _unknown(values: Values) -> BadDataError:
-    levels = "; where 255 is white: --set range=levels" if values.fits("levels") else ""
+    wider: tuple[Scale, ...] = ("levels", "levels16")
+    fitting = [f"; where {LIMITS[scale][1]:g} is white: --set range={scale}" for scale in wider if values.fits(scale)]
+    levels = fitting[0] if fitting else ""
     return BadDataError(f"{values.file} holds {values}, which is no scale of images", HINT + levels)
 
 

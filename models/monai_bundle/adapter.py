@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import torch
 from torch import Tensor, nn
 
-from benchmark.adapters.checkpoints import read_tensors, weights_for
+from benchmark.adapters.checkpoints import read_tensors, unnamed_average, weights_for
 from benchmark.adapters.external import ExternalModel
 from benchmark.adapters.network import check_choices, in_range, seeded_noise
 from benchmark.core.devices import pick_device
@@ -20,12 +20,15 @@ from benchmark.core.model_files import notice
 from benchmark.core.seeding import derive_seed, seed_all
 from benchmark.core.types import chunks
 
-from .configuration import FORMER_SCHEDULES, NETWORKS, SCHEDULERS, Configuration
+from .configuration import FORMER_SCHEDULES, NETWORKS, SCALE, SCHEDULERS, Configuration
 
 if TYPE_CHECKING:
     from benchmark.core.types import Images
 
 WEIGHTS = (".pt", ".pth", ".ckpt", ".bin", ".safetensors")
+BELOW = 0.05
+"""Largest share of values below -0.5 in images of [0, 1]: a decoder goes a little beyond its range. The black of images
+of [-1, 1] is far more than that."""
 DECODER_FILE = re.compile("autoencoder|vae|vqgan|first_stage", re.IGNORECASE)
 """In the names of files with the weights of an autoencoder, not of the U-Net."""
 
@@ -49,8 +52,9 @@ class Bundle(ExternalModel):
     """Numbers that a conditioned U-Net gets for every sample, such as 0.0,0.1,0.2,0.4."""
     label: int | None = None
     """Class that a class-conditioned U-Net gets for every sample."""
-    scale: float = 1.0
-    """Factor of the latents before the U-Net (scale_factor of the training): 1 / their standard deviation."""
+    scale: float | None = None
+    """Factor of the latents before the U-Net (scale_factor of the training), 1 / their standard deviation; if not
+    given, that of the configuration or of the U-Net's checkpoint, else 1."""
     steps: int = 50
     """Sampling steps."""
     range: str = "unit"
@@ -63,6 +67,7 @@ class Bundle(ExternalModel):
         self._networks: dict[str, nn.Module] = {}
         self._scheduler: Any = None
         self._noise: tuple[int, ...] = ()
+        self._scale = 1.0
         self._device = torch.device("cpu")
 
     def sample(self, count: int, *, seed: int, prompts: Sequence[str] | None = None) -> Iterator[Images]:
@@ -74,7 +79,20 @@ class Bundle(ExternalModel):
             seed_all(derive_seed(seed, part.start, 1))  # DDPMScheduler draws its noise from the global generator
             noise = seeded_noise((part.stop - part.start, *self._noise), seed, part.start, device=self._device)
             images = self._sampled(noise)
+            self._require_scale(images)
             yield in_range(images * 2 - 1 if self.range == "unit" else images).cpu().numpy()
+
+    def _require_scale(self, images: Tensor) -> None:
+        """Raise UsageError where images (n, C, *spatial) are not in [0, 1] though `range` says so.
+
+        Clamped, they would lose all that is darker than the middle of [-1, 1].
+        """
+        if self.range == "unit" and float((images < -0.5).float().mean()) > BELOW:
+            raise UsageError(
+                f"the samples of {self.path} have values from {float(images.min()):.2g} to {float(images.max()):.2g}: "
+                "they are not on the scale [0, 1]",
+                "say that the bundle was trained on [-1, 1]: --set range=signed",
+            )
 
     @torch.no_grad()
     def _sampled(self, noise: Tensor) -> Tensor:
@@ -85,7 +103,7 @@ class Bundle(ExternalModel):
         if "autoencoder" not in self._networks:
             pixels: Tensor = DiffusionInferer(self._scheduler).sample(noise, **given)
             return pixels
-        inferer = LatentDiffusionInferer(self._scheduler, scale_factor=self.scale)
+        inferer = LatentDiffusionInferer(self._scheduler, scale_factor=self._scale)
         images: Tensor = inferer.sample(noise, autoencoder_model=self._networks["autoencoder"], **given)
         return images
 
@@ -114,6 +132,7 @@ class Bundle(ExternalModel):
             name = configuration.name_of("AutoencoderKL", "VQVAE")
             path = weights_file(place, self.autoencoder_weights, "autoencoder_weights")
             self._networks["autoencoder"] = self._built(name, autoencoder, path)
+            self._scale = self._latent_scale(configuration, weights_file(place, self.weights, "weights"))
 
     def _require_decoder(self, configuration: Configuration, autoencoder: dict[str, Any] | None) -> None:
         """Raise AdapterError where latents would be sampled and nothing could decode them to images."""
@@ -132,6 +151,17 @@ class Bundle(ExternalModel):
                 f"{self.shape}",
                 "give a configuration with the autoencoder, or leave out latent_shape",
             )
+
+    def _latent_scale(self, configuration: Configuration, weights: Path) -> float:
+        """Return the factor of the latents: the option, that of the configuration, that of a checkpoint, or 1."""
+        if self.scale is not None:
+            return self.scale
+        stated, stored = configuration.latent_scale(), read_tensors(weights).get(SCALE)
+        number = float(stored) if stated is None and isinstance(stored, int | float | Tensor) else stated
+        if number is None:
+            return 1.0
+        notice(f"scale of {Path(self.path).name} is {number:g}")
+        return number
 
     def _noise_shape(
         self, configuration: Configuration, unet: dict[str, Any], autoencoder: dict[str, Any] | None
@@ -278,6 +308,8 @@ def _fill(network: nn.Module, path: Path) -> None:
     state, place = weights_for(network.state_dict(), content, path)
     if place:
         notice(f"the weights of {path.name} are in {place}")
+    if average := unnamed_average(content):
+        notice(f"{average} of {path.name} is an average of the weights without names, and cannot be sampled from")
     try:
         if state.keys() != network.state_dict().keys():
             state = _renamed(network, state)

@@ -20,8 +20,14 @@ SCHEDULERS = ("DDPMScheduler", "DDIMScheduler", "PNDMScheduler")
 SOURCES = ("monai.", "generative.")
 FORMER_NAMES = {"num_channels": "channels"}
 """Arguments of the package `generative`, which has become part of MONAI."""
-DECODERS = re.compile("autoencoder|auto_encoder|vae|vqgan|first_stage|decoder|LatentDiffusion", re.IGNORECASE)
+DECODERS = re.compile(
+    "autoencoder|auto_encoder|vae|vqgan|first_?stage|stage_?(1|one)|decoder|compress|(?<![a-z])ae(kl)?(?![a-z])"
+    "|latent(?!_shape|_channels)",
+    re.IGNORECASE,
+)
 """Names of what maps latents to images."""
+SCALE = "scale_factor"
+"""Under this name MONAI's trainings keep the factor of the latents."""
 FORMER_SCHEDULES = {"linear": "linear_beta", "scaled_linear": "scaled_linear_beta"}
 
 
@@ -54,12 +60,29 @@ class Configuration:
         """
         for name, value in _entries(self.values):
             target = str(value.get("_target_", "")) if isinstance(value, dict) else ""
-            if target and not _class_of(value) and DECODERS.search(f"{name} {target}"):
+            builds_none = _class_of(value) in ("DiffusionModelUNet", *SCHEDULERS)
+            if target and not builds_none and DECODERS.search(f"{name} {target}"):
                 return f"{name} builds {target}"
         for name, value in _entries(self.values):
             if DECODERS.search(f"{name} {value}" if isinstance(value, str) else name):
                 return f"{name} is {value!r}" if isinstance(value, str) else f"there is {name}"
         return ""
+
+    def latent_scale(self) -> float | None:
+        """Return the factor of the latents, or None where the file gives none.
+
+        Raises AdapterError for an expression: an image decoded from latents on another scale is not the model's.
+        """
+        for name, value in _entries(self.values):
+            if name.rpartition("::")[2] == SCALE:
+                try:
+                    return float(self._plain(value))
+                except (AdapterError, TypeError, ValueError) as error:
+                    raise AdapterError(
+                        f"{self.path} gives {name} as {value!r}, which is no number, and no expression is run",
+                        "give the number that the model was trained with: --set scale=NUMBER",
+                    ) from error
+        return None
 
     def _arguments(self, section: dict[str, Any]) -> dict[str, Any]:
         given = {name: self._plain(value) for name, value in section.items() if not name.startswith("_")}

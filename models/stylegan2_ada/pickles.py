@@ -20,6 +20,7 @@ import torch
 
 from benchmark.adapters.weights import save_weights
 from benchmark.core.errors import AdapterError, MissingDataError, UsageError
+from benchmark.core.model_files import require_whole
 
 from .kinds import kind_of
 
@@ -133,6 +134,7 @@ def _require_default(path: Path, given: dict[str, Any], known: dict[str, tuple[A
 def _verified(path: Path, sha256: str) -> bytes:
     if not path.is_file():
         raise MissingDataError(f"there is no network file {path}", "give the path of a .pkl file")
+    require_whole(path)
     content = path.read_bytes()
     if (digest := hashlib.sha256(content).hexdigest()) != sha256.lower():
         raise UsageError(f"{path} has the SHA-256 {digest}, not {sha256}", "check where the file came from")

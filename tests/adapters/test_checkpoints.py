@@ -16,7 +16,7 @@ import torch
 from safetensors.torch import save_file
 from torch import nn
 
-from benchmark.adapters.checkpoints import read_tensors, weights_for
+from benchmark.adapters.checkpoints import read_tensors, unnamed_average, weights_for
 from benchmark.core.errors import BenchError
 
 
@@ -180,3 +180,14 @@ def test_other_contents_are_one_sentence(network: nn.Module, tmp_path: Path) -> 
     assert refusal(path, network).startswith(f"{path} holds no plain tensors (")
     path.write_bytes(b"")
     assert refusal(path, network) == f"{path} is empty\n  hint: download or copy it again"
+
+
+def test_an_average_without_names_is_found() -> None:
+    """What is sampled from is then the last weights, and the user is told."""
+    weights = {"a.weight": torch.zeros(2)}
+    listed = [torch.ones(2)]
+    assert unnamed_average({"model": weights, "ema": {"decay": 0.99, "shadow_params": listed}}) == "ema/shadow_params"
+    assert unnamed_average({"model": weights, "averages": {"shadow_params": listed}}) == "averages/shadow_params"
+    assert unnamed_average({"model": weights, "model_ema": listed}) == "model_ema"
+    for other in ({"ema": weights}, {"optimizer": {"params": listed}}, {"ema": [0.99]}, {"schema": listed}):
+        assert unnamed_average({"model": weights, **other}) == ""

@@ -48,6 +48,16 @@ def test_a_sound_toy_conforms() -> None:
             "range and shape",
             "samples have no value below 0, as on the scale [0, 1]: return 2 * x - 1",
         ),
+        (
+            "Constant",
+            "range and shape",
+            "every sample is constant, one value everywhere: look at what `sample` does after the network",
+        ),
+        (
+            "Repeats",
+            "range and shape",
+            "all samples of one call are the same image: draw noise for each of them",
+        ),
         ("NotFinite", "range and shape", "notfinite: sample 3 is not finite"),
         ("IgnoresSeed", "seeds", "the same seed drew different images: draw all noise from `seed`"),
         (

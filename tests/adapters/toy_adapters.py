@@ -90,6 +90,23 @@ class UnitRange(Sound):
             yield (batch + 1) / 2
 
 
+class Constant(Sound):
+    """Another grey value for each seed and sample."""
+
+    def sample(self, count: int, *, seed: int, prompts: Sequence[str] | None = None) -> Iterator[Images]:
+        for batch in super().sample(count, seed=seed, prompts=prompts):
+            level = np.linspace(-0.9, 0.9, count) + batch.mean() * 0.1
+            yield np.zeros_like(batch) + level.reshape(-1, *[1] * (batch.ndim - 1)).astype(np.float32)
+
+
+class Repeats(Sound):
+    """One image per call."""
+
+    def sample(self, count: int, *, seed: int, prompts: Sequence[str] | None = None) -> Iterator[Images]:
+        for batch in super().sample(count, seed=seed, prompts=prompts):
+            yield np.repeat(batch[:1], count, axis=0)
+
+
 class NotFinite(Sound):
     def sample(self, count: int, *, seed: int, prompts: Sequence[str] | None = None) -> Iterator[Images]:
         for batch in super().sample(count, seed=seed, prompts=prompts):

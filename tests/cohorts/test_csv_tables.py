@@ -68,6 +68,24 @@ def test_every_form_of_a_table(tmp_path: Path, content: str) -> None:
     assert cells(table(tmp_path, gzip.compress(content.encode()), "t.csv.gz")) == PLAIN
 
 
+@pytest.mark.parametrize(
+    ("titles", "first"),
+    [("Export of the archive\n\n", 4), ("Export,\n,\nMay,2026\n", 5), ("sep=,\n# made by hand\n", 4)],
+)
+def test_titles_above_the_header_are_skipped(tmp_path: Path, titles: str, first: int) -> None:
+    read = read_csv(table(tmp_path, titles + "file,patient\na.png,001\nb.png,002\n"), COLUMNS)
+    assert list(read.itertuples(name=None)) == [(first, *PLAIN[0]), (first + 1, *PLAIN[1])]
+
+
+def test_a_header_is_not_sought_below_one_with_a_column(tmp_path: Path) -> None:
+    assert refused(table(tmp_path, "file,id\nfile,patient\n")) == (
+        f"{tmp_path}/t.csv has no column patient; it has file, id\n  hint: {COLUMNS_HINT}"
+    )
+    assert refused(table(tmp_path, "x,y\n" * 10 + "file,patient\na.png,1\n")) == (
+        f"{tmp_path}/t.csv has no column file and no patient; it has x, y\n  hint: {COLUMNS_HINT}"
+    )
+
+
 def test_cells_are_text(tmp_path: Path) -> None:
     """No cell passes through a number, and no word means a missing value."""
     values = ["1e5", "12345678901234567890", "1.0", "007", "nan", "None", "NA", "", " x ", "TRUE", "1,5", "#N/A"]
@@ -191,6 +209,18 @@ def test_an_id_that_is_none(tmp_path: Path, value: str) -> None:
         require_ids(read_csv(path, COLUMNS), "patient", path)
     hint = "fill it in, or leave the row out; nan, NA, none, unknown and - count as empty"
     assert str(caught.value) == f"{path} has no id in column patient of line 3\n  hint: {hint}"
+
+
+@pytest.mark.parametrize("value", ["1.2E+11", "1,20045E+11", "3e+05", "'1E+12", "-1.5E+10"])
+def test_a_rounded_number_is_no_id(tmp_path: Path, value: str) -> None:
+    path = table(tmp_path, f"file;patient\na.png;001\nb.png;{value}\n")
+    with pytest.raises(BadDataError) as caught:
+        require_ids(read_csv(path, COLUMNS), "patient", path)
+    assert str(caught.value) == (
+        f"{path} has a rounded number, such as 1.2E+11, in column patient of line 3: several patients may have the same"
+        "\n  hint: format the column as text in the spreadsheet before numbers are entered or imported, and save it "
+        "again"
+    )
 
 
 def test_several_ids_that_are_none(tmp_path: Path) -> None:

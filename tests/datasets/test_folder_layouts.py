@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+import shlex
 import time
 from collections.abc import Iterable
 from pathlib import Path
@@ -144,6 +146,42 @@ RECOGNISED: dict[str, tuple[list[str], int, str, dict[str, int], str]] = {
     "images and masks": (
         each("images masks", grid("P{:02}_{}.png", 5, 3)), 5, "P01", {}, UP_TO,
     ),
+    "classes in German, of patients' folders": (
+        [f"{c}/P{10 * k + p:02}/{n}.png" for k, c in enumerate(("unauffa\u0308llig", "Tumor", "unklar"))
+         for p in range(6) for n in range(3)], 18, "P00", {"unauffa\u0308llig": 18, "Tumor": 18, "unklar": 18}, EACH,
+    ),
+    "classes in Chinese": (
+        [f"{c}/{k}{p:03}_{n}.png" for k, c in enumerate(("正常", "肺炎")) for p in range(6) for n in range(3)], 12,
+        "0000", {"正常": 18, "肺炎": 18}, UP_TO,
+    ),
+    "classes with a digit in front": (
+        [f"{c}/P{c[0]}{p:02}_{n}.png" for c in ("0_normal", "1 - leicht", "2_severe") for p in range(6)
+         for n in range(2)], 18, "P000", {"0_normal": 12, "1 - leicht": 12, "2_severe": 12}, UP_TO,
+    ),
+    "splits with a word": (
+        [f"{s}/P{p:02}_{k}.png" for s in ("train_images", "images-val", "Test Set") for p in range(6)
+         for k in range(2)], 6, "P00", {}, UP_TO,
+    ),
+    "sides in French": (
+        [f"{side}/P{p:02}_{k}.png" for side in ("gauche", "droite") for p in range(6) for k in range(2)], 6, "P00", {},
+        UP_TO,
+    ),
+    "some names without a further part": (
+        ["P001.png", "cap001.png", "normal002.png", "normal002_24.png", "P003.png"], 4, "cap001", {}, UP_TO,
+    ),
+    "two formats of each image": (
+        [f"{p:03}.{ending}" for p in range(4) for ending in ("png", "jpg")], 4, "003", {}, "the names of the files",
+    ),
+    "patients of clinics": (
+        [f"Klinik_{c}/X{4 * c + p}/{k}.png" for c in (1, 2, 3) for p in range(4) for k in range(2)], 12, "X4", {}, EACH,
+    ),
+    "sites in front of patients": (
+        [f"site{s}_P{4 * s + p:02}_{k}.png" for s in (1, 2, 3) for p in range(4) for k in range(2)], 12, "P04", {},
+        "part 2 of the names of the files",
+    ),
+    "subjects by S": (grid("S{:03}/{:04}.png", 5, 12), 5, "S001", {}, EACH),
+    "subjects by S, in names": (grid("S{:03}_{:04}.png", 5, 12), 5, "S001", {}, UP_TO),
+    "numbers of pages behind patients": (grid("{:04}_p{}.png", 9, 2), 9, "0001", {}, UP_TO),
 }  # fmt: skip
 
 
@@ -162,8 +200,10 @@ def test_recognised(tmp_path: Path, layout: str) -> None:
 
 
 REPEATS = "and no part of their names repeats as a patient's number would"
+SKIN = "benign 9, malignant 9, normal 9"
 LABELS = "NORMAL 1000, PNEUMONIA 1000"
 STUDIES = "are named like studies or series, of which a patient may have several"
+NO_IDS = "and PatientID is missing or the same in all DICOM files"
 ASKED: dict[str, tuple[list[str], str, list[str]]] = {
     # layout: files, the reason, the answers before the last
     "two class folders": (
@@ -223,7 +263,7 @@ ASKED: dict[str, tuple[list[str], str, list[str]]] = {
     ),
     "folders of studies": (
         grid("DICOM/ST{:05}/SE{:05}/IM{:05}.dcm", 5, 2, 6),
-        f"5 folders (ST00001 2, ST00002 2, ST00003 2, ST00004 2 ...) {STUDIES}",
+        f"5 folders (ST00001 2, ST00002 2, ST00003 2, ST00004 2 ...) {STUDIES}, {NO_IDS}",
         ["folder:2 for the 5 patients ST00001, ST00002 ..."],
     ),
     "folders of dates": (
@@ -244,6 +284,73 @@ ASKED: dict[str, tuple[list[str], str, list[str]]] = {
     "digits as folders": (
         [f"{c}/{k}.png" for c in range(3) for k in range(5)], "3 folders (0 5, 1 5, 2 5) may be classes or patients",
         ["folder:1 for the 3 patients 0, 1 ..."],
+    ),
+    "visits or sites before patients": (
+        grid("S{}_P{:02}_{}.png", 3, 9, 2),
+        f"54 images (S1_P01_1.png, S1_P01_2.png, S1_P02_1.png ...) in one folder, {REPEATS}",
+        ["'([^/_]+)_[^/]*$' for the 3 patients S1, S2 ...", "'[^/_]+_([^/_]+)_[^/]*$' for the 9 patients P01, P02 ..."],
+    ),
+    "time points above patients": (
+        grid("tp{}/ID{:04}.png", 3, 5), "3 folders (tp1 5, tp2 5, tp3 5) " + STUDIES,
+        ["folder:1 for the 3 patients tp1, tp2 ...",
+         "'([^/._]+)(?:[.]nii)?[.][^/.]*$' for the 5 patients ID0001, ID0002 ..."],
+    ),
+    "German visits above patients": (
+        grid("Aufnahme {}/X{}/bild.png", 3, 5), "3 folders (Aufnahme 1 5, Aufnahme 2 5, Aufnahme 3 5) " + STUDIES,
+        ["folder:1 for the 3 patients Aufnahme 1, Aufnahme 2 ...", "folder:2 for the 5 patients X1, X2 ..."],
+    ),
+    "sessions above files of patients": (
+        grid("s{:03}/K{:02}_{}.png", 3, 5, 2), "K01 and 4 others begin names of files in several top folders",
+        ["folder:1 for the 3 patients s001, s002 ...", "'([^/_]+)_[^/]*$' for the 5 patients K01, K02 ..."],
+    ),
+    "sessions above files of cases": (
+        grid("S{}/pat_{:03}_x{}.png", 3, 5, 2), "pat_001 and 4 others begin names of files in several top folders",
+        ["folder:1 for the 3 patients S1, S2 ...", "'[^/_]+_([^/_]+)_[^/]*$' for the 5 patients 001, 002 ..."],
+    ),
+    "numbers above lettered patients": (
+        grid("{:02}/X{}/IM{:04}.png", 3, 5, 3), "X1 and 4 other folders are below several top folders",
+        ["folder:1 for the 3 patients 01, 02 ...", "folder:2 for the 5 patients X1, X2 ..."],
+    ),
+    "visits before names": (
+        grid("v{}_DOE_{:02}_n{}.png", 3, 5, 2),
+        f"30 images (v1_DOE_01_n1.png, v1_DOE_01_n2.png, v1_DOE_02_n1.png ...) in one folder, {REPEATS}",
+        ["'(?:[^/_]+_){2}([^/_]+)_[^/]*$' for the 5 patients 01, 02 ..."],
+    ),
+    "years before patients": (
+        [f"{year}_K{p:02}_{k}.png" for year in (2019, 2020, 2021) for p in range(5) for k in range(2)],
+        f"30 images (2019_K00_0.png, 2019_K00_1.png, 2019_K01_0.png ...) in one folder, {REPEATS}",
+        ["'[^/_]+_([^/_]+)_[^/]*$' for the 5 patients K00, K01 ..."],
+    ),
+    "dates with hyphens before patients": (
+        [f"2020-01-0{d}-K{p:02}-{k}.png" for d in (1, 2, 3) for p in range(5) for k in range(2)],
+        f"30 images (2020-01-01-K00-0.png, 2020-01-01-K00-1.png, 2020-01-01-K01-0.png ...) in one folder, {REPEATS}",
+        ["'[0-9]{4}[-_.][0-9]{2}[-_.][0-9]{2}[-_. ]+([^-_. /]+)[^/]*$' for the 5 patients K00, K01 ..."],
+    ),
+    "sessions before lettered patients": (
+        grid("S{:02}_K{:02}_{}.png", 3, 5, 2),
+        f"30 images (S01_K01_1.png, S01_K01_2.png, S01_K02_1.png ...) in one folder, {REPEATS}",
+        ["'([^/_]+)_[^/]*$' for the 3 patients S01, S02 ..."],
+    ),
+    "short numbers before long ones": (
+        grid("{:02}_{:04}.png", 3, 9),
+        f"27 images (01_0001.png, 01_0002.png, 01_0003.png ...) in one folder, {REPEATS}",
+        ["'([^/_]+)_[^/]*$' for the 3 patients 01, 02 ...",
+         "'([^/._]+)(?:[.]nii)?[.][^/.]*$' for the 9 patients 0001, 0002 ..."],
+    ),
+    "names and numbers of visits": (
+        [f"{name} {k}/x.png" for name in ("DOE J", "ROE R", "Wei\u00df U") for k in (1, 2)],
+        "DOE J 1 and DOE J 2 may be visits of one patient or different patients",
+        ["'([^/]*[^-_. 0-9/])[-_. ]+[0-9]{1,2}(?:/|$)' for the 3 patients DOE J, ROE R ...",
+         "folder:1 for the 6 patients DOE J 1, DOE J 2 ..."],
+    ),
+    "two folders that nobody knows": (
+        [f"{c}/P{p}_{k}.png" for c in ("alpha", "beta") for p in range(4) for k in range(9)],
+        "2 folders (alpha 36, beta 36) may be classes or patients", ["'([^/_]+)_[^/]*$' for the 4 patients P0, P1 ..."],
+    ),
+    "known classes are not proposed": (
+        [f"{c}/{c} ({k}).png" for c in ("benign", "malignant", "normal") for k in range(9)],
+        f"27 images (benign (0).png, benign (1).png, benign (2).png ...) in 3 class folders ({SKIN}), {REPEATS}",
+        ["'([^/._]+)(?:[.]nii)?[.][^/.]*$' for the 27 patients benign (0), benign (1) ..."],
     ),
     "files beside patients' folders": (
         [*grid("P{:02}/{}.png", 4, 2), "overview.png", "P02_overview.png"],
@@ -269,6 +376,61 @@ def test_asked(tmp_path: Path, layout: str) -> None:
         f"it cannot be told which images of {tmp_path} are of one patient: {reason}\n  hint: which fits? {proposed}; "
         "--group-pattern none if each image is of another patient"
     )
+
+
+@pytest.mark.parametrize("layout", ASKED)
+def test_every_answer_works_as_it_is_written(tmp_path: Path, layout: str) -> None:
+    names, _, answers = ASKED[layout]
+    fill(tmp_path, names)
+    for answer in [*answers, "none"]:
+        pattern = shlex.split(answer)[0]
+        patients = {source.subject for source in Folder(group_pattern=pattern).sources(tmp_path)}
+        count = re.search(r"for the (\d+) patients", answer)
+        assert len(patients) == (int(count[1]) if count else len(Folder(group_pattern="none").sources(tmp_path)))
+
+
+MASKED: dict[str, tuple[list[str], list[str]]] = {
+    # layout: images, segmentations
+    "behind the name": (grid("P{:02}_{}.png", 4, 2), grid("P{:02}_{}_mask.png", 4, 2)),
+    "several of one image": (grid("c ({}).png", 4), [*grid("c ({})_mask.png", 4), "c (2)_mask_1.png"]),
+    "in front": (grid("volume-{}.nii", 4), grid("segmentation-{}.nii", 4)),
+    "one for several sequences": (
+        grid("c_{0:03}/c_{0:03}_t1.nii.gz", 4) + grid("c_{0:03}/c_{0:03}_flair.nii.gz", 4),
+        grid("c_{0:03}/c_{0:03}-seg.nii.gz", 4),
+    ),
+    "BIDS": (
+        grid("sub-{0:02}/anat/sub-{0:02}_T1w.nii.gz", 4),
+        grid("sub-{0:02}/anat/sub-{0:02}_desc-brain_mask.nii.gz", 4),
+    ),
+    "a word": (grid("P{:02}/ct.nii.gz", 4), grid("P{:02}/Label.nii.gz", 4)),
+    "joined words, other ending": (grid("P{:02}.jpg", 4), grid("P{:02}_LungMask.png", 4)),
+    "folders below patients": (grid("P{:02}/CT/{}.png", 4, 2), grid("P{:02}/contours/{}.png", 4, 2)),
+    "a folder beside patients": (grid("P{:02}/{}.png", 4, 2), grid("masks/P{:02}_{}.png", 4, 2)),
+    "folders of a split": (grid("train_images/{:03}.png", 4), grid("train_masks/{:03}.png", 4)),
+    "nothing but masks": ([], []),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("layout", MASKED)
+def test_segmentations_are_skipped(tmp_path: Path, layout: str) -> None:
+    images, masks = MASKED[layout]
+    dataset = Folder(group_pattern="none")
+    only = grid("P{:02}_mask.png", 4)
+    files = [file for source in dataset.sources(fill(tmp_path, (images + masks) or only)) for file in source.files]
+    assert sorted(files) == sorted(f"{tmp_path}/{name}" for name in images or only)
+    assert dataset.remarks(tmp_path).get("skipped, segmentations by their folders or names", []) == sorted(masks)
+
+
+def test_patients_in_several_classes_and_splits_are_named(tmp_path: Path) -> None:
+    joined = "counted as one patient, the same name in folders of several"
+    names = grid("train/normal/P{:02}/{}.png", 4, 2) + grid("test/sick/P{:02}/{}.png", 2, 2)
+    remarks = Folder().remarks(fill(tmp_path, names))
+    assert remarks[f"{joined} classes"] == remarks[f"{joined} splits"] == ["P01", "P02"]
+
+
+def test_classes_named_by_labels_are_no_segmentations(tmp_path: Path) -> None:
+    names = [f"{c}/P{p}_{k}.png" for c in ("label", "nolabel") for p in range(4) for k in range(2)]
+    assert len(Folder(group_pattern="none").sources(fill(tmp_path, names))) == 16
 
 
 @pytest.mark.parametrize("pattern", ["P{:05}_{}", "img_{}_{}", "{}x{}"])

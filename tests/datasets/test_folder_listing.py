@@ -48,6 +48,10 @@ def subjects(root: Path, **options: str) -> dict[str, str]:
         ("patients.csv", "file,patient"),
         ("patients.csv", "patient_id,site,filename"),
         ("tables/meta.csv", "Image Index,Patient ID"),
+        ("rsna.csv", "image_id,patientId"),
+        ("liste.csv", "Datei,Patienten-Nr"),
+        ("title.csv", "Export\n\nFile Name,Patient ID"),
+        ("excel.csv", "sep=,\nimage-id,PATIENT NUMBER"),
         ("meta.csv", "ImagePath,SubjectID"),
         ("meta.csv", "FILE,PATIENT"),
     ],
@@ -55,7 +59,9 @@ def subjects(root: Path, **options: str) -> dict[str, str]:
 def test_a_table_next_to_the_images_is_found(tmp_path: Path, place: str, header: str) -> None:
     fill(tmp_path, *(f"images/{number}.png" for number in range(6)))
     rows = {"file": "{k}.png", "patient": "P{p}", "site": "x"}
-    columns = ["patient" if name.lower()[0] in "ps" and name != "site" else name for name in header.split(",")]
+    columns = [
+        "patient" if name.lower()[0] in "ps" and name != "site" else name for name in header.splitlines()[-1].split(",")
+    ]
     columns = [name if name in ("patient", "site") else "file" for name in columns]
     lines = [",".join(rows[column].format(k=k, p=k // 2) for column in columns) for k in range(5)]
     write(tmp_path / place, "\n".join([header, *lines]) + "\n")
@@ -99,6 +105,25 @@ def test_a_damaged_table_of_patients_is_not_ignored(tmp_path: Path) -> None:
     write(tmp_path / "broken.csv", 'file,patient\n"a')
     assert refusal(lambda: subjects(tmp_path), BadDataError).startswith(f"{tmp_path}/broken.csv ")
     assert len(set(subjects(tmp_path, group_pattern="folder").values())) == 5
+
+
+def test_a_given_table_may_name_its_columns_as_a_found_one(tmp_path: Path) -> None:
+    fill(tmp_path, *(f"images/{number}.png" for number in range(4)))
+    table = tmp_path / "t.csv"
+    table.write_text("Image Index,Patient ID\n" + "".join(f"{number},{number // 2}\n" for number in range(4)))
+    sources = Folder(table=str(table)).sources(tmp_path / "images")
+    assert [source.subject for source in sources] == ["0", "0", "1", "1"]
+
+
+def test_a_table_of_patients_that_fits_no_file_is_named(tmp_path: Path) -> None:
+    fill(tmp_path, *(f"P{number // 2}_{number}.png" for number in range(6)))
+    (tmp_path / "t.csv").write_text("file,patient\nD:\\x\\1.png,7\n")
+    assert Folder().remarks(tmp_path)["not used, tables of patients that list none of these files"] == ["t.csv"]
+    for number in range(6):
+        (tmp_path / f"P{number // 2}_{number}.png").rename(tmp_path / f"{number}.png")
+    (tmp_path / "t.csv").write_text("file,patient\nother.png,7\n")
+    with pytest.raises(UsageError, match=r"; t[.]csv has patients, but for none of these files\n"):
+        Folder().sources(tmp_path)
 
 
 def test_two_tables_are_one_question(tmp_path: Path) -> None:

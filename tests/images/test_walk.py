@@ -150,3 +150,15 @@ def test_names_of_desktops() -> None:
 
 def test_by_folder() -> None:
     assert list(by_folder(["a/1", "a/2", "b"])) == [("a", ["a/1", "a/2"]), ("", ["b"])]
+
+
+def test_names_that_are_not_utf8_are_left_out(tmp_path: Path) -> None:
+    fill(tmp_path, "a.png")
+    try:
+        fill(tmp_path, os.fsdecode(b"M\xfcller/b.png"), os.fsdecode(b"\xe9.png"))
+    except OSError:
+        pytest.skip("this file system has no such names")
+    assert walk(tmp_path).files == ["a.png"]
+    assert walk(tmp_path).remarks() == {
+        "left out, folders and files whose names are not UTF-8 (rename them)": ["M\\xfcller", "\\xe9.png"]
+    }

@@ -46,6 +46,11 @@ def test_an_auc_that_is_not_above_its_control_says_so() -> None:
     why = "no sign of membership: random halves of the training patients read up to 0.620"
     assert beside_control(Score(value=0.62), control).reason == why
     assert beside_control(Score(value=0.6, reason="few patients"), control).reason == f"few patients; {why}"
+    assert beside_control(Score(value=0.6, low=0.49), control).reason == why
+    assert beside_control(Score(value=0.6, low=0.51), control).reason == (
+        "weak sign of membership: the interval is above 0.5, but random halves of the training patients, which are "
+        "fewer, read up to 0.620"
+    )
     assert beside_control(Score(value=0.621), control).reason == ""
     assert beside_control(Score(value=None, reason="no losses"), control).reason == "no losses"
 

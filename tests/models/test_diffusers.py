@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from pathlib import Path
 
@@ -164,3 +165,29 @@ def test_radedit_wants_its_parts(prompted: Path) -> None:
         f"{prompted}, {prompted / 'vae'} and {prompted / 'unet'} are not parts of RadEdit "
     )
     assert error.value.hint == "log in to the hub, or give folders of all three"
+
+
+def test_pipelines_that_change_an_image_are_named(prompted: Path, tmp_path: Path) -> None:
+    folder = Path(shutil.copytree(prompted, tmp_path / "changes"))
+    index = json.loads((folder / "model_index.json").read_text())
+    index["_class_name"] = "StableDiffusionImg2ImgPipeline"
+    (folder / "model_index.json").write_text(json.dumps(index))
+    with pytest.raises(BenchError) as error:
+        next(opened(folder).sample(1, seed=0, prompts=["a lung"]))
+    assert str(error.value) == (
+        f"{folder} is a StableDiffusionImg2ImgPipeline, which needs an image: it does not generate images from noise, "
+        "or from a prompt alone\n"
+        "  hint: give a pipeline that does, such as StableDiffusionPipeline.from_pretrained(DIR).save_pretrained(NEW) "
+        "of one that changes images"
+    )
+
+
+def test_pipelines_that_need_a_class_are_named() -> None:
+    class Classes:
+        def __call__(self, class_labels: list[int], steps: int = 2) -> None: ...
+
+    adapter = Pipeline("x", revision="0" * 40)
+    adapter._pipeline = Classes()
+    with pytest.raises(BenchError) as error:
+        adapter._require_no_input()
+    assert str(error.value).startswith("x is a Classes, which needs class_labels: it does not generate images from")

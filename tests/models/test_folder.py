@@ -99,7 +99,8 @@ def test_it_conforms(tmp_path: Path) -> None:
             np.full((1, 16, 16), 4095, np.uint16),
             (
                 "{file} holds uint16 from 4095 to 4095, which is no scale of images\n"
-                "  hint: save 8-bit grey levels, or floats scaled to [-1, 1] as the model was trained"
+                "  hint: save 8-bit grey levels, or floats scaled to [-1, 1] as the model was trained; "
+                "where 65535 is white: --set range=levels16"
             ),
         ),
         (

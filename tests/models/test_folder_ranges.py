@@ -87,7 +87,7 @@ def test_floats_of_zero_to_one_cast_to_8_bits(tmp_path: Path) -> None:
 def test_a_given_range_must_fit(tmp_path: Path) -> None:
     assert refusal(floats(0, 1), floats(-1, 1), folder=tmp_path, scale="unit") == (
         f"{tmp_path}/1.npy holds float32 from -1 to 1, which range=unit does not allow: [0, 1]\n"
-        "  hint: choose another range, or leave it out"
+        "  hint: choose another range, clip the values, or leave range out"
     )
 
 
@@ -138,3 +138,51 @@ def test_what_was_read_is_kept_with_the_model(tmp_path: Path) -> None:
     assert described["images"] == "2 images, float32 from -1.00 to 1.00, read as [-1, 1]"
     assert described["options"] == {"path": str(tmp_path), "range": "auto"}
     assert ImageFolder.load(tmp_path / "model", device="cpu").available() == 2
+
+
+@pytest.mark.parametrize(("low", "clipped"), [(-0.004, ""), (-0.2, "clip what is below 0 and ")])
+def test_values_a_little_below_zero_do_not_tell_the_scale(tmp_path: Path, low: float, clipped: str) -> None:
+    """Resizing, or a decoder, gives images of [0, 1] such values: read as [-1, 1] they were pale, and nothing said."""
+    assert refusal(floats(low, 1), folder=tmp_path) == (
+        f"the images are float32 from {low:.2f} to 1.00: on the scale [0, 1], or on [-1, 1] without a dark pixel\n"
+        f"  hint: say which: {clipped}--set range=unit, or --set range=signed"
+    )
+
+
+def test_sixteen_bits_are_recognised_where_they_are_used(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    array = np.rint(floats(0, 65535)).astype(np.uint16)
+    assert np.allclose(images(array, folder=tmp_path), array / 32767.5 - 1, atol=1e-6)
+    assert capsys.readouterr().err == "folder: 1 images, uint16 from 0.00 to 65535.00, read as [0, 65535]\n"
+
+
+def test_twelve_of_sixteen_bits_are_asked_about(tmp_path: Path) -> None:
+    array = np.rint(floats(0, 4095)).astype(np.uint16)
+    assert refusal(array, folder=tmp_path) == (
+        f"{tmp_path}/0.npy holds uint16 from 0 to 4095, which is no scale of images\n"
+        f"  hint: {HINT}; where 65535 is white: --set range=levels16"
+    )
+    assert np.allclose(images(array, folder=tmp_path, scale="levels16"), array / 32767.5 - 1, atol=1e-6)
+
+
+def test_eight_bits_among_sixteen_are_named(tmp_path: Path) -> None:
+    wide, narrow = (np.rint(floats(0, high)).astype(np.uint16) for high in (65535, 255))
+    assert refusal(wide, narrow, folder=tmp_path) == (
+        f"{tmp_path}/1.npy holds uint16 from 0 to 255, but 0.npy uint16 from 0 to 6.554e+04: these are two scales\n"
+        f"  hint: {HINT}"
+    )
+
+
+@pytest.mark.parametrize("shape", [(16, 16), (16, 16, 1), (16, 16, 16)])
+def test_volumes_are_not_cut_into_images(tmp_path: Path, shape: tuple[int, ...]) -> None:
+    """Nothing in the file says along which axis the cohort's images are, and which axis are their rows."""
+    import nibabel as nib
+
+    nib.Nifti1Image(np.linspace(-1, 1, np.prod(shape), dtype=np.float32).reshape(shape), np.eye(4)).to_filename(
+        tmp_path / "0.nii.gz"
+    )
+    said = refusal(folder=tmp_path)
+    assert said.startswith(f"{tmp_path}/0.nii.gz holds a volume of shape (16, 16, ")
+    assert said.endswith(
+        "; the cohort's items are images of shape (1, 16, 16)\n  hint: save each image as .png, or as .npy (rows, "
+        "columns): of a volume's axes, nothing says which these are"
+    )

@@ -72,7 +72,8 @@ def bundle(folder: Path, **changes: Any) -> Path:
 
 
 def opened(folder: Path, **changes: Any) -> Bundle:
-    adapter = Bundle(str(folder), steps=2, **changes)
+    # Random weights draw values of any sign.
+    adapter = Bundle(str(folder), **{"steps": 2, "range": "signed", **changes})
     adapter.fit(toy_split(1, 2), folder=folder, budget=Budget(), seed=0, device="cpu")
     return adapter
 
@@ -86,7 +87,7 @@ def refusal(folder: Path, **changes: Any) -> str:
 def test_a_latent_bundle_conforms_and_runs_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     folder = bundle(tmp_path / "bundle")
-    findings = check_adapter(find_model("monai-bundle"), {"path": str(folder), "steps": 2})
+    findings = check_adapter(find_model("monai-bundle"), {"path": str(folder), "steps": 2, "range": "signed"})
     assert {finding.status for finding in findings if finding.cohort == "2D, 1 channel"} == {"ok", "not applicable"}
     assert not (tmp_path / "was-run").exists()
 
@@ -354,3 +355,66 @@ def test_a_bundle_with_classes_gets_its_label(tmp_path: Path) -> None:
     assert refusal(folder, label=3) == f"label is 3, and the unet of {path} has 3 classes\n  hint: check it"
     first, second = (np.concatenate(list(opened(folder, label=label).sample(2, seed=0))) for label in (0, 2))
     assert not np.allclose(first, second, atol=1e-4)
+
+
+def sampled(folder: Path, **changes: Any) -> np.ndarray:
+    return np.concatenate(list(opened(folder, **changes).sample(2, seed=0)))
+
+
+def test_the_scale_of_the_latents_is_found(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Decoded on another scale, the latents give images that the model does not draw."""
+    expected = sampled(bundle(tmp_path / "given"), scale=0.5)
+    assert not np.array_equal(sampled(bundle(tmp_path / "none")), expected)
+    nested = bundle(tmp_path / "nested", inferer={"_target_": "x.Sampler", "scale_factor": "@s"}, s=0.5)
+    assert np.array_equal(sampled(nested), expected)
+    stored = bundle(tmp_path / "stored")
+    path = stored / "models" / "model.pt"
+    torch.save({"unet_state_dict": torch.load(path), "scale_factor": torch.tensor(0.5), "epoch": 3}, path)
+    assert np.array_equal(sampled(stored), expected)
+    assert "scale of stored is 0.5\n" in capsys.readouterr().err
+    assert np.array_equal(sampled(nested, scale=1.0), sampled(tmp_path / "none"))
+
+
+def test_a_scale_that_is_computed_is_asked_for(tmp_path: Path) -> None:
+    expression = "$1 / torch.std(@z)"
+    folder = bundle(tmp_path / "b", scale_factor=expression)
+    path = folder / "configs" / "inference.json"
+    assert refusal(folder) == (
+        f"{path} gives scale_factor as {expression!r}, which is no number, and no expression is run\n"
+        "  hint: give the number that the model was trained with: --set scale=NUMBER"
+    )
+    assert opened(folder, scale=0.5)._scale == 0.5
+
+
+@pytest.mark.parametrize(
+    ("changes", "reason"),
+    [
+        ({"parts": {"stage": CONFIGURATION["autoencoder_def"]}}, "parts::stage builds generative.networks.nets."),
+        ({"ae": {"_target_": "scripts.nets.KL"}}, "ae builds scripts.nets.KL"),
+        ({"stage_1": {"_target_": "scripts.nets.KL"}}, "stage_1 builds scripts.nets.KL"),
+        ({"net": {"_target_": "scripts.AEKL"}}, "net builds scripts.AEKL"),
+        ({"latents": 3}, "there is latents"),
+    ],
+)
+def test_decoders_of_other_names_and_places(tmp_path: Path, changes: dict[str, Any], reason: str) -> None:
+    """One latent channel and one of the images: the latents would pass for images."""
+    network = CONFIGURATION["network_def"] | {"in_channels": 1, "out_channels": 1}
+    folder = bundle(tmp_path / "b", autoencoder_def=None, latent_shape=None, network_def=network, **changes)
+    assert refusal(folder).startswith(
+        f"{folder / 'configs' / 'inference.json'} is of a latent model whose autoencoder cannot be built: {reason}"
+    )
+
+
+def test_images_of_minus_one_to_one_are_not_read_as_zero_to_one(tmp_path: Path) -> None:
+    adapter = opened(bundle(tmp_path / "b"), range="unit")
+    black = torch.full((2, 1, 16, 16), -1.0)
+    black[..., 4:12, 4:12] = 0.9
+    adapter._sampled = lambda noise: black  # type: ignore[method-assign]
+    with pytest.raises(BenchError) as error:
+        next(adapter.sample(2, seed=0))
+    assert str(error.value) == (
+        f"the samples of {tmp_path / 'b'} have values from -1 to 0.9: they are not on the scale [0, 1]\n"
+        "  hint: say that the bundle was trained on [-1, 1]: --set range=signed"
+    )
+    adapter.range = "signed"
+    assert np.array_equal(next(adapter.sample(2, seed=0)), black.numpy())

@@ -459,3 +459,16 @@ def test_the_official_repository_conforms() -> None:
 def test_the_official_repository_resumes_exactly(tmp_path: Path) -> None:
     whole, resumed = whole_and_resumed(Path(os.environ["STYLEGAN2_ADA_DIR"]), tmp_path)
     assert whole == resumed
+
+
+@pytest.mark.parametrize(
+    ("content", "what"),
+    [
+        (b"version https://git-lfs.github.com/spec/v1\nsize 9\n", "is a pointer of git-lfs in place of the weights"),
+        (b"", "is empty"),
+    ],
+)
+def test_files_without_weights_are_named(tmp_path: Path, content: bytes, what: str) -> None:
+    path = tmp_path / "network.pkl"
+    path.write_bytes(content)
+    assert refused(path, hashlib.sha256(content).hexdigest(), tmp_path).startswith(f"{path} {what}\n  hint: ")

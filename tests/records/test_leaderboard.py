@@ -386,3 +386,17 @@ def test_a_declined_run_has_a_row_without_rank_or_numbers(tmp_path: Path) -> Non
         "exposed patients": "declined: no checkout", "seeds": "1 (0)",
     }  # fmt: skip
     assert all(path.exists() for path in write_boards([declined], tmp_path))
+
+
+def test_samples_that_look_like_no_training_image_are_said_on_the_board(tmp_path: Path) -> None:
+    """The column is there where a row needs it; its meaning stands below the table."""
+    ordinary = record("a")
+    ordinary = ordinary.model_copy(update={"scores": {**ordinary.scores, "samples.unlike": score(0.02)}})
+    noted = {"samples.unlike": score(1.0, reason="100% of the samples are unlike the training images: mean higher")}
+    odd = record("b").model_copy(update={"scores": {**record("b").scores, **noted}})
+    assert "samples unlike train" not in table_of([ordinary])
+    assert not any(note.startswith("samples unlike train") for note in notes_of([ordinary]))
+    table = table_of([ordinary, odd])
+    assert dict(zip(table["model"], table["samples unlike train"], strict=True)) == {"a": "", "b": "1.000"}
+    assert list(table["exposed share"]) == ["0.100 [0.050, 0.150]", "0.100 [0.050, 0.150] (samples unlike train)"]
+    assert any(note.startswith("samples unlike train: largest share of samples outside") for note in notes_of([odd]))

@@ -164,7 +164,7 @@ def test_black_images_are_no_all_clear(run: Bench, tmp_path: Path) -> None:
     assert (scores["samples.constant"].value, scores["samples.constant"].reason) == (
         40, f"{constant}: they copy nobody"
     )  # fmt: skip
-    assert f"\n{constant}\n" in done.stderr
+    assert f"\n{constant}: they copy nobody\n" in done.stderr
 
 
 def test_evaluate_needs_a_run(bench: Bench) -> None:

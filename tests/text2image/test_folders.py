@@ -479,3 +479,37 @@ def test_the_header_lists_what_is_stored(tmp_path: Path) -> None:
     header = read_header(tmp_path / "x")
     assert header.shapes == {"a": (2, 3), "b": (4,)}
     assert header.bytes_of == {"F32": 24, "F16": 8}
+
+
+@pytest.mark.parametrize("part", ["", "unet", "text_encoder"])
+@pytest.mark.parametrize("name", ["pytorch_lora_weights.safetensors", "adapter_config.json"])
+def test_lora_weights_beside_a_model_are_not_left_out(copy: Path, part: str, name: str) -> None:
+    """They hold what was fine-tuned: the images would be those of the model before it, which has seen no patient."""
+    (copy / part / name).write_text("{}")
+    assert refusal(copy) == (
+        f"{copy / part} holds {name} beside the model: LoRA weights, which it would be sampled without\n"
+        f"  hint: {LORA_HINT}. If they are not part of this model, move them out of the folder"
+    )
+
+
+@pytest.mark.parametrize("part", [UNET, "text_encoder/model"])
+def test_tensors_without_a_place_are_not_left_out(copy: Path, part: str) -> None:
+    path = copy / f"{part}.safetensors"
+    tensors = load_file(path)
+    named = "mid.0.to_q.lora_A.weight"
+    save_file({**tensors, named: torch.ones(2, 2)}, path, metadata={"format": "pt"})
+    with pytest.raises(BenchError) as error:
+        open_model(str(copy), "cpu")
+    assert str(error.value) == (
+        f"the weights of {path.parent} hold 1 tensors that have no place in the network, such as {named}: it would be "
+        "sampled without them\n"
+        "  hint: check that weights and config.json belong together; fuse LoRA weights (pipe.fuse_lora(), "
+        "pipe.unload_lora_weights()), and save the pipeline again"
+    )
+
+
+def test_the_other_half_of_a_clip_is_left_out(copy: Path) -> None:
+    """Old pipelines hold such files: transformers takes the text encoder."""
+    path = copy / "text_encoder" / "model.safetensors"
+    save_file({**load_file(path), "vision_model.x.weight": torch.ones(2)}, path, metadata={"format": "pt"})
+    open_model(str(copy), "cpu")

@@ -5,13 +5,15 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from benchmark.cohorts.check.report import Report
+from benchmark.core.progress import printable
 
 SHOWN = 5
 
 
 def render(report: Report) -> list[tuple[str, str]]:
     """Return (what, value) rows, for a table on the terminal."""
-    return [*_contents(report), *_files(report), *_findings(report)]
+    rows = [*_contents(report), *_files(report), *_findings(report)]
+    return [(printable(what), printable(value)) for what, value in rows]
 
 
 def _contents(report: Report) -> list[tuple[str, str]]:

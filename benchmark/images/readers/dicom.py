@@ -1,6 +1,7 @@
 """DICOM files: one radiograph, or the frames that `series` stacks into volumes.
 
 Tags are read to place and scale pixels, and go no further: no name, date or number of a patient leaves this module.
+`dicom_patients` compares those of patients, and returns none.
 """
 
 from __future__ import annotations
