@@ -17,15 +17,14 @@ from itertools import repeat
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 import pydicom
 from pydicom.errors import BytesLengthException, InvalidDicomError
-from pydicom.pixels.processing import apply_rescale
 from pydicom.uid import ExplicitVRBigEndian, ExplicitVRLittleEndian, ImplicitVRLittleEndian
 
 from benchmark.core.errors import BadDataError
 from benchmark.images.readers.codestream import streams_fit
 from benchmark.images.readers.dicom_kinds import FILM, Kind, class_kind, colour, has_pixels, image_type, plane_kind
+from benchmark.images.readers.dicom_values import decoded, rescaled
 from benchmark.images.readers.frame_tags import first, frame_groups, number, numbers
 from benchmark.images.readers.image import Image
 from benchmark.images.readers.siemens_mosaic import MOSAIC, mosaic_count, unpack_mosaic
@@ -100,7 +99,7 @@ def read(path: Path) -> Image:
         kind = class_kind(header)
         if kind and not kind.alone:
             raise BadDataError(f"{path} is no image of a patient, but a {kind.one}", "leave it out")
-        frames = _frames(header, path)
+        frames = _frames(header, path, alone=True)
     if len(frames) > 1:
         raise BadDataError(f"{path} holds {len(frames)} frames, one image is needed", _several_hint(header))
     usable = not bad_spacing(frames[0].spacing_mm)
@@ -173,8 +172,8 @@ def _name_syntax(header: Dataset) -> None:
         header.file_meta.TransferSyntaxUID = plain if little else ExplicitVRBigEndian
 
 
-def _frames(header: Dataset, path: Path, *, spare: bool = False) -> list[Frame]:
-    """Decode all planes of an image. Raises BadDataError as `read` does."""
+def _frames(header: Dataset, path: Path, *, spare: bool = False, alone: bool = False) -> list[Frame]:
+    """Decode all planes of an image; `alone` where it is a radiograph. Raises BadDataError as `read` does."""
     if not has_pixels(header):
         raise BadDataError(f"{path} is DICOM without an image (no pixel data)", "copy it again, or leave it out")
     _require_grey(header, path)
@@ -192,7 +191,12 @@ def _frames(header: Dataset, path: Path, *, spare: bool = False) -> list[Frame]:
         "spare": spare,
         "head": str(header.get("BodyPartExamined", "")).upper() in HEAD,
     }
-    return [_frame(header, plane, index, position, shared) for index, (plane, position) in enumerate(placed)]
+    frames = []
+    for index, (plane, position) in enumerate(placed):
+        groups = list(frame_groups(header, index))
+        pixels = rescaled(header, groups, plane, path, alone=alone)
+        frames.append(_frame(groups, index, pixels, position, shared))
+    return frames
 
 
 def _require_grey(header: Dataset, path: Path) -> None:
@@ -213,7 +217,7 @@ def _planes(header: Dataset, path: Path) -> Array:
         if not streams_fit(header):
             raise damaged
         with codec_messages() if syntax.is_encapsulated else nullcontext() as complaints:
-            planes: Array = header.pixel_array
+            planes = decoded(header)
     except UNDECODABLE as error:
         raise damaged from error
     if complaints:
@@ -238,8 +242,10 @@ def _require_plausible_size(header: Dataset, path: Path) -> None:
         )
 
 
-def _frame(header: Dataset, plane: Array, index: int, position: Array | None, shared: Mapping[str, Any]) -> Frame:
-    groups, path = list(frame_groups(header, index)), shared["path"]
+def _frame(
+    groups: Sequence[Dataset], index: int, pixels: Array, position: Array | None, shared: Mapping[str, Any]
+) -> Frame:
+    path = shared["path"]
     if position is None:
         position = numbers(groups, "ImagePositionPatient", 3, path)
     directions = numbers(groups, "ImageOrientationPatient", 6, path)
@@ -250,40 +256,13 @@ def _frame(header: Dataset, plane: Array, index: int, position: Array | None, sh
     return Frame(
         **shared,
         index=index,
-        pixels=_rescaled(header, groups, plane, path),
+        pixels=pixels,
         position=position,
         directions=None if directions is None else directions.reshape(2, 3),
         spacing_mm=() if spacing is None else tuple(float(size) for size in spacing),
         location=number(first(groups, "SliceLocation")),
         instance=number(first(groups, "InstanceNumber")),
     )
-
-
-def _rescaled(header: Dataset, groups: Sequence[Dataset], plane: Array, path: Path) -> Array:
-    """Return a plane (rows, columns) rescaled, with low values black, and padding at the least value."""
-    values = apply_rescale(plane, header) if "ModalityLUTSequence" in header else _scaled(groups, plane, path)
-    if str(header.get("PhotometricInterpretation")) == "MONOCHROME1":
-        values = values.max() + values.min() - values
-    padding = number(header.get("PixelPaddingValue"))
-    outside = None if padding is None else plane == padding
-    if outside is not None and outside.any() and not outside.all():
-        values[outside] = values[~outside].min()  # scanners pad far below air
-    return values
-
-
-def _scaled(groups: Sequence[Dataset], plane: Array, path: Path) -> Array:
-    """Return plane (rows, columns) * slope + intercept, in integers where both are whole.
-
-    16-bit values times a whole slope fit in int32 for slopes up to 32,767.
-    """
-    stored = first(groups, "RescaleSlope"), first(groups, "RescaleIntercept")
-    slope, intercept = (number(usual if value is None else value) for value, usual in zip(stored, (1, 0), strict=True))
-    if slope is None or intercept is None or not np.isfinite([slope, intercept]).all():
-        raise BadDataError(f"{path} has a damaged tag RescaleSlope or RescaleIntercept", "export it again")
-    whole = plane.dtype.kind in "iub" and slope.is_integer() and intercept.is_integer()
-    kind = np.dtype(("int32" if plane.itemsize <= 2 else "int64") if whole else "float32")
-    scaled: Array = plane.astype(kind) * kind.type(slope) + kind.type(intercept)
-    return scaled
 
 
 def _several_hint(header: Dataset) -> str:
