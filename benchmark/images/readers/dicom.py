@@ -23,6 +23,7 @@ from pydicom.uid import ExplicitVRBigEndian, ExplicitVRLittleEndian, ImplicitVRL
 
 from benchmark.core.errors import BadDataError
 from benchmark.images.readers.codestream import streams_fit
+from benchmark.images.readers.deflated import require_bounded
 from benchmark.images.readers.dicom_kinds import FILM, Kind, class_kind, colour, has_pixels, image_type, plane_kind
 from benchmark.images.readers.dicom_values import decoded, rescaled
 from benchmark.images.readers.frame_tags import first, frame_groups, number, numbers
@@ -123,9 +124,10 @@ def read_planes(path: Path, *, alone: bool = False) -> tuple[Kind | None, list[F
 def frame_count(path: Path) -> int:
     """Return the number of planes of one file by its tags; 1 where they are missing, or the file cannot be read."""
     try:
+        require_deflated_size(path)
         header = pydicom.dcmread(path, force=True, stop_before_pixels=True)
         return mosaic_count(header) or int(header.get("NumberOfFrames") or 1)
-    except UNREADABLE:
+    except (*UNREADABLE, BadDataError):
         return 1  # `read` says what is wrong with it
 
 
@@ -142,6 +144,7 @@ def bad_spacing(spacing: Iterable[float]) -> bool:
 
 def read_header(path: Path) -> Dataset:
     """Read a file without decoding its pixels. Raises BadDataError for what is no DICOM."""
+    require_deflated_size(path)
     # From memory: asked for the length that a damaged tag states, a file would reserve up to 4 GiB first.
     header = pydicom.dcmread(BytesIO(path.read_bytes()), force=True)  # some archives write no preamble
     header.ensure_file_meta()
@@ -223,6 +226,11 @@ def _planes(header: Dataset, path: Path) -> Array:
     if complaints:
         raise damaged
     return planes if planes.ndim == 3 else planes[None]
+
+
+def require_deflated_size(path: Path) -> None:
+    """Raise BadDataError where a deflated file unpacks to far more than it can hold of images; OSError, zlib.error."""
+    require_bounded(path, ANY_RATIO_BYTES + MOST_COMPRESSED * path.stat().st_size)
 
 
 def _require_plausible_size(header: Dataset, path: Path) -> None:
