@@ -241,6 +241,13 @@ def test_a_raster_of_too_many_pixels(
     assert refusal(path) == f"{path} {message}"
 
 
+def test_an_hdf5_chunk_that_is_larger_than_its_array(tmp_path: Path) -> None:
+    with h5py.File(tmp_path / "a.h5", "w") as file:
+        whole = (None, None, None)
+        file.create_dataset("image", (3, 4, 5), "i2", chunks=(512, 512, 512), maxshape=whole, compression="lzf")
+    assert "its header declares 512 x 512 x 512 pixels, 268,435,456 bytes" in refusal(tmp_path / "a.h5")
+
+
 def test_a_deflated_dicom_file_that_unpacks_without_end(tmp_path: Path) -> None:
     """It has an image, and half a gigabyte of zeros in a private tag, in half a megabyte."""
     path = write_slice(tmp_path / "a.dcm", np.arange(64, dtype=np.uint16).reshape(8, 8))
