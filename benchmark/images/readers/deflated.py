@@ -11,7 +11,7 @@ from benchmark.images.readers.limits import AGAIN
 SYNTAX = b"1.2.840.10008.1.2.1.99"
 """Deflated Explicit VR Little Endian."""
 START = 2048
-"""Bytes at the beginning of a file that hold its transfer syntax."""
+"""Bytes at the beginning of a file that hold SYNTAX, where it is deflated."""
 META = 144
 """Bytes before the meta group, which ends with as many bytes as the four before it state (PS3.10, 7.1)."""
 PIECE = 2**18
@@ -21,10 +21,8 @@ PIECE = 2**18
 def require_bounded(path: Path, most: int) -> None:
     """Raise BadDataError where a deflated file unpacks to more than `most` bytes; OSError where it cannot be read."""
     with path.open("rb") as file:
-        start = file.read(START)
-        if SYNTAX not in start:
-            return
-        file.seek(META + int.from_bytes(start[META - 4 : META], "little"))
+        start = file.read(META)
+        file.seek(META + int.from_bytes(start[META - 4 :], "little"))
         packed = file.read()
     unpacker = zlib.decompressobj(-zlib.MAX_WBITS)
     size = 0

@@ -23,10 +23,10 @@ from pydicom.uid import ExplicitVRBigEndian, ExplicitVRLittleEndian, ImplicitVRL
 
 from benchmark.core.errors import BadDataError
 from benchmark.images.readers.codestream import streams_fit
-from benchmark.images.readers.deflated import require_bounded
+from benchmark.images.readers.deflated import START, SYNTAX, require_bounded
 from benchmark.images.readers.dicom_kinds import FILM, Kind, class_kind, colour, has_pixels, image_type, plane_kind
 from benchmark.images.readers.dicom_values import decoded, rescaled
-from benchmark.images.readers.frame_tags import first, frame_groups, number, numbers
+from benchmark.images.readers.frame_tags import first, frame_groups, number, numbers, value_of
 from benchmark.images.readers.image import Image
 from benchmark.images.readers.siemens_mosaic import MOSAIC, mosaic_count, unpack_mosaic
 from benchmark.images.readers.terminal import codec_messages
@@ -133,8 +133,8 @@ def frame_count(path: Path) -> int:
 
 def is_film(header: Dataset) -> bool:
     """Return whether an object holds frames that nothing places in the patient: ultrasound, fluoroscopy, cine."""
-    frames = number(header.get("NumberOfFrames")) or 1
-    return frames > 1 and not header.get("PerFrameFunctionalGroupsSequence")
+    frames = number(value_of(header, "NumberOfFrames")) or 1
+    return frames > 1 and not value_of(header, "PerFrameFunctionalGroupsSequence")
 
 
 def bad_spacing(spacing: Iterable[float]) -> bool:
@@ -144,13 +144,14 @@ def bad_spacing(spacing: Iterable[float]) -> bool:
 
 def read_header(path: Path) -> Dataset:
     """Read a file without decoding its pixels. Raises BadDataError for what is no DICOM."""
-    require_deflated_size(path)
+    content = path.read_bytes()
+    require_deflated_size(path, content[:START])
     # From memory: asked for the length that a damaged tag states, a file would reserve up to 4 GiB first.
-    header = pydicom.dcmread(BytesIO(path.read_bytes()), force=True)  # some archives write no preamble
+    header = pydicom.dcmread(BytesIO(content), force=True)  # some archives write no preamble
     header.ensure_file_meta()
     # A text read by force gives tags that nothing names. Objects whose class an anonymiser removed have pixels, or a
     # modality.
-    if not ("SOPClassUID" in header or has_pixels(header) or class_kind(header) is not None):
+    if not (value_of(header, "SOPClassUID") or has_pixels(header) or class_kind(header) is not None):
         raise BadDataError(f"{path} is not a DICOM file, or its header is damaged", _AGAIN)
     _name_syntax(header)
     return header
@@ -187,12 +188,12 @@ def _frames(header: Dataset, path: Path, *, spare: bool = False, alone: bool = F
         placed = unpack_mosaic(header, planes[0], path)
     shared = {
         "path": path,
-        "uid": f"{header.get('SOPInstanceUID') or ''}",
-        "series": f"{header.get('SeriesInstanceUID', '')}",
-        "number": int(number(header.get("SeriesNumber")) or 0),
+        "uid": f"{value_of(header, 'SOPInstanceUID') or ''}",
+        "series": f"{value_of(header, 'SeriesInstanceUID') or ''}",
+        "number": int(number(value_of(header, "SeriesNumber")) or 0),
         "derived": "DERIVED" in types,
         "spare": spare,
-        "head": str(header.get("BodyPartExamined", "")).upper() in HEAD,
+        "head": str(value_of(header, "BodyPartExamined") or "").upper() in HEAD,
     }
     frames = []
     for index, (plane, position) in enumerate(placed):
@@ -212,31 +213,42 @@ def _planes(header: Dataset, path: Path) -> Array:
     """Decode to (frames, rows, columns)."""
     _require_plausible_size(header, path)
     syntax = header.file_meta.TransferSyntaxUID
-    damaged = BadDataError(
-        f"{path} holds pixels that cannot be decoded ({syntax.name})",
-        "copy it again; where it is whole, unpack it with `gdcmconv --raw`",
-    )
+    complaints = None
     try:
-        if not streams_fit(header):
-            raise damaged
-        with codec_messages() if syntax.is_encapsulated else nullcontext() as complaints:
-            planes = decoded(header)
+        fits = streams_fit(header)
+        if fits:
+            with codec_messages() if syntax.is_encapsulated else nullcontext() as complaints:
+                planes = decoded(header)
     except UNDECODABLE as error:
-        raise damaged from error
-    if complaints:
-        raise damaged
+        raise _undecodable(header, path) from error
+    if not fits or complaints:
+        raise _undecodable(header, path)
     return planes if planes.ndim == 3 else planes[None]
 
 
-def require_deflated_size(path: Path) -> None:
-    """Raise BadDataError where a deflated file unpacks to far more than it can hold of images; OSError, zlib.error."""
-    require_bounded(path, ANY_RATIO_BYTES + MOST_COMPRESSED * path.stat().st_size)
+def _undecodable(header: Dataset, path: Path) -> BadDataError:
+    return BadDataError(
+        f"{path} holds pixels that cannot be decoded ({header.file_meta.TransferSyntaxUID.name})",
+        "copy it again; where it is whole, unpack it with `gdcmconv --raw`",
+    )
+
+
+def require_deflated_size(path: Path, start: bytes | None = None) -> None:
+    """Raise BadDataError where a deflated file unpacks to far more than it can hold of images; OSError, zlib.error.
+
+    `start` is the file's first START bytes, where they have been read.
+    """
+    if start is None:
+        with path.open("rb") as file:
+            start = file.read(START)
+    if SYNTAX in start:
+        require_bounded(path, ANY_RATIO_BYTES + MOST_COMPRESSED * path.stat().st_size)
 
 
 def _require_plausible_size(header: Dataset, path: Path) -> None:
     """Refuse, before memory is taken, a size that the bytes of a file cannot hold."""
     names = ("NumberOfFrames", "Rows", "Columns", "BitsAllocated")
-    sizes = [number(header.get(name)) for name in names]
+    sizes = [number(value_of(header, name)) for name in names]
     frames, rows, columns, bits = (1.0 if size is None else size for size in sizes)
     declared = max(frames, 1.0) * rows * columns * max(bits, 1.0) / 8
     if declared <= ANY_RATIO_BYTES:

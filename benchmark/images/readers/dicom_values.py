@@ -10,7 +10,7 @@ import numpy as np
 from pydicom.pixels.processing import apply_rescale
 
 from benchmark.core.errors import BadDataError
-from benchmark.images.readers.frame_tags import first, number
+from benchmark.images.readers.frame_tags import first, number, value_of
 
 if TYPE_CHECKING:
     from pydicom import Dataset
@@ -28,7 +28,7 @@ def decoded(header: Dataset) -> Array:
     lost, and all fit.
     """
     allocated, stored, high = (
-        int(number(header.get(name)) or 0) for name in ("BitsAllocated", "BitsStored", "HighBit")
+        int(number(value_of(header, name)) or 0) for name in ("BitsAllocated", "BitsStored", "HighBit")
     )
     shift = high + 1 - stored
     if shift <= 0 or not 0 < stored <= high < allocated or header.file_meta.TransferSyntaxUID.is_encapsulated:
@@ -46,9 +46,9 @@ def rescaled(header: Dataset, groups: Sequence[Dataset], plane: Array, path: Pat
     A radiograph (`alone`) is inverted within its own range. All planes of a volume are inverted by one constant, and
     those of QUANTITIES not at all.
     """
-    table = "ModalityLUTSequence" in header
-    inverted = str(header.get("PhotometricInterpretation")) == "MONOCHROME1"
-    inverted &= alone or str(header.get("Modality")) not in QUANTITIES
+    table = value_of(header, "ModalityLUTSequence") is not None
+    inverted = str(value_of(header, "PhotometricInterpretation")) == "MONOCHROME1"
+    inverted = inverted and (alone or str(value_of(header, "Modality")) not in QUANTITIES)
     stored = _inverted_as_stored(header, plane) if inverted and not (alone or table) else plane
     values = apply_rescale(stored, header) if table else _scaled(groups, stored, path)
     if inverted and (alone or table):
@@ -73,10 +73,11 @@ def _padding(header: Dataset, plane: Array) -> Array | None:
     Between PixelPaddingValue and PixelPaddingRangeLimit, both included, all values are padding (PS3.3, C.7.5.1.1.2).
     A value that the plane cannot hold was written as the unsigned number of the same bits, or as the signed one.
     """
-    ends = [number(header.get(name)) for name in ("PixelPaddingValue", "PixelPaddingRangeLimit")]
-    stated, bits = [end for end in ends if end is not None], 8 * plane.itemsize
-    if ends[0] is None:
+    value = number(value_of(header, "PixelPaddingValue"))
+    if value is None:
         return None
+    limit = number(value_of(header, "PixelPaddingRangeLimit"))
+    stated, bits = [value, value if limit is None else limit], 8 * plane.itemsize
     if plane.dtype.kind in "iu" and all(-(2 ** (bits - 1)) <= end < 2**bits for end in stated):
         stated = [float(np.array(int(end)).astype(plane.dtype)) for end in stated]
     return np.asarray((plane >= min(stated)) & (plane <= max(stated)))
