@@ -101,13 +101,16 @@ def _open(file: IO[bytes], path: Path) -> PIL.Image.Image:
 
 def _require_checksums(file: IO[bytes], path: Path) -> None:
     """Raise BadDataError where pixels of a PNG are not those that were written: Pillow checks other chunks only."""
+    size = path.stat().st_size
     while len(head := file.read(8)) == 8:
         length, kind = struct.unpack(">I4s", head)
         if kind != b"IDAT":
             file.seek(length + 4, 1)
             continue
+        if file.tell() + length + 4 > size:  # before memory for it is taken
+            raise BadDataError(f"{path} is truncated or damaged: its pixels cannot be read", AGAIN)
         content, checksum = file.read(length), file.read(4)
-        if len(checksum) == 4 and zlib.crc32(content, zlib.crc32(kind)) != int.from_bytes(checksum, "big"):
+        if zlib.crc32(content, zlib.crc32(kind)) != int.from_bytes(checksum, "big"):
             raise BadDataError(f"{path} is damaged: the checksum of its pixels is wrong", AGAIN)
 
 

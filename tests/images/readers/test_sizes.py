@@ -14,6 +14,7 @@ from pathlib import Path
 import h5py
 import nibabel
 import numpy as np
+import PIL.Image
 import pydicom
 import pytest
 import SimpleITK
@@ -239,6 +240,15 @@ def test_a_raster_of_too_many_pixels(
     path = tmp_path / "a.tif"
     path.write_bytes(b"II*\0" + struct.pack("<IH", 8, len(sizes)) + entries + bytes(4))
     assert refusal(path) == f"{path} {message}"
+
+
+def test_a_png_whose_pixels_declare_gigabytes(tmp_path: Path) -> None:
+    path = tmp_path / "a.png"
+    PIL.Image.fromarray(np.arange(64, dtype=np.uint8).reshape(8, 8)).save(path)
+    content = path.read_bytes()
+    place = content.index(b"IDAT")
+    path.write_bytes(content[: place - 4] + b"\x7f\xff\xff\xff" + content[place:])
+    assert refusal(path) == f"{path} is truncated or damaged: its pixels cannot be read{AGAIN}"
 
 
 def test_an_hdf5_chunk_that_is_larger_than_its_array(tmp_path: Path) -> None:
