@@ -23,13 +23,20 @@ import numpy as np
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from scripts.fuzzing.damage import damage
+from scripts.fuzzing.mixtures import mixture
 from scripts.fuzzing.reading import Outcome, Reader
 from scripts.fuzzing.samples import FORMATS
+
+MIXTURES = "mixtures"
+"""Files that are wrong as a whole, of any format."""
+NAMES = (*FORMATS, MIXTURES)
 
 
 def damaged(name: str, number: int, folder: Path) -> Path:
     """Write the damaged file with this number of a format, and return its path; the same number, the same file."""
     rng = np.random.default_rng([*name.encode(), number])
+    if name == MIXTURES:
+        return mixture(folder, rng)
     ending, write = FORMATS[name]
     path = folder / f"damaged{ending}"
     write(path, rng)
@@ -66,16 +73,14 @@ def _report(name: str, number: int, outcome: Outcome, path: Path, keep: Path | N
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
-    parser.add_argument("--format", choices=FORMATS, action="append", help="only this format; several times for more")
+    parser.add_argument("--format", choices=NAMES, action="append", help="only this format; several times for more")
     parser.add_argument("--count", type=int, default=1000, help="damaged files per format")
     parser.add_argument("--first", type=int, default=0, help="number of the first file")
     parser.add_argument("--keep", type=Path, help="copy files that fail into this folder")
     options = parser.parse_args()
     reader = Reader()
     try:
-        outcomes = [
-            fuzz(name, options.first, options.count, reader, options.keep) for name in options.format or FORMATS
-        ]
+        outcomes = [fuzz(name, options.first, options.count, reader, options.keep) for name in options.format or NAMES]
     finally:
         reader.stop()
     return int(any(outcome["failed"] for outcome in outcomes))

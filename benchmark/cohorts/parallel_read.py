@@ -9,6 +9,8 @@ import time
 from collections import deque
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import islice
@@ -52,7 +54,7 @@ def read_all(dataset: Dataset, sources: Sequence[Source], *, workers: int | None
 
     The first source is read here and timed: long work goes to processes, where they are ALLOWED and can import the data
     set's class, other work to threads. One worker reads in the calling thread. BadDataError of `read` is part of the
-    reading, other errors come out unchanged.
+    reading, as is a file that ends the process; other errors come out unchanged.
     """
     started = time.monotonic()
     yield read_one(dataset, sources[0])
@@ -61,11 +63,11 @@ def read_all(dataset: Dataset, sources: Sequence[Source], *, workers: int | None
     if workers <= 1:
         yield from (read_one(dataset, source) for source in rest)
         return
-    pool = _pool(dataset, workers, (time.monotonic() - started) * len(rest))
-    try:
+    if _in_processes(dataset, (time.monotonic() - started) * len(rest)):
+        yield from _surviving(dataset, rest, workers)
+        return
+    with _closing(ThreadPoolExecutor(workers, thread_name_prefix="read")) as pool:
         yield from _in_order(pool, dataset, rest, workers + AHEAD)
-    finally:
-        pool.shutdown(cancel_futures=True)
 
 
 def read_one(dataset: Dataset, source: Source) -> Reading:
@@ -89,11 +91,17 @@ def _digest(path: str, size: int, modified: int) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def _pool(dataset: Dataset, workers: int, seconds: float) -> Executor:
+def _in_processes(dataset: Dataset, seconds: float) -> bool:
     allowed = os.environ.get(ALLOWED) == "1" and _importable(type(dataset).__module__)
-    if allowed and seconds > WORTH_PROCESSES:
-        return processes(workers)
-    return ThreadPoolExecutor(workers, thread_name_prefix="read")
+    return allowed and seconds > WORTH_PROCESSES
+
+
+@contextmanager
+def _closing(pool: Executor) -> Iterator[Executor]:
+    try:
+        yield pool
+    finally:
+        pool.shutdown(cancel_futures=True)
 
 
 def _importable(module: str) -> bool:
@@ -102,6 +110,36 @@ def _importable(module: str) -> bool:
         return module != "__main__" and importlib.util.find_spec(module) is not None
     except (ImportError, ValueError):
         return False
+
+
+def _surviving(dataset: Dataset, sources: Sequence[Source], workers: int) -> Iterator[Reading]:
+    """Read in processes. Where one is ended, by a decoder in C or for want of memory, all of its pool are lost: the
+    sources that were being read are read again, each in a process of its own, and the rest in a new pool.
+    """
+    depth = workers + AHEAD
+    while sources:
+        done = 0
+        try:
+            with _closing(processes(workers)) as pool:
+                for reading in _in_order(pool, dataset, sources, depth):
+                    yield reading
+                    done += 1
+        except BrokenProcessPool:
+            yield from (_alone(dataset, source) for source in sources[done : done + depth])
+            done += depth
+        sources = sources[done:]
+
+
+def _alone(dataset: Dataset, source: Source) -> Reading:
+    try:
+        with _closing(processes(1)) as pool:
+            return pool.submit(read_one, dataset, source).result()
+    except BrokenProcessPool:
+        error = BadDataError(
+            f"{source.files[0]} ended the process that read it: its decoder crashed, or the memory was full",
+            "convert it with another program, or leave it out",
+        )
+        return Reading(source, None, error, ())
 
 
 def _in_order(pool: Executor, dataset: Dataset, sources: Sequence[Source], depth: int) -> Iterator[Reading]:

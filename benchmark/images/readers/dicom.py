@@ -18,16 +18,16 @@ from itertools import repeat
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 import pydicom
 from pydicom.errors import BytesLengthException, InvalidDicomError
-from pydicom.pixels.processing import apply_rescale
 from pydicom.uid import ExplicitVRBigEndian, ExplicitVRLittleEndian, ImplicitVRLittleEndian
 
 from benchmark.core.errors import BadDataError
 from benchmark.images.readers.codestream import streams_fit
+from benchmark.images.readers.deflated import START, SYNTAX, require_bounded
 from benchmark.images.readers.dicom_kinds import FILM, Kind, class_kind, colour, has_pixels, image_type, plane_kind
-from benchmark.images.readers.frame_tags import first, frame_groups, number, numbers
+from benchmark.images.readers.dicom_values import decoded, rescaled
+from benchmark.images.readers.frame_tags import first, frame_groups, number, numbers, value_of
 from benchmark.images.readers.image import Image
 from benchmark.images.readers.siemens_mosaic import MOSAIC, mosaic_count, unpack_mosaic
 from benchmark.images.readers.terminal import codec_messages
@@ -101,7 +101,7 @@ def read(path: Path) -> Image:
         kind = class_kind(header)
         if kind and not kind.alone:
             raise BadDataError(f"{path} is no image of a patient, but a {kind.one}", "leave it out")
-        frames = _frames(header, path)
+        frames = _frames(header, path, alone=True)
     if len(frames) > 1:
         raise BadDataError(f"{path} holds {len(frames)} frames, one image is needed", _several_hint(header))
     usable = not bad_spacing(frames[0].spacing_mm)
@@ -125,16 +125,17 @@ def read_planes(path: Path, *, alone: bool = False) -> tuple[Kind | None, list[F
 def frame_count(path: Path) -> int:
     """Return the number of planes of one file by its tags; 1 where they are missing, or the file cannot be read."""
     try:
+        require_deflated_size(path)
         header = pydicom.dcmread(path, force=True, stop_before_pixels=True)
         return mosaic_count(header) or int(header.get("NumberOfFrames") or 1)
-    except UNREADABLE:
+    except (*UNREADABLE, BadDataError):
         return 1  # `read` says what is wrong with it
 
 
 def is_film(header: Dataset) -> bool:
     """Return whether an object holds frames that nothing places in the patient: ultrasound, fluoroscopy, cine."""
-    frames = number(header.get("NumberOfFrames")) or 1
-    return frames > 1 and not header.get("PerFrameFunctionalGroupsSequence")
+    frames = number(value_of(header, "NumberOfFrames")) or 1
+    return frames > 1 and not value_of(header, "PerFrameFunctionalGroupsSequence")
 
 
 def bad_spacing(spacing: Iterable[float]) -> bool:
@@ -144,12 +145,14 @@ def bad_spacing(spacing: Iterable[float]) -> bool:
 
 def read_header(path: Path) -> Dataset:
     """Read a file without decoding its pixels. Raises BadDataError for what is no DICOM."""
+    content = path.read_bytes()
+    require_deflated_size(path, content[:START])
     # From memory: asked for the length that a damaged tag states, a file would reserve up to 4 GiB first.
-    header = pydicom.dcmread(BytesIO(path.read_bytes()), force=True)  # some archives write no preamble
+    header = pydicom.dcmread(BytesIO(content), force=True)  # some archives write no preamble
     header.ensure_file_meta()
     # A text read by force gives tags that nothing names. Objects whose class an anonymiser removed have pixels, or a
     # modality.
-    if not ("SOPClassUID" in header or has_pixels(header) or class_kind(header) is not None):
+    if not (value_of(header, "SOPClassUID") or has_pixels(header) or class_kind(header) is not None):
         raise BadDataError(f"{path} is not a DICOM file, or its header is damaged", _AGAIN)
     _name_syntax(header)
     return header
@@ -174,8 +177,8 @@ def _name_syntax(header: Dataset) -> None:
         header.file_meta.TransferSyntaxUID = plain if little else ExplicitVRBigEndian
 
 
-def _frames(header: Dataset, path: Path, *, spare: bool = False) -> list[Frame]:
-    """Decode all planes of an image. Raises BadDataError as `read` does."""
+def _frames(header: Dataset, path: Path, *, spare: bool = False, alone: bool = False) -> list[Frame]:
+    """Decode all planes of an image; `alone` where it is a radiograph. Raises BadDataError as `read` does."""
     if not has_pixels(header):
         raise BadDataError(f"{path} is DICOM without an image (no pixel data)", "copy it again, or leave it out")
     _require_grey(header, path)
@@ -186,14 +189,19 @@ def _frames(header: Dataset, path: Path, *, spare: bool = False) -> list[Frame]:
         placed = unpack_mosaic(header, planes[0], path)
     shared = {
         "path": path,
-        "uid": f"{header.get('SOPInstanceUID') or ''}",
-        "series": f"{header.get('SeriesInstanceUID', '')}",
-        "number": int(number(header.get("SeriesNumber")) or 0),
+        "uid": f"{value_of(header, 'SOPInstanceUID') or ''}",
+        "series": f"{value_of(header, 'SeriesInstanceUID') or ''}",
+        "number": int(number(value_of(header, "SeriesNumber")) or 0),
         "derived": "DERIVED" in types,
         "spare": spare,
-        "head": str(header.get("BodyPartExamined", "")).upper() in HEAD,
+        "head": str(value_of(header, "BodyPartExamined") or "").upper() in HEAD,
     }
-    return [_frame(header, plane, index, position, shared) for index, (plane, position) in enumerate(placed)]
+    frames = []
+    for index, (plane, position) in enumerate(placed):
+        groups = list(frame_groups(header, index))
+        pixels = rescaled(header, groups, plane, path, alone=alone)
+        frames.append(_frame(groups, index, pixels, position, shared))
+    return frames
 
 
 def _require_grey(header: Dataset, path: Path) -> None:
@@ -206,26 +214,42 @@ def _planes(header: Dataset, path: Path) -> Array:
     """Decode to (frames, rows, columns)."""
     _require_plausible_size(header, path)
     syntax = header.file_meta.TransferSyntaxUID
-    damaged = BadDataError(
-        f"{path} holds pixels that cannot be decoded ({syntax.name})",
+    complaints = None
+    try:
+        fits = streams_fit(header)
+        if fits:
+            with codec_messages() if syntax.is_encapsulated else nullcontext() as complaints:
+                planes = decoded(header)
+    except UNDECODABLE as error:
+        raise _undecodable(header, path) from error
+    if not fits or complaints:
+        raise _undecodable(header, path)
+    return planes if planes.ndim == 3 else planes[None]
+
+
+def _undecodable(header: Dataset, path: Path) -> BadDataError:
+    return BadDataError(
+        f"{path} holds pixels that cannot be decoded ({header.file_meta.TransferSyntaxUID.name})",
         "copy it again; where it is whole, unpack it with `gdcmconv --raw`",
     )
-    try:
-        if not streams_fit(header):
-            raise damaged
-        with codec_messages() if syntax.is_encapsulated else nullcontext() as complaints:
-            planes: Array = header.pixel_array
-    except UNDECODABLE as error:
-        raise damaged from error
-    if complaints:
-        raise damaged
-    return planes if planes.ndim == 3 else planes[None]
+
+
+def require_deflated_size(path: Path, start: bytes | None = None) -> None:
+    """Raise BadDataError where a deflated file unpacks to far more than it can hold of images; OSError, zlib.error.
+
+    `start` is the file's first START bytes, where they have been read.
+    """
+    if start is None:
+        with path.open("rb") as file:
+            start = file.read(START)
+    if SYNTAX in start:
+        require_bounded(path, ANY_RATIO_BYTES + MOST_COMPRESSED * path.stat().st_size)
 
 
 def _require_plausible_size(header: Dataset, path: Path) -> None:
     """Refuse, before memory is taken, a size that the bytes of a file cannot hold."""
     names = ("NumberOfFrames", "Rows", "Columns", "BitsAllocated")
-    sizes = [number(header.get(name)) for name in names]
+    sizes = [number(value_of(header, name)) for name in names]
     frames, rows, columns, bits = (1.0 if size is None else size for size in sizes)
     declared = max(frames, 1.0) * rows * columns * max(bits, 1.0) / 8
     if declared <= ANY_RATIO_BYTES:
@@ -239,8 +263,10 @@ def _require_plausible_size(header: Dataset, path: Path) -> None:
         )
 
 
-def _frame(header: Dataset, plane: Array, index: int, position: Array | None, shared: Mapping[str, Any]) -> Frame:
-    groups, path = list(frame_groups(header, index)), shared["path"]
+def _frame(
+    groups: Sequence[Dataset], index: int, pixels: Array, position: Array | None, shared: Mapping[str, Any]
+) -> Frame:
+    path = shared["path"]
     if position is None:
         position = numbers(groups, "ImagePositionPatient", 3, path)
     directions = numbers(groups, "ImageOrientationPatient", 6, path)
@@ -251,40 +277,13 @@ def _frame(header: Dataset, plane: Array, index: int, position: Array | None, sh
     return Frame(
         **shared,
         index=index,
-        pixels=_rescaled(header, groups, plane, path),
+        pixels=pixels,
         position=position,
         directions=None if directions is None else directions.reshape(2, 3),
         spacing_mm=() if spacing is None else tuple(float(size) for size in spacing),
         location=number(first(groups, "SliceLocation")),
         instance=number(first(groups, "InstanceNumber")),
     )
-
-
-def _rescaled(header: Dataset, groups: Sequence[Dataset], plane: Array, path: Path) -> Array:
-    """Return a plane (rows, columns) rescaled, with low values black, and padding at the least value."""
-    values = apply_rescale(plane, header) if "ModalityLUTSequence" in header else _scaled(groups, plane, path)
-    if str(header.get("PhotometricInterpretation")) == "MONOCHROME1":
-        values = values.max() + values.min() - values
-    padding = number(header.get("PixelPaddingValue"))
-    outside = None if padding is None else plane == padding
-    if outside is not None and outside.any() and not outside.all():
-        values[outside] = values[~outside].min()  # scanners pad far below air
-    return values
-
-
-def _scaled(groups: Sequence[Dataset], plane: Array, path: Path) -> Array:
-    """Return plane (rows, columns) * slope + intercept, in integers where both are whole.
-
-    16-bit values times a whole slope fit in int32 for slopes up to 32,767.
-    """
-    stored = first(groups, "RescaleSlope"), first(groups, "RescaleIntercept")
-    slope, intercept = (number(usual if value is None else value) for value, usual in zip(stored, (1, 0), strict=True))
-    if slope is None or intercept is None or not np.isfinite([slope, intercept]).all():
-        raise BadDataError(f"{path} has a damaged tag RescaleSlope or RescaleIntercept", "export it again")
-    whole = plane.dtype.kind in "iub" and slope.is_integer() and intercept.is_integer()
-    kind = np.dtype(("int32" if plane.itemsize <= 2 else "int64") if whole else "float32")
-    scaled: Array = plane.astype(kind) * kind.type(slope) + kind.type(intercept)
-    return scaled
 
 
 def _several_hint(header: Dataset) -> str:

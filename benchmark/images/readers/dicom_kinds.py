@@ -6,6 +6,8 @@ from collections import Counter
 from functools import cache
 from typing import TYPE_CHECKING, NamedTuple
 
+from benchmark.images.readers.frame_tags import value_of
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
@@ -109,8 +111,8 @@ def has_pixels(header: Dataset) -> bool:
 
 def class_kind(header: Dataset) -> Kind | None:
     """Return what an object is by its storage class, or None where it is an image."""
-    uid = str(header.get("SOPClassUID") or header.file_meta.get("MediaStorageSOPClassUID") or "")
-    modality = MODALITIES.get(str(header.get("Modality", "")).upper())
+    uid = str(value_of(header, "SOPClassUID") or header.file_meta.get("MediaStorageSOPClassUID") or "")
+    modality = MODALITIES.get(str(value_of(header, "Modality") or "").upper())
     if not uid:
         return modality
     if modality and not has_pixels(header):
@@ -138,13 +140,13 @@ def plane_kind(header: Dataset) -> Kind | None:
 
 def colour(header: Dataset) -> str:
     """Return the photometric interpretation of a colour image, or an empty string for a grey one."""
-    kind = str(header.get("PhotometricInterpretation") or "MONOCHROME2")
-    return kind if kind not in GREY or (header.get("SamplesPerPixel") or 1) != 1 else ""
+    kind = str(value_of(header, "PhotometricInterpretation") or "MONOCHROME2")
+    return kind if kind not in GREY or (value_of(header, "SamplesPerPixel") or 1) != 1 else ""
 
 
 def image_type(header: Dataset) -> set[str]:
     """Return the parts of ImageType."""
-    value = header.get("ImageType") or []
+    value = value_of(header, "ImageType") or []
     return {str(part).strip().upper() for part in ([value] if isinstance(value, str) else value)}
 
 

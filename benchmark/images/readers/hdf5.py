@@ -22,16 +22,20 @@ KNOWN = ("reconstruction_rss", "reconstruction_esc", *NAMES)
 
 
 def read(path: Path) -> Image:
-    """Read the one array of a file, or that with a name of KNOWN, any shape. Raises BadDataError."""
+    """Read the one array of a file, or that with a name of KNOWN, any shape. Raises BadDataError.
+
+    Groups are searched where no array is at the top.
+    """
     with _open(path) as file:
         with decoding(*_damage(path)):
-            arrays = _arrays(file, path)
+            arrays = _arrays(file, path) or _nested(file)
         names = list(arrays)
-        name = names[0] if len(names) == 1 else next((known for known in KNOWN if known in names), None)
+        known = (name for wanted in KNOWN for name in names if name.rpartition("/")[2] == wanted)
+        name = names[0] if len(names) == 1 else next(known, None)
         if name is None:
+            listed = f"{len(names)} arrays ({', '.join(names)}) and none is named {', '.join(KNOWN[:3])}"
             raise BadDataError(
-                f"{path} holds {len(names)} arrays ({', '.join(names)}) and none is named {', '.join(KNOWN[:3])}",
-                "save one image per file, named image",
+                f"{path} holds {listed if names else 'no array'}", "save one image per file, named image"
             )
         return Image(_values(arrays[name], path))
 
@@ -61,8 +65,23 @@ def _arrays(file: h5py.File, path: Path) -> dict[str, h5py.Dataset]:
     for name in file:
         if isinstance(file.get(name, getlink=True), h5py.ExternalLink):
             raise _elsewhere(path, name)
-        if isinstance(file[name], h5py.Dataset) and file[name].shape:
-            arrays[name] = file[name]
+        part = file.get(name)  # None for a link to nothing
+        if isinstance(part, h5py.Dataset) and part.shape:
+            arrays[name] = part
+    return arrays
+
+
+def _nested(file: h5py.File) -> dict[str, h5py.Dataset]:
+    """Return the arrays in groups by path; each object once, whatever links lead to it."""
+    import h5py
+
+    arrays = {}
+
+    def add(name: str, part: object) -> None:
+        if isinstance(part, h5py.Dataset) and part.shape:
+            arrays[name] = part
+
+    file.visititems(add)
     return arrays
 
 
@@ -74,10 +93,28 @@ def _values(array: h5py.Dataset, path: Path) -> Array:
         raise _elsewhere(path, array.name.lstrip("/"))
     if kind.kind not in "biuf":
         raise BadDataError(f"{path} holds {kind} values, real numbers are needed", "save magnitudes, not raw data")
+    _require_filters(array, path)
     require_size(path, array.shape, kind.itemsize, held, DEFLATE if array.chunks else 1)
+    if array.chunks:  # one is unpacked whole, and may be larger than the array
+        require_size(path, array.chunks, kind.itemsize, held, DEFLATE)
     with decoding(*_damage(path)):
         values: Array = array[()]
     return values
+
+
+def _require_filters(array: h5py.Dataset, path: Path) -> None:
+    """Raise BadDataError where the array is packed in a way that this computer cannot unpack, such as Blosc."""
+    import h5py
+
+    with decoding(*_damage(path)):
+        packing = array.id.get_create_plist()
+        filters = [packing.get_filter(number) for number in range(packing.get_nfilters())]
+        missing = [code for code, *_ in filters if not h5py.h5z.filter_avail(code)]
+    if missing:
+        raise BadDataError(
+            f"{path} is packed with the HDF5 filter {missing[0]}, which is not installed",
+            "save it again with gzip (h5repack -f GZIP=4)",
+        )
 
 
 def _elsewhere(path: Path, name: str) -> BadDataError:

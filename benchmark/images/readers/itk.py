@@ -12,7 +12,7 @@ import numpy as np
 
 from benchmark.core.errors import BadDataError
 from benchmark.images.readers.canonical import LPS_TO_RAS, UNORIENTED, canonical
-from benchmark.images.readers.image import Image
+from benchmark.images.readers.image import IN_DOUBT, Image
 from benchmark.images.readers.itk_headers import BinaryVoxels, Layout, damage, layout
 from benchmark.images.readers.limits import decoding, require_size
 from benchmark.images.readers.terminal import silent
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 RIGHT_ANGLES = 1e-3
 """Largest cosine between two axes, and deviation of a direction's length from 1: headers round directions."""
+ASSUMED = f"{IN_DOUBT}, no directions in the file: axes run to the left, the back and the head, as ITK assumes"
 
 
 def read(path: Path) -> Image:
@@ -29,6 +30,8 @@ def read(path: Path) -> Image:
     where = layout(path)
     reader = _reader(path)
     image = _pixels(reader, where, path)
+    if where.scale != (1.0, 0.0):
+        image = image * np.float32(where.scale[0]) + np.float32(where.scale[1])
     if image.ndim == 2:
         spacing = tuple(float(size) * where.unit_mm for size in reader.GetSpacing()[::-1])
         return Image(image, spacing if where.sized else ())
@@ -39,6 +42,8 @@ def read(path: Path) -> Image:
         sizes = tuple(float(size) * where.unit_mm for size in reader.GetSpacing())
         return Image(volume, sizes if where.sized else (), remarks=((UNORIENTED, ""),))
     upright = canonical(volume, LPS_TO_RAS @ affine, path)
+    if where.assumed:
+        upright = replace(upright, remarks=(*upright.remarks, (ASSUMED, "")))
     return upright if where.sized else replace(upright, spacing_mm=(), affine=None)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -20,6 +21,13 @@ BLANK = " \t\r"
 NEED_NDIMS = ("TransformMatrix", "Offset", "CenterOfRotation", "ElementSpacing", "DimSize", "Position", "Orientation")
 ONE_SIZE = tuple(f"MET_{kind}" for kind in ("CHAR", "UCHAR", "SHORT", "USHORT", "INT", "UINT", "FLOAT", "DOUBLE"))
 """MetaImage's types that have the same number of bytes on every computer."""
+MATRICES = ("TransformMatrix", "Rotation", "Orientation")
+"""MetaImage's names of the directions."""
+ITK_AXES = ("RAI", "LPS")
+"""AnatomicalOrientation of axes to the left, the back and the head, by where they come from and by where they go."""
+INTENSITY = ("ElementToIntensityFunctionSlope", "ElementToIntensityFunctionOffset")
+DOMAINS = ("domain", "space", "???", "none")
+"""NRRD's kinds of an axis along which pixels are neighbours."""
 MILLIMETRES = {"m": 1000.0, "cm": 10.0, "mm": 1.0, "um": 0.001, "micron": 0.001, "microns": 0.001, "": 1.0}
 """NRRD's space units, in mm."""
 SPACES = ("right-anterior-superior", "left-anterior-superior", "left-posterior-superior", "ras", "las", "lps")
@@ -51,6 +59,10 @@ class Layout:
     """Whether the header gives the size of a voxel; SimpleITK takes 1 mm where it does not."""
     oriented: bool = True
     """Whether the axes are said to be those of the patient."""
+    assumed: bool = False
+    """Whether ITK's directions are used because the file has none."""
+    scale: tuple[float, float] = (1.0, 0.0)
+    """Slope and intercept from numbers as stored to intensities."""
 
 
 def layout(path: Path) -> Layout:
@@ -79,8 +91,25 @@ def _metaimage(start: bytes, path: Path) -> Layout:
             raise BadDataError(*damage(path)) from None
         msb = _is_true(fields, "BinaryDataByteOrderMSB") or _is_true(fields, "ElementByteOrderMSB")
         voxels = BinaryVoxels(skipped if skipped < 0 or names else place, packed, msb)
-    sized = "ElementSpacing" in fields or "ElementSize" in fields
-    return Layout(files, DEFLATE if packed else 1 if binary else TEXT, voxels, sized=sized)
+    return Layout(
+        files,
+        DEFLATE if packed else 1 if binary else TEXT,
+        voxels,
+        sized="ElementSpacing" in fields or "ElementSize" in fields,
+        assumed=not any(name in fields for name in MATRICES) and fields.get("AnatomicalOrientation") not in ITK_AXES,
+        scale=_intensity_scale(fields, path),
+    )
+
+
+def _intensity_scale(fields: dict[str, str], path: Path) -> tuple[float, float]:
+    """Return slope and intercept of a MetaImage, which SimpleITK ignores. Raises BadDataError."""
+    try:
+        slope, intercept = (float(fields.get(name, usual)) for name, usual in zip(INTENSITY, "10", strict=True))
+    except ValueError:
+        raise BadDataError(*damage(path)) from None
+    if not (math.isfinite(slope) and math.isfinite(intercept) and slope):
+        raise BadDataError(*damage(path))
+    return slope, intercept
 
 
 def _metaimage_fields(start: bytes, path: Path) -> tuple[dict[str, str], int]:
@@ -144,9 +173,10 @@ def _nrrd(start: bytes, path: Path) -> Layout:
             "split it into one file per volume",
         )
     _require_sizes(re.split(r"\s+", fields["spacings"]) if "spacings" in fields else [], path)
+    _require_domains(fields, path)
     expansion = ENCODINGS.get(fields.get("encoding", "raw").lower(), ANYTHING)
     oriented = bool(directions) and fields.get("space", "").lower() in SPACES
-    unit = _unit(fields.get("space units", ""), path)
+    unit = _unit(fields.get("space units") or fields.get("units", ""), path)
     return Layout(
         _companions(names, path),
         expansion,
@@ -154,6 +184,17 @@ def _nrrd(start: bytes, path: Path) -> Layout:
         sized=bool(directions or "spacings" in fields),
         oriented=oriented,
     )
+
+
+def _require_domains(fields: dict[str, str], path: Path) -> None:
+    """Raise BadDataError for what SimpleITK would call damage: lists of images, and bzip2."""
+    kinds = [kind for kind in fields.get("kinds", "").split() if kind.lower() not in DOMAINS]
+    if kinds:
+        raise BadDataError(
+            f"{path} has an axis of kind {kinds[0]}, one grey volume is needed", "split it into one file per volume"
+        )
+    if fields.get("encoding", "").lower() in ("bz2", "bzip2"):
+        raise BadDataError(f"{path} is packed with bzip2, which is not read", "save it with gzip, or unpacked")
 
 
 def _unit(text: str, path: Path) -> float:

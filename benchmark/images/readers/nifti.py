@@ -137,12 +137,14 @@ def _stored(file: Path, header: Header, path: Path, packed: bool) -> Array:
 def _chosen(voxels: Array, part: int | None, path: Path) -> Array:
     """Return one volume (x, y, z) of voxels of any shape: trailing axes of length 1 are dropped; a plane gets one."""
     shape = voxels.shape
-    while len(shape) > 3 and shape[-1] == 1 and not (len(shape) == 4 and part):
+    while len(shape) > 3 and shape[-1] == 1:
         shape = shape[:-1]
     voxels = voxels.reshape(shape, order="F") if len(shape) < voxels.ndim else voxels
+    volumes = voxels.shape[3] if voxels.ndim == 4 else 1
+    if part and voxels.ndim <= 4 and part >= volumes:
+        held = f"{volumes} volume{'s' * (volumes > 1)}"
+        raise BadDataError(f"{path} holds {held}, number {part} was asked for", "count from 0")
     if voxels.ndim == 4 and part is not None:
-        if part >= voxels.shape[3]:
-            raise BadDataError(f"{path} holds {voxels.shape[3]} volumes, number {part} was asked for", "count from 0")
         voxels = voxels[..., part]
     if voxels.ndim == 2:
         voxels = voxels[..., None]

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import struct
+import sys
 import warnings
-from collections.abc import Sequence
+import zlib
+from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
 from pathlib import Path
-from typing import IO, TYPE_CHECKING
+from typing import IO, TYPE_CHECKING, Any
 
 import numpy as np
 import PIL.Image
@@ -24,7 +27,7 @@ from PIL import (  # noqa: F401 (each registers the decoder of FORMATS)
 
 from benchmark.core.errors import BadDataError
 from benchmark.images.readers.image import Image
-from benchmark.images.readers.limits import decoding, require_limit
+from benchmark.images.readers.limits import AGAIN, decoding, require_limit
 from benchmark.images.readers.terminal import silent
 
 if TYPE_CHECKING:
@@ -38,8 +41,16 @@ TOLERANCE = {"JPEG": 4}
 """Grey levels by which the channels of a grey image may differ: JPEG rounds its colour channels."""
 PIXEL_BYTES = 12
 """Bytes of memory per pixel while a colour image is compared with grey; Pillow assumes as many."""
-PHOTOMETRIC, WHITE_IS_ZERO = 262, 0
-"""TIFF's tag of what 0 means, and its value for films that are scanned as negatives."""
+BITS, PHOTOMETRIC, SAMPLE_FORMAT = 258, 262, 339
+"""TIFF's tags of the bits of a value, of what 0 means, and of the type of number."""
+WHITE_IS_ZERO = 0
+"""PHOTOMETRIC of films that are scanned as negatives."""
+UNSIGNED, SIGNED = (1,), (2,)
+"""SAMPLE_FORMAT of whole numbers."""
+PNG, TIFF = b"\x89PNG\r\n\x1a\n", (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
+"""First bytes of files; TIFF of either byte order, and BigTIFF."""
+SWAPPED = {"I;16BS": "I;16S", "I;32BS": "I;32S", "F;32BF": "F;32F"}
+"""Layouts in big-endian order -> in the order of this computer, to which libtiff has converted them already."""
 
 # Pillow would print warnings about tags, and above 89 million pixels; here a file is read, or refused by name.
 warnings.filterwarnings("ignore", category=UserWarning, module=r"PIL\.")
@@ -60,15 +71,18 @@ def read(path: Path) -> Image:
         if pages > 1:
             raise BadDataError(f"{path} holds {pages} pages, one image is needed", "save each page as its own file")
         _require_readable(image, path)
-        negative = _is_negative(image)
+        _correct_layout(image)
         quiet = silent() if any("libtiff" in str(tile) for tile in _tiles(image)) else nullcontext()
         with decoding(f"{path} is truncated or damaged: its pixels cannot be read"), quiet:
             image.load()
-        pixels = _grey(_upright(image), image.format, path)
-    return Image(np.iinfo(np.uint16).max - pixels if negative else pixels)
+        return Image(_as_meant(_grey(_upright(image), image.format, path), getattr(image, "tag_v2", {})))
 
 
 def _open(file: IO[bytes], path: Path) -> PIL.Image.Image:
+    start = file.read(len(PNG))
+    if start == PNG:
+        _require_checksums(file, path)
+    file.seek(0)
     try:
         with decoding(f"{path} is not an image, or its header is damaged"):
             return PIL.Image.open(file, formats=FORMATS)
@@ -77,7 +91,38 @@ def _open(file: IO[bytes], path: Path) -> PIL.Image.Image:
             raise BadDataError(
                 f"{path} holds too many pixels: {str(error.__cause__).partition(' exceeds')[0]}", "crop or resample it"
             ) from error
+        if start.startswith(TIFF):
+            raise BadDataError(
+                f"{path} is a TIFF with a damaged header, or with pixels of a kind that is not read, such as float64",
+                "save it as a grey image of 8 or 16 bits, or of float32",
+            ) from error
         raise
+
+
+def _require_checksums(file: IO[bytes], path: Path) -> None:
+    """Raise BadDataError where pixels of a PNG are not those that were written: Pillow checks other chunks only."""
+    size = path.stat().st_size
+    while len(head := file.read(8)) == 8:
+        length, kind = struct.unpack(">I4s", head)
+        if kind != b"IDAT":
+            file.seek(length + 4, 1)
+            continue
+        if file.tell() + length + 4 > size:  # before memory for it is taken
+            raise BadDataError(f"{path} is truncated or damaged: its pixels cannot be read", AGAIN)
+        content, checksum = file.read(length), file.read(4)
+        if zlib.crc32(content, zlib.crc32(kind)) != int.from_bytes(checksum, "big"):
+            raise BadDataError(f"{path} is damaged: the checksum of its pixels is wrong", AGAIN)
+
+
+def _correct_layout(image: PIL.Image.Image) -> None:
+    """Tell Pillow the byte order of compressed TIFFs, which it corrects for 16 bits without a sign only."""
+    if sys.byteorder == "little" and isinstance(image, PIL.ImageFile.ImageFile):
+        image.tile = [
+            tile._replace(args=(SWAPPED.get(tile.args[0], tile.args[0]), *tile.args[1:]))
+            if tile.codec_name == "libtiff" and isinstance(tile.args, tuple)
+            else tile
+            for tile in image.tile
+        ]
 
 
 def _require_readable(image: PIL.Image.Image, path: Path) -> None:
@@ -95,10 +140,21 @@ def _tiles(image: PIL.Image.Image) -> Sequence[object]:
     return image.tile if isinstance(image, PIL.ImageFile.ImageFile) else ()
 
 
-def _is_negative(image: PIL.Image.Image) -> bool:
-    """Return whether a 16-bit TIFF stores white as 0: Pillow inverts other depths itself."""
-    tags = getattr(image, "tag_v2", {})
-    return image.mode.startswith("I;16") and tags.get(PHOTOMETRIC) == WHITE_IS_ZERO
+def _as_meant(pixels: Array, tags: Mapping[int, Any]) -> Array:
+    """Return pixels (rows, columns) as the tags of a TIFF ask, where Pillow ignores them.
+
+    Pillow reads signed bytes, and unsigned numbers of 32 bits, as if they had the other sign, and inverts 8 bits only.
+    """
+    sign = tags.get(SAMPLE_FORMAT, UNSIGNED)
+    if sign == SIGNED and pixels.dtype == np.uint8:
+        pixels = pixels.view(np.int8)
+    if sign == UNSIGNED and pixels.dtype == np.int32 and tags.get(BITS) == (32,):
+        pixels = pixels.view(np.uint32)
+    if tags.get(PHOTOMETRIC) != WHITE_IS_ZERO or pixels.dtype == np.uint8:
+        return pixels
+    if pixels.dtype.kind == "f":
+        return np.asarray(pixels.max() + pixels.min() - pixels)
+    return np.asarray(np.iinfo(pixels.dtype).max - pixels)
 
 
 def _upright(image: PIL.Image.Image) -> PIL.Image.Image:

@@ -18,7 +18,7 @@ from benchmark.images.readers.dicom import Frame, read_planes
 from benchmark.images.readers.dicom_doubles import without_doubles
 from benchmark.images.readers.dicom_kinds import UNPLACED, Kind, counted
 from benchmark.images.readers.gantry_tilt import LEAST_TILT, tilt_degrees, upright
-from benchmark.images.readers.image import Image, checked
+from benchmark.images.readers.image import IN_DOUBT, Image, checked
 from benchmark.images.readers.series_geometry import (
     placed,
     placement,
@@ -27,6 +27,7 @@ from benchmark.images.readers.series_geometry import (
     require_spacing,
     to_patient,
     uneven,
+    unit_directions,
 )
 from benchmark.images.readers.series_split import TAGS, split_by_tags
 
@@ -49,6 +50,7 @@ DOUBLES = "files copied twice, counted once"
 SPLIT = "DICOM series split into volumes"
 TILT_SHIFTED = "tilted gantry, planes shifted into an upright volume"
 TILT_KEPT = "tilted gantry, slices kept as they were acquired"
+UNPLACED_STACK = f"{IN_DOUBT}, DICOM planes without position or direction: the volume may be upside down"
 UNEVEN_SLICES = "spacing between planes changes, used as slices only"
 
 
@@ -77,7 +79,7 @@ def read_series(files: Sequence[Path], *, slices_along: int | None = None) -> Se
             along it stay as they are: not shifted where the gantry was tilted, and at changing distances.
 
     Planes are sorted by ImagePositionPatient along their normal; where that is missing, by SliceLocation or
-    InstanceNumber, and the volume is taken as axial, its spacing unknown. Objects that are no planes of the scan are
+    InstanceNumber, its spacing is unknown, and a remark says so. Objects that are no planes of the scan are
     listed in `skipped`; copies are counted once; a series whose positions repeat is split by the tags that number
     its volumes. Raises BadDataError for mixed matrix sizes, planes at one position that no tag tells apart, gaps,
     changing distances, and whatever `dicom.read_planes` refuses.
@@ -181,6 +183,11 @@ def _parts(frames: list[Frame]) -> tuple[list[list[Frame]], Note | None]:
     def even(parts: list[list[Frame]]) -> bool:
         return all(_sound(part, place) for part in parts) and (pair is not None or _overlap(parts, place))
 
+    positions = len({round(place(frame), 2) for frame in frames})
+
+    def full(parts: list[list[Frame]]) -> bool:
+        return all(len(part) == positions for part in parts) and even(parts)
+
     def complete(parts: list[list[Frame]]) -> bool:
         return min(map(len, parts)) >= FEWEST and not any(repeated(part, place) for part in parts)
 
@@ -188,7 +195,7 @@ def _parts(frames: list[Frame]) -> tuple[list[list[Frame]], Note | None]:
         long = sum(len(part) for part in parts if len(part) >= FEWEST)
         return 2 * long >= len(frames) and not any(repeated(part, place) for part in parts)
 
-    split = split_by_tags(frames, [even, complete, mostly] if pair else [even], place)
+    split = split_by_tags(frames, [full, even, complete, mostly] if pair else [even], place)
     if split:
         return split[0], (SPLIT, f"{len(split[0])} by {' and '.join(split[1])}")
     if pair:
@@ -226,8 +233,22 @@ def _stack(frames: Sequence[Frame], slices_along: int | None) -> tuple[Image, No
     if placed(frames):
         image, note = _placed_stack(voxels, frames, np.array([place(frame) for frame in frames]), slices_along)
     else:
-        image = Image(voxels[::-1, ::-1])
+        image = _unplaced_stack(voxels, frames[0])
     return checked(image, frames[0].path, constant_ok=False), note
+
+
+def _unplaced_stack(voxels: Array, frame: Frame) -> Image:
+    """Return the volume (x, y, z) of planes (column, row, plane) without positions, of which `frame` is the first.
+
+    Their order is taken to follow their normal: for axial planes, from feet to head.
+    """
+    if frame.directions is None:
+        return Image(voxels[::-1, ::-1], remarks=((UNPLACED_STACK, "taken as axial"),))
+    affine = np.eye(4)
+    affine[:3, :2] = unit_directions(frame).T
+    affine[:3, 2] = np.cross(*affine[:3, :2].T)
+    image = canonical(voxels, LPS_TO_RAS @ affine, frame.path)
+    return replace(image, spacing_mm=(), affine=None, remarks=(*image.remarks, (UNPLACED_STACK, "")))
 
 
 def _placed_stack(

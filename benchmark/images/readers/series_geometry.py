@@ -42,11 +42,11 @@ def placed(frames: Sequence[Frame]) -> bool:
 def placement(frames: Sequence[Frame]) -> Callable[[Frame], float]:
     """Return the function that orders planes: mm along their normal, else SliceLocation, else InstanceNumber.
 
-    One tag orders all planes; a SliceLocation that is equal in all of them orders none. Raises BadDataError where no
-    tag is in every plane.
+    Positions without directions order planes that are above each other along the patient. One tag orders all planes; a
+    SliceLocation that is equal in all of them orders none. Raises BadDataError where no tag is in every plane.
     """
-    if placed(frames):
-        normal = np.cross(*unit_directions(frames[0]))
+    if all(frame.position is not None for frame in frames):
+        normal = np.cross(*unit_directions(frames[0])) if placed(frames) else _upwards(frames)
         return lambda frame: float(normal @ frame.position)
     if all(frame.location is not None for frame in frames) and len({frame.location for frame in frames}) > 1:
         return lambda frame: frame.location or 0.0
@@ -57,6 +57,17 @@ def placement(frames: Sequence[Frame]) -> Callable[[Frame], float]:
                 "export the series again, or leave it out",
             )
     return lambda frame: frame.instance or 0.0
+
+
+def _upwards(frames: Sequence[Frame]) -> Array:
+    """Return the axis (3,) from feet to head. Raises BadDataError where positions grow along another one."""
+    extent = np.ptp(np.array([frame.position for frame in frames]), axis=0)
+    if extent.argmax() != 2:
+        raise BadDataError(
+            f"{frames[0].path} has no ImageOrientationPatient, and its series is not axial",
+            "export the series again, or leave it out",
+        )
+    return np.array([0.0, 0.0, 1.0])
 
 
 def unit_directions(frame: Frame) -> Array:

@@ -25,10 +25,11 @@ TAGS = (
     "StackID", "AcquisitionNumber", "TemporalPositionIdentifier", "TemporalPositionIndex", "EchoNumbers", "EchoTime",
     "EffectiveEchoTime", "DiffusionBValue", "DiffusionGradientOrientation", "ContrastBolusAgent",
     "ContrastBolusAgentPhase", "NominalPercentageOfCardiacPhase", "TriggerTime", "ImageType", "FrameType",
-    "ComplexImageComponent", "InversionTime", "FlipAngle", "RepetitionTime", "FrameReferenceTime", "AcquisitionTime",
+    "ComplexImageComponent", "InversionTime", "FlipAngle", "RepetitionTime", "KVP", "ConvolutionKernel",
+    "SequenceName", "FrameReferenceTime", "AcquisitionTime",
 )  # fmt: skip
 """Tags that number or describe the volumes of a series, tried in this order."""
-TIMES = ("TriggerTime", "FrameReferenceTime", "AcquisitionTime")
+TIMES = ("TriggerTime", "FrameReferenceTime", "AcquisitionTime", "AcquisitionDateTime", "ContentTime", "InstanceNumber")
 """Tags that grow from volume to volume, but differ from plane to plane: planes of one position are ranked by them."""
 MOST_TOGETHER = 3
 """Tags that may be needed together, such as echo, phase and magnitude."""
@@ -77,7 +78,7 @@ def _values(frames: Sequence[Frame], place: Callable[[Frame], float]) -> list[Va
         if frame.path not in headers:
             headers = {frame.path: _header(frame.path)}  # frames of a file follow each other
         groups = list(frame_groups(headers[frame.path], frame.index))
-        values.append({name: str(_value(groups, name)) for name in TAGS})
+        values.append({name: str(_value(groups, name)) for name in (*TAGS, *TIMES)})
     for name in TIMES:
         for rank, index in _ranks(frames, values, name, place):
             values[index][f"{RANK}{name}"] = str(rank)
@@ -116,12 +117,22 @@ def _private_b_value(header: Dataset) -> Any:
 def _ranks(
     frames: Sequence[Frame], values: Sequence[Values], name: str, place: Callable[[Frame], float]
 ) -> Iterator[tuple[int, int]]:
-    """Yield (rank, index) of each frame among those of its position, by a time; -1 where it has none."""
+    """Yield (rank, index) of each frame among those of its position, by a time; -1 where it has none.
+
+    All ranks are -1 where positions have different numbers of planes: where one is missing, the next would take its
+    rank, and so its place in another volume. Frames of one file are ranked by their order, where they share the time.
+    """
     positions: dict[float, list[int]] = {}
     for index, frame in enumerate(frames):
         positions.setdefault(round(place(frame), 2), []).append(index)
+    filled = len({len(indices) for indices in positions.values()}) == 1
     for indices in positions.values():
-        times = [number(values[index][name]) for index in indices]
-        ordered = sorted(time for time in times if time is not None)
-        for index, time in zip(indices, times, strict=True):
-            yield (-1 if time is None else ordered.index(time)), index
+        times = {index: _time(frames[index], values[index][name]) for index in indices}
+        ordered = sorted(time for time in times.values() if time is not None)
+        for index, time in times.items():
+            yield (ordered.index(time) if filled and time is not None else -1), index
+
+
+def _time(frame: Frame, value: str) -> tuple[float, int] | None:
+    time = number(value)
+    return None if time is None else (time, frame.index)

@@ -14,7 +14,14 @@ from dicom_files import AXIAL, mosaic, write_slice
 from benchmark.core.errors import BadDataError
 from benchmark.images.readers import read_image
 from benchmark.images.readers.dicom import frame_count
-from benchmark.images.readers.series import TILT_KEPT, TILT_SHIFTED, UNEVEN_SLICES, Series, read_series
+from benchmark.images.readers.series import (
+    TILT_KEPT,
+    TILT_SHIFTED,
+    UNEVEN_SLICES,
+    UNPLACED_STACK,
+    Series,
+    read_series,
+)
 
 Z = 2
 """The axis of RAS along which axial planes are stacked."""
@@ -285,4 +292,43 @@ def test_mosaic_as_one_image(tmp_path: Path) -> None:
     path = mosaic(tmp_path / "a.dcm", ct(0, 7).astype(np.int16))
     assert refusal(lambda: read_image(path)) == (
         f"{path} holds 7 frames, one image is needed\n  hint: give the folder of its series as a volume"
+    )
+
+
+@pytest.mark.parametrize("tag", ["SliceLocation", "InstanceNumber"])
+def test_planes_without_positions_are_in_doubt(tmp_path: Path, tag: str) -> None:
+    for place, plane in enumerate(ct()):
+        write_slice(tmp_path / f"{9 - place}.dcm", plane.astype(np.int16), **{tag: place})
+    (image,) = read(tmp_path).volumes
+    assert np.array_equal(image.pixels[::-1, ::-1].transpose(2, 1, 0), ct())
+    assert image.remarks == ((UNPLACED_STACK, "taken as axial"),)
+
+
+def test_planes_without_positions_are_oriented_by_their_directions(tmp_path: Path) -> None:
+    """Sagittal: rows from the front to the back, columns from head to feet, planes from right to left."""
+    for place, plane in enumerate(ct()):
+        directions = {"ImageOrientationPatient": [0, 1, 0, 0, 0, -1]}
+        write_slice(tmp_path / f"{9 - place}.dcm", plane.astype(np.int16), InstanceNumber=place, **directions)
+    (image,) = read(tmp_path).volumes
+    # The normal of these directions is to the right, so that the planes run from left to right.
+    assert np.array_equal(image.pixels, ct().transpose(0, 2, 1)[:, ::-1, ::-1])
+    assert image.spacing_mm == ()
+    assert image.remarks == ((UNPLACED_STACK, ""),)
+
+
+def test_positions_without_directions_order_axial_planes(tmp_path: Path) -> None:
+    for place, plane in enumerate(ct()):
+        tags = {"ImagePositionPatient": [1, 2, 3.0 * place], "InstanceNumber": 9 - place}
+        write_slice(tmp_path / f"{place}.dcm", plane.astype(np.int16), **tags)
+    (image,) = read(tmp_path).volumes
+    assert np.array_equal(image.pixels[::-1, ::-1].transpose(2, 1, 0), ct())
+    assert image.remarks == ((UNPLACED_STACK, "taken as axial"),)
+
+
+def test_positions_without_directions_that_are_not_axial(tmp_path: Path) -> None:
+    for place, plane in enumerate(ct()):
+        write_slice(tmp_path / f"{place}.dcm", plane.astype(np.int16), ImagePositionPatient=[3.0 * place, 2, 1])
+    assert refusal(lambda: read(tmp_path)) == (
+        f"{tmp_path}/0.dcm has no ImageOrientationPatient, and its series is not axial"
+        "\n  hint: export the series again, or leave it out"
     )

@@ -319,3 +319,44 @@ def test_one_identifier_at_two_positions(tmp_path: Path) -> None:
         f"{paths[0]} and {paths[1].name} have one SOPInstanceUID, but different pixels or positions"
         "\n  hint: export the series again, or leave it out"
     )
+
+
+def scattered(folder: Path, hu: list[np.ndarray], tags: Callable[[int, int], dict[str, Any]]) -> list[Path]:
+    """Write time points of planes under names that are in no order; tags(time, place) are those of one plane."""
+    names = iter(np.random.default_rng(3).permutation(1000))
+    paths = []
+    for time, planes in enumerate(hu):
+        for place, plane in enumerate(planes):
+            own = {"ImagePositionPatient": [0, 0, 3.0 * place], "ImageOrientationPatient": list(AXIAL)}
+            own |= {"PixelSpacing": [1, 1]} | tags(time, place)
+            paths.append(write_slice(folder / f"{next(names):03d}.dcm", plane.astype(np.int16), **own))
+    return paths
+
+
+RANKED = {
+    "AcquisitionTime": lambda time, place: f"1015{10 * time + place // 4:02d}",  # two halves of the table, each in turn
+    "ContentTime": lambda time, place: f"10{time:02d}{place:02d}",
+    "AcquisitionDateTime": lambda time, place: f"2020010210{time:02d}{place:02d}",
+    "InstanceNumber": lambda time, place: 8 * time + place + 1,
+    "InstanceNumber, by position": lambda time, place: 3 * place + time + 1,
+    "KVP": lambda time, place: 80 + 20 * time,
+    "ConvolutionKernel": lambda time, place: f"B{time + 3}0f",
+    "SequenceName": lambda time, place: f"ep_b{time}",
+}
+
+
+@pytest.mark.parametrize("case", RANKED)
+def test_volumes_cover_all_positions_where_tags_can_tell(tmp_path: Path, case: str) -> None:
+    hu, tag = [ct(number, 8) for number in range(3)], case.partition(",")[0]
+    scattered(tmp_path, hu, lambda time, place: {tag: RANKED[case](time, place)})
+    series = read(tmp_path)
+    assert series.notes == ((SPLIT, f"3 by {tag}"),)
+    read_volumes = sorted(volumes(series), key=lambda planes: [np.array_equal(planes, part) for part in hu].index(True))
+    assert all(np.array_equal(volume, written) for volume, written in zip(read_volumes, hu, strict=True))
+
+
+@pytest.mark.parametrize("lost", [0, 7, 8, 15])
+def test_a_lost_plane_is_not_replaced_by_that_of_another_time(tmp_path: Path, lost: int) -> None:
+    paths = scattered(tmp_path, [ct(0, 8), ct(1, 8)], lambda time, place: {"InstanceNumber": 8 * time + place + 1})
+    paths[lost].unlink()
+    assert "no tag tells their volumes apart" in refusal(lambda: read(tmp_path))

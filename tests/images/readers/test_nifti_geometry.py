@@ -176,6 +176,15 @@ def test_a_part_of_four_dimensions(tmp_path: Path) -> None:
     assert str(caught.value) == (f"{tmp_path}/a.nii holds 5 volumes, number 5 was asked for\n  hint: count from 0")
 
 
+@pytest.mark.parametrize("shape", [(2, 3, 20), (2, 3, 20, 1)])
+def test_a_later_part_of_one_volume(tmp_path: Path, shape: tuple[int, ...]) -> None:
+    nibabel.save(nibabel.Nifti1Image(np.arange(120, dtype=np.int16).reshape(shape), np.eye(4)), tmp_path / "a.nii")
+    assert read_image(tmp_path / "a.nii", part=0).pixels.shape == (2, 3, 20)
+    with pytest.raises(BadDataError) as caught:
+        read_image(tmp_path / "a.nii", part=1)
+    assert str(caught.value) == f"{tmp_path}/a.nii holds 1 volume, number 1 was asked for\n  hint: count from 0"
+
+
 def test_sheared_affines_are_read(tmp_path: Path) -> None:
     sheared = np.eye(4)
     sheared[0, 1] = 0.1

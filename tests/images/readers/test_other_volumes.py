@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import bz2
 import os
 import re
 from pathlib import Path
@@ -316,3 +317,104 @@ def test_voxels_whose_size_the_header_does_not_give(tmp_path: Path, ending: str)
     image = read_image(tmp_path / f"a.{ending}")
     assert (image.spacing_mm, image.affine) == ((), None)
     assert np.array_equal(image.pixels, volume()[::-1, ::-1] if ending == "mha" else volume())
+
+
+def test_metaimage_of_scaled_intensities(tmp_path: Path) -> None:
+    new = "ElementToIntensityFunctionSlope = 0.5\nElementToIntensityFunctionOffset = -3\nDimSize"
+    read = read_image(header_with(tmp_path, "mha", "DimSize", new))
+    assert np.array_equal(read.pixels, volume()[::-1, ::-1] * 0.5 - 3)
+
+
+@pytest.mark.parametrize("slope", ["0", "nan", "x"])
+def test_metaimage_of_a_damaged_scale(tmp_path: Path, slope: str) -> None:
+    path = header_with(tmp_path, "mha", "DimSize", f"ElementToIntensityFunctionSlope = {slope}\nDimSize")
+    assert refusal(path) == f"{path} is truncated or damaged: its header or its voxels cannot be read{AGAIN}"
+
+
+@pytest.mark.parametrize(("axes", "doubted"), [("RAI", False), ("LPS", False), ("???", True), ("ASL", True)])
+def test_metaimage_without_directions(tmp_path: Path, axes: str, doubted: bool) -> None:
+    path = header_with(tmp_path, "mha", "TransformMatrix = 1 0 0 0 1 0 0 0 1\n", "")
+    path.write_bytes(
+        path.read_bytes().replace(b"AnatomicalOrientation = RAI", f"AnatomicalOrientation = {axes}".encode())
+    )
+    read = read_image(path)
+    assert np.array_equal(read.pixels, volume()[::-1, ::-1])
+    said = "in doubt, no directions in the file: axes run to the left, the back and the head, as ITK assumes"
+    assert read.remarks == (((said, ""),) if doubted else ())
+
+
+def nrrd(path: Path, fields: str, voxels: bytes | None = None) -> Path:
+    head = "NRRD0005\ntype: short\ndimension: 3\nsizes: 2 3 4\nendian: little\n"
+    path.write_bytes(f"{head}{fields}\n\n".encode() + (voxels or volume().tobytes(order="F")))
+    return path
+
+
+def test_nrrd_with_the_unit_of_each_axis(tmp_path: Path) -> None:
+    read = read_image(nrrd(tmp_path / "a.nrrd", 'encoding: raw\nspacings: 0.1 0.2 0.3\nunits: "cm" "cm" "cm"'))
+    assert read.spacing_mm == pytest.approx((1.0, 2.0, 3.0))
+    assert np.array_equal(read.pixels, volume())
+
+
+@pytest.mark.parametrize(("fields", "message"), [
+    ("encoding: raw\nkinds: domain domain list", "has an axis of kind list, one grey volume is needed"),
+    ("encoding: raw\nkinds: RGB-color domain domain", "has an axis of kind RGB-color, one grey volume is needed"),
+])  # fmt: skip
+def test_nrrd_of_several_images(tmp_path: Path, fields: str, message: str) -> None:
+    path = nrrd(tmp_path / "a.nrrd", fields)
+    assert refusal(path) == f"{path} {message}\n  hint: split it into one file per volume"
+
+
+def test_nrrd_of_bzip2(tmp_path: Path) -> None:
+    path = nrrd(tmp_path / "a.nrrd", "encoding: bzip2", bz2.compress(volume().tobytes(order="F")))
+    assert refusal(path) == f"{path} is packed with bzip2, which is not read\n  hint: save it with gzip, or unpacked"
+
+
+@pytest.mark.parametrize("name", ["entry/data/counts", "entry/image"])
+def test_hdf5_in_groups(tmp_path: Path, name: str) -> None:
+    with h5py.File(tmp_path / "a.h5", "w") as file:
+        file[name] = volume()
+        file["entry/again"] = file["entry"]  # a circle
+        file["nowhere"] = h5py.SoftLink("/lost")
+        if name.endswith("image"):
+            file["entry/mask"] = volume() > 3
+    assert np.array_equal(read_image(tmp_path / "a.h5").pixels, volume())
+
+
+def test_hdf5_without_an_array(tmp_path: Path) -> None:
+    with h5py.File(tmp_path / "a.h5", "w") as file:
+        file.create_group("entry")
+    assert refusal(tmp_path / "a.h5") == (
+        f"{tmp_path}/a.h5 holds no array\n  hint: save one image per file, named image"
+    )
+
+
+@pytest.mark.parametrize("options", [
+    {"compression": "lzf"}, {"scaleoffset": 0}, {"compression": "gzip", "shuffle": True, "fletcher32": True},
+])  # fmt: skip
+def test_hdf5_filters(tmp_path: Path, options: dict[str, object]) -> None:
+    with h5py.File(tmp_path / "a.h5", "w") as file:
+        file.create_dataset("image", data=volume(), chunks=(1, 2, 3), **options)
+    assert np.array_equal(read_image(tmp_path / "a.h5").pixels, volume())
+
+
+def test_hdf5_of_a_filter_that_is_not_installed(tmp_path: Path) -> None:
+    with h5py.File(tmp_path / "a.h5", "w") as file:
+        packing = h5py.h5p.create(h5py.h5p.DATASET_CREATE)
+        packing.set_chunk((2, 3, 4))
+        packing.set_filter(32001, h5py.h5z.FLAG_OPTIONAL, ())
+        space = h5py.h5s.create_simple((2, 3, 4))
+        array = h5py.h5d.create(file.id, b"image", h5py.h5t.NATIVE_INT16, space, packing)
+        h5py.Dataset(array).id.write_direct_chunk((0, 0, 0), volume().tobytes())
+    assert refusal(tmp_path / "a.h5") == (
+        f"{tmp_path}/a.h5 is packed with the HDF5 filter 32001, which is not installed"
+        "\n  hint: save it again with gzip (h5repack -f GZIP=4)"
+    )
+
+
+def test_hdf5_parts_that_are_not_written_have_the_fill_value(tmp_path: Path) -> None:
+    with h5py.File(tmp_path / "a.h5", "w") as file:
+        array = file.create_dataset("image", (4, 3, 4), "i2", chunks=(2, 3, 4), fillvalue=-1000)
+        array[:2] = volume()
+    pixels = read_image(tmp_path / "a.h5").pixels
+    assert np.array_equal(pixels[:2], volume())
+    assert (pixels[2:] == -1000).all()

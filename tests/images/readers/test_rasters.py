@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import struct
+import zlib
 from pathlib import Path
 
 import numpy as np
@@ -171,3 +173,59 @@ def test_damaged_tiffs_leave_the_terminal_alone(tmp_path: Path, capfd: pytest.Ca
         f"{tmp_path}/a.tif is truncated or damaged: its pixels cannot be read\n  hint: download or copy the file again"
     )
     assert capfd.readouterr() == ("", "")
+
+
+def tiff(path: Path, pixels: np.ndarray, photometric: int, *, packed: bool) -> Path:
+    """Write a TIFF of one strip, in the byte order of the pixels, deflated or not."""
+    order = ">" if pixels.dtype.byteorder == ">" else "<"
+    data = zlib.compress(pixels.tobytes()) if packed else pixels.tobytes()
+    data += b"\0" * (len(data) % 2)
+    kind = {"u": 1, "i": 2, "f": 3}[pixels.dtype.kind]
+    rows, columns = pixels.shape
+    short = {256: columns, 257: rows, 258: 8 * pixels.itemsize, 259: 8 if packed else 1, 262: photometric, 277: 1}
+    short |= {278: rows, 339: kind}
+    tags = [(tag, 3, struct.pack(f"{order}HH", value, 0)) for tag, value in short.items()]
+    tags += [(tag, 4, struct.pack(f"{order}I", value)) for tag, value in ((273, 8), (279, len(data)))]
+    entries = b"".join(struct.pack(f"{order}HHI", tag, type_, 1) + value for tag, type_, value in sorted(tags))
+    head = (b"MM" if order == ">" else b"II") + struct.pack(f"{order}HI", 42, 8 + len(data))
+    path.write_bytes(head + data + struct.pack(f"{order}H", len(tags)) + entries + b"\0\0\0\0")
+    return path
+
+
+@pytest.mark.parametrize("packed", [False, True])
+@pytest.mark.parametrize("kind", ["<u1", "<i1", "<u2", ">u2", "<i2", ">i2", "<u4", "<i4", ">i4", "<f4", ">f4"])
+def test_numbers_of_tiff(tmp_path: Path, kind: str, packed: bool) -> None:
+    """Pillow reads signed bytes and large unsigned numbers with another sign, and swaps compressed big-endian ones."""
+    levels = np.random.default_rng(0).integers(0, 2**8, (6, 5)) - (100 if kind[1] != "u" else 0)
+    levels = levels.clip(-128, 127) if kind[1:] == "i1" else levels
+    pixels = (levels * (2**24 if kind[2] == "4" else 1)).astype(kind)
+    assert np.array_equal(read_image(tiff(tmp_path / "a.tif", pixels, 1, packed=packed)).pixels, pixels)
+
+
+@pytest.mark.parametrize("packed", [False, True])
+@pytest.mark.parametrize("kind", ["<u1", "<u2", "<f4", ">f4"])
+def test_negatives_of_tiff(tmp_path: Path, kind: str, packed: bool) -> None:
+    pixels = BLOCKS.astype(kind)
+    read = read_image(tiff(tmp_path / "a.tif", pixels, 0, packed=packed)).pixels
+    assert len(np.unique(read.astype(float) + pixels)) == 1
+
+
+@pytest.mark.parametrize("kind", ["<f8", "<f2", ">u4"])
+def test_numbers_of_tiff_that_are_not_read(tmp_path: Path, kind: str) -> None:
+    path = tiff(tmp_path / "a.tif", BLOCKS.astype(kind), 1, packed=False)
+    assert refusal(path) == (
+        f"{path} is a TIFF with a damaged header, or with pixels of a kind that is not read, such as float64"
+        "\n  hint: save it as a grey image of 8 or 16 bits, or of float32"
+    )
+
+
+@pytest.mark.parametrize("level", [0, 6])
+def test_a_png_whose_pixels_changed_after_writing(tmp_path: Path, level: int) -> None:
+    path = tmp_path / "a.png"
+    PIL.Image.fromarray(BLOCKS).save(path, compress_level=level)
+    content = bytearray(path.read_bytes())
+    content[content.index(b"IDAT") + 40] ^= 1
+    path.write_bytes(content)
+    assert refusal(path) == (
+        f"{path} is damaged: the checksum of its pixels is wrong\n  hint: download or copy the file again"
+    )

@@ -7,17 +7,24 @@ import io
 import struct
 import tracemalloc
 import zipfile
+import zlib
 from collections.abc import Callable
 from pathlib import Path
 
 import h5py
 import nibabel
 import numpy as np
+import PIL.Image
+import pydicom
 import pytest
 import SimpleITK
+from dicom_files import write_slice
+from pydicom.uid import DeflatedExplicitVRLittleEndian
 
 from benchmark.core.errors import BadDataError
 from benchmark.images.readers import limits, read_image
+from benchmark.images.readers.dicom import frame_count
+from benchmark.images.readers.dicom_tags import modality
 
 AGAIN = "\n  hint: download or copy the file again"
 SMALLER = "\n  hint: crop or resample it, or save it with fewer bytes per pixel"
@@ -233,3 +240,41 @@ def test_a_raster_of_too_many_pixels(
     path = tmp_path / "a.tif"
     path.write_bytes(b"II*\0" + struct.pack("<IH", 8, len(sizes)) + entries + bytes(4))
     assert refusal(path) == f"{path} {message}"
+
+
+def test_a_png_whose_pixels_declare_gigabytes(tmp_path: Path) -> None:
+    path = tmp_path / "a.png"
+    PIL.Image.fromarray(np.arange(64, dtype=np.uint8).reshape(8, 8)).save(path)
+    content = path.read_bytes()
+    place = content.index(b"IDAT")
+    path.write_bytes(content[: place - 4] + b"\x7f\xff\xff\xff" + content[place:])
+    assert refusal(path) == f"{path} is truncated or damaged: its pixels cannot be read{AGAIN}"
+
+
+def test_an_hdf5_chunk_that_is_larger_than_its_array(tmp_path: Path) -> None:
+    with h5py.File(tmp_path / "a.h5", "w") as file:
+        whole = (None, None, None)
+        file.create_dataset("image", (3, 4, 5), "i2", chunks=(512, 512, 512), maxshape=whole, compression="lzf")
+    assert "its header declares 512 x 512 x 512 pixels, 268,435,456 bytes" in refusal(tmp_path / "a.h5")
+
+
+def test_a_deflated_dicom_file_that_unpacks_without_end(tmp_path: Path) -> None:
+    """It has an image, and half a gigabyte of zeros in a private tag, in half a megabyte."""
+    path = write_slice(tmp_path / "a.dcm", np.arange(64, dtype=np.uint16).reshape(8, 8))
+    file = pydicom.dcmread(path)
+    file.file_meta.TransferSyntaxUID = DeflatedExplicitVRLittleEndian
+    file.save_as(path)
+    whole = path.read_bytes()
+    start = 144 + int.from_bytes(whole[140:144], "little")
+    packer = zlib.compressobj(9, zlib.DEFLATED, -15)
+    packed = packer.compress(zlib.decompress(whole[start:], -15) + b"\xfe\x7f\x10\x10OB\0\0\0\0\0\x20")
+    packed += b"".join(packer.compress(bytes(2**20)) for _ in range(512)) + packer.flush()
+    assert read_image(path).pixels.shape == (8, 8)
+    path.write_bytes(whole[:start] + packed)
+    size = path.stat().st_size
+    assert refusal(path) == (
+        f"{path} is damaged: its {size:,} bytes unpack to more than {64 * 2**20 + 200 * size:,}"
+        "\n  hint: download or copy the file again"
+    )
+    assert frame_count(path) == 1
+    assert modality(path) == ""
