@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from benchmark import __version__
+from benchmark.cli.apps import App, Root, end_at_sigterm
 from benchmark.cli.audit import audit_command
 from benchmark.cli.datasets import datasets_app
 from benchmark.cli.detectors import detectors_app
@@ -21,13 +22,12 @@ from benchmark.cli.reproduce import reproduce_command
 from benchmark.cli.run import run_command
 from benchmark.core.errors import BenchError
 
-app = typer.Typer(
+app = App(
     name="bench",
+    cls=Root,
     help="Has a generative model of medical images memorised its training patients?",
     no_args_is_help=True,
-    rich_markup_mode=None,
     pretty_exceptions_enable=False,
-    add_completion=False,
 )
 app.command("audit")(audit_command)
 app.command("run")(run_command)
@@ -57,6 +57,7 @@ def main() -> None:
     # keeps nearly all of the speed of a machine of one's own (0.190 s per step against 0.183; with none, 0.259).
     os.environ.setdefault("GOMP_SPINCOUNT", "10000")
     os.environ.setdefault("BENCH_PROCESSES", "1")
+    end_at_sigterm()
     try:
         app()
     except BenchError as error:
@@ -64,6 +65,3 @@ def main() -> None:
             raise
         typer.echo(f"error: {error}", err=True)
         sys.exit(error.exit_code)
-    except KeyboardInterrupt:
-        typer.echo("stopped; the same command resumes here", err=True)
-        sys.exit(130)

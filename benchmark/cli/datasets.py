@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from benchmark.cli.apps import App
 from benchmark.cli.options import (
     Cache,
     Channels,
@@ -24,7 +25,7 @@ from benchmark.cli.options import (
     warn,
 )  # fmt: skip
 
-datasets_app = typer.Typer(help="List data sets, or check one.", invoke_without_command=True, rich_markup_mode=None)
+datasets_app = App(help="List data sets, or check one.", invoke_without_command=True)
 
 
 @datasets_app.callback(invoke_without_command=True)

@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from benchmark.cli.apps import App
 from benchmark.cli.options import (
     Cache,
     Channels,
@@ -26,9 +27,7 @@ from benchmark.cli.options import (
     warn,
 )  # fmt: skip
 
-detectors_app = typer.Typer(
-    help="List detectors, or measure their errors.", invoke_without_command=True, rich_markup_mode=None
-)
+detectors_app = App(help="List detectors, or measure their errors.", invoke_without_command=True)
 
 
 @detectors_app.callback(invoke_without_command=True)

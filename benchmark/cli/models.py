@@ -6,14 +6,13 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from benchmark.cli.apps import App
 from benchmark.cli.options import Device, pairs, warn
 
 if TYPE_CHECKING:
     from benchmark.plugins.registry import ModelCard
 
-models_app = typer.Typer(
-    help="List models, or install what one needs.", invoke_without_command=True, rich_markup_mode=None
-)
+models_app = App(help="List models, or install what one needs.", invoke_without_command=True)
 
 
 @models_app.callback(invoke_without_command=True)

@@ -1,7 +1,8 @@
-"""Progress of long jobs: a bar on a terminal, a line every 15 seconds elsewhere."""
+"""Progress of long jobs: a bar on a terminal, a line every 15 seconds elsewhere, nothing after `bench --quiet`."""
 
 from __future__ import annotations
 
+import os
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -13,9 +14,15 @@ Log = Callable[[str], None]
 """Takes a line of text for the user."""
 
 
+def quiet() -> bool:
+    """Whether this process, or the one that started it, was called with --quiet."""
+    return bool(os.environ.get("BENCH_QUIET"))
+
+
 def to_stderr(text: str) -> None:
-    """Print one line on standard error."""
-    sys.stderr.write(f"{text}\n")
+    """Print one line on standard error, unless quiet."""
+    if not quiet():
+        sys.stderr.write(f"{text}\n")
 
 
 class Advance(Protocol):
@@ -28,7 +35,9 @@ class Advance(Protocol):
 @contextmanager
 def progress(label: str, total: int, done: int = 0) -> Iterator[Advance]:
     """Show `label`, steps done of total and time left, on standard error."""
-    if sys.stderr.isatty():
+    if quiet():
+        yield lambda steps=1, note="": None
+    elif sys.stderr.isatty():
         with _bar(label, total, done) as advance:
             yield advance
     else:

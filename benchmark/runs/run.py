@@ -241,7 +241,7 @@ def _plugin_failure(resolved: Resolved, stage: str, error: Exception) -> BenchEr
         )
     return AdapterError(
         f"{resolved.model.name} failed in {stage}: {type(error).__name__}: {error}",
-        "run with BENCH_TRACE=1 for the stack trace",
+        "run with --verbose for the stack trace",
     )
 
 

@@ -121,7 +121,7 @@ def test_a_model_that_crashes(run: Bench) -> None:
     done = run("--samples", 20, model=f"{TOYS}:Crashes")
     assert told(done) == (
         "error: crashes failed in fit: ZeroDivisionError: the learning rate was 0\n"
-        "  hint: run with BENCH_TRACE=1 for the stack trace"
+        "  hint: run with --verbose for the stack trace"
     )
     assert done.returncode == 5
 
