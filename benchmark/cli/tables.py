@@ -40,7 +40,9 @@ def print_table(title: str, columns: Sequence[str], rows: Iterable[Sequence[str]
 
 
 def print_run(record: Record, folder: Path) -> None:
-    """Print the board row of a run, its warnings, and where the record and the figures are."""
+    """Print the board row of a run, its warnings, where record and figures are, and last what it means."""
+    from benchmark.evaluation.run_headline import headline
+
     cohort = record.cohort
     sizes = ", ".join(f"{name} {cohort.items[name]} items / {cohort.patients[name]} patients" for name in cohort.items)
     spec = record.spec
@@ -67,6 +69,7 @@ def print_run(record: Record, folder: Path) -> None:
         print(f"note: {line}")  # noqa: T201
     print(f"record: {folder / 'record.json'}")  # noqa: T201
     print(f"figures: {folder / 'figures'} (private: they show patients)")  # noqa: T201
+    print(headline(record))  # noqa: T201
 
 
 def _cell(record: Record, line: Line, detector: str) -> str:
