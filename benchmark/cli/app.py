@@ -15,7 +15,7 @@ from benchmark.cli.datasets import datasets_app
 from benchmark.cli.detectors import detectors_app
 from benchmark.cli.evaluate import evaluate_command
 from benchmark.cli.leaderboard import leaderboard_app
-from benchmark.cli.metrics import metrics_command
+from benchmark.cli.metrics import metrics_app
 from benchmark.cli.models import check_model_command, models_app
 from benchmark.cli.prompts import prompts_command
 from benchmark.cli.reproduce import reproduce_command
@@ -35,7 +35,7 @@ app.command("evaluate")(evaluate_command)
 app.command("check")(check_model_command)
 app.command("prompts")(prompts_command)
 app.command("reproduce")(reproduce_command)
-app.command("metrics")(metrics_command)
+app.add_typer(metrics_app, name="metrics")
 app.add_typer(models_app, name="models")
 app.add_typer(datasets_app, name="datasets")
 app.add_typer(detectors_app, name="detectors")

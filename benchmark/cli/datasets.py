@@ -14,6 +14,7 @@ from benchmark.cli.options import (
     Exclude,
     GroupPattern,
     ImageSize,
+    Json,
     Root,
     SetData,
     SplitBy,
@@ -21,6 +22,7 @@ from benchmark.cli.options import (
     Strict,
     TrainItems,
     data_pairs,
+    public_card,
     split_kind,
     warn,
 )  # fmt: skip
@@ -29,15 +31,19 @@ datasets_app = App(help="List data sets, or check one.", invoke_without_command=
 
 
 @datasets_app.callback(invoke_without_command=True)
-def datasets_command(context: typer.Context) -> None:
+def datasets_command(context: typer.Context, as_json: Json = False) -> None:
     """List the data sets, or check one with `bench datasets check NAME`."""
     if context.invoked_subcommand:
         return
-    from benchmark.cli.tables import print_table
+    from benchmark.cli.tables import print_json, print_table
     from benchmark.plugins.registry import DatasetCard, listing
 
     registered = listing("datasets")
     cards = [card for card in registered.cards.values() if isinstance(card, DatasetCard)]
+    warn(registered.problems)
+    if as_json:
+        print_json([public_card(card) for card in cards])
+        return
     rows = [
         (
             card.name,
@@ -50,7 +56,6 @@ def datasets_command(context: typer.Context) -> None:
         for card in cards
     ]
     print_table("data sets", ("name", "modality", "items", "channels", "licence", "summary"), rows)
-    warn(registered.problems)
 
 
 @datasets_app.command("show")
@@ -113,9 +118,12 @@ def check_command(
     fix: Annotated[bool, typer.Option("--fix", help="Write exclude.csv, which `--exclude` then takes.")] = False,
     out: Annotated[Path, typer.Option("--out", help="Where findings, manifest and contact sheet go.")] = Path("checks"),
     cache: Cache = Path("cache"),
+    as_json: Json = False,
 ) -> None:
     """Report duplicates, leaks, odd files and grey levels; exit code 4 when a patient or image is in two splits."""
-    from benchmark.cli.tables import print_table
+    from dataclasses import asdict
+
+    from benchmark.cli.tables import print_json, print_table, stdout_for
     from benchmark.cohorts.check.export import write_dossier
     from benchmark.cohorts.check.report import check
     from benchmark.cohorts.check.text import render
@@ -127,12 +135,17 @@ def check_command(
     config = DataConfig(name=name, root=root, image_size=image_size, channels=channels, options=options)
     card, dataset = build_dataset(config)
     require_layout(cache, "cache", ("cohorts", "detectors"))
-    report, stored, cohort = check(
-        card.name, dataset, locate(card, dataset, root=root, cache=cache), cache,
-        split_seed=split_seed, train_items=train_items, split=split_kind(split), exclude=exclude, strict=strict,
-    )  # fmt: skip
-    print_table(f"{card.name}: cohort {report.key[:8]}", ("what", "found"), render(report))
-    for path in write_dossier(out / f"{card.name}-{report.key[:8]}", report, stored, cohort, fix=fix):
-        typer.echo(f"{path.stem}: {path} (private)")
+    with stdout_for(as_json=as_json):
+        report, stored, cohort = check(
+            card.name, dataset, locate(card, dataset, root=root, cache=cache), cache,
+            split_seed=split_seed, train_items=train_items, split=split_kind(split), exclude=exclude, strict=strict,
+        )  # fmt: skip
+    paths = write_dossier(out / f"{card.name}-{report.key[:8]}", report, stored, cohort, fix=fix)
+    if as_json:
+        print_json(asdict(report) | {"ok": report.ok, "files": {path.stem: str(path) for path in paths}})
+    else:
+        print_table(f"{card.name}: cohort {report.key[:8]}", ("what", "found"), render(report))
+        for path in paths:
+            typer.echo(f"{path.stem}: {path} (private)")
     if not report.ok:
         raise typer.Exit(4)

@@ -16,13 +16,16 @@ from benchmark.cli.options import (
     Exclude,
     GroupPattern,
     ImageSize,
+    Json,
     Root,
     SetData,
     SplitBy,
     SplitSeed,
     Strict,
     TrainItems,
+    card_rows,
     data_pairs,
+    public_card,
     split_kind,
     warn,
 )  # fmt: skip
@@ -31,20 +34,42 @@ detectors_app = App(help="List detectors, or measure their errors.", invoke_with
 
 
 @detectors_app.callback(invoke_without_command=True)
-def detectors_command(context: typer.Context) -> None:
+def detectors_command(context: typer.Context, as_json: Json = False) -> None:
     """List the detectors."""
     if context.invoked_subcommand:
         return
-    from benchmark.cli.tables import print_table
+    from benchmark.cli.tables import print_json, print_table
     from benchmark.detectors.registry import PROTOCOL_DETECTORS, detector_cards
     from benchmark.plugins.registry import listing
 
+    warn(listing("detectors").problems)
+    if as_json:
+        print_json(
+            [public_card(card) | {"protocol": card.name in PROTOCOL_DETECTORS} for card in detector_cards().values()]
+        )
+        return
     rows = [
         (card.name, "p2" if card.name in PROTOCOL_DETECTORS else "", card.summary, card.paper)
         for card in detector_cards().values()
     ]
     print_table("detectors", ("name", "protocol", "summary", "source"), rows)
-    warn(listing("detectors").problems)
+
+
+@detectors_app.command("show")
+def show_command(name: Annotated[str, typer.Argument(help="Detector name.")], as_json: Json = False) -> None:
+    """Print a detector's card, and every option with its default."""
+    from benchmark.cli.tables import print_json, print_table
+    from benchmark.detectors.registry import PROTOCOL_DETECTORS
+    from benchmark.plugins.registry import default_settings, find_detector
+
+    card = find_detector(name)
+    values = public_card(card) | {
+        "protocol": card.name in PROTOCOL_DETECTORS, "options": default_settings("detectors", card),
+    }  # fmt: skip
+    if as_json:
+        print_json(values)
+    else:
+        print_table(name, ("field", "value"), card_rows(values))
 
 
 @detectors_app.command("check")

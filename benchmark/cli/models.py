@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from benchmark.cli.apps import App
-from benchmark.cli.options import Device, pairs, warn
+from benchmark.cli.options import Device, Json, card_rows, pairs, public_card, warn
 
 if TYPE_CHECKING:
     from benchmark.plugins.registry import ModelCard
@@ -16,21 +16,38 @@ models_app = App(help="List models, or install what one needs.", invoke_without_
 
 
 @models_app.callback(invoke_without_command=True)
-def models_command(context: typer.Context) -> None:
+def models_command(context: typer.Context, as_json: Json = False) -> None:
     """List the models: dimensions, abilities, presets."""
     if context.invoked_subcommand:
         return
-    from benchmark.cli.tables import print_table
+    from benchmark.cli.tables import print_json, print_table
     from benchmark.plugins.registry import ModelCard, listing
 
     registered = listing("models")
     cards = [card for card in registered.cards.values() if isinstance(card, ModelCard)]
+    warn(registered.problems)
+    if as_json:
+        print_json([public_card(card) for card in cards])
+        return
     rows = [
         (card.name, _dimensions(card), ", ".join(card.abilities), ", ".join(card.presets), card.summary)
         for card in cards
     ]
     print_table("models", ("name", "items", "abilities", "presets", "summary"), rows)
-    warn(registered.problems)
+
+
+@models_app.command("show")
+def show_command(name: Annotated[str, typer.Argument(help="Model name.")], as_json: Json = False) -> None:
+    """Print a model's card: paper, licence, abilities, presets with their settings, and every setting's default."""
+    from benchmark.cli.tables import print_json, print_table
+    from benchmark.plugins.registry import default_settings, find_model
+
+    card = find_model(name)
+    values = public_card(card) | {"settings": default_settings("models", card)}
+    if as_json:
+        print_json(values)
+    else:
+        print_table(name, ("field", "value"), card_rows(values))
 
 
 @models_app.command("install")

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import sys
+from contextlib import contextmanager, nullcontext, redirect_stdout
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from benchmark.records.columns import (
     ABSENT,
@@ -18,15 +20,13 @@ from benchmark.records.columns import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
     from benchmark.records.record import Record
 
 
 def print_table(title: str, columns: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
     """Print a table on standard output, full width where it is not a terminal."""
-    import sys
-
     from rich.box import SIMPLE
     from rich.console import Console
     from rich.table import Table
@@ -37,6 +37,31 @@ def print_table(title: str, columns: Sequence[str], rows: Iterable[Sequence[str]
     for row in rows:
         table.add_row(*row)
     Console(width=None if sys.stdout.isatty() else 150, markup=False, emoji=False, highlight=False).print(table)
+
+
+def print_json(value: Any) -> None:
+    """Print one JSON value on standard output."""
+    import json
+
+    print(json.dumps(value, indent=2, default=str))  # noqa: T201
+
+
+@contextmanager
+def stdout_for(*, as_json: bool) -> Iterator[None]:
+    """While it lasts, send what libraries print on standard output to standard error, where that is JSON alone."""
+    with redirect_stdout(sys.stderr) if as_json else nullcontext():
+        yield
+
+
+def run_json(record: Record, folder: Path) -> dict[str, Any]:
+    """Return a run for machines: what it means, where its files are, and the whole record."""
+    from benchmark.evaluation.run_headline import headline
+
+    return {
+        "headline": headline(record),
+        "folder": str(folder),
+        "record": record.model_dump(mode="json", by_alias=True),
+    }
 
 
 def print_run(record: Record, folder: Path) -> None:

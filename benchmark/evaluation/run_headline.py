@@ -29,7 +29,11 @@ def headline(record: Record) -> str:
     # The union of the lists is not in the record: the longest one is a lower bound of it.
     suspects = max(int(scores["withheld.items"].value or 0) for scores in outcomes.values())
     verdict = judge(
-        outcomes, seen, samples=record.spec.samples, suspects=suspects, must_see=1.0 if seen.value is None else seen.value
+        outcomes,
+        seen,
+        samples=record.spec.samples,
+        suspects=suspects,
+        must_see=1.0 if seen.value is None else seen.value,
     )
     sentence = verdict.sentence
     if verdict.kind == "nothing found":

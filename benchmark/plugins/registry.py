@@ -221,6 +221,20 @@ def load_class(kind: Kind, card: Card) -> type[Any]:
     return typing.cast("type[Any]", getattr(module, attribute))
 
 
+def default_settings(kind: Kind, card: Card) -> dict[str, Any]:
+    """Return every option of the class behind a card with its default, as text; `required` where it has none."""
+    fields = dataclasses.fields(load_class(kind, card))
+    return {field.name: _default(field) for field in fields if field.init}
+
+
+def _default(field: dataclasses.Field[Any]) -> Any:
+    if field.default is not dataclasses.MISSING:
+        return field.default
+    if field.default_factory is not dataclasses.MISSING:
+        return field.default_factory()
+    return "required"
+
+
 def source_files(kind: Kind, card: Card) -> tuple[Path, ...]:
     """Return the files of the code behind a card: all in its folder, or the one module where it has none."""
     module_name = card.entry.rpartition(":")[0]

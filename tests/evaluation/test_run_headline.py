@@ -50,8 +50,10 @@ def without(given: dict[str, ScoreEntry], name: str, reason: str | None) -> dict
     [
         (
             record(copy=scores(CLEAR), pixels=scores((0.0, 0.0, 0.009))),
-            "NOTHING FOUND: no copies of training images; copies from 1.0% of the synthetic images on would have been "
-            "seen; the exposed share is 0.000 [0.000, 0.009] by pixels",
+            (
+                "NOTHING FOUND: no copies of training images; copies from 1.0% of the synthetic images on would have "
+                "been seen; the exposed share is 0.000 [0.000, 0.009] by pixels"
+            ),
         ),
         (
             record(copy=scores((0.1, 0.06, 0.15), listed=20), pixels=scores(CLEAR, listed=1)),
