@@ -65,18 +65,21 @@ def install_command(
 def check_model_command(
     model: Annotated[str, typer.Argument(help="Model name (see `bench models`), or ./file.py:Class.")],
     settings: Annotated[list[str] | None, typer.Option("--set", help="Hyper-parameter: name=value.")] = None,
+    only: Annotated[
+        list[str] | None,
+        typer.Option("--only", help="Run this check alone, such as resumes, after trains; repeatable."),
+    ] = None,
     device: Device = "cpu",
 ) -> None:
     """Try whether a model keeps its contract, on toy cohorts; exit code 5 when it does not."""
-    from benchmark.adapters.check_model import check_model, conforms, table_rows
+    from benchmark.adapters.check_model import check_model, conforms, sentences, table_rows
     from benchmark.cli.tables import print_table
 
-    findings = check_model(model, pairs("--set", settings), device=device)
+    findings = check_model(model, pairs("--set", settings), device=device, only=only or ())
     columns, rows = table_rows(findings)
     print_table(f"{model}: does it keep its contract?", columns, rows)
-    for finding in findings:
-        if finding.status in ("fault", "refused"):
-            typer.echo(f"{finding.status}: {finding.check} ({finding.cohort}): {finding.detail}")
+    for sentence in sentences(findings):
+        typer.echo(sentence)
     if not conforms(findings):
         raise typer.Exit(5)
 

@@ -19,6 +19,20 @@ def quiet() -> bool:
     return bool(os.environ.get("BENCH_QUIET"))
 
 
+@contextmanager
+def silent() -> Iterator[None]:
+    """While it lasts, print no progress: neither this process nor those that it starts."""
+    before = os.environ.get("BENCH_QUIET")
+    os.environ["BENCH_QUIET"] = "1"
+    try:
+        yield
+    finally:
+        if before is None:
+            del os.environ["BENCH_QUIET"]
+        else:
+            os.environ["BENCH_QUIET"] = before
+
+
 def to_stderr(text: str) -> None:
     """Print one line on standard error, unless quiet."""
     if not quiet():

@@ -153,7 +153,9 @@ class Resolved:
 
 def resolve(config: RunConfig) -> Resolved:
     """Find model and data set, and check every option before anything is read or trained. Raises UsageError."""
-    model, data = registry.find_model(config.model.name), registry.find_dataset(config.data.name)
+    card, data = registry.find_model(config.model.name), registry.find_dataset(config.data.name)
+    model_class = registry.load_class("models", card) if not card.folder else None
+    model = registry.declared(card, model_class) if model_class else card
     preset = _preset(model, config.model.preset)
     dimensions = item_dimensions(data, build_dataset(config.data)[1])
     volumes = dimensions == 3
@@ -166,7 +168,7 @@ def resolve(config: RunConfig) -> Resolved:
     if config.search_memory <= 0:
         raise UsageError(f"--search-memory {config.search_memory:g} GiB is none", "give a number above 0, such as 2")
     settings = preset.set | (preset.volumes if volumes else {}) | config.model.options
-    model_class = registry.load_class("models", model)
+    model_class = model_class or registry.load_class("models", model)
     _, dataset = build_dataset(config.data, preset.volume_size if volumes else preset.image_size)
     return Resolved(
         config=config,
