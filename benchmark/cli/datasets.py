@@ -84,11 +84,12 @@ def split_command(
     train_items: TrainItems = None,
     exclude: Exclude = None,
     out: Annotated[Path, typer.Option("--out", help="Where train.csv and heldout.csv go.")] = Path("splits"),
-    cache: Cache = Path("cache"),
+    cache: Cache = None,
 ) -> None:
     """List the items and patients to train a model on elsewhere, and those to keep from it."""
     from benchmark.cohorts.open import DataConfig, build_dataset, open_cohort
     from benchmark.cohorts.training_list import write_split
+    from benchmark.core.files import cache_folder, private_folder
     from benchmark.core.progress import to_stderr
 
     config = DataConfig(
@@ -96,8 +97,8 @@ def split_command(
         options=data_pairs(data_settings, group_pattern), split=split_kind(split), split_seed=split_seed,
         train_items=train_items, exclude=exclude,
     )  # fmt: skip
-    cohort = open_cohort(config, *build_dataset(config), cache=cache, log=to_stderr)
-    for path in write_split(out / f"{cohort.name}-{cohort.key[:8]}", cohort):
+    cohort = open_cohort(config, *build_dataset(config), cache=cache_folder(cache), log=to_stderr)
+    for path in write_split(private_folder(out) / f"{cohort.name}-{cohort.key[:8]}", cohort):
         typer.echo(f"{path.stem}: {path} (private: it names patients)")
     typer.echo("train on the items of train.csv alone; then: bench run --model ... --trained-on split, same options")
 
@@ -117,7 +118,7 @@ def check_command(
     split_seed: SplitSeed = 0,
     fix: Annotated[bool, typer.Option("--fix", help="Write exclude.csv, which `--exclude` then takes.")] = False,
     out: Annotated[Path, typer.Option("--out", help="Where findings, manifest and contact sheet go.")] = Path("checks"),
-    cache: Cache = Path("cache"),
+    cache: Cache = None,
     as_json: Json = False,
 ) -> None:
     """Report duplicates, leaks, odd files and grey levels; exit code 4 when a patient or image is in two splits."""
@@ -129,18 +130,19 @@ def check_command(
     from benchmark.cohorts.check.text import render
     from benchmark.cohorts.locate import locate
     from benchmark.cohorts.open import DataConfig, build_dataset
-    from benchmark.core.files import require_layout
+    from benchmark.core.files import cache_folder, private_folder, require_layout
 
     options = data_pairs(data_settings, group_pattern)
     config = DataConfig(name=name, root=root, image_size=image_size, channels=channels, options=options)
     card, dataset = build_dataset(config)
+    cache = cache_folder(cache)
     require_layout(cache, "cache", ("cohorts", "detectors"))
     with stdout_for(as_json=as_json):
         report, stored, cohort = check(
             card.name, dataset, locate(card, dataset, root=root, cache=cache), cache,
             split_seed=split_seed, train_items=train_items, split=split_kind(split), exclude=exclude, strict=strict,
         )  # fmt: skip
-    paths = write_dossier(out / f"{card.name}-{report.key[:8]}", report, stored, cohort, fix=fix)
+    paths = write_dossier(private_folder(out) / f"{card.name}-{report.key[:8]}", report, stored, cohort, fix=fix)
     if as_json:
         print_json(asdict(report) | {"ok": report.ok, "files": {path.stem: str(path) for path in paths}})
     else:

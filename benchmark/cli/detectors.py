@@ -92,11 +92,12 @@ def check_detectors_command(
     split_seed: SplitSeed = 0,
     out: Annotated[Path, typer.Option("--out", help="Where audits go.")] = Path("audits"),
     device: Device = "auto",
-    cache: Cache = Path("cache"),
+    cache: Cache = None,
 ) -> None:
     """Measure detectors on a cohort: recall of planted copies, false positives, agreement of seeds, speed."""
     from benchmark.cli.tables import print_table
     from benchmark.cohorts.open import DataConfig
+    from benchmark.core.files import cache_folder, private_folder
     from benchmark.evaluation.detector_audit_report import table_rows
     from benchmark.evaluation.detector_audit_run import check_detectors
 
@@ -105,7 +106,9 @@ def check_detectors_command(
         options=data_pairs(data_settings, group_pattern), split=split_kind(split), split_seed=split_seed,
         train_items=train_items, exclude=exclude, strict=strict,
     )  # fmt: skip
-    audit, folder = check_detectors(config, detectors or [], seeds=seeds, device=device, cache=cache, out=out)
+    audit, folder = check_detectors(
+        config, detectors or [], seeds=seeds, device=device, cache=cache_folder(cache), out=private_folder(out)
+    )
     sizes = ", ".join(f"{name} {count} items" for name, count in audit.cohort.items.items())
     print_table(f"detectors on {audit.cohort.name}: {sizes}", ["", *audit.detectors, ""], table_rows(audit))
     typer.echo(f"audit: {folder / 'audit.json'}")

@@ -39,7 +39,8 @@ TrainItems = Annotated[
 ]
 Seed = Annotated[int, typer.Option("--seed", help="Seed of training and sampling.")]
 SplitSeed = Annotated[int, typer.Option("--split-seed", help="Seed that orders the patients before they are split.")]
-Cache = Annotated[Path, typer.Option("--cache", help="Prepared cohorts and detectors (patients' pixels).")]
+CACHE_HELP = "Prepared cohorts and detectors (patients' pixels); by default $MEMOBENCH_CACHE, or in your user cache."
+Cache = Annotated[Path | None, typer.Option("--cache", help=CACHE_HELP)]
 Detectors = Annotated[
     list[str] | None,
     typer.Option("--detector", help="One more detector, such as pixels:foreground=true (see `bench detectors`)."),

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from benchmark.cli.options import Json, all_detectors, data_pairs, pairs, plugin, split_kind
+from benchmark.cli.options import CACHE_HELP, Json, all_detectors, data_pairs, pairs, plugin, split_kind
 
 if TYPE_CHECKING:
     from benchmark.runs.config import RunConfig
@@ -97,7 +97,7 @@ def run_command(
     runs: Annotated[Path | None, typer.Option("--runs", help="Where run folders go; runs/ by default.")] = None,
     cache: Annotated[
         Path | None,
-        typer.Option("--cache", help="Prepared cohorts and detectors (patients' pixels); cache/ by default."),
+        typer.Option("--cache", help=CACHE_HELP),
     ] = None,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Print what would be done, and stop: no pixel is read, nothing written.")

@@ -11,7 +11,7 @@ import pandas as pd
 
 from benchmark import __version__
 from benchmark.core.errors import BadDataError
-from benchmark.core.files import atomic_write, write_json
+from benchmark.core.files import atomic_write, private_folder, write_json
 from benchmark.evaluation.run_evaluation import score_id, write_tables
 from benchmark.evaluation.suspects import COLUMNS
 from benchmark.records.cohort_facts import facts_of
@@ -29,11 +29,9 @@ NOT_COMPARED = "not compared"
 def write_audit(audit: Audit, out: Path) -> list[Path]:
     """Write withhold.csv, matches.parquet and members.parquet (private), and summary.json (without names).
 
-    The folder is readable by its owner alone and ignored by git.
+    A new folder is readable by its owner alone and ignored by git.
     """
-    out.mkdir(parents=True, exist_ok=True)
-    out.chmod(0o700)
-    (out / ".gitignore").write_text("*\n", encoding="utf-8")
+    private_folder(out)
     with atomic_write(out / WITHHOLD) as temporary:
         withhold_list(audit).to_csv(temporary, index=False)
     splits = [part.name for part in audit.cohort.splits for _ in range(len(part))]

@@ -8,11 +8,11 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Self, get_args
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from benchmark.cohorts.open import DataConfig, build_dataset, item_dimensions
 from benchmark.core.errors import UsageError
-from benchmark.core.files import atomic_write
+from benchmark.core.files import atomic_write, cache_folder
 from benchmark.core.options import Selection, build, suggest
 from benchmark.core.types import Dataset, ModelAdapter
 from benchmark.detectors.registry import Choice, choose_all
@@ -45,7 +45,8 @@ class RunConfig(BaseModel):
     search_memory: float = 2.0
     """GiB that a search may take."""
     runs: Path = Path("runs")
-    cache: Path = Path("cache")
+    cache: Path = Field(default_factory=cache_folder)
+    """Prepared cohorts and detectors; in the user's cache, unless $MEMOBENCH_CACHE names another folder."""
 
     @classmethod
     def of(cls, values: Mapping[str, Any], source: str) -> Self:

@@ -23,7 +23,7 @@ from benchmark.core.errors import (
     MissingDataError,
     UsageError,
 )
-from benchmark.core.files import atomic_write, content_key, read_json, write_json
+from benchmark.core.files import atomic_write, content_key, private_folder, read_json, write_json
 from benchmark.core.options import without_paths
 from benchmark.core.progress import Log, to_stderr
 from benchmark.core.source_digest import core_module, source_digest
@@ -66,6 +66,7 @@ def run(config: RunConfig, *, log: Log = to_stderr) -> Path:
         if not Stages(folder, log).finished("fit", _fit_key(resolved, cohort)):
             _fit(resolved, cohort, folder)
         return folder
+    private_folder(config.runs)
     with exclusive(folder):
         config.write(folder / CONFIG)
         stages = Stages(folder, log)
