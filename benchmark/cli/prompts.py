@@ -138,9 +138,12 @@ def _offer_the_first_step(prompts: int, sampling: PromptSampling) -> None:
 def _print_scores(folder: Path, summary: dict[str, Any]) -> None:
     from benchmark.cli.tables import print_table
     from benchmark.text2image.prompts import constant_note
-    from benchmark.text2image.summary import rows, separation_rows
+    from benchmark.text2image.summary import further_rows, rows, separation_rows
 
     print_table("prompts", ("", "d_mem", "length-adjusted"), rows(summary))
+    if "further" in summary:
+        columns = ("score", "median", "1 % to 99 % of prompts", "rank correlation with d_mem")
+        print_table("further detectors", columns, further_rows(summary))
     if "separation" in summary:
         print_table("prompts that are memorised", ("score", "AUC", "TPR at 1 % FPR"), separation_rows(summary))
     if note := constant_note(summary):
