@@ -62,7 +62,7 @@ def test_missing_data_says_how_to_get_it(bench: Bench) -> None:
         (
             ("--search-transforms", "flips,turns"),
             2,
-            "error: there is no transform 'turns' of queries\n  hint: choose from flips, rotations, shifts",
+            "error: there is no transform 'turns' of queries\n  hint: choose from flips, rotations, shifts, scales",
         ),
         (
             ("--samples", "1"),
