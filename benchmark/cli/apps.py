@@ -45,14 +45,20 @@ class App(typer.Typer):
         super().__init__(rich_markup_mode=None, context_settings={"help_option_names": ["-h", "--help"]}, **settings)
 
     def command(self, name: str | None = None, **settings: Any) -> Callable[[Any], Any]:
-        """Return the decorator of a command."""
-        add = super().command(name, **settings)
-        return lambda function: add(_with_verbosity(function))
+        """Return the decorator of a command; the function itself stays as it is."""
+        return _registering(super().command(name, **settings))
 
     def callback(self, **settings: Any) -> Callable[[Any], Any]:
         """Return the decorator of what runs before, or without, a command."""
-        add = super().callback(**settings)
-        return lambda function: add(_with_verbosity(function))
+        return _registering(super().callback(**settings))
+
+
+def _registering(add: Callable[[Any], Any]) -> Callable[[Any], Any]:
+    def decorate(function: Any) -> Any:
+        add(_with_verbosity(function))
+        return function
+
+    return decorate
 
 
 def _with_verbosity(function: Callable[..., None]) -> Callable[..., None]:
