@@ -18,6 +18,7 @@ class MyModel(NetworkAdapter[nn.Module]):
     """The fields are hyper-parameters, set by `--set steps=500`."""
 
     name: ClassVar[str] = "mymodel"
+    toy: ClassVar[dict] = {"steps": 5}  # `bench check` trains some fifty times, on toy images
     width: int = 32
     steps: int = 300
 

@@ -79,7 +79,12 @@ def code() -> list[Path]:
 
 def test_every_commands_default_folder_is_ignored(repository: Path) -> None:
     found = defaults(app)
-    assert {"bench run --cache", "bench run --runs", "bench datasets check --out", "bench prompts --out"} <= set(found)
+    assert {
+        "bench run --runs",
+        "bench datasets split --out",
+        "bench datasets check --out",
+        "bench prompts --out",
+    } <= set(found)
     private = {name: path for name, path in found.items() if str(path) not in PUBLIC}
     offered = [f"{name} {path}" for name, path in private.items() if not ignored(repository, f"{path}/any/file.png")]
     assert offered == []
@@ -154,3 +159,5 @@ def test_a_check_of_a_cohort_leaves_nothing_to_commit(repository: Path, tmp_path
     assert list(repository.glob("checks/*/contact.png"))
     assert list(repository.glob("cache/cohorts/*/pixels.npy"))
     assert git(repository, "status", "--porcelain", "--untracked-files=all").stdout == "?? .gitignore\n"
+    (repository / ".gitignore").unlink()  # in any other repository they ignore themselves
+    assert git(repository, "status", "--porcelain", "--untracked-files=all").stdout == ""

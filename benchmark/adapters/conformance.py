@@ -5,8 +5,10 @@ Each check is one sentence of the contract. A fault names the check, what was ob
 
 from __future__ import annotations
 
+import sys
 import tempfile
-from collections.abc import Callable, Mapping
+import traceback
+from collections.abc import Callable, Collection, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -16,23 +18,26 @@ import numpy as np
 
 from benchmark.adapters.conformance_tools import (
     InterruptedTraining,
-    checkpoint_each_step,
+    checkpoint_steps,
     counted_steps,
     no_network,
     toy_split,
 )
 from benchmark.adapters.sampling import check_samples
 from benchmark.core.errors import AdapterError, BenchError, DeclinedError, MissingDataError, UsageError
-from benchmark.core.options import build
+from benchmark.core.options import build, suggest
+from benchmark.core.progress import Advance, silent
 from benchmark.core.types import Budget, HasLoss, HasReconstruction, ModelAdapter, takes_prompts
 from benchmark.images.constant import constant
-from benchmark.plugins.registry import ModelCard, load_class
+from benchmark.plugins.registry import ModelCard, declared, load_class
 
 if TYPE_CHECKING:
     from benchmark.core.types import Images, Split
 
 COUNT = 5
 """Images drawn at a time: not a multiple of a usual batch size, so that the last batch is smaller."""
+CLAMPED = 0.9
+"""Share of values at the upper end from which on samples are on another scale."""
 COHORTS = {
     "2D, 1 channel": (2, 1),
     "2D, 5 channels": (2, 5),
@@ -97,11 +102,17 @@ def _same(one: Images, other: Images) -> bool:
 
 
 def check_adapter(
-    card: ModelCard, settings: Mapping[str, Any], *, device: str = "cpu", advance: Callable[..., None] | None = None
+    card: ModelCard,
+    settings: Mapping[str, Any],
+    *,
+    device: str = "cpu",
+    only: Collection[str] = (),
+    advance: Advance | None = None,
 ) -> list[Finding]:
     """Run every check on every toy cohort: 2D and 3D, with 1 and 5 channels.
 
-    The adapter must refuse the dimensions that its card does not list.
+    The adapter must refuse the dimensions that its card does not list. Those that the class of a file does not list are
+    not tried: `bench run` refuses them before the adapter sees an item.
 
     Raises UsageError and AdapterError where the adapter cannot be built, DeclinedError and MissingDataError where this
     machine lacks something that it needs.
@@ -110,39 +121,67 @@ def check_adapter(
         card: of the adapter; `card.toy` has hyper-parameters that train in seconds.
         settings: further hyper-parameters, which replace those of the card.
         device: `auto`, `cpu`, `cuda` or `cuda:N`.
-        advance: called with `note` after each check.
+        only: names of CHECKS to run besides `trains`, on which all others build; all where none is given.
+        advance: called with a `note` after each check, and with the number of those that are left out.
     """
     cls = load_class("models", card)
+    card, declares = declared(card, cls), not card.folder and hasattr(cls, "dimensions")
     build(cls, {**card.toy, **settings}, what=f"model {card.name}")
+    chosen = chosen_checks(only)
     findings: list[Finding] = []
     for cohort, (dims, channels) in COHORTS.items():
-        with tempfile.TemporaryDirectory() as folder:
-            split = toy_split(channels, dims)
-            trial = Trial(card.name, cls, {**card.toy, **settings}, split, Path(folder), device)
-            findings += _try_all(trial, cohort, card, advance)
+        if declares and dims not in card.dimensions:
+            detail = f"the class declares dimensions {list(card.dimensions)}"
+            cohort_findings, ran = [Finding("trains", cohort, "not applicable", detail)], 0
+        else:
+            with tempfile.TemporaryDirectory() as folder:
+                split = toy_split(channels, dims)
+                trial = Trial(card.name, cls, {**card.toy, **settings}, split, Path(folder), device)
+                cohort_findings = _try_all(trial, cohort, card, chosen, advance)
+            ran = len(cohort_findings)
+        if advance:
+            advance(len(chosen) - ran, note=cohort)
+        findings += cohort_findings
     return findings
 
 
-def _try_all(trial: Trial, cohort: str, card: ModelCard, advance: Callable[..., None] | None) -> list[Finding]:
-    """Run the checks in order; stop where training or repeatable sampling fails: the other checks build on them."""
+def chosen_checks(only: Collection[str]) -> dict[str, Callable[[Trial], None]]:
+    """Return the checks with these names, and `trains` before them. Raises UsageError for an unknown name."""
+    for name in only:
+        if name not in CHECKS:
+            raise UsageError(f"there is no check {name!r}", f"{suggest(name, CHECKS)}choose from {', '.join(CHECKS)}")
+    return {name: check for name, check in CHECKS.items() if not only or name in (*only, "trains")}
+
+
+def _try_all(
+    trial: Trial,
+    cohort: str,
+    card: ModelCard,
+    checks: Mapping[str, Callable[[Trial], None]],
+    advance: Advance | None,
+) -> list[Finding]:
+    """Run the checks in order; stop where one fails on which the others build, so that a fault is not told twice."""
     findings: list[Finding] = []
     dims = len(trial.split.shape) - 1
-    for name, check in CHECKS.items():
+    for name, check in checks.items():
         finding = _try(name, check, trial, cohort)
         if advance:
-            advance(note=f"{name}, {cohort}")
+            advance(1, note=f"{cohort}: {name}")
         if name == "trains" and finding.status == "ok" and dims not in card.dimensions:
             detail = f"the card says dimensions {list(card.dimensions)}, but {dims}D items were trained on: add {dims}"
             finding = replace(finding, status="fault", detail=detail)
         findings.append(finding)
-        if name in ("trains", "seeds") and finding.status != "ok":
+        if name in ("trains", "range and shape", "seeds") and finding.status != "ok":
             break
     return findings
 
 
 def _try(name: str, check: Callable[[Trial], None], trial: Trial, cohort: str) -> Finding:
     try:
-        with no_network(lambda host: FaultError(f"it tried to reach {host} over the network: use local weights")):
+        with (
+            silent(),
+            no_network(lambda host: FaultError(f"it tried to reach {host} over the network: use local weights")),
+        ):
             check(trial)
     except (DeclinedError, MissingDataError):
         raise  # not a fault of the adapter: what it needs is not on this machine
@@ -155,8 +194,20 @@ def _try(name: str, check: Callable[[Trial], None], trial: Trial, cohort: str) -
             return Finding(name, cohort, "refused", str(refusal))
         return Finding(name, cohort, "fault", f"it refused without a hint: {refusal.message}")
     except Exception as error:  # noqa: BLE001  any failure of a plugin is a finding, reported with its type
-        return Finding(name, cohort, "fault", f"{type(error).__name__}: {error}")
+        return Finding(name, cohort, "fault", f"{type(error).__name__}: {error}{_place(error, trial.cls)}")
     return Finding(name, cohort, "ok")
+
+
+def _place(error: Exception, cls: type[Any]) -> str:
+    """Return ` (model.py, line 31, in fit)`: the innermost line of the model's own file in the stack of an exception.
+
+    Where the file has no line in the stack, it is the innermost line of all.
+    """
+    stack = traceback.extract_tb(error.__traceback__)
+    file = getattr(sys.modules.get(cls.__module__), "__file__", None)
+    own = [frame for frame in stack if frame.filename == file]
+    frame = (own or stack)[-1]
+    return f" ({Path(frame.filename).name}, line {frame.lineno}, in {frame.name})"
 
 
 def trains(trial: Trial) -> None:
@@ -173,6 +224,13 @@ def range_and_shape(trial: Trial) -> None:
         raise FaultError(error.message) from error
     if images.dtype != np.float32:
         raise FaultError(f"samples are {images.dtype}: return float32")
+    white = float((images >= 1).mean())
+    # A model of grey levels 0 to 255 whose samples are clamped to [-1, 1] draws nearly white images. The toy images
+    # have 1 % of such pixels; a diverged model's are as often -1 as 1.
+    if white > CLAMPED:
+        raise FaultError(
+            f"{white:.0%} of the values are 1, as of grey levels 0 to 255 that were clamped: return x / 127.5 - 1"
+        )
     if images.min() >= 0:  # the toy items are as often below 0 as above
         raise FaultError("samples have no value below 0, as on the scale [0, 1]: return 2 * x - 1")
     if constant(images).all():
@@ -222,7 +280,9 @@ def resumes(trial: Trial) -> None:
     # start, random numbers that are not restored, an average that is lost at the end).
     for after in sorted({1, (steps.count + 1) // 2, steps.count - 1} - {0}):
         name = f"cut-{after}"
-        with suppress(InterruptedTraining), checkpoint_each_step(), counted_steps(cut_after=after):
+        # Up to 20 checkpoints before the interruption: one for each of hundreds of steps took most of the time.
+        interval = max(1, after // 20)
+        with suppress(InterruptedTraining), checkpoint_steps(interval), counted_steps(cut_after=after):
             trial.fitted(name)
         if not _same(whole, draw(trial.fitted(name))):
             raise FaultError(f"interrupted after {after} of {steps.count} steps and resumed, it gave another model")

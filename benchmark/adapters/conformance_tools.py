@@ -77,9 +77,9 @@ def counted_steps(*, cut_after: int = 0) -> Iterator[Steps]:
 
 
 @contextmanager
-def checkpoint_each_step() -> Iterator[None]:
-    """Make `benchmark.training.loop.train` save its state after each step, in this process and its child processes."""
-    os.environ["BENCH_CHECKPOINT_STEPS"] = "1"
+def checkpoint_steps(interval: int) -> Iterator[None]:
+    """Make `benchmark.training.loop.train` save its state every so many steps, here and in child processes."""
+    os.environ["BENCH_CHECKPOINT_STEPS"] = str(interval)
     try:
         yield
     finally:

@@ -11,7 +11,7 @@ import numpy as np
 
 from benchmark.core.errors import AdapterError, BadDataError, UsageError
 from benchmark.core.files import atomic_write
-from benchmark.core.progress import progress
+from benchmark.core.progress import progress, to_stderr
 from benchmark.core.seeding import derive_seed
 from benchmark.core.types import HasNumberedImages, chunks, to_images, to_pixels
 
@@ -57,14 +57,21 @@ def draw(
     if prompts is not None:
         _write_prompted(folder / PROMPTED, prompts)
     texts = None if prompts is None else prompts.texts
-    with progress(f"sample {name}", count) as advance:
-        for number, part in enumerate(chunks(count, CHUNK)):
-            path = folder / f"chunk-{number:05d}.npy"
-            if not path.exists():
-                images = _collect(_batches(adapter, part, derive_seed(seed, number), texts), part, like, name)
-                with atomic_write(path) as temporary, temporary.open("wb") as file:
-                    np.save(file, to_pixels(images, like.pixels.dtype))
+    numbered = list(enumerate(chunks(count, CHUNK)))
+    missing = [(number, part) for number, part in numbered if not _chunk(folder, number).exists()]
+    done = count - sum(part.stop - part.start for _, part in missing)
+    if missing and done:
+        to_stderr(f"sample {name}: resuming at sample {done} of {count}")
+    with progress(f"sample {name}", count, done) as advance:
+        for number, part in missing:
+            images = _collect(_batches(adapter, part, derive_seed(seed, number), texts), part, like, name)
+            with atomic_write(_chunk(folder, number)) as temporary, temporary.open("wb") as file:
+                np.save(file, to_pixels(images, like.pixels.dtype))
             advance(part.stop - part.start)
+
+
+def _chunk(folder: Path, number: int) -> Path:
+    return folder / f"chunk-{number:05d}.npy"
 
 
 def _batches(adapter: ModelAdapter, part: slice, seed: int, prompts: Sequence[str] | None) -> Iterator[Images]:

@@ -56,7 +56,7 @@ def audit_command(
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the summary as JSON on standard output.")] = False,
     device: Device = "auto",
-    cache: Cache = Path("cache"),
+    cache: Cache = None,
 ) -> None:
     """Tell whether synthetic images are copies of training images, and which ones to withhold.
 
@@ -64,6 +64,7 @@ def audit_command(
     12 nothing found, but that share might have stayed unseen; 13 nothing found, but more than --fail-above may be
     copies; 2 a question that cannot be answered; 3 to 6 errors of files, plugins and the machine.
     """
+    from benchmark.core.files import cache_folder
     from benchmark.evaluation.release import require_empty
     from benchmark.runs.audit import AuditConfig, audit
     from benchmark.runs.audit_files import copy_clean, summary, write_audit
@@ -72,7 +73,8 @@ def audit_command(
         require_empty(copy_to)
     config = AuditConfig(
         train=train, heldout=heldout, synthetic=synthetic, options=_options(settings, patients),
-        image_size=image_size, quick=quick, must_see=must_see, fail_above=fail_above, device=device, cache=cache,
+        image_size=image_size, quick=quick, must_see=must_see, fail_above=fail_above, device=device,
+        cache=cache_folder(cache),
     )  # fmt: skip
     done = audit(config)
     folder = out or Path(f"audit-{date.today().isoformat()}")

@@ -7,12 +7,14 @@ from typing import Annotated
 
 import typer
 
+from benchmark.cli.apps import App
 from benchmark.cli.options import (
     Cache,
     Channels,
     Exclude,
     GroupPattern,
     ImageSize,
+    Json,
     Root,
     SetData,
     SplitBy,
@@ -20,23 +22,28 @@ from benchmark.cli.options import (
     Strict,
     TrainItems,
     data_pairs,
+    public_card,
     split_kind,
     warn,
 )  # fmt: skip
 
-datasets_app = typer.Typer(help="List data sets, or check one.", invoke_without_command=True, rich_markup_mode=None)
+datasets_app = App(help="List data sets, or check one.", invoke_without_command=True)
 
 
 @datasets_app.callback(invoke_without_command=True)
-def datasets_command(context: typer.Context) -> None:
+def datasets_command(context: typer.Context, as_json: Json = False) -> None:
     """List the data sets, or check one with `bench datasets check NAME`."""
     if context.invoked_subcommand:
         return
-    from benchmark.cli.tables import print_table
+    from benchmark.cli.tables import print_json, print_table
     from benchmark.plugins.registry import DatasetCard, listing
 
     registered = listing("datasets")
     cards = [card for card in registered.cards.values() if isinstance(card, DatasetCard)]
+    warn(registered.problems)
+    if as_json:
+        print_json([public_card(card) for card in cards])
+        return
     rows = [
         (
             card.name,
@@ -49,7 +56,6 @@ def datasets_command(context: typer.Context) -> None:
         for card in cards
     ]
     print_table("data sets", ("name", "modality", "items", "channels", "licence", "summary"), rows)
-    warn(registered.problems)
 
 
 @datasets_app.command("show")
@@ -78,11 +84,12 @@ def split_command(
     train_items: TrainItems = None,
     exclude: Exclude = None,
     out: Annotated[Path, typer.Option("--out", help="Where train.csv and heldout.csv go.")] = Path("splits"),
-    cache: Cache = Path("cache"),
+    cache: Cache = None,
 ) -> None:
     """List the items and patients to train a model on elsewhere, and those to keep from it."""
     from benchmark.cohorts.open import DataConfig, build_dataset, open_cohort
     from benchmark.cohorts.training_list import write_split
+    from benchmark.core.files import cache_folder, private_folder
     from benchmark.core.progress import to_stderr
 
     config = DataConfig(
@@ -90,8 +97,8 @@ def split_command(
         options=data_pairs(data_settings, group_pattern), split=split_kind(split), split_seed=split_seed,
         train_items=train_items, exclude=exclude,
     )  # fmt: skip
-    cohort = open_cohort(config, *build_dataset(config), cache=cache, log=to_stderr)
-    for path in write_split(out / f"{cohort.name}-{cohort.key[:8]}", cohort):
+    cohort = open_cohort(config, *build_dataset(config), cache=cache_folder(cache), log=to_stderr)
+    for path in write_split(private_folder(out) / f"{cohort.name}-{cohort.key[:8]}", cohort):
         typer.echo(f"{path.stem}: {path} (private: it names patients)")
     typer.echo("train on the items of train.csv alone; then: bench run --model ... --trained-on split, same options")
 
@@ -111,27 +118,36 @@ def check_command(
     split_seed: SplitSeed = 0,
     fix: Annotated[bool, typer.Option("--fix", help="Write exclude.csv, which `--exclude` then takes.")] = False,
     out: Annotated[Path, typer.Option("--out", help="Where findings, manifest and contact sheet go.")] = Path("checks"),
-    cache: Cache = Path("cache"),
+    cache: Cache = None,
+    as_json: Json = False,
 ) -> None:
     """Report duplicates, leaks, odd files and grey levels; exit code 4 when a patient or image is in two splits."""
-    from benchmark.cli.tables import print_table
+    from dataclasses import asdict
+
+    from benchmark.cli.tables import print_json, print_table, stdout_for
     from benchmark.cohorts.check.export import write_dossier
     from benchmark.cohorts.check.report import check
     from benchmark.cohorts.check.text import render
     from benchmark.cohorts.locate import locate
     from benchmark.cohorts.open import DataConfig, build_dataset
-    from benchmark.core.files import require_layout
+    from benchmark.core.files import cache_folder, private_folder, require_layout
 
     options = data_pairs(data_settings, group_pattern)
     config = DataConfig(name=name, root=root, image_size=image_size, channels=channels, options=options)
     card, dataset = build_dataset(config)
+    cache = cache_folder(cache)
     require_layout(cache, "cache", ("cohorts", "detectors"))
-    report, stored, cohort = check(
-        card.name, dataset, locate(card, dataset, root=root, cache=cache), cache,
-        split_seed=split_seed, train_items=train_items, split=split_kind(split), exclude=exclude, strict=strict,
-    )  # fmt: skip
-    print_table(f"{card.name}: cohort {report.key[:8]}", ("what", "found"), render(report))
-    for path in write_dossier(out / f"{card.name}-{report.key[:8]}", report, stored, cohort, fix=fix):
-        typer.echo(f"{path.stem}: {path} (private)")
+    with stdout_for(as_json=as_json):
+        report, stored, cohort = check(
+            card.name, dataset, locate(card, dataset, root=root, cache=cache), cache,
+            split_seed=split_seed, train_items=train_items, split=split_kind(split), exclude=exclude, strict=strict,
+        )  # fmt: skip
+    paths = write_dossier(private_folder(out) / f"{card.name}-{report.key[:8]}", report, stored, cohort, fix=fix)
+    if as_json:
+        print_json(asdict(report) | {"ok": report.ok, "files": {path.stem: str(path) for path in paths}})
+    else:
+        print_table(f"{card.name}: cohort {report.key[:8]}", ("what", "found"), render(report))
+        for path in paths:
+            typer.echo(f"{path.stem}: {path} (private)")
     if not report.ok:
         raise typer.Exit(4)

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from benchmark.cli.options import Detectors, SearchTransforms, all_detectors
+from benchmark.cli.options import Detectors, Json, SearchTransforms, all_detectors
 from benchmark.cli.run import show_run
 
 
@@ -17,10 +17,13 @@ def evaluate_command(
     search_transforms: SearchTransforms = None,
     search_memory: Annotated[float | None, typer.Option("--search-memory", help="GiB that a search may take.")] = None,
     device: Annotated[str | None, typer.Option("--device", help="auto, cpu, cuda or cuda:N.")] = None,
+    as_json: Json = False,
 ) -> None:
     """Evaluate a run's samples again, without training or sampling."""
+    from benchmark.cli.tables import stdout_for
     from benchmark.runs.run import evaluate_again
 
     chosen = all_detectors(detectors, search_transforms)
-    evaluate_again(folder, detectors=chosen, device=device, search_memory=search_memory)
-    show_run(folder)
+    with stdout_for(as_json=as_json):
+        evaluate_again(folder, detectors=chosen, device=device, search_memory=search_memory)
+    show_run(folder, as_json=as_json)

@@ -7,7 +7,14 @@ from typing import Annotated
 
 import typer
 
-leaderboard_app = typer.Typer(help="Make tables from records.", no_args_is_help=True, rich_markup_mode=None)
+from benchmark.cli.apps import App
+
+leaderboard_app = App(no_args_is_help=True)
+
+
+@leaderboard_app.callback()
+def leaderboard_command() -> None:
+    """Make tables from records."""
 
 
 @leaderboard_app.command("build")

@@ -6,32 +6,48 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from benchmark.cli.options import Device, pairs, warn
+from benchmark.cli.apps import App
+from benchmark.cli.options import Device, Json, card_rows, pairs, public_card, warn
 
 if TYPE_CHECKING:
     from benchmark.plugins.registry import ModelCard
 
-models_app = typer.Typer(
-    help="List models, or install what one needs.", invoke_without_command=True, rich_markup_mode=None
-)
+models_app = App(help="List models, or install what one needs.", invoke_without_command=True)
 
 
 @models_app.callback(invoke_without_command=True)
-def models_command(context: typer.Context) -> None:
+def models_command(context: typer.Context, as_json: Json = False) -> None:
     """List the models: dimensions, abilities, presets."""
     if context.invoked_subcommand:
         return
-    from benchmark.cli.tables import print_table
+    from benchmark.cli.tables import print_json, print_table
     from benchmark.plugins.registry import ModelCard, listing
 
     registered = listing("models")
     cards = [card for card in registered.cards.values() if isinstance(card, ModelCard)]
+    warn(registered.problems)
+    if as_json:
+        print_json([public_card(card) for card in cards])
+        return
     rows = [
         (card.name, _dimensions(card), ", ".join(card.abilities), ", ".join(card.presets), card.summary)
         for card in cards
     ]
     print_table("models", ("name", "items", "abilities", "presets", "summary"), rows)
-    warn(registered.problems)
+
+
+@models_app.command("show")
+def show_command(name: Annotated[str, typer.Argument(help="Model name.")], as_json: Json = False) -> None:
+    """Print a model's card: paper, licence, abilities, presets with their settings, and every setting's default."""
+    from benchmark.cli.tables import print_json, print_table
+    from benchmark.plugins.registry import default_settings, find_model
+
+    card = find_model(name)
+    values = public_card(card) | {"settings": default_settings("models", card)}
+    if as_json:
+        print_json(values)
+    else:
+        print_table(name, ("field", "value"), card_rows(values))
 
 
 @models_app.command("install")
@@ -49,18 +65,21 @@ def install_command(
 def check_model_command(
     model: Annotated[str, typer.Argument(help="Model name (see `bench models`), or ./file.py:Class.")],
     settings: Annotated[list[str] | None, typer.Option("--set", help="Hyper-parameter: name=value.")] = None,
+    only: Annotated[
+        list[str] | None,
+        typer.Option("--only", help="Run this check alone, such as resumes, after trains; repeatable."),
+    ] = None,
     device: Device = "cpu",
 ) -> None:
     """Try whether a model keeps its contract, on toy cohorts; exit code 5 when it does not."""
-    from benchmark.adapters.check_model import check_model, conforms, table_rows
+    from benchmark.adapters.check_model import check_model, conforms, sentences, table_rows
     from benchmark.cli.tables import print_table
 
-    findings = check_model(model, pairs("--set", settings), device=device)
+    findings = check_model(model, pairs("--set", settings), device=device, only=only or ())
     columns, rows = table_rows(findings)
     print_table(f"{model}: does it keep its contract?", columns, rows)
-    for finding in findings:
-        if finding.status in ("fault", "refused"):
-            typer.echo(f"{finding.status}: {finding.check} ({finding.cohort}): {finding.detail}")
+    for sentence in sentences(findings):
+        typer.echo(sentence)
     if not conforms(findings):
         raise typer.Exit(5)
 

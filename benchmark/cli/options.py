@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from benchmark.core.errors import UsageError
+
+if TYPE_CHECKING:
+    from benchmark.plugins.registry import Card
 
 Model = Annotated[str, typer.Option("--model", "-m", help="Model name (see `bench models`), or ./file.py:Class.")]
 Data = Annotated[str, typer.Option("--data", "-d", help="Data set name (see `bench datasets`), or ./file.py:Class.")]
@@ -37,12 +40,14 @@ TrainItems = Annotated[
 ]
 Seed = Annotated[int, typer.Option("--seed", help="Seed of training and sampling.")]
 SplitSeed = Annotated[int, typer.Option("--split-seed", help="Seed that orders the patients before they are split.")]
-Cache = Annotated[Path, typer.Option("--cache", help="Prepared cohorts and detectors (patients' pixels).")]
+CACHE_HELP = "Prepared cohorts and detectors (patients' pixels); by default $MEMOBENCH_CACHE, or in your user cache."
+Cache = Annotated[Path | None, typer.Option("--cache", help=CACHE_HELP)]
 Detectors = Annotated[
     list[str] | None,
     typer.Option("--detector", help="One more detector, such as pixels:foreground=true (see `bench detectors`)."),
 ]
 Device = Annotated[str, typer.Option("--device", help="auto, cpu, cuda or cuda:N.")]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON on standard output, and nothing else there.")]
 Batch = Annotated[int, typer.Option("--batch", help="Pairs of prompt and seed at once.")]
 SearchTransforms = Annotated[
     str | None,
@@ -82,6 +87,28 @@ def warn(problems: tuple[str, ...]) -> None:
     """Print what could not be used on standard error."""
     for problem in problems:
         typer.echo(f"problem: {problem}", err=True)
+
+
+def public_card(card: Card) -> dict[str, Any]:
+    """Return a card for machines, without the places of its code on this disk."""
+    return card.model_dump(mode="json", exclude={"folder", "entry"})
+
+
+def card_rows(values: dict[str, Any]) -> list[tuple[str, str]]:
+    """Return (field, value) rows of a card; what is empty is left out."""
+    return [(name, _card_text(value)) for name, value in values.items() if value not in ("", None, [], {}, False)]
+
+
+def _card_text(value: Any) -> str:
+    if isinstance(value, dict):
+        return "\n".join(f"{name}: {_inner_text(inner)}" for name, inner in value.items())
+    return "\n".join(map(str, value)) if isinstance(value, list) else str(value)
+
+
+def _inner_text(value: Any) -> str:
+    if isinstance(value, dict):
+        return ", ".join(f"{name}={_inner_text(inner)}" for name, inner in value.items() if inner not in (None, {}))
+    return str(value)
 
 
 def plugin(what: str, text: str | None, options: dict[str, Any]) -> dict[str, Any]:

@@ -72,9 +72,10 @@ def prompts_command(
     batch: Batch = 16,
     out: Annotated[Path, typer.Option("--out", help="Where scores go (private: prompts).")] = Path("prompts"),
     device: Device = "auto",
-    cache: Cache = Path("cache"),
+    cache: Cache = None,
 ) -> None:
     """Score prompts by d_mem: which ones has a text-to-image pipeline memorised?"""
+    from benchmark.core.files import cache_folder, private_folder
     from benchmark.text2image.loading import open_model
     from benchmark.text2image.options import FollowUps, OutlierRule, PromptSampling
     from benchmark.text2image.prompts import read_prompts, score_prompts
@@ -91,9 +92,9 @@ def prompts_command(
     )  # fmt: skip
     listed = read_prompts(prompts, column, positive)
     loaded = open_model(model, device, precision, preset=preset, settings=pairs("--set", settings))
-    encoder, oracle = _encoder(follow_ups, device), _oracle(loaded, follow_ups, cache)
+    encoder, oracle = _encoder(follow_ups, device), _oracle(loaded, follow_ups, cache_folder(cache))
     _offer_the_first_step(len(listed.table), sampling)
-    folder, summary = score_prompts(loaded, listed, sampling, outlier_rule, out=out, batch=batch)
+    folder, summary = score_prompts(loaded, listed, sampling, outlier_rule, out=private_folder(out), batch=batch)
     _print_scores(folder, summary)
     if follow_ups.tokens:
         _tokens(loaded, _top(folder, listed.table, tokens), sampling, outlier_rule, follow_ups, batch, folder)
@@ -137,9 +138,12 @@ def _offer_the_first_step(prompts: int, sampling: PromptSampling) -> None:
 def _print_scores(folder: Path, summary: dict[str, Any]) -> None:
     from benchmark.cli.tables import print_table
     from benchmark.text2image.prompts import constant_note
-    from benchmark.text2image.summary import rows, separation_rows
+    from benchmark.text2image.summary import further_rows, rows, separation_rows
 
     print_table("prompts", ("", "d_mem", "length-adjusted"), rows(summary))
+    if "further" in summary:
+        columns = ("score", "median", "1 % to 99 % of prompts", "rank correlation with d_mem")
+        print_table("further detectors", columns, further_rows(summary))
     if "separation" in summary:
         print_table("prompts that are memorised", ("score", "AUC", "TPR at 1 % FPR"), separation_rows(summary))
     if note := constant_note(summary):

@@ -31,11 +31,12 @@ def reproduce_command(
     out: Annotated[Path, typer.Option("--out", help="Where results go (private: prompts and images).")] = Path(
         "studies"
     ),
-    cache: Cache = Path("cache"),
+    cache: Cache = None,
 ) -> None:
     """Repeat a published study where the copies are known: does its finding hold here?"""
     from benchmark.cli.tables import print_table
     from benchmark.cohorts.open import DataConfig
+    from benchmark.core.files import cache_folder, private_folder
     from benchmark.text2image.studies.plan import Design
     from benchmark.text2image.studies.reproduce import Plan, reproduce
     from benchmark.text2image.studies.tables import tables
@@ -47,7 +48,7 @@ def reproduce_command(
     plan = Plan(seeds=seeds, steps=steps, guidance=guidance, training=training, batch=batch)
     folder, results = reproduce(
         DataConfig(name=data, root=root, split_seed=split_seed), reports, plan, Design(), preset=preset,
-        options=pairs("--set", settings), seed=seed, device=device, cache=cache, out=out,
+        options=pairs("--set", settings), seed=seed, device=device, cache=cache_folder(cache), out=private_folder(out),
     )  # fmt: skip
     for title, columns, lines in tables(results):
         print_table(title, columns, lines)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from benchmark.cli.options import all_detectors, data_pairs, pairs, plugin, split_kind
+from benchmark.cli.options import CACHE_HELP, Json, all_detectors, data_pairs, pairs, plugin, split_kind
 
 if TYPE_CHECKING:
     from benchmark.runs.config import RunConfig
@@ -97,8 +97,12 @@ def run_command(
     runs: Annotated[Path | None, typer.Option("--runs", help="Where run folders go; runs/ by default.")] = None,
     cache: Annotated[
         Path | None,
-        typer.Option("--cache", help="Prepared cohorts and detectors (patients' pixels); cache/ by default."),
+        typer.Option("--cache", help=CACHE_HELP),
     ] = None,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Print what would be done, and stop: no pixel is read, nothing written.")
+    ] = False,
+    as_json: Json = False,
 ) -> None:
     """Prepare, train, sample, search all training images for copies, and print the leaderboard row."""
     given = {
@@ -118,19 +122,24 @@ def run_command(
         chosen.write(write_config)
         typer.echo(f"configuration: {write_config}; start it with: bench run --config {write_config}")
         return
+    if dry_run:
+        show_plan(chosen, as_json=as_json)
+        return
     if release:  # before hours of training
         from benchmark.evaluation.release import require_empty
 
         require_empty(release)
+    from benchmark.cli.tables import stdout_for
     from benchmark.runs.run import run
 
-    folder = run(chosen)
+    with stdout_for(as_json=as_json):
+        folder = run(chosen)
     if os.environ.get("RANK", "0") == "0":
-        show_run(folder)
-        if release:
+        if release:  # before the table, whose last line is what the run means
             from benchmark.evaluation.release import write_release
 
-            typer.echo(f"release: {release}, {write_release(folder, release)}")
+            typer.echo(f"release: {release}, {write_release(folder, release)}", err=as_json)
+        show_run(folder, as_json=as_json)
 
 
 def _configuration(given: dict[str, Any], path: Path | None) -> RunConfig:
@@ -148,9 +157,25 @@ def _configuration(given: dict[str, Any], path: Path | None) -> RunConfig:
     return RunConfig.of(values, str(path) if path else "the command line")
 
 
-def show_run(folder: Path) -> None:
+def show_plan(config: RunConfig, *, as_json: bool) -> None:
+    """Print what a run would do."""
+    from benchmark.cli.tables import print_json, print_table
+    from benchmark.runs.dry_run import dry_run, rows
+
+    plan = dry_run(config)
+    if as_json:
+        print_json(plan)
+    else:
+        print_table("would be done", ("", ""), rows(plan))
+
+
+def show_run(folder: Path, *, as_json: bool) -> None:
     """Print the record of a run folder."""
-    from benchmark.cli.tables import print_run
+    from benchmark.cli.tables import print_json, print_run, run_json
     from benchmark.records.record import Record
 
-    print_run(Record.read(folder / "record.json"), folder)
+    record = Record.read(folder / "record.json")
+    if as_json:
+        print_json(run_json(record, folder))
+    else:
+        print_run(record, folder)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import sys
+from contextlib import contextmanager, nullcontext, redirect_stdout
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from benchmark.core.progress import printable
 from benchmark.records.columns import (
@@ -19,15 +21,13 @@ from benchmark.records.columns import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
     from benchmark.records.record import Record
 
 
 def print_table(title: str, columns: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
     """Print a table on standard output, full width where it is not a terminal."""
-    import sys
-
     from rich.box import SIMPLE
     from rich.console import Console
     from rich.table import Table
@@ -40,8 +40,35 @@ def print_table(title: str, columns: Sequence[str], rows: Iterable[Sequence[str]
     Console(width=None if sys.stdout.isatty() else 150, markup=False, emoji=False, highlight=False).print(table)
 
 
+def print_json(value: Any) -> None:
+    """Print one JSON value on standard output."""
+    import json
+
+    print(json.dumps(value, indent=2, default=str))  # noqa: T201
+
+
+@contextmanager
+def stdout_for(*, as_json: bool) -> Iterator[None]:
+    """While it lasts, send what libraries print on standard output to standard error, where that is JSON alone."""
+    with redirect_stdout(sys.stderr) if as_json else nullcontext():
+        yield
+
+
+def run_json(record: Record, folder: Path) -> dict[str, Any]:
+    """Return a run for machines: what it means, where its files are, and the whole record."""
+    from benchmark.evaluation.run_headline import headline
+
+    return {
+        "headline": headline(record),
+        "folder": str(folder),
+        "record": record.model_dump(mode="json", by_alias=True),
+    }
+
+
 def print_run(record: Record, folder: Path) -> None:
-    """Print the board row of a run, its warnings, and where the record and the figures are."""
+    """Print the board row of a run, its warnings, where record and figures are, and last what it means."""
+    from benchmark.evaluation.run_headline import headline
+
     cohort = record.cohort
     sizes = ", ".join(f"{name} {cohort.items[name]} items / {cohort.patients[name]} patients" for name in cohort.items)
     spec = record.spec
@@ -68,6 +95,7 @@ def print_run(record: Record, folder: Path) -> None:
         print(f"note: {line}")  # noqa: T201
     print(f"record: {folder / 'record.json'}")  # noqa: T201
     print(f"figures: {folder / 'figures'} (private: they show patients)")  # noqa: T201
+    print(headline(record))  # noqa: T201
 
 
 def _cell(record: Record, line: Line, detector: str) -> str:

@@ -39,7 +39,7 @@ def assemble(
 
     The split `images` takes each item for a patient of its own. Raises BadDataError, UsageError as `split` does.
     """
-    table = stored.table.assign(subject=stored.table["item"]) if split == "images" else stored.table
+    table = split_table(stored, split)
     _require_compared(table, trained_on, exclude)
     used = np.flatnonzero(~table["item"].isin(exclude))
     kept = table.iloc[used].reset_index(drop=True)
@@ -58,6 +58,11 @@ def assemble(
         notes=tuple(_notes(stored, kept, parts, len(exclude))),
         **parts,
     )
+
+
+def split_table(stored: Stored, split: SplitKind) -> pd.DataFrame:
+    """Return the table of the items; with the split `images` each item is a patient of its own."""
+    return stored.table.assign(subject=stored.table["item"]) if split == "images" else stored.table
 
 
 def _require_compared(table: pd.DataFrame, trained_on: frozenset[str], exclude: frozenset[str]) -> None:

@@ -32,13 +32,7 @@ def prepare_items(
     log: Log = to_stderr,
 ) -> Stored:
     """Read all items of a data set, or open them from the cache. Arguments and errors as for `prepare`."""
-    sources = dataset.sources(root)
-    if not sources:
-        raise MissingDataError(f"{root} holds no files of {name}", f"`bench datasets show {name}` says how it lies")
-    # Before the key, the split and the search for duplicates: all of these go by patient.
-    sources, remarks = join_spellings(sources, dataset.remarks(root) if isinstance(dataset, HasRemarks) else {})
-    key = preparation_key(dataset, sources, remarks, root)
-    folder = cache / "cohorts" / f"{name}-{key}"
+    sources, remarks, folder = list_sources(name, dataset, root, cache)
     with _locked(folder, log):
         stored = open_stored(folder)
         done = "cached" if stored else "prepared"
@@ -54,6 +48,22 @@ def prepare_items(
     if strict:
         _require_nothing_left_out(name, stored)
     return stored
+
+
+def list_sources(
+    name: str, dataset: Dataset, root: Path, cache: Path
+) -> tuple[Sequence[Source], Mapping[str, Sequence[str]], Path]:
+    """Return the sources of a data set, its remarks, and the folder of the cache for their items; reads no pixels.
+
+    Raises MissingDataError where there are none, or where a file is gone.
+    """
+    sources = dataset.sources(root)
+    if not sources:
+        raise MissingDataError(f"{root} holds no files of {name}", f"`bench datasets show {name}` says how it lies")
+    # Before the key, the split and the search for duplicates: all of these go by patient.
+    sources, remarks = join_spellings(sources, dataset.remarks(root) if isinstance(dataset, HasRemarks) else {})
+    key = preparation_key(dataset, sources, remarks, root)
+    return sources, remarks, cache / "cohorts" / f"{name}-{key}"
 
 
 def _write(

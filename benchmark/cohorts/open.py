@@ -5,9 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from benchmark.cohorts.ingest import list_sources
 from benchmark.cohorts.locate import locate
-from benchmark.cohorts.prepare import prepare
+from benchmark.cohorts.prepare import prepare, split_stored
 from benchmark.cohorts.splits import SplitKind
+from benchmark.cohorts.store import open_stored
 from benchmark.core.files import require_layout
 from benchmark.core.options import Selection, build
 from benchmark.core.progress import Log
@@ -66,6 +68,21 @@ def open_cohort(config: DataConfig, card: DatasetCard, dataset: Dataset, *, cach
         exclude=config.exclude, strict=config.strict, log=log,
     )  # fmt: skip
     return captioned(cohort, dataset.reports(root)) if isinstance(dataset, HasReports) else cohort
+
+
+def open_prepared(config: DataConfig, card: DatasetCard, dataset: Dataset, root: Path, *, cache: Path) -> Cohort | None:
+    """Return the cohort where the cache has its items, else nothing. Reads no pixels, and writes nothing.
+
+    Raises as `open_cohort` does.
+    """
+    stored = open_stored(list_sources(card.name, dataset, root, cache)[2])
+    if stored is None:
+        return None
+    return split_stored(
+        card.name, dataset, root, stored,
+        split_seed=config.split_seed, train_items=config.train_items, split=config.split,
+        trained_on=listed_training(config), exclude=config.exclude,
+    )  # fmt: skip
 
 
 def listed_training(config: DataConfig) -> Path | None:

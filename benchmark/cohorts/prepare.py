@@ -9,6 +9,7 @@ from benchmark.cohorts.assemble import assemble
 from benchmark.cohorts.exclusions import read_exclusions
 from benchmark.cohorts.ingest import prepare_items
 from benchmark.cohorts.splits import FRACTIONS, SplitKind
+from benchmark.cohorts.store import Stored
 from benchmark.cohorts.training_list import read_training_list
 from benchmark.core.progress import Log, to_stderr
 from benchmark.core.types import Cohort, Dataset
@@ -54,6 +55,26 @@ def prepare(
         MachineError: a full or read-only disk.
     """
     stored = prepare_items(name, dataset, root, cache, strict=strict, workers=workers, log=log)
+    return split_stored(
+        name, dataset, root, stored, split_seed=split_seed, fractions=fractions, train_items=train_items, split=split,
+        trained_on=trained_on, exclude=exclude,
+    )  # fmt: skip
+
+
+def split_stored(
+    name: str,
+    dataset: Dataset,
+    root: Path,
+    stored: Stored,
+    *,
+    split_seed: int = 0,
+    fractions: Sequence[float] = FRACTIONS,
+    train_items: int | None = None,
+    split: SplitKind = "patients",
+    trained_on: Path | None = None,
+    exclude: Path | None = None,
+) -> Cohort:
+    """Split prepared items into a cohort. Arguments and errors as for `prepare`."""
     return assemble(
         name, dataset, stored, split_seed=split_seed, fractions=fractions, train_items=train_items, split=split,
         trained_on=read_training_list(trained_on, stored.table, root),

@@ -69,15 +69,54 @@ def _explain(error: OSError, path: Path) -> Exception:
     return error
 
 
+CACHE_VARIABLE = "MEMOBENCH_CACHE"
+CACHE_TAG = """Signature: 8a477f597d28d172789f06886806bc55
+# This folder is a cache of memobench: backups may leave it out. https://bford.info/cachedir/
+"""
+"""Content of CACHEDIR.TAG, as the Cache Directory Tagging Specification wants it."""
+
+
+def cache_folder(given: Path | None = None) -> Path:
+    """Return the folder of the cache: the one that was given, $MEMOBENCH_CACHE, or memobench's in the user's cache."""
+    if given is not None:
+        return given
+    if place := os.environ.get(CACHE_VARIABLE):
+        return Path(place)
+    import platformdirs
+
+    return platformdirs.user_cache_path("memobench", appauthor=False)
+
+
+def private_folder(folder: Path, *, cache: bool = False) -> Path:
+    """Create a folder that only its owner can read and that git ignores, and return it; `cache` also tags it.
+
+    A folder that holds files already is left as it is: it may be a project's own, which git must not ignore as a whole.
+
+    Raises MachineError where it may not be written.
+    """
+    try:
+        if folder.is_dir() and any(folder.iterdir()):
+            return folder
+        folder.mkdir(parents=True, exist_ok=True)
+        folder.chmod(0o700)
+        (folder / ".gitignore").write_text("*\n", encoding="utf-8")
+        if cache:
+            (folder / "CACHEDIR.TAG").write_text(CACHE_TAG, encoding="utf-8")
+    except OSError as error:
+        raise _explain(error, folder) from error
+    return folder
+
+
 LAYOUT = 2
 """Version of the folders in a cache: raise it when their names or contents change, so that none is read wrongly."""
 
 
 def require_layout(folder: Path, what: str, parts: Sequence[str]) -> None:
-    """Mark a folder with this version's layout. Raises UsageError where another version wrote it.
+    """Create a private folder, or mark it with this version's layout. Raises UsageError where another version wrote it.
 
     `what` names the folder's option; a folder without a mark that holds any of `parts` is of layout 1.
     """
+    private_folder(folder, cache=True)
     mark = folder / "layout.json"
     if not mark.exists() and not any((folder / part).exists() for part in parts):
         write_json(mark, LAYOUT)

@@ -1,7 +1,8 @@
-"""Progress of long jobs: a bar on a terminal, a line every 15 seconds elsewhere."""
+"""Progress of long jobs: a bar on a terminal, a line every 15 seconds elsewhere, nothing after `bench --quiet`."""
 
 from __future__ import annotations
 
+import os
 import sys
 import time
 import unicodedata
@@ -14,9 +15,29 @@ Log = Callable[[str], None]
 """Takes a line of text for the user."""
 
 
+def quiet() -> bool:
+    """Whether this process, or the one that started it, was called with --quiet."""
+    return bool(os.environ.get("BENCH_QUIET"))
+
+
+@contextmanager
+def silent() -> Iterator[None]:
+    """While it lasts, print no progress: neither this process nor those that it starts."""
+    before = os.environ.get("BENCH_QUIET")
+    os.environ["BENCH_QUIET"] = "1"
+    try:
+        yield
+    finally:
+        if before is None:
+            del os.environ["BENCH_QUIET"]
+        else:
+            os.environ["BENCH_QUIET"] = before
+
+
 def to_stderr(text: str) -> None:
-    """Print one line on standard error."""
-    sys.stderr.write(f"{printable(text)}\n")
+    """Print one line on standard error, unless quiet."""
+    if not quiet():
+        sys.stderr.write(f"{printable(text)}\n")
 
 
 def printable(text: str, keep: str = "") -> str:
@@ -38,7 +59,9 @@ class Advance(Protocol):
 @contextmanager
 def progress(label: str, total: int, done: int = 0) -> Iterator[Advance]:
     """Show `label`, steps done of total and time left, on standard error."""
-    if sys.stderr.isatty():
+    if quiet():
+        yield lambda steps=1, note="": None
+    elif sys.stderr.isatty():
         with _bar(label, total, done) as advance:
             yield advance
     else:

@@ -6,11 +6,12 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
 from benchmark.core.files import atomic_write
+from benchmark.core.progress import Log
 from benchmark.core.types import chunks
 from benchmark.search import MEMORY_BYTES, Rows, block_parts, blocks, search, search_shards, similarities
 
@@ -30,6 +31,13 @@ REDUCTION_SHARE = 8
 """An eighth of memory is for such copies: two blocks and what they are computed from take two thirds."""
 
 
+class Told(Protocol):
+    """Call it after each piece of work."""
+
+    def __call__(self, steps: int, *, timed: bool = True) -> None:
+        """Report that `steps` more are done; `timed`: by this call, not by an earlier one."""
+
+
 @dataclass(frozen=True)
 class Searching:
     """Where items are compared, and in how much memory."""
@@ -42,6 +50,8 @@ class Searching:
     """Where finished blocks are kept; nowhere, where none is given."""
     tell: Callable[[str], None] = lambda text: None
     """Told how far a long search is."""
+    log: Log = lambda text: None
+    """Told where an interrupted search resumes."""
 
     def search(self, queries: Rows, bank: Rows, k: int = 1, *, keep: str = "") -> SearchResult:
         """Return the exact k nearest bank items of every query; what is found so far is kept by the name `keep`."""
@@ -49,7 +59,15 @@ class Searching:
             return search_shards(queries, bank, k, devices=self.devices, memory=self.memory)
         state = self.folder / f"{keep}.npz" if self.folder and keep else None
         told = self._progress(keep or "search", queries.count * bank.count)
-        return search(queries, bank, k, device=self.devices[0], memory=self.memory, advance=told, state=state)
+
+        def resumed(pairs: int) -> None:
+            if 0 < pairs < queries.count * bank.count:
+                self.log(f"{keep}: resuming at image {pairs // bank.count} of {queries.count}")
+                told(pairs, timed=False)
+
+        return search(
+            queries, bank, k, device=self.devices[0], memory=self.memory, advance=told, resumed=resumed, state=state
+        )
 
     def nearest(self, queries: Rows, bank: Rows, *, keep: str = "") -> Match:
         """Return the exact nearest bank item of every query."""
@@ -72,9 +90,16 @@ class Searching:
         `reduce` takes the block's queries and its similarities, (n, bank.count).
         """
         told = self._progress(keep, queries.count)
-        for part in block_parts(queries, bank, memory=self.memory):
-            path = self.folder / f"{keep}-{part.start:09d}-{part.stop:09d}.npz" if self.folder else None
-            if path is not None and path.exists():
+        parts = block_parts(queries, bank, memory=self.memory)
+        paths = [
+            self.folder / f"{keep}-{part.start:09d}-{part.stop:09d}.npz" if self.folder else None for part in parts
+        ]
+        kept = [path is not None and path.exists() for path in paths]
+        if any(kept) and not all(kept):
+            first = parts[kept.index(False)].start
+            self.log(f"{keep}: resuming at image {first} of {queries.count}")
+        for part, path, there in zip(parts, paths, kept, strict=True):
+            if path is not None and there:
                 with np.load(path) as file:
                     yield dict(file)
             else:
@@ -82,16 +107,18 @@ class Searching:
                 arrays = reduce(part, block)
                 del block  # the next one would be computed while this one is held
                 yield _written(path, arrays)
-            told(part.stop - part.start)
+            told(part.stop - part.start, timed=not there)
 
-    def _progress(self, name: str, total: int) -> Callable[[int], None]:
-        started, done = time.monotonic(), 0
+    def _progress(self, name: str, total: int) -> Told:
+        started, done, timed_steps = time.monotonic(), 0, 0
 
-        def told(steps: int) -> None:
-            nonlocal done
+        def told(steps: int, *, timed: bool = True) -> None:
+            nonlocal done, timed_steps
             done += steps
-            left = (time.monotonic() - started) * (total - done) / max(1, done)
-            self.tell(f"{name}: {done / total:.0%}, {left:.0f} s left")
+            if timed:  # what an earlier call has done took this one no time
+                timed_steps += steps
+                left = (time.monotonic() - started) * (total - done) / max(1, timed_steps)
+                self.tell(f"{name}: {done / total:.0%}, {left:.0f} s left")
 
         return told
 

@@ -115,7 +115,8 @@ def evaluate_run(
         outcomes = {}
         for one in made:
             blocks, tell = folder / SEARCHES / file_name(one.name), partial(_tell, advance, one.name)
-            searching = Searching(devices, search_memory, blocks, tell)
+            resumed = partial(_resumed, log, one.name)
+            searching = Searching(devices, search_memory, blocks, tell, resumed)
             outcomes[one.name] = evaluate(
                 one.detector, bank_of(cohort, one), one.embed(samples), kept=one.folder, seed=SEED,
                 searching=searching, advance=advance, refusal=refusal, prompted=prompted, different=different,
@@ -155,6 +156,10 @@ def _prompted(samples: Path, adapter: object) -> NDArray[np.int64] | None:
 
 def _tell(advance: Advance, name: str, text: str) -> None:
     advance(0, note=f"{name}, {text}")
+
+
+def _resumed(log: Log, name: str, text: str) -> None:
+    log(f"search by {name}, {text}")
 
 
 def quality_scores(samples: Samples, cohort: Cohort, *, device: str) -> dict[str, Score]:

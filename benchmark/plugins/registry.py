@@ -104,6 +104,8 @@ class DetectorCard(Card):
 
 _OPTION: dict[Kind, str] = {"models": "--model", "datasets": "--data", "detectors": "--detector"}
 _CARDS: dict[Kind, type[Card]] = {"models": ModelCard, "datasets": DatasetCard, "detectors": DetectorCard}
+DECLARED = ("dimensions", "toy")
+"""Class variables of a model without card.toml that say what its card would."""
 _FOLDERS, _FILES = "*/card.toml", "cards/*.toml"
 _PATTERNS: dict[Kind, str] = {"models": _FOLDERS, "datasets": _FOLDERS, "detectors": _FILES}
 """Paths of the cards, below each folder of the package `benchmark.KIND`."""
@@ -219,6 +221,37 @@ def load_class(kind: Kind, card: Card) -> type[Any]:
     if not hasattr(module, attribute):
         raise AdapterError(f"{module_name} has no class {attribute!r}", "check the name behind the colon")
     return typing.cast("type[Any]", getattr(module, attribute))
+
+
+def declared(card: ModelCard, cls: type[Any]) -> ModelCard:
+    """Return the card of a model without card.toml, with the `dimensions` and `toy` that its class declares.
+
+    Raises AdapterError for values that a card cannot have.
+    """
+    if card.folder:
+        return card
+    given = {name: getattr(cls, name) for name in DECLARED if hasattr(cls, name)}
+    try:
+        return ModelCard.model_validate(card.model_dump() | given)
+    except ValidationError as error:
+        raise AdapterError(
+            f"{card.name} declares what does not fit: {_first_line(error)}",
+            "declare dimensions = (2,), (3,) or (2, 3), and toy = {option: value}, as class variables",
+        ) from error
+
+
+def default_settings(kind: Kind, card: Card) -> dict[str, Any]:
+    """Return every option of the class behind a card with its default, as text; `required` where it has none."""
+    fields = dataclasses.fields(load_class(kind, card))
+    return {field.name: _default(field) for field in fields if field.init}
+
+
+def _default(field: dataclasses.Field[Any]) -> Any:
+    if field.default is not dataclasses.MISSING:
+        return field.default
+    if field.default_factory is not dataclasses.MISSING:
+        return field.default_factory()
+    return "required"
 
 
 def source_files(kind: Kind, card: Card) -> tuple[Path, ...]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -21,7 +21,7 @@ from benchmark.cohorts.given_split import (
 )
 from benchmark.cohorts.ingest import prepare_items
 from benchmark.core.devices import search_devices
-from benchmark.core.files import require_layout
+from benchmark.core.files import cache_folder, require_layout
 from benchmark.core.progress import Log, progress, to_stderr
 from benchmark.core.types import Cohort, Score, Source, Split
 from benchmark.detectors.bank import bank_of
@@ -69,7 +69,7 @@ class AuditConfig:
     device: str = "auto"
     search_memory: int = 2 * 2**30
     """Bytes."""
-    cache: Path = Path("cache")
+    cache: Path = field(default_factory=cache_folder)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -12,7 +12,7 @@ import pandas as pd
 
 from benchmark import __version__
 from benchmark.core.errors import BadDataError
-from benchmark.core.files import atomic_write, content_key, write_json
+from benchmark.core.files import atomic_write, content_key, private_folder, write_json
 from benchmark.core.progress import progress
 from benchmark.evaluation.report.build import report_images, report_input
 from benchmark.evaluation.report.page import shown_suspects, write_report
@@ -33,12 +33,9 @@ NOT_COMPARED = "not compared"
 def write_audit(audit: Audit, out: Path) -> list[Path]:
     """Write report.html, withhold.csv, matches.parquet and members.parquet (private), summary.html and summary.json.
 
-    The summaries hold no names, paths or images.
-    The folder is readable by its owner alone and ignored by git.
+    The summaries hold no names, paths or images. A new folder is readable by its owner alone and ignored by git.
     """
-    out.mkdir(parents=True, exist_ok=True)
-    out.chmod(0o700)
-    (out / ".gitignore").write_text("*\n", encoding="utf-8")
+    private_folder(out)
     with atomic_write(out / WITHHOLD) as temporary:
         withhold_list(audit).to_csv(temporary, index=False)
     splits = [part.name for part in audit.cohort.splits for _ in range(len(part))]

@@ -8,11 +8,11 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Self, get_args
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from benchmark.cohorts.open import DataConfig, build_dataset, item_dimensions
 from benchmark.core.errors import UsageError
-from benchmark.core.files import atomic_write
+from benchmark.core.files import atomic_write, cache_folder
 from benchmark.core.options import Selection, build, suggest
 from benchmark.core.types import Dataset, ModelAdapter
 from benchmark.detectors.registry import Choice, choose_all
@@ -45,7 +45,8 @@ class RunConfig(BaseModel):
     search_memory: float = 2.0
     """GiB that a search may take."""
     runs: Path = Path("runs")
-    cache: Path = Path("cache")
+    cache: Path = Field(default_factory=cache_folder)
+    """Prepared cohorts and detectors; in the user's cache, unless $MEMOBENCH_CACHE names another folder."""
 
     @classmethod
     def of(cls, values: Mapping[str, Any], source: str) -> Self:
@@ -153,7 +154,9 @@ class Resolved:
 
 def resolve(config: RunConfig) -> Resolved:
     """Find model and data set, and check every option before anything is read or trained. Raises UsageError."""
-    model, data = registry.find_model(config.model.name), registry.find_dataset(config.data.name)
+    card, data = registry.find_model(config.model.name), registry.find_dataset(config.data.name)
+    model_class = registry.load_class("models", card) if not card.folder else None
+    model = registry.declared(card, model_class) if model_class else card
     preset = _preset(model, config.model.preset)
     dimensions = item_dimensions(data, build_dataset(config.data)[1])
     volumes = dimensions == 3
@@ -166,7 +169,7 @@ def resolve(config: RunConfig) -> Resolved:
     if config.search_memory <= 0:
         raise UsageError(f"--search-memory {config.search_memory:g} GiB is none", "give a number above 0, such as 2")
     settings = preset.set | (preset.volumes if volumes else {}) | config.model.options
-    model_class = registry.load_class("models", model)
+    model_class = model_class or registry.load_class("models", model)
     _, dataset = build_dataset(config.data, preset.volume_size if volumes else preset.image_size)
     return Resolved(
         config=config,

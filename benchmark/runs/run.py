@@ -23,7 +23,7 @@ from benchmark.core.errors import (
     MissingDataError,
     UsageError,
 )
-from benchmark.core.files import atomic_write, content_key, read_json, write_json
+from benchmark.core.files import atomic_write, content_key, private_folder, read_json, write_json
 from benchmark.core.options import without_paths
 from benchmark.core.progress import Log, to_stderr
 from benchmark.core.source_digest import core_module, source_digest
@@ -66,6 +66,7 @@ def run(config: RunConfig, *, log: Log = to_stderr) -> Path:
         if not Stages(folder, log).finished("fit", _fit_key(resolved, cohort)):
             _fit(resolved, cohort, folder)
         return folder
+    private_folder(config.runs)
     with exclusive(folder):
         config.write(folder / CONFIG)
         stages = Stages(folder, log)
@@ -113,6 +114,13 @@ def evaluate_again(
 def open_split(resolved: Resolved, log: Log) -> Cohort:
     """Open the cohort, split as configured. Raises BenchError."""
     config = resolved.config
+    require_fair_list(resolved)
+    return open_cohort(config.data, resolved.data, resolved.dataset, cache=config.cache, log=log)
+
+
+def require_fair_list(resolved: Resolved) -> None:
+    """Refuse --trained-on where it does not fit the model, or names no file. Raises UsageError, MissingDataError."""
+    config = resolved.config
     if trained_on(resolved) == "here" and config.data.trained_on:
         raise UsageError(
             f"--trained-on is for models trained elsewhere, and {resolved.model.name} is trained by this run",
@@ -124,7 +132,6 @@ def open_split(resolved: Resolved, log: Log) -> Cohort:
             f"--trained-on names {listed}, which does not exist",
             "give `split`, or the path of a CSV file with a column `patient` or `item`",
         )
-    return open_cohort(config.data, resolved.data, resolved.dataset, cache=config.cache, log=log)
 
 
 def _is_text_model(resolved: Resolved) -> bool:
@@ -171,9 +178,28 @@ def _fit_key(resolved: Resolved, cohort: Cohort) -> str:
     return content_key(resolved.settings, cohort.key, config.seed, config.budget_seconds, code, files)
 
 
+def _sample_key(resolved: Resolved, fit_key: str) -> str:
+    return content_key(fit_key, resolved.samples, source_digest(core_module("adapters.sampling")))
+
+
+def _evaluate_key(resolved: Resolved, cohort: Cohort, sample_key: str) -> str:
+    own = [path for choice in resolved.detectors for path in source_files("detectors", choice.card)]
+    detectors = {choice.name: choice.identity for choice in resolved.detectors}
+    code = source_digest(core_module("evaluation.run_evaluation"), *own)
+    return content_key(sample_key, cohort.key, detectors, code, refusal_of(resolved))
+
+
+def finished_stages(resolved: Resolved, cohort: Cohort, folder: Path) -> dict[str, bool]:
+    """Return for each stage of a run whether the folder has it, so that a run would skip it. Writes nothing."""
+    stages, fit_key = Stages(folder, to_stderr), _fit_key(resolved, cohort)
+    sample_key = _sample_key(resolved, fit_key)
+    keys = {"fit": fit_key, "sample": sample_key, "evaluate": _evaluate_key(resolved, cohort, sample_key)}
+    return {name: stages.finished(name, key) for name, key in keys.items()}
+
+
 def _fit_and_sample(resolved: Resolved, cohort: Cohort, stages: Stages) -> None:
     fit_key = _fit_key(resolved, cohort)
-    sample_key = content_key(fit_key, resolved.samples, source_digest(core_module("adapters.sampling")))
+    sample_key = _sample_key(resolved, fit_key)
     folder = stages.folder
     stages.run("fit", fit_key, lambda: _fit(resolved, cohort, folder), owns="fit")
     leave_world()
@@ -241,18 +267,15 @@ def _plugin_failure(resolved: Resolved, stage: str, error: Exception) -> BenchEr
         )
     return AdapterError(
         f"{resolved.model.name} failed in {stage}: {type(error).__name__}: {error}",
-        "run with BENCH_TRACE=1 for the stack trace",
+        "run with --verbose for the stack trace",
     )
 
 
 def _evaluate(resolved: Resolved, cohort: Cohort, stages: Stages) -> None:
     from benchmark.evaluation.run_evaluation import SEARCHES, evaluate_run
 
-    own = [path for choice in resolved.detectors for path in source_files("detectors", choice.card)]
-    detectors = {choice.name: choice.identity for choice in resolved.detectors}
-    code = source_digest(core_module("evaluation.run_evaluation"), *own)
     refusal = refusal_of(resolved)
-    key = content_key(stages.facts("sample")["key"], cohort.key, detectors, code, refusal)
+    key = _evaluate_key(resolved, cohort, stages.facts("sample")["key"])
 
     def work() -> dict[str, Any]:
         adapter = _trained(resolved, stages.folder)

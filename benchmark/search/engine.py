@@ -162,6 +162,7 @@ def search(
     device: str = "cpu",
     memory: int = MEMORY_BYTES,
     advance: Callable[[int], None] = lambda steps: None,
+    resumed: Callable[[int], None] = lambda pairs: None,
     state: Path | None = None,
 ) -> SearchResult:
     """Find the exact k nearest bank items of every query.
@@ -174,6 +175,7 @@ def search(
         memory: bytes of host memory that rows and products may take, whatever N and M are. 8-bit rows on a GPU also
             take a part of the GPU's free memory (`device.free_memory`).
         advance: is called with the number of pairs that were compared since, N * M in all.
+        resumed: is called once with the number of pairs that `state` has already, where it has some.
         state: a file that keeps what is found so far: an interrupted search resumes from it.
 
     Raises BadDataError where a side is empty, or a row is not finite.
@@ -186,8 +188,21 @@ def search(
     job = _Job(queries, bank, engine, State.open(state, plan, queries.count, depth), sizes, memory, advance)
     if bank.index is not None and k <= INDEX_NEIGHBOURS and device == "cpu" and not job.state.started:
         _by_index(job, bank.index)
+    elif job.state.started:
+        resumed(_compared(job))
     _by_product(job)
     return job.result()
+
+
+def _compared(job: _Job) -> int:
+    """Return how many pairs the state has: all of the queries that the index answered, and blocks of the others."""
+    state, items = job.state, job.bank.count
+    pieces = list(chunks(items, job.sizes.items))
+    pairs = (job.queries.count - len(state.remaining)) * items
+    for number, part in enumerate(chunks(len(state.remaining), job.sizes.queries)):
+        done = pieces[: max(0, state.blocks - number * len(pieces))]
+        pairs += (part.stop - part.start) * sum(piece.stop - piece.start for piece in done)
+    return pairs
 
 
 def nearest(queries: Rows, bank: Rows, *, device: str = "cpu", memory: int = MEMORY_BYTES) -> Match:

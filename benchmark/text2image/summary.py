@@ -11,6 +11,7 @@ import pandas as pd
 
 from benchmark.core.files import content_key
 from benchmark.metrics.prompts import Enrichment, constant, enrichment, rank_correlation, separation
+from benchmark.text2image.detect import FURTHER
 from benchmark.text2image.markers import MARKER
 from benchmark.text2image.options import OutlierRule, PromptSampling
 
@@ -48,7 +49,33 @@ def summarise(
         "outliers": {column: int(scores[f"{column}_outlier"].sum()) for column in both},
         "enrichment": {column: asdict(_enrichment(scores, column)) for column in both},
     }
-    return summary | ({"separation": _separations(scores)} if "positive" in scores else {})
+    further = {name: _further(scores, name) for name in (*FURTHER, "seeds") if name in scores}
+    return (
+        summary
+        | ({"further": further} if further else {})
+        | ({"separation": _separations(scores)} if "positive" in scores else {})
+    )
+
+
+def _further(scores: pd.DataFrame, name: str) -> dict[str, Any]:
+    """Return median, 1 % and 99 % quantile of a score, and its rank correlation with d_mem."""
+    values = scores[name].to_numpy()
+    low, median, high = (float(value) for value in np.quantile(values, (0.01, 0.5, 0.99)))
+    correlation = rank_correlation(values, scores["d_mem"].to_numpy())
+    return {"0.01": low, "0.5": median, "0.99": high, "correlation_with_d_mem": correlation}
+
+
+def further_rows(summary: dict[str, Any]) -> list[tuple[str, str, str, str]]:
+    """Return (score, median, 1 % to 99 % quantile, rank correlation with d_mem) rows of what --further computed."""
+    return [
+        (
+            name,
+            f"{one['0.5']:.4g}",
+            f"{one['0.01']:.4g} to {one['0.99']:.4g}",
+            _number(one["correlation_with_d_mem"]),
+        )
+        for name, one in summary["further"].items()
+    ]
 
 
 def public_marker(marker: str) -> str:

@@ -26,7 +26,7 @@ from benchmark.core.distributed import (
     share_values,
 )
 from benchmark.core.errors import UsageError
-from benchmark.core.progress import progress
+from benchmark.core.progress import progress, to_stderr
 from benchmark.core.seeding import batch_positions, seed_all
 from benchmark.core.types import Budget
 from benchmark.training.batches import Feed, batches
@@ -136,6 +136,8 @@ def train(
     if saved:
         training.restore(saved)
     quiet = world.rank > 0 or training.done >= config.steps
+    if saved and not quiet:
+        to_stderr(f"{label}: resuming at step {training.done} of {config.steps}")
     with (
         memory_explained(place, config.batch_size),
         exchange_explained(world),

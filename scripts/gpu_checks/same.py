@@ -14,7 +14,7 @@ from torch import Tensor
 from torch.overrides import TorchFunctionMode
 from torch.utils import _pytree as pytree
 
-from benchmark.adapters.conformance_tools import InterruptedTraining, checkpoint_each_step, counted_steps
+from benchmark.adapters.conformance_tools import InterruptedTraining, checkpoint_steps, counted_steps
 from benchmark.core.seeding import seed_all
 from benchmark.core.types import Similarity, Split
 from benchmark.search import COSINE, LEVELS, PEARSON, Rows, SearchResult, search
@@ -147,7 +147,7 @@ def twice(family: str, train: Split, device: str, folder: Path) -> int:
 def resumed(family: str, train: Split, device: str, folder: Path, *, after: int = 2) -> int:
     """Train once as a whole, and once cut off after some optimiser steps and resumed; count the tensors that differ."""
     whole = weights(fitted(family, train, device=device, folder=folder / "whole"), folder / "whole" / "saved")
-    with checkpoint_each_step():
+    with checkpoint_steps(1):
         try:
             with counted_steps(cut_after=after):
                 fitted(family, train, device=device, folder=folder / "cut")

@@ -9,12 +9,20 @@ from pathlib import Path
 
 import pytest
 
+from benchmark.adapters import check_model
 from benchmark.adapters.check_model import conforms
 from benchmark.adapters.conformance import Finding, check_adapter
 from benchmark.adapters.conformance_tools import toy_split
+from benchmark.core.errors import AdapterError
 from benchmark.plugins import registry
 
 TOYS = Path(__file__).parent / "toy_adapters.py"
+UNPICKLABLE = next(
+    number
+    for number, line in enumerate(TOYS.read_text().splitlines(), 1)
+    if "threading.Lock()" in line and "torch.save" in line
+)
+"""The line on which that toy fails."""
 NEED_FILES = {"diffusers", "folder", "monai-bundle", "stylegan2-ada"}
 """Models that are nothing without what a user brings; their own tests run the suite."""
 
@@ -65,7 +73,16 @@ def test_a_sound_toy_conforms() -> None:
             "held-out data",
             "other held-out items changed the model: read `split.images()`, never all of `split.pixels`",
         ),
-        ("Unpicklable", "saved and loaded", "TypeError: cannot pickle '_thread.lock' object"),
+        (
+            "Unpicklable",
+            "saved and loaded",
+            f"TypeError: cannot pickle '_thread.lock' object (toy_adapters.py, line {UNPICKLABLE}, in save)",
+        ),
+        (
+            "GreyLevels",
+            "range and shape",
+            "100% of the values are 1, as of grey levels 0 to 255 that were clamped: return x / 127.5 - 1",
+        ),
         ("ForgetsOptimizer", "resumes", "interrupted after 3 of 6 steps and resumed, it gave another model"),
         ("Spendthrift", "budget", "with a budget of a microsecond it took all 6 steps: stop when it is spent"),
         ("TakesPrompts", "refusals", "prompts: accepted without an error; raise UsageError(message, hint)"),
@@ -94,7 +111,8 @@ def test_the_command_says_what_is_broken() -> None:
     done = bench_check(f"{TOYS}:IgnoresSeed")
     assert done.returncode == 5
     lines = done.stdout.splitlines()
-    assert "fault: seeds (2D, 1 channel): the same seed drew different images: draw all noise from `seed`" in lines
+    faults = [line for line in lines if line.startswith("fault: ")]
+    assert faults == ["fault: seeds (all cohorts): the same seed drew different images: draw all noise from `seed`"]
     assert done.stderr == ""
 
 
@@ -107,7 +125,7 @@ def test_the_command_passes_a_sound_model() -> None:
 def test_a_model_that_refuses_everything_does_not_conform() -> None:
     done = bench_check(f"{TOYS}:RefusesAll")
     assert done.returncode == 5
-    assert "refused: trains (3D, 5 channels): nothing suits me\n  hint: bring something else" in done.stdout
+    assert "refused: trains (all cohorts): nothing suits me\n  hint: bring something else" in done.stdout
 
 
 def test_what_a_model_needs_and_has_not_is_said(tmp_path: Path) -> None:
@@ -131,5 +149,70 @@ def test_the_documented_example_conforms() -> None:
     """docs/my_model.py is what newcomers copy: at most 60 lines, and sound."""
     path = Path(__file__).parents[2] / "docs" / "my_model.py"
     assert len(path.read_text().splitlines()) <= 60
-    findings = check_adapter(registry.find_model(f"{path}:MyModel"), {"steps": 5})
+    findings = check_adapter(registry.find_model(f"{path}:MyModel"), {})
     assert [finding for finding in findings if finding.status not in ("ok", "not applicable")] == []
+
+
+def test_only_one_check_is_run_and_named() -> None:
+    done = bench_check("gaussian", "--only", "seeds")
+    assert (done.returncode, done.stderr) == (0, "")
+    lines = [" ".join(line.split()) for line in done.stdout.splitlines() if line.strip()]
+    assert lines[3:] == ["trains ok ok ok ok", "seeds ok ok ok ok"]
+    unknown = bench_check("gaussian", "--only", "seed")
+    assert (unknown.returncode, unknown.stdout) == (2, "")
+    assert unknown.stderr == (
+        "error: there is no check 'seed'\n"
+        "  hint: did you mean 'seeds'? choose from trains, range and shape, seeds, held-out data, saved and loaded, "
+        "resumes, budget, abilities, refusals\n"
+    )
+
+
+def test_a_model_of_volumes_says_so_in_its_file() -> None:
+    findings = check_adapter(registry.find_model(f"{TOYS}:VolumesOnly"), {}, only=["seeds"])
+    assert conforms(findings)
+    assert [(finding.cohort, finding.check, finding.status) for finding in findings] == [
+        ("2D, 1 channel", "trains", "not applicable"), ("2D, 5 channels", "trains", "not applicable"),
+        ("3D, 1 channel", "trains", "ok"), ("3D, 1 channel", "seeds", "ok"),
+        ("3D, 5 channels", "trains", "ok"), ("3D, 5 channels", "seeds", "ok"),
+    ]  # fmt: skip
+    assert findings[0].detail == "the class declares dimensions [3]"
+
+
+def test_wrong_declarations_are_refused() -> None:
+    card = registry.find_model(f"{TOYS}:WrongDeclaration")
+    with pytest.raises(AdapterError) as error:
+        check_adapter(card, {})
+    assert str(error.value) == (
+        "wrongdeclaration declares what does not fit: dimensions: Input should be a valid tuple\n"
+        "  hint: declare dimensions = (2,), (3,) or (2, 3), and toy = {option: value}, as class variables"
+    )
+
+
+def test_every_check_is_counted_once() -> None:
+    for name in ("Sound", "VolumesOnly", "UnitRange"):
+        done: list[int] = []
+
+        def advance(steps: int = 1, note: str = "", done: list[int] = done) -> None:
+            done.append(steps)
+
+        check_adapter(registry.find_model(f"{TOYS}:{name}"), {}, only=["seeds", "refusals"], advance=advance)
+        assert sum(done) == 4 * 3
+
+
+def test_a_slow_training_is_told_once() -> None:
+    said: list[str] = []
+    told = check_model._telling_slow(lambda steps=1, note="": None, said.append)
+    told(1, "2D, 1 channel: seeds")
+    assert said == []
+    clock = iter([0.0, 100.0, 100.0, 200.0, 200.0])
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(check_model.time, "monotonic", lambda: next(clock))
+        told = check_model._telling_slow(lambda steps=1, note="": None, said.append)
+        told(1, "2D, 1 channel: held-out data")
+        told(1, "2D, 5 channels: held-out data")
+    assert said == [
+        (
+            "two toy trainings took 100 s, and the check trains some fifty times: declare fewer steps in the class, "
+            "such as toy = {'steps': 5}, or give them by --set"
+        )
+    ]

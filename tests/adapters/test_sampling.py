@@ -77,13 +77,15 @@ def test_the_same_seed_draws_the_same(tmp_path: Path) -> None:
     assert not np.array_equal(first.images(), other.images())
 
 
-def test_a_drawing_that_was_cut_off_goes_on(tmp_path: Path) -> None:
+def test_a_drawing_that_was_cut_off_goes_on(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     whole = make(tmp_path / "whole", Noise()).images()
     make(tmp_path / "cut", Noise())
     (tmp_path / "cut" / "chunk-00001.npy").unlink()
     kept = (tmp_path / "cut" / "chunk-00000.npy").stat().st_mtime_ns
     adapter = Noise()
+    assert capsys.readouterr().err == ""
     resumed = make(tmp_path / "cut", adapter)
+    assert capsys.readouterr().err == "sample noise: resuming at sample 12 of 20\n"
     assert [count for count, _ in adapter.calls] == [8]
     assert np.array_equal(resumed.images(), whole)
     assert (tmp_path / "cut" / "chunk-00000.npy").stat().st_mtime_ns == kept

@@ -107,6 +107,27 @@ class Repeats(Sound):
             yield np.repeat(batch[:1], count, axis=0)
 
 
+class GreyLevels(Sound):
+    """Grey levels 0 to 255 that were clamped, as the frame of adapters of networks does."""
+
+    def sample(self, count: int, *, seed: int, prompts: Sequence[str] | None = None) -> Iterator[Images]:
+        for batch in super().sample(count, seed=seed, prompts=prompts):
+            yield np.clip((batch + 1) * 127.5, -1, 1)
+
+
+class VolumesOnly(Sound):
+    dimensions = (3,)
+
+    def fit(self, train: Split, *, folder: Path, budget: Budget, seed: int, device: str) -> None:
+        _, depth, _, _ = train.shape
+        assert depth
+        super().fit(train, folder=folder, budget=budget, seed=seed, device=device)
+
+
+class WrongDeclaration(Sound):
+    dimensions = "2D"
+
+
 class NotFinite(Sound):
     def sample(self, count: int, *, seed: int, prompts: Sequence[str] | None = None) -> Iterator[Images]:
         for batch in super().sample(count, seed=seed, prompts=prompts):

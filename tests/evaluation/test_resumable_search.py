@@ -190,6 +190,42 @@ def test_progress_says_how_far_a_search_is() -> None:
     assert told[-1] == "held-out: 100%, 0 s left"
 
 
+def test_an_interrupted_search_says_where_it_resumes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("benchmark.search.state.EVERY_SECONDS", -1)  # every block is saved
+    rows = Rows.of(levels(2, 30).reshape(30, -1), LEVELS)
+
+    def stop(text: str) -> None:
+        if " 50%" in text:
+            raise KilledError
+
+    with pytest.raises(KilledError):
+        Searching(memory=20_000, tell=stop, folder=tmp_path).nearest(rows, rows, keep="held-out")
+    told: list[str] = []
+    searching = Searching(memory=20_000, tell=told.append, folder=tmp_path, log=told.append)
+    assert np.array_equal(searching.nearest(rows, rows, keep="held-out").index, nearest(rows, rows).index)
+    assert told[0] == "held-out: resuming at image 15 of 30"
+    assert told[-1] == "held-out: 100%, 0 s left"
+    told.clear()
+    searching.nearest(rows, rows, keep="held-out")
+    assert told == []
+
+
+def test_interrupted_blocks_say_where_they_resume(tmp_path: Path) -> None:
+    rows = Rows.of(levels(2, 30).reshape(30, -1), LEVELS)
+
+    def means(part: slice, block: np.ndarray) -> dict[str, np.ndarray]:
+        return {"mean": block.mean(axis=1)}
+
+    told: list[str] = []
+    searching = Searching(memory=50_000, folder=tmp_path, log=told.append)
+    first = next(searching.reduced(rows, rows, means, keep="synthetic"))
+    assert told == []
+    assert len(list(searching.reduced(rows, rows, means, keep="synthetic"))) > 1
+    assert told == [f"synthetic: resuming at image {len(first['mean'])} of 30"]
+    assert len(list(searching.reduced(rows, rows, means, keep="synthetic"))) > 1
+    assert len(told) == 1  # nothing is left to resume
+
+
 def test_several_devices_share_a_search() -> None:
     rows = Rows.of(levels(3, 50).reshape(50, -1), LEVELS)
     alone, shared = (Searching(devices=devices).search(rows, rows, 3) for devices in (("cpu",), ("cpu", "cpu", "cpu")))

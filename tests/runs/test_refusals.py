@@ -62,7 +62,7 @@ def test_missing_data_says_how_to_get_it(bench: Bench) -> None:
         (
             ("--search-transforms", "flips,turns"),
             2,
-            "error: there is no transform 'turns' of queries\n  hint: choose from flips, rotations, shifts",
+            "error: there is no transform 'turns' of queries\n  hint: choose from flips, rotations, shifts, scales",
         ),
         (
             ("--samples", "1"),
@@ -121,7 +121,7 @@ def test_a_model_that_crashes(run: Bench) -> None:
     done = run("--samples", 20, model=f"{TOYS}:Crashes")
     assert told(done) == (
         "error: crashes failed in fit: ZeroDivisionError: the learning rate was 0\n"
-        "  hint: run with BENCH_TRACE=1 for the stack trace"
+        "  hint: run with --verbose for the stack trace"
     )
     assert done.returncode == 5
 

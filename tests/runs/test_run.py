@@ -60,6 +60,12 @@ def test_copycat_from_files_to_record(run: Bench, tmp_path: Path) -> None:
         "similarity-pixels.png",
     }
     assert "exposed patients" in done.stdout
+    last = done.stdout.splitlines()[-1]
+    listed = int(matches[["withhold[copy]", "withhold[pixels]"]].sum().max())
+    assert last.startswith(f"HOLD: {listed} of 300 synthetic images look like one particular training patient (")
+    for detector in ("copy", "pixels"):
+        share = record.scores[f"exposed.items[{detector}]"]
+        assert f"{detector}: {share.low:.1%} to {share.high:.1%} of all" in last
 
 
 def test_full_contamination_is_flagged(run: Bench, tmp_path: Path) -> None:

@@ -39,11 +39,14 @@ def test_a_detector_trains_on_its_own_code_and_the_loop() -> None:
 
 
 @pytest.mark.parametrize(
-    ("stage", "entry"),
-    [("_fit_and_sample", "adapters.sampling"), ("_evaluate", "evaluation.run_evaluation")],
+    ("key", "arguments", "entry"),
+    [
+        ("_sample_key", ("fit",), "adapters.sampling"),
+        ("_evaluate_key", (None, "sample"), "evaluation.run_evaluation"),
+    ],
 )
 def test_sampling_and_evaluation_name_their_entry_points(
-    stage: str, entry: str, monkeypatch: pytest.MonkeyPatch
+    key: str, arguments: tuple[object, ...], entry: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     named: list[str] = []
 
@@ -52,15 +55,11 @@ def test_sampling_and_evaluation_name_their_entry_points(
         raise KeyboardInterrupt
 
     monkeypatch.setattr(run_module, "core_module", core_module)
-    monkeypatch.setattr(run_module, "_fit_key", lambda *given: "fit")
 
     class Resolved:
         detectors = ()
         samples = 2
 
-    class Stages:
-        folder = Path()
-
     with pytest.raises(KeyboardInterrupt):
-        getattr(run_module, stage)(Resolved(), None, Stages())
+        getattr(run_module, key)(Resolved(), *arguments)
     assert named == [entry]

@@ -21,6 +21,7 @@ from benchmark.metrics.prompts import enrichment, length_adjusted, outliers, rel
 from benchmark.models.ldm_text.captioning import Captioning
 from benchmark.text2image import guided, summary, tracing
 from benchmark.text2image import loading as opening
+from benchmark.text2image.detect import FURTHER
 from benchmark.text2image.loading import open_model
 from benchmark.text2image.options import FollowUps, OutlierRule, PromptSampling
 from benchmark.text2image.pipelines import unsupported_reason
@@ -206,6 +207,26 @@ def test_the_command_attributes_and_mitigates(folder: Path, tmp_path: Path) -> N
     assert given == {"pipeline": identity, "prompts": 2, "images": 3, "precision": "fp32", "compared": False}
     assert (mitigated["sampling"]["insertions"], mitigated["sampling"]["guidance"]) == (2, 7.5)
     assert mitigated["effects"]["none"]["prompts"] == 2
+
+
+def test_what_further_computes_is_printed_and_kept(folder: Path, tmp_path: Path) -> None:
+    path = listed(tmp_path / "list.csv", list(CAPTIONS))
+    plain = CliRunner().invoke(app, command_of(folder, path), catch_exceptions=False)
+    assert "further detectors" not in plain.output
+    done = CliRunner().invoke(app, command_of(folder, path, "--further"), catch_exceptions=False)
+    assert done.exit_code == 0
+    (where,) = (one for one in (tmp_path / "out").iterdir() if (one / "further.npy").exists())
+    kept, scores = (
+        json.loads((where / "summary.json").read_text())["further"],
+        pd.read_parquet(where / "scores.parquet"),
+    )
+    assert set(kept) == {*FURTHER, *({"seeds"} & set(scores))}
+    lines = [" ".join(line.split()) for line in done.output.splitlines()]
+    for name, one in kept.items():
+        assert one["0.5"] == pytest.approx(scores[name].median())
+        ranks = scores[name].corr(scores["d_mem"], method="spearman")
+        assert one["correlation_with_d_mem"] == pytest.approx(ranks)
+        assert f"{name} {one['0.5']:.4g} {one['0.01']:.4g} to {one['0.99']:.4g} {ranks:.2f}" in lines
 
 
 def test_ground_truth_gives_areas_under_the_curve(folder: Path, tmp_path: Path) -> None:

@@ -212,15 +212,18 @@ def test_gradients_are_clipped(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("stopped", [1, 5, 8, 11])
-def test_resume_is_exact(tmp_path: Path, stopped: int) -> None:
+def test_resume_is_exact(tmp_path: Path, stopped: int, capsys: pytest.CaptureFixture[str]) -> None:
     whole = train(network(), noisy_loss, feed(), config(), folder=tmp_path / "whole", seed=0, device="cpu")
     cut = {"folder": tmp_path / "cut", "seed": 0, "device": "cpu"}
     plan = config(checkpoint_steps=3)
     with pytest.raises(KeyboardInterrupt):
         train(network(), stop_at(stopped), feed(), plan, **cut)
     other_start = 9 if stopped >= 3 else 0  # nothing was saved before step 3
+    assert capsys.readouterr().err == ""
     resumed = train(network(other_start), noisy_loss, feed(), plan, **cut)
     assert same(whole, resumed)
+    saved = stopped // 3 * 3
+    assert capsys.readouterr().err == (f"training: resuming at step {saved} of 12\n" if saved else "")
     logs = [(tmp_path / name / "log.jsonl").read_text().splitlines() for name in ("whole", "cut")]
     lines = [[{**json.loads(line), "seconds": 0} for line in log] for log in logs]
     assert lines[0] == lines[1]

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
-from benchmark.cohorts.assemble import assemble
+from benchmark.cohorts.assemble import assemble, split_table
 from benchmark.cohorts.check.near_duplicates import NearPair, find_near
 from benchmark.cohorts.check.outliers import Oddities, scan
 from benchmark.cohorts.duplicates import Duplicates, find_duplicates
@@ -99,19 +99,26 @@ def check(
         train_items=train_items,
         exclude=excluded,
     )
-    alone = plan_split(stored.table, seed=split_seed, fractions=fractions, split=split, join_duplicates=False)
+    table = split_table(stored, split)
+    alone = plan_split(table, seed=split_seed, fractions=fractions, split=split, join_duplicates=False)
     texts = dataset.reports(root) if isinstance(dataset, HasReports) else None
     report = describe(
-        stored, cohort, groups_joined=_crossing(find_duplicates(stored.table), alone), texts=texts, excluded=excluded
-    )
+        stored, cohort, table=table, groups_joined=_crossing(find_duplicates(table), alone), texts=texts,
+        excluded=excluded,
+    )  # fmt: skip
     return report, stored, cohort
 
 
 def describe(
-    stored: Stored, cohort: Cohort, *, groups_joined: int, texts: dict[str, str] | None, excluded: frozenset[str]
+    stored: Stored,
+    cohort: Cohort,
+    *,
+    table: pd.DataFrame,
+    groups_joined: int,
+    texts: dict[str, str] | None,
+    excluded: frozenset[str],
 ) -> Report:
-    """Collect the report of a cohort from its stored items."""
-    table = stored.table
+    """Collect the report of a cohort from its stored items; `table` has the patients by whom they were split."""
     duplicates, seen = find_duplicates(table), scan(stored)
     used = ~table["item"].isin(excluded).to_numpy()
     near = [pair for pair in find_near(stored.pixels, table) if used[pair.first] and used[pair.second]]
@@ -123,7 +130,7 @@ def describe(
         name=cohort.name,
         key=cohort.key,
         items=len(table),
-        patients=table["subject"].nunique(),
+        patients=stored.table["subject"].nunique(),
         splits={part.name: (len(part), len(set(part.subjects))) for part in parts},
         labels={str(label): int(count) for label, count in table["label"].value_counts().items()},
         shape=cohort.train.shape,
