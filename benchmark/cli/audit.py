@@ -64,29 +64,39 @@ def audit_command(
     12 nothing found, but that share might have stayed unseen; 13 nothing found, but more than --fail-above may be
     copies; 2 a question that cannot be answered; 3 to 6 errors of files, plugins and the machine.
     """
+    from benchmark.core.errors import BadDataError
     from benchmark.evaluation.release import require_empty
-    from benchmark.runs.audit import AuditConfig, audit
-    from benchmark.runs.audit_files import copy_clean, summary, write_audit
+    from benchmark.runs.audit import AuditConfig, audit, inputs
+    from benchmark.runs.audit_files import CLEAN, copy_clean, new_folder, require_own, summary, write_audit
+    from benchmark.runs.audit_question import require_outside
 
+    folder = out or new_folder(f"audit-{date.today().isoformat()}")
+    require_own(folder)
     if copy_to:
         require_empty(copy_to)
     config = AuditConfig(
         train=train, heldout=heldout, synthetic=synthetic, options=_options(settings, patients),
         image_size=image_size, quick=quick, must_see=must_see, fail_above=fail_above, device=device, cache=cache,
     )  # fmt: skip
+    require_outside({"out": folder, "copy-to": copy_to}, inputs(config))
+    require_outside({"copy-to": copy_to}, {"out": folder})
+    require_outside({"out": folder, "cache": cache}, {"copy-to": copy_to} if copy_to else {})
     done = audit(config)
-    folder = out or Path(f"audit-{date.today().isoformat()}")
     files = write_audit(done, folder)
     if as_json:
         typer.echo(json.dumps(summary(done), indent=2))
     else:
         _show(done, files)
     if copy_to:
-        kept = copy_clean(done, copy_to)
+        try:
+            kept = copy_clean(done, copy_to)
+        except BadDataError as error:  # the exit code is that of the verdict, which is the answer
+            typer.echo(f"error: {error}", err=True)
+            raise typer.Exit(done.verdict.exit_code) from error
         typer.echo(f"copied: {kept} images to {copy_to}; now they are audited", err=True)
         done = audit(replace(config, synthetic=copy_to))
-        write_audit(done, folder / "clean")
-        typer.echo(f"{copy_to}: {done.verdict.kind}: {done.verdict.sentence}", err=as_json)
+        write_audit(done, folder / CLEAN)
+        typer.echo(f"{copy_to}: {done.verdict.kind}: {_short(done.verdict.sentence, done)}", err=as_json)
     raise typer.Exit(done.verdict.exit_code)
 
 
@@ -106,7 +116,7 @@ def _show(audit: Audit, files: list[Path]) -> None:
 
     listed = withhold_list(audit)
     rows = [
-        (str(row["file"]), str(row["train_file"]), str(row["detector"]), f"{row['similarity']:.3f}",
+        (str(row["file"]), str(row["train_file"]), _short(str(row["detector"]), audit), f"{row['similarity']:.3f}",
          f"{row['full_size']:.3f}", str(row["confidence"]))
         for row in listed.head(SHOWN).to_dict("records") if row["confidence"] == row["confidence"]
     ]  # fmt: skip
@@ -133,4 +143,11 @@ def _show(audit: Audit, files: list[Path]) -> None:
     )
     for file in files:
         typer.echo(f"{file.stem}: {file}")
-    typer.echo(f"{verdict.kind.upper()}: {verdict.sentence}")
+    typer.echo(f"{verdict.kind.upper()}: {_short(verdict.sentence, audit)}")
+
+
+def _short(text: str, audit: Audit) -> str:
+    """Return a text with the names of detectors without their options, which fill half a line."""
+    for name in audit.outcomes:
+        text = text.replace(name, name.partition(":")[0])
+    return text
