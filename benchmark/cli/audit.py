@@ -15,6 +15,7 @@ from benchmark.cli.options import Cache, Device, SetData, data_pairs
 if TYPE_CHECKING:
     from benchmark.runs.audit import Audit
 
+EACH_FILE = "each-file"
 SHOWN = 10
 """Suspects on the terminal; all of them are in withhold.csv."""
 
@@ -37,7 +38,7 @@ def audit_command(
             "--patients",
             "--group-pattern",
             help="How patients are recognised: a regular expression, "
-            "folder:N, none (each file is of another), or a table: FILE.csv.",
+            "folder:N, each-file (each is of another patient), or a table: FILE.csv.",
         ),
     ] = None,
     image_size: Annotated[
@@ -64,11 +65,15 @@ def audit_command(
     12 nothing found, but that share might have stayed unseen; 13 nothing found, but more than --fail-above may be
     copies; 2 a question that cannot be answered; 3 to 6 errors of files, plugins and the machine.
     """
+    from benchmark.core.errors import BadDataError
     from benchmark.core.files import cache_folder
     from benchmark.evaluation.release import require_empty
-    from benchmark.runs.audit import AuditConfig, audit
-    from benchmark.runs.audit_files import copy_clean, summary, write_audit
+    from benchmark.runs.audit import AuditConfig, audit, inputs
+    from benchmark.runs.audit_files import CLEAN, copy_clean, new_folder, require_own, summary, write_audit
+    from benchmark.runs.audit_question import require_outside
 
+    folder = out or new_folder(f"audit-{date.today().isoformat()}")
+    require_own(folder)
     if copy_to:
         require_empty(copy_to)
     config = AuditConfig(
@@ -76,19 +81,25 @@ def audit_command(
         image_size=image_size, quick=quick, must_see=must_see, fail_above=fail_above, device=device,
         cache=cache_folder(cache),
     )  # fmt: skip
+    require_outside({"out": folder, "copy-to": copy_to}, inputs(config))
+    require_outside({"copy-to": copy_to}, {"out": folder})
+    require_outside({"out": folder, "cache": config.cache}, {"copy-to": copy_to} if copy_to else {})
     done = audit(config)
-    folder = out or Path(f"audit-{date.today().isoformat()}")
     files = write_audit(done, folder)
     if as_json:
         typer.echo(json.dumps(summary(done), indent=2))
     else:
         _show(done, files)
     if copy_to:
-        kept = copy_clean(done, copy_to)
+        try:
+            kept = copy_clean(done, copy_to)
+        except BadDataError as error:  # the exit code is that of the verdict, which is the answer
+            typer.echo(f"error: {error}", err=True)
+            raise typer.Exit(done.verdict.exit_code) from error
         typer.echo(f"copied: {kept} images to {copy_to}; now they are audited", err=True)
         done = audit(replace(config, synthetic=copy_to))
-        write_audit(done, folder / "clean")
-        typer.echo(f"{copy_to}: {done.verdict.kind}: {done.verdict.sentence}", err=as_json)
+        write_audit(done, folder / CLEAN)
+        typer.echo(f"{copy_to}: {done.verdict.kind}: {_short(done.verdict.sentence, done)}", err=as_json)
     raise typer.Exit(done.verdict.exit_code)
 
 
@@ -96,7 +107,7 @@ def _options(settings: list[str] | None, patients: str | None) -> dict[str, Any]
     """Return the options of the folders' data set; a table of patients is known by its ending."""
     if patients and Path(patients).suffix.lower() in (".csv", ".tsv"):
         return {**data_pairs(settings, None), "table": patients}
-    return data_pairs(settings, patients)
+    return data_pairs(settings, "none" if patients == EACH_FILE else patients)
 
 
 def _show(audit: Audit, files: list[Path]) -> None:
@@ -108,7 +119,7 @@ def _show(audit: Audit, files: list[Path]) -> None:
 
     listed = withhold_list(audit)
     rows = [
-        (str(row["file"]), str(row["train_file"]), str(row["detector"]), f"{row['similarity']:.3f}",
+        (str(row["file"]), str(row["train_file"]), _short(str(row["detector"]), audit), f"{row['similarity']:.3f}",
          f"{row['full_size']:.3f}", str(row["confidence"]))
         for row in listed.head(SHOWN).to_dict("records") if row["confidence"] == row["confidence"]
     ]  # fmt: skip
@@ -135,4 +146,11 @@ def _show(audit: Audit, files: list[Path]) -> None:
     )
     for file in files:
         typer.echo(f"{file.stem}: {file}")
-    typer.echo(f"{verdict.kind.upper()}: {verdict.sentence}")
+    typer.echo(f"{verdict.kind.upper()}: {_short(verdict.sentence, audit)}")
+
+
+def _short(text: str, audit: Audit) -> str:
+    """Return a text with the names of detectors without their options, which fill half a line."""
+    for name in audit.outcomes:
+        text = text.replace(name, name.partition(":")[0])
+    return text

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 TRAIN, HELDOUT = "train", "heldout"
 MORE_IMAGES = 1.05
 """Ratio of the mean numbers of images per patient up to which both sides count as alike."""
+RIGHTLY_SKIPPED = (f"{TRAIN}: skipped, segmentations", f"{TRAIN}: skipped, second names of one file")
 SHOWN = 3
 """Names of a message."""
 
@@ -49,10 +51,12 @@ class GivenSplit:
 
     def sources(self, root: Path) -> Sequence[Source]:
         """List the sources of both sides. Raises as the data set does, and UsageError for a patient on both sides."""
+        # Where each file is of another patient, files of equal names on both sides are, too: 0001.png and 0001.png.
+        own = "{}/" if getattr(self.dataset, "group_pattern", "") == "none" else ""
         listed = [
-            replace(source, name=f"{side}/{source.name}", group=side)
+            replace(source, subject=own.format(side) + source.subject, name=f"{side}/{source.name}", group=side)
             for side, folder in self._folders.items()
-            for source in self.dataset.sources(folder)
+            for source in with_distinct_names(self.dataset.sources(folder))
         ]
         require_apart({side: {one.subject for one in listed if one.group == side} for side in (TRAIN, HELDOUT)})
         return listed
@@ -89,7 +93,8 @@ class WithoutPatients:
 
     def sources(self, root: Path) -> Sequence[Source]:
         """List the sources, each by its own name."""
-        return [replace(source, subject=source.name, label=None, group="") for source in self.dataset.sources(root)]
+        sources = with_distinct_names(self.dataset.sources(root))
+        return [replace(source, subject=source.name, label=None, group="") for source in sources]
 
     def remarks(self, root: Path) -> Mapping[str, Sequence[str]]:
         """Return what the data set says of files, not of patients."""
@@ -99,6 +104,22 @@ class WithoutPatients:
     def read(self, source: Source) -> Items:
         """Read one source as the data set does."""
         return self.dataset.read(source)
+
+
+def with_distinct_names(sources: Sequence[Source]) -> list[Source]:
+    """Return sources of which `0.png` and `0.jpg` in one folder are not both named `0`, but by their whole names."""
+    counts = Counter(source.name for source in sources)
+    return [
+        replace(source, name=source.name + Path(source.files[0]).suffix) if counts[source.name] > 1 else source
+        for source in sources
+    ]
+
+
+def at_present(stored: Stored, sources: Sequence[Source]) -> Stored:
+    """Return prepared images whose files are where they are now: a cache stays valid where a folder was moved."""
+    present = {(source.name, Path(file).name): file for source in sources for file in source.files}
+    pairs = zip(stored.files["source"], stored.files["file"], strict=True)
+    return replace(stored, files=stored.files.assign(file=[present.get((name, Path(f).name), f) for name, f in pairs]))
 
 
 def require_apart(patients: Mapping[str, set[str]]) -> None:
@@ -154,6 +175,12 @@ def missing_training(stored: Stored) -> int:
     by_side = [names for what, names in stored.remarks.items() if what.startswith(f"{TRAIN}: left out")]
     named = [name for what, names in stored.remarks.items() if what.startswith("left out") for name in names]
     return sum(map(len, by_side)) + sum(name.startswith(f"{TRAIN}/") for name in named)
+
+
+def rightly_skipped(stored: Stored, train: Path) -> list[str]:
+    """Return the training files that lack nothing: segmentations, and second names of one file."""
+    skipped = [names for what, names in stored.remarks.items() if what.startswith(RIGHTLY_SKIPPED)]
+    return [str(train / name) for names in skipped for name in names]
 
 
 def training_alone(name: str, stored: Stored) -> Cohort:

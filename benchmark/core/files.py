@@ -37,6 +37,11 @@ def file_name(text: str) -> str:
     return re.sub(r"[^A-Za-z0-9.]+", "-", text)
 
 
+def absolute(path: Path | str) -> Path:
+    """Return a path from the root, without `..`; links stay what they are, unlike with `Path.resolve`."""
+    return Path(os.path.normpath(Path(path).absolute()))
+
+
 @contextmanager
 def atomic_write(path: Path) -> Iterator[Path]:
     """Yield a temporary path in the same folder; rename it to `path` only when the block ends without an error.

@@ -43,20 +43,22 @@ def list_suspects(matches: Mapping[str, Columns], synthetic: Split, real: Split,
         real: all real images, train first; without held-out ones, `heldout_row` is -1.
         full_size: opens images at full size.
 
-    Columns: COLUMNS, and `synthetic`, `train_row`, `heldout_row`. `similarity` is that of the detector that is most
-    certain; `full_size` is the correlation at full size once both images are aligned. `near-certain` is a verbatim
-    copy, or a pair that is more alike at full size than every one of up to ALIGNED pairs of a synthetic image and its
-    nearest held-out image.
+    Columns: COLUMNS, and `synthetic`, `train_row`, `heldout_row`, `striking`. `similarity` is that of the detector that
+    is most certain; `full_size` is the correlation at full size once both images are aligned. `near-certain` is a
+    verbatim copy, or a pair that is more alike at full size than every one of up to ALIGNED pairs of a synthetic image
+    and its nearest held-out image. It is `striking` where 1 - correlation is less than half of that of the closest such
+    pair: far from chance, even where such suspects are too few for an interval above 0.
     """
     rows = [_row(number, matches, synthetic, real) for number in flagged(matches)]
     table = pd.DataFrame(rows, columns=[*COLUMNS, "synthetic", "train_row", "heldout_row"])
     if not len(table):
-        return table
+        return table.assign(striking=False)
     table = table.sort_values(["reason", "similarity"], ascending=False, kind="stable").reset_index(drop=True)
     own = _compared(table.head(ALIGNED)[["synthetic", "train_row"]].to_numpy(dtype=int), full_size)
     chance = _by_chance(matches, full_size) if (table["reason"] != "verbatim").any() else np.inf
     table["full_size"] = np.concatenate([own, np.full(len(table) - len(own), np.nan)])
     certain = (table["reason"] == "verbatim") | (table["full_size"] > chance)
+    table["striking"] = (table["reason"] == "verbatim") | (1 - table["full_size"] < (1 - chance) / 2)
     table["confidence"] = certain.map({True: CERTAIN, False: REVIEW})
     order = ["confidence", "full_size", "similarity"]
     return table.sort_values(order, ascending=[True, False, False], kind="stable").reset_index(drop=True)

@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 
     Floats = NDArray[np.float64]
 
+FIGURE = "look at figures/samples.png"
+LIKE_MEAN = "correlation with the mean training image"
 SEED = 0
 MOST, LEAST = 1000, 100
 """Images of each side that are described, drawn by seed: MOST, of large ones fewer."""
@@ -40,6 +42,22 @@ ERROR = 0.001
 
 def unlike_score(samples: Items, train: Split) -> Score:
     """Return the largest share of samples outside 99 % of the training images in one number; the reason names which."""
+    shares, noted, count = _shares(samples, train)
+    return Score(value=max(shares.values()), n=count, direction="lower", reason=_reason(noted) if noted else "")
+
+
+def unlike_mean(samples: Items, train: Split) -> float:
+    """Return the share of samples less correlated with the mean training image than 99 % of the training images.
+
+    Of several channels that of the worst; 0 where it is no larger than the sampling error allows.
+    """
+    _, noted, _ = _shares(samples, train)
+    lower = [share for name, share in noted.items() if name.startswith(LIKE_MEAN) and name.endswith(" lower")]
+    return max(lower, default=0.0)
+
+
+def _shares(samples: Items, train: Split) -> tuple[dict[str, float], dict[str, float], int]:
+    """Return the shares outside the range of training images by number and side, those of note, and the samples."""
     size = math.prod(train.shape)
     most = min(MOST, max(LEAST, PIXELS // size))
     rows, drawn_rows = (np.sort(np.random.default_rng(SEED).permutation(len(one))[:most]) for one in (train, samples))
@@ -50,9 +68,7 @@ def unlike_score(samples: Items, train: Split) -> Score:
     shares = {side: share for name in real for side, share in _outside(name, drawn[name], real[name]).items()}
     limit = _limit(len(drawn_rows), len({train.dealt[row] for row in rows}), len(shares))
     noted = {name: share for name, share in shares.items() if share >= limit}
-    return Score(
-        value=max(shares.values()), n=len(drawn_rows), direction="lower", reason=_reason(noted) if noted else ""
-    )
+    return shares, noted, len(drawn_rows)
 
 
 def _parts(items: Items, rows: NDArray[np.int64], at_once: int) -> Iterator[Images]:
@@ -96,7 +112,7 @@ def _of_channel(images: Floats, mean: Floats) -> dict[str, Floats]:
         "number of grey levels": np.array([len(np.unique(image)) for image in levels], dtype=np.float64),
         "roughness": np.concatenate(steps, axis=1).mean(axis=1) / spread,
         "share of flat areas": np.concatenate(same, axis=1).mean(axis=1),
-        "correlation with the mean training image": centred @ target / (spread * (target.std() or 1.0) * target.size),
+        LIKE_MEAN: centred @ target / (spread * (target.std() or 1.0) * target.size),
     }
 
 
@@ -127,7 +143,7 @@ def _reason(noted: Mapping[str, float]) -> str:
     shown = sorted(noted.items(), key=lambda pair: -pair[1])[:4]
     return (
         f"{shown[0][1]:.0%} of the samples are unlike the training images: "
-        f"{', '.join(f'{name} ({share:.0%})' for name, share in shown)}, each beyond 99% of the training images; look "
-        "at figures/samples.png: if they came out wrong (scale, channels, latents, noise), that they copy nobody says "
+        f"{', '.join(f'{name} ({share:.0%})' for name, share in shown)}, each beyond 99% of the training images; "
+        f"{FIGURE}: if they came out wrong (scale, channels, latents, noise), that they copy nobody says "
         "nothing of what the model has memorised"
     )

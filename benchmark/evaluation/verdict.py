@@ -14,6 +14,9 @@ CLEAR, COPIES, CANNOT_TELL, TOO_WEAK, ABOVE = 0, 10, 11, 12, 13
 """Exit codes: nothing found, and the share asked for would have been seen; copies found; cannot tell; nothing found,
 but that share might have stayed unseen; nothing found, but the upper end is above `--fail-above`. Errors of the
 question, of files and of the machine have the codes 1 to 6 (`core/errors.py`)."""
+WIDE = 3.0
+"""An interval that ends above this multiple of the share that would have been seen tells nothing. The upper end allows
+for the 1.3 % of the samples that chance may add, so that it lies above that share for honest models, too."""
 SEEN_EXACTLY = 0.95
 """Share of planted exact copies that a detector must find before what it has not found means anything."""
 
@@ -44,24 +47,29 @@ def judge(
     *,
     samples: int,
     suspects: int,
+    striking: int = 0,
     unread: int = 0,
     missing: int = 0,
+    unlike: str = "",
     must_see: float,
     fail_above: float | None = None,
 ) -> Verdict:
     """Return the verdict from the scores of each detector, by ids without the detector.
 
     Copies found by any detector decide. Nothing is found only where every detector could tell: a detector that was
-    refused, or an interval that reaches beyond what would have been seen, gives no all-clear. The exit
-    code is 0 only where a share of `must_see` would have been seen.
+    refused, or an interval that reaches far beyond what would have been seen, gives no all-clear. The exit code is 0
+    only where a share of `must_see` would have been seen, and the interval ends below it.
 
     Args:
         outcomes: scores by detector, `exposed.items`, `exposed.patients`, `exposed.verbatim` among them.
         seen: `detectable.share`.
         samples: synthetic images that were compared.
         suspects: how many of them any detector withholds.
-        unread: synthetic files that could not be read, and so were not compared.
+        striking: how many of these are much more like their training image at full size than any synthetic image is
+            like a held-out one.
+        unread: synthetic files that were not compared.
         missing: training images that were left out: copies of them cannot be seen.
+        unlike: why the synthetic images would not be found whatever they copy; empty where they would.
         must_see: the share of copies that would have to be seen.
         fail_above: the largest upper end of the share with which the exit code may be 0.
     """
@@ -73,20 +81,28 @@ def judge(
 
     if copies := _found(outcomes):
         return verdict("hold", f"{_copies(suspects, samples)} ({copies}){_unsaid(outcomes)}", COPIES)
-    if why := _why_not(outcomes, seen, unread, missing):
+    if striking:
+        return verdict("cannot tell", _look(striking), CANNOT_TELL)
+    if why := _why_not(outcomes, seen, unread, missing, unlike):
         return verdict("cannot tell", why, CANNOT_TELL)
     assert seen.value is not None
     high = max(scores["exposed.items"].high or 0.0 for scores in outcomes.values())
-    if high > max(seen.value, must_see):
+    if high > WIDE * max(seen.value, must_see):
         wide = f"no copies are certain, but up to {high:.1%} of the synthetic images may be copies"
         return verdict("cannot tell", wide, CANNOT_TELL)
     told = f"no copies of training images; copies from {seen.value:.1%} of the synthetic images on would have been seen"
+    also = f"; {suspects} that may be alike by chance are in withhold.csv" if suspects else ""
     if seen.value > must_see:
         more = "give more synthetic images, or more held-out patients"
-        return verdict("nothing found", f"{told}, but {must_see:.1%} was asked for: {more}", TOO_WEAK)
+        return verdict("nothing found", f"{told}, but {must_see:.1%} was asked for: {more}{also}", TOO_WEAK)
+    if high > must_see:
+        above = f"up to {high:.1%} may be copies, and {must_see:.1%} was asked for"
+        return verdict("nothing found", f"{told}, but {above}{also}", TOO_WEAK)
     if fail_above is not None and high > fail_above:
-        return verdict("nothing found", f"{told}, but up to {high:.1%} may be copies ({fail_above:.1%} at most)", ABOVE)
-    return verdict("nothing found", told, CLEAR)
+        return verdict(
+            "nothing found", f"{told}, but up to {high:.1%} may be copies ({fail_above:.1%} at most){also}", ABOVE
+        )
+    return verdict("nothing found", told + also, CLEAR)
 
 
 def _rank(scores: Scores) -> tuple[float, float]:
@@ -111,6 +127,14 @@ def _copies(suspects: int, samples: int) -> str:
     return f"{suspects} of {samples} synthetic images {look} like one particular training patient"
 
 
+def _look(striking: int) -> str:
+    images = "1 synthetic image is" if striking == 1 else f"{striking} synthetic images are"
+    return (
+        f"{images} far more like one training image than any is like a held-out one, which is too few for a share of "
+        "copies; look at the first suspects in report.html"
+    )
+
+
 def _unsaid(outcomes: Mapping[str, Scores]) -> str:
     """Return why the share of copies is not known, where copies were found and no detector could tell their share."""
     shares = [scores["exposed.items"] for scores in outcomes.values()]
@@ -119,21 +143,33 @@ def _unsaid(outcomes: Mapping[str, Scores]) -> str:
     return f"; how many more there are, nobody can tell: {shares[0].reason.partition(': ')[2] or shares[0].reason}"
 
 
-def _why_not(outcomes: Mapping[str, Scores], seen: Score, unread: int, missing: int) -> str:
+def _in_an_audit(reason: str) -> str:
+    """Return the reason of a refused score with advice that holds for an audit: runs have other options."""
+    reason = reason.removeprefix("cannot tell: ").removeprefix("refused: ")
+    told, leak, _ = reason.partition("; look for leaks")
+    return f"{told}; give held-out patients that it has not seen" if leak else reason
+
+
+def _why_not(outcomes: Mapping[str, Scores], seen: Score, unread: int, missing: int, unlike: str) -> str:
     """Return why nothing found would mean nothing; empty where it means something."""
     for name, scores in outcomes.items():
         if scores["exposed.items"].value is None:
-            return f"{name}: {scores['exposed.items'].reason.removeprefix('cannot tell: ')}"
+            return f"{name}: {_in_an_audit(scores['exposed.items'].reason)}"
         recall = scores["detector.recall.exact"].value
         if recall is None or recall < SEEN_EXACTLY:
             return f"{name} found only {recall or 0:.0%} of exact copies that were planted, so it sees too little here"
     if seen.value is None:
         return f"nothing was found, and nothing could have been: {seen.reason}"
+    if unlike:
+        return f"nothing was found, but {unlike}"
     if missing:
         return (
             f"nothing was found, but {missing} training images were left out, and copies of them would not be seen: "
             "repair them, or take out of the folder what was not trained on"
         )
     if unread:
-        return f"nothing was found, but {unread} synthetic files could not be read"
+        return (
+            f"nothing was found, but {unread} synthetic files were not compared: withhold.csv lists them; repair or "
+            "convert them, or take them out of the folder"
+        )
     return ""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -14,16 +14,19 @@ from benchmark.cohorts.full_size import opener
 from benchmark.cohorts.given_split import (
     GivenSplit,
     WithoutPatients,
+    at_present,
     cohort_of,
     every_item,
     missing_training,
+    rightly_skipped,
     training_alone,
 )
 from benchmark.cohorts.ingest import prepare_items
+from benchmark.cohorts.not_compared import not_compared
 from benchmark.core.devices import search_devices
 from benchmark.core.files import cache_folder, require_layout
 from benchmark.core.progress import Log, progress, to_stderr
-from benchmark.core.types import Cohort, Score, Source, Split
+from benchmark.core.types import Cohort, Score, Split
 from benchmark.detectors.bank import bank_of
 from benchmark.detectors.fitting import fit_detector
 from benchmark.detectors.registry import Choice, choose
@@ -33,7 +36,16 @@ from benchmark.evaluation.resumable_search import Searching
 from benchmark.evaluation.suspects import FullSize, list_suspects
 from benchmark.evaluation.verbatim_search import NO_CONTROL, search_verbatim
 from benchmark.evaluation.verdict import Verdict, judge
-from benchmark.runs.audit_question import ask, grid_options, image_folder, require_folders, without_patients
+from benchmark.runs.audit_question import (
+    ask,
+    grid_options,
+    image_folder,
+    require_folders,
+    require_outside,
+    require_shares,
+    without_patients,
+)
+from benchmark.runs.audit_samples import OfSamples, look_at
 from benchmark.runs.run import what_can_be_shown
 
 if TYPE_CHECKING:
@@ -90,6 +102,8 @@ class Audit:
     """The training and held-out images and their files."""
     possible: dict[str, Score]
     """What so many patients and images can show at all."""
+    of_samples: dict[str, Score]
+    """How many synthetic images are constant, repeat another one, or are unlike the training images."""
     full_size: FullSize
     unread: tuple[Path, ...]
     """Synthetic files that could not be compared."""
@@ -100,25 +114,32 @@ def audit(config: AuditConfig, *, log: Log = to_stderr) -> Audit:
 
     Raises UsageError for a question that cannot be answered as it is put, and BenchError for files and machine.
     """
+    require_shares(config.must_see, config.fail_above)
     devices = search_devices(config.device)
-    require_folders({"train": config.train, "heldout": config.heldout, "synthetic": config.synthetic})
+    require_folders(inputs(config))
+    require_outside({"cache": config.cache}, inputs(config))
     require_layout(config.cache, "cache", ("cohorts", "detectors"))
     options = grid_options(config.train, config.synthetic, config.options, config.image_size)
     given = GivenSplit(dataset=image_folder(options), train=config.train, heldout=config.heldout)
     for_synthetic = WithoutPatients(dataset=image_folder(without_patients(options)))
     ask(given, for_synthetic, config.synthetic, log)
-    real = prepare_items("audit", given, given.root, config.cache, log=log)
+    real = at_present(prepare_items("audit", given, given.root, config.cache, log=log), given.sources(given.root))
     cohort = cohort_of("audit", given, real) if config.heldout else training_alone("audit", real)
     made = prepare_items("synthetic", for_synthetic, config.synthetic, config.cache, log=log)
-    unread = _not_compared(for_synthetic.sources(config.synthetic), made)
+    made = at_present(made, for_synthetic.sources(config.synthetic))
+    unread = not_compared(config.synthetic, _of_items(made))
     return _answered(config, cohort, real, made, unread, devices, log)
 
 
-def _not_compared(sources: Sequence[Source], made: Stored) -> tuple[Path, ...]:
-    """Return the files of which no image was compared; of a DICOM series its folder."""
-    compared = set(made.table["source"])
-    missing = [source.files for source in sources if source.name not in compared]
-    return tuple(Path(files[0]) if len(files) == 1 else Path(files[0]).parent for files in missing)
+def inputs(config: AuditConfig) -> dict[str, Path]:
+    """Return the folders of images that were given, by option."""
+    folders = {"train": config.train, "heldout": config.heldout, "synthetic": config.synthetic}
+    return {option: folder for option, folder in folders.items() if folder is not None}
+
+
+def _of_items(made: Stored) -> list[str]:
+    """Return the files of which at least one image was compared."""
+    return list(made.files.loc[made.files["source"].isin(made.table["source"]), "file"])
 
 
 def _answered(
@@ -130,21 +151,32 @@ def _answered(
     devices: tuple[str, ...],
     log: Log,
 ) -> Audit:
-    synthetic, possible = every_item("synthetic", made), _possible(config, cohort, len(made.table), log)
+    synthetic = every_item("synthetic", made)
+    of_samples = look_at(synthetic, cohort.train)
+    for score in of_samples.scores.values():
+        if score.reason:
+            log(score.reason)
+    possible = _possible(config, cohort, of_samples.different, log)
     choices = [choose(name) for name in ((FAST,) if config.quick else (FAST, *DEEP))]
-    outcomes = {choice.name: _searched(choice, cohort, synthetic, config, devices, log) for choice in choices}
+    outcomes = {
+        choice.name: _searched(choice, cohort, synthetic, of_samples, config, devices, log) for choice in choices
+    }
     full_size = FullSize(opener(made, synthetic.rows), opener(real, cohort.real.rows))
+    missing = max(
+        missing_training(real),
+        len(not_compared(config.train, [*_of_items(real), *rightly_skipped(real, config.train)])),
+    )
     matches = {name: outcome.matches for name, outcome in outcomes.items()}
     suspects = list_suspects(matches, synthetic, cohort.real, full_size)
     verdict = judge(
         {name: outcome.scores for name, outcome in outcomes.items()}, possible["detectable.share"],
-        samples=len(synthetic), suspects=len(suspects), unread=len(unread), missing=missing_training(real),
-        must_see=config.must_see,
-        fail_above=config.fail_above,
+        samples=len(synthetic), suspects=len(suspects), striking=int(suspects["striking"].sum()),
+        unread=len(unread), missing=missing, unlike=of_samples.unlike,
+        must_see=config.must_see, fail_above=config.fail_above,
     )  # fmt: skip
     return Audit(
         config=config, verdict=verdict, outcomes=outcomes, suspects=suspects, cohort=cohort, synthetic=synthetic,
-        made=made, real=real, possible=possible, full_size=full_size, unread=unread,
+        made=made, real=real, possible=possible, of_samples=of_samples.scores, full_size=full_size, unread=unread,
     )  # fmt: skip
 
 
@@ -159,7 +191,13 @@ def _possible(config: AuditConfig, cohort: Cohort, samples: int, log: Log) -> di
 
 
 def _searched(
-    choice: Choice, cohort: Cohort, synthetic: Split, config: AuditConfig, devices: tuple[str, ...], log: Log
+    choice: Choice,
+    cohort: Cohort,
+    synthetic: Split,
+    of_samples: OfSamples,
+    config: AuditConfig,
+    devices: tuple[str, ...],
+    log: Log,
 ) -> Outcome:
     """Fit one detector, search with it, and say at once what it finds."""
     fitted = fit_detector(choice, cohort, cache=config.cache, device=config.device, log=log)
@@ -168,8 +206,9 @@ def _searched(
         searching = Searching(devices, config.search_memory, None, partial(_tell, advance))
         if config.heldout:
             outcome = evaluate(
-                fitted.detector, bank, samples, kept=fitted.folder, seed=SEED, searching=searching, advance=advance
-            )
+                fitted.detector, bank, samples, kept=fitted.folder, seed=SEED, searching=searching, advance=advance,
+                refusal=of_samples.refusal, different=of_samples.different,
+            )  # fmt: skip
         else:
             outcome = search_verbatim(bank, samples, kept=fitted.folder, seed=SEED, searching=searching)
     log(f"{choice.name}: {int(np.sum(outcome.matches['withhold']))} of {len(synthetic)} synthetic images to withhold")

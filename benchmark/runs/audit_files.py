@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from dataclasses import asdict
 from datetime import date
+from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
 from benchmark import __version__
-from benchmark.core.errors import BadDataError
-from benchmark.core.files import atomic_write, content_key, private_folder, write_json
+from benchmark.core.errors import BadDataError, UsageError
+from benchmark.core.files import absolute, atomic_write, content_key, private_folder, write_json
 from benchmark.core.progress import progress
 from benchmark.evaluation.report.build import report_images, report_input
 from benchmark.evaluation.report.page import shown_suspects, write_report
@@ -26,8 +28,35 @@ if TYPE_CHECKING:
     from benchmark.runs.audit import Audit
 
 WITHHOLD, SUMMARY = "withhold.csv", "summary.json"
+CLEAN = "clean"
+"""Folder of the audit of the images that were not withheld."""
 NOT_COMPARED = "not compared"
-"""Reason of a synthetic file that could not be read: nobody knows what it shows."""
+"""Reason of a synthetic file that could not be read, or was skipped: nobody knows what it shows."""
+
+
+FILES = (WITHHOLD, SUMMARY, "report.html", "summary.html", "matches.parquet", "members.parquet")
+
+
+def require_own(out: Path) -> None:
+    """Raise UsageError where the folder for the files is a file, or holds something else than an earlier audit."""
+    if not out.exists() or (out.is_dir() and ((out / WITHHOLD).is_file() or not any(out.iterdir()))):
+        return
+    what = "holds other files" if out.is_dir() else "is no folder"
+    raise UsageError(f"--out {out} {what}", "give a new folder, or that of an earlier audit, which is replaced")
+
+
+def new_folder(start: str) -> Path:
+    """Return a folder that is not there yet: audits of one day do not replace each other."""
+    names = (f"{start}-{number}" if number > 1 else start for number in count(1))
+    return next(path for path in map(Path, names) if not path.exists())
+
+
+def _remove_earlier(out: Path) -> None:
+    """Remove the files of an earlier audit: where this one stops early, they must not pass for its own."""
+    for name in FILES:
+        (out / name).unlink(missing_ok=True)
+    if (out / CLEAN / WITHHOLD).is_file():
+        shutil.rmtree(out / CLEAN)
 
 
 def write_audit(audit: Audit, out: Path) -> list[Path]:
@@ -36,6 +65,7 @@ def write_audit(audit: Audit, out: Path) -> list[Path]:
     The summaries hold no names, paths or images. A new folder is readable by its owner alone and ignored by git.
     """
     private_folder(out)
+    _remove_earlier(out)
     with atomic_write(out / WITHHOLD) as temporary:
         withhold_list(audit).to_csv(temporary, index=False)
     splits = [part.name for part in audit.cohort.splits for _ in range(len(part))]
@@ -56,7 +86,7 @@ def _write_report(audit: Audit, out: Path, digest: str) -> Path:
         cohort=audit.cohort,
         samples=len(audit.synthetic),
         possible=audit.possible,
-        not_compared=[_relative(file, audit.config.synthetic) for file in audit.unread],
+        not_compared=_unread(audit),
         synthetic_digest=content_key(*audit.made.table["sha"]),
         facts={"digest of the nearest images": digest},
         notes=audit.cohort.notes,
@@ -70,8 +100,8 @@ def withhold_list(audit: Audit) -> pd.DataFrame:
 
     A file of which several images are suspects is listed with the most certain one.
     """
-    listed, config = _with_paths(audit)[list(COLUMNS)].drop_duplicates("file"), audit.config
-    unread = [{"file": _relative(file, config.synthetic), "reason": NOT_COMPARED} for file in audit.unread]
+    listed = _with_paths(audit)[list(COLUMNS)].drop_duplicates("file")
+    unread = [{"file": name, "reason": NOT_COMPARED} for name in _unread(audit)]
     return pd.concat([listed, pd.DataFrame(unread, columns=["file", "reason"])], ignore_index=True)
 
 
@@ -88,6 +118,12 @@ def _with_paths(audit: Audit) -> pd.DataFrame:
     return suspects.assign(**columns)
 
 
+def _unread(audit: Audit) -> list[str]:
+    """Return the files that were not compared; bytes of a name that are not UTF-8 as `\\xff`."""
+    names = [_relative(file, audit.config.synthetic) for file in audit.unread]
+    return [os.fsencode(name).decode("utf-8", "backslashreplace") for name in names]
+
+
 def _below(stored: Stored, row: int, folder: Path) -> str:
     """Return the file of an item below its folder; of a DICOM series its folder."""
     source = stored.table["source"].iloc[row]
@@ -97,7 +133,8 @@ def _below(stored: Stored, row: int, folder: Path) -> str:
 
 
 def _relative(file: Path, folder: Path) -> str:
-    return file.resolve().relative_to(folder.resolve()).as_posix()
+    # Not `resolve`: an image that is a link is named by its place in the folder.
+    return absolute(file).relative_to(absolute(folder)).as_posix()
 
 
 def summary(audit: Audit) -> dict[str, Any]:
@@ -108,6 +145,7 @@ def summary(audit: Audit) -> dict[str, Any]:
         for name, score in outcome.scores.items()
     }
     verdict, config = asdict(audit.verdict), audit.config
+    numbers = entries(scores | audit.possible | audit.of_samples)
     return {
         "memobench": __version__,
         "protocol": PROTOCOL,
@@ -118,7 +156,7 @@ def summary(audit: Audit) -> dict[str, Any]:
         "synthetic": len(audit.synthetic),
         "not_compared": len(audit.unread),
         "confidence": {str(name): int(count) for name, count in audit.suspects["confidence"].value_counts().items()},
-        "scores": {name: entry.model_dump(mode="json") for name, entry in entries(scores | audit.possible).items()},
+        "scores": {name: entry.model_dump(mode="json") for name, entry in numbers.items()},
     }
 
 
@@ -133,6 +171,8 @@ def copy_clean(audit: Audit, out: Path) -> int:
     folder = audit.config.synthetic
     names = [_relative(Path(file), folder) for file in dict.fromkeys(audit.made.files["file"])]
     kept = [name for name in names if not {name, Path(name).parent.as_posix()} & withheld]
+    if not kept:
+        raise BadDataError(f"nothing is copied to {out}: every synthetic image is to be withheld", "")
     with atomic_write(out) as part:
         for name in kept:
             (part / name).parent.mkdir(parents=True, exist_ok=True)

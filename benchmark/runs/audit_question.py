@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from benchmark.core.errors import UsageError
+from benchmark.core.errors import BadDataError, UsageError
 from benchmark.core.options import build
 from benchmark.images.readers import read_image
 from benchmark.metrics.detectable import detectable
@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 LARGEST = {2: 128, 3: 32}
 """Pixels per side at which images are compared, by dimensions, unless a size is given; suspects are then compared at
 their own size."""
+TRIED = 20
+"""Files of which one must be readable."""
 MULTIPLE, SMALLEST = 8, 8
 """Sides that every detector takes."""
 
@@ -37,6 +39,25 @@ def require_folders(folders: Mapping[str, Path | None]) -> None:
                 raise UsageError(
                     f"--{option} {folders[option]} is in --{other} {folders[other]}",
                     "give folders of which none is in another",
+                )
+
+
+def require_shares(must_see: float, fail_above: float | None) -> None:
+    """Raise UsageError for shares that are none: a comparison with NaN would be an all-clear."""
+    if not 0 < must_see <= 1:
+        raise UsageError(f"--must-see {must_see:g} is no share of images", "give more than 0 and at most 1")
+    if fail_above is not None and not 0 <= fail_above <= 1:
+        raise UsageError(f"--fail-above {fail_above:g} is no share of images", "give 0 to 1")
+
+
+def require_outside(written: Mapping[str, Path | None], inputs: Mapping[str, Path]) -> None:
+    """Raise UsageError where a folder that is written is in one of the images: the next audit would read its files."""
+    for option, folder in written.items():
+        for given, images in inputs.items():
+            if folder is not None and folder.resolve().is_relative_to(images.resolve()):
+                raise UsageError(
+                    f"--{option} {folder} is in --{given} {images}, and what is written there would count as images",
+                    f"give a folder outside: --{option} FOLDER",
                 )
 
 
@@ -68,7 +89,7 @@ def grid_options(train: Path, synthetic: Path, options: Mapping[str, Any], image
         raise UsageError(
             f"the synthetic images are volumes, such as {_size(made)}, and the training images planes, such as "
             f"{_size(real)}",
-            "give training images of the same kind",
+            "give training volumes; if a file holds many planes, save each plane as a file of its own",
         )
     items = options.get("items") or ("volumes" if len(made) == 3 else "slices")
     largest = LARGEST[3 if items in ("volumes", "patches") else 2]
@@ -77,10 +98,19 @@ def grid_options(train: Path, synthetic: Path, options: Mapping[str, Any], image
 
 
 def first_shape(folder: Path, options: Mapping[str, Any]) -> tuple[int, ...]:
-    """Return the shape of the first image of a folder; that of a DICOM series is (rows, columns, planes)."""
-    files = image_folder(without_patients(options)).sources(folder)[0].files
-    shape = tuple(read_image(files[0], constant_ok=True).pixels.shape)
-    return (*shape, len(files)) if len(files) > 1 else shape
+    """Return the shape of the first image of a folder; that of a DICOM series is (rows, columns, planes).
+
+    A broken file is skipped here: the audit names it. Raises the error of the first file where TRIED are broken.
+    """
+    errors = []
+    for source in image_folder(without_patients(options)).sources(folder)[:TRIED]:
+        try:
+            shape = tuple(read_image(source.files[0], constant_ok=True).pixels.shape)
+        except BadDataError as error:
+            errors.append(error)
+        else:
+            return (*shape, len(source.files)) if len(source.files) > 1 else shape
+    raise errors[0]
 
 
 def _size(shape: tuple[int, ...]) -> str:

@@ -8,9 +8,16 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from benchmark.cohorts.given_split import missing_training, require_apart, surplus_heldout
+from benchmark.cohorts.given_split import (
+    at_present,
+    missing_training,
+    require_apart,
+    surplus_heldout,
+    with_distinct_names,
+)
 from benchmark.cohorts.store import Stored
 from benchmark.core.errors import UsageError
+from benchmark.core.types import Source
 
 
 def table(train: list[int], heldout: list[int]) -> pd.DataFrame:
@@ -63,3 +70,21 @@ def test_only_training_images_that_were_left_out_count() -> None:
         spacing_mm=(), remarks=remarks,
     )  # fmt: skip
     assert missing_training(stored) == 3
+
+
+def source(name: str, *files: str) -> Source:
+    return Source(subject="P", name=name, files=files)
+
+
+def test_equal_names_with_different_endings_keep_their_endings() -> None:
+    given = [source("b/0", "r/b/0.png"), source("b/0", "r/b/0.jpg"), source("a/0", "r/a/0.png")]
+    assert [one.name for one in with_distinct_names(given)] == ["b/0.png", "b/0.jpg", "a/0"]
+
+
+def test_files_of_a_folder_that_was_moved_are_where_they_are_now() -> None:
+    files = pd.DataFrame({"source": ["s", "s", "t"], "file": ["old/s/0.dcm", "old/s/1.dcm", "old/t.png"]})
+    stored = Stored(
+        folder=Path(), pixels=np.empty(0), table=pd.DataFrame(), files=files, channels=(), spacing_mm=(), remarks={}
+    )
+    moved = at_present(stored, [source("s", "new/s/0.dcm", "new/s/1.dcm"), source("t", "new/t.png")])
+    assert list(moved.files["file"]) == ["new/s/0.dcm", "new/s/1.dcm", "new/t.png"]

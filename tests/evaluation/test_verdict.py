@@ -69,6 +69,18 @@ def test_a_wide_interval_is_no_all_clear() -> None:
     )
 
 
+def test_an_interval_that_ends_above_the_share_asked_for_has_its_own_code() -> None:
+    assert verdict({"pixels": scores(high=0.016)}) == (
+        "nothing found",
+        12,
+        (
+            "no copies of training images; copies from 1.0% of the synthetic images on would have been seen, but up to "
+            "1.6% may be copies, and 1.0% was asked for"
+        ),
+    )
+    assert verdict({"pixels": scores(high=0.031)})[1] == 11
+
+
 def test_copies_that_one_detector_finds_decide() -> None:
     found = scores(low=0.05, high=0.12)
     sentence = "20 of 200 synthetic images look like one particular training patient (copy: 5.0% to 12.0% of all)"
@@ -89,6 +101,15 @@ def test_identical_copies_decide_even_where_the_headline_is_refused() -> None:
 
 def test_a_refused_detector_is_no_all_clear() -> None:
     assert verdict({"pixels": scores(), "copy": scores(low=None)}) == ("cannot tell", 11, "copy: why")
+
+
+def test_advice_is_that_of_an_audit() -> None:
+    seen = "refused: this model has seen held-out patients, so they are no control; look for leaks with `x`, or --y"
+    refused = {**scores(), "exposed.items": Score(value=None, reason=seen)}
+    assert verdict({"pixels": refused})[2] == (
+        "pixels: this model has seen held-out patients, so they are no control; give held-out patients that it has not "
+        "seen"
+    )
 
 
 def test_a_blind_detector_is_no_all_clear() -> None:
@@ -112,7 +133,37 @@ def test_files_that_were_not_read_are_no_all_clear() -> None:
     assert verdict({"pixels": scores()}, unread=2) == (
         "cannot tell",
         11,
-        "nothing was found, but 2 synthetic files could not be read",
+        (
+            "nothing was found, but 2 synthetic files were not compared: withhold.csv lists them; repair or convert "
+            "them, or take them out of the folder"
+        ),
+    )
+
+
+def test_suspects_that_are_few() -> None:
+    assert verdict({"pixels": scores()}, suspects=2) == (
+        "nothing found",
+        0,
+        (
+            "no copies of training images; copies from 1.0% of the synthetic images on would have been seen; 2 that "
+            "may be alike by chance are in withhold.csv"
+        ),
+    )
+    assert verdict({"pixels": scores()}, suspects=2, striking=1) == (
+        "cannot tell",
+        11,
+        (
+            "1 synthetic image is far more like one training image than any is like a held-out one, which is too few "
+            "for a share of copies; look at the first suspects in report.html"
+        ),
+    )
+
+
+def test_images_that_no_detector_would_find_are_no_all_clear() -> None:
+    assert verdict({"pixels": scores()}, unlike="60% of them are inverted") == (
+        "cannot tell",
+        11,
+        "nothing was found, but 60% of them are inverted",
     )
 
 
