@@ -41,7 +41,11 @@ def test_samples_are_the_cpu_s(device: str, kind: str, tmp_path: Path) -> None:
     place = tmp_path / "model"
     place = unconditional(place) if kind == "diffusers" else bundle(place)
     ours, theirs = (
-        drawn(Pipeline(str(place), steps=2) if kind == "diffusers" else Bundle(str(place), steps=2), tmp_path, where)
+        drawn(
+            Pipeline(str(place), steps=2) if kind == "diffusers" else Bundle(str(place), steps=2, range="signed"),
+            tmp_path,
+            where,
+        )
         for where in (device, "cpu")
     )
     assert ours.shape == (3, 1, 16, 16)
