@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from benchmark.core.types import Score
-from benchmark.evaluation.verdict import judge
+from benchmark.evaluation.verdict import WIDE, judge
 from benchmark.records.columns import ABSENT, detectors_of, with_interval
 
 if TYPE_CHECKING:
@@ -19,7 +19,7 @@ def headline(record: Record) -> str:
     """Return `HOLD: ...`, `NOTHING FOUND: ...`, `CANNOT TELL: ...`, `REFUSED: ...` or `NOT SCORED: ...`.
 
     The verdict is that of `bench audit`, with one difference: a run is not asked for a share that must be visible.
-    Nothing is found only where every detector could tell, and no interval reaches beyond what would have been seen.
+    Nothing is found only where every detector could tell, and no interval reaches far beyond what would have been seen.
     """
     detectors = detectors_of(record)
     if record.status != "done" or not detectors:
@@ -33,16 +33,25 @@ def headline(record: Record) -> str:
         seen,
         samples=record.spec.samples,
         suspects=suspects,
-        must_see=1.0 if seen.value is None else seen.value,
+        must_see=_share(seen, outcomes),
     )
     sentence = verdict.sentence
     if verdict.kind == "nothing found":
         widest = max(detectors, key=lambda name: outcomes[name]["exposed.items"].high or 0.0)
         share = with_interval(record.scores[f"exposed.items[{widest}]"])
         sentence = f"{sentence}; the exposed share is {share} by {widest}"
-    if verdict.kind == "cannot tell" and ": refused: " in sentence:
-        return f"REFUSED: {sentence.replace(': refused: ', ': ', 1)}"
+    refused = any(scores["exposed.items"].reason.startswith("refused: ") for scores in outcomes.values())
+    if verdict.kind == "cannot tell" and refused:
+        return f"REFUSED: {sentence}"
     return f"{verdict.kind.upper()}: {sentence}"
+
+
+def _share(seen: Score, outcomes: dict[str, dict[str, Score]]) -> float:
+    """Return the share with which the verdict is about the interval alone: nobody has asked a run for one."""
+    if seen.value is None:
+        return 1.0
+    high = max(scores["exposed.items"].high or 0.0 for scores in outcomes.values())
+    return high if seen.value < high <= WIDE * seen.value else seen.value
 
 
 def _score(record: Record, name: str) -> Score:

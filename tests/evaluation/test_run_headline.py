@@ -68,6 +68,13 @@ def without(given: dict[str, ScoreEntry], name: str, reason: str | None) -> dict
             "CANNOT TELL: no copies are certain, but up to 5.0% of the synthetic images may be copies",
         ),
         (
+            record(copy=scores(CLEAR), pixels=scores((0.0, 0.0, 0.02))),
+            (
+                "NOTHING FOUND: no copies of training images; copies from 1.0% of the synthetic images on would have been "
+                "seen; the exposed share is 0.000 [0.000, 0.020] by pixels"
+            ),
+        ),
+        (
             record(None, copy=scores(CLEAR)),
             "CANNOT TELL: nothing was found, and nothing could have been: 10 samples are too few",
         ),
