@@ -70,8 +70,8 @@ def without(given: dict[str, ScoreEntry], name: str, reason: str | None) -> dict
         (
             record(copy=scores(CLEAR), pixels=scores((0.0, 0.0, 0.02))),
             (
-                "NOTHING FOUND: no copies of training images; copies from 1.0% of the synthetic images on would have been "
-                "seen; the exposed share is 0.000 [0.000, 0.020] by pixels"
+                "NOTHING FOUND: no copies of training images; copies from 1.0% of the synthetic images on would have "
+                "been seen; the exposed share is 0.000 [0.000, 0.020] by pixels"
             ),
         ),
         (
