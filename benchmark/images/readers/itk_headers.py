@@ -159,6 +159,9 @@ def _nrrd(start: bytes, path: Path) -> Layout:
     lines = [line for line in text.splitlines() if not line.startswith("#")]
     if not lines or not lines[0].startswith("NRRD"):
         raise BadDataError(*damage(path))
+    # A header that goes over into pixels ends the process in the library's parser.
+    if any(not character.isprintable() and character != "\t" for line in lines for character in line):
+        raise BadDataError(*damage(path))
     fields = {name.strip().lower(): value.strip() for name, sign, value in (line.partition(": ") for line in lines)}
     data = fields.get("data file", fields.get("datafile", ""))
     names = [data] if data else []

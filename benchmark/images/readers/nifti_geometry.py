@@ -40,7 +40,8 @@ def placed(voxels: Array, written: Any, corrected: Any, path: Path) -> Image:
     unit = MILLIMETRES.get(int(written["xyzt_units"]) % 8, 1.0) if "xyzt_units" in written else 1.0
     sizes = _sizes(written, voxels.shape) * unit
     known = bool(np.isfinite(sizes).all() and (sizes > 0).all())
-    forms = {name: np.diag([unit, unit, unit, 1.0]) @ form for name, form in _forms(corrected, known).items()}
+    with np.errstate(invalid="ignore", over="ignore"):  # infinite or huge entries: such a form is not usable
+        forms = {name: np.diag([unit, unit, unit, 1.0]) @ form for name, form in _forms(corrected, known).items()}
     usable = {name: form for name, form in forms.items() if is_usable(form)}
     if not known and "sform" not in usable:
         raise BadDataError(

@@ -418,3 +418,17 @@ def test_hdf5_parts_that_are_not_written_have_the_fill_value(tmp_path: Path) -> 
     pixels = read_image(tmp_path / "a.h5").pixels
     assert np.array_equal(pixels[:2], volume())
     assert (pixels[2:] == -1000).all()
+
+
+def test_an_nrrd_header_that_goes_over_into_pixels(tmp_path: Path) -> None:
+    """It ended the process: found by `scripts/fuzz_files.py --format mixtures --first 40578 --count 1`."""
+    path = tmp_path / "a.nrrd"
+    path.write_bytes(
+        b"NRRD0004\ntype: short\ndimension: 3\nsizes: 2 2 2\nspace direc\x00\x01\xff\x80" + bytes(range(256))
+    )
+    with pytest.raises(BadDataError) as refused:
+        read_image(path)
+    assert str(refused.value) == (
+        f"{path} is truncated or damaged: its header or its voxels cannot be read\n"
+        "  hint: download or copy the file again"
+    )
