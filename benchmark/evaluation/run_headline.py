@@ -40,6 +40,10 @@ def headline(record: Record) -> str:
         widest = max(detectors, key=lambda name: outcomes[name]["exposed.items"].high or 0.0)
         share = with_interval(record.scores[f"exposed.items[{widest}]"])
         sentence = f"{sentence}; the exposed share is {share} by {widest}"
+        # Inverted images or noise copy nobody in the eyes of a detector, whatever the model has memorised.
+        unlike = _score(record, "samples.unlike").reason if "samples.unlike" in record.scores else ""
+        if unlike:
+            return f"CANNOT TELL: {unlike}; {sentence}"
     refused = any(scores["exposed.items"].reason.startswith("refused: ") for scores in outcomes.values())
     if verdict.kind == "cannot tell" and refused:
         return f"REFUSED: {sentence}"

@@ -232,7 +232,9 @@ def test_several_ids_that_are_none(tmp_path: Path) -> None:
 
 def test_ids_that_look_odd_and_are_none_of_these(tmp_path: Path) -> None:
     path = table(tmp_path, "file,patient\n" + "".join(f"f,{name}\n" for name in ("0", "Nan 1", "none2", "-1", "1e5")))
-    require_ids(read_csv(path, COLUMNS), "patient", path)
+    rows = read_csv(path, COLUMNS)
+    require_ids(rows, "patient", path)
+    assert list(rows["patient"]) == ["0", "Nan 1", "none2", "-1", "1e5"]
 
 
 def test_a_file_may_be_called_nan_and_must_have_a_name(tmp_path: Path) -> None:

@@ -106,3 +106,14 @@ def without(given: dict[str, ScoreEntry], name: str, reason: str | None) -> dict
 )
 def test_the_sentence(given: Record, expected: str) -> None:
     assert headline(given) == expected
+
+
+def test_samples_unlike_the_training_images_are_no_all_clear() -> None:
+    """Inverted images are like nobody for a detector: the record's note must reach the last line."""
+    given = record(copy=scores(CLEAR))
+    unlike = ScoreEntry(value=0.9, n=200, reason="90 % of the samples are darker than the training images")
+    told = headline(record_of({**given.scores, "samples.unlike": unlike}))
+    assert told.startswith(
+        "CANNOT TELL: 90 % of the samples are darker than the training images; no copies of training"
+    )
+    assert headline(given).startswith("NOTHING FOUND: ")
