@@ -21,6 +21,7 @@ from typing import Any
 
 import numpy as np
 
+from benchmark.core.sealed import sealed_write
 from benchmark.core.types import Cohort, Split
 from benchmark.search import LEVELS, Rows, search
 
@@ -88,7 +89,9 @@ def evaluated(folder: Path, items: int, side: int, memory: int, detector: str, p
     samples = images(folder / "samples.npy", items, side, 1)
     (folder / "samples").mkdir()
     for start in range(0, items, CHUNK):
-        np.save(folder / "samples" / f"chunk-{start // CHUNK:05d}.npy", samples[start : start + CHUNK])
+        chunk = folder / "samples" / f"chunk-{start // CHUNK:05d}.npy"
+        with sealed_write(chunk) as temporary, temporary.open("wb") as file:
+            np.save(file, samples[start : start + CHUNK])
     return lambda: evaluate_run(
         cohort, folder, [choose(detector)], object(), count=items, cache=folder / "cache", device="cpu",
         search_memory=memory, log=print,

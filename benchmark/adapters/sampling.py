@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from benchmark.core.errors import AdapterError, BadDataError, UsageError
-from benchmark.core.files import atomic_write
+from benchmark.core.errors import AdapterError, BadDataError, DamagedError, UsageError
 from benchmark.core.progress import progress, to_stderr
+from benchmark.core.sealed import is_intact, remove_sealed, require_intact, sealed_write
 from benchmark.core.seeding import derive_seed
 from benchmark.core.types import HasNumberedImages, chunks, to_images, to_pixels
 
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 CHUNK = 250
 """Images per file."""
+AGAIN = "run it again: bench run"
 TOLERANCE = 0.01
 """How far a value may be outside [-1, 1] by rounding or interpolation; uint8 storage clips it."""
 PROMPTED = "prompts.parquet"
@@ -58,20 +59,29 @@ def draw(
         _write_prompted(folder / PROMPTED, prompts)
     texts = None if prompts is None else prompts.texts
     numbered = list(enumerate(chunks(count, CHUNK)))
-    missing = [(number, part) for number, part in numbered if not _chunk(folder, number).exists()]
+    _remove_strangers(folder, len(numbered))
+    missing = [(number, part) for number, part in numbered if not is_intact(_chunk(folder, number))]
     done = count - sum(part.stop - part.start for _, part in missing)
     if missing and done:
         to_stderr(f"sample {name}: resuming at sample {done} of {count}")
     with progress(f"sample {name}", count, done) as advance:
         for number, part in missing:
             images = _collect(_batches(adapter, part, derive_seed(seed, number), texts), part, like, name)
-            with atomic_write(_chunk(folder, number)) as temporary, temporary.open("wb") as file:
+            with sealed_write(_chunk(folder, number)) as temporary, temporary.open("wb") as file:
                 np.save(file, to_pixels(images, like.pixels.dtype))
             advance(part.stop - part.start)
 
 
 def _chunk(folder: Path, number: int) -> Path:
     return folder / f"chunk-{number:05d}.npy"
+
+
+def _remove_strangers(folder: Path, chunk_count: int) -> None:
+    """Delete chunks that this count of samples does not have: of an earlier, longer set, or from elsewhere."""
+    expected = {_chunk(folder, number) for number in range(chunk_count)}
+    for path in folder.glob("chunk-*"):
+        if path not in expected:
+            remove_sealed(path)
 
 
 def _batches(adapter: ModelAdapter, part: slice, seed: int, prompts: Sequence[str] | None) -> Iterator[Images]:
@@ -93,7 +103,7 @@ def _write_prompted(path: Path, prompts: Prompts) -> None:
             )
         return
     side = np.where(prompts.in_train, "train", "held-out")
-    with atomic_write(path) as temporary:
+    with sealed_write(path) as temporary:
         pd.DataFrame({"sample": np.arange(len(side)), "row": prompts.rows, "side": side}).to_parquet(
             temporary, index=False
         )
@@ -107,7 +117,7 @@ def prompted_rows(folder: Path) -> NDArray[np.int64] | None:
     import pandas as pd
 
     path = folder / PROMPTED
-    return pd.read_parquet(path)["row"].to_numpy(dtype=np.int64) if path.exists() else None
+    return pd.read_parquet(require_intact(path, AGAIN))["row"].to_numpy(dtype=np.int64) if path.exists() else None
 
 
 def _collect(batches: Iterator[Images], part: slice, like: Split, name: str) -> Images:
@@ -152,8 +162,15 @@ class Samples:
 
     @classmethod
     def open(cls, folder: Path, count: int) -> Samples:
-        """Open what `draw` wrote."""
-        return cls(sorted(folder.glob("chunk-*.npy")), count)
+        """Open what `draw` wrote.
+
+        Raises DamagedError where chunks are missing, have changed, or do not hold so many images.
+        """
+        files = [_chunk(folder, number) for number in range(len(list(chunks(count, CHUNK))))]
+        held = sum(len(_open(file)) for file in files)
+        if held != count:
+            raise DamagedError(f"{folder} holds {held} samples, and {count} were drawn", AGAIN)
+        return cls(files, count)
 
     def __len__(self) -> int:
         return self.count
@@ -165,9 +182,15 @@ class Samples:
     def stored(self, index: slice | NDArray[np.int64] = slice(None)) -> Array:
         """Return the images at these positions as they are stored, (n, C, *spatial): uint8 grey levels, or float32."""
         positions = np.arange(self.count)[index]
-        stored = np.load(self.files[0], mmap_mode="r")
+        stored = _open(self.files[0])
         images = np.empty((len(positions), *stored.shape[1:]), dtype=stored.dtype)
         for number in np.unique(positions // CHUNK):
             here = positions // CHUNK == number
-            images[here] = np.load(self.files[number], mmap_mode="r")[positions[here] % CHUNK]
+            images[here] = _open(self.files[number])[positions[here] % CHUNK]
         return images
+
+
+def _open(file: Path) -> Array:
+    """Memory-map a chunk. Raises DamagedError where it has changed since it was written, even since the last call."""
+    stored: Array = np.load(require_intact(file, AGAIN), mmap_mode="r", allow_pickle=False)
+    return stored

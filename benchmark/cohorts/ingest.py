@@ -15,10 +15,14 @@ from benchmark.cohorts.parallel_read import Reading, read_all
 from benchmark.cohorts.patient_ids import join_spellings
 from benchmark.cohorts.store import PIXELS, Stored, finish, open_stored
 from benchmark.cohorts.writer import Writer
-from benchmark.core.errors import BadDataError, MachineError, MissingDataError
+from benchmark.core.errors import BadDataError, DamagedError, MachineError, MissingDataError
 from benchmark.core.files import atomic_write
 from benchmark.core.progress import Log, progress, to_stderr
 from benchmark.core.types import Dataset, HasRemarks, Source
+
+COMPARED_AT_ONCE = 1 << 30
+"""Bytes of pixels up to which all are compared with their digests when they are opened, in less than a second; items of
+larger cohorts are compared when they are read."""
 
 
 def prepare_items(
@@ -34,7 +38,7 @@ def prepare_items(
     """Read all items of a data set, or open them from the cache. Arguments and errors as for `prepare`."""
     sources, remarks, folder = list_sources(name, dataset, root, cache)
     with _locked(folder, log):
-        stored = open_stored(folder)
+        stored = _open_intact(folder, log)
         done = "cached" if stored else "prepared"
         if stored is None:
             _remove_leftovers(folder)
@@ -47,6 +51,20 @@ def prepare_items(
         log(f"{name}: {what}: {_shortened(names)}" if names else f"{name}: {what}")
     if strict:
         _require_nothing_left_out(name, stored)
+    return stored
+
+
+def _open_intact(folder: Path, log: Log) -> Stored | None:
+    """Open prepared items, all of which are compared with their digests where that takes no time; None where not."""
+    stored = open_stored(folder)
+    try:
+        if stored and stored.pixels.nbytes <= COMPARED_AT_ONCE:
+            stored.pixels.check()  # type: ignore[attr-defined]  # they come from disk
+    except DamagedError as error:
+        log(error.message)
+        return None
+    if stored is None and folder.exists():
+        log(f"{folder} is not as it was written: all items are prepared again")
     return stored
 
 

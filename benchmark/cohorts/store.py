@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-import numpy as np
 import pandas as pd
 
+from benchmark.cohorts.sealed_pixels import SealedPixels
 from benchmark.core.errors import BadDataError
-from benchmark.core.files import read_json, write_json
+from benchmark.core.sealed import is_intact, read_sealed_json, sealed_write, write_sealed_json
 
 if TYPE_CHECKING:
     from benchmark.core.types import Array
@@ -24,7 +24,7 @@ class Stored:
 
     folder: Path
     pixels: Array
-    """(M, C, *spatial), memory-mapped read-only, uint8 or float32."""
+    """(M, C, *spatial), memory-mapped read-only, uint8 or float32; each item is checked when it is read."""
     table: pd.DataFrame
     """One row per item: item, source (which of `files`), subject, label, group, sha (of its pixels)."""
     files: pd.DataFrame
@@ -45,21 +45,23 @@ def finish(
     remarks: dict[str, list[str]],
 ) -> None:
     """Write the tables, and last the file that says that the folder is whole."""
-    table.to_parquet(folder / TABLE, index=False)
-    files.to_parquet(folder / FILES, index=False)
-    sizes = {name: (folder / name).stat().st_size for name in (PIXELS, TABLE, FILES)}
-    facts = {"items": len(table), "channels": channels, "spacing_mm": spacing_mm, "remarks": remarks, "bytes": sizes}
-    write_json(folder / FINISHED, facts)
+    for name, frame in ((TABLE, table), (FILES, files)):
+        with sealed_write(folder / name) as temporary:
+            frame.to_parquet(temporary, index=False)
+    facts = {"items": len(table), "channels": channels, "spacing_mm": spacing_mm, "remarks": remarks}
+    write_sealed_json(folder / FINISHED, facts | {"bytes": (folder / PIXELS).stat().st_size})
 
 
 def open_stored(folder: Path) -> Stored | None:
-    """Open a prepared folder; None where it is absent, unfinished, cut off or unreadable."""
+    """Open a prepared folder; None where it is absent, unfinished, cut off, changed or unreadable."""
+    if not all(is_intact(folder / name) for name in (FINISHED, TABLE, FILES)):
+        return None
     try:
-        facts = read_json(folder / FINISHED)
-        if any((folder / name).stat().st_size != size for name, size in facts["bytes"].items()):
+        facts = read_sealed_json(folder / FINISHED)
+        if (folder / PIXELS).stat().st_size != facts["bytes"]:
             return None
         table, files = (pd.read_parquet(folder / name) for name in (TABLE, FILES))
-        pixels = np.load(folder / PIXELS, mmap_mode="r", allow_pickle=False)
+        pixels: Any = SealedPixels(folder / PIXELS, tuple(table["sha"]), finished=folder / FINISHED)
     except (OSError, ValueError, KeyError, TypeError, BadDataError):
         return None
     if not len(table) == len(pixels) == facts["items"]:

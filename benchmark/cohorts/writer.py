@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
@@ -10,6 +9,7 @@ from typing import TYPE_CHECKING, Self
 import numpy as np
 import pandas as pd
 
+from benchmark.cohorts.sealed_pixels import item_digest
 from benchmark.core.errors import AdapterError, BadDataError
 from benchmark.core.types import Items, Source
 
@@ -39,7 +39,7 @@ class Writer:
         self._check(source, pixels, items)
         for name, item in zip(items.names, pixels, strict=True):
             full = f"{source.name}_{name}" if name else source.name
-            self._rows.append((full, source.name, source.subject, source.label, source.group, digest(item)))
+            self._rows.append((full, source.name, source.subject, source.label, source.group, item_digest(item)))
         self._file.write(pixels.data)
 
     def table(self) -> pd.DataFrame:
@@ -97,11 +97,6 @@ class Writer:
         with self._file:
             if kind is None:
                 self._write_header()
-
-
-def digest(item: Array) -> str:
-    """Return the digest by which exact duplicates are found."""
-    return hashlib.sha256(np.ascontiguousarray(item).data).hexdigest()[:32]
 
 
 def _in_range(pixels: Array) -> bool:

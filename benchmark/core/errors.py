@@ -62,6 +62,10 @@ class BadDataError(BenchError):
     exit_code = 4
 
 
+class DamagedError(BadDataError):
+    """A file of memobench's own that is missing, or that changed after it was written."""
+
+
 class AdapterError(BenchError):
     """A model, plugin or checkpoint that failed or broke its contract."""
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,8 +13,12 @@ from typing import Any
 from filelock import FileLock, Timeout
 
 from benchmark.core.errors import MachineError
-from benchmark.core.files import read_json, write_json
+from benchmark.core.files import read_json
 from benchmark.core.progress import Log
+from benchmark.core.sealed import digest, is_intact, seals, why_damaged, write_sealed_json
+
+OWNER = ".stage"
+"""In the folder that a stage owns: the key with which it was begun."""
 
 
 @contextmanager
@@ -36,7 +40,7 @@ def exclusive(folder: Path) -> Iterator[None]:
 
 @dataclass
 class Stages:
-    """status.json of a run folder: for each stage its key, state, seconds and facts."""
+    """status.json of a run folder: for each stage its key, state, seconds, outputs with their digests, and facts."""
 
     folder: Path
     log: Log
@@ -47,16 +51,21 @@ class Stages:
         return self.folder / "status.json"
 
     def status(self) -> dict[str, Any]:
-        """Read the status; a new run has an empty one."""
+        """Read the status; a new run has an empty one, and so has a run whose file has changed since it was written."""
+        if self.path.exists() and not is_intact(self.path):
+            self.log(f"{self.path} {why_damaged(self.path)}: every stage is looked at again")
+            return {}
         status: dict[str, Any] = read_json(self.path) if self.path.exists() else {}
         return status
 
     def finished(self, name: str, key: str) -> bool:
-        """Whether this stage ended with this key."""
+        """Whether this stage ended with this key, and its outputs are as it wrote them: none changed, none added."""
         entry = self.status().get(name, {})
-        return bool(entry.get("state") == "done" and entry.get("key") == key)
+        return bool(entry.get("state") == "done" and entry.get("key") == key and not self._changed(entry))
 
-    def run(self, name: str, key: str, work: Callable[[], dict[str, Any]], *, owns: str = "") -> bool:
+    def run(
+        self, name: str, key: str, work: Callable[[], dict[str, Any]], *, owns: str = "", outputs: Sequence[str] = ()
+    ) -> bool:
         """Run a stage unless it is finished; return whether it was.
 
         Args:
@@ -64,35 +73,92 @@ class Stages:
             key: digest of all that decides the result.
             work: runs the stage, and returns facts to keep.
             owns: a folder of the run that belongs to this stage: deleted when it was started with another key.
+            outputs: patterns of the sealed files and folders that the stage leaves, such as `samples/*`.
         """
         if self.finished(name, key):
             self.log(f"{name}: cached")
             return True
+        self._say_what_changed(name, key)
         self.begin(name, key, owns)
+        self._remove_strangers(outputs)
         started = time.monotonic()
         facts = work()
-        seconds = round(time.monotonic() - started, 3)
-        self._set(name, {"state": "done", "key": key, "seconds": seconds, **facts})
+        seconds = round(self.facts(name).get("before", 0.0) + time.monotonic() - started, 3)
+        made = {str(place.relative_to(self.folder)): seals(place)[-1] for place in self._places(outputs)}
+        entry = {"state": "done", "key": key, "seconds": seconds, "patterns": list(outputs), "outputs": made}
+        self._set(name, {**entry, **facts})
         self.log(f"{name}: done in {seconds:.0f} s")
         return False
 
     def begin(self, name: str, key: str, owns: str) -> None:
         """Mark a stage as running, after deleting what it wrote with another key."""
-        if owns and self.status().get(name, {}).get("key") != key:
-            shutil.rmtree(self.folder / owns, ignore_errors=True)
-        self._set(name, {"state": "running", "key": key})
+        entry = self.status().get(name, {})
+        if owns:
+            self._own(self.folder / owns, key)
+        before = self._seconds_before(entry, owns) if entry.get("key") == key else 0.0
+        self._set(name, {"state": "running", "key": key, "before": before, "started": time.time()})
 
     def fail(self, error: BaseException) -> None:
         """Store the reason with the stage that was running."""
         status = self.status()
         for entry in status.values():
             if entry.get("state") == "running":
-                entry.update(state="failed", error=f"{type(error).__name__}: {error}")
-        write_json(self.path, status)
+                spent = entry.get("before", 0.0) + time.time() - entry.get("started", time.time())
+                entry.update(state="failed", error=f"{type(error).__name__}: {error}", seconds=round(spent, 3))
+        write_sealed_json(self.path, status)
 
     def facts(self, name: str) -> dict[str, Any]:
         """Return the facts that a finished stage stored."""
         return dict(self.status().get(name, {}))
 
     def _set(self, name: str, entry: dict[str, Any]) -> None:
-        write_json(self.path, {**self.status(), name: entry})
+        write_sealed_json(self.path, {**self.status(), name: entry})
+
+    def _own(self, owned: Path, key: str) -> None:
+        """Empty the folder of a stage unless it was begun with this key, which it holds itself.
+
+        A status that is lost then costs no training.
+        """
+        mark = owned / OWNER
+        if not is_intact(mark) or read_json(mark) != key:
+            shutil.rmtree(owned, ignore_errors=True)
+            write_sealed_json(mark, key)
+
+    def _places(self, patterns: Sequence[str]) -> list[Path]:
+        """Return what matches the patterns now, without the hidden files that hold digests."""
+        found = (place for pattern in patterns for place in sorted(self.folder.glob(pattern)))
+        return [place for place in found if not place.name.startswith(".")]
+
+    def _remove_strangers(self, patterns: Sequence[str]) -> None:
+        """Delete what stands in the place of outputs and was not written by a stage: without a digest."""
+        for place in self._places(patterns):
+            if not seals(place):
+                shutil.rmtree(place) if place.is_dir() else place.unlink()
+
+    def _changed(self, entry: Mapping[str, Any]) -> str:
+        """Return the first output of a finished stage that is not as it was written; empty where all are."""
+        written: dict[str, str] = entry.get("outputs", {})
+        for name, value in written.items():
+            if not (self.folder / name).exists() or digest(self.folder / name) != value:
+                return name
+        there = {str(place.relative_to(self.folder)) for place in self._places(entry.get("patterns", ()))}
+        return min(there - written.keys(), default="")
+
+    def _say_what_changed(self, name: str, key: str) -> None:
+        entry = self.status().get(name, {})
+        if entry.get("state") == "done" and entry.get("key") == key:
+            self.log(f"{self.folder / self._changed(entry)} is not what {name} wrote: the stage runs again")
+
+    def _seconds_before(self, entry: Mapping[str, Any], owns: str) -> float:
+        """Return the seconds that interrupted calls of a stage took.
+
+        A process that is killed cannot write how long it worked. Its last file says so to within the time between two
+        of its files.
+        """
+        if entry.get("state") != "running":
+            return float(entry.get("seconds", 0.0)) if entry.get("state") == "failed" else 0.0
+        files = [self.path, *((self.folder / owns).rglob("*") if owns else ())]
+        last = max(path.stat().st_mtime for path in files)
+        worked = max(0.0, last - float(entry.get("started", last)))
+        seconds: float = round(float(entry.get("before", 0.0)) + worked, 3)
+        return seconds

@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
-from benchmark.core.files import atomic_write, content_key, file_name
+from benchmark.core.files import content_key, file_name
 from benchmark.core.progress import progress
+from benchmark.core.sealed import is_intact, require_intact, sealed_write
 from benchmark.core.source_digest import core_module, source_digest
 from benchmark.core.types import Cohort, Detector, HasViews, ReadsPixels, Split, chunks
 from benchmark.plugins.registry import source_files
@@ -77,14 +78,14 @@ def fit_detector(choice: Choice, cohort: Cohort, *, cache: Path, device: str, lo
     place.mkdir(parents=True, exist_ok=True)
     with FileLock(place / ".lock"):
         kept = place / "real.npy"
-        log(f"detector {choice.name}: {'cached' if kept.exists() else 'fitted to all real items, once per cohort'}")
+        log(f"detector {choice.name}: {'cached' if is_intact(kept) else 'fitted to all real items, once per cohort'}")
         detector = choice.options.fit(real, folder=place, key=key, device=device)
         rows = rows_of(detector, real)
         if rows.dimension <= SHORT:
-            if not kept.exists():
-                with atomic_write(kept) as temporary, temporary.open("wb") as file:
+            if not is_intact(kept):
+                with sealed_write(kept) as temporary, temporary.open("wb") as file:
                     np.save(file, all_rows(rows))
-            rows = replace(Rows.of(np.load(kept), rows.similarity), views=rows.views)
+            rows = replace(Rows.of(np.load(require_intact(kept)), rows.similarity), views=rows.views)
         return Fitted(choice.name, detector, real, replace(rows, index=_index(detector, real, place, log)), place)
 
 
@@ -95,16 +96,23 @@ def _index(detector: Detector, real: Split, place: Path, log: Callable[[str], No
     size = int(np.prod(real.shape))
     if not _reads_pixels(detector) or size < INDEXED_SIDE or size * len(real) < INDEXED_PIXELS:
         return None
-    stored = Stored(real.pixels.reshape(len(real.pixels), size), real.rows)
+    pixels = checked_items(real)
+    stored = Stored(pixels.reshape(len(pixels), size), real.rows)
     folder = place / f"index-{source_digest(core_module('search.index'))}"
-    index = Index.open(folder, stored)
+    index = Index.open(folder, stored) if is_intact(folder) else None
     if index is None:
         log("index of all real items: built once per cohort")
         with progress("index", len(real)) as advance:
             index = Index.build(stored, real.shape, advance=advance)
-        with atomic_write(folder) as temporary:
+        with sealed_write(folder) as temporary:
             index.save(temporary)
     return index
+
+
+def checked_items(real: Split) -> Array:
+    """Return all stored items of the cohort as one array; prepared ones are compared with their digests first."""
+    pixels: Any = real.pixels
+    return pixels.checked() if hasattr(pixels, "checked") else real.pixels
 
 
 def _reads_pixels(detector: Detector) -> bool:

@@ -24,7 +24,7 @@ import torch
 import torch.nn.functional as F
 
 from benchmark.core.errors import UsageError
-from benchmark.core.files import atomic_write
+from benchmark.core.sealed import is_intact, require_intact, sealed_write
 from benchmark.core.seeding import derive_seed
 from benchmark.core.types import chunks
 from benchmark.detectors.query_transforms import views_of
@@ -95,9 +95,9 @@ class Options:
         grid = Grid.over(real.shape, most, places, self.patch)
         dimension = min(self.volume_dimension if volumes else self.dimension, grid.length)
         kept = folder / f"local-{key[:16]}.npz"
-        if not kept.exists():
+        if not is_intact(kept):
             _save(kept, *fit_projections(real, grid, dimension, self.seed))
-        with np.load(kept) as file:
+        with np.load(require_intact(kept)) as file:
             means, projections = file["means"], file["projections"]
         moves = moves_of(len(real.shape) - 1, self.reach)
         return Local(grid, means, projections, views=(*views_of(self.transforms, len(real.shape) - 1), *moves))
@@ -119,7 +119,7 @@ def _moved(images: Images, *, steps: tuple[int, ...]) -> Images:
 
 
 def _save(path: Path, means: Floats, projections: Floats) -> None:
-    with atomic_write(path) as temporary, temporary.open("wb") as file:
+    with sealed_write(path) as temporary, temporary.open("wb") as file:
         np.savez(file, means=means, projections=projections)
 
 

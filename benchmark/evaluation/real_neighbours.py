@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from benchmark.core.files import atomic_write
+from benchmark.core.sealed import is_intact, sealed_write
 from benchmark.core.source_digest import core_module, source_digest
 from benchmark.core.types import patient_codes
 from benchmark.metrics.patient_neighbours import nearest_others
@@ -46,11 +46,11 @@ def real_neighbours(bank: Bank, folder: Path, searching: Searching, *, seed: int
         return None
     code = source_digest(core_module("metrics.patient_neighbours"), core_module("search.blocks"))
     path = folder / f"neighbours-{keep}-{seed}-{code}.npz"
-    if path.exists():
+    if is_intact(path):
         with np.load(path) as kept:
             return RealNeighbours(kept["positions"], kept["similarity"])
     neighbours = _searched(bank, units, keep, searching, seed)
-    with atomic_write(path) as temporary, temporary.open("wb") as file:
+    with sealed_write(path) as temporary, temporary.open("wb") as file:
         np.savez(file, positions=neighbours.positions, similarity=neighbours.similarity)
     return neighbours
 

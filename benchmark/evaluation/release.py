@@ -10,6 +10,7 @@ import numpy as np
 from benchmark.adapters.sampling import Samples
 from benchmark.core.errors import BadDataError, UsageError
 from benchmark.core.files import atomic_write
+from benchmark.core.sealed import require_intact
 from benchmark.records.record import Record
 
 if TYPE_CHECKING:
@@ -32,7 +33,9 @@ def write_release(folder: Path, out: Path) -> str:
     record = Record.read(folder / "record.json")
     _require_scored(record, folder)
     require_empty(out)
-    kept = np.flatnonzero(~withheld(pd.read_parquet(folder / "matches.parquet")))
+    kept = np.flatnonzero(
+        ~withheld(pd.read_parquet(require_intact(folder / "matches.parquet", "run it again: bench run")))
+    )
     samples = Samples.open(folder / "samples", record.spec.samples)
     with atomic_write(out) as part:
         part.mkdir(parents=True)

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
-from benchmark.core.files import atomic_write
 from benchmark.core.progress import Log
+from benchmark.core.sealed import is_intact, sealed_write
 from benchmark.core.types import chunks
 from benchmark.search import MEMORY_BYTES, Rows, block_parts, blocks, search, search_shards, similarities
 
@@ -94,7 +94,7 @@ class Searching:
         paths = [
             self.folder / f"{keep}-{part.start:09d}-{part.stop:09d}.npz" if self.folder else None for part in parts
         ]
-        kept = [path is not None and path.exists() for path in paths]
+        kept = [path is not None and is_intact(path) for path in paths]
         if any(kept) and not all(kept):
             first = parts[kept.index(False)].start
             self.log(f"{keep}: resuming at image {first} of {queries.count}")
@@ -126,6 +126,6 @@ class Searching:
 def _written(path: Path | None, arrays: Arrays) -> Arrays:
     if path is not None:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with atomic_write(path) as temporary, temporary.open("wb") as file:
+        with sealed_write(path) as temporary, temporary.open("wb") as file:
             np.savez(file, **arrays)  # type: ignore[arg-type]  # its names are ours
     return arrays

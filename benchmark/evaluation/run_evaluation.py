@@ -15,8 +15,9 @@ import pandas as pd
 
 from benchmark.adapters.sampling import PROMPTED, Samples, prompted_rows
 from benchmark.core.errors import BadDataError
-from benchmark.core.files import atomic_write, file_name, write_json
+from benchmark.core.files import file_name
 from benchmark.core.progress import Log, progress
+from benchmark.core.sealed import sealed_write, write_sealed_json
 from benchmark.core.types import (
     Cohort,
     HasLoss,
@@ -64,6 +65,8 @@ ENOUGH = 2000
 ATTACKED = 250
 """Items a side whose loss is measured."""
 
+RESULTS = ("matches.parquet", "members.parquet", "evaluation.json")
+"""Files of a run that an evaluation writes, besides figures."""
 SEARCHES = "search"
 """Folder of a run with the blocks of searches that are not finished."""
 
@@ -249,7 +252,7 @@ def _side_by_side(columns: dict[str, dict[str, NDArray[np.generic]]]) -> pd.Data
 
 
 def _write_table(path: Path, table: pd.DataFrame) -> str:
-    with atomic_write(path) as temporary:
+    with sealed_write(path) as temporary:
         table.to_parquet(temporary, index=False)
     return hashlib.sha256(pd.util.hash_pandas_object(table, index=False).to_numpy().tobytes()).hexdigest()[:16]
 
@@ -279,7 +282,7 @@ def _write_scores(
         for detector, outcome in outcomes.items()
         for name, counts in outcome.histograms.items()
     }
-    write_json(
+    write_sealed_json(
         folder / "evaluation.json",
         {
             "scores": {name: entry.model_dump(mode="json") for name, entry in entries(scores).items()},

@@ -10,8 +10,8 @@ import numpy as np
 
 from benchmark.adapters.sampling import Samples
 from benchmark.core.errors import BadDataError
-from benchmark.core.files import read_json
 from benchmark.core.progress import Log, progress, to_stderr
+from benchmark.core.sealed import read_sealed_json, require_intact
 from benchmark.core.types import Score, Split
 from benchmark.evaluation.protocol import Outcome
 from benchmark.evaluation.report.build import report_images, report_input
@@ -20,7 +20,7 @@ from benchmark.evaluation.suspects import FullSize, list_suspects
 from benchmark.evaluation.verdict import judge
 from benchmark.records.record import Record
 from benchmark.runs.config import RunConfig, resolve
-from benchmark.runs.run import CONFIG, open_split, read_run
+from benchmark.runs.run import AGAIN, CONFIG, open_split, read_run
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -43,14 +43,14 @@ def report_run(folder: Path, out: Path, *, must_see: float = MUST_SEE, log: Log 
         raise BadDataError(
             f"{folder} holds no samples that were compared", f"finish it first: bench run --config {folder / CONFIG}"
         )
-    record, results = Record.read(folder / "record.json"), read_json(folder / "evaluation.json")
+    record, results = Record.read(folder / "record.json"), read_sealed_json(folder / "evaluation.json", AGAIN)
     cohort = open_split(resolve(config), log)
     if record.hashes.get("cohort") != cohort.key:
         raise BadDataError(
             f"the cohort behind {folder} has changed since its samples were compared", "run it again: bench run"
         )
     samples = Samples.open(folder / "samples", record.spec.samples)
-    outcomes = read_outcomes(pd.read_parquet(folder / "matches.parquet"), results)
+    outcomes = read_outcomes(pd.read_parquet(require_intact(folder / "matches.parquet", AGAIN)), results)
     full_size = FullSize(_opener(samples), _opener(cohort.real))
     matches = {name: outcome.matches for name, outcome in outcomes.items()}
     suspects = list_suspects(matches, _named(samples), cohort.real, full_size)

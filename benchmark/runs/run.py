@@ -23,9 +23,10 @@ from benchmark.core.errors import (
     MissingDataError,
     UsageError,
 )
-from benchmark.core.files import atomic_write, content_key, private_folder, read_json, write_json
+from benchmark.core.files import content_key, private_folder
 from benchmark.core.options import without_paths
 from benchmark.core.progress import Log, to_stderr
+from benchmark.core.sealed import read_sealed_json, require_intact, sealed_write, write_sealed_json
 from benchmark.core.source_digest import core_module, source_digest
 from benchmark.core.stages import Stages, exclusive
 from benchmark.core.types import (
@@ -51,6 +52,8 @@ if TYPE_CHECKING:
 
 CONFIG = "run.toml"
 """The configuration in a run folder: private, since it may name paths."""
+EVALUATION, ENVIRONMENT = "evaluation.json", "environment.json"
+AGAIN = "run it again: bench run"
 
 
 def run(config: RunConfig, *, log: Log = to_stderr) -> Path:
@@ -68,7 +71,8 @@ def run(config: RunConfig, *, log: Log = to_stderr) -> Path:
         return folder
     private_folder(config.runs)
     with exclusive(folder):
-        config.write(folder / CONFIG)
+        with sealed_write(folder / CONFIG) as temporary:
+            config.write(temporary)
         stages = Stages(folder, log)
         try:
             _fit_and_sample(resolved, cohort, stages)
@@ -159,7 +163,8 @@ def run_folder(resolved: Resolved, cohort: Cohort) -> Path:
 def read_run(folder: Path) -> dict[str, Any]:
     """Return the configuration of a run folder, as nested values. Raises UsageError for what is no run folder."""
     if (folder / CONFIG).exists():
-        return read_toml(folder / CONFIG)
+        changed = f"run it again with the options that you want: bench run --config {folder / CONFIG}"
+        return read_toml(require_intact(folder / CONFIG, changed))
     if (folder / "spec.json").exists():
         raise UsageError(
             f"{folder} was written by an older version of memobench, whose runs this version does not read",
@@ -201,9 +206,12 @@ def _fit_and_sample(resolved: Resolved, cohort: Cohort, stages: Stages) -> None:
     fit_key = _fit_key(resolved, cohort)
     sample_key = _sample_key(resolved, fit_key)
     folder = stages.folder
-    stages.run("fit", fit_key, lambda: _fit(resolved, cohort, folder), owns="fit")
+    stages.run("fit", fit_key, lambda: _fit(resolved, cohort, folder), owns="fit", outputs=("fit/model",))
     leave_world()
-    stages.run("sample", sample_key, lambda: _sample(resolved, cohort, folder, stages.log), owns="samples")
+    stages.run(
+        "sample", sample_key, lambda: _sample(resolved, cohort, folder, stages.log),
+        owns="samples", outputs=("samples/*",),
+    )  # fmt: skip
 
 
 def _fit(resolved: Resolved, cohort: Cohort, folder: Path) -> dict[str, Any]:
@@ -215,7 +223,7 @@ def _fit(resolved: Resolved, cohort: Cohort, folder: Path) -> dict[str, Any]:
             seed=config.seed, device=config.device,
         )  # fmt: skip
         if _rank() == 0:
-            with atomic_write(folder / "fit" / "model") as part:
+            with sealed_write(folder / "fit" / "model") as part:
                 part.mkdir(parents=True)
                 resolved.adapter.save(part)
     except (BenchError, KeyboardInterrupt):
@@ -253,7 +261,7 @@ def _prompts(resolved: Resolved, cohort: Cohort, tell: Log) -> Prompts:
 
 def _trained(resolved: Resolved, folder: Path) -> ModelAdapter:
     try:
-        return resolved.model_class.load(folder / "fit" / "model", device=resolved.config.device)
+        return resolved.model_class.load(require_intact(folder / "fit" / "model", AGAIN), device=resolved.config.device)
     except (BenchError, KeyboardInterrupt):
         raise
     except Exception as error:
@@ -272,7 +280,7 @@ def _plugin_failure(resolved: Resolved, stage: str, error: Exception) -> BenchEr
 
 
 def _evaluate(resolved: Resolved, cohort: Cohort, stages: Stages) -> None:
-    from benchmark.evaluation.run_evaluation import SEARCHES, evaluate_run
+    from benchmark.evaluation.run_evaluation import RESULTS, SEARCHES, evaluate_run
 
     refusal = refusal_of(resolved)
     key = _evaluate_key(resolved, cohort, stages.facts("sample")["key"])
@@ -284,10 +292,10 @@ def _evaluate(resolved: Resolved, cohort: Cohort, stages: Stages) -> None:
             cache=resolved.config.cache, device=resolved.config.device,
             search_memory=int(resolved.config.search_memory * 2**30), log=stages.log, refusal=refusal,
         )  # fmt: skip
-        write_json(stages.folder / "environment.json", _environment(resolved.config.device))
+        write_sealed_json(stages.folder / ENVIRONMENT, _environment(resolved.config.device))
         return {"peak_bytes": _peak_bytes()}
 
-    stages.run("evaluate", key, work, owns=SEARCHES)
+    stages.run("evaluate", key, work, owns=SEARCHES, outputs=(*RESULTS, ENVIRONMENT))
 
 
 def _environment(device: str) -> dict[str, Any]:
@@ -297,7 +305,7 @@ def _environment(device: str) -> dict[str, Any]:
 
 
 def _record(resolved: Resolved, cohort: Cohort, stages: Stages) -> None:
-    results = read_json(stages.folder / "evaluation.json")
+    results = read_sealed_json(stages.folder / EVALUATION)
     status = stages.status()
     record = Record(
         protocol=_protocol(resolved),
@@ -306,7 +314,7 @@ def _record(resolved: Resolved, cohort: Cohort, stages: Stages) -> None:
         scores=results["scores"],
         replicates=results["replicates"],
         cost=_cost(status),
-        environment={**read_json(stages.folder / "environment.json"), "search": results["engines"]},
+        environment={**read_sealed_json(stages.folder / ENVIRONMENT), "search": results["engines"]},
         hashes={**results["hashes"], "cohort": cohort.key, "files": cohort.files_key, "fit": status["fit"]["key"]},
     )
     record.write(stages.folder / "record.json")

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Self
 
 import numpy as np
 
-from benchmark.core.files import atomic_write
+from benchmark.core.sealed import is_intact, sealed_write
 from benchmark.search.topk import Best
 
 if TYPE_CHECKING:
@@ -41,7 +41,7 @@ class State:
     @classmethod
     def open(cls, path: Path | None, plan: tuple[int, ...], count: int, depth: int) -> Self:
         """Read the file, or start with empty lists (count, depth)."""
-        if path is not None and path.exists():
+        if path is not None and is_intact(path):
             with np.load(path) as file:
                 if tuple(file["plan"]) == plan:
                     best = Best(file["values"], file["places"], file["ties"])
@@ -56,7 +56,7 @@ class State:
             return
         self._saved = time.monotonic()
         self.path.parent.mkdir(parents=True, exist_ok=True)
-        with atomic_write(self.path) as temporary, temporary.open("wb") as file:
+        with sealed_write(self.path) as temporary, temporary.open("wb") as file:
             np.savez(
                 file, plan=np.array(self.plan), values=self.best.values, places=self.best.places, ties=self.best.ties,
                 left=self.remaining, engines=np.array(sorted(self.engines), dtype=str),

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -24,6 +25,8 @@ from benchmark.text2image.options import OutlierRule, PromptSampling
 from benchmark.text2image.summary import summarise
 
 if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
     from benchmark.core.types import Array
 
 ADVICE = replace(OWN, columns="name the column of the prompts with --column; the first line has the names of columns")
@@ -144,7 +147,7 @@ def score_prompts(
 def _score_missing(
     pipeline: Any, prompts: Sequence[str], sampling: PromptSampling, folder: Path, batch: int
 ) -> dict[str, Array]:
-    """Return arrays (prompts, seeds, numbers), float32, on disk; compute the entries that are still NaN there."""
+    """Return arrays (prompts, seeds, numbers), float32, on disk; compute the entries that are NaN or have changed."""
     from benchmark.text2image.tracing import THUMB, trace
 
     widths = {"norms": sampling.steps_taken}
@@ -154,8 +157,8 @@ def _score_missing(
         name: _open_array(folder / f"{name}.npy", (len(prompts), sampling.seeds, width))
         for name, width in widths.items()
     }
-    last = arrays[list(widths)[-1]]  # written last: where it has a number, the others have theirs too
-    pairs = np.argwhere(np.isnan(last[:, :, -1]))
+    checks = _open_array(folder / "checks.npy", (len(prompts), sampling.seeds, 1), np.uint64)
+    pairs = np.argwhere(_checks(arrays) != checks[:, :, 0])
     total = len(prompts) * sampling.seeds
     with progress("prompts", total, total - len(pairs)) as advance:
         for part in chunks(len(pairs), batch):
@@ -168,6 +171,8 @@ def _score_missing(
             for name, array in arrays.items():
                 array[rows, seeds] = getattr(traced, name)
                 array.flush()
+            checks[rows, seeds, 0] = _checks({name: array[rows, seeds][None] for name, array in arrays.items()})[0]
+            checks.flush()  # last: an entry without its check is computed again
             advance(len(rows))
     return dict(arrays)
 
@@ -186,12 +191,27 @@ def _require_ranks(scores: pd.DataFrame, size: int) -> None:
         )
 
 
-def _open_array(file: Path, shape: tuple[int, ...]) -> np.memmap[Any, Any]:
-    if not file.exists():
-        with atomic_write(file) as temporary:
-            np.lib.format.open_memmap(temporary, "w+", np.float32, shape)[:] = np.nan
-    opened: np.memmap[Any, Any] = np.load(file, mmap_mode="r+")
+def _open_array(file: Path, shape: tuple[int, ...], dtype: type[Any] = np.float32) -> np.memmap[Any, Any]:
+    """Open an array for reading and writing; a new one where there is none of this shape."""
+    opened: np.memmap[Any, Any]
+    with suppress(OSError, ValueError, EOFError):  # missing, or damaged
+        opened = np.load(file, mmap_mode="r+", allow_pickle=False)
+        if opened.shape == shape and opened.dtype == dtype:
+            return opened
+    with atomic_write(file) as temporary:
+        np.lib.format.open_memmap(temporary, "w+", dtype, shape)[:] = np.nan if dtype is np.float32 else 0
+    opened = np.load(file, mmap_mode="r+")
     return opened
+
+
+def _checks(arrays: Mapping[str, Array]) -> NDArray[np.uint64]:
+    """Return a digest of 64 bits of the numbers of each prompt and seed, (P, S), from arrays (P, S, numbers)."""
+    first = next(iter(arrays.values()))
+    checks = np.zeros(first.shape[:2], dtype=np.uint64)
+    for place in np.ndindex(checks.shape):
+        content = b"".join(np.ascontiguousarray(array[place]).tobytes() for array in arrays.values())
+        checks[place] = int.from_bytes(hashlib.blake2b(content, digest_size=8).digest(), "little")
+    return checks
 
 
 def lengths(pipeline: Any, prompts: Sequence[str]) -> tuple[Array, Array]:

@@ -11,21 +11,25 @@ from typing import Any
 import torch
 
 from benchmark.core.errors import AdapterError
-from benchmark.core.files import atomic_write
+from benchmark.core.progress import to_stderr
+from benchmark.core.sealed import is_intact, sealed_write, why_damaged
 
 
 def save_checkpoint(path: Path, state: Mapping[str, Any], options: Mapping[str, object]) -> None:
     """Write state (tensors, numbers, text) with the options that produced it; an interrupted write leaves no file."""
-    with atomic_write(path) as temporary:
+    with sealed_write(path) as temporary:
         torch.save({**state, "options": _text(options)}, temporary)
 
 
 def load_checkpoint(path: Path, options: Mapping[str, object]) -> dict[str, Any] | None:
-    """Return the state saved at path, or None when there is none.
+    """Return the state saved at path; None where there is none, or where it has changed since it was written.
 
     Raises AdapterError when the file cannot be read, or comes from a training with other options.
     """
     if not path.exists():
+        return None
+    if not is_intact(path):
+        to_stderr(f"{path} {why_damaged(path)}: training starts again")
         return None
     state = _read(path)
     before, now = json.loads(state.pop("options")), json.loads(_text(options))

@@ -64,7 +64,7 @@ def refusal(folder: Path, adapter: Noise) -> str:
 def test_chunks_of_seeds_of_their_own(tmp_path: Path) -> None:
     adapter = Noise()
     made = make(tmp_path, adapter)
-    assert [path.name for path in sorted(tmp_path.iterdir())] == [f"chunk-0000{k}.npy" for k in range(3)]
+    assert [path.name for path in sorted(tmp_path.glob("[!.]*"))] == [f"chunk-0000{k}.npy" for k in range(3)]
     assert [count for count, _ in adapter.calls] == [8, 8, 4]
     assert len({seed for _, seed in adapter.calls}) == 3
     assert len(made) == 20
@@ -135,7 +135,7 @@ def test_killed_between_chunks_it_resumes_with_the_same_prompts(tmp_path: Path) 
     prompts = asked(*range(0, 40, 2))
     with pytest.raises(KeyboardInterrupt):
         sampled(tmp_path, Killed(), prompts)
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["chunk-00000.npy", PROMPTED]
+    assert sorted(path.name for path in tmp_path.glob("[!.]*")) == ["chunk-00000.npy", PROMPTED]
     assert prompted_rows(tmp_path).tolist() == prompts.rows.tolist()  # type: ignore[union-attr]
     kept = (tmp_path / PROMPTED).read_bytes()
     adapter = Obedient()
@@ -162,7 +162,7 @@ def test_a_model_without_prompts_leaves_no_such_file(tmp_path: Path) -> None:
 
 def test_a_chunk_that_fails_leaves_no_file_and_keeps_the_others(tmp_path: Path) -> None:
     refusal(tmp_path, Noise(spoil=np.nan))
-    assert [path.name for path in tmp_path.iterdir()] == ["chunk-00000.npy"]
+    assert [path.name for path in tmp_path.glob("[!.]*")] == ["chunk-00000.npy"]
 
 
 # Refusals

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
+import os
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from benchmark.core import stages
 from benchmark.core.errors import AdapterError, MachineError
+from benchmark.core.sealed import sealed_write
 from benchmark.core.stages import Stages, exclusive
 
 HOLD = """
@@ -32,14 +37,15 @@ class Run:
     def work(self) -> dict[str, Any]:
         self.worked += 1
         (self.folder / "fit").mkdir(exist_ok=True)
-        (self.folder / "fit" / f"made-{self.worked}").touch()
+        with sealed_write(self.folder / "fit" / f"made-{self.worked}") as temporary:
+            temporary.write_text(f"made {self.worked}")
         return {"items": 3}
 
     def fit(self, key: str, *, owns: str = "fit") -> bool:
-        return self.stages.run("fit", key, self.work, owns=owns)
+        return self.stages.run("fit", key, self.work, owns=owns, outputs=("fit/*",))
 
     def files(self) -> list[str]:
-        return sorted(path.name for path in (self.folder / "fit").iterdir())
+        return sorted(path.name for path in (self.folder / "fit").iterdir() if not path.name.startswith("."))
 
     def entry(self) -> dict[str, Any]:
         return dict(json.loads((self.folder / "status.json").read_text())["fit"])
@@ -78,7 +84,10 @@ def test_a_finished_stage_is_skipped(run: Run) -> None:
     assert run.said == ["fit: done in 0 s", "fit: cached"]
     seconds = run.entry()["seconds"]
     assert 0 <= seconds < 1
-    assert run.entry() == run.stages.facts("fit") == {"state": "done", "key": "k", "seconds": seconds, "items": 3}
+    assert run.entry() == run.stages.facts("fit") == {
+        "state": "done", "key": "k", "seconds": seconds, "items": 3, "patterns": ["fit/*"],
+        "outputs": {"fit/made-1": hashlib.sha256(b"made 1").hexdigest()},
+    }  # fmt: skip
 
 
 def test_another_process_finds_it_finished(run: Run) -> None:
@@ -126,7 +135,7 @@ def test_stages_do_not_touch_each_other(run: Run) -> None:
 def test_a_running_stage_is_marked_before_it_works(run: Run) -> None:
     seen = []
     run.stages.run("fit", "k", lambda: seen.append(run.entry()) or {})  # type: ignore[func-returns-value]
-    assert seen == [{"state": "running", "key": "k"}]
+    assert [(entry["state"], entry["key"]) for entry in seen] == [("running", "k")]
 
 
 def test_a_stage_that_was_killed_goes_on_where_it_was(run: Run) -> None:
@@ -147,11 +156,9 @@ def test_a_stage_that_was_killed_with_another_key_starts_again(run: Run) -> None
 def test_a_failed_stage_keeps_reason_and_files(run: Run) -> None:
     run.stages.run("prepare", "p", dict)
     fail(run, "k", AdapterError("the loss is not finite", "lower the rate"))
-    assert run.entry() == {
-        "state": "failed",
-        "key": "k",
-        "error": "AdapterError: the loss is not finite\n  hint: lower the rate",
-    }
+    entry = run.entry()
+    assert (entry["state"], entry["key"]) == ("failed", "k")
+    assert entry["error"] == "AdapterError: the loss is not finite\n  hint: lower the rate"
     assert run.stages.finished("prepare", "p")
     assert run.files() == ["made-1"]
     assert run.fit("k") is False
@@ -162,6 +169,73 @@ def test_a_failed_stage_keeps_reason_and_files(run: Run) -> None:
 def test_a_failure_before_any_stage_writes_no_stage(run: Run) -> None:
     run.stages.fail(ValueError("x"))
     assert run.stages.status() == {}
+
+
+# What changed between two calls
+
+
+def flip(path: Path) -> None:
+    content = bytearray(path.read_bytes())
+    content[-1] ^= 1
+    path.write_bytes(bytes(content))
+
+
+def remove(path: Path) -> None:
+    path.unlink()
+
+
+def add(path: Path) -> None:
+    path.with_name("stray").touch()
+
+
+@pytest.mark.parametrize(("damage", "named"), [(flip, "made-1"), (remove, "made-1"), (add, "stray")])
+def test_a_changed_output_runs_the_stage_again(run: Run, damage: Callable[[Path], None], named: str) -> None:
+    run.fit("k")
+    damage(run.folder / "fit" / "made-1")
+    assert run.fit("k") is False
+    assert run.said[1] == f"{run.folder / 'fit' / named} is not what fit wrote: the stage runs again"
+    assert run.worked == 2
+
+
+def test_an_output_that_was_sealed_again_by_another_program_is_seen(run: Run) -> None:
+    run.fit("k")
+    with sealed_write(run.folder / "fit" / "made-1") as temporary:
+        temporary.write_text("of another run")
+    assert run.fit("k") is False
+
+
+@pytest.mark.parametrize("content", [None, '{"fit": {"state": "done", "key": "k"}}', "{"])
+def test_a_changed_status_costs_no_files(run: Run, content: str | None) -> None:
+    run.fit("k")
+    if content is None:
+        (run.folder / "status.json").unlink()
+    else:
+        (run.folder / "status.json").write_text(content)
+    run.said.clear()
+    assert run.fit("k") is False
+    assert run.files() == ["made-1", "made-2"]
+    path = run.folder / "status.json"
+    told = [f"{path} has changed since it was written: every stage is looked at again"] if content else []
+    assert sorted(set(run.said)) == sorted([*told, "fit: done in 0 s"])
+
+
+def test_seconds_add_up_over_interruptions(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = [1000.0]
+    monkeypatch.setattr(stages.time, "time", lambda: clock[0])
+    run.stages.begin("fit", "k", "fit")
+    run.work()
+    os.utime(run.folder / "fit" / "made-1", (1000, 1007))  # killed: its last file is of 7 s after its start
+    for path in (run.folder / "status.json", *(run.folder / "fit").glob(".*")):
+        os.utime(path, (1000, 1000))
+    run.stages.begin("fit", "k", "fit")
+    assert run.entry()["before"] == 7
+    clock[0] = 1004.0
+    run.stages.fail(ValueError("x"))
+    assert run.entry()["seconds"] > 10.9
+    run.fit("k")
+    assert 10.9 < run.entry()["seconds"] < 12
+    assert run.fit("other") is False
+    assert run.entry()["seconds"] < 1
 
 
 # One process at a time

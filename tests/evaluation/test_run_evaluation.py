@@ -11,6 +11,7 @@ import pytest
 from benchmark.adapters.sampling import Samples
 from benchmark.core.errors import BadDataError, UsageError
 from benchmark.core.files import read_json
+from benchmark.core.sealed import sealed_write
 from benchmark.core.types import Cohort, Images, Score, Split
 from benchmark.detectors.random_conv import random_features
 from benchmark.detectors.registry import choose
@@ -121,12 +122,17 @@ def test_a_score_is_published_only_with_the_detector_of_its_paper(name: str, det
 # A whole evaluation, and its release
 
 
+def write_chunk(path: Path, images: np.ndarray) -> None:
+    with sealed_write(path) as temporary, temporary.open("wb") as file:
+        np.save(file, images)
+
+
 @pytest.fixture(scope="module")
 def folder(world: World, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A run folder that was evaluated with pixels, of the small cohort and its samples."""
     place = tmp_path_factory.mktemp("run")
     (place / "samples").mkdir()
-    np.save(place / "samples" / "chunk-00000.npy", world.samples.pixels)
+    write_chunk(place / "samples" / "chunk-00000.npy", world.samples.pixels)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("benchmark.evaluation.figures.draw_figures", lambda *_: None)
         patch.setattr(run_evaluation, "quality_scores", lambda *_, **__: {"quality.x": Score(value=1.0)})
@@ -223,8 +229,9 @@ def test_samples_that_are_no_grey_levels_are_released_as_they_are(world: World, 
     folder = tmp_path / "run"
     (folder / "samples").mkdir(parents=True)
     images = np.random.default_rng(0).uniform(-1, 1, (3, 2, 4, 4, 4)).astype(np.float32)
-    np.save(folder / "samples" / "chunk-00000.npy", images)
-    pd.DataFrame({"withhold[pixels]": [True, False, False]}).to_parquet(folder / "matches.parquet")
+    write_chunk(folder / "samples" / "chunk-00000.npy", images)
+    with sealed_write(folder / "matches.parquet") as temporary:
+        pd.DataFrame({"withhold[pixels]": [True, False, False]}).to_parquet(temporary)
     write_record(folder, world.cohort, 3, ScoreEntry(value=0.0))
     write_release(folder, tmp_path / "out")
     assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["sample-000001.npy", "sample-000002.npy"]

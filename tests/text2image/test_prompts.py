@@ -156,6 +156,26 @@ def test_an_interrupted_call_goes_on(folder: Path, tmp_path: Path, monkeypatch: 
     assert len(calls) == 4
 
 
+@pytest.mark.parametrize("damage", ["flip", "cut", "checks"])
+def test_changed_numbers_are_computed_again(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, damage: str
+) -> None:
+    whole = score(folder, list(CAPTIONS), tmp_path, batch=1)
+    (path,) = tmp_path.rglob("checks.npy" if damage == "checks" else "norms.npy")
+    content = bytearray(path.read_bytes())
+    content[-1] ^= 1
+    path.write_bytes(content[:-9] if damage == "cut" else bytes(content))
+    real, calls = tracing.trace, list[int]()
+
+    def counted(*args: Any, **kwargs: Any) -> Any:
+        calls.append(len(args[1]))
+        return real(*args, **kwargs)
+
+    monkeypatch.setattr(tracing, "trace", counted)
+    assert score(folder, list(CAPTIONS), tmp_path, batch=1).equals(whole)
+    assert sum(calls) == 1
+
+
 def test_first_step_alone_is_the_first_of_the_whole(folder: Path, tmp_path: Path) -> None:
     whole = score(folder, list(CAPTIONS), tmp_path / "whole")
     first = score(folder, list(CAPTIONS), tmp_path / "first", PromptSampling(steps=4, seeds=2, first=True))
@@ -293,7 +313,7 @@ def test_no_text_leaves_the_private_tables(folder: Path, tmp_path: Path, capfd: 
                 require_no_text(pd.read_parquet(file).to_csv())
     assert names == {
         ".gitignore", "summary.json", "tokens.json", "tokens-faithful.json", "mitigations.json", "scores.parquet",
-        "norms.npy", "further.npy", "thumbs.npy",
+        "norms.npy", "further.npy", "thumbs.npy", "checks.npy",
     }  # fmt: skip
 
 

@@ -17,6 +17,7 @@ from torch.optim.optimizer import register_optimizer_step_pre_hook
 
 from benchmark.core.devices import memory_explained, pick_device
 from benchmark.core.errors import AdapterError, MachineError, UsageError
+from benchmark.core.sealed import sealed_write
 from benchmark.core.seeding import batch_positions, seed_all
 from benchmark.core.types import Budget, Split, to_images
 from benchmark.training.batches import Resident, Streamed, batches, feed_split, in_order
@@ -306,20 +307,23 @@ def test_when_to_save_may_change_between_calls(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("content", [b"", b"PK\x03\x04 cut off", None])
-def test_an_unreadable_checkpoint_is_named(tmp_path: Path, content: bytes | None) -> None:
+def test_a_changed_checkpoint_is_named_and_training_starts_again(
+    tmp_path: Path, content: bytes | None, capsys: pytest.CaptureFixture[str]
+) -> None:
     path = tmp_path / "training.pt"
     save_checkpoint(path, {"done": 1}, {})
     path.write_bytes(path.read_bytes()[:200] if content is None else content)
-    with pytest.raises(AdapterError) as error:
-        load_checkpoint(path, {})
-    assert error.value.message.startswith(f"{path} is not a readable checkpoint (")
-    assert error.value.hint == "delete it; training then starts again"
+    assert load_checkpoint(path, {}) is None
+    assert capsys.readouterr().err == f"{path} has changed since it was written: training starts again\n"
 
 
 def test_a_checkpoint_with_code_in_it_is_not_run(tmp_path: Path) -> None:
-    torch.save({"options": "{}", "evil": Path("x")}, tmp_path / "training.pt")
-    with pytest.raises(AdapterError, match="is not a readable checkpoint"):
+    with sealed_write(tmp_path / "training.pt") as temporary:
+        torch.save({"options": "{}", "evil": Path("x")}, temporary)
+    with pytest.raises(AdapterError) as error:
         load_checkpoint(tmp_path / "training.pt", {})
+    assert error.value.message == f"{tmp_path / 'training.pt'} is not a readable checkpoint (UnpicklingError)"
+    assert error.value.hint == "delete it; training then starts again"
 
 
 # Machine

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from benchmark.cohorts.writer import digest
 from benchmark.core.types import chunks
 
 if TYPE_CHECKING:
@@ -45,14 +44,12 @@ class Oddities:
     """Nearly all of one value, the darkest, in every channel; constant ones not repeated."""
     outliers: tuple[str, ...]
     """Whose mean grey level is far from that of the others, in any channel."""
-    damaged: tuple[str, ...]
-    """Whose stored pixels are no longer those that were prepared."""
 
 
 def scan(stored: Stored) -> Oddities:
     """Read every stored pixel once, in blocks."""
     blocks = [_measure(stored, part) for part in chunks(len(stored.pixels), AT_ONCE)]
-    low, high, mean, filled, sound = (np.concatenate(parts) for parts in zip(*blocks, strict=True))
+    low, high, mean, filled = (np.concatenate(parts) for parts in zip(*blocks, strict=True))
     names = stored.table["item"].to_numpy()
     constant = (low == high).all(axis=1)
     return Oddities(
@@ -63,7 +60,6 @@ def scan(stored: Stored) -> Oddities:
         constant=tuple(names[constant]),
         empty=tuple(names[(filled < EMPTY).all(axis=1) & ~constant]),
         outliers=tuple(names[far_off(mean)]),
-        damaged=tuple(names[~sound]),
     )
 
 
@@ -76,10 +72,9 @@ def far_off(means: Array) -> Array:
 
 
 def _measure(stored: Stored, part: slice) -> tuple[Array, ...]:
-    """Return least, greatest and mean value and filled share, each (n, C), and whether the digest holds, (n,)."""
+    """Return least, greatest and mean value and filled share, each (n, C)."""
     items = stored.pixels[part]
     flat = items.reshape(len(items), items.shape[1], -1)
     low = flat.min(axis=2)
     filled = (flat > low[..., None]).mean(axis=2)
-    sound = [digest(item) == sha for item, sha in zip(items, stored.table["sha"].iloc[part], strict=True)]
-    return low, flat.max(axis=2), flat.mean(axis=2, dtype=np.float64), filled, np.array(sound)
+    return low, flat.max(axis=2), flat.mean(axis=2, dtype=np.float64), filled

@@ -51,7 +51,6 @@ def _findings(report: Report) -> list[tuple[str, str]]:
         ("constant items", _counted(report.pixels.constant)),
         ("empty items", _counted(report.pixels.empty)),
         ("unusual grey levels", _counted(report.pixels.outliers)),
-        ("damaged in cache", _counted(report.pixels.damaged)),
         ("leaks between splits", _counted(report.leaks)),
     ]
 

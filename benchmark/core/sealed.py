@@ -1,0 +1,116 @@
+"""Sealed files and folders: written whole, with a digest beside them that is checked whenever they are opened.
+
+The digest finds what a disk, a copy or another program changed by accident. Whoever changes a file on purpose can write
+a new digest, too.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from benchmark.core.errors import DamagedError
+from benchmark.core.files import atomic_write, read_json
+
+Stamp = tuple[int, int, int, int]
+
+AGAIN = "run the same command again: it is made anew"
+
+_known: dict[Path, tuple[Stamp, str]] = {}
+"""Digests of files by what the file system says of them: a file that it calls unchanged is not read again."""
+
+
+@contextmanager
+def sealed_write(place: Path) -> Iterator[Path]:
+    """Yield a temporary path for a file or folder; when the block ends, seal it and rename it to `place`.
+
+    Raises MachineError as `atomic_write` does.
+    """
+    with atomic_write(place) as temporary:
+        yield temporary
+        new = digest(temporary)
+        # Until the rename is done, both are accepted: a process that is killed in between leaves an intact file.
+        _write_seal(place, (*seals(place), new))
+    _write_seal(place, (new,))
+
+
+def write_sealed_json(path: Path, value: Any) -> None:
+    """Write sealed JSON; NaN and infinities are refused with ValueError."""
+    with sealed_write(path) as temporary:
+        temporary.write_text(json.dumps(value, indent=2, allow_nan=False) + "\n", encoding="utf-8")
+
+
+def read_sealed_json(path: Path, advice: str = AGAIN) -> Any:
+    """Read sealed JSON. Raises DamagedError with this advice where it is missing or changed."""
+    return read_json(require_intact(path, advice))
+
+
+def is_intact(place: Path) -> bool:
+    """Whether a sealed file or folder exists and is as it was written: in a folder, no file more or less."""
+    return place.exists() and digest(place) in seals(place)
+
+
+def require_intact(place: Path, advice: str = AGAIN) -> Path:
+    """Return the path. Raises DamagedError where the file or folder is missing, was never sealed, or has changed."""
+    if not is_intact(place):
+        raise DamagedError(f"{place} {why_damaged(place)}", advice)
+    return place
+
+
+def why_damaged(place: Path) -> str:
+    """Say, after the name of a place that is not intact, what is wrong with it."""
+    if not place.exists():
+        return "is missing"
+    return "has changed since it was written" if seals(place) else "has no digest beside it"
+
+
+def digest(place: Path) -> str:
+    """Return the SHA-256 of a file's bytes; of a folder, that of the names and digests of all its files."""
+    if place.is_dir():
+        files = sorted(path for path in place.rglob("*") if path.is_file())
+        text = "\n".join(f"{digest(path)} {path.relative_to(place).as_posix()}" for path in files)
+        return hashlib.sha256(text.encode()).hexdigest()
+    name, stamp = place.absolute(), stamp_of(place)
+    if name in _known and _known[name][0] == stamp:
+        return _known[name][1]
+    with place.open("rb") as file:
+        value = hashlib.file_digest(file, "sha256").hexdigest()
+    _known[name] = (stamp, value)
+    return value
+
+
+def stamp_of(path: Path) -> Stamp:
+    """Return what changes with every write to a file: its number, size, and times of content and of state.
+
+    A program can set the time of content back; the time of state (ctime) it cannot.
+    """
+    state = path.stat()
+    return state.st_ino, state.st_size, state.st_mtime_ns, state.st_ctime_ns
+
+
+def seals(place: Path) -> tuple[str, ...]:
+    """Return the digests with which a place is intact: one, or two while it is being replaced; none if never sealed."""
+    path = _seal(place)
+    try:
+        return tuple(path.read_text(encoding="ascii").split())
+    except (OSError, UnicodeDecodeError):
+        return ()
+
+
+def remove_sealed(place: Path) -> None:
+    """Delete a sealed file and its digest, where they exist."""
+    place.unlink(missing_ok=True)
+    _seal(place).unlink(missing_ok=True)
+
+
+def _seal(place: Path) -> Path:
+    return place.with_name(f".{place.name}.seal")
+
+
+def _write_seal(place: Path, digests: tuple[str, ...]) -> None:
+    with atomic_write(_seal(place)) as temporary:
+        temporary.write_text("\n".join(digests) + "\n", encoding="ascii")
