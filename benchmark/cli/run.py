@@ -90,6 +90,10 @@ def run_command(
     search_memory: Annotated[
         float | None, typer.Option("--search-memory", help="GiB that a search may take; 2 by default.")
     ] = None,
+    trackers: Annotated[
+        list[str] | None,
+        typer.Option("--tracker", help="Send the training log there, too: wandb, mlflow or trackio. Repeatable."),
+    ] = None,
     release: Annotated[
         Path | None, typer.Option("--release", help="Write the samples that need not be withheld to this folder.")
     ] = None,
@@ -115,7 +119,7 @@ def run_command(
         },
         "samples": samples, "detectors": all_detectors(detectors, search_transforms) or None, "seed": seed,
         "budget_seconds": budget_seconds, "device": device, "search_memory": search_memory, "runs": runs,
-        "cache": cache,
+        "cache": cache, "trackers": trackers or None,
     }  # fmt: skip
     chosen = _configuration(given, config)
     if write_config:

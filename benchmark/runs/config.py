@@ -42,6 +42,8 @@ class RunConfig(BaseModel):
     budget_seconds: float | None = None
     """End training after so long."""
     device: str = "auto"
+    trackers: tuple[str, ...] = ()
+    """Trackers besides TensorBoard: wandb, mlflow, trackio. They change no result, and no key."""
     search_memory: float = 2.0
     """GiB that a search may take."""
     runs: Path = Path("runs")

@@ -44,6 +44,7 @@ from benchmark.records.cohort_facts import facts_of
 from benchmark.records.record import PROTOCOL, Record, Spec
 from benchmark.runs.changed_settings import changed_settings
 from benchmark.runs.config import Resolved, RunConfig, overridden, read_toml, resolve
+from benchmark.training.trackers import Tracked, public_settings, require_trackers, tracking
 
 if TYPE_CHECKING:
     from benchmark.cohorts.captions import Prompts
@@ -56,6 +57,7 @@ CONFIG = "run.toml"
 def run(config: RunConfig, *, log: Log = to_stderr) -> Path:
     """Run all stages and return the run folder; finished stages are skipped. Raises BenchError."""
     resolved = resolve(config)
+    require_trackers(config.trackers)
     cohort = open_split(resolved, log)
     if _is_text_model(resolved):
         captioned_units(cohort)  # refused before anything is trained
@@ -210,10 +212,11 @@ def _fit(resolved: Resolved, cohort: Cohort, folder: Path) -> dict[str, Any]:
     config, before = resolved.config, joules()
     wait_for_all(config.device)
     try:
-        resolved.adapter.fit(
-            cohort.train, folder=folder / "fit" / "training", budget=Budget(config.budget_seconds),
-            seed=config.seed, device=config.device,
-        )  # fmt: skip
+        with tracking(config.trackers, _tracked(resolved, folder)):
+            resolved.adapter.fit(
+                cohort.train, folder=folder / "fit" / "training", budget=Budget(config.budget_seconds),
+                seed=config.seed, device=config.device,
+            )  # fmt: skip
         if _rank() == 0:
             with atomic_write(folder / "fit" / "model") as part:
                 part.mkdir(parents=True)
@@ -223,6 +226,18 @@ def _fit(resolved: Resolved, cohort: Cohort, folder: Path) -> dict[str, Any]:
     except Exception as error:
         raise _plugin_failure(resolved, "fit", error) from error
     return {"peak_bytes": _peak_bytes(), "parameters": parameters(folder / "fit" / "model"), **spent(before)}
+
+
+def _tracked(resolved: Resolved, folder: Path) -> Tracked:
+    """Return what trackers are told of a run: what its public record will say, and no more."""
+    config = resolved.config
+    settings = {f"set.{name}": value for name, value in resolved.settings.items()}
+    facts = {
+        "model": resolved.model.name, "preset": config.model.preset, "data": resolved.data.name,
+        "train_items": config.data.train_items, "samples": resolved.samples, "seed": config.seed,
+    }  # fmt: skip
+    name = f"{resolved.model.name}-{config.model.preset}-seed-{config.seed}"
+    return Tracked(name, public_settings(facts | settings), folder / "fit" / "training" / "trackers")
 
 
 def _sample(resolved: Resolved, cohort: Cohort, folder: Path, tell: Log) -> dict[str, Any]:

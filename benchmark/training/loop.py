@@ -141,7 +141,7 @@ def train(
     with (
         memory_explained(place, config.batch_size),
         exchange_explained(world),
-        training_log(folder, training.done, silent=quiet) as write,
+        training_log(folder, training.done, label=label, silent=quiet) as write,
     ):
         _run(training, shared, feed, job, write)
     return (training.average or net).eval()  # type: ignore[return-value]
