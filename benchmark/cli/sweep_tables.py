@@ -16,13 +16,15 @@ if TYPE_CHECKING:
 def print_outcome(folder: Path, *, as_json: bool = False) -> None:
     """Print the outcome that `write_outcome` left in a folder. Raises UsageError where there is none."""
     from benchmark.runs.sweeps.outcome import INCOMPLETE, PAGE, read_outcome
+    from benchmark.runs.sweeps.readings import MEASURES
     from benchmark.runs.sweeps.tables import shown_table
 
     tables = read_outcome(folder)
     if as_json:
         print_json(outcome_json(tables, folder))
         return
-    _print(shown_table(tables.means), f"means over seeds; {INCOMPLETE}")
+    measures = [measure for measure in MEASURES if measure.name != "copy_rate"]
+    _print(shown_table(tables.means, measures), f"means over seeds; {INCOMPLETE}")
     if len(tables.trends):
         _print(_trends(tables.trends), "is there a trend?")
     absent = _absent(tables.cells)

@@ -65,13 +65,13 @@ class AxisTrend:
         if self.test is None or self.adjusted is None:
             return f"not tested: {self.reason}{survivors}"
         if self.adjusted <= LEVEL:
-            return f"{self.test.direction} (p = {p_text(self.adjusted)}){survivors}"
+            return f"{self.test.direction} ({_equation(self.adjusted)}){survivors}"
         if self.test.least > LEVEL:
             return (
                 f"cannot be shown: {blocks_text(self.blocks)} of {len(self.levels)} values "
                 f"{'gives' if self.blocks == 1 else 'give'} no p below {p_text(self.test.least)}; add seeds{survivors}"
             )
-        return f"no trend shown (p = {p_text(self.adjusted)}), which does not prove that there is none{survivors}"
+        return f"no trend shown ({_equation(self.adjusted)}){survivors}"
 
 
 def blocks_text(count: int) -> str:
@@ -81,7 +81,11 @@ def blocks_text(count: int) -> str:
 
 def p_text(p: float) -> str:
     """Return a p-value; very small ones as a bound."""
-    return "under 0.0001" if p < 1e-4 else f"{p:.2g}"
+    return "< 0.0001" if p < 1e-4 else f"{p:.2g}"
+
+
+def _equation(p: float) -> str:
+    return f"p {p_text(p)}" if p < 1e-4 else f"p = {p_text(p)}"
 
 
 def axis_trends(

@@ -39,7 +39,7 @@ WIDTH, HEIGHT = 5.2, 3.9
 """Inches: text of 9 points stays readable on a telephone."""
 LOG_FROM = 8
 """An axis of positive numbers is logarithmic where the largest is at least so many times the smallest."""
-LEGEND = 8
+LEGEND = 12
 """More curves than this are told apart by the table, not by a legend."""
 ENDINGS = (".svg", ".pdf")
 
@@ -78,24 +78,37 @@ def draw_curves(
         orders: the order of axes that are no numbers.
     """
     detectors = detectors_in([one for one in readings if one.finished])
+    # Models are the curves of every other axis, so that an axis of them would show the same points once more.
+    varied = [axis for axis in axes_of(readings) if axis != SEED and len({one.axes[axis] for one in readings}) > 1]
+    shown = [axis for axis in varied if axis != "model"] or varied
     curves = []
     for axis in axes_of(readings):
         levels = levels_of(axis, readings, (orders or {}).get(axis))
-        if axis == SEED or len(levels) < 2:
+        if axis not in shown or len(levels) < 2:
             continue
+        ordered = axis in (orders or {}) or all(position(axis, value, readings) is not None for value in levels)
         for detector in detectors:
-            curves += [_axis_curve(readings, axis, levels, MEASURE[name], detector, folder) for name in PANELS]
+            panels = [MEASURE[name] for name in PANELS if MEASURE[name].by_detector or detector == detectors[0]]
+            curves += [_axis_curve(readings, axis, levels, one, detector, folder, ordered=ordered) for one in panels]
     return curves + [_plane(readings, detector, folder) for detector in detectors]
 
 
 def _axis_curve(
-    readings: Sequence[Reading], axis: str, levels: list[Value], measure: Measure, detector: str, folder: Path
+    readings: Sequence[Reading],
+    axis: str,
+    levels: list[Value],
+    measure: Measure,
+    detector: str,
+    folder: Path,
+    *,
+    ordered: bool,
 ) -> Curve:
     figure, axes = _figure()
     places = _places(axis, levels, readings)
     lines = _lines(readings, axis)
     for number, line in enumerate(lines):
-        _draw_line(axes, line, _shifted(places, number, len(lines), log=_is_log(places)), measure, detector, number)
+        moved = _shifted(places, number, len(lines), log=_is_log(places))
+        _draw_line(axes, line, moved, measure, detector, number, ordered=ordered)
     _scale(axes, axis, levels, places)
     _finish(axes, measure, detector, len(lines))
     path = folder / file_name(f"{axis}-{measure.name}-{detector}")
@@ -141,9 +154,17 @@ def _shifted(places: Mapping[Value, float], number: int, lines: int, *, log: boo
 
 
 def _draw_line(
-    axes: Axes, line: Line, places: Mapping[Value, float], measure: Measure, detector: str, number: int
+    axes: Axes,
+    line: Line,
+    places: Mapping[Value, float],
+    measure: Measure,
+    detector: str,
+    number: int,
+    *,
+    ordered: bool,
 ) -> None:
     colour, mark = COLOURS[number % len(COLOURS)], MARKS[number % len(MARKS)]
+    dash = "-" if number < len(COLOURS) else "--"
     points: list[tuple[float, float, ScoreEntry, bool]] = []
     for value, group in sorted(line.groups.items(), key=lambda pair: places[pair[0]]):
         mean = mean_of(group, measure, detector)
@@ -152,8 +173,11 @@ def _draw_line(
             points.append((places[value], mean.value, mean, complete))
         _mark_absent(axes, group, places[value], measure, detector)
         _dots(axes, group, places[value], measure, detector, colour)
-    axes.plot([], [], color=colour, marker=mark, label=line.name, markersize=5, linewidth=1.4)
-    axes.plot([point[0] for point in points], [point[1] for point in points], color=colour, linewidth=1.4)
+    width = 1.4 if ordered else 0.0  # between values without an order there is nothing that a line could mean
+    axes.plot([], [], color=colour, marker=mark, label=line.name, markersize=5, linewidth=width, linestyle=dash)
+    axes.plot(
+        [point[0] for point in points], [point[1] for point in points], color=colour, linewidth=width, linestyle=dash
+    )
     for x, _, entry, complete in points:
         _point(axes, x, entry, colour, mark, complete=complete)
 

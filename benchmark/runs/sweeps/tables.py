@@ -152,8 +152,11 @@ def _typed(table: pd.DataFrame, readings: Sequence[Reading]) -> pd.DataFrame:
     return table
 
 
-def shown_table(table: pd.DataFrame) -> pd.DataFrame:
-    """Return a table of cells or means as people read it: axes, seeds or state, scores with intervals, all text."""
+def shown_table(table: pd.DataFrame, measures: Sequence[Measure] = MEASURES) -> pd.DataFrame:
+    """Return a table of cells or means as people read it: axes, seeds or state, these scores with intervals, all text.
+
+    With fewer scores than all, for a terminal, recall and patients are left out, too.
+    """
     import pandas as pd
 
     last = "incomplete" if "incomplete" in table else "verdict"
@@ -164,8 +167,10 @@ def shown_table(table: pd.DataFrame) -> pd.DataFrame:
         shown["seeds"] = table["seeds"].to_numpy()
     else:
         shown["state"] = table["state"].to_numpy()
-    for measure in MEASURES:
+    for measure in measures:
         shown[measure.heading] = [shown_score(row, measure) for row in table.to_dict("records")]
+    if len(measures) < len(MEASURES):
+        return shown
     shown["planted recall"] = ["" if pd.isna(value) else f"{value:.2f}" for value in table["planted_recall"]]
     shown["train patients"] = ["" if pd.isna(value) else f"{value:.0f}" for value in table["n_train_patients"]]
     return shown
