@@ -10,6 +10,7 @@ from __future__ import annotations
 import importlib.util
 import logging
 import os
+import secrets
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, redirect_stdout
 from contextvars import ContextVar
@@ -60,6 +61,7 @@ class WandbRun:
         silent = wandb.Settings(
             console="off", save_code=False, disable_code=True, disable_git=True, host="-", username="-",
             email="-", program="-", x_disable_meta=True, x_disable_stats=True, x_disable_machine_info=True,
+            x_save_requirements=False,
         )  # fmt: skip
         self._run = wandb.init(
             project=PROJECT, name=run.name, config=dict(run.settings), dir=str(run.folder), id=previous,
@@ -87,8 +89,8 @@ class MlflowRun:
         from mlflow import MlflowClient
 
         # The client adds no tags by itself; `mlflow.start_run` would add the user's name and the script's path.
-        place = os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{run.folder.absolute() / 'mlflow.db'}"
-        self._client = MlflowClient(tracking_uri=place)
+        place = f"sqlite:///{(run.folder / 'mlflow.db').absolute()}"
+        self._client = MlflowClient(tracking_uri=os.environ.get("MLFLOW_TRACKING_URI") or place)
         known = self._client.get_experiment_by_name(PROJECT)
         experiment = known.experiment_id if known else self._client.create_experiment(PROJECT)
         if previous:
@@ -115,11 +117,12 @@ class TrackioRun:
     def __init__(self, run: Tracked, previous: str | None) -> None:
         import trackio
 
+        # trackio knows runs by their names: two trainings of one configuration would be mixed up.
+        self.id = previous or f"{run.name}-{secrets.token_hex(3)}"
         self._run = trackio.init(
-            project=PROJECT, name=previous or run.name, config=dict(run.settings), resume="allow", embed=False,
+            project=PROJECT, name=self.id, config=dict(run.settings), resume="allow", embed=False,
             auto_log_gpu=False, auto_log_cpu=False,
         )  # fmt: skip
-        self.id = previous or run.name
 
     def log(self, label: str, step: int, scalars: Mapping[str, float]) -> None:
         """Send numbers."""
