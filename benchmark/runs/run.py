@@ -236,7 +236,8 @@ def _tracked(resolved: Resolved, folder: Path) -> Tracked:
         "model": resolved.model.name, "preset": config.model.preset, "data": resolved.data.name,
         "train_items": config.data.train_items, "samples": resolved.samples, "seed": config.seed,
     }  # fmt: skip
-    return Tracked(f"{folder.parent.name}-{folder.name}", public_settings(facts | settings), folder / "fit" / "training" / "trackers")
+    private = folder / "fit" / "training" / "trackers"
+    return Tracked(f"{folder.parent.name}-{folder.name}", public_settings(facts | settings), private)
 
 
 def _sample(resolved: Resolved, cohort: Cohort, folder: Path, tell: Log) -> dict[str, Any]:
