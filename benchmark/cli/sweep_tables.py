@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 def print_outcome(folder: Path, *, as_json: bool = False) -> None:
     """Print the outcome that `write_outcome` left in a folder. Raises UsageError where there is none."""
     from benchmark.runs.sweeps.outcome import INCOMPLETE, PAGE, read_outcome
-    from benchmark.runs.sweeps.readings import MEASURES
+    from benchmark.runs.sweeps.readings import MEASURES, notes_of
     from benchmark.runs.sweeps.tables import shown_table
 
     tables = read_outcome(folder)
@@ -30,7 +30,7 @@ def print_outcome(folder: Path, *, as_json: bool = False) -> None:
     absent = _absent(tables.cells)
     if len(absent):
         _print(absent, "cells without numbers")
-    for note in sorted({note for note in tables.cells["note"] if note}):
+    for note in notes_of(tables.cells.drop_duplicates("cell")["note"].tolist()):
         print(f"note: {note}")  # noqa: T201
     print(f"page: {folder / PAGE}")  # noqa: T201
 

@@ -38,7 +38,7 @@ CLAIMS: tuple[Claim, ...] = ("falls", "rises", "changes")
 EXACT_LEVELS = 12
 """The exact distribution over the orders of k values takes 2^k steps: beyond so many levels a normal one is taken."""
 QUANTILE = 1.959963984540054
-"""Of a 95 % interval."""
+"""Standard deviations from the middle of a 95 % interval to its ends."""
 
 
 @dataclass(frozen=True)

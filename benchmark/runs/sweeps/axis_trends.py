@@ -56,12 +56,15 @@ class AxisTrend:
     change: tuple[float, float] | None = None
     """Means over the tested blocks at the first and at the last level."""
     claim: Claim = "changes"
+    unlike: int = 0
+    """Tested cells whose samples look like no training image, and copy nobody for that reason."""
 
     @property
     def answer(self) -> str:
         """What the test says, in one sentence."""
         survivors = f"; {self.planned - self.blocks} of {self.planned} blocks left out" * (self.blocks < self.planned)
         survivors += f"; no number at {', '.join(map(as_text, self.left_out))}" if self.left_out else ""
+        survivors += f"; samples of {self.unlike} tested cells are unlike the training images" * bool(self.unlike)
         if self.test is None or self.adjusted is None:
             return f"not tested: {self.reason}{survivors}"
         if self.adjusted <= LEVEL:
@@ -114,6 +117,7 @@ def axis_trends(
         if axis not in UNTESTED and len({one.axes[axis] for one in readings}) > 1
         for detector in (detectors_in(readings) if MEASURE[name].by_detector else [""])
         for model in _models(readings)
+        if len({one.axes[axis] for one in readings if model_of(one) == model}) > 1
     ]
     return [one for name in TESTED for one in _adjusted([test for test in tests if test.measure == name])]
 
@@ -198,7 +202,8 @@ def _tested(result: AxisTrend, rows: list[list[Reading]], measure: Measure, dete
     )
     test = trend(value, low, high, _replicates(rows, measure.id(detector)), claim=claim)
     means = value.mean(axis=0)
-    return replace(result, test=test, change=(float(means[0]), float(means[-1])), claim=claim)
+    unlike = sum(bool(one.note) for row in rows for one in row)
+    return replace(result, test=test, change=(float(means[0]), float(means[-1])), claim=claim, unlike=unlike)
 
 
 def _replicates(rows: list[list[Reading]], score: str) -> np.ndarray | None:

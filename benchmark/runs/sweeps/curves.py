@@ -53,7 +53,7 @@ class Curve:
     detector: str
     measure: str
     path: Path
-    """The SVG file; a PDF file of the same name is beside it."""
+    """The SVG file; a PDF file has the same name."""
     described: str
     """What it shows, for readers who do not see it."""
 

@@ -29,13 +29,13 @@ class Written:
 
     page: Path
     table: Path
-    """One row per cell and detector, Parquet; .csv and .tex beside it."""
+    """One row per cell and detector, Parquet; .csv and .tex have the same name."""
     means: Path
     """One row per setting and detector, means over seeds, in the same three forms."""
     trends: Path
-    """One row per trend test, Parquet; .csv beside it."""
+    """One row per trend test, Parquet; a .csv file has the same name."""
     curves: tuple[Path, ...]
-    """SVG files; PDF files beside them."""
+    """SVG files; PDF files have the same names."""
 
 
 def write_outcome(

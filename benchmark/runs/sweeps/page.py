@@ -17,7 +17,7 @@ from benchmark.core.files import atomic_write
 from benchmark.core.options import as_text, without_paths
 from benchmark.records.columns import number
 from benchmark.runs.sweeps.axis_trends import LEVEL, AxisTrend, p_text
-from benchmark.runs.sweeps.readings import MEASURE, Reading, axes_of, levels_of
+from benchmark.runs.sweeps.readings import MEASURE, Reading, axes_of, levels_of, notes_of
 from benchmark.runs.sweeps.tables import shown_table
 
 if TYPE_CHECKING:
@@ -67,7 +67,7 @@ def write_page(
         states=Counter(one.state for one in readings), count=len(readings), absent=_absent(readings),
         refused=_refused(readings), cells=shown_table(cells), means=shown_table(means), trends=trends,
         curves=_by_axis(curves), commands=_commands(readings), open=len(cells) <= OPEN_ROWS,
-        notes=sorted({one.note for one in readings if one.note}), protocol_detectors=_detectors(curves),
+        notes=notes_of([one.note for one in readings]), protocol_detectors=_detectors(curves),
     )  # fmt: skip
     with atomic_write(path) as temporary:
         temporary.write_text(html, encoding="utf-8")

@@ -68,7 +68,7 @@ class Reading:
     entries: Mapping[str, ScoreEntry] = field(default_factory=dict)
     """By id."""
     replicates: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
-    """Of the exposed share, by id."""
+    """Those of the exposed share, by id."""
     recall: Mapping[str, float] = field(default_factory=dict)
     """Mean planted recall over transformations, by detector."""
     facts: Mapping[str, float] = field(default_factory=dict)
@@ -209,6 +209,14 @@ def position(axis: str, value: Value, readings: Sequence[Reading]) -> float | No
         return None
     sizes = [one.facts["n_train_items"] for one in readings if one.axes[axis] == value and "n_train_items" in one.facts]
     return max(sizes, default=None)
+
+
+def notes_of(notes: Sequence[str]) -> list[str]:
+    """Return in one line what weakens the numbers of a sweep, from the note of each cell; nothing without any."""
+    given = [note for note in notes if note]
+    if not given:
+        return []
+    return [f"{len(given)} of {len(notes)} cells have a note (column note of table.csv); the first one: {given[0]}"]
 
 
 def is_refused(entry: ScoreEntry | None) -> bool:

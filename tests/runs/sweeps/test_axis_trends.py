@@ -134,3 +134,20 @@ def test_orders_and_claims_that_do_not_fit(tmp_path: Path) -> None:
     with pytest.raises(UsageError) as error:
         trends_of(plan, claims={"train_items": "sinks"})
     assert str(error.value) == "train_items is claimed to be 'sinks'\n  hint: say one of falls, rises, changes"
+
+
+def test_samples_that_came_out_wrong_are_told_with_the_trend(tmp_path: Path) -> None:
+    plan = sizes_and_seeds(tmp_path, FALLING, 2)
+    plan.done(record(0.0, items=4096, note="all samples are noise"), model="ldm", train_items=4096, seed=0)
+    plan.done(record(0.0, items=4096, seed=1), model="ldm", train_items=4096, seed=1)
+    one = trends_of(plan)["train_items", "exposed_share", "copy", "ldm"]
+    assert one.answer.endswith("; samples of 1 tested cells are unlike the training images")
+
+
+def test_an_axis_that_a_model_does_not_have_is_not_tested_for_it(tmp_path: Path) -> None:
+    plan = Plan(tmp_path)
+    for seed in range(2):
+        for dose in (0.1, 0.5):
+            plan.done(record(dose, items=64, seed=seed, model="copycat"), model="copycat", dose=dose, seed=seed)
+        plan.done(record(0.0, items=64, seed=seed, model="gaussian"), model="gaussian", seed=seed)
+    assert {model for _, _, _, model in trends_of(plan)} == {"copycat"}
