@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 
 import pytest
-
-sys.path.insert(0, str(Path(__file__).parent))
-from made import Plan, record, sizes_and_seeds
+from made_outcomes import Plan, record, sizes_and_seeds
 
 from benchmark.core.errors import UsageError
 from benchmark.metrics.trends import holm
