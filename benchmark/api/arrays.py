@@ -101,7 +101,9 @@ def _certain(shape: tuple[int, ...], where: str) -> str:
             f"{where} has shape {shape}: its first axis may be that of channels, and so may its last",
             f"say which: layout='NC{spatial}' or layout='N{spatial}C'",
         )
-    others = "NDHW for volumes, NCHW or NHWC for images with channels" if len(shape) == 3 else "NCDHW or NDHWC"
+    others = (
+        "'NDHW' for volumes, 'NCHW' or 'NHWC' for images with channels" if len(shape) == 3 else "'NCDHW' or 'NDHWC'"
+    )
     raise UsageError(
         f"{where} has shape {shape}, and no axis that can only be channels", f"say what the axes are: layout={others}"
     )
@@ -130,14 +132,16 @@ def grey_image(array: Array, letters: str, channels: int | str | None, where: st
                 f"channels={channels!r} does not fit {where}, which has {len(planes)} channels",
                 f"give a number from 0 to {len(planes) - 1}, or 'grey' for red, green and blue",
             )
-        return planes[channels]
+        chosen: Array = planes[channels]
+        return chosen
     if len(planes) > 1 and not (planes == planes[:1]).all():
         raise BadDataError(
             f"{where} has {len(planes)} channels that differ, and images are compared in one channel",
             f"choose one: channels=0 to {len(planes) - 1}, or channels='grey' for red, green and blue; or, if it is a "
             "volume, say so: layout='NDHW'",
         )
-    return planes[0]
+    first: Array = planes[0]
+    return first
 
 
 def _luma(planes: Array, where: str) -> Array:

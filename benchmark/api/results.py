@@ -37,9 +37,9 @@ class Verdict:
     """`hold`, `nothing found` or `cannot tell`."""
     sentence: str
     exit_code: int
-    """As `bench audit` ends: 0 nothing found, and a share of `must_see` would have been seen; 10 copies found; 11 cannot
-    tell; 12 nothing found, but that share might have stayed unseen; 13 nothing found, but more than `fail_above` may be
-    copies."""
+    """As `bench audit` ends: 0 nothing found, and a share of `must_see` would have been seen; 10 copies found; 11
+    cannot tell; 12 nothing found, but that share might have stayed unseen; 13 nothing found, but more than `fail_above`
+    may be copies."""
     seen: float | None
     """The smallest share of copies that would have been seen with 95 % power."""
     suspects: int
