@@ -22,7 +22,7 @@ def brute(queries: np.ndarray, bank: np.ndarray, k: int) -> tuple[np.ndarray, np
     return index, np.take_along_axis(table, index, axis=1)
 
 
-@pytest.mark.parametrize("kind", ["levels", "floats", "mixed", "tensor", "channels", "volumes"])
+@pytest.mark.parametrize("kind", ["levels", "floats", "mixed", "mixed bank", "tensor", "channels", "volumes"])
 def test_it_is_exact(kind: str) -> None:
     queries: Any = QUERIES
     bank: Any = BANK
@@ -31,6 +31,8 @@ def test_it_is_exact(kind: str) -> None:
         queries, bank = QUERIES * 1e-9 + 3e-7, BANK * 1000.0 - 5
     elif kind == "mixed":
         queries = QUERIES / 255
+    elif kind == "mixed bank":
+        bank = BANK / 255
     elif kind == "tensor":
         queries, bank = torch.from_numpy(QUERIES / 127.5 - 1), list(torch.from_numpy(BANK))
     elif kind == "channels":
