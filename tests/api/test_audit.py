@@ -232,10 +232,15 @@ def test_nothing_is_written_but_what_was_asked_for(sets: Sets, tmp_path: Path, m
     del result
     gc.collect()
     assert list((tmp_path / "temporary").iterdir()) == []
-    with pytest.raises(mb.UsageError):
-        quick(sets, patients=[1])
-    assert list((tmp_path / "temporary").iterdir()) == []
     assert {path.name for path in tmp_path.iterdir()} == {"work", "temporary"}
+
+
+def test_a_refused_question_leaves_nothing_behind(sets: Sets, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    with pytest.raises(mb.UsageError) as refused:
+        quick(sets, patients=[1])
+    assert list(tmp_path.iterdir()) == []  # while the traceback still holds everything
+    assert "patients= does not give the ids" in str(refused.value)
 
 
 def test_a_cache_that_was_asked_for_is_used_again(sets: Sets, tmp_path: Path) -> None:
