@@ -13,6 +13,7 @@ import numpy as np
 
 from benchmark.cohorts.assemble import assemble
 from benchmark.cohorts.duplicates import find_duplicates, units
+from benchmark.cohorts.patient_table import ABSENT
 from benchmark.cohorts.splits import FRACTIONS, NAMES
 from benchmark.core.errors import UsageError
 from benchmark.core.files import content_key
@@ -65,11 +66,11 @@ class GivenSplit:
         """Return what the data set says of each side."""
         if not isinstance(self.dataset, HasRemarks):
             return {}
-        return {
-            f"{side}: {what}": names
-            for side, folder in self._folders.items()
-            for what, names in self.dataset.remarks(folder).items()
-        }
+        told = {side: dict(self.dataset.remarks(folder)) for side, folder in self._folders.items()}
+        # One table lists both folders: a file is missing only where neither has it.
+        absent = set.intersection(*(set(remarks.pop(ABSENT, ())) for remarks in told.values()))
+        both = {ABSENT: sorted(absent)} if absent else {}
+        return both | {f"{side}: {what}": names for side, remarks in told.items() for what, names in remarks.items()}
 
     def read(self, source: Source) -> Items:
         """Read one source as the data set does."""
