@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 PATIENTS = 60
 """In each of train/ and heldout/; synthetic/ has as many images."""
 COPIES = 15
-"""Of the synthetic images. 60 patients show 7 copies with 95 % power: more than twice as many are planted."""
+"""How many synthetic images are copies. An audit of 60 patients sees 7 with 95 % power: twice as many are planted."""
 ALTERED = {
     "exact": ("exact", ""),
     "flipped": ("flip", "left-right"),
