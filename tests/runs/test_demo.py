@@ -137,6 +137,13 @@ def test_nothing_is_replaced(tmp_path: Path) -> None:
     require_new(tmp_path / "new")
 
 
+def test_an_existing_folder_is_left_as_it_is(small: Demo, tmp_path: Path) -> None:
+    (tmp_path / "notes.txt").write_text("mine")
+    ended = small("--out", tmp_path)
+    assert isinstance(ended.exception, UsageError)
+    assert [path.name for path in tmp_path.iterdir()] == ["notes.txt"]
+
+
 def test_a_folder_that_may_not_be_written_is_refused_before_anything_is_simulated(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
