@@ -88,7 +88,7 @@ def _tell(named: NamedCopies, done: Audit, folder: Path, command: str, *, opened
         "",
         f"planted:      {planted} of the {len(done.synthetic)} synthetic images are copies of training images",
         f"named:        {count} of {planted}: {kinds}",
-        f"others named: {named.others} (chance makes some images alike)",
+        f"others named: {named.others}{' (chance makes some images alike)' if named.others else ''}",
         f"exit code:    {code}: {MEANINGS[code]}; the demo itself ends with {ended}",
         f"images:       {folder} (simulated: no patient is shown)",
         f"report:       {folder / 'audit' / 'report.html'}{', opened in the browser' if opened else ''}",

@@ -123,7 +123,7 @@ def _write_patients(folder: Path, patients: NDArray[np.uint8], first: int) -> No
 
 
 def _name(patient: int, plane: int) -> str:
-    return f"patient{patient:03d}_{plane}.png"
+    return f"P{patient:03d}_{plane}.png"
 
 
 def _write_synthetic(
