@@ -12,6 +12,7 @@ from benchmark import __version__
 from benchmark.cli.apps import App, Root, end_at_sigterm
 from benchmark.cli.audit import audit_command
 from benchmark.cli.datasets import datasets_app
+from benchmark.cli.demo import demo_command
 from benchmark.cli.detectors import detectors_app
 from benchmark.cli.evaluate import evaluate_command
 from benchmark.cli.leaderboard import leaderboard_app
@@ -31,6 +32,7 @@ app = App(
     no_args_is_help=True,
     pretty_exceptions_enable=False,
 )
+app.command("demo")(demo_command)
 app.command("audit")(audit_command)
 app.command("run")(run_command)
 app.command("evaluate")(evaluate_command)

@@ -89,7 +89,7 @@ def audit_command(
     if as_json:
         typer.echo(json.dumps(summary(done), indent=2))
     else:
-        _show(done, files)
+        show_audit(done, files)
     if copy_to:
         try:
             kept = copy_clean(done, copy_to)
@@ -110,7 +110,7 @@ def _options(settings: list[str] | None, patients: str | None) -> dict[str, Any]
     return data_pairs(settings, "none" if patients == EACH_FILE else patients)
 
 
-def _show(audit: Audit, files: list[Path]) -> None:
+def show_audit(audit: Audit, files: list[Path]) -> None:
     """Print suspects and numbers, and the verdict last, where the eye is."""
     from benchmark.cli.tables import print_table
     from benchmark.records.columns import with_interval
