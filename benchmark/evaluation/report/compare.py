@@ -47,7 +47,7 @@ class Compared:
     local: Array
     """Correlation in a window about each pixel, -1 to 1; NaN where both images are flat, or one has no pixels."""
     size: tuple[int, ...]
-    """Of the synthetic image before it was reduced."""
+    """Shape of the synthetic image before it was reduced."""
 
     @property
     def reduced(self) -> float:

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 QUALITIES = (None, 90, 75, 50)
 """WebP: without loss, then at falling quality."""
 EFFORT = 2
-"""Of the encoder, 0 to 6: half of the time of its usual 4, and files of the same size within 10 %."""
+"""How hard the encoder tries, 0 to 6: this takes half of the time of its usual 4, for files of nearly the same size."""
 HOPELESS = 1.5
 """Files that are so many times larger than their share of the limit will not fit: the images of a suspect are alike."""
 NOTHING = (70, 110, 115)
