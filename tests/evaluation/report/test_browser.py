@@ -5,6 +5,7 @@ Needs Node with playwright-core and axe-core (NODE_PATH) and Chromium; scripts/c
 
 from __future__ import annotations
 
+import csv
 import json
 import shutil
 import subprocess
@@ -70,12 +71,26 @@ def test_a_review_by_keyboard(browser: str, tmp_path: Path) -> None:
     assert swapped[:2] == ["Training in its place", "Synthetic in its place"]
     assert seen["progressWithoutKeys"] == seen["progress"]
     assert seen["csvName"] == "decisions.csv"
-    quoted = HOSTILE.replace('"', '""')
-    assert seen["csv"].split("\r\n")[:3] == [
-        "rank,file,train_file,patient,similarity,full_size,reason,confidence,decision,reviewed",
-        "1,made-0.png,train/xray-0.png,person-0,0.9900,0.9750,verbatim,near-certain,withhold,yes",
-        f'2,"{quoted}",train/xray-1.png,"\'=1+1,""x""",0.9890,0.9750,nearest,review,keep,yes',
-    ]
+    head = "rank,file,train_file,patient,similarity,full_size,reason,confidence,decision,reviewed"
+    assert list(csv.reader(seen["csv"].splitlines())) == [
+        head.split(","),
+        ["1", "made-0.png", "train/xray-0.png", "person-0", "0.9900", "0.9750", "verbatim", "near-certain", "withhold",
+         "yes"],
+        ["2", HOSTILE, "train/xray-1.png", "'=1+1,\"x\"", "0.9890", "0.9750", "nearest", "review", "keep", "yes"],
+    ]  # fmt: skip
+    # A name with | has every cell in quotation marks.
+    assert seen["csv"].startswith(f'"{head.replace(",", chr(34) + "," + chr(34))}"')
+
+
+def test_names_that_a_spreadsheet_would_run_are_made_text(browser: str, tmp_path: Path) -> None:
+    names = {
+        "=cmd()": "'=cmd()", "+1+1": "'+1+1", "-a": "'-a", "@sum": "'@sum", "'=x": "''=x", "-0.5": "-0.5",
+        "plain.png": "plain.png", "'plain": "'plain",
+    }  # fmt: skip
+    suspects = tuple(suspect(number, file=name) for number, name in enumerate(names))
+    seen = drive(browser, tmp_path, replace(report_of(), suspects=suspects), images_of())
+    _, *rows = csv.reader(seen["csv"].splitlines())
+    assert [row[1] for row in rows] == list(names.values())
 
 
 def test_channels_are_switched_for_all_suspects(browser: str, tmp_path: Path) -> None:

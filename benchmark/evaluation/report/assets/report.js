@@ -231,16 +231,19 @@ const HEAD = ["rank", "file", "train_file", "patient", "similarity", "full_size"
 
 function csv() {
   const rows = [...document.querySelectorAll("#list tbody tr")].map((row) => [
-    ...[...row.cells].map((cell) => cell.textContent), row.dataset.reviewed || "no",
+    ...[...row.cells].map((cell) => neutral(cell.textContent)), row.dataset.reviewed || "no",
   ]);
-  return [HEAD, ...rows].map((row) => row.map(cell).join(",")).join("\r\n") + "\r\n";
+  // In some languages a spreadsheet divides cells at these, but not within quotation marks.
+  const divided = rows.some((row) => row.some((text) => /[;\t|]/.test(text)));
+  return [HEAD, ...rows].map((row) => row.map((text) => quoted(text, divided)).join(",")).join("\r\n") + "\r\n";
 }
 
-function cell(text) {
-  // A spreadsheet would run a name that begins like a formula: an apostrophe makes it text.
-  const safe = /^[=+\-@\t\r]/.test(text) && isNaN(Number(text)) ? `'${text}` : text;
-  return /[",\r\n]/.test(safe) ? `"${safe.replaceAll('"', '""')}"` : safe;
-}
+// A spreadsheet would run a name that begins like a formula: an apostrophe makes it text. A name that begins with
+// apostrophes before such a letter gets one more, so that taking one away always gives the name again.
+const FORMULA = /^'*[=+\-@\t\r\n]/;
+const NUMBER = /^([-+]?[0-9.]+(e[-+]?[0-9]+)?%?|-)$/;
+const neutral = (text) => (FORMULA.test(text) && !NUMBER.test(text) ? `'${text}` : text);
+const quoted = (text, always) => (always || /[",\r\n]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text);
 
 function save() {
   const link = document.createElement("a");
