@@ -344,7 +344,7 @@ MIMIC = [
 ]
 PRIVATE = {
     "prompts.parquet", "tokens.parquet", "words.parquet", "ablations.parquet", "tokens-faithful.parquet",
-    "words-faithful.parquet", "ablations-faithful.parquet",
+    "words-faithful.parquet", "ablations-faithful.parquet", "report.html", "top-images.npz",
 }  # fmt: skip
 
 

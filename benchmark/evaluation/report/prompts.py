@@ -32,6 +32,8 @@ CARDS = 20
 """Prompts that are shown one by one: the most of `--shown` that a reader looks through."""
 LISTED = 200
 """Prompts in the table."""
+LETTERS = 300
+"""Letters of a prompt in the table; whole reports are in the cards."""
 WORDS = 5
 """Words of a prompt that are named by how far d_mem falls without them."""
 IMAGE_BYTES = 9_000_000
@@ -207,10 +209,14 @@ def _mitigations(kept: dict[str, Any]) -> Table:
 def _listed(scores: pd.DataFrame) -> Table:
     names = [name for name in NAMES if name in scores]
     rows = [
-        (str(place + 1), row["prompt"], *(f"{row[name]:.4g}" for name in names), "yes" if row["marked"] else "")
+        (str(place + 1), _short(row["prompt"]), *(f"{row[name]:.4g}" for name in names), "yes" if row["marked"] else "")
         for place, row in enumerate(scores.head(LISTED).to_dict("records"))
     ]
     return Table("", ("rank", "prompt", *(NAMES[name] for name in names), "marker"), rows)
+
+
+def _short(prompt: str) -> str:
+    return prompt if len(prompt) <= LETTERS else f"{prompt[:LETTERS]} ..."
 
 
 def _facts(summary: Mapping[str, Any]) -> dict[str, str]:

@@ -91,6 +91,16 @@ def test_words_that_carry_a_prompt_are_named_worst_first(tmp_path: Path) -> None
     assert "change of d_mem without a wordSmith -31 %; <i> -5 %" in page_of(folder).all("article")[0]
 
 
+def test_a_long_prompt_is_whole_in_its_card_and_short_in_the_list(tmp_path: Path) -> None:
+    folder, long = scored(tmp_path), "word " * 500
+    texts = pd.read_parquet(folder / "prompts.parquet")
+    texts.loc[texts["sha"] == "0002", "prompt"] = long
+    texts.to_parquet(folder / "prompts.parquet", index=False)
+    page = page_of(folder)
+    assert page.all("blockquote")[2] == long.strip()
+    assert f"{long[:300].strip()} ..." in page.all("td")
+
+
 def test_a_marker_of_the_users_own_is_not_in_the_page(tmp_path: Path) -> None:
     page = page_of(scored(tmp_path, marker="seen by"))
     assert page.all("mark") == []
