@@ -124,7 +124,8 @@ def rows_of(detector: Detector, items: Items) -> Rows:
             return items.stored(which).reshape(-1, dimension)
         return detector.embed(items.images(which))
 
-    return Rows(len(items), dimension, take, detector.similarity, tuple(map(view, _views(detector))))
+    views = tuple(map(view, _views(detector)))
+    return Rows(len(items), dimension, take, detector.similarity, views, embedded=not _reads_pixels(detector))
 
 
 def rows_in_memory(detector: Detector, images: Images) -> Rows:

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
     from benchmark.core.types import Array, Match
     from benchmark.search import SearchResult
+    from benchmark.search.cluster_search import SearchCluster
 
     Arrays = dict[str, Array]
 
@@ -52,9 +53,15 @@ class Searching:
     """Told how far a long search is."""
     log: Log = lambda text: None
     """Told where an interrupted search resumes."""
+    cluster: SearchCluster | None = None
+    """Nodes that share each search; where none are given, this machine searches."""
 
     def search(self, queries: Rows, bank: Rows, k: int = 1, *, keep: str = "") -> SearchResult:
         """Return the exact k nearest bank items of every query; what is found so far is kept by the name `keep`."""
+        if self.cluster is not None:
+            return self.cluster.search(
+                queries, bank, k, advance=self._progress(keep or "search", queries.count * bank.count)
+            )
         if len(self.devices) > 1:
             return search_shards(queries, bank, k, devices=self.devices, memory=self.memory)
         state = self.folder / f"{keep}.npz" if self.folder and keep else None
@@ -103,11 +110,16 @@ class Searching:
                 with np.load(path) as file:
                     yield dict(file)
             else:
-                block = similarities(queries, part, bank, device=self.devices[0], memory=self.memory)
+                block = self._similarities(queries, part, bank)
                 arrays = reduce(part, block)
                 del block  # the next one would be computed while this one is held
                 yield _written(path, arrays)
             told(part.stop - part.start, timed=not there)
+
+    def _similarities(self, queries: Rows, part: slice, bank: Rows) -> NDArray[np.float32]:
+        if self.cluster is not None:
+            return self.cluster.similarities(queries, part, bank)
+        return similarities(queries, part, bank, device=self.devices[0], memory=self.memory)
 
     def _progress(self, name: str, total: int) -> Told:
         started, done, timed_steps = time.monotonic(), 0, 0

@@ -18,7 +18,6 @@ from benchmark import __version__
 from benchmark.core.cluster import connected
 from benchmark.core.errors import UsageError
 from benchmark.core.files import private_folder
-from benchmark.core.progress import to_stderr
 from benchmark.runs.sweeps import ray_task
 from benchmark.runs.sweeps.cells import Cell, CellOutcome
 from benchmark.runs.sweeps.ray_nodes import require_nodes
@@ -36,11 +35,6 @@ GRACE_SECONDS = 20.0
 TOLD = "the sweep stopped before this cell had ended: run it again, and the cell resumes"
 
 Tell = Callable[[CellOutcome], None]
-CellLog = Callable[[Cell, str], None]
-
-
-def _to_stderr(cell: Cell, text: str) -> None:
-    to_stderr(f"cell {cell.index}: {text}")
 
 
 def run_cells(
@@ -52,8 +46,7 @@ def run_cells(
     address: str | None = None,
     processes: int = 1,
     cpus: float = 1.0,
-    log: CellLog = _to_stderr,
-    work: Callable[[Cell], CellOutcome] = run_cell,
+    work: Callable[..., CellOutcome] = run_cell,
 ) -> list[CellOutcome]:
     """Run cells on a Ray cluster, and return what became of each, in order.
 
@@ -61,12 +54,12 @@ def run_cells(
         cells: what is run.
         workers: how many cells run at a time at most; 0 for as many as the cluster has room for.
         fail_fast: whether to stop all cells when one has failed.
-        tell: called when a cell starts (on each node that it is started on) and when it has ended.
+        tell: called when a cell begins, with its run folder, whose run.log has what it prints; again where it begins
+            on another node; and when it has ended.
         address: `auto` or `host:port` of a running cluster; None starts one on this machine.
         processes: training processes per cell, started by torchrun: each has a GPU, where the device is one.
         cpus: CPU cores that Ray reserves per training process.
-        log: called with each line that a cell logs.
-        work: runs one cell.
+        work: runs one cell, and is pickled by Ray.
 
     Raises UsageError and MachineError before anything is trained: where Ray is missing, the cluster cannot be reached,
     no node has what a cell demands, or a node does not see the data. Ctrl-C cancels all cells, which can resume.
@@ -78,10 +71,11 @@ def run_cells(
         demand = _demand(ray, cells, processes, cpus)
         require_nodes(ray, cells, demand, shared)
         # A process of its own for each cell: the greatest memory of a stage is that of its process.
-        once = ray.remote(**demand, max_retries=RETRIES, retry_exceptions=False, max_calls=1)
+        environment = {"env_vars": threads(cpus)}
+        once = ray.remote(**demand, max_retries=RETRIES, retry_exceptions=False, max_calls=1, runtime_env=environment)
         task = once(ray_task.answer)
         order = Order(work, processes, __version__, shared, str(Path.cwd()))
-        sweep = _Sweep(ray, task, _events(ray), order, iter(cells), workers, fail_fast, tell, log)
+        sweep = _Sweep(ray, task, _events(ray), order, iter(cells), workers, fail_fast, tell)
         try:
             return sweep.run()
         finally:
@@ -114,6 +108,12 @@ def _demand(ray: Any, cells: Sequence[Cell], processes: int, cpus: float) -> dic
     return {"num_cpus": processes * cpus, "num_gpus": processes if on_gpu else 0}
 
 
+def threads(cpus: float) -> dict[str, str]:
+    """Return the environment that keeps a process to its cores, and that of the processes which it starts."""
+    names = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMBA_NUM_THREADS")
+    return dict.fromkeys(names, str(max(1, int(cpus)))) | {"BENCH_PROCESSES": "1"}
+
+
 def _events(ray: Any) -> Any:
     """Start the actor that collects what cells log, on the node of the driver: it is lost only with the driver."""
     from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
@@ -123,22 +123,19 @@ def _events(ray: Any) -> Any:
 
 
 class _Events:
-    """What cells have logged since it was last taken."""
+    """Cells that have begun since it was last asked, and their run folders."""
 
     def __init__(self) -> None:
-        self._lines: list[tuple[int, str, bool]] = []
+        self._begun: list[tuple[int, Path]] = []
 
-    def started(self, index: int, node: str) -> None:
-        self._lines.append((index, node, True))
-
-    def put(self, index: int, text: str) -> None:
-        self._lines.append((index, text, False))
+    def began(self, index: int, folder: Path) -> None:
+        self._begun.append((index, folder))
 
     def flush(self) -> None:
-        """Return when all lines of the caller are here: Ray keeps the order of one caller's calls."""
+        """Return when all earlier calls of the caller are done: Ray keeps their order."""
 
-    def take(self) -> list[tuple[int, str, bool]]:
-        taken, self._lines = self._lines, []
+    def take(self) -> list[tuple[int, Path]]:
+        taken, self._begun = self._begun, []
         return taken
 
 
@@ -154,7 +151,6 @@ class _Sweep:
     workers: int
     fail_fast: bool
     tell: Tell
-    log: CellLog
     running: dict[Any, Cell] = field(default_factory=dict)
     """Tasks that were submitted and have not ended: a few, whatever the number of cells."""
     outcomes: list[CellOutcome] = field(default_factory=list)
@@ -196,14 +192,11 @@ class _Sweep:
             self.running[self.task.remote(replace(cell, config=config), self.order, self.events)] = cell
 
     def _hear(self) -> None:
-        """Pass on what cells have logged; an ended cell is still among `running`, as it is collected afterwards."""
+        """Tell which cells have begun; an ended cell is still among `running`, as it is collected afterwards."""
         cells = {cell.index: cell for cell in self.running.values()}
-        for index, text, is_start in self.ray.get(self.events.take.remote()):
-            if (cell := cells.get(index)) is None:
-                continue
-            if is_start:
-                self.tell(CellOutcome(cell, "running"))
-            self.log(cell, f"starts on node {text}" if is_start else text)
+        for index, folder in self.ray.get(self.events.take.remote()):
+            if index in cells:
+                self.tell(CellOutcome(cells[index], "running", folder))
 
     def _collect(self, ref: Any) -> None:
         cell = self.running.pop(ref)

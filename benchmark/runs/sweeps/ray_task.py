@@ -1,38 +1,36 @@
-"""What a Ray task does with one cell on a node: it forwards each line of the run's log, and returns a small outcome."""
+"""What a Ray task does with one cell on a node: it prints to run.log, and returns an outcome that is small."""
 
 from __future__ import annotations
 
-import contextlib
-import io
 import os
 import subprocess
 import sys
 import tempfile
-import threading
 import time
-from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from benchmark.cohorts.open import listed_training
 from benchmark.core.cluster_nodes import missing_on_this_node, node_name
+from benchmark.core.errors import AdapterError
 from benchmark.runs.config import RunConfig
 from benchmark.runs.sweeps.cells import Cell, CellOutcome, State
+from benchmark.runs.sweeps.work import LOG
 
 LOOK_SECONDS = 0.2
 """How often torchrun is looked after."""
-LAST_LINES = 5
-"""Lines of torchrun's log that explain its failure."""
-Line = Callable[[str], None]
+STANDARD = (1, 2)
+"""File numbers of standard output and standard error."""
 
 
 @dataclass(frozen=True)
 class Order:
     """What a node needs to run a cell, the same for all cells of a sweep."""
 
-    work: Callable[[Cell], CellOutcome]
+    work: Callable[..., CellOutcome]
     processes: int
     """Training processes, started by torchrun where more than one."""
     version: str
@@ -71,7 +69,7 @@ def read_by(config: RunConfig) -> tuple[str, ...]:
 
 
 def answer(cell: Cell, order: Order, events: Any) -> Answer:
-    """Run a cell on this node; `events` is an actor that takes lines of the log."""
+    """Run a cell on this node; the actor `events` hears when it begins."""
     import ray
 
     if Path(order.home).is_dir():
@@ -80,71 +78,67 @@ def answer(cell: Cell, order: Order, events: Any) -> Answer:
     if lacking:
         return Answer("failed", None, lacking, 0.0)
 
-    def line(text: str) -> None:
-        events.put.remote(cell.index, text)
+    def began(folder: Path) -> None:
+        prints.enter_context(_printing_to(folder / LOG))
+        print(f"on node {node_name()}", flush=True)  # noqa: T201
+        events.began.remote(cell.index, folder)
+        if order.processes > 1:
+            by_torchrun(cell.config, order.processes)  # the run that follows finds all stages finished
 
-    events.started.remote(cell.index, node_name())
-    try:
-        with _lines_of_stderr(line):
-            failure = by_torchrun(cell.config, order.processes, line) if order.processes > 1 else ""
-            if failure:
-                return Answer("failed", None, failure, 0.0)
-            # After torchrun, this finds all stages finished.
-            outcome = order.work(cell)
-    finally:
-        ray.get(events.flush.remote())  # the driver hears all lines before the outcome
+    with ExitStack() as prints:
+        try:
+            outcome = order.work(cell, began=began)
+        finally:
+            ray.get(events.flush.remote())  # the driver hears of the beginning before it has the outcome
     return Answer(outcome.state, outcome.folder, outcome.error, outcome.seconds)
 
 
-@contextlib.contextmanager
-def _lines_of_stderr(line: Line) -> Iterator[None]:
-    with contextlib.redirect_stderr(_Lines(line)):
+@contextmanager
+def _printing_to(path: Path) -> Iterator[None]:
+    """Append to a file what this process, its libraries and the processes that it starts print.
+
+    At the end they print to Ray's files again: what Ray itself says when its process ends is not about the cell.
+    """
+    before = [os.dup(number) for number in STANDARD]
+    with path.open("ab", buffering=0) as file:
+        _redirect([file.fileno()] * len(STANDARD))
+    try:
         yield
+    finally:
+        _redirect(before)
+        for number in before:
+            os.close(number)
 
 
-class _Lines(io.TextIOBase):
-    """A text file that hands each finished line on."""
-
-    def __init__(self, line: Line) -> None:
-        self._line, self._rest = line, ""
-
-    def write(self, text: str) -> int:
-        *lines, self._rest = (self._rest + text).split("\n")
-        for one in filter(None, lines):
-            self._line(one)
-        return len(text)
+def _redirect(files: list[int]) -> None:
+    sys.stdout.flush()
+    sys.stderr.flush()
+    for file, number in zip(files, STANDARD, strict=True):
+        os.dup2(file, number)
 
 
-def by_torchrun(config: RunConfig, processes: int, line: Line) -> str:
-    """Run a configuration in several training processes on this node; return why they failed, or nothing."""
+def by_torchrun(config: RunConfig, processes: int, module: str = "benchmark.runs.sweeps.ray_rank") -> None:
+    """Run a configuration in several training processes on this node. Raises AdapterError with what they say.
+
+    `module` is what each process runs, with two arguments: the configuration, and a file for the reason of a failure.
+    """
     with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "run.toml"
+        path, reason = Path(folder) / "run.toml", Path(folder) / "error.txt"
         config.write(path)
         command = [
             sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(processes),
-            "-m", "benchmark.runs.sweeps.ray_rank", str(path),
+            "-m", module, str(path), str(reason),
         ]  # fmt: skip
-        last: deque[str] = deque(maxlen=LAST_LINES)
-        with subprocess.Popen(  # noqa: S603
-            command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, errors="replace",
-            preexec_fn=_end_with_parent,
-        ) as torchrun:  # fmt: skip
-            reader = threading.Thread(target=_forward, args=(torchrun.stderr, line, last))
-            reader.start()
+        with subprocess.Popen(command, preexec_fn=_end_with_parent) as torchrun:  # noqa: S603
             try:
-                # Ray interrupts a cell between two instructions of Python: reading a pipe would not be interrupted.
+                # Ray interrupts a cell between two instructions of Python, so that no call may wait for long.
                 while torchrun.poll() is None:
                     time.sleep(LOOK_SECONDS)
             finally:
                 torchrun.terminate()  # nothing where it has ended; else it ends its processes
-                reader.join()
-    return "" if torchrun.returncode == 0 else f"torchrun ended with code {torchrun.returncode}: {' | '.join(last)}"
-
-
-def _forward(stderr: Iterable[str], line: Line, last: deque[str]) -> None:
-    for text in stderr:
-        line(text.rstrip("\n"))
-        last.append(text.strip())
+        if torchrun.returncode:
+            said = reason.read_text(encoding="utf-8") if reason.exists() else f"exit code {torchrun.returncode}"
+            raise AdapterError(f"training in {processes} processes failed: {said}", f"{LOG} in the run folder has more")
 
 
 def _end_with_parent() -> None:
