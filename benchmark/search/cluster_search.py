@@ -48,7 +48,7 @@ class RowFiles:
     """Rows of a part of a bank, or of some queries and their views, in files that every node maps into memory."""
 
     paths: tuple[Path, ...]
-    """Of the rows, then of each view; arrays (n, D) as numpy writes them."""
+    """The file of the rows comes first, then that of each view; arrays (n, D) as numpy writes them."""
     similarity: Similarity
 
     def rows(self) -> Rows:
@@ -86,18 +86,26 @@ class SearchCluster:
                 [task.remote(some, shard, k, self._device, self._share(parts)) for shard in banks] for some in asked
             ]
             self._wait([ref for row in refs for ref in row], queries.count * bank.count, advance)
-            found = [merged_shards(self.ray.get(row), parts, k) for row in refs]
-        return joined(found)
+            results = [merged_shards(self.ray.get(row), parts, k) for row in refs]
+        return joined(results)
 
-    def similarities(self, queries: Rows, part: slice, bank: Rows) -> NDArray[np.float32]:
-        """Return the similarities of queries[part] to all of the bank, (n, bank.count), as `blocks.similarities`."""
-        parts = self._parts(bank)
+    @contextmanager
+    def bank(self, bank: Rows) -> Iterator[Callable[[Rows, slice], NDArray[np.float32]]]:
+        """Yield what compares queries[part] with all of a bank, (n, bank.count), as `blocks.similarities` does.
+
+        The bank's rows are written at the first call, and removed at the end.
+        """
+        parts, stored = self._parts(bank), list[Any]()
         with self._files() as folder:
-            asked = self._stored(queries, part, folder / "queries")
-            task = self._task(_similarities)
-            stored = [self._stored(bank, shard, folder / f"bank-{n}") for n, shard in enumerate(parts)]
-            refs = [task.remote(asked, shard, self._device, self._share(parts)) for shard in stored]
-            return np.concatenate(self.ray.get(refs), axis=1)
+
+            def compare(queries: Rows, part: slice) -> NDArray[np.float32]:
+                if not stored:
+                    stored.extend(self._stored(bank, shard, folder / f"bank-{n}") for n, shard in enumerate(parts))
+                asked, task = self._stored(queries, part, folder / "queries"), self._task(_similarities)
+                refs = [task.remote(asked, shard, self._device, self._share(parts)) for shard in stored]
+                return np.concatenate(self.ray.get(refs), axis=1)
+
+            yield compare
 
     @property
     def _device(self) -> str:
@@ -191,13 +199,13 @@ def _similarities(queries: RowFiles, bank: RowFiles, device: str, memory: int) -
     return similarities(rows, slice(0, rows.count), bank.rows(), device=device, memory=memory)
 
 
-def joined(found: Sequence[SearchResult]) -> SearchResult:
+def joined(results: Sequence[SearchResult]) -> SearchResult:
     """Join the results of consecutive blocks of queries that were compared with the same bank."""
-    lists = [one.best for one in found]
+    lists = [one.best for one in results]
     values, places, ties = (
         np.concatenate([getattr(one, name) for one in lists]) for name in ("values", "places", "ties")
     )
-    certificates = [one.certificate for one in found]
+    certificates = [one.certificate for one in results]
     certificate = replace(
         certificates[0],
         engine=" and ".join(sorted({one.engine for one in certificates})),

@@ -62,9 +62,10 @@ def test_one_two_and_four_shards_are_the_same_as_one_process(
 
 def test_all_similarities_of_a_block(ray: Any, tmp_path: Path) -> None:
     queries, bank = rows("levels", 60, 3, views=True), rows("levels", 130, 4)
-    alone = similarities(queries, slice(10, 50), bank)
-    shared = SearchCluster(ray, tmp_path, shards=4).similarities(queries, slice(10, 50), bank)
-    assert shared.tobytes() == alone.tobytes()
+    with SearchCluster(ray, tmp_path, shards=4).bank(bank) as compare:
+        for part in (slice(10, 50), slice(50, 60)):  # the bank is written once, the queries each time
+            assert compare(queries, part).tobytes() == similarities(queries, part, bank).tobytes()
+    assert not list(tmp_path.iterdir())
 
 
 def test_rows_are_computed_by_tasks_from_images_that_do_not_travel(ray: Any, tmp_path: Path) -> None:
@@ -128,5 +129,7 @@ def test_an_evaluation_searches_on_the_cluster_that_the_environment_names(
         assert_same(searching.search(queries, bank, 2, keep="held-out"), Searching().search(queries, bank, 2))
         (blocks,) = searching.reduced(queries, bank, lambda part, block: {"block": block}, keep="synthetic")
         (same,) = Searching().reduced(queries, bank, lambda part, block: {"block": block}, keep="synthetic")
-    assert blocks["block"].tobytes() == same["block"].tobytes()
+        ((part, all_pairs),) = searching.blocks(queries, bank)
+    assert blocks["block"].tobytes() == same["block"].tobytes() == all_pairs.tobytes()
+    assert part == slice(0, 30)
     assert told[-1].startswith("synthetic: 100%")

@@ -120,7 +120,7 @@ def test_outcomes_are_in_order_and_what_a_cell_prints_is_in_its_folder(ray_clust
 
 
 def test_a_failure_stops_all_cells_where_that_was_asked_for(ray_cluster: Any, tmp_path: Path) -> None:
-    slow, told = staged(60), list[CellOutcome]()
+    slow, told = staged(600), list[CellOutcome]()
 
     def work(cell: Cell, *, began: Callable[[Path], None]) -> CellOutcome:
         while cell.index == 0 and not (cell.config.runs / "seed-1" / "status.json").exists():
@@ -131,7 +131,7 @@ def test_a_failure_stops_all_cells_where_that_was_asked_for(ray_cluster: Any, tm
     outcomes = run_cells(
         cells(tmp_path, 4), workers=2, fail_fast=True, tell=told.append, address=ray_cluster.address, work=work
     )
-    assert time.monotonic() - started < 45
+    assert time.monotonic() - started < 300
     assert [outcome.state for outcome in outcomes] == ["failed", "skipped", "skipped", "skipped"]
     assert outcomes[1].error == "the sweep stopped before this cell had ended: run it again, and the cell resumes"
     assert [outcome.cell.index for outcome in told if outcome.state == "running"] == [1]  # those that had begun
@@ -329,7 +329,7 @@ def main(runs):
     def work(cell, began):
         try:
             (runs / f"started-{cell.index}").touch()
-            for _ in range(2400):
+            for _ in range(12000):
                 time.sleep(0.05)
         finally:
             (runs / f"ended-{cell.index}").touch()
@@ -347,11 +347,11 @@ def test_ctrl_c_interrupts_the_cells_and_leaves_no_process_or_folder(tmp_path: P
     sweep = subprocess.Popen(
         [sys.executable, "-c", INTERRUPTED, str(tmp_path)], stderr=subprocess.PIPE, text=True, cwd=ROOT, env=environment
     )
-    deadline = time.monotonic() + 90
+    deadline = time.monotonic() + 240
     while len(list(tmp_path.glob("started-*"))) < 2 and time.monotonic() < deadline and sweep.poll() is None:
         time.sleep(0.1)
     sweep.send_signal(signal.SIGINT)
-    _, errors = sweep.communicate(timeout=60)
+    _, errors = sweep.communicate(timeout=180)
     assert sweep.returncode == -signal.SIGINT, errors
     assert "KeyboardInterrupt" in errors
     assert sorted(path.name for path in tmp_path.glob("ended-*")) == ["ended-0", "ended-1"]
