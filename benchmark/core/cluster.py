@@ -86,6 +86,12 @@ def _connect(ray: Any, address: str | None, cpus: int | None) -> Path | None:
     return folder
 
 
+def in_task() -> bool:
+    """Whether this process runs a task of a Ray cluster."""
+    ray = sys.modules.get("ray")
+    return bool(ray and ray.is_initialized() and ray.get_runtime_context().get_task_id() is not None)
+
+
 def _short_folder() -> Path:
     usual = tempfile.gettempdir()
     return Path(tempfile.mkdtemp(prefix="ray-", dir=usual if len(usual) <= LONGEST_FOLDER else "/tmp"))  # noqa: S108

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from benchmark.core.cluster import connected
+from benchmark.core.cluster import connected, in_task
 from benchmark.core.files import atomic_write
 from benchmark.core.types import Similarity, chunks
 from benchmark.search.blocks import similarities
@@ -154,12 +154,14 @@ class SearchCluster:
 
 @contextmanager
 def configured_cluster(folder: Path, *, device: str, memory: int) -> Iterator[SearchCluster | None]:
-    """Connect to the cluster that $BENCH_SEARCH_CLUSTER names; yield nothing where it is not set.
+    """Connect to the cluster that $BENCH_SEARCH_CLUSTER names; yield nothing where it is not set, or in a Ray task.
+
+    A task keeps its GPU while it waits: tasks that wait for tasks of their own could wait for each other for ever.
 
     Raises UsageError and MachineError as `connected` does.
     """
     address = os.environ.get(VARIABLE, "")
-    if not address:
+    if not address or in_task():
         yield None
         return
     with connected(None if address == "local" else address) as ray:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -75,8 +76,6 @@ def test_rows_are_computed_by_tasks_from_images_that_do_not_travel(ray: Any, tmp
     marks = tmp_path / "embedded.txt"
 
     def embed(which: Any) -> Any:
-        import os
-
         with marks.open("a") as file:
             file.write(f"{os.getpid()} {type(images).__name__}\n")
         return np.asarray(images[which])
@@ -84,8 +83,6 @@ def test_rows_are_computed_by_tasks_from_images_that_do_not_travel(ray: Any, tmp
     embedded = Rows(300, 120, embed, PEARSON, embedded=True)
     queries = rows("pearson", 40, 6)
     assert_same(SearchCluster(ray, tmp_path / "work", shards=2).search(queries, embedded), search(queries, bank))
-    import os
-
     lines = marks.read_text().splitlines()
     assert lines
     assert all(line.endswith(" memmap") for line in lines)
@@ -133,3 +130,12 @@ def test_an_evaluation_searches_on_the_cluster_that_the_environment_names(
     assert blocks["block"].tobytes() == same["block"].tobytes() == all_pairs.tobytes()
     assert part == slice(0, 30)
     assert told[-1].startswith("synthetic: 100%")
+
+
+def test_a_task_searches_alone(ray: Any, tmp_path: Path) -> None:
+    def cluster_of_a_task(folder: Path) -> bool:
+        os.environ["BENCH_SEARCH_CLUSTER"] = "auto"
+        with configured_cluster(folder, device="cpu", memory=1 << 28) as cluster:
+            return cluster is not None
+
+    assert ray.get(ray.remote(cluster_of_a_task).remote(tmp_path)) is False
