@@ -39,7 +39,18 @@ def require_ray() -> Any:
     os.environ.setdefault("RAY_task_oom_retries", str(OUT_OF_MEMORY_RETRIES))
     import ray
 
+    _quiet(ray)
     return ray
+
+
+def _quiet(ray: Any) -> None:
+    """Keep Ray from printing hundreds of lines per lost node on standard output, which may be a file of JSON.
+
+    Ray has no setting for these messages. Its function is private: a version without it prints them.
+    """
+    worker = ray._private.worker
+    if hasattr(worker, "print_to_stdstream"):
+        worker.print_to_stdstream = lambda *_, **__: None
 
 
 @contextmanager
