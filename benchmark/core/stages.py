@@ -5,33 +5,43 @@ from __future__ import annotations
 import shutil
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from filelock import FileLock, Timeout
+from filelock import Timeout
 
 from benchmark.core.errors import MachineError
 from benchmark.core.files import read_json, write_json
+from benchmark.core.locks import Held, held
 from benchmark.core.progress import Log
 
 
 @contextmanager
-def exclusive(folder: Path) -> Iterator[None]:
-    """Lock a run folder. Raises MachineError when another process has locked it."""
+def exclusive(folder: Path, *, wait: bool = False, log: Log = lambda text: None) -> Iterator[Held]:
+    """Lock a run folder, also against the other nodes of a cluster (`core.locks`).
+
+    Args:
+        folder: is created where it does not exist.
+        wait: whether to wait for a process that has locked it, and so to find what that has finished.
+        log: told of the waiting.
+
+    Raises MachineError when another process has locked it and `wait` is false.
+    """
     folder.mkdir(parents=True, exist_ok=True)
-    lock = FileLock(folder / ".lock")
-    try:
-        lock.acquire(timeout=0)
-    except Timeout:
-        raise MachineError(
-            f"another process is working on {folder}", "wait for it, or choose another --seed or --runs"
-        ) from None
-    try:
-        yield
-    finally:
-        lock.release()
+    with ExitStack() as stack:
+        try:
+            lock = stack.enter_context(
+                held(
+                    folder / ".lock", wait=wait, waiting=lambda: log(f"{folder}: another process works on it, waiting")
+                )
+            )
+        except Timeout:
+            raise MachineError(
+                f"another process is working on {folder}", "wait for it, or choose another --seed or --runs"
+            ) from None
+        yield lock
 
 
 @dataclass
@@ -40,6 +50,8 @@ class Stages:
 
     folder: Path
     log: Log
+    lock: Held | None = None
+    """The folder's lock: nothing is stored after it is lost."""
 
     @property
     def path(self) -> Path:
@@ -95,4 +107,6 @@ class Stages:
         return dict(self.status().get(name, {}))
 
     def _set(self, name: str, entry: dict[str, Any]) -> None:
+        if self.lock:
+            self.lock.require()
         write_json(self.path, {**self.status(), name: entry})

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Protocol
 import numpy as np
 
 from benchmark.core.files import atomic_write, content_key, file_name
+from benchmark.core.locks import held
 from benchmark.core.progress import progress
 from benchmark.core.source_digest import core_module, source_digest
 from benchmark.core.types import Cohort, Detector, HasViews, ReadsPixels, Split, chunks
@@ -67,15 +68,13 @@ class Fitted:
 
 def fit_detector(choice: Choice, cohort: Cohort, *, cache: Path, device: str, log: Callable[[str], None]) -> Fitted:
     """Fit a detector to a cohort, or load it and the rows of the real items from the cache."""
-    from filelock import FileLock
-
     real = cohort.real
     key = content_key(
         cohort.key, choice.card.entry, choice.identity, source_digest(*source_files("detectors", choice.card))
     )
     place = cache / "detectors" / f"{cohort.name}-{file_name(choice.name)}-{key}"
     place.mkdir(parents=True, exist_ok=True)
-    with FileLock(place / ".lock"):
+    with held(place / ".lock", waiting=lambda: log(f"detector {choice.name}: another process fits it, waiting")):
         kept = place / "real.npy"
         log(f"detector {choice.name}: {'cached' if kept.exists() else 'fitted to all real items, once per cohort'}")
         detector = choice.options.fit(real, folder=place, key=key, device=device)
@@ -125,7 +124,8 @@ def rows_of(detector: Detector, items: Items) -> Rows:
             return items.stored(which).reshape(-1, dimension)
         return detector.embed(items.images(which))
 
-    return Rows(len(items), dimension, take, detector.similarity, tuple(map(view, _views(detector))))
+    views = tuple(map(view, _views(detector)))
+    return Rows(len(items), dimension, take, detector.similarity, views, embedded=not _reads_pixels(detector))
 
 
 def rows_in_memory(detector: Detector, images: Images) -> Rows:

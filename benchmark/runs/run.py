@@ -54,8 +54,11 @@ CONFIG = "run.toml"
 """The configuration in a run folder: private, since it may name paths."""
 
 
-def run(config: RunConfig, *, log: Log = to_stderr) -> Path:
-    """Run all stages and return the run folder; finished stages are skipped. Raises BenchError."""
+def run(config: RunConfig, *, log: Log = to_stderr, wait: bool = False) -> Path:
+    """Run all stages and return the run folder; finished stages are skipped. Raises BenchError.
+
+    Where another process is working on the folder, `wait` waits for it and takes what it has finished.
+    """
     resolved = resolve(config)
     require_trackers(config.trackers)
     cohort = open_split(resolved, log)
@@ -69,9 +72,9 @@ def run(config: RunConfig, *, log: Log = to_stderr) -> Path:
             _fit(resolved, cohort, folder)
         return folder
     private_folder(config.runs)
-    with exclusive(folder):
+    with exclusive(folder, wait=wait, log=log) as lock:
         config.write(folder / CONFIG)
-        stages = Stages(folder, log)
+        stages = Stages(folder, log, lock)
         try:
             _fit_and_sample(resolved, cohort, stages)
             _evaluate(resolved, cohort, stages)
@@ -96,8 +99,8 @@ def evaluate_again(
     changed = {"device": device, "detectors": detectors or None, "search_memory": search_memory}
     resolved = resolve(RunConfig.of(overridden(read_run(folder), changed), str(folder / CONFIG)))
     cohort = open_split(resolved, log)
-    stages = Stages(folder, log)
-    with exclusive(folder):
+    with exclusive(folder) as lock:
+        stages = Stages(folder, log, lock)
         if stages.facts("sample").get("state") != "done":
             raise UsageError(f"{folder} holds no finished samples", "run it first: bench run")
         if stages.facts("sample").get("cohort") != cohort.key:
