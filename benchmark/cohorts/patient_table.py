@@ -15,6 +15,8 @@ from benchmark.core.errors import BadDataError
 
 COLUMNS = ("file", "patient")
 OPTIONAL = ("label", "split")
+SITES = "sites, from the table"
+"""How a remark starts that lists each site with its number of images."""
 
 
 @dataclass(frozen=True)

@@ -9,11 +9,12 @@ from typing import Literal
 
 import numpy as np
 
+from benchmark.cohorts.column_roles import read_roles
 from benchmark.cohorts.csv_tables import require_csv
 from benchmark.cohorts.dicom_datasets import DicomSeries
 from benchmark.cohorts.radiograph_datasets import Fit, square
 from benchmark.cohorts.volume_datasets import Volumes
-from benchmark.core.errors import BadDataError
+from benchmark.core.errors import BadDataError, UsageError
 from benchmark.core.types import Items, Source
 from benchmark.images.readers import is_dicom, read_image, suffix
 from benchmark.images.readers.image import remarks_on
@@ -37,6 +38,8 @@ class Folder(DicomSeries):
             they cannot be, the answers that fit are proposed.
         table: CSV file with the columns file (the path below the folder; of a DICOM series, of its folder) and patient,
             and optionally label and split (train for the published training set).
+        columns: what its columns are named, if otherwise: such as `patient=patient_id,file=source_file`, with the roles
+            patient, file, class, site and split.
         ending: use only files with this ending, such as .png; needed if the tree contains several file types;
             `dicom` takes DICOM files of any name,
             `dicom-series` and `dicom-images` the volumes or the single images among them.
@@ -47,6 +50,7 @@ class Folder(DicomSeries):
 
     group_pattern: str = ""
     table: str = ""
+    columns: str = ""
     ending: str = ""
     aspect: Fit = "squash"
     items: Literal["slices", "tiles", "volumes", "patches"] = "slices"
@@ -55,6 +59,11 @@ class Folder(DicomSeries):
         super().__post_init__()
         require_csv("table", self.table)
         require_group_pattern(self.group_pattern)
+        if read_roles(self.columns) and not self.table:
+            raise UsageError(
+                "--columns names columns, and there is no table",
+                "give it, too: --set-data table=FILE.csv, or in an audit --patients FILE.csv",
+            )
 
     def sources(self, root: Path) -> Sequence[Source]:
         """List the images under root. Raises MissingDataError; BadDataError where kinds are mixed; UsageError where
@@ -86,7 +95,7 @@ class Folder(DicomSeries):
     def _subjects(self, root: Path) -> tuple[Listing, Subjects]:
         listing = list_images(root, self.ending)
         if self.table:
-            return listing, from_table(root, listing, self.table)
+            return listing, from_table(root, listing, self.table, read_roles(self.columns))
         return from_pattern(listing, self.group_pattern) if self.group_pattern else recognised(root, listing)
 
     def read(self, source: Source) -> Items:
