@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
@@ -13,10 +13,10 @@ from benchmark.cohorts.column_roles import read_roles
 from benchmark.cohorts.csv_tables import require_csv
 from benchmark.cohorts.dicom_datasets import DicomSeries
 from benchmark.cohorts.radiograph_datasets import Fit, square
-from benchmark.cohorts.volume_datasets import Volumes
+from benchmark.cohorts.volume_datasets import Volumes, require_volume
 from benchmark.core.errors import BadDataError, UsageError
 from benchmark.core.types import Items, Source
-from benchmark.images.readers import is_dicom, read_image, suffix
+from benchmark.images.readers import Image, is_dicom, read_image, suffix
 from benchmark.images.readers.image import remarks_on
 from benchmark.images.readers.series import FEWEST
 
@@ -42,7 +42,8 @@ class Folder(DicomSeries):
             patient, file, class, site and split.
         ending: use only files with this ending, such as .png; needed if the tree contains several file types;
             `dicom` takes DICOM files of any name,
-            `dicom-series` and `dicom-images` the volumes or the single images among them.
+            `dicom-series` and `dicom-images` the volumes or the single images among them; `any` takes all types, of
+            which planes and slices of volumes are then one set.
         aspect: of planes: `squash` to a square, `pad`, or `fill`: cut off black borders, then squash.
 
     All other options are those of Volumes.
@@ -106,6 +107,15 @@ class Folder(DicomSeries):
         if suffix(Path(file)) in VOLUMES or self.dimensions == 3:
             return Volumes.read(self, source)
         return self._planes_of(source)
+
+    def load(self, source: Source) -> Sequence[Image]:
+        """Return the volume of a file; among slices, a single plane in a format of volumes is a volume of one slice."""
+        (file,) = source.files
+        image = read_image(file, nan=self.nan, part=None if self.part < 0 else self.part)
+        if self.items == "slices" and image.pixels.ndim == 2:
+            # As seen by radiologists, and without a distance between planes.
+            return [replace(image, pixels=image.pixels[:, :, None], spacing_mm=())]
+        return [require_volume(image, file)]
 
     def _planes_of(self, source: Source) -> Items:
         (file,) = source.files
