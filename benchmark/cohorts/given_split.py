@@ -18,7 +18,7 @@ from benchmark.cohorts.patient_table import SITES
 from benchmark.cohorts.splits import FRACTIONS, NAMES
 from benchmark.core.errors import UsageError
 from benchmark.core.files import absolute, content_key
-from benchmark.core.types import Cohort, Dataset, HasRemarks, Items, Source, Split
+from benchmark.core.types import Cohort, Dataset, HasRemarks, Items, JoinsPatients, Source, Split
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -62,6 +62,8 @@ class GivenSplit:
             for side, folder in self._folders.items()
             for source in with_distinct_names(self.dataset.sources(folder))
         ]
+        if isinstance(self.dataset, JoinsPatients):
+            listed = self.dataset.joined(listed, list(self._folders.values()))
         require_apart({side: {one.subject for one in listed if one.group == side} for side in (TRAIN, HELDOUT)})
         return listed
 

@@ -21,8 +21,9 @@ from benchmark.images.readers.image import remarks_on
 from benchmark.images.readers.series import FEWEST
 
 from .listing import VOLUMES, Listing, list_images, plain
-from .patterns import require_group_pattern
-from .subjects import Subjects, from_pattern, from_table, recognised
+from .patterns import PATIENT_ID, STUDY_ID, require_group_pattern
+from .subjects import FROM_TAG, Subjects, from_pattern, from_table, recognised
+from .tags import join_by_tag
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -87,6 +88,13 @@ class Folder(DicomSeries):
                     )
                 )
         return sources
+
+    def joined(self, sources: Sequence[Source], roots: Sequence[Path]) -> list[Source]:
+        """Return the sources of several folders; a patient has one name in all of them, by the tags of DICOM files."""
+        named_by_tag = self.group_pattern in (PATIENT_ID, STUDY_ID) or any(
+            what.startswith(FROM_TAG) for root in roots for what in self.remarks(root)
+        )
+        return join_by_tag(sources, 1 if self.group_pattern == STUDY_ID else 0, named_by_tag=named_by_tag)
 
     def remarks(self, root: Path) -> Mapping[str, Sequence[str]]:
         """State how patients and labels were found, and name what was skipped and what a table does not list."""

@@ -19,6 +19,7 @@ from .tags import JOINED, SHARED, by_tag, compared, separated, shared, tag_answe
 
 UNUSED = "not used, tables of patients that list none of these files"
 IN_SEVERAL = "counted as one patient, the same name in folders of several"
+FROM_TAG = "patients, from the tag PatientID"
 CHANGE = "another rule: --group-pattern"
 
 
@@ -99,7 +100,7 @@ def _by_folders_and_tags(
     joined: list[str] = []
     if unsure and not tags.fault:
         separate, before, owners = separated(used, tags)
-        remarks = {f"patients, from the tag PatientID ({CHANGE})": list(dict.fromkeys(owners))}
+        remarks = {f"{FROM_TAG} ({CHANGE})": list(dict.fromkeys(owners))}
         return separate, _with_folders(_renamed(levels, separate, before), list(separate.files), owners, remarks)
     if isinstance(patients, Doubt):
         patients = replace(patients, reason=f"{patients.reason}, and {tags.fault}", answers=tag_answers(tags))
