@@ -164,9 +164,9 @@ def _write_synthetic(options: argparse.Namespace, parts: dict[str, list[Path]], 
             written = _write(folder / f"{number:04d}", image if options.identical else ALTERED[name](image))
             rows.append((written.name, chosen[number].name, name))
         else:
-            volume = number % len(parts["other"]) if options.depths else number
+            again, volume = divmod(number, len(parts["other"])) if options.depths else (0, number)
             image = _of_nobody(parts["other"], volume, options.volumes)
-            _write(folder / f"{number:04d}", _middle(image, number) if options.depths else image)
+            _write(folder / f"{number:04d}", _middle(image, again) if options.depths else image)
     with (options.out / "copies.csv").open("w", newline="") as table:
         csv.writer(table).writerows([("file", "train_file", "altered"), *rows])
     print(f"{options.synthetic} synthetic images, {len(rows)} of them copies, under {options.out}")

@@ -46,7 +46,7 @@ def audit_command(
         int | None, typer.Option("--image-size", help="Pixels per side for the search; chosen by the images.")
     ] = None,
     settings: SetData = None,
-    quick: Annotated[bool, typer.Option("--quick", help="Leave out the detector that is trained (minutes).")] = False,
+    quick: Annotated[bool, typer.Option("--quick", help="Leave out the detectors that are fitted (minutes).")] = False,
     must_see: Annotated[
         float, typer.Option("--must-see", help="Share of copies that must be visible for exit code 0.")
     ] = 0.01,
