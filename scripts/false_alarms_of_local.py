@@ -102,7 +102,7 @@ def main() -> None:
 
 def simulate(files: list[Path], draws: int) -> None:
     rng = np.random.default_rng(0)
-    names = np.array([found[0] if (found := PATIENT.match(file.name)) else file.name for file in files])
+    names = np.array([matched[0] if (matched := PATIENT.match(file.name)) else file.name for file in files])
     order = rng.permutation(np.unique(names))
     counts = np.cumsum([np.sum(names == name) for name in order])
     known = np.isin(names, order[: np.searchsorted(counts, REAL)])

@@ -130,9 +130,9 @@ def join_by_tag(sources: Sequence[Source], place: int, *, named_by_tag: bool) ->
     Args:
         sources: of folders whose patients were told apart one folder at a time.
         place: 0 compares PatientID, 1 StudyInstanceUID.
-        named_by_tag: whether patients are numbered by that tag, which counts anew in each folder: they get new numbers.
-            Otherwise a patient has the name of the first one with the same tag, unless that leaves less than half of
-            them: then the tag names a hospital or a trial.
+        named_by_tag: whether patients are numbered by that tag, from 1 in each folder: they get new numbers. Otherwise
+            a patient has the name of the first one with the same tag, unless that leaves less than half of them: then
+            the tag names a hospital or a trial.
     """
     films = [source for source in sources if is_dicom(Path(source.files[0]))]
     chosen = [_some(source.files) for source in films]
