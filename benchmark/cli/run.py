@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from benchmark.cli.options import CACHE_HELP, Json, all_detectors, data_pairs, pairs, plugin, split_kind
+from benchmark.cli.options import CACHE_HELP, COLUMNS_HELP, Json, all_detectors, data_pairs, pairs, plugin, split_kind
 
 if TYPE_CHECKING:
     from benchmark.runs.config import RunConfig
@@ -48,6 +48,7 @@ def run_command(
             help="With --data folder, what is a patient: a regular expression, folder, folder:N, or none (each image).",
         ),
     ] = None,
+    columns: Annotated[str | None, typer.Option("--columns", help=COLUMNS_HELP)] = None,
     split: Annotated[
         str | None,
         typer.Option("--split", help="patients (the default), official (as published) or images; both are `custom`."),
@@ -112,7 +113,7 @@ def run_command(
     given = {
         "model": {**plugin("model", model, pairs("--set", settings)), "preset": preset},
         "data": {
-            **plugin("data set", data, data_pairs(data_settings, group_pattern)), "root": root,
+            **plugin("data set", data, data_pairs(data_settings, group_pattern, columns)), "root": root,
             "image_size": image_size,
             "channels": channels, "split": split_kind(split) if split else None, "split_seed": split_seed,
             "train_items": train_items, "trained_on": trained_on, "exclude": exclude, "strict": strict,

@@ -17,6 +17,8 @@ COLUMNS = ("file", "patient")
 OPTIONAL = ("label", "split")
 ABSENT = "listed, but not on this disk"
 """The remark on rows of a table whose files are not there."""
+SITES = "sites, from the table"
+"""How a remark starts that lists each site with its number of images."""
 
 
 @dataclass(frozen=True)

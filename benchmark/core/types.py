@@ -232,6 +232,14 @@ class HasRemarks(Protocol):
 
 
 @runtime_checkable
+class JoinsPatients(Protocol):
+    """A data set that knows patients by more than their names, such as by a tag of DICOM files."""
+
+    def joined(self, sources: Sequence[Source], roots: Sequence[Path]) -> list[Source]:
+        """Return the sources of several folders, where each patient has one name in all of them."""
+
+
+@runtime_checkable
 class HasReports(Protocol):
     """A data set whose images come with reports."""
 
