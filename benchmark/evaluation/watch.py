@@ -149,6 +149,8 @@ class Watch:
     @property
     def curve(self) -> pd.DataFrame:
         """One row per look; columns are the fields of `Look`, and `exposed`."""
+        from benchmark.evaluation.watch_curve import table
+
         return table(self.looks)
 
     def needed(self, number: int) -> int | None:
@@ -247,14 +249,6 @@ def require_power(train: int, heldout: int, samples: int) -> None:
             f"copies of {certain} patients to show any",
             f"draw at least {certain} samples per look",
         )
-
-
-def table(looks: list[Look]) -> pd.DataFrame:
-    """Return one row per look; columns are the fields of `Look`, and `exposed`."""
-    import pandas as pd
-
-    names = list(Look.__dataclass_fields__)
-    return pd.DataFrame([{**asdict(look), "exposed": look.exposed} for look in looks], columns=[*names, "exposed"])
 
 
 def _axes(shape: tuple[int, ...]) -> str:

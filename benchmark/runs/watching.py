@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from benchmark.core.files import atomic_write
 from benchmark.core.progress import Log
-from benchmark.evaluation.watch import Look, Watch, open_watch, table
+from benchmark.evaluation.watch import Watch, open_watch
+from benchmark.evaluation.watch_curve import read_curve, write_curve
 from benchmark.evaluation.watch_plan import PROBE, Allowance, Schedule
 
 if TYPE_CHECKING:
@@ -83,27 +83,6 @@ class RunWatcher:
         write_curve(self.path, self.watch.looks)
         self.log(f"watch, {look.sentence()}")
         return look.numbers()
-
-
-def write_curve(path: Path, looks: list[Look]) -> None:
-    """Write one row per look."""
-    with atomic_write(path) as temporary:
-        table(looks).to_parquet(temporary, index=False)
-
-
-def read_curve(path: Path) -> list[Look]:
-    """Read what `write_curve` wrote; a file that is not there has no looks."""
-    import pandas as pd
-
-    if not path.exists():
-        return []
-    rows = pd.read_parquet(path).drop(columns="exposed").to_dict("records")
-    return [Look(**{str(name): _known(value) for name, value in row.items()}) for row in rows]
-
-
-def _known(value: Any) -> Any:
-    """Return None for the NaN that a table has in place of it."""
-    return None if value is None or value != value else value
 
 
 def watcher_of(options: WatchOptions, cohort: Cohort, folder: Path, log: Log) -> RunWatcher:
