@@ -57,7 +57,8 @@ class TrainingWatch:
         the range of the training images. A step that was looked at before replaces that look and all later ones, so
         that a resumed training repeats no row. Raises BadDataError, UsageError.
         """
-        look = self._watch.update(step, to_range(as_images(samples, "samples"), self._scale, "samples"))
+        images = as_images(samples, "samples")
+        look = self._watch.update(step, to_range(images, scale_of_samples(images, self._scale), "samples"))
         if self._path:
             write_curve(self._path, self._watch.looks)
         return look
@@ -159,11 +160,23 @@ def range_of(images: Images, name: str) -> tuple[float, float]:
     return (-1.0, 1.0) if low < -0.01 else (0.0, 1.0)
 
 
+def scale_of_samples(images: Images, train: tuple[float, float]) -> tuple[float, float]:
+    """Return black and white of samples: those of the training images, but for floating point beside uint8.
+
+    Models of uint8 images mostly draw [0, 1] or [-1, 1]. Read as grey levels of 255 these would all be black: no copy
+    would be seen.
+    """
+    finite = images[np.isfinite(images)]
+    if train == (0.0, 255.0) and images.dtype.kind == "f" and finite.size and float(finite.max()) <= 1.01:
+        return range_of(finite, "samples")
+    return train
+
+
 def to_range(images: Images, scale: tuple[float, float], name: str) -> Images:
     """Map grey levels between black and white to [-1, 1], float32, and clip what is outside by rounding.
 
     Raises BadDataError where more than rounding is outside: the images are scaled in another way than the training
-    images, and could look unlike all of them. Values that are not finite stay as they are.
+    images, and could look unlike all of them. Values that are not finite become NaN.
     """
     low, high = scale
     values: Images = (np.asarray(images, dtype=np.float32) - low) * (2 / (high - low)) - 1
@@ -174,7 +187,8 @@ def to_range(images: Images, scale: tuple[float, float], name: str) -> Images:
             f"{high:g}",
             "scale both in the same way",
         )
-    return np.clip(values, -1, 1)
+    # Clipped, an infinite value would pass for white or black.
+    return np.where(np.isfinite(values), np.clip(values, -1, 1), np.float32(np.nan))
 
 
 def patient_names(patients: Patients, counts: tuple[int, int]) -> list[tuple[str, ...]]:

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import os
-import signal
-import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
@@ -12,6 +10,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor, nn
 
+from benchmark.adapters.conformance_tools import InterruptedTraining
 from benchmark.adapters.network import NetworkAdapter, data_key, seeded_noise, training_config
 from benchmark.core.devices import pick_device
 from benchmark.core.seeding import seed_all
@@ -34,9 +33,8 @@ class Memory(nn.Module):
 
     def loss(self, batch: Tensor) -> Tensor:
         self.seen += 1
-        if os.environ.get("KILL_AT") == str(int(self.seen)):
-            os.kill(os.getpid(), signal.SIGKILL)
-        time.sleep(0.005)
+        if os.environ.get("INTERRUPT_AT") == str(int(self.seen)):
+            raise InterruptedTraining
         return (batch + 0.1 * torch.randn_like(batch) - self.level).square().mean()
 
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-import subprocess
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -12,107 +13,160 @@ import pandas as pd
 import pytest
 import torch
 from conftest import Bench
-from test_run import folder_of, record_of
+from safetensors.torch import load_file
+from test_run import record_of
 
+from benchmark.adapters.conformance_tools import InterruptedTraining
+from benchmark.adapters.weights import WEIGHTS
 from benchmark.core.errors import UsageError
 from benchmark.core.files import read_json
+from benchmark.core.stages import Stages
 from benchmark.core.types import Split
+from benchmark.evaluation import watch_plan
 from benchmark.evaluation.watch import Look, open_watch
 from benchmark.evaluation.watch_plan import PROBE
-from benchmark.runs.config import RunConfig, resolve
+from benchmark.runs import run as run_module
+from benchmark.runs.config import Resolved, RunConfig, resolve
 from benchmark.runs.watch_options import WatchOptions, watch_options
 from benchmark.runs.watching import RunWatcher
 
 REPLAYING = f"{Path(__file__).parent / 'replaying_model.py'}:Replaying"
-WATCH = ("--watch", 10, "--watch-budget", "100000%")
+WATCH = {"watch": "10", "watch_budget": "100000%"}
 CLOCKS = ["sampling_seconds", "search_seconds"]
 
 
-def curve_of(folder: Path) -> pd.DataFrame:
-    return pd.read_parquet(folder / "curve.parquet")
+@dataclass
+class Fitted:
+    """A run up to its samples, in this process."""
+
+    folder: Path
+    resolved: Resolved
+    said: list[str]
+
+    @property
+    def curve(self) -> pd.DataFrame:
+        return pd.read_parquet(self.folder / "curve.parquet")
+
+    @property
+    def weights(self) -> dict[str, Any]:
+        return load_file(self.folder / "fit" / "model" / WEIGHTS)
+
+    @property
+    def fit_key(self) -> str:
+        return str(read_json(self.folder / "status.json")["fit"]["key"])
+
+    def same_weights(self, other: Fitted) -> bool:
+        return all(torch.equal(value, other.weights[name]) for name, value in self.weights.items())
 
 
-def weights_of(folder: Path) -> dict[str, Any]:
-    from safetensors.torch import load_file
-
-    return load_file(folder / "fit" / "model" / "weights.safetensors")
+Fit = Callable[..., Fitted]
 
 
-def same_weights(first: Path, second: Path) -> bool:
-    pairs = [weights_of(folder) for folder in (first, second)]
-    return all(torch.equal(value, pairs[1][name]) for name, value in pairs[0].items())
+@pytest.fixture
+def fit(xrays: Path, tmp_path: Path, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Fit:
+    """Train the replaying model and draw its samples; toy trainings are over in the time of a few comparisons."""
+    monkeypatch.setattr(watch_plan, "SEARCH_SHARE", 1e9)
+    cache = tmp_path_factory.getbasetemp() / "cache"
+
+    def call(runs: str = "runs", **options: Any) -> Fitted:
+        data = {"name": "cxr-pneumonia", "root": str(xrays), "image_size": 32}
+        values = {"model": {"name": REPLAYING}, "data": data, "samples": 60, "cache": cache, "device": "cpu"}
+        resolved = resolve(RunConfig.of({**values, "runs": tmp_path / runs, **options}, "test"))
+        said: list[str] = []
+        cohort = run_module.open_split(resolved, said.append)
+        run_module._require_watch_power(resolved, cohort)
+        folder = run_module.run_folder(resolved, cohort)
+        folder.mkdir(parents=True, exist_ok=True)
+        run_module._fit_and_sample(resolved, cohort, Stages(folder, said.append))
+        return Fitted(folder, resolved, said)
+
+    return call
 
 
-@pytest.mark.slow
-def test_a_watched_run_has_a_curve_and_the_same_weights(run: Bench, tmp_path: Path) -> None:
-    plain = folder_of(run("--samples", 60, "--runs", "plain", model=REPLAYING), tmp_path)
-    done = run("--samples", 60, *WATCH, model=REPLAYING)
-    folder = folder_of(done, tmp_path)
-    assert not (plain / "curve.parquet").exists()
-    assert same_weights(plain, folder)
-    curve = curve_of(folder)
-    assert curve["look"].tolist() == list(range(1, len(curve) + 1))
-    assert curve["step"].is_unique
-    assert not curve.loc[curve["step"] <= 60, "exposed"].any()
-    assert curve.loc[curve["step"] > 60, "exposed"].all()
-    assert len(curve) >= 10
-    assert "watch, step 10: no patient shown to be exposed by 300 samples (0 to " in done.stderr
-    log = [json.loads(line) for line in (folder / "fit/training/log.jsonl").read_text().splitlines()]
-    logged = {
-        line["step"]: line["watch/exposed_patients_sure"] for line in log if "watch/exposed_patients_sure" in line
-    }
+def test_a_watched_run_has_a_curve_and_the_same_weights(fit: Fit) -> None:
+    plain, watched = fit("plain"), fit(**WATCH)
+    assert not (plain.folder / "curve.parquet").exists()
+    assert plain.same_weights(watched)
+    curve = watched.curve
+    assert curve["step"].tolist() == [10, 20, 30, 40, 50, 60, 70, 73, 83, 93, 103, 114]
+    assert curve["look"].tolist() == list(range(1, 13))
+    assert curve["exposed"].tolist() == [step > 60 for step in curve["step"]]
+    sentences = [line for line in watched.said if line.startswith("watch, ")]
+    assert len(sentences) == 12
+    assert sentences[0].startswith("watch, step 10: no patient shown to be exposed by 300 samples (0 to ")
+    log = [json.loads(line) for line in (watched.folder / "fit/training/log.jsonl").read_text().splitlines()]
+    name = "watch/exposed_patients_sure"
+    logged = {line["step"]: line[name] for line in log if name in line}
     assert logged == dict(zip(curve["step"], curve["exposed_patients_sure"], strict=True))
-    assert [read_json(one / "status.json")["fit"]["key"] for one in (plain, folder)] == 2 * [
-        read_json(folder / "status.json")["fit"]["key"]
-    ]
-    assert record_of(done, tmp_path).protocol == "p2"
+    assert plain.fit_key == watched.fit_key
+    assert plain.folder.name == watched.folder.name
+    assert run_module._protocol(watched.resolved) == "p2"
+    assert "watch" not in run_module._public_spec(watched.resolved).settings
 
 
-@pytest.mark.slow
-def test_it_stops_at_the_onset_and_the_kept_model_copies_nobody(run: Bench, tmp_path: Path) -> None:
-    done = run("--samples", 300, *WATCH, "--stop-when", "exposed", model=REPLAYING)
-    folder, record = folder_of(done, tmp_path), record_of(done, tmp_path)
-    curve = curve_of(folder)
-    assert curve["step"].tolist()[-2:] == [70, 73]
-    assert curve["exposed"].tolist() == [False] * 6 + [True, True]
-    assert int(weights_of(folder)["seen"]) == 60
-    assert record.scores["exposed.patients[pixels]"].low == 0
-    assert record.protocol == "custom"
-    assert record.spec.changed["stop_when"] == "exposed"
-    assert record.spec.changed["watch"] == "10"
-    again = run("--samples", 300, *WATCH, "--stop-when", "exposed", model=REPLAYING)
-    assert "fit: cached" in again.stderr
-    whole = folder_of(run("--samples", 300, *WATCH, model=REPLAYING), tmp_path)
-    assert whole != folder
-    assert int(weights_of(whole)["seen"]) == 120
+def test_it_stops_at_the_onset_and_keeps_the_model_from_before(fit: Fit) -> None:
+    stopped, whole = fit(**WATCH, stop_when="exposed"), fit(**WATCH)
+    assert stopped.curve["step"].tolist() == [10, 20, 30, 40, 50, 60, 70, 73]
+    assert int(stopped.weights["seen"]) == 60
+    assert int(whole.weights["seen"]) == 120
+    assert stopped.folder != whole.folder
+    assert stopped.fit_key != whole.fit_key
+    assert run_module._protocol(stopped.resolved) == "custom"
+    spec = run_module._public_spec(stopped.resolved)
+    assert {name: spec.changed[name] for name in ("stop_when", "watch")} == {"stop_when": "exposed", "watch": "10"}
+    assert spec.settings["stop_when"] == "exposed"
+    other = fit(**{**WATCH, "watch": "20"}, stop_when="exposed")
+    assert int(other.weights["seen"]) == 60
+    assert other.folder != stopped.folder
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("stop", [(), ("--stop-when", "exposed")], ids=["watch", "stop"])
-def test_a_killed_run_continues_its_curve(
-    run: Bench, tmp_path: Path, stop: tuple[str, ...], monkeypatch: pytest.MonkeyPatch
-) -> None:
+@pytest.mark.parametrize("stop", [None, "exposed"])
+def test_a_killed_run_continues_its_curve(fit: Fit, stop: str | None, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("BENCH_CHECKPOINT_STEPS", "25")
-    whole = folder_of(run("--samples", 60, *WATCH, *stop, "--runs", "whole", model=REPLAYING), tmp_path)
-    monkeypatch.setenv("KILL_AT", "73")
-    killed = run("--samples", 60, *WATCH, *stop, model=REPLAYING)
-    assert killed.returncode == -9
-    curve = next(tmp_path.glob("runs/**/curve.parquet"))
+    whole = fit("whole", **WATCH, stop_when=stop)
+    monkeypatch.setenv("INTERRUPT_AT", "73")
+    with pytest.raises(InterruptedTraining):
+        fit("cut", **WATCH, stop_when=stop)
+    monkeypatch.delenv("INTERRUPT_AT")
+    (curve,) = whole.folder.parents[3].glob("cut/**/curve.parquet")
     assert pd.read_parquet(curve)["step"].max() == 70  # later than the last checkpoint, of step 50
-    monkeypatch.delenv("KILL_AT")
-    cut = folder_of(run("--samples", 60, *WATCH, *stop, model=REPLAYING), tmp_path)
-    pd.testing.assert_frame_equal(curve_of(whole).drop(columns=CLOCKS), curve_of(cut).drop(columns=CLOCKS))
-    assert same_weights(whole, cut)
+    cut = fit("cut", **WATCH, stop_when=stop)
+    pd.testing.assert_frame_equal(whole.curve.drop(columns=CLOCKS), cut.curve.drop(columns=CLOCKS))
+    assert whole.same_weights(cut)
+
+
+def test_a_new_training_without_watch_removes_the_old_curve(fit: Fit) -> None:
+    watched = fit(**WATCH)
+    assert (watched.folder / "curve.parquet").exists()
+    (watched.folder / "status.json").write_text("{}")
+    fit()
+    assert not (watched.folder / "curve.parquet").exists()
+    late = fit(**WATCH)
+    assert late.said[-3:] == [
+        "fit: cached", "watch: no curve, since no look was made while this model trained", "sample: cached",
+    ]  # fmt: skip
+
+
+def test_too_few_patients_are_refused_before_the_training(fit: Fit, xrays: Path, tmp_path: Path) -> None:
+    data = {"name": "cxr-pneumonia", "root": str(xrays), "image_size": 32, "train_items": 2}
+    with pytest.raises(UsageError) as error:
+        fit(**WATCH, data=data)
+    assert error.value.message == (
+        "1 training and 30 held-out patients are too few to watch a training: even if every patient were copied, no "
+        "look could show it"
+    )
+    assert not list(tmp_path.glob("runs/**/fit"))
 
 
 @pytest.mark.slow
-def test_a_new_training_without_watch_removes_the_old_curve(run: Bench, tmp_path: Path) -> None:
-    folder = folder_of(run("--samples", 60, *WATCH, model=REPLAYING), tmp_path)
-    (folder / "status.json").write_text("{}")
-    folder_of(run("--samples", 60, model=REPLAYING), tmp_path)
-    assert not (folder / "curve.parquet").exists()
-    late = run("--samples", 60, *WATCH, model=REPLAYING)
-    assert "watch: no curve, since no look was made while this model trained" in late.stderr
+def test_from_the_command_line_to_a_record(run: Bench, tmp_path: Path) -> None:
+    options = ("--watch", 10, "--watch-budget", "100000%", "--stop-when", "exposed")
+    done = run("--samples", 300, *options, model=REPLAYING)
+    record = record_of(done, tmp_path)
+    assert "watch, step 73: at least " in done.stderr
+    assert "training patients are exposed; the network of step 60 is kept" in done.stderr
+    assert record.scores["exposed.patients[pixels]"].low == 0
+    assert (record.protocol, record.spec.changed["stop_when"]) == ("custom", "exposed")
 
 
 # Refusals
@@ -123,8 +177,10 @@ def test_a_new_training_without_watch_removes_the_old_curve(run: Bench, tmp_path
     [
         (
             {"watch": "5%", "model": {"name": "copycat"}},
-            "--watch does not work with copycat: it draws no samples while it trains\n  hint: leave it out; a training"
-            " loop of your own can use memobench.watch (docs/watching.md)",
+            (
+                "--watch does not work with copycat: it draws no samples while it trains\n  hint: leave it out; a "
+                "training loop of your own can use memobench.watch (docs/watching.md)"
+            ),
         ),
         (
             {"watch": "0"},
@@ -174,15 +230,6 @@ def test_options_are_read() -> None:
     fixed = read(watch="500", watch_budget="3.5%", stop_when="exposed")
     assert fixed == WatchOptions(500, pytest.approx(0.035), "exposed")
     assert fixed.steps(10) == 500
-
-
-@pytest.mark.slow
-def test_too_few_patients_are_refused_before_the_training(bench: Bench, xrays: Path, tmp_path: Path) -> None:
-    few = ("--train-items", 8, "--samples", 60, *WATCH)
-    done = bench("run", "--model", REPLAYING, "--data", "cxr-pneumonia", "--root", xrays, "--image-size", 32, *few)
-    assert done.returncode != 0
-    assert "4 training and 30 held-out patients are too few to watch a training" in done.stderr
-    assert not list(tmp_path.glob("runs/**/fit"))
 
 
 # The watcher of a run
