@@ -148,6 +148,7 @@ def main() -> None:
     parser.add_argument("--clean", type=int, default=20, help="per case without")
     parser.add_argument("--patients", type=int, default=400, help="training patients, and as many held-out ones")
     parser.add_argument("--only", nargs="+", default=[], help="names of cases")
+    parser.add_argument("--first", type=int, default=0, help="seed of the first training")
     parser.add_argument("--workers", type=int, default=2)
     given = parser.parse_args()
     os.environ["OMP_NUM_THREADS"] = "1"
@@ -156,7 +157,7 @@ def main() -> None:
         for case in (case for case in (*COPYING, *CLEAN) if not given.only or case.name in given.only):
             work = functools.partial(simulate, case=case, patients_each=given.patients)
             count = given.trainings if case.share else given.clean
-            print(report(case, list(pool.map(work, range(count)))), flush=True)
+            print(report(case, list(pool.map(work, range(given.first, given.first + count)))), flush=True)
 
 
 if __name__ == "__main__":

@@ -42,7 +42,7 @@ class Comparison:
     heldout: NDArray[np.int64]
     """(M_heldout,) patient of each held-out image, from 0."""
     seed: int
-    """Of the order of patients that decides ties."""
+    """Seed of the order of patients that decides ties."""
 
     @property
     def patients(self) -> tuple[int, int]:

@@ -38,9 +38,7 @@ def read_curve(path: Path) -> list[Look]:
         rows = pd.read_parquet(path).drop(columns="exposed").to_dict("records")
         return [Look(**{str(name): _known(value) for name, value in row.items()}) for row in rows]
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise BadDataError(
-            f"{path} is no curve of a watched training", "name another file, or delete it"
-        ) from error
+        raise BadDataError(f"{path} is no curve of a watched training", "name another file, or delete it") from error
 
 
 def _known(value: Any) -> Any:

@@ -47,7 +47,7 @@ from benchmark.records.record import PROTOCOL, Record, Spec
 from benchmark.runs.changed_settings import changed_settings
 from benchmark.runs.config import Resolved, RunConfig, overridden, read_toml, resolve
 from benchmark.runs.watch_options import watch_options
-from benchmark.runs.watching import CURVE, watcher_of
+from benchmark.runs.watching import CURVE, few_looks, watcher_of
 
 if TYPE_CHECKING:
     from benchmark.cohorts.captions import Prompts
@@ -217,8 +217,8 @@ def _fit_and_sample(resolved: Resolved, cohort: Cohort, stages: Stages) -> None:
     sample_key = _sample_key(resolved, fit_key)
     folder = stages.folder
     stages.run("fit", fit_key, lambda: _fit(resolved, cohort, folder, stages.log), owns="fit")
-    if resolved.config.watch and not (folder / CURVE).exists():
-        stages.log("watch: no curve, since no look was made while this model trained")
+    if resolved.config.watch and (few := few_looks(folder / CURVE)):
+        stages.log(few)
     leave_world()
     stages.run("sample", sample_key, lambda: _sample(resolved, cohort, folder, stages.log), owns="samples")
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from benchmark.core.progress import Log
-from benchmark.evaluation.watch import Watch, open_watch
+from benchmark.evaluation.watch import IN_A_ROW, Watch, open_watch
 from benchmark.evaluation.watch_curve import read_curve, write_curve
 from benchmark.evaluation.watch_plan import PROBE, Allowance, Schedule
 
@@ -28,7 +28,7 @@ class RunWatcher:
     open: Callable[[], Watch]
     """Prepares the real images; called when the training begins, not before the first stage of a model."""
     path: Path
-    """Of the curve."""
+    """Where the curve is."""
     log: Log
     watch: Watch | None = None
     allowance: Allowance = field(default_factory=lambda: Allowance(1.0, 1))
@@ -60,6 +60,11 @@ class RunWatcher:
         self.allowance = Allowance(self.options.budget, self.watch.samples)
         for look in self.watch.looks:
             self.allowance.note(look.samples, look.sampling_seconds or 0.0, look.search_seconds or 0.0)
+        self.log(
+            f"watch: next look at step {self.watch.next_step} of {steps}; copies of "
+            f"{self.watch.needed(len(self.watch.looks) + 1)} patients among its {self.watch.samples} samples are "
+            "certain to be seen"
+        )
 
     def wanted(self, step: int, seconds: float) -> int:
         """Return how many samples to draw now: none before the next look is due and can be afforded."""
@@ -83,6 +88,16 @@ class RunWatcher:
         write_curve(self.path, self.watch.looks)
         self.log(f"watch, {look.sentence()}")
         return look.numbers()
+
+
+def few_looks(path: Path) -> str:
+    """Say so where a run has no curve, or too few looks for an onset to be seen; else nothing."""
+    count = len(read_curve(path))
+    if count >= IN_A_ROW:
+        return ""
+    if not count:
+        return "watch: no look was made, since the model was trained before, or --watch-budget was too small"
+    return "watch: one look only, and an onset takes two: raise --watch-budget, or lower the interval"
 
 
 def watcher_of(options: WatchOptions, cohort: Cohort, folder: Path, log: Log) -> RunWatcher:

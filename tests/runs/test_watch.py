@@ -28,7 +28,7 @@ from benchmark.evaluation.watch_plan import PROBE
 from benchmark.runs import run as run_module
 from benchmark.runs.config import Resolved, RunConfig, resolve
 from benchmark.runs.watch_options import WatchOptions, watch_options
-from benchmark.runs.watching import RunWatcher
+from benchmark.runs.watching import RunWatcher, few_looks
 
 REPLAYING = f"{Path(__file__).parent / 'replaying_model.py'}:Replaying"
 WATCH = {"watch": "10", "watch_budget": "100000%"}
@@ -143,7 +143,9 @@ def test_a_new_training_without_watch_removes_the_old_curve(fit: Fit) -> None:
     assert not (watched.folder / "curve.parquet").exists()
     late = fit(**WATCH)
     assert late.said[-3:] == [
-        "fit: cached", "watch: no curve, since no look was made while this model trained", "sample: cached",
+        "fit: cached",
+        "watch: no look was made, since the model was trained before, or --watch-budget was too small",
+        "sample: cached",
     ]  # fmt: skip
 
 
@@ -265,6 +267,23 @@ def test_a_probe_comes_first_and_is_counted_with_the_first_look(tmp_path: Path) 
     assert pd.read_parquet(tmp_path / "curve.parquet")["sampling_seconds"].tolist() == pytest.approx([6.16])
     assert one.wanted(20, 110.0) == 242  # 11 s in all, 6.16 s spent, 20 ms each
     assert one.wanted(20, 70.0) == 0
+
+
+def test_too_few_looks_are_told(tmp_path: Path) -> None:
+    one = watcher(tmp_path, 1e6)
+    said: list[str] = []
+    one.log = said.append
+    one.start(0, 100)
+    assert said == [
+        "watch: next look at step 10 of 100; copies of 10 patients among its 300 samples are certain to be seen"
+    ]
+    one.allowance.note(PROBE, 0.1, 0.0)
+    one.update(10, noise(300), sampling_seconds=0.1)
+    assert few_looks(one.path) == (
+        "watch: one look only, and an onset takes two: raise --watch-budget, or lower the interval"
+    )
+    one.update(20, noise(300), sampling_seconds=0.1)
+    assert few_looks(one.path) == ""
 
 
 def test_what_was_spent_before_a_kill_counts(tmp_path: Path) -> None:
