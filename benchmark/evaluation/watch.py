@@ -99,7 +99,7 @@ class Watch:
     """The shape of an image, (C, *spatial)."""
     schedule: Schedule
     samples: int = SAMPLES
-    """Samples of a full look."""
+    """How many samples a full look takes."""
     looks: list[Look] = field(default_factory=list)
 
     def due(self, step: int) -> bool:
