@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from benchmark.core.progress import Log
 from benchmark.evaluation.watch import IN_A_ROW, Watch, open_watch
 from benchmark.evaluation.watch_curve import read_curve, write_curve
-from benchmark.evaluation.watch_plan import PROBE, Allowance, Schedule
+from benchmark.evaluation.watch_plan import LEAST, PROBE, Allowance, Schedule
 
 if TYPE_CHECKING:
     from benchmark.core.types import Cohort, Images
@@ -36,6 +36,8 @@ class RunWatcher:
     """Seconds of the probe, which are counted with the first look."""
     training: float = 0.0
     """Seconds of training at the last question for samples."""
+    steps: int = 1
+    """Steps of the whole training."""
 
     @property
     def may_stop(self) -> bool:
@@ -54,7 +56,7 @@ class RunWatcher:
 
     def start(self, done: int, steps: int) -> None:
         """Prepare the real images, and read the looks up to the step from which the training resumes."""
-        self.watch = self.watch or self.open()
+        self.watch, self.steps = self.watch or self.open(), steps
         self.watch.schedule = Schedule(self.options.steps(steps))
         self.watch.looks = [look for look in read_curve(self.path) if look.step <= done]
         self.allowance = Allowance(self.options.budget, self.watch.samples)
@@ -79,6 +81,7 @@ class RunWatcher:
         if self.allowance.per_sample is None and len(samples) == PROBE:
             self.allowance.note(PROBE, sampling_seconds, 0.0)
             self.probed = sampling_seconds
+            self._tell_short_budget(sampling_seconds / PROBE, self.training / step * self.steps)
             return {}
         look = self.watch.update(step, samples, sampling_seconds=sampling_seconds)
         self.allowance.note(len(samples), sampling_seconds, look.search_seconds or 0.0)
@@ -88,6 +91,15 @@ class RunWatcher:
         write_curve(self.path, self.watch.looks)
         self.log(f"watch, {look.sentence()}")
         return look.numbers()
+
+    def _tell_short_budget(self, per_sample: float, total: float) -> None:
+        """Say at once where the time allows for fewer than two looks in a training of about `total` seconds."""
+        share, full = self.options.budget, self.allowance.samples * per_sample
+        if share * total < IN_A_ROW * LEAST * full:
+            self.log(
+                f"watch: a sample takes {per_sample:.2g} s, so that fewer than {IN_A_ROW} looks fit into "
+                f"--watch-budget {share:.0%} of about {total:.0f} s; one full look takes {full / total:.0%}"
+            )
 
 
 def few_looks(path: Path) -> str:

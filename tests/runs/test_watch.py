@@ -286,6 +286,21 @@ def test_too_few_looks_are_told(tmp_path: Path) -> None:
     assert few_looks(one.path) == ""
 
 
+def test_a_budget_that_is_too_small_is_told_at_the_first_look(tmp_path: Path) -> None:
+    sentence = (
+        "watch: a sample takes 1 s, so that fewer than 2 looks fit into --watch-budget 10% of about 400 s; one full "
+        "look takes 75%"
+    )
+    for budget, told in ((0.1, True), (0.8, False)):
+        one, said = watcher(tmp_path, budget), list[str]()
+        one.start(0, 100)
+        one.log = said.append
+        assert one.wanted(10, 40.0) == PROBE
+        one.update(10, noise(PROBE), sampling_seconds=8.0)
+        assert said == told * [sentence]
+        assert one.wanted(10, 40.0) == 0
+
+
 def test_what_was_spent_before_a_kill_counts(tmp_path: Path) -> None:
     first = watcher(tmp_path, 0.1)
     first.start(0, 100)
