@@ -180,7 +180,8 @@ class Watch:
             return None
         features = [self.references, random_features(small_images(samples))]
         real, drawn = (standardised(one, like=self.references) for one in features)
-        return kernel(drawn, real)
+        distance = kernel(drawn, real)
+        return distance if np.isfinite(distance) else None  # images of few pixels have features without a spread
 
 
 def exposures(nearest: Nearest, number: int) -> dict[str, Any]:
