@@ -31,17 +31,18 @@ if TYPE_CHECKING:
     from benchmark.api.results import AuditResult, Interval, Result, RunResult, SavedAudit, Verdict
     from benchmark.api.run import run
     from benchmark.api.search import Neighbours, search
+    from benchmark.api.watch import TrainingWatch, watch
 
 __all__ = [
     "AdapterError", "AuditResult", "BadDataError", "BenchError", "DeclinedError", "Interval", "MachineError",
-    "MissingDataError", "Neighbours", "Planted", "Result", "RunResult", "SavedAudit", "UsageError", "Verdict",
-    "__version__", "audit", "load", "plant", "run", "search",
+    "MissingDataError", "Neighbours", "Planted", "Result", "RunResult", "SavedAudit", "TrainingWatch", "UsageError",
+    "Verdict", "__version__", "audit", "load", "plant", "run", "search", "watch",
 ]  # fmt: skip
 
 _MODULES = {
     "audit": "audit", "load": "load", "plant": "plant", "Planted": "plant", "run": "run", "search": "search",
     "Neighbours": "search", "AuditResult": "results", "Interval": "results", "Result": "results",
-    "RunResult": "results", "SavedAudit": "results", "Verdict": "results",
+    "RunResult": "results", "SavedAudit": "results", "TrainingWatch": "watch", "Verdict": "results", "watch": "watch",
 }  # fmt: skip
 """Names to the modules of benchmark/api that have them."""
 

@@ -145,6 +145,7 @@ class TokenAdapter(NetworkAdapter[TokenModel]):
             folder=folder / "prior",
             label="prior",
             budget=Budget(seconds[1] and seconds[1] - (seconds[0] or 0)),
+            watch=self.watch(lambda prior: TokenModel(model.autoencoder, prior, model.sides, model.codebook)),
             **common,
         )
         self.trained(model, train.shape)

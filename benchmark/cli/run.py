@@ -84,6 +84,17 @@ def run_command(
     budget_seconds: Annotated[
         float | None, typer.Option("--budget-seconds", help="End training after this many seconds.")
     ] = None,
+    watch: Annotated[
+        str | None,
+        typer.Option("--watch", help="Look for copies while it trains, every so many steps (500) or percent (5%)."),
+    ] = None,
+    watch_budget: Annotated[
+        str | None, typer.Option("--watch-budget", help="Share of training time for these samples; 10% by default.")
+    ] = None,
+    stop_when: Annotated[
+        str | None,
+        typer.Option("--stop-when", help="exposed: end training when it copies patients, keep the model from before."),
+    ] = None,
     search_transforms: Annotated[
         str | None,
         typer.Option("--search-transforms", help="Search pixels changed too: flips,rotations,shifts,scales."),
@@ -121,6 +132,7 @@ def run_command(
         "samples": samples, "detectors": all_detectors(detectors, search_transforms) or None, "seed": seed,
         "budget_seconds": budget_seconds, "device": device, "search_memory": search_memory, "runs": runs,
         "cache": cache, "trackers": trackers or None,
+        "watch": watch, "watch_budget": watch_budget, "stop_when": stop_when,
     }  # fmt: skip
     chosen = _configuration(given, config)
     if write_config:

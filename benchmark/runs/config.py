@@ -18,6 +18,7 @@ from benchmark.core.types import Dataset, ModelAdapter
 from benchmark.detectors.registry import Choice, choose_all
 from benchmark.plugins import registry
 from benchmark.plugins.registry import DatasetCard, ModelCard, Preset
+from benchmark.runs.watch_options import require_watchable, watch_options
 
 
 class ModelConfig(Selection):
@@ -41,6 +42,12 @@ class RunConfig(BaseModel):
     """Seed of training and sampling: runs that differ in it alone are replicates."""
     budget_seconds: float | None = None
     """End training after so long."""
+    watch: str | None = None
+    """Look at the model while it trains, every so many steps (`500`) or such a share of the training (`5%`)."""
+    watch_budget: str | None = None
+    """Share of the training time that samples for this may take; none takes 10%."""
+    stop_when: str | None = None
+    """`exposed`: end training when training patients are exposed, and keep the network from before."""
     device: str = "auto"
     trackers: tuple[str, ...] = ()
     """Trackers besides TensorBoard: wandb, mlflow, trackio. They change no result, and no key."""
@@ -173,11 +180,14 @@ def resolve(config: RunConfig) -> Resolved:
     settings = preset.set | (preset.volumes if volumes else {}) | config.model.options
     model_class = model_class or registry.load_class("models", model)
     _, dataset = build_dataset(config.data, preset.volume_size if volumes else preset.image_size)
+    adapter = build(model_class, settings, what=f"model {model.name}")
+    if watch_options(config):
+        require_watchable(model.name, adapter)
     return Resolved(
         config=config,
         model=model,
         model_class=model_class,
-        adapter=build(model_class, settings, what=f"model {model.name}"),
+        adapter=adapter,
         data=data,
         dataset=dataset,
         samples=_positive(preset.samples if config.samples is None else config.samples),

@@ -35,15 +35,19 @@ from benchmark.core.types import (
     HasFoundSettings,
     ModelAdapter,
     TrainedElsewhere,
+    Watchable,
     takes_prompts,
 )
 from benchmark.evaluation.exposure import possible_for
 from benchmark.evaluation.prompted import prompted_patients
+from benchmark.evaluation.watch import SAMPLES, require_power
 from benchmark.plugins.registry import source_files
 from benchmark.records.cohort_facts import facts_of
 from benchmark.records.record import PROTOCOL, Record, Spec
 from benchmark.runs.changed_settings import changed_settings
 from benchmark.runs.config import Resolved, RunConfig, overridden, read_toml, resolve
+from benchmark.runs.watch_options import watch_options
+from benchmark.runs.watching import CURVE, few_looks, watcher_of
 from benchmark.training.trackers import Tracked, public_settings, require_trackers, tracking
 
 if TYPE_CHECKING:
@@ -62,6 +66,7 @@ def run(config: RunConfig, *, log: Log = to_stderr, wait: bool = False) -> Path:
     resolved = resolve(config)
     require_trackers(config.trackers)
     cohort = open_split(resolved, log)
+    _require_watch_power(resolved, cohort)
     if _is_text_model(resolved):
         captioned_units(cohort)  # refused before anything is trained
     else:
@@ -69,7 +74,7 @@ def run(config: RunConfig, *, log: Log = to_stderr, wait: bool = False) -> Path:
     folder = run_folder(resolved, cohort)
     if _rank() > 0:  # torchrun's other processes only help to train
         if not Stages(folder, log).finished("fit", _fit_key(resolved, cohort)):
-            _fit(resolved, cohort, folder)
+            _fit(resolved, cohort, folder, log)
         return folder
     private_folder(config.runs)
     with exclusive(folder, wait=wait, log=log) as lock:
@@ -157,7 +162,8 @@ def what_can_be_shown(possible: Detectable, samples: int) -> str:
 def run_folder(resolved: Resolved, cohort: Cohort) -> Path:
     """Return runs/COHORT/MODEL-PRESET-KEY/seed-N; the key digests model, settings and cohort."""
     config = resolved.config
-    key = content_key(resolved.model.entry, resolved.settings, cohort.key, config.budget_seconds, length=8)
+    parts = (resolved.model.entry, resolved.settings, cohort.key, config.budget_seconds)
+    key = content_key(*parts, *_stopping(resolved), length=8)
     return config.runs / cohort.name / f"{resolved.model.name}-{config.model.preset}-{key}" / f"seed-{config.seed}"
 
 
@@ -180,7 +186,16 @@ def _rank() -> int:
 def _fit_key(resolved: Resolved, cohort: Cohort) -> str:
     config, code = resolved.config, source_digest(*source_files("models", resolved.model))
     files = resolved.adapter.fingerprint() if isinstance(resolved.adapter, HasFiles) else ""
-    return content_key(resolved.settings, cohort.key, config.seed, config.budget_seconds, code, files)
+    parts = (resolved.settings, cohort.key, config.seed, config.budget_seconds, code, files)
+    return content_key(*parts, *_stopping(resolved))
+
+
+def _stopping(resolved: Resolved) -> tuple[str, ...]:
+    """Return the options of watching where they may change the model: a look alone does not, an early end does."""
+    config = resolved.config
+    if not config.stop_when:
+        return ()
+    return (f"stop when {config.stop_when}", f"watch {config.watch}", f"budget {config.watch_budget}")
 
 
 def _sample_key(resolved: Resolved, fit_key: str) -> str:
@@ -206,13 +221,16 @@ def _fit_and_sample(resolved: Resolved, cohort: Cohort, stages: Stages) -> None:
     fit_key = _fit_key(resolved, cohort)
     sample_key = _sample_key(resolved, fit_key)
     folder = stages.folder
-    stages.run("fit", fit_key, lambda: _fit(resolved, cohort, folder), owns="fit")
+    stages.run("fit", fit_key, lambda: _fit(resolved, cohort, folder, stages.log), owns="fit")
+    if resolved.config.watch and (few := few_looks(folder / CURVE)):
+        stages.log(few)
     leave_world()
     stages.run("sample", sample_key, lambda: _sample(resolved, cohort, folder, stages.log), owns="samples")
 
 
-def _fit(resolved: Resolved, cohort: Cohort, folder: Path) -> dict[str, Any]:
+def _fit(resolved: Resolved, cohort: Cohort, folder: Path, log: Log) -> dict[str, Any]:
     config, before = resolved.config, joules()
+    _watch(resolved, cohort, folder, log)
     wait_for_all(config.device)
     try:
         with tracking(config.trackers, _tracked(resolved, folder)):
@@ -241,6 +259,21 @@ def _tracked(resolved: Resolved, folder: Path) -> Tracked:
     }  # fmt: skip
     private = folder / "fit" / "training" / "trackers"
     return Tracked(f"{folder.parent.name}-{folder.name}", public_settings(facts | settings), private)
+
+
+def _watch(resolved: Resolved, cohort: Cohort, folder: Path, log: Log) -> None:
+    """Give the model a watcher where one was asked for. A curve of an earlier training without one is removed."""
+    options = watch_options(resolved.config)
+    if options is None and _rank() == 0:
+        (folder / CURVE).unlink(missing_ok=True)
+    if options and isinstance(resolved.adapter, Watchable) and _rank() == 0:
+        resolved.adapter.watched_by(watcher_of(options, cohort, folder, log))
+
+
+def _require_watch_power(resolved: Resolved, cohort: Cohort) -> None:
+    """Refuse, before anything is trained, to watch where nothing could be seen. Raises UsageError."""
+    if resolved.config.watch:
+        require_power(len(set(cohort.train.dealt)), len(set(cohort.heldout.dealt)), SAMPLES)
 
 
 def _sample(resolved: Resolved, cohort: Cohort, folder: Path, tell: Log) -> dict[str, Any]:
@@ -349,7 +382,8 @@ def _record_declined(resolved: Resolved, cohort: Cohort, stages: Stages, reason:
 def _protocol(resolved: Resolved) -> str:
     data = resolved.config.data
     as_written = (data.split, data.split_seed) == ("patients", 0) and trained_on(resolved) != "unknown"
-    return PROTOCOL if as_written else "custom"
+    # A model that was chosen by its similarity to held-out patients is then compared with the same patients.
+    return PROTOCOL if as_written and not resolved.config.stop_when else "custom"
 
 
 def trained_on(resolved: Resolved) -> Literal["here", "split", "list", "unknown"]:
@@ -377,13 +411,19 @@ def _public_spec(resolved: Resolved) -> Spec:
     config, split = resolved.config, resolved.config.data
     return Spec(
         model=resolved.model.name, preset=config.model.preset,
-        settings=without_paths(resolved.settings | _found_settings(resolved)),
-        changed=without_paths(changed_settings(resolved)),
+        settings=without_paths(resolved.settings | _found_settings(resolved) | _stop_settings(resolved)),
+        changed=without_paths(changed_settings(resolved) | _stop_settings(resolved)),
         data=resolved.data.name, data_options=without_paths(asdict(resolved.dataset)),  # type: ignore[call-overload]
         split=split.split, split_seed=split.split_seed, train_items=split.train_items, samples=resolved.samples,
         trained_on=trained_on(resolved),
         seed=config.seed, budget_seconds=config.budget_seconds,
     )  # fmt: skip
+
+
+def _stop_settings(resolved: Resolved) -> dict[str, str]:
+    """Return what may have ended the training early, where anything may."""
+    config = resolved.config
+    return {"stop_when": config.stop_when, "watch": config.watch or ""} if config.stop_when else {}
 
 
 def _found_settings(resolved: Resolved) -> dict[str, str]:

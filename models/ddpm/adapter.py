@@ -49,6 +49,7 @@ class PixelDiffusion(DiffusionAdapter):
             options={"data": data_key(train), **self.weight_options()},
             seed=seed,
             device=device,
+            watch=self.watch(lambda net: LatentModel(autoencoder, net, model.latent_shape)),
         )
         self.trained(model, train.shape)
 

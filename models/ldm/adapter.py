@@ -97,6 +97,7 @@ class LatentDiffusion(DiffusionAdapter):
             lambda net, values: net.loss(values),
             Resident(latents, latents.device),
             training_config(self),
+            watch=self.watch(lambda net: LatentModel(model.autoencoder, net, model.latent_shape)),
             **stage("diffusion", 1 - AUTOENCODER_SHARE),
         )
         self.trained(model, train.shape)

@@ -72,6 +72,7 @@ class StyledGAN(NetworkAdapter[Model]):
             options={"data": data_key(train), **self.weight_options()},
             seed=seed,
             device=device,
+            watch=self.watch(lambda net: net),
         )
         self.trained(model, train.shape)
 

@@ -21,7 +21,7 @@ from benchmark.core.devices import pick_device
 from benchmark.core.errors import UsageError
 from benchmark.core.seeding import seed_all
 from benchmark.core.types import Budget, Split
-from benchmark.training.batches import feed_split
+from benchmark.training.batches import Resident, Streamed, feed_split
 from benchmark.training.loop import train as train_network
 
 from .model import VAE, fit_density
@@ -77,9 +77,14 @@ class VariationalAutoencoder(NetworkAdapter[VAE]):
             options={"data": data_key(train), **self.weight_options()},
             seed=seed,
             device=device,
+            watch=self.watch(lambda net: self._with_density(net, feed)),
         )
-        fit_density(model, feed, self.sampling_batch)
+        self._with_density(model, feed)
         self.trained(model, train.shape)
+
+    def _with_density(self, net: VAE, feed: Resident | Streamed) -> VAE:
+        fit_density(net, feed, self.sampling_batch)
+        return net
 
     def build(self, shape: tuple[int, ...]) -> VAE:
         """Return an untrained network for items of this shape, (C, *spatial)."""
