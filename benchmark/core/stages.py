@@ -16,18 +16,27 @@ from benchmark.core.errors import MachineError
 from benchmark.core.files import read_json, write_json
 from benchmark.core.progress import Log
 
+LOCK = ".lock"
+"""File in a run folder that a process locks while it works there; its lock ends with the process, even if killed."""
+
 
 @contextmanager
-def exclusive(folder: Path) -> Iterator[None]:
-    """Lock a run folder. Raises MachineError when another process has locked it."""
+def exclusive(folder: Path, *, wait: Log | None = None) -> Iterator[None]:
+    """Lock a run folder; where another process has locked it, `wait` is told so and the lock is waited for.
+
+    Raises MachineError when another process has locked the folder and `wait` is none.
+    """
     folder.mkdir(parents=True, exist_ok=True)
-    lock = FileLock(folder / ".lock")
+    lock = FileLock(folder / LOCK)
     try:
         lock.acquire(timeout=0)
     except Timeout:
-        raise MachineError(
-            f"another process is working on {folder}", "wait for it, or choose another --seed or --runs"
-        ) from None
+        if wait is None:
+            raise MachineError(
+                f"another process is working on {folder}", "wait for it, or choose another --seed or --runs"
+            ) from None
+        wait(f"another process is working on {folder}: waiting for its result")
+        lock.acquire()
     try:
         yield
     finally:
@@ -93,6 +102,10 @@ class Stages:
     def facts(self, name: str) -> dict[str, Any]:
         """Return the facts that a finished stage stored."""
         return dict(self.status().get(name, {}))
+
+    def adopt(self, name: str, facts: dict[str, Any]) -> None:
+        """Enter a stage that another run folder has finished, with that folder's facts."""
+        self._set(name, facts)
 
     def _set(self, name: str, entry: dict[str, Any]) -> None:
         write_json(self.path, {**self.status(), name: entry})

@@ -69,7 +69,7 @@ def _moved(images: Tensor, *, degrees: float, shift: float = 0.0, scale: float =
 
 
 def _uniform(images: Tensor) -> Tensor:
-    """Return a uniform number in [-1, 1) for each image, (N,); drawn on the CPU, so that every device draws the same."""
+    """Return a uniform number in [-1, 1) for each image, (N,); from the CPU, so that every device draws the same."""
     return (torch.rand(len(images)) * 2 - 1).to(images)
 
 

@@ -11,6 +11,8 @@ from typing import Any, Self, get_args
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from benchmark.cohorts.open import DataConfig, build_dataset, item_dimensions
+from benchmark.cohorts.repeats import require_repeats
+from benchmark.cohorts.splits import require_one_size
 from benchmark.core.errors import UsageError
 from benchmark.core.files import atomic_write, cache_folder
 from benchmark.core.options import Selection, build, suggest
@@ -41,6 +43,9 @@ class RunConfig(BaseModel):
     """Seed of training and sampling: runs that differ in it alone are replicates."""
     budget_seconds: float | None = None
     """End training after so long."""
+    variant: str = ""
+    """Ends the name of the run folder: a sweep so keeps runs apart that share a training, with other samples or
+    detectors."""
     device: str = "auto"
     search_memory: float = 2.0
     """GiB that a search may take."""
@@ -170,6 +175,8 @@ def resolve(config: RunConfig) -> Resolved:
         raise UsageError(f"--search-memory {config.search_memory:g} GiB is none", "give a number above 0, such as 2")
     settings = preset.set | (preset.volumes if volumes else {}) | config.model.options
     model_class = model_class or registry.load_class("models", model)
+    require_one_size(config.data.train_items, config.data.train_patients)
+    require_repeats(config.data.repeat, config.data.repeat_share)
     _, dataset = build_dataset(config.data, preset.volume_size if volumes else preset.image_size)
     return Resolved(
         config=config,

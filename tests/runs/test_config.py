@@ -100,7 +100,7 @@ def test_the_command_line_goes_on_top_of_the_file() -> None:
         (
             {**FULL, "data": {"name": "msd", "zzz": 1}},
             ("run.toml: there is no setting 'data.zzz'\n  hint: known here: name, options, root, image_size, channels, "
-            "split, split_seed, train_items, trained_on, exclude, strict"),
+            "split, split_seed, train_items, train_patients, repeat, repeat_share, trained_on, exclude, strict"),
         ),
         (
             {**FULL, "seed": "many"},
