@@ -21,6 +21,7 @@ from benchmark.cli.prompts import prompts_command
 from benchmark.cli.report import report_command
 from benchmark.cli.reproduce import reproduce_command
 from benchmark.cli.run import run_command
+from benchmark.cli.sweep import sweep_command
 from benchmark.core.errors import BenchError
 from benchmark.core.progress import printable
 
@@ -33,6 +34,7 @@ app = App(
 )
 app.command("audit")(audit_command)
 app.command("run")(run_command)
+app.command("sweep")(sweep_command)
 app.command("evaluate")(evaluate_command)
 app.command("report")(report_command)
 app.command("check")(check_model_command)

@@ -21,21 +21,26 @@ LOCK = ".lock"
 
 
 @contextmanager
-def exclusive(folder: Path, *, wait: Log | None = None) -> Iterator[None]:
-    """Lock a run folder; where another process has locked it, `wait` is told so and the lock is waited for.
+def exclusive(folder: Path, *, wait: bool = False, log: Log = lambda text: None) -> Iterator[None]:
+    """Lock a run folder.
 
-    Raises MachineError when another process has locked the folder and `wait` is none.
+    Args:
+        folder: is created where it does not exist.
+        wait: whether to wait for a process that has locked it, and so to find what that has finished.
+        log: told of the waiting.
+
+    Raises MachineError when another process has locked it and `wait` is false.
     """
     folder.mkdir(parents=True, exist_ok=True)
     lock = FileLock(folder / LOCK)
     try:
         lock.acquire(timeout=0)
     except Timeout:
-        if wait is None:
+        if not wait:
             raise MachineError(
                 f"another process is working on {folder}", "wait for it, or choose another --seed or --runs"
             ) from None
-        wait(f"another process is working on {folder}: waiting for its result")
+        log(f"{folder}: another process works on it, waiting")
         lock.acquire()
     try:
         yield

@@ -80,14 +80,19 @@ def read_toml(path: Path) -> dict[str, Any]:
 
     Raises UsageError where the file is missing or no TOML.
     """
+    values = parse_toml(path)
+    short = {name: values[name] for name in ("model", "data") if isinstance(values.get(name), str)}
+    return values | {name: dict(Selection.parse(text, what=name)) for name, text in short.items()}
+
+
+def parse_toml(path: Path) -> dict[str, Any]:
+    """Return the values of a TOML file as they are. Raises UsageError where the file is missing or no TOML."""
     try:
-        values = tomllib.loads(path.read_text(encoding="utf-8"))
+        return tomllib.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise UsageError(f"there is no file {path}", "write one with: bench run ... --write-config run.toml") from None
     except (OSError, ValueError) as error:
         raise UsageError(f"{path} cannot be read as TOML: {error}", "correct it, or write a new one") from error
-    short = {name: values[name] for name in ("model", "data") if isinstance(values.get(name), str)}
-    return values | {name: dict(Selection.parse(text, what=name)) for name, text in short.items()}
 
 
 def overridden(values: Mapping[str, Any], given: Mapping[str, Any]) -> dict[str, Any]:

@@ -55,7 +55,7 @@ CONFIG = "run.toml"
 """The configuration in a run folder: private, since it may name paths."""
 
 
-def run(config: RunConfig, *, wait: bool = False, log: Log = to_stderr) -> Path:
+def run(config: RunConfig, *, log: Log = to_stderr, wait: bool = False) -> Path:
     """Run all stages and return the run folder; finished stages are skipped. Raises BenchError.
 
     Where another process works on the same run, it is an error, unless `wait`: its result is then waited for and used.
@@ -72,7 +72,7 @@ def run(config: RunConfig, *, wait: bool = False, log: Log = to_stderr) -> Path:
             _fit(resolved, cohort, folder)
         return folder
     private_folder(config.runs)
-    with exclusive(folder, wait=log if wait else None):
+    with exclusive(folder, wait=wait, log=log):
         config.write(folder / CONFIG)
         stages = Stages(folder, log)
         try:

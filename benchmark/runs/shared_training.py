@@ -24,7 +24,7 @@ def shared_training(stages: Stages, key: str, seed: int) -> Iterator[None]:
     While another process trains, this one waits, so that no model is trained twice.
     """
     place = stages.folder.parent
-    with FileLock(place / f".seed-{seed}.lock"):
+    with FileLock(place.parent / f".{place.name}-seed-{seed}.lock"):
         if not stages.finished("fit", key):
             _take_over(stages, key, sorted(place.glob(f"seed-{seed}*")))
         yield
