@@ -170,11 +170,12 @@ def show_plan(plan: Plan, needed: Estimate, folder: Path, workers: int, *, as_js
     if as_json:
         print_json(_plan_json(plan, needed, folder, workers))
         return
-    unknown = f"; {needed.unknown} cells not known: no earlier run of their model" if needed.unknown else ""
+    known = f"about {duration(needed.seconds / max(workers, 1))} with {workers} at once" if needed.seconds else ""
+    unknown = f"not known for {needed.unknown} cells, of whose model there is no earlier run" if needed.unknown else ""
     lines = [
         f"{len(plan.outcomes)} cells: {count_states(plan.outcomes)}"
         + (f"; {plan.joined} points describe a run that another cell is" if plan.joined else ""),
-        f"time: about {duration(needed.seconds / max(workers, 1))} with {workers} at once{unknown}",
+        f"time: {'; '.join(filter(None, (known, unknown))) or 'none'}",
         f"memory: {_size(needed.peak_bytes)} for the largest cell; disk: {_size(needed.disk_bytes)}",
         f"folder: {folder}",
     ]

@@ -17,7 +17,8 @@ class Options(contrastive.Options):
     batch_size: int = 32
 
 
+contrastive.Options = Options  # type: ignore[misc]  # in the processes of a sweep too, which import this file
+suspects.ALIGNED = 12
+
 if __name__ == "__main__":
-    contrastive.Options = Options  # type: ignore[misc]
-    suspects.ALIGNED = 12
     main()
