@@ -21,6 +21,7 @@ from benchmark.cli.prompts import prompts_command
 from benchmark.cli.report import report_command
 from benchmark.cli.reproduce import reproduce_command
 from benchmark.cli.run import run_command
+from benchmark.cli.runs import runs_app
 from benchmark.cli.sweep import sweep_command
 from benchmark.core.errors import BenchError
 from benchmark.core.progress import printable
@@ -40,6 +41,7 @@ app.command("report")(report_command)
 app.command("check")(check_model_command)
 app.command("prompts")(prompts_command)
 app.command("reproduce")(reproduce_command)
+app.add_typer(runs_app, name="runs")
 app.add_typer(metrics_app, name="metrics")
 app.add_typer(models_app, name="models")
 app.add_typer(datasets_app, name="datasets")

@@ -113,7 +113,7 @@ class Planner:
 
     def _declined(self, point: Point, index: int, config: RunConfig, error: UsageError) -> tuple[CellOutcome, str]:
         cell = Cell(index, point, config)
-        return CellOutcome(cell, "declined", error=error.message), content_key(config.model_dump(mode="json"))
+        return CellOutcome(cell, "declined", error=error.message), content_key("declined", dict(point))
 
     def model_of(self, point: Point, data: DataConfig) -> Resolved | UsageError:
         """Return the model of a cell with the settings of its axes, or why it declines; resolved once per model."""
