@@ -110,7 +110,8 @@ def test_what_contradicts_itself_is_refused(changes: dict[str, Any], message: st
 @pytest.mark.parametrize(
     ("nested", "first"),
     [
-        ({"train_item": 5}, "sweep.toml: there is no axis or setting 'train_item'\n  hint: did you mean 'train_items'?"),
+        ({"train_item": 5}, ("sweep.toml: there is no axis or setting 'train_item'\n  hint: did you mean "
+         "'train_items'?")),
         ({"data": {"roots": 1}}, ("sweep.toml: there is no axis or setting 'data.roots'\n  hint: did you mean "
          "'data.root'?")),
         ({"model": {"option": {}}}, ("sweep.toml: there is no axis or setting 'model.option'\n  hint: did you mean "

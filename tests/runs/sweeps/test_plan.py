@@ -15,24 +15,6 @@ from benchmark.runs.sweeps.axes import make_axes
 from benchmark.runs.sweeps.plan import Plan, make_plan
 
 
-def quiet(text: str) -> None:
-    """Print nothing."""
-
-
-@pytest.fixture(scope="session")
-def prepared(xrays: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
-    """What names the films, prepared at 32 pixels."""
-    cache = tmp_path_factory.mktemp("prepared")
-    common = {"data": "cxr-pneumonia", "data.root": xrays, "image_size": 32, "cache": cache}
-    config = RunConfig.of(
-        {"model": {"name": "gaussian"}, "data": {"name": "cxr-pneumonia", "root": xrays, "image_size": 32},
-         "cache": cache}, "test",
-    )  # fmt: skip
-    resolved = resolve(config)
-    open_cohort(config.data, resolved.data, resolved.dataset, cache=cache, log=quiet)
-    return common
-
-
 def plan_of(tmp_path: Path, values: dict[str, Any]) -> Plan:
     return make_plan(make_axes({"runs": tmp_path / "runs", **values}, "test"))
 
@@ -75,7 +57,7 @@ def _cohort(prepared: dict[str, Any]) -> Any:
          "data": {"name": "cxr-pneumonia", "root": prepared["data.root"], "image_size": 32}}, "test",
     )  # fmt: skip
     resolved = resolve(config)
-    return open_cohort(config.data, resolved.data, resolved.dataset, cache=config.cache, log=quiet)
+    return open_cohort(config.data, resolved.data, resolved.dataset, cache=config.cache, log=lambda text: None)
 
 
 def test_equal_epochs_scale_every_number_of_training_steps(tmp_path: Path, prepared: dict[str, Any]) -> None:
