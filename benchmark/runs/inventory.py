@@ -39,7 +39,7 @@ class RunEntry:
     """`done`, `declined`, `failed`, `unfinished`, or `running`: a process works on it."""
     error: str
     bytes: int
-    """Of its files; a model that several runs share counts in each."""
+    """Disk space of its files; a model that several runs share counts in each."""
     changed: float
     """When its state last changed, in seconds since 1970."""
 

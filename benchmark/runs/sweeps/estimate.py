@@ -28,7 +28,7 @@ class Cost:
     samples: int
     fit_seconds: float
     other_seconds: float
-    """Of sampling and evaluation."""
+    """Seconds of sampling and evaluation."""
     peak_bytes: float
     disk_bytes: int
 
@@ -43,13 +43,13 @@ class Estimate:
     """What the planned cells of a sweep will take."""
 
     seconds: float
-    """Of the cells with known costs, one after the other."""
+    """Time of the cells with known costs, one after the other."""
     unknown: int
     """Planned cells whose model no earlier run tells of."""
     peak_bytes: float
     """Memory of the largest cell; 0 where not known."""
     disk_bytes: int
-    """Of the cells with known costs."""
+    """Disk space of the cells with known costs."""
 
 
 def estimate(outcomes: Sequence[CellOutcome]) -> Estimate:
