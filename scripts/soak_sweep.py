@@ -1,6 +1,6 @@
 """A sweep under random SIGKILLs of its driver and its workers, against the same sweep undisturbed.
 
-    python scripts/soak_sweep.py --kills 50 --out soak
+    python scripts/soak_sweep.py --kills 50 --out DIR
 
 Cells of `copycat`, `gaussian` and a tiny `vae` on simulated X-rays. The killed driver is started again with the same
 command until it ends with code 0. Then every record of both sweeps is compared: all scores, replicates and digests have
@@ -41,9 +41,11 @@ def main() -> int:
     calm, soaked = given.out / "calm", given.out / "soaked"
     started = time.monotonic()
     code = _drive(command, calm).wait()
-    print(f"undisturbed: exit code {code} after {time.monotonic() - started:.0f} s", flush=True)
+    calm_seconds = time.monotonic() - started
+    print(f"undisturbed: exit code {code} after {calm_seconds:.0f} s", flush=True)
     started = time.monotonic()
-    killed, drives = soak(command, soaked, given.kills, random.Random(given.seed), given.pause)
+    pause = given.pause or calm_seconds / max(given.kills, 1)
+    killed, drives = soak(command, soaked, given.kills, random.Random(given.seed), pause)
     passed = time.monotonic() - started
     print(f"disturbed: {dict(killed)} killed, {drives} starts of the driver, {passed:.0f} s", flush=True)
     differing = compare(calm, soaked)
@@ -139,9 +141,9 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--models", default="copycat,gaussian,vae:steps=150")
     parser.add_argument("--train-items", default="20,40")
     parser.add_argument("--seeds", type=int, default=2, help="seeds per model and training size")
-    parser.add_argument("--pause", type=float, default=4.0, help="mean seconds between two kills")
+    parser.add_argument("--pause", type=float, help="mean seconds between two kills; by default spread over the sweep")
     parser.add_argument("--workers", type=int, default=2)
-    parser.add_argument("--out", type=Path, default=Path("soak"))
+    parser.add_argument("--out", type=Path, required=True)
     return parser.parse_args()
 
 

@@ -1,7 +1,7 @@
 """How much a local sweep of 12 cells loses against its cells one by one, divided by the number of workers.
 
-    python scripts/time_sweep.py --workers 2                 # the preset smoke on phantom-mr, the protocol's detectors
-    python scripts/time_sweep.py --workers 2 --small         # simulated X-rays and a small copy detector: minutes
+    python scripts/time_sweep.py --workers 2 --out DIR               # the preset smoke on phantom-mr
+    python scripts/time_sweep.py --workers 2 --out DIR --small       # simulated X-rays, a small copy detector: minutes
 
 2 models x 3 training sizes x 2 augmentations. Each cell alone is a `bench run` with the threads that a worker has,
 after each other in one folder of runs and one cache; then the sweep runs in a new folder with a new cache. Both make
@@ -77,7 +77,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--samples", type=int, default=100)
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--small", action="store_true")
-    parser.add_argument("--out", type=Path, default=Path("time_sweep"))
+    parser.add_argument("--out", type=Path, required=True)
     return parser.parse_args()
 
 

@@ -69,7 +69,7 @@ def test_a_sweep_its_second_call_and_another_sweep_share_their_cells(tmp_path: P
 def test_killed_drivers_and_workers_change_no_result(tmp_path: Path) -> None:
     """The short form of `scripts/soak_sweep.py`: 4 kills, 2 cells."""
     done = subprocess.run(
-        [sys.executable, str(SOAK), "--kills", "4", "--pause", "3", "--seeds", "1", "--models", "copycat,vae:steps=60",
+        [sys.executable, str(SOAK), "--kills", "4", "--seeds", "1", "--models", "copycat,vae:steps=60",
          "--train-items", "20", "--out", str(tmp_path / "soak")],
         capture_output=True, text=True, timeout=1800,
     )  # fmt: skip
