@@ -6,7 +6,7 @@
 2 models x 3 training sizes x 2 augmentations. Each cell alone is a `bench run` with the threads that a worker has,
 after each other in one folder of runs and one cache; then the sweep runs in a new folder with a new cache. Both make
 cohort and detectors once, and both simulate or find the same files. Prints the seconds of both, and the ratio
-sweep / (sum / workers).
+sweep / (sum / workers); the CPU time of both tells the same where other work makes the seconds unreliable.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from __future__ import annotations
 import argparse
 import itertools
 import os
+import resource
 import subprocess
 import sys
 import time
@@ -40,19 +41,24 @@ def main() -> None:
     common = [*data, "--samples", str(given.samples), "--set", f"steps={given.steps}", "--device", "cpu"]
     sizes, augmentations = given.train_items.split(","), ("none", "flips")
     points = list(itertools.product(given.models.split(","), sizes, augmentations))
-    alone = 0.0
+    alone = cpu = 0.0
     for model, items, augmentation in points:
         command = ["run", "--model", model, "--train-items", items, "--set", f"augment={augmentation}", *common]
+        before = _cpu_seconds()
         seconds = _timed(command, out / "alone", given.workers, shared=True)
+        cpu += _cpu_seconds() - before
         print(f"{model} {items} {augmentation}: {seconds:.1f} s", flush=True)
         alone += seconds
     command = [
         "sweep", "--model", given.models, "--train-items", given.train_items, "--augmentation", "none,flips", *common,
         "--workers", str(given.workers),
     ]  # fmt: skip
+    before = _cpu_seconds()
     seconds = _timed(command, out / "sweep", given.workers, shared=False)
+    sweep_cpu = _cpu_seconds() - before
     print(f"{len(points)} cells one by one: {alone:.1f} s; sweep with {given.workers} workers: {seconds:.1f} s")
     print(f"ratio sweep / (sum / {given.workers}): {seconds / (alone / given.workers):.3f}")
+    print(f"CPU seconds: one by one {cpu:.1f}, sweep {sweep_cpu:.1f}, ratio {sweep_cpu / cpu:.3f}")
 
 
 def _timed(command: list[str], folder: Path, workers: int, *, shared: bool) -> float:
@@ -67,6 +73,14 @@ def _timed(command: list[str], folder: Path, workers: int, *, shared: bool) -> f
             cwd=folder, env=environment, stdout=log, stderr=log, check=True,
         )  # fmt: skip
     return time.monotonic() - started
+
+
+def _cpu_seconds() -> float:
+    """Return the CPU time of all ended processes below this one: it says what is computed twice, however busy the
+    machine is.
+    """
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
 
 
 def _arguments() -> argparse.Namespace:
