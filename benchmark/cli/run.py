@@ -60,6 +60,16 @@ def run_command(
     train_items: Annotated[
         int | None, typer.Option("--train-items", help="Train on this many items only; held-out patients stay.")
     ] = None,
+    train_patients: Annotated[
+        int | None, typer.Option("--train-patients", help="Train on this many patients only; held-out patients stay.")
+    ] = None,
+    repeat: Annotated[
+        int | None, typer.Option("--repeat", help="Put the images of some training patients in this many times.")
+    ] = None,
+    repeat_share: Annotated[
+        float | None,
+        typer.Option("--repeat-share", help="Share of the training patients for --repeat; 0.1 by default."),
+    ] = None,
     trained_on: Annotated[
         str | None,
         typer.Option("--trained-on", help="Whom a model made elsewhere has seen: split, or a CSV of patients."),
@@ -127,7 +137,8 @@ def run_command(
             **plugin("data set", data, data_pairs(data_settings, group_pattern, columns)), "root": root,
             "image_size": image_size,
             "channels": channels, "split": split_kind(split) if split else None, "split_seed": split_seed,
-            "train_items": train_items, "trained_on": trained_on, "exclude": exclude, "strict": strict,
+            "train_items": train_items, "train_patients": train_patients, "repeat": repeat,
+            "repeat_share": repeat_share, "trained_on": trained_on, "exclude": exclude, "strict": strict,
         },
         "samples": samples, "detectors": all_detectors(detectors, search_transforms) or None, "seed": seed,
         "budget_seconds": budget_seconds, "device": device, "search_memory": search_memory, "runs": runs,

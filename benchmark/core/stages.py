@@ -17,6 +17,9 @@ from benchmark.core.files import read_json, write_json
 from benchmark.core.locks import Held, held
 from benchmark.core.progress import Log
 
+LOCK = ".lock"
+"""File in a run folder that a process locks while it works there; its lock ends with the process, even if killed."""
+
 
 @contextmanager
 def exclusive(folder: Path, *, wait: bool = False, log: Log = lambda text: None) -> Iterator[Held]:
@@ -33,9 +36,7 @@ def exclusive(folder: Path, *, wait: bool = False, log: Log = lambda text: None)
     with ExitStack() as stack:
         try:
             lock = stack.enter_context(
-                held(
-                    folder / ".lock", wait=wait, waiting=lambda: log(f"{folder}: another process works on it, waiting")
-                )
+                held(folder / LOCK, wait=wait, waiting=lambda: log(f"{folder}: another process works on it, waiting"))
             )
         except Timeout:
             raise MachineError(
@@ -105,6 +106,10 @@ class Stages:
     def facts(self, name: str) -> dict[str, Any]:
         """Return the facts that a finished stage stored."""
         return dict(self.status().get(name, {}))
+
+    def adopt(self, name: str, facts: dict[str, Any]) -> None:
+        """Enter a stage that another run folder has finished, with that folder's facts."""
+        self._set(name, facts)
 
     def _set(self, name: str, entry: dict[str, Any]) -> None:
         if self.lock:

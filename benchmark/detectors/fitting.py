@@ -69,10 +69,8 @@ class Fitted:
 def fit_detector(choice: Choice, cohort: Cohort, *, cache: Path, device: str, log: Callable[[str], None]) -> Fitted:
     """Fit a detector to a cohort, or load it and the rows of the real items from the cache."""
     real = cohort.real
-    key = content_key(
-        cohort.key, choice.card.entry, choice.identity, source_digest(*source_files("detectors", choice.card))
-    )
-    place = cache / "detectors" / f"{cohort.name}-{file_name(choice.name)}-{key}"
+    key = _fit_key(choice, cohort.key)
+    place = detector_folder(choice, cohort.name, cohort.key, cache)
     place.mkdir(parents=True, exist_ok=True)
     with held(place / ".lock", waiting=lambda: log(f"detector {choice.name}: another process fits it, waiting")):
         kept = place / "real.npy"
@@ -85,6 +83,16 @@ def fit_detector(choice: Choice, cohort: Cohort, *, cache: Path, device: str, lo
                     np.save(file, all_rows(rows))
             rows = replace(Rows.of(np.load(kept), rows.similarity), views=rows.views)
         return Fitted(choice.name, detector, real, replace(rows, index=_index(detector, real, place, log)), place)
+
+
+def detector_folder(choice: Choice, cohort_name: str, cohort_key: str, cache: Path) -> Path:
+    """Return the folder of the cache that keeps a detector fitted to a cohort."""
+    return cache / "detectors" / f"{cohort_name}-{file_name(choice.name)}-{_fit_key(choice, cohort_key)}"
+
+
+def _fit_key(choice: Choice, cohort_key: str) -> str:
+    code = source_digest(*source_files("detectors", choice.card))
+    return content_key(cohort_key, choice.card.entry, choice.identity, code)
 
 
 def _index(detector: Detector, real: Split, place: Path, log: Callable[[str], None]) -> Index | None:

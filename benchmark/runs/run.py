@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from benchmark.cohorts.captions import captioned_units, drawn_prompts
 from benchmark.cohorts.open import listed_training, open_cohort
+from benchmark.cohorts.repeats import repeated
 from benchmark.core.distributed import leave_world, wait_for_all
 from benchmark.core.energy import joules, spent
 from benchmark.core.errors import (
@@ -46,6 +47,7 @@ from benchmark.records.cohort_facts import facts_of
 from benchmark.records.record import PROTOCOL, Record, Spec
 from benchmark.runs.changed_settings import changed_settings
 from benchmark.runs.config import Resolved, RunConfig, overridden, read_toml, resolve
+from benchmark.runs.shared_training import shared_training
 from benchmark.runs.watch_options import watch_options
 from benchmark.runs.watching import CURVE, few_looks, watcher_of
 from benchmark.training.trackers import Tracked, public_settings, require_trackers, tracking
@@ -136,6 +138,11 @@ def require_fair_list(resolved: Resolved) -> None:
             f"--trained-on is for models trained elsewhere, and {resolved.model.name} is trained by this run",
             "leave it out",
         )
+    if trained_on(resolved) != "here" and config.data.repeat > 1:
+        raise UsageError(
+            f"--repeat is for models trained by this run, and {resolved.model.name} was trained elsewhere",
+            "leave it out",
+        )
     listed = listed_training(config.data)
     if listed and not listed.exists():
         raise MissingDataError(
@@ -160,11 +167,22 @@ def what_can_be_shown(possible: Detectable, samples: int) -> str:
 
 
 def run_folder(resolved: Resolved, cohort: Cohort) -> Path:
-    """Return runs/COHORT/MODEL-PRESET-KEY/seed-N; the key digests model, settings and cohort."""
+    """Return runs/COHORT/MODEL-PRESET-KEY/seed-N[-VARIANT]; the key digests model, settings and training data."""
+    return resolved.config.runs / run_place(resolved, cohort.name, cohort.key)
+
+
+def run_place(resolved: Resolved, cohort_name: str, cohort_key: str) -> Path:
+    """Return the run folder's path below the folder of all runs."""
     config = resolved.config
-    parts = (resolved.model.entry, resolved.settings, cohort.key, config.budget_seconds)
-    key = content_key(*parts, *_stopping(resolved), length=8)
-    return config.runs / cohort.name / f"{resolved.model.name}-{config.model.preset}-{key}" / f"seed-{config.seed}"
+    parts = (resolved.model.entry, resolved.settings, cohort_key, config.budget_seconds)
+    key = content_key(*parts, *_repeats(config), *_stopping(resolved), length=8)
+    last = f"seed-{config.seed}" + (f"-{config.variant}" if config.variant else "")
+    return Path(cohort_name) / f"{resolved.model.name}-{config.model.preset}-{key}" / last
+
+
+def _repeats(config: RunConfig) -> tuple[int | float, ...]:
+    """Return how training images are repeated; nothing where each is there once."""
+    return (config.data.repeat, config.data.repeat_share) if config.data.repeat > 1 else ()
 
 
 def read_run(folder: Path) -> dict[str, Any]:
@@ -187,7 +205,7 @@ def _fit_key(resolved: Resolved, cohort: Cohort) -> str:
     config, code = resolved.config, source_digest(*source_files("models", resolved.model))
     files = resolved.adapter.fingerprint() if isinstance(resolved.adapter, HasFiles) else ""
     parts = (resolved.settings, cohort.key, config.seed, config.budget_seconds, code, files)
-    return content_key(*parts, *_stopping(resolved))
+    return content_key(*parts, *_repeats(config), *_stopping(resolved))
 
 
 def _stopping(resolved: Resolved) -> tuple[str, ...]:
@@ -221,7 +239,8 @@ def _fit_and_sample(resolved: Resolved, cohort: Cohort, stages: Stages) -> None:
     fit_key = _fit_key(resolved, cohort)
     sample_key = _sample_key(resolved, fit_key)
     folder = stages.folder
-    stages.run("fit", fit_key, lambda: _fit(resolved, cohort, folder, stages.log), owns="fit")
+    with shared_training(stages, fit_key, resolved.config.seed):
+        stages.run("fit", fit_key, lambda: _fit(resolved, cohort, folder, stages.log), owns="fit")
     if resolved.config.watch and (few := few_looks(folder / CURVE)):
         stages.log(few)
     leave_world()
@@ -235,7 +254,8 @@ def _fit(resolved: Resolved, cohort: Cohort, folder: Path, log: Log) -> dict[str
     try:
         with tracking(config.trackers, _tracked(resolved, folder)):
             resolved.adapter.fit(
-                cohort.train, folder=folder / "fit" / "training", budget=Budget(config.budget_seconds),
+                repeated(cohort.train, config.data.repeat, config.data.repeat_share),
+                folder=folder / "fit" / "training", budget=Budget(config.budget_seconds),
                 seed=config.seed, device=config.device,
             )  # fmt: skip
         if _rank() == 0:
@@ -381,7 +401,8 @@ def _record_declined(resolved: Resolved, cohort: Cohort, stages: Stages, reason:
 
 def _protocol(resolved: Resolved) -> str:
     data = resolved.config.data
-    as_written = (data.split, data.split_seed) == ("patients", 0) and trained_on(resolved) != "unknown"
+    as_written = (data.split, data.split_seed, data.repeat) == ("patients", 0, 1)
+    as_written = as_written and trained_on(resolved) != "unknown"
     # A model that was chosen by its similarity to held-out patients is then compared with the same patients.
     return PROTOCOL if as_written and not resolved.config.stop_when else "custom"
 
@@ -409,12 +430,15 @@ def refusal_of(resolved: Resolved) -> str:
 
 def _public_spec(resolved: Resolved) -> Spec:
     config, split = resolved.config, resolved.config.data
+    share = split.repeat_share if split.repeat > 1 else None
+    repeats = {} if share is None else {"repeat": split.repeat, "repeat_share": share}
     return Spec(
         model=resolved.model.name, preset=config.model.preset,
         settings=without_paths(resolved.settings | _found_settings(resolved) | _stop_settings(resolved)),
-        changed=without_paths(changed_settings(resolved) | _stop_settings(resolved)),
+        changed=without_paths(changed_settings(resolved) | _stop_settings(resolved)) | repeats,
         data=resolved.data.name, data_options=without_paths(asdict(resolved.dataset)),  # type: ignore[call-overload]
-        split=split.split, split_seed=split.split_seed, train_items=split.train_items, samples=resolved.samples,
+        split=split.split, split_seed=split.split_seed, train_items=split.train_items,
+        train_patients=split.train_patients, samples=resolved.samples, repeat=split.repeat, repeat_share=share,
         trained_on=trained_on(resolved),
         seed=config.seed, budget_seconds=config.budget_seconds,
     )  # fmt: skip

@@ -81,6 +81,8 @@ class Job:
     """What decides the weights: a checkpoint with another key is refused."""
     watch: Watch | None
     """Who looks at the network while it trains; in one process only."""
+    augment: Callable[[Any], Any] | None = None
+    """Changes each batch before the losses see it."""
 
     def positions(self, step: int) -> NDArray[np.int64]:
         """Return the positions of the items that this process sees at a step, (batch_size / processes,)."""
@@ -101,6 +103,7 @@ def train(
     budget: Budget | None = None,
     options: Mapping[str, object] | None = None,
     watch: Watch | None = None,
+    augment: Callable[[T], T] | None = None,
 ) -> Net:
     """Train net and return the averaged network (net itself where ema is 0), in evaluation mode.
 
@@ -123,6 +126,8 @@ def train(
         options: what else decides the weights (data, architecture): a checkpoint with other ones is refused.
         watch: looks at the averaged network while it trains, without changing the training. Where it ends the training,
             the network of its last look without a finding is returned.
+        augment: changes each batch before the losses see it, and is free to draw random numbers; `options` has to name
+            it.
 
     Raises AdapterError for a loss that is not finite and for a checkpoint that is unreadable or of other options,
     MachineError when memory does not suffice, UsageError for an empty feed or a batch that processes cannot share.
@@ -134,7 +139,7 @@ def train(
     limit = budget.seconds if budget and budget.seconds is not None else math.inf
     phases = as_phases(loss)
     watch = watch if world.rank == 0 else None
-    job = Job(config, phases, seed, world, label, limit, len(feed), folder / "training.pt", key, watch)
+    job = Job(config, phases, seed, world, label, limit, len(feed), folder / "training.pt", key, watch, augment)
     objective = Objective(to_device(net, place), phases, bf16=config.uses_bf16(place.type), device=place.type)
     with exchange_explained(world):
         shared = _distribute(objective, world, place)  # before the average is copied: all get rank 0's weights
@@ -194,7 +199,7 @@ def _run(training: TrainingState, objective: nn.Module, feed: Feed[T], job: Job,
     with progress(job.label, job.config.steps, first) as advance:
         for batch in batches(feed, job.positions, first, stop):
             seed_all(job.seed, training.done, job.world.rank)
-            _step(training, objective, batch, job)
+            _step(training, objective, job.augment(batch) if job.augment else batch, job)
             training.seconds = before + time.monotonic() - started - training.watched.seconds
             if line := _line_due(training, job.config):
                 meet(job.world, f"step {training.done} of {job.label}")

@@ -17,8 +17,9 @@ class Options(contrastive.Options):
     batch_size: int = 32
 
 
+contrastive.Options = Options  # type: ignore[misc]  # in the processes of a sweep too, which import this file
+suspects.ALIGNED = 12
+watch_plan.SEARCH_SHARE = 1e9  # toy trainings are over in the time of a few comparisons
+
 if __name__ == "__main__":
-    contrastive.Options = Options  # type: ignore[misc]
-    suspects.ALIGNED = 12
-    watch_plan.SEARCH_SHARE = 1e9  # toy trainings are over in the time of a few comparisons
     main()

@@ -26,13 +26,21 @@ def run_cell(cell: Cell, *, began: Callable[[Path], None] = lambda folder: None)
         return CellOutcome(cell, state, folder, error, time.monotonic() - started)  # type: ignore[arg-type]
 
     try:
-        resolved = resolve(cell.config)
-        folder = run_folder(resolved, open_split(resolved, lambda text: None))
-        folder.mkdir(parents=True, exist_ok=True)
+        folder = _folder(cell)
         began(folder)
         run(cell.config, wait=True)
     except DeclinedError as error:
         return outcome("declined", error.message)
     except BenchError as error:
         return outcome("failed", error.message)
+    except Exception as error:  # noqa: BLE001  a fault of one cell must not end the others
+        return outcome("failed", f"{type(error).__name__}: {error}")
     return outcome("done")
+
+
+def _folder(cell: Cell) -> Path:
+    """Return the run folder of a cell, created. The cohort is prepared first where the cache does not hold it."""
+    resolved = resolve(cell.config)
+    folder = run_folder(resolved, open_split(resolved, lambda text: None))
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
