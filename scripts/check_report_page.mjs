@@ -54,7 +54,7 @@ for (const [name, width, scheme] of [["desktop", 1400, "light"], ["dark", 1400, 
 }
 
 const { page } = await open(1400, "light");
-seen.suspects = await page.locator(".suspect").count();
+seen.suspects = await page.locator(".suspect[data-rank]").count();
 if (seen.suspects) {
   const filter = () => page.evaluate(() => document.querySelector("#window feFuncR").getAttribute("slope"));
   const zoom = () => page.evaluate(() => document.documentElement.style.getPropertyValue("--zoom"));
@@ -81,12 +81,29 @@ if (seen.suspects) {
   await page.mouse.dblclick(box.x + 20, box.y + 20);
   seen.afterReset = [Number(await filter()), Number(await zoom())];
   // b shows the training image in place of the synthetic one, and puts it back.
-  const captions = () => page.locator(".suspect.current .panel.grey figcaption").allTextContents();
+  const captions = () => page.locator(".suspect.current .panels:not([hidden]) .panel.grey figcaption").allTextContents();
   seen.captions = [await captions()];
   await page.keyboard.press("b");
   seen.captions.push(await captions());
   await page.keyboard.press("b");
   seen.captions.push(await captions());
+  // c shows the next channel of all suspects, and the last is followed by the first.
+  if (await page.locator("#channel").count()) {
+    const shown = () => page.evaluate(() => [
+      document.querySelector("#channel").selectedOptions[0].textContent,
+      [...document.querySelectorAll(".suspect")].map((card) => card.querySelector(".panels:not([hidden])").dataset.view).join(),
+      document.querySelectorAll(".panels:not([hidden])").length,
+    ]);
+    seen.channels = [await shown()];
+    for (let number = await page.locator("#channel option").count(); number > 0; number--) {
+      await page.keyboard.press("c");
+      seen.channels.push(await shown());
+    }
+    await page.keyboard.press("c");
+    await page.keyboard.press("b");
+    seen.channelCaptions = await page.locator(".suspect.current .panels:not([hidden]) figcaption").allTextContents();
+    await page.keyboard.press("b");
+  }
   // The keys can be switched off.
   await page.locator(".help summary").click();
   await page.locator("#shortcuts").uncheck();

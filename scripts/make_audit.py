@@ -3,17 +3,24 @@
     python scripts/make_audit.py OUT --copies 20
     python scripts/make_audit.py OUT --copies 200 --identical
     python scripts/make_audit.py OUT --volumes --train 90 --heldout 70 --synthetic 47 --copies 10
+    python scripts/make_audit.py OUT --dicom
+    python scripts/make_audit.py OUT --volumes --depths --train 90 --heldout 70 --synthetic 200
 
 OUT/train and OUT/heldout hold X-rays, or volumes of hippocampi, of different patients. OUT/synthetic holds images that
 copy nobody, and altered training images in their midst; OUT/copies.csv lists which they are. X-rays that copy nobody
 are blurred averages of three X-rays of patients who are in neither folder; such volumes are those patients' own,
 blurred. Synthetic volumes all have one size, 48 x 64 x 48, and values in [-1, 1], as a model writes them.
+
+With --dicom all X-rays are DICOM files with numbers for names, of which PatientID tells the patients. With --depths
+the folders hold volumes and planes: of every third training and held-out volume each slice is a PNG file, and all
+synthetic images are such slices, from the middle of the volume.
 """
 
 from __future__ import annotations
 
 import argparse
 import csv
+import hashlib
 import re
 from pathlib import Path
 from typing import Any
@@ -22,6 +29,8 @@ import nibabel
 import numpy as np
 import PIL.Image
 from make_layouts import SHARED, make_cxr, make_hippocampus
+from pydicom.dataset import FileDataset, FileMetaDataset
+from pydicom.uid import ComputedRadiographyImageStorage, ExplicitVRLittleEndian, generate_uid
 from scipy.ndimage import gaussian_filter, rotate, zoom
 
 Image = np.ndarray[Any, Any]
@@ -60,10 +69,13 @@ def main() -> None:
     parser.add_argument("--copies", type=int, default=20)
     parser.add_argument("--identical", action="store_true", help="copy training images as they are")
     parser.add_argument("--mixed", action="store_true", help="copy held-out images, too: the model has seen both")
+    parser.add_argument("--dicom", action="store_true", help="write X-rays as DICOM files")
+    parser.add_argument("--depths", action="store_true", help="write planes of volumes among the volumes")
+    parser.add_argument("--seed", type=int, default=0, help="of patients and copies")
     options = parser.parse_args()
     if not SHARED.is_dir():
         parser.exit(3, f"{SHARED} is not there: the real data is expected next to the project\n")
-    rng = np.random.default_rng(0)
+    rng = np.random.default_rng(options.seed)
     everything = options.out / "all"
     _ = make_hippocampus(everything) if options.volumes else make_cxr(everything, aside=0)
     parts = _divided(everything, options, rng)
@@ -71,6 +83,47 @@ def main() -> None:
         (options.out / side).mkdir(parents=True)
         parts[side] = [file.rename(options.out / side / file.name) for file in parts[side]]
     _write_synthetic(options, parts, rng)
+    for side in ("train", "heldout", "synthetic"):
+        files = sorted((options.out / side).iterdir())
+        if options.dicom:
+            for number, file in enumerate(files):
+                _to_dicom(file, number, options.out / "names.csv")
+        elif options.depths and side != "synthetic":
+            for file in files[::3]:
+                _to_planes(file)
+
+
+def _to_dicom(file: Path, number: int, names: Path) -> None:
+    """Replace an image by a DICOM file of a number, and note which; PatientID is a digest of the patient's name."""
+    image, match = _read(file), PATIENT.match(file.name)
+    meta = FileMetaDataset()
+    meta.MediaStorageSOPClassUID = ComputedRadiographyImageStorage
+    meta.MediaStorageSOPInstanceUID = generate_uid()
+    meta.TransferSyntaxUID = ExplicitVRLittleEndian
+    plane = FileDataset("", {}, file_meta=meta, preamble=bytes(128))
+    plane.SOPClassUID, plane.SOPInstanceUID = meta.MediaStorageSOPClassUID, meta.MediaStorageSOPInstanceUID
+    plane.PatientID = hashlib.sha256((match[0] if match else file.name).encode()).hexdigest()[:12]
+    plane.StudyInstanceUID, plane.SeriesInstanceUID, plane.Modality = generate_uid(), generate_uid(), "CR"
+    plane.PhotometricInterpretation, plane.SamplesPerPixel = "MONOCHROME2", 1
+    plane.Rows, plane.Columns = image.shape
+    plane.BitsAllocated, plane.BitsStored, plane.HighBit, plane.PixelRepresentation = 16, 12, 11, 0
+    plane.PixelData = (image.astype(np.uint16) * 16).tobytes()
+    written = file.with_name(f"{number:05d}.dcm")
+    plane.save_as(written, enforce_file_format=True)
+    file.unlink()
+    with names.open("a", newline="") as table:
+        csv.writer(table).writerow((f"{file.parent.name}/{written.name}", file.name))
+
+
+def _to_planes(file: Path) -> None:
+    """Replace a volume by its slices as PNG files, as a radiologist sees them."""
+    volume = _read(file)
+    high = float(volume.max())
+    for number in range(volume.shape[2]):
+        plane = np.flip(volume[:, :, number]).T / high * 255
+        name = f"{file.name.removesuffix('.nii.gz')}_{number:03d}.png"
+        PIL.Image.fromarray(np.round(plane).astype(np.uint8)).save(file.with_name(name))
+    file.unlink()
 
 
 def _divided(folder: Path, options: argparse.Namespace, rng: np.random.Generator) -> dict[str, list[Path]]:
@@ -81,7 +134,9 @@ def _divided(folder: Path, options: argparse.Namespace, rng: np.random.Generator
         assert match, f"{file.name} names no patient"
         by_patient.setdefault(match[0], []).append(file)
     order = [by_patient[name] for name in rng.permutation(sorted(by_patient))]
-    others = options.synthetic if options.volumes else 3 * options.synthetic
+    # Slices are cut from as many volumes as are left: 207 in all.
+    left = 40 if options.depths else options.synthetic
+    others = left if options.volumes else 3 * options.synthetic
     return {
         side: _take(order, count)
         for side, count in (("train", options.train), ("heldout", options.heldout), ("other", others))
@@ -105,14 +160,28 @@ def _write_synthetic(options: argparse.Namespace, parts: dict[str, list[Path]], 
     for number in range(options.synthetic):
         if number in chosen:
             name = "identical" if options.identical else list(ALTERED)[len(rows) % len(ALTERED)]
-            image = _read(chosen[number])
+            image = _whole_or_slice(chosen[number], options.depths)
             written = _write(folder / f"{number:04d}", image if options.identical else ALTERED[name](image))
             rows.append((written.name, chosen[number].name, name))
         else:
-            _write(folder / f"{number:04d}", _of_nobody(parts["other"], number, options.volumes))
+            again, volume = divmod(number, len(parts["other"])) if options.depths else (0, number)
+            image = _of_nobody(parts["other"], volume, options.volumes)
+            _write(folder / f"{number:04d}", _middle(image, again) if options.depths else image)
     with (options.out / "copies.csv").open("w", newline="") as table:
         csv.writer(table).writerows([("file", "train_file", "altered"), *rows])
     print(f"{options.synthetic} synthetic images, {len(rows)} of them copies, under {options.out}")
+
+
+def _whole_or_slice(file: Path, depths: bool) -> Image:
+    image = _read(file)
+    return _middle(image, len(file.name)) if depths else image
+
+
+def _middle(volume: Image, number: int) -> Image:
+    """Return a slice near the middle of a volume as a radiologist sees it, 0 to 255."""
+    plane = np.flip(volume[:, :, volume.shape[2] // 2 + number % 5 - 2]).T
+    scaled: Image = plane / float(volume.max()) * 255
+    return scaled
 
 
 def _of_nobody(others: list[Path], number: int, volumes: bool) -> Image:

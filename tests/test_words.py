@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[1]
-CODE = ("benchmark", "models", "datasets", "scripts")
+CODE = ("benchmark", "memobench", "models", "datasets", "scripts")
 TEXTS = ("README.md", "CONTRIBUTING.md", "CHANGELOG.md", "SECURITY.md", "leaderboards/RULES.md")
 
 

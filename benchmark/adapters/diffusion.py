@@ -11,6 +11,7 @@ from benchmark.adapters.network import PRECISIONS, NetworkAdapter, check_choices
 from benchmark.adapters.networks.denoiser import CHOICES, Denoiser, build_unet, check_levels
 from benchmark.adapters.networks.latent import LatentModel
 from benchmark.core.errors import UsageError
+from benchmark.images.augmentations import AUGMENTATIONS
 
 if TYPE_CHECKING:
     from benchmark.core.types import Array, Images
@@ -39,6 +40,8 @@ class DiffusionAdapter(NetworkAdapter[LatentModel]):
     """The last beta of `scaled_linear`; the first is 0.0015."""
     timesteps: int = 1000
     """Noise levels in training."""
+    augment: str = "none"
+    """Augmentation of the training images: `none`, `flips`, `published` (flips and small rotations), or `strong`."""
     steps: int = 5000
     batch_size: int = 16
     learning_rate: float = 1e-3
@@ -51,7 +54,7 @@ class DiffusionAdapter(NetworkAdapter[LatentModel]):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        check_choices(self.name, self, {**CHOICES, "precision": PRECISIONS})
+        check_choices(self.name, self, {**CHOICES, "precision": PRECISIONS, "augment": tuple(AUGMENTATIONS)})
         if not self.widths:
             raise UsageError(f"{self.name} was given no widths", "give at least one, such as 64,128")
         check_levels(self.widths, self.attention, self.head_channels)

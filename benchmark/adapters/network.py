@@ -18,9 +18,10 @@ from benchmark.core.files import content_key, read_json
 from benchmark.core.seeding import derive_seed
 from benchmark.core.types import Split, chunks
 from benchmark.training.config import TrainingConfig
+from benchmark.training.watching import Watch
 
 if TYPE_CHECKING:
-    from benchmark.core.types import Array, Images
+    from benchmark.core.types import Array, Images, Watcher
 
 Net = TypeVar("Net", bound=nn.Module)
 PRECISIONS = ("auto", "fp32", "bf16")
@@ -43,6 +44,7 @@ class NetworkAdapter(Generic[Net]):
     def __post_init__(self) -> None:
         self._net: Net | None = None
         self._shape: tuple[int, ...] = ()
+        self._watcher: Watcher | None = None
 
     def build(self, shape: tuple[int, ...]) -> Net:
         """Return an untrained network for items of this shape (C, *spatial)."""
@@ -51,6 +53,27 @@ class NetworkAdapter(Generic[Net]):
     def generate(self, net: Net, seed: int, part: slice) -> Tensor:
         """Return the samples with these numbers, (n, C, *spatial), on the network's device, not yet clamped."""
         raise NotImplementedError
+
+    def watched_by(self, watcher: Watcher) -> None:
+        """Let a watcher look at the network during the next `fit`."""
+        self._watcher = watcher
+
+    def watch(self, whole: Callable[[Any], Net]) -> Watch | None:
+        """Return what `training.loop.train` needs for the watcher to look; nothing where there is none.
+
+        Args:
+            whole: makes the network that `generate` takes from a copy of the one in training.
+        """
+        if self._watcher is None:
+            return None
+
+        @torch.no_grad()
+        def draw(net: Any, count: int, seed: int) -> Iterator[Images]:
+            model = whole(net).eval()
+            for part in chunks(count, self.sampling_batch):
+                yield in_range(self.generate(model, seed, part)).cpu().numpy()
+
+        return Watch(self._watcher, draw)
 
     def trained(self, net: Net, shape: tuple[int, ...]) -> None:
         """Keep a network as the trained one, for items of this shape (C, *spatial)."""

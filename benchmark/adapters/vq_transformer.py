@@ -6,6 +6,7 @@ A token is the index of a codebook entry: the quantised latents of an image, rea
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -27,6 +28,7 @@ from benchmark.core.devices import pick_device
 from benchmark.core.errors import UsageError
 from benchmark.core.seeding import derive_seed, seed_all
 from benchmark.core.types import Budget, Split
+from benchmark.images.augmentations import AUGMENTATIONS, find_augmentation
 from benchmark.training.batches import Resident, Streamed, feed_split, in_order
 from benchmark.training.config import TrainingConfig
 from benchmark.training.loop import train as train_network
@@ -102,6 +104,8 @@ class TokenAdapter(NetworkAdapter[TokenModel]):
     """Channels of the transformer."""
     depth: int = 4
     heads: int = 4
+    augment: str = "none"
+    """Augmentation of the training images: `none`, `flips`, `published` (flips and small rotations), or `strong`."""
     steps: int = 3000
     """Training steps of the transformer."""
     batch_size: int = 32
@@ -114,7 +118,7 @@ class TokenAdapter(NetworkAdapter[TokenModel]):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        check_choices(self.name, self, {"precision": PRECISIONS})
+        check_choices(self.name, self, {"precision": PRECISIONS, "augment": tuple(AUGMENTATIONS)})
         if not self.widths:
             raise UsageError(f"{self.name} was given no widths", "give at least one, such as 64,64,64")
         if self.width % self.heads:
@@ -128,7 +132,9 @@ class TokenAdapter(NetworkAdapter[TokenModel]):
         model = self.build(train.shape)
         feed = feed_split(train, pick_device(device))
         seconds = [None if budget.seconds is None else share * budget.seconds for share in (AUTOENCODER_SHARE, 1)]
+        augment = find_augmentation(self.augment)
         common: dict[str, Any] = {
+            "augment": augment,
             "seed": seed,
             "device": device,
             "options": {"data": data_key(train), **self.weight_options()},
@@ -136,15 +142,17 @@ class TokenAdapter(NetworkAdapter[TokenModel]):
         model.autoencoder = self.train_autoencoder(
             model.autoencoder, feed, folder=folder / "autoencoder", budget=Budget(seconds[0]), **common
         )
-        tokens = self._all_indices(model, feed)
+        # Without augmentation each image has one sequence of tokens, computed once; else each batch is augmented first.
+        loss = self._loss_of_images(model) if augment else self._loss_of_tokens(model)
         model.prior = train_network(
             model.prior,
-            lambda prior, batch: model.cross_entropy(prior, batch).mean(),
-            Resident(tokens, tokens.device),
+            loss,
+            feed if augment else self._all_indices(model, feed),
             training_config(self),
             folder=folder / "prior",
             label="prior",
             budget=Budget(seconds[1] and seconds[1] - (seconds[0] or 0)),
+            watch=self.watch(lambda prior: TokenModel(model.autoencoder, prior, model.sides, model.codebook)),
             **common,
         )
         self.trained(model, train.shape)
@@ -174,9 +182,22 @@ class TokenAdapter(NetworkAdapter[TokenModel]):
         )
 
     @torch.no_grad()
-    def _all_indices(self, model: TokenModel, feed: Resident | Streamed) -> Tensor:
-        """Return the tokens of a whole feed, (N, tokens), int32."""
-        return torch.cat([model.codebook_indices(images) for images in in_order(feed, self.sampling_batch)]).int()
+    def _all_indices(self, model: TokenModel, feed: Resident | Streamed) -> Resident:
+        """Return the tokens of a whole feed, (N, tokens), int32, as a feed."""
+        batches = in_order(feed, self.sampling_batch)
+        tokens = torch.cat([model.codebook_indices(images) for images in batches]).int()
+        return Resident(tokens, tokens.device)
+
+    def _loss_of_tokens(self, model: TokenModel) -> Callable[[nn.Module, Tensor], Tensor]:
+        return lambda prior, tokens: model.cross_entropy(prior, tokens).mean()
+
+    def _loss_of_images(self, model: TokenModel) -> Callable[[nn.Module, Tensor], Tensor]:
+        def loss(prior: nn.Module, images: Tensor) -> Tensor:
+            with torch.no_grad():
+                tokens = model.codebook_indices(images)
+            return model.cross_entropy(prior, tokens).mean()
+
+        return loss
 
     def build(self, shape: tuple[int, ...]) -> TokenModel:
         """Return untrained networks for items of this shape."""

@@ -12,6 +12,7 @@ from benchmark import __version__
 from benchmark.cli.apps import App, Root, end_at_sigterm
 from benchmark.cli.audit import audit_command
 from benchmark.cli.datasets import datasets_app
+from benchmark.cli.demo import demo_command
 from benchmark.cli.detectors import detectors_app
 from benchmark.cli.evaluate import evaluate_command
 from benchmark.cli.leaderboard import leaderboard_app
@@ -21,6 +22,8 @@ from benchmark.cli.prompts import prompts_command
 from benchmark.cli.report import report_command
 from benchmark.cli.reproduce import reproduce_command
 from benchmark.cli.run import run_command
+from benchmark.cli.runs import runs_app
+from benchmark.cli.sweep import sweep_command
 from benchmark.core.errors import BenchError
 from benchmark.core.progress import printable
 
@@ -31,13 +34,16 @@ app = App(
     no_args_is_help=True,
     pretty_exceptions_enable=False,
 )
+app.command("demo")(demo_command)
 app.command("audit")(audit_command)
 app.command("run")(run_command)
+app.command("sweep")(sweep_command)
 app.command("evaluate")(evaluate_command)
 app.command("report")(report_command)
 app.command("check")(check_model_command)
 app.command("prompts")(prompts_command)
 app.command("reproduce")(reproduce_command)
+app.add_typer(runs_app, name="runs")
 app.add_typer(metrics_app, name="metrics")
 app.add_typer(models_app, name="models")
 app.add_typer(datasets_app, name="datasets")

@@ -15,7 +15,7 @@ from typer.core import TyperGroup
 
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print results, warnings and errors only.")]
 Verbose = Annotated[bool, typer.Option("--verbose", "-v", help="Print stack traces, and what the libraries log.")]
-RESUMABLE = ("audit", "evaluate", "prompts", "reproduce", "run")
+RESUMABLE = ("audit", "evaluate", "prompts", "reproduce", "run", "sweep")
 """Commands that keep what is finished, and resume when they are called again."""
 STOPPED, TERMINATED = 130, 143
 """Exit codes after Ctrl-C and after SIGTERM: 128 plus the number of the signal."""

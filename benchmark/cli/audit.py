@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from benchmark.cli.options import Cache, Device, SetData, data_pairs
+from benchmark.cli.options import Cache, Columns, Device, SetData, data_pairs
 
 if TYPE_CHECKING:
     from benchmark.runs.audit import Audit
@@ -41,11 +41,12 @@ def audit_command(
             "folder:N, each-file (each is of another patient), or a table: FILE.csv.",
         ),
     ] = None,
+    columns: Columns = None,
     image_size: Annotated[
         int | None, typer.Option("--image-size", help="Pixels per side for the search; chosen by the images.")
     ] = None,
     settings: SetData = None,
-    quick: Annotated[bool, typer.Option("--quick", help="Leave out the detector that is trained (minutes).")] = False,
+    quick: Annotated[bool, typer.Option("--quick", help="Leave out the detectors that are fitted (minutes).")] = False,
     must_see: Annotated[
         float, typer.Option("--must-see", help="Share of copies that must be visible for exit code 0.")
     ] = 0.01,
@@ -77,7 +78,7 @@ def audit_command(
     if copy_to:
         require_empty(copy_to)
     config = AuditConfig(
-        train=train, heldout=heldout, synthetic=synthetic, options=_options(settings, patients),
+        train=train, heldout=heldout, synthetic=synthetic, options=_options(settings, patients, columns),
         image_size=image_size, quick=quick, must_see=must_see, fail_above=fail_above, device=device,
         cache=cache_folder(cache),
     )  # fmt: skip
@@ -89,7 +90,7 @@ def audit_command(
     if as_json:
         typer.echo(json.dumps(summary(done), indent=2))
     else:
-        _show(done, files)
+        show_audit(done, files)
     if copy_to:
         try:
             kept = copy_clean(done, copy_to)
@@ -103,14 +104,14 @@ def audit_command(
     raise typer.Exit(done.verdict.exit_code)
 
 
-def _options(settings: list[str] | None, patients: str | None) -> dict[str, Any]:
+def _options(settings: list[str] | None, patients: str | None, columns: str | None) -> dict[str, Any]:
     """Return the options of the folders' data set; a table of patients is known by its ending."""
     if patients and Path(patients).suffix.lower() in (".csv", ".tsv"):
-        return {**data_pairs(settings, None), "table": patients}
-    return data_pairs(settings, "none" if patients == EACH_FILE else patients)
+        return {**data_pairs(settings, None, columns), "table": patients}
+    return data_pairs(settings, "none" if patients == EACH_FILE else patients, columns)
 
 
-def _show(audit: Audit, files: list[Path]) -> None:
+def show_audit(audit: Audit, files: list[Path]) -> None:
     """Print suspects and numbers, and the verdict last, where the eye is."""
     from benchmark.cli.tables import print_table
     from benchmark.records.columns import with_interval

@@ -11,6 +11,7 @@ from benchmark.cli.apps import App
 from benchmark.cli.options import (
     Cache,
     Channels,
+    Columns,
     Exclude,
     GroupPattern,
     ImageSize,
@@ -79,6 +80,7 @@ def split_command(
     channels: Channels = None,
     data_settings: SetData = None,
     group_pattern: GroupPattern = None,
+    columns: Columns = None,
     split: SplitBy = "patients",
     split_seed: SplitSeed = 0,
     train_items: TrainItems = None,
@@ -94,7 +96,7 @@ def split_command(
 
     config = DataConfig(
         name=name, root=root, image_size=image_size, channels=channels,
-        options=data_pairs(data_settings, group_pattern), split=split_kind(split), split_seed=split_seed,
+        options=data_pairs(data_settings, group_pattern, columns), split=split_kind(split), split_seed=split_seed,
         train_items=train_items, exclude=exclude,
     )  # fmt: skip
     cohort = open_cohort(config, *build_dataset(config), cache=cache_folder(cache), log=to_stderr)
@@ -111,6 +113,7 @@ def check_command(
     channels: Channels = None,
     data_settings: SetData = None,
     group_pattern: GroupPattern = None,
+    columns: Columns = None,
     split: SplitBy = "patients",
     train_items: TrainItems = None,
     exclude: Exclude = None,
@@ -132,7 +135,7 @@ def check_command(
     from benchmark.cohorts.open import DataConfig, build_dataset
     from benchmark.core.files import cache_folder, private_folder, require_layout
 
-    options = data_pairs(data_settings, group_pattern)
+    options = data_pairs(data_settings, group_pattern, columns)
     config = DataConfig(name=name, root=root, image_size=image_size, channels=channels, options=options)
     card, dataset = build_dataset(config)
     cache = cache_folder(cache)

@@ -31,6 +31,10 @@ GroupPattern = Annotated[
         "DICOM files patient-id, study-id.",
     ),
 ]
+COLUMNS_HELP = (
+    "What the columns of the table of patients are named: patient=patient_id,file=source_file; also class, site, split."
+)
+Columns = Annotated[str | None, typer.Option("--columns", help=COLUMNS_HELP)]
 Exclude = Annotated[
     Path | None, typer.Option("--exclude", help="CSV of items to leave out, as `bench datasets check --fix` writes.")
 ]
@@ -71,9 +75,10 @@ def all_detectors(texts: list[str] | None, transforms: str | None) -> tuple[str,
     return (*(texts or ()), *([f"pixels:transforms={transforms}"] if transforms else ()))
 
 
-def data_pairs(texts: list[str] | None, group_pattern: str | None) -> dict[str, Any]:
+def data_pairs(texts: list[str] | None, group_pattern: str | None, columns: str | None = None) -> dict[str, Any]:
     """Return the options of the data set."""
-    return pairs("--set-data", texts) | ({"group_pattern": group_pattern} if group_pattern else {})
+    named = {"group_pattern": group_pattern, "columns": columns}
+    return pairs("--set-data", texts) | {name: text for name, text in named.items() if text}
 
 
 def split_kind(name: str) -> Any:

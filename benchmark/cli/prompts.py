@@ -52,6 +52,9 @@ def prompts_command(
         bool, typer.Option("--faithful", help="Compute token gradients as the published code does.")
     ] = False,
     mitigate: Annotated[int, typer.Option("--mitigate", help="Try mitigations on this many top prompts.")] = 0,
+    shown: Annotated[
+        int, typer.Option("--shown", help="Sample images of this many top prompts for report.html (private).")
+    ] = 12,
     images: Annotated[int, typer.Option("--images", help="Images per prompt and mitigation.")] = 50,
     insertions: Annotated[int, typer.Option("--insertions", help="Words or numbers that a mitigation adds.")] = 4,
     align: Annotated[str | None, typer.Option("--align", help="Folder of a CLIP model, for text alignment.")] = None,
@@ -88,7 +91,7 @@ def prompts_command(
     )
     follow_ups = FollowUps(
         tokens=tokens, faithful=faithful, mitigate=mitigate, images=images, insertions=insertions, align=align,
-        data=data, root=root,
+        data=data, root=root, shown=shown,
     )  # fmt: skip
     listed = read_prompts(prompts, column, positive)
     loaded = open_model(model, device, precision, preset=preset, settings=pairs("--set", settings))
@@ -112,6 +115,17 @@ def prompts_command(
             batch,
             folder,
         )
+    _report(loaded, _top(folder, listed.table, follow_ups.shown), sampling, batch, folder)
+
+
+def _report(loaded: LoadedPipeline, top: pd.DataFrame, sampling: PromptSampling, batch: int, folder: Path) -> None:
+    """Write the private report, with images of the top prompts."""
+    from benchmark.evaluation.report.prompts import write_prompts_report
+    from benchmark.text2image.top_images import keep_top_images
+
+    if len(top):
+        keep_top_images(loaded.pipeline, top, sampling, folder, batch=batch)
+    typer.echo(f"report: {write_prompts_report(folder, folder)} (private: it shows prompts and images)")
 
 
 def _encoder(follow_ups: FollowUps, device: str) -> Any:

@@ -1,4 +1,4 @@
-"""`bench report`: the private page of a run."""
+"""`bench report`: the private page of a run, or of scored prompts."""
 
 from __future__ import annotations
 
@@ -9,15 +9,25 @@ import typer
 
 
 def report_command(
-    folder: Annotated[Path, typer.Argument(metavar="RUN", help="A run folder.")],
-    out: Annotated[Path | None, typer.Option("--out", help="Where the pages go; the run folder by default.")] = None,
+    folder: Annotated[
+        Path, typer.Argument(metavar="FOLDER", help="A run folder, or a folder that `bench prompts` wrote.")
+    ],
+    out: Annotated[Path | None, typer.Option("--out", help="Where the pages go; that folder by default.")] = None,
     must_see: Annotated[
         float, typer.Option("--must-see", help="Share of copies that must be visible for an all-clear.")
     ] = 0.01,
 ) -> None:
-    """Write report.html (private: it shows patients) and summary.html (without names and images) of a run."""
+    """Write report.html (private: it shows patients) and summary.html (without names and images) of a run.
+
+    Of a folder of `bench prompts` report.html alone, which shows prompts and what they give back.
+    """
+    from benchmark.evaluation.report.prompts import is_prompts_folder, write_prompts_report
     from benchmark.runs.report import report_run
 
+    if is_prompts_folder(folder):
+        page = write_prompts_report(folder, out or folder)
+        typer.echo(f"report: {page} (private: it shows prompts and images)")
+        return
     page = report_run(folder, out or folder, must_see=must_see)
     typer.echo(f"report: {page} (private: it shows patients)")
     typer.echo(f"summary: {page.with_name('summary.html')}")

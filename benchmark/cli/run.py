@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from benchmark.cli.options import CACHE_HELP, Json, all_detectors, data_pairs, pairs, plugin, split_kind
+from benchmark.cli.options import CACHE_HELP, COLUMNS_HELP, Json, all_detectors, data_pairs, pairs, plugin, split_kind
 
 if TYPE_CHECKING:
     from benchmark.runs.config import RunConfig
@@ -48,6 +48,7 @@ def run_command(
             help="With --data folder, what is a patient: a regular expression, folder, folder:N, or none (each image).",
         ),
     ] = None,
+    columns: Annotated[str | None, typer.Option("--columns", help=COLUMNS_HELP)] = None,
     split: Annotated[
         str | None,
         typer.Option("--split", help="patients (the default), official (as published) or images; both are `custom`."),
@@ -58,6 +59,16 @@ def run_command(
     ] = None,
     train_items: Annotated[
         int | None, typer.Option("--train-items", help="Train on this many items only; held-out patients stay.")
+    ] = None,
+    train_patients: Annotated[
+        int | None, typer.Option("--train-patients", help="Train on this many patients only; held-out patients stay.")
+    ] = None,
+    repeat: Annotated[
+        int | None, typer.Option("--repeat", help="Put the images of some training patients in this many times.")
+    ] = None,
+    repeat_share: Annotated[
+        float | None,
+        typer.Option("--repeat-share", help="Share of the training patients for --repeat; 0.1 by default."),
     ] = None,
     trained_on: Annotated[
         str | None,
@@ -83,12 +94,27 @@ def run_command(
     budget_seconds: Annotated[
         float | None, typer.Option("--budget-seconds", help="End training after this many seconds.")
     ] = None,
+    watch: Annotated[
+        str | None,
+        typer.Option("--watch", help="Look for copies while it trains, every so many steps (500) or percent (5%)."),
+    ] = None,
+    watch_budget: Annotated[
+        str | None, typer.Option("--watch-budget", help="Share of training time for these samples; 10% by default.")
+    ] = None,
+    stop_when: Annotated[
+        str | None,
+        typer.Option("--stop-when", help="exposed: end training when it copies patients, keep the model from before."),
+    ] = None,
     search_transforms: Annotated[
         str | None,
         typer.Option("--search-transforms", help="Search pixels changed too: flips,rotations,shifts,scales."),
     ] = None,
     search_memory: Annotated[
         float | None, typer.Option("--search-memory", help="GiB that a search may take; 2 by default.")
+    ] = None,
+    trackers: Annotated[
+        list[str] | None,
+        typer.Option("--tracker", help="Send the training log there, too: wandb, mlflow or trackio. Repeatable."),
     ] = None,
     release: Annotated[
         Path | None, typer.Option("--release", help="Write the samples that need not be withheld to this folder.")
@@ -108,14 +134,16 @@ def run_command(
     given = {
         "model": {**plugin("model", model, pairs("--set", settings)), "preset": preset},
         "data": {
-            **plugin("data set", data, data_pairs(data_settings, group_pattern)), "root": root,
+            **plugin("data set", data, data_pairs(data_settings, group_pattern, columns)), "root": root,
             "image_size": image_size,
             "channels": channels, "split": split_kind(split) if split else None, "split_seed": split_seed,
-            "train_items": train_items, "trained_on": trained_on, "exclude": exclude, "strict": strict,
+            "train_items": train_items, "train_patients": train_patients, "repeat": repeat,
+            "repeat_share": repeat_share, "trained_on": trained_on, "exclude": exclude, "strict": strict,
         },
         "samples": samples, "detectors": all_detectors(detectors, search_transforms) or None, "seed": seed,
         "budget_seconds": budget_seconds, "device": device, "search_memory": search_memory, "runs": runs,
-        "cache": cache,
+        "cache": cache, "trackers": trackers or None,
+        "watch": watch, "watch_budget": watch_budget, "stop_when": stop_when,
     }  # fmt: skip
     chosen = _configuration(given, config)
     if write_config:

@@ -31,6 +31,7 @@ def assemble(
     split_seed: int,
     fractions: Sequence[float],
     train_items: int | None,
+    train_patients: int | None = None,
     split: SplitKind,
     trained_on: frozenset[str] = frozenset(),
     exclude: frozenset[str] = frozenset(),
@@ -44,8 +45,9 @@ def assemble(
     used = np.flatnonzero(~table["item"].isin(exclude))
     kept = table.iloc[used].reset_index(drop=True)
     plan = plan_split(
-        kept, seed=split_seed, fractions=fractions, train_items=train_items, split=split, trained_on=trained_on
-    )
+        kept, seed=split_seed, fractions=fractions, train_items=train_items, train_patients=train_patients,
+        split=split, trained_on=trained_on,
+    )  # fmt: skip
     plan = Plan(*(used[getattr(plan, part)] for part in NAMES))
     together = {name: " = ".join(unit) for unit in units(kept, find_duplicates(kept)) for name in unit}
     parts = {part: _part(part, stored, table, getattr(plan, part), together) for part in NAMES}

@@ -15,6 +15,7 @@ import pandas as pd
 from benchmark.cohorts.patient_ids import is_missing, is_rounded
 from benchmark.cohorts.text_files import OWN, Advice, read_text
 from benchmark.core.errors import BadDataError, UsageError
+from benchmark.core.options import suggest
 
 LONGEST = 24
 """Letters of a column's name that is shown."""
@@ -200,7 +201,10 @@ def _places(
             )
     missing = [name for name in columns if not matches[name]]
     if missing:
-        raise BadDataError(f"{path} has no column {' and no '.join(missing)}; it has {_shown(header)}", advice.columns)
+        near = suggest(missing[0], filter(None, map(_plain, header))) if advice.suggests else ""
+        raise BadDataError(
+            f"{path} has no column {' and no '.join(missing)}; it has {_shown(header)}", near + advice.columns
+        )
     return {name: places[0] for name, places in matches.items() if places}
 
 

@@ -9,6 +9,7 @@ import pandas as pd
 
 from benchmark.cohorts.csv_tables import read_csv
 from benchmark.cohorts.training_list import listed_items
+from benchmark.core.csv_cells import csv_text
 from benchmark.core.files import atomic_write
 
 HINT = "write the list again with `bench datasets check --fix` and the same options"
@@ -28,4 +29,4 @@ def read_exclusions(path: Path | None, table: pd.DataFrame, root: Path | None = 
 def write_exclusions(path: Path, reasons: Mapping[str, str]) -> None:
     """Write items and why they are left out, for `--exclude`."""
     with atomic_write(path) as temporary:
-        pd.DataFrame(sorted(reasons.items()), columns=["item", "reason"]).to_csv(temporary, index=False)
+        temporary.write_text(csv_text(pd.DataFrame(sorted(reasons.items()), columns=["item", "reason"])), "utf-8")

@@ -19,19 +19,22 @@ if TYPE_CHECKING:
     from benchmark.core.types import Array
 
 
-def opener(stored: Stored, rows: NDArray[np.int64]) -> Callable[[int], Array]:
-    """Return a function that opens the first channel of an item by its position among `rows`, at full size.
+def opener(stored: Stored, rows: NDArray[np.int64]) -> Callable[..., Array]:
+    """Return a function that opens one channel of an item by its position among `rows`, at full size.
 
     Black borders are cut off, as on the grid of the search: a model may have padded its images. An item that is cut
-    from a file (a slice, a tile) and one whose files cannot be read again are returned as stored.
+    from a file (a slice, a tile), one with several channels and one whose files cannot be read again are returned as
+    stored.
     """
     files = {source: list(group["file"]) for source, group in stored.files.groupby("source", sort=False)}
     sources = stored.table["source"]
     alone = ~sources.duplicated(keep=False).to_numpy()
 
-    def open_item(position: int) -> Array:
+    def open_item(position: int, channel: int = 0) -> Array:
         row = int(rows[position])
-        as_stored: Array = stored.pixels[row, 0]
+        as_stored: Array = stored.pixels[row, channel]
+        if stored.pixels.shape[1] > 1:
+            return as_stored  # borders that differ between channels would shift them
         image = _from_files(files[sources.iloc[row]]) if alone[row] else None
         return without_border(as_stored if image is None or image.ndim != as_stored.ndim else image)
 

@@ -12,11 +12,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from benchmark.cohorts.assemble import assemble
+from benchmark.cohorts.dicom_datasets import SCOUTS, SKIPPED
 from benchmark.cohorts.duplicates import find_duplicates, units
+from benchmark.cohorts.patient_table import ABSENT, SITES
 from benchmark.cohorts.splits import FRACTIONS, NAMES
 from benchmark.core.errors import UsageError
-from benchmark.core.files import content_key
-from benchmark.core.types import Cohort, Dataset, HasRemarks, Items, Source, Split
+from benchmark.core.files import absolute, content_key
+from benchmark.core.types import Cohort, Dataset, HasRemarks, Items, JoinsPatients, Source, Split
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -27,6 +29,8 @@ TRAIN, HELDOUT = "train", "heldout"
 MORE_IMAGES = 1.05
 """Ratio of the mean numbers of images per patient up to which both sides count as alike."""
 RIGHTLY_SKIPPED = (f"{TRAIN}: skipped, segmentations", f"{TRAIN}: skipped, second names of one file")
+SKIPPED_PLANES = (SKIPPED, SCOUTS)
+SITES_APART = "sites of training images alone or of held-out images alone, which makes the comparison unfair"
 SHOWN = 3
 """Names of a message."""
 
@@ -58,6 +62,8 @@ class GivenSplit:
             for side, folder in self._folders.items()
             for source in with_distinct_names(self.dataset.sources(folder))
         ]
+        if isinstance(self.dataset, JoinsPatients):
+            listed = self.dataset.joined(listed, list(self._folders.values()))
         require_apart({side: {one.subject for one in listed if one.group == side} for side in (TRAIN, HELDOUT)})
         return listed
 
@@ -65,11 +71,13 @@ class GivenSplit:
         """Return what the data set says of each side."""
         if not isinstance(self.dataset, HasRemarks):
             return {}
-        return {
-            f"{side}: {what}": names
-            for side, folder in self._folders.items()
-            for what, names in self.dataset.remarks(folder).items()
-        }
+        told = {side: dict(self.dataset.remarks(folder)) for side, folder in self._folders.items()}
+        # One table lists both folders: a file is missing only where neither has it.
+        absent = set.intersection(*(set(remarks.pop(ABSENT, ())) for remarks in told.values()))
+        both = {ABSENT: sorted(absent)} if absent else {}
+        both |= {f"{side}: {what}": list(names) for side, remarks in told.items() for what, names in remarks.items()}
+        apart = sites_apart(both) if self.heldout else []
+        return {**both, **({SITES_APART: apart} if apart else {})}
 
     def read(self, source: Source) -> Items:
         """Read one source as the data set does."""
@@ -120,6 +128,13 @@ def at_present(stored: Stored, sources: Sequence[Source]) -> Stored:
     present = {(source.name, Path(file).name): file for source in sources for file in source.files}
     pairs = zip(stored.files["source"], stored.files["file"], strict=True)
     return replace(stored, files=stored.files.assign(file=[present.get((name, Path(f).name), f) for name, f in pairs]))
+
+
+def sites_apart(remarks: Mapping[str, Sequence[str]]) -> list[str]:
+    """Return the sites of which only training images, or only held-out images, are listed, sorted."""
+    listed = [remarks.get(f"{side}: {SITES}", ()) for side in (TRAIN, HELDOUT)]
+    train, heldout = ({name.rpartition(" ")[0] for name in names} for names in listed)
+    return sorted(train ^ heldout)
 
 
 def require_apart(patients: Mapping[str, set[str]]) -> None:
@@ -181,6 +196,15 @@ def rightly_skipped(stored: Stored, train: Path) -> list[str]:
     """Return the training files that lack nothing: segmentations, and second names of one file."""
     skipped = [names for what, names in stored.remarks.items() if what.startswith(RIGHTLY_SKIPPED)]
     return [str(train / name) for names in skipped for name in names]
+
+
+def skipped_planes(stored: Stored, folder: Path) -> list[Path]:
+    """Return the DICOM files (or, of series too short to be a volume, the folders) of which no item was made, sorted.
+
+    They are in the folder of a series of which items were made, so that `not_compared` does not find them.
+    """
+    skipped = [name for what, names in stored.remarks.items() if what.startswith(SKIPPED_PLANES) for name in names]
+    return sorted({absolute(folder / name) for name in skipped})
 
 
 def training_alone(name: str, stored: Stored) -> Cohort:

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
-
-from filelock import FileLock, Timeout
 
 from benchmark.cohorts.cache_key import preparation_key
 from benchmark.cohorts.ingest_log import LEFT_OUT, STRICT, Notes
@@ -17,6 +15,7 @@ from benchmark.cohorts.store import PIXELS, Stored, finish, open_stored
 from benchmark.cohorts.writer import Writer
 from benchmark.core.errors import BadDataError, DamagedError, MachineError, MissingDataError
 from benchmark.core.files import atomic_write
+from benchmark.core.locks import held
 from benchmark.core.progress import Log, progress, to_stderr
 from benchmark.core.types import Dataset, HasRemarks, Source
 
@@ -136,20 +135,20 @@ def _require_nothing_left_out(name: str, stored: Stored) -> None:
 @contextmanager
 def _locked(folder: Path, log: Log) -> Iterator[None]:
     """Hold the lock of a cohort, waiting for another process that prepares it."""
-    lock = FileLock(folder.parent / f".{folder.name}.lock")
-    try:
-        folder.parent.mkdir(parents=True, exist_ok=True)
+    with ExitStack() as stack:
         try:
-            lock.acquire(timeout=0)
-        except Timeout:
-            log(f"{folder.name}: another process prepares it, waiting")
-            lock.acquire()
-    except OSError as error:
-        raise MachineError(f"{folder.parent} cannot be written: {error.strerror}", "choose another cache") from error
-    try:
+            folder.parent.mkdir(parents=True, exist_ok=True)
+            stack.enter_context(
+                held(
+                    folder.parent / f".{folder.name}.lock",
+                    waiting=lambda: log(f"{folder.name}: another process prepares it, waiting"),
+                )
+            )
+        except OSError as error:
+            raise MachineError(
+                f"{folder.parent} cannot be written: {error.strerror}", "choose another cache"
+            ) from error
         yield
-    finally:
-        lock.release()
 
 
 def _remove_leftovers(folder: Path) -> None:

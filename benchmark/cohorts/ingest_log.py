@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import pandas as pd
 
@@ -15,6 +15,13 @@ STRICT = (LEFT_OUT, IN_DOUBT)
 """How remarks start that `--strict` refuses."""
 UNREADABLE = f"{LEFT_OUT}, could not be used"
 EMPTY = f"{LEFT_OUT}, no item passes the recipe"
+UNUSABLE = (
+    UNREADABLE,
+    f"{LEFT_OUT}, folders and files that cannot be opened",
+    f"{LEFT_OUT}, links to files that do not exist",
+    f"{LEFT_OUT}, folders and files whose names are not UTF-8",
+)
+"""How remarks start on what nobody could read, as opposed to what an option or the data set leaves out."""
 MIXED_SPACING = "pixel spacing differs between files, so none is recorded"
 COLUMNS = ("source", "subject", "items", "spacing_mm", "orientation", "file", "bytes", "sha256")
 TOLERATED = 0.5
@@ -74,3 +81,8 @@ class Notes:
 
     def _remark(self, what: str, name: str) -> None:
         self._remarks.setdefault(what, []).append(name)
+
+
+def count_unusable(notes: Iterable[str]) -> int:
+    """Return how many files or folders could not be read, from the notes of a cohort (`remark: count`)."""
+    return sum(int(note.rpartition(": ")[2]) for note in notes if note.startswith(UNUSABLE))

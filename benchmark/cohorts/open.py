@@ -32,6 +32,12 @@ class DataConfig(Selection):
     """Orders the patients: part of the cohort and of the protocol, and no business of a run's seed."""
     train_items: int | None = None
     """Train on so many items only; the held-out splits stay."""
+    train_patients: int | None = None
+    """Train on so many patients only; the held-out splits stay."""
+    repeat: int = 1
+    """How often the images of some training patients are in the training set: duplication as a factor of a study."""
+    repeat_share: float = 0.1
+    """Share of the training patients whose images are repeated."""
     trained_on: str | None = None
     """Whom a model made elsewhere has seen: `split` (this split's training patients), or a CSV file that lists them."""
     exclude: Path | None = None
@@ -63,7 +69,8 @@ def open_cohort(config: DataConfig, card: DatasetCard, dataset: Dataset, *, cach
     root = locate(card, dataset, root=config.root, cache=cache)
     cohort = prepare(
         card.name, dataset, root, cache,
-        split_seed=config.split_seed, train_items=config.train_items, split=config.split,
+        split_seed=config.split_seed, train_items=config.train_items, train_patients=config.train_patients,
+        split=config.split,
         trained_on=listed_training(config),
         exclude=config.exclude, strict=config.strict, log=log,
     )  # fmt: skip
@@ -80,7 +87,8 @@ def open_prepared(config: DataConfig, card: DatasetCard, dataset: Dataset, root:
         return None
     return split_stored(
         card.name, dataset, root, stored,
-        split_seed=config.split_seed, train_items=config.train_items, split=config.split,
+        split_seed=config.split_seed, train_items=config.train_items, train_patients=config.train_patients,
+        split=config.split,
         trained_on=listed_training(config), exclude=config.exclude,
     )  # fmt: skip
 

@@ -24,6 +24,9 @@ AHEAD = 1
 """Sources that may wait, read, beyond one a worker."""
 WORTH_PROCESSES = 4.0
 """Seconds of reading by one core below which starting processes costs more than it saves."""
+ATTEMPTS = 3
+"""How often a source is read in a process of its own that does not survive it. A process may be ended from outside, by
+the system when memory is short; its source must not be left out of the cohort for that."""
 ALLOWED = "BENCH_PROCESSES"
 """Environment variable, 1 where processes may be started: `bench` sets it. A script without `if __name__ == "__main__"`
 would be run again by each of them."""
@@ -131,15 +134,17 @@ def _surviving(dataset: Dataset, sources: Sequence[Source], workers: int) -> Ite
 
 
 def _alone(dataset: Dataset, source: Source) -> Reading:
-    try:
-        with _closing(processes(1)) as pool:
-            return pool.submit(read_one, dataset, source).result()
-    except BrokenProcessPool:
-        error = BadDataError(
-            f"{source.files[0]} ended the process that read it: its decoder crashed, or the memory was full",
-            "convert it with another program, or leave it out",
-        )
-        return Reading(source, None, error, ())
+    for _ in range(ATTEMPTS):
+        try:
+            with _closing(processes(1)) as pool:
+                return pool.submit(read_one, dataset, source).result()
+        except BrokenProcessPool:
+            continue
+    error = BadDataError(
+        f"{source.files[0]} ended the process that read it: its decoder crashed, or the memory was full",
+        "convert it with another program, or leave it out",
+    )
+    return Reading(source, None, error, ())
 
 
 def _in_order(pool: Executor, dataset: Dataset, sources: Sequence[Source], depth: int) -> Iterator[Reading]:

@@ -15,6 +15,10 @@ from benchmark.core.errors import BadDataError
 
 COLUMNS = ("file", "patient")
 OPTIONAL = ("label", "split")
+ABSENT = "listed, but not on this disk"
+"""The remark on rows of a table whose files are not there."""
+SITES = "sites, from the table"
+"""How a remark starts that lists each site with its number of images."""
 
 
 @dataclass(frozen=True)
@@ -31,7 +35,7 @@ class PatientTable:
     def remarks(self) -> dict[str, list[str]]:
         """Name the listed files that are not there, and those that are listed several times."""
         names_by_remark = {
-            "listed, but not on this disk": self.absent,
+            ABSENT: self.absent,
             "in several equal rows of the table, used once": self.repeated,
         }
         return {what: list(names) for what, names in names_by_remark.items() if names}

@@ -24,6 +24,7 @@ def prepare(
     split_seed: int = 0,
     fractions: Sequence[float] = FRACTIONS,
     train_items: int | None = None,
+    train_patients: int | None = None,
     split: SplitKind = "patients",
     trained_on: Path | None = None,
     exclude: Path | None = None,
@@ -41,6 +42,7 @@ def prepare(
         split_seed: orders the patients.
         fractions: shares of patients in train, calibration and test.
         train_items: use only so many training items, of the first patients.
+        train_patients: use only the first so many training patients.
         split: `patients`, `official` for the published split, or `images`, as if each were a patient.
         trained_on: a CSV file whose column `patient` or `item` lists what a model was trained on: these patients are
             the training split, all others are held out.
@@ -56,7 +58,8 @@ def prepare(
     """
     stored = prepare_items(name, dataset, root, cache, strict=strict, workers=workers, log=log)
     return split_stored(
-        name, dataset, root, stored, split_seed=split_seed, fractions=fractions, train_items=train_items, split=split,
+        name, dataset, root, stored, split_seed=split_seed, fractions=fractions, train_items=train_items,
+        train_patients=train_patients, split=split,
         trained_on=trained_on, exclude=exclude,
     )  # fmt: skip
 
@@ -70,13 +73,15 @@ def split_stored(
     split_seed: int = 0,
     fractions: Sequence[float] = FRACTIONS,
     train_items: int | None = None,
+    train_patients: int | None = None,
     split: SplitKind = "patients",
     trained_on: Path | None = None,
     exclude: Path | None = None,
 ) -> Cohort:
     """Split prepared items into a cohort. Arguments and errors as for `prepare`."""
     return assemble(
-        name, dataset, stored, split_seed=split_seed, fractions=fractions, train_items=train_items, split=split,
+        name, dataset, stored, split_seed=split_seed, fractions=fractions, train_items=train_items,
+        train_patients=train_patients, split=split,
         trained_on=read_training_list(trained_on, stored.table, root),
         exclude=read_exclusions(exclude, stored.table, root),
     )  # fmt: skip

@@ -40,6 +40,7 @@ def plan_split(
     seed: int = 0,
     fractions: Sequence[float] = FRACTIONS,
     train_items: int | None = None,
+    train_patients: int | None = None,
     split: SplitKind = "patients",
     trained_on: frozenset[str] = frozenset(),
     join_duplicates: bool = True,
@@ -52,26 +53,30 @@ def plan_split(
         fractions: shares of subjects in train, calibration and test; they sum to 1.
         train_items: keep only this many training items, those of the first subjects; the held-out splits stay, and a
             smaller number gives a subset. Refused with `trained_on`.
+        train_patients: the same as a number of patients, with all of their items; refused with `train_items`.
         split: `official` trains on the published group `train` and holds out all others.
         trained_on: subjects that a model was trained on: they are train, and all others are held out.
         join_duplicates: keep subjects that share an exact duplicate on one side.
 
     Raises:
         BadDataError: fewer than three subjects that can be separated.
-        UsageError: fractions, train_items or a split that do not fit, or that `trained_on` does not allow.
+        UsageError: fractions, train_items, train_patients or a split that do not fit, or that `trained_on` does not
+            allow.
     """
     _require_fractions(fractions)
+    require_one_size(train_items, train_patients)
     joined = (
         units(table, find_duplicates(table)) if join_duplicates else [(name,) for name in table["subject"].unique()]
     )
     ordered = sorted(joined, key=lambda unit: min(_draw(seed, name) for name in unit))
     if trained_on:
-        _require_whole_list(split, train_items)
+        _require_whole_list(split, train_items, train_patients)
         parts = _by_list(ordered, trained_on, fractions)
     else:
         parts = _by_group(table, ordered, fractions) if split == "official" else _by_share(ordered, fractions)
     rows = [_rows(table, part) for part in parts]
-    return Plan(np.sort(_first(rows[0], train_items)), np.sort(rows[1]), np.sort(rows[2]))
+    train = _first(_of_first_patients(rows[0], table, train_patients), train_items)
+    return Plan(np.sort(train), np.sort(rows[1]), np.sort(rows[2]))
 
 
 def require_disjoint(parts: dict[str, Sequence[str]]) -> None:
@@ -123,13 +128,19 @@ def _by_group(table: pd.DataFrame, ordered: list[Unit], fractions: Sequence[floa
     return [train, *_held_out(held, fractions)]
 
 
-def _require_whole_list(split: SplitKind, train_items: int | None) -> None:
+def _require_whole_list(split: SplitKind, train_items: int | None, train_patients: int | None) -> None:
     """Refuse what would leave listed patients out of train: a model's copies of them could then not be seen."""
     if train_items is not None:
         raise UsageError(
             f"of the listed training patients only {train_items} images would be compared, and copies of the others "
             "would not be seen",
             "leave out --train-items, which is for models trained by this run",
+        )
+    if train_patients is not None:
+        raise UsageError(
+            f"only {train_patients} of the listed training patients would be compared, and copies of the others would "
+            "not be seen",
+            "leave out --train-patients, which is for models trained by this run",
         )
     if split == "images":
         raise UsageError(
@@ -174,6 +185,28 @@ def _first(rows: Rows, train_items: int | None) -> Rows:
             f"choose a number from 1 to {len(rows)}, or a larger training share",
         )
     return rows[:train_items]
+
+
+def _of_first_patients(rows: Rows, table: pd.DataFrame, train_patients: int | None) -> Rows:
+    if train_patients is None:
+        return rows
+    patients = pd.factorize(table["subject"].to_numpy()[rows])[0]  # numbered in the order of the split
+    most = int(patients.max()) + 1
+    if not 1 <= train_patients <= most:
+        raise UsageError(
+            f"{train_patients} training patients were asked for, the training split has {most}",
+            f"choose a number from 1 to {most}, or a larger training share",
+        )
+    return rows[patients < train_patients]
+
+
+def require_one_size(train_items: int | None, train_patients: int | None) -> None:
+    """Raise UsageError where the training size is given in two ways."""
+    if train_items is not None and train_patients is not None:
+        raise UsageError(
+            f"the training size is given twice, as {train_items} items and as {train_patients} patients",
+            "give --train-items or --train-patients",
+        )
 
 
 def _require_fractions(fractions: Sequence[float]) -> None:

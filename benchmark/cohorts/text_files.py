@@ -27,6 +27,8 @@ class Advice:
     damaged: str
     columns: str
     """Where a column is missing."""
+    suggests: bool = False
+    """Whether the most similar column is proposed in its place: where the name is not one that we require."""
 
 
 OWN = Advice(

@@ -9,6 +9,7 @@ import pandas as pd
 from benchmark.cohorts.csv_tables import read_csv, require_ids, require_names
 from benchmark.cohorts.file_names import match_names
 from benchmark.cohorts.patient_ids import canonical_id
+from benchmark.core.csv_cells import csv_text, restored
 from benchmark.core.errors import UsageError
 from benchmark.core.files import atomic_write
 from benchmark.core.types import Cohort, Split
@@ -47,7 +48,10 @@ def listed_items(
     Raises UsageError for items that the cohort does not have: `verb` says what the list does with them.
     """
     require_names(listed, "item", path)
-    items = match_names(dict(listed["item"]), list(table["item"]), path, root)
+    known = set(table["item"])
+    # As `neutral` wrote it; a list by hand may have the name of an image that begins with an apostrophe.
+    names = dict(listed["item"].map(lambda name: _as_meant(name, known)))
+    items = match_names(names, list(table["item"]), path, root)
     unknown = [line for line in listed.index if line not in items]
     if unknown:
         raise UsageError(
@@ -58,12 +62,17 @@ def listed_items(
     return items
 
 
+def _as_meant(name: str, known: set[str]) -> str:
+    bare = restored(name)
+    return name if name in known and bare not in known else bare
+
+
 def _patients(path: Path, listed: pd.DataFrame, table: pd.DataFrame) -> frozenset[str]:
     require_ids(listed, "patient", path)
     subjects: dict[str, set[str]] = {}
     for subject in table["subject"].unique():
         subjects.setdefault(canonical_id(subject), set()).add(subject)
-    ids = listed["patient"].map(canonical_id)
+    ids = listed["patient"].map(canonical_id)  # without the apostrophe that `neutral` puts in front, too
     unknown = [line for line, name in ids.items() if name not in subjects]
     if unknown:
         raise UsageError(
@@ -81,5 +90,5 @@ def write_split(folder: Path, cohort: Cohort) -> list[Path]:
 
 def _write(path: Path, split: Split) -> Path:
     with atomic_write(path) as temporary:
-        pd.DataFrame({"item": split.items, "patient": split.subjects}).to_csv(temporary, index=False)
+        temporary.write_text(csv_text(pd.DataFrame({"item": split.items, "patient": split.subjects})), "utf-8")
     return path

@@ -7,6 +7,7 @@ import hashlib
 import json
 import os
 import re
+import secrets
 import shutil
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -48,7 +49,8 @@ def atomic_write(path: Path) -> Iterator[Path]:
 
     Works for files and folders. Raises MachineError when the disk is full or refuses to be written.
     """
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
+    # Process numbers repeat between the nodes of a cluster, and in containers nearly always.
+    temporary = path.with_name(f".{path.name}.{os.getpid()}-{secrets.token_hex(4)}.part")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         yield temporary

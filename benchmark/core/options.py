@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import difflib
+import functools
 import re
 import typing
 from typing import Any, Self
@@ -106,7 +107,7 @@ def build(cls: type[Any], settings: dict[str, Any], *, what: str, given_as: str 
             raise UsageError(
                 f"{what} has no option {name!r}", f"{suggest(name, fields)}it has: {', '.join(fields) or 'none'}"
             )
-    types = typing.get_type_hints(cls)
+    types = _types(cls)
     return cls(**{name: _convert(what, name, types[name], value) for name, value in settings.items()})
 
 
@@ -145,6 +146,22 @@ def is_required(field: dataclasses.Field[Any]) -> bool:
     return field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING
 
 
+def takes_list(cls: type[Any], name: str) -> bool:
+    """Whether an option of a dataclass is a list of values, such as widths."""
+    return name in getattr(cls, "__dataclass_fields__", {}) and _takes_tuple(typing.get_type_hints(cls)[name])
+
+
+@functools.cache
+def _types(cls: Any) -> dict[str, Any]:
+    return typing.get_type_hints(cls)
+
+
+@functools.cache
+def _adapter(kind: Any) -> TypeAdapter[Any]:
+    """Return pydantic's converter to a type; to make one takes a hundred times as long as to use it."""
+    return TypeAdapter(kind, config=ConfigDict(allow_inf_nan=False))
+
+
 def _takes_tuple(kind: Any) -> bool:
     return any(typing.get_origin(part) is tuple for part in (kind, *typing.get_args(kind)))
 
@@ -154,7 +171,7 @@ def _convert(what: str, name: str, kind: Any, given: Any) -> Any:
     if _takes_tuple(kind) and isinstance(value, str):
         value = [part.strip() for part in value.split(",") if part.strip()]
     try:
-        return TypeAdapter(kind, config=ConfigDict(allow_inf_nan=False)).validate_python(value)
+        return _adapter(kind).validate_python(value)
     except ValidationError as error:
         reason = error.errors()[0]["msg"]
         raise UsageError(

@@ -12,11 +12,12 @@ from concurrent.futures import ProcessPoolExecutor
 def processes(count: int) -> ProcessPoolExecutor:
     """Return a pool of new processes; each ends within a second of its parent, even if that was killed."""
     return ProcessPoolExecutor(
-        count, mp_context=multiprocessing.get_context("spawn"), initializer=_watch, initargs=(os.getpid(),)
+        count, mp_context=multiprocessing.get_context("spawn"), initializer=end_with_parent, initargs=(os.getpid(),)
     )
 
 
-def _watch(parent: int) -> None:
+def end_with_parent(parent: int) -> None:
+    """Let this process end within a second of the process `parent`, which has started it."""
     threading.Thread(target=_end_with, args=(parent,), daemon=True).start()
 
 

@@ -6,6 +6,8 @@ A training that resumes at step s so draws what an uninterrupted one would have 
 from __future__ import annotations
 
 import random
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
@@ -28,6 +30,20 @@ def seed_all(*counters: int) -> None:
     torch.manual_seed(bits)
     np.random.seed(bits)  # noqa: NPY002  libraries that a loss calls draw from the global generator
     random.seed(bits)
+
+
+@contextmanager
+def kept_random_state() -> Iterator[None]:
+    """Put the global generators of torch (every device), numpy and random back at the end to where they were."""
+    import torch
+
+    numpy_state, python_state = np.random.get_state(), random.getstate()  # noqa: NPY002
+    try:
+        with torch.random.fork_rng():
+            yield
+    finally:
+        np.random.set_state(numpy_state)  # noqa: NPY002
+        random.setstate(python_state)
 
 
 def batch_positions(

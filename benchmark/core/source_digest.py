@@ -10,6 +10,7 @@ import ast
 import copy
 import hashlib
 from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
 
@@ -19,12 +20,34 @@ PLUGINS = ("models", "datasets")
 """Folders next to the package in a checkout; an installed package contains them."""
 
 
+_remembered: dict[tuple[Path, ...], str] | None = None
+
+
+@contextmanager
+def remembered_digests() -> Iterator[None]:
+    """While it lasts, compute the digest of the same files once: a plan of 10,000 runs needs few of them often."""
+    global _remembered
+    before, _remembered = _remembered, {}
+    try:
+        yield
+    finally:
+        _remembered = before
+
+
 def source_digest(*entries: Path) -> str:
     """Return 16 hex digits that change with the code of these files, and of every file that they import.
 
     Imports of `benchmark`, of the file's own folder and of its own package are followed, also inside functions. Imports
     for type checkers only are not: they never run.
     """
+    if _remembered is None:
+        return _digest_of(entries)
+    if entries not in _remembered:
+        _remembered[entries] = _digest_of(entries)
+    return _remembered[entries]
+
+
+def _digest_of(entries: tuple[Path, ...]) -> str:
     digest = hashlib.sha256()
     for path in sorted(import_closure(*entries), key=_label):
         digest.update(f"{_label(path)}\0{_normalised(path)}\0".encode())

@@ -5,37 +5,48 @@ from __future__ import annotations
 import shutil
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from filelock import FileLock, Timeout
+from filelock import Timeout
 
 from benchmark.core.errors import MachineError
 from benchmark.core.files import read_json
+from benchmark.core.locks import Held, held
 from benchmark.core.progress import Log
 from benchmark.core.sealed import digest, is_intact, seals, why_damaged, write_sealed_json
 
 OWNER = ".stage"
 """In the folder that a stage owns: the key with which it was begun."""
 
+LOCK = ".lock"
+"""File in a run folder that a process locks while it works there; its lock ends with the process, even if killed."""
+
 
 @contextmanager
-def exclusive(folder: Path) -> Iterator[None]:
-    """Lock a run folder. Raises MachineError when another process has locked it."""
+def exclusive(folder: Path, *, wait: bool = False, log: Log = lambda text: None) -> Iterator[Held]:
+    """Lock a run folder, also against the other nodes of a cluster (`core.locks`).
+
+    Args:
+        folder: is created where it does not exist.
+        wait: whether to wait for a process that has locked it, and so to find what that has finished.
+        log: told of the waiting.
+
+    Raises MachineError when another process has locked it and `wait` is false.
+    """
     folder.mkdir(parents=True, exist_ok=True)
-    lock = FileLock(folder / ".lock")
-    try:
-        lock.acquire(timeout=0)
-    except Timeout:
-        raise MachineError(
-            f"another process is working on {folder}", "wait for it, or choose another --seed or --runs"
-        ) from None
-    try:
-        yield
-    finally:
-        lock.release()
+    with ExitStack() as stack:
+        try:
+            lock = stack.enter_context(
+                held(folder / LOCK, wait=wait, waiting=lambda: log(f"{folder}: another process works on it, waiting"))
+            )
+        except Timeout:
+            raise MachineError(
+                f"another process is working on {folder}", "wait for it, or choose another --seed or --runs"
+            ) from None
+        yield lock
 
 
 @dataclass
@@ -44,6 +55,8 @@ class Stages:
 
     folder: Path
     log: Log
+    lock: Held | None = None
+    """The folder's lock: nothing is stored after it is lost."""
 
     @property
     def path(self) -> Path:
@@ -111,7 +124,13 @@ class Stages:
         """Return the facts that a finished stage stored."""
         return dict(self.status().get(name, {}))
 
+    def adopt(self, name: str, facts: dict[str, Any]) -> None:
+        """Enter a stage that another run folder has finished, with that folder's facts."""
+        self._set(name, facts)
+
     def _set(self, name: str, entry: dict[str, Any]) -> None:
+        if self.lock:
+            self.lock.require()
         write_sealed_json(self.path, {**self.status(), name: entry})
 
     def _own(self, owned: Path, key: str) -> None:

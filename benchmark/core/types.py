@@ -232,6 +232,14 @@ class HasRemarks(Protocol):
 
 
 @runtime_checkable
+class JoinsPatients(Protocol):
+    """A data set that knows patients by more than their names, such as by a tag of DICOM files."""
+
+    def joined(self, sources: Sequence[Source], roots: Sequence[Path]) -> list[Source]:
+        """Return the sources of several folders, where each patient has one name in all of them."""
+
+
+@runtime_checkable
 class HasReports(Protocol):
     """A data set whose images come with reports."""
 
@@ -342,6 +350,39 @@ class HasNumberedImages(Protocol):
 
     def numbered(self, part: slice) -> Iterator[Images]:
         """Yield the images with these numbers, in batches (n, C, *spatial) in [-1, 1]."""
+
+
+class Watcher(Protocol):
+    """Decides when to look at a training, and judges the samples."""
+
+    @property
+    def may_stop(self) -> bool:
+        """Whether it may end the training: then the network of the last look without a finding is kept."""
+
+    @property
+    def clean(self) -> bool:
+        """Whether the last look found nobody exposed."""
+
+    @property
+    def should_stop(self) -> bool:
+        """Whether the training is to end now."""
+
+    def start(self, done: int, steps: int) -> None:
+        """Take note that a training of so many steps begins, or resumes after `done`: later looks are forgotten."""
+
+    def wanted(self, step: int, seconds: float) -> int:
+        """Return how many samples to draw after this step and so many seconds of training; 0 for none."""
+
+    def update(self, step: int, samples: Images, *, sampling_seconds: float) -> Mapping[str, float]:
+        """Judge samples (n, C, *spatial) and return what to log; empty where they only showed what sampling costs."""
+
+
+@runtime_checkable
+class Watchable(Protocol):
+    """A model whose `fit` lets a watcher look at the network in training."""
+
+    def watched_by(self, watcher: Watcher) -> None:
+        """Use this watcher in the next `fit`."""
 
 
 class Similarity(Protocol):

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 
 from benchmark.core.files import content_key, file_name
+from benchmark.core.locks import held
 from benchmark.core.progress import progress
 from benchmark.core.sealed import is_intact, require_intact, sealed_write
 from benchmark.core.source_digest import core_module, source_digest
@@ -68,15 +69,11 @@ class Fitted:
 
 def fit_detector(choice: Choice, cohort: Cohort, *, cache: Path, device: str, log: Callable[[str], None]) -> Fitted:
     """Fit a detector to a cohort, or load it and the rows of the real items from the cache."""
-    from filelock import FileLock
-
     real = cohort.real
-    key = content_key(
-        cohort.key, choice.card.entry, choice.identity, source_digest(*source_files("detectors", choice.card))
-    )
-    place = cache / "detectors" / f"{cohort.name}-{file_name(choice.name)}-{key}"
+    key = _fit_key(choice, cohort.key)
+    place = detector_folder(choice, cohort.name, cohort.key, cache)
     place.mkdir(parents=True, exist_ok=True)
-    with FileLock(place / ".lock"):
+    with held(place / ".lock", waiting=lambda: log(f"detector {choice.name}: another process fits it, waiting")):
         kept = place / "real.npy"
         log(f"detector {choice.name}: {'cached' if is_intact(kept) else 'fitted to all real items, once per cohort'}")
         detector = choice.options.fit(real, folder=place, key=key, device=device)
@@ -87,6 +84,16 @@ def fit_detector(choice: Choice, cohort: Cohort, *, cache: Path, device: str, lo
                     np.save(file, all_rows(rows))
             rows = replace(Rows.of(np.load(require_intact(kept)), rows.similarity), views=rows.views)
         return Fitted(choice.name, detector, real, replace(rows, index=_index(detector, real, place, log)), place)
+
+
+def detector_folder(choice: Choice, cohort_name: str, cohort_key: str, cache: Path) -> Path:
+    """Return the folder of the cache that keeps a detector fitted to a cohort."""
+    return cache / "detectors" / f"{cohort_name}-{file_name(choice.name)}-{_fit_key(choice, cohort_key)}"
+
+
+def _fit_key(choice: Choice, cohort_key: str) -> str:
+    code = source_digest(*source_files("detectors", choice.card))
+    return content_key(cohort_key, choice.card.entry, choice.identity, code)
 
 
 def _index(detector: Detector, real: Split, place: Path, log: Callable[[str], None]) -> Index | None:
@@ -133,7 +140,8 @@ def rows_of(detector: Detector, items: Items) -> Rows:
             return items.stored(which).reshape(-1, dimension)
         return detector.embed(items.images(which))
 
-    return Rows(len(items), dimension, take, detector.similarity, tuple(map(view, _views(detector))))
+    views = tuple(map(view, _views(detector)))
+    return Rows(len(items), dimension, take, detector.similarity, views, embedded=not _reads_pixels(detector))
 
 
 def rows_in_memory(detector: Detector, images: Images) -> Rows:

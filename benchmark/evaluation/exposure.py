@@ -13,7 +13,7 @@ import numpy as np
 from benchmark.core.types import Score
 from benchmark.evaluation.prompted import prompted_patients
 from benchmark.metrics.accumulation import FACTORS, accumulation
-from benchmark.metrics.competition import PRECISION, Estimate, Exposed, Nearest, exposed
+from benchmark.metrics.competition import PRECISION, SPENDING, Estimate, Exposed, Nearest, Spending, exposed
 from benchmark.metrics.detectable import Detectable, detectable
 from benchmark.metrics.epsilon import privacy_loss
 from benchmark.metrics.heldout_seen import HeldoutSeen, heldout_seen
@@ -64,6 +64,7 @@ def measure_exposure(
     seen_level: float | None = None,
     pair_seed: int | None = None,
     different: int | None = None,
+    spending: Spending = SPENDING,
 ) -> Exposure:
     """Score the headline and what is printed with it.
 
@@ -83,12 +84,14 @@ def measure_exposure(
         pair_seed: of the pairs of the bound on epsilon, which must differ between splits (`competition.tie_seed`);
             `seed` where it is not given.
         different: how many of the N samples are different images; N where it is not given. Repeats are no evidence.
+        spending: error of the interval's lower end, smaller where several detectors decide (`competition.divided`).
     """
     everyone = everyone or nearest
     withheld = withhold(everyone, train_similarity, level, comparable=nearest.heldout)
     seen = heldout_seen(nearest, level if seen_level is None else seen_level, everyone=everyone)
     samples = len(nearest.similarity) if different is None else different
-    result, possible = exposed(nearest), detectable(nearest.train, nearest.heldout, samples)
+    result = exposed(nearest, spending=spending)
+    possible = detectable(nearest.train, nearest.heldout, samples, spending=spending)
     reason = refusal or _refusal(possible, samples, seen, split, everyone, tied)
     scores = {
         **_headline(result, nearest, reason),
@@ -202,15 +205,18 @@ def _most_sighted(copied: Codes, keep: int) -> Codes:
     return np.where(np.isin(copied, most), copied, -1)
 
 
-def possible_for(cohort: Cohort, samples: int, prompted: Codes | None = None) -> Detectable:
+def possible_for(
+    cohort: Cohort, samples: int, prompted: Codes | None = None, *, spending: Spending = SPENDING
+) -> Detectable:
     """Tell what a cohort and so many samples can show, before anything is scored.
 
     `prompted` (N,) are the rows of the items whose captions were prompts: then only their patients compete.
+    `spending` is as for `measure_exposure`.
     """
     if prompted is not None:
-        return detectable(*prompted_patients(cohort, prompted), samples)
+        return detectable(*prompted_patients(cohort, prompted), samples, spending=spending)
     train, heldout = (len(set(split.dealt)) for split in (cohort.train, cohort.heldout))
-    return detectable(train, heldout, samples)
+    return detectable(train, heldout, samples, spending=spending)
 
 
 def possible_scores(possible: Detectable) -> dict[str, Score]:

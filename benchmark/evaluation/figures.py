@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 SHOWN = 8
 PANEL = 1.5
 """Inches a panel."""
+JOINED = 10
+"""Bins of the kept histograms that one bin of the figure holds: 0.02."""
 NEAREST = {"": "synthetic to training", "_heldout": "synthetic to held-out", "_test": "test to training"}
 
 
@@ -111,10 +113,12 @@ def _similarity(name: str, outcome: Outcome) -> Figure:
 
     figure = Figure(figsize=(7, 3.2), layout="constrained")
     axis = figure.subplots()
-    counts = {label: np.array(outcome.histograms[f"published.akbar2025{ending}"]) for ending, label in NEAREST.items()}
+    kept = {label: np.array(outcome.histograms[f"published.akbar2025{ending}"]) for ending, label in NEAREST.items()}
+    counts = {label: bins.reshape(-1, JOINED).sum(axis=1) for label, bins in kept.items()}
+    joined = BINS[::JOINED]
     seen = np.flatnonzero(sum(counts.values()))
-    shown = slice(max(0, seen.min() - 1), min(seen.max() + 2, len(BINS) - 1))
-    edges = BINS[shown.start : shown.stop + 1]
+    shown = slice(max(0, seen.min() - 1), min(seen.max() + 2, len(joined) - 1))
+    edges = joined[shown.start : shown.stop + 1]
     for label, items in counts.items():
         axis.stairs(items[shown] / items.sum(), edges, label=label)
     thresholds = {"copies.tau": ("tau", ":"), "exposed.threshold": ("threshold of the headline", "--")}

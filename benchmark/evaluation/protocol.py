@@ -17,15 +17,21 @@ from benchmark.core.types import Match, Score, patient_codes
 from benchmark.detectors.fitting import SHORT, rows_in_memory
 from benchmark.evaluation.exposure import Exposure, headline_threshold, measure_exposure
 from benchmark.evaluation.literature import Searched, correlations, secondary_scores
-from benchmark.evaluation.planted_recall import choose_planted, embed_planted, found_copies, reconstructed
+from benchmark.evaluation.planted_recall import (
+    choose_planted,
+    embed_pasted,
+    embed_planted,
+    found_copies,
+    reconstructed,
+)
 from benchmark.evaluation.prompted import Asked, asked_patients
 from benchmark.evaluation.real_neighbours import RealNeighbours, real_neighbours
 from benchmark.evaluation.resumable_search import Searching
 from benchmark.evaluation.synthetic_search import SyntheticSearch, search_synthetic, side_units
-from benchmark.images.planted_copies import PLANTED
+from benchmark.images.planted_copies import LOCAL_AS, PASTED, PLANTED
 from benchmark.metrics.bootstrap import flagged_share
 from benchmark.metrics.calibration import conformal_quantile
-from benchmark.metrics.competition import exposed, join, nearest_of_patients, tie_seed
+from benchmark.metrics.competition import SPENDING, Spending, exposed, join, nearest_of_patients, tie_seed
 from benchmark.metrics.copy_rate import PatientScores, membership, share_above, threshold
 from benchmark.metrics.detectable import detectable
 from benchmark.metrics.membership_control import beside_control, members_against_members
@@ -83,6 +89,8 @@ def evaluate(
     prompted: NDArray[np.int64] | None = None,
     different: int | None = None,
     autoencoder: HasReconstruction | None = None,
+    spending: Spending = SPENDING,
+    pasted: bool = False,
 ) -> Outcome:
     """Score a synthetic set with one detector by protocol p2.
 
@@ -98,6 +106,8 @@ def evaluate(
         prompted: (N,) for a text-to-image model: the row of the real image whose caption each sample was asked with.
         different: how many of the samples are different images; all where it is not given.
         autoencoder: of the model, where it has one: copies that passed it are planted, too.
+        spending: error of the interval's lower end, smaller where several detectors decide (`competition.divided`).
+        pasted: plant parts of training images inside held-out ones, too.
     """
     codes = {name: patient_codes(bank.real.subjects[part]) for name, part in bank.parts.items()}
     asked = None if prompted is None else asked_patients(bank, prompted)
@@ -109,7 +119,7 @@ def evaluate(
     exposure = measure_exposure(
         results.nearest, results.train.similarity, results.best, level=level, split=split, seed=seed, refusal=refusal,
         everyone=results.everyone, tied=_tied(results), seen_level=_seen_level(bank, neighbours), pair_seed=own_seed,
-        different=different,
+        different=different, spending=spending,
     )  # fmt: skip
     others = piece(bank.rows, slice(bank.train, len(bank.real)))
     searched = searching.search(others, bank.part("train"), keep="held-out")
@@ -122,7 +132,7 @@ def evaluate(
     scores["exposed.control"] = _control(bank, seed=seed, searching=searching)
     advance(note="control")
     thresholds = {"recall": tau, "recall_headline": headline_threshold(exposure)}
-    scores |= _planted(detector, bank, thresholds, autoencoder, seed=seed, searching=searching)
+    scores |= _planted(detector, bank, thresholds, autoencoder, pasted=pasted, seed=seed, searching=searching)
     advance(note="planted copies")
     member = {name: PatientScores(results.real.similarity[part], codes[name]) for name, part in bank.parts.items()}
     scores |= _member_scores(bank, results.real.similarity, asked, seed)
@@ -238,6 +248,7 @@ def _planted(
     thresholds: dict[str, float],
     autoencoder: HasReconstruction | None,
     *,
+    pasted: bool,
     seed: int,
     searching: Searching,
 ) -> dict[str, Score]:
@@ -256,6 +267,8 @@ def _planted(
     scores: dict[str, Score] = {}
     for name, transformation in PLANTED.items():
         scores |= recalls(name, embed_planted(detector, bank, planted, transformation))
+    for name, (kind, strength) in LOCAL_AS.items() if pasted else ():
+        scores |= recalls(name, embed_pasted(detector, bank, planted, PASTED[kind][strength]))
     if autoencoder is None:
         return scores
     try:

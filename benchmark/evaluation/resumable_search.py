@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
@@ -13,13 +14,14 @@ import numpy as np
 from benchmark.core.progress import Log
 from benchmark.core.sealed import is_intact, sealed_write
 from benchmark.core.types import chunks
-from benchmark.search import MEMORY_BYTES, Rows, block_parts, blocks, search, search_shards, similarities
+from benchmark.search import MEMORY_BYTES, Rows, block_parts, search, search_shards, similarities
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from benchmark.core.types import Array, Match
     from benchmark.search import SearchResult
+    from benchmark.search.cluster_search import SearchCluster
 
     Arrays = dict[str, Array]
 
@@ -52,9 +54,15 @@ class Searching:
     """Told how far a long search is."""
     log: Log = lambda text: None
     """Told where an interrupted search resumes."""
+    cluster: SearchCluster | None = None
+    """Nodes that share each search; where none are given, this machine searches."""
 
     def search(self, queries: Rows, bank: Rows, k: int = 1, *, keep: str = "") -> SearchResult:
         """Return the exact k nearest bank items of every query; what is found so far is kept by the name `keep`."""
+        if self.cluster is not None:
+            return self.cluster.search(
+                queries, bank, k, advance=self._progress(keep or "search", queries.count * bank.count)
+            )
         if len(self.devices) > 1:
             return search_shards(queries, bank, k, devices=self.devices, memory=self.memory)
         state = self.folder / f"{keep}.npz" if self.folder and keep else None
@@ -75,7 +83,9 @@ class Searching:
 
     def blocks(self, queries: Rows, bank: Rows) -> Iterator[tuple[slice, NDArray[np.float32]]]:
         """Yield all similarities, a block of queries at a time."""
-        return blocks(queries, bank, device=self.devices[0], memory=self.memory)
+        with self._bank(bank) as compare:
+            for part in block_parts(queries, bank, memory=self.memory):
+                yield part, compare(queries, part)
 
     def row_parts(self, block: NDArray[np.float32]) -> Iterable[slice]:
         """Cut the rows of a block (n, M) into parts whose copies, M * REDUCTION_BYTES per row, fit into memory."""
@@ -98,16 +108,26 @@ class Searching:
         if any(kept) and not all(kept):
             first = parts[kept.index(False)].start
             self.log(f"{keep}: resuming at image {first} of {queries.count}")
-        for part, path, there in zip(parts, paths, kept, strict=True):
-            if path is not None and there:
-                with np.load(path) as file:
-                    yield dict(file)
-            else:
-                block = similarities(queries, part, bank, device=self.devices[0], memory=self.memory)
-                arrays = reduce(part, block)
-                del block  # the next one would be computed while this one is held
-                yield _written(path, arrays)
-            told(part.stop - part.start, timed=not there)
+        with self._bank(bank) as compare:
+            for part, path, there in zip(parts, paths, kept, strict=True):
+                if path is not None and there:
+                    with np.load(path) as file:
+                        yield dict(file)
+                else:
+                    block = compare(queries, part)
+                    arrays = reduce(part, block)
+                    del block  # the next one would be computed while this one is held
+                    yield _written(path, arrays)
+                told(part.stop - part.start, timed=not there)
+
+    @contextmanager
+    def _bank(self, bank: Rows) -> Iterator[Callable[[Rows, slice], NDArray[np.float32]]]:
+        """Yield what compares queries[part] with all of a bank, (n, bank.count)."""
+        if self.cluster is not None:
+            with self.cluster.bank(bank) as compare:
+                yield compare
+            return
+        yield lambda queries, part: similarities(queries, part, bank, device=self.devices[0], memory=self.memory)
 
     def _progress(self, name: str, total: int) -> Told:
         started, done, timed_steps = time.monotonic(), 0, 0

@@ -50,6 +50,7 @@ from benchmark.metrics.quality import (
     standardised,
 )
 from benchmark.records.record import entries
+from benchmark.search.cluster_search import configured_cluster
 from benchmark.text2image.aggregates import prompt_scores
 from benchmark.text2image.pipelines import unsupported_reason
 
@@ -114,12 +115,15 @@ def evaluate_run(
             log(score.reason)
     refusal = refusal or constant_refusal(constant, count, cohort.train)
     made = [fit_detector(choice, cohort, cache=cache, device=device, log=log) for choice in choices]
-    with progress("evaluate", 6 * len(made) + 1) as advance:
+    with (
+        progress("evaluate", 6 * len(made) + 1) as advance,
+        configured_cluster(folder / SEARCHES, device=devices[0], memory=search_memory) as cluster,
+    ):
         outcomes = {}
         for one in made:
             blocks, tell = folder / SEARCHES / file_name(one.name), partial(_tell, advance, one.name)
             resumed = partial(_resumed, log, one.name)
-            searching = Searching(devices, search_memory, blocks, tell, resumed)
+            searching = Searching(devices, search_memory, blocks, tell, resumed, cluster)
             outcomes[one.name] = evaluate(
                 one.detector, bank_of(cohort, one), one.embed(samples), kept=one.folder, seed=SEED,
                 searching=searching, advance=advance, refusal=refusal, prompted=prompted, different=different,

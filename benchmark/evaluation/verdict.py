@@ -17,6 +17,8 @@ question, of files and of the machine have the codes 1 to 6 (`core/errors.py`)."
 WIDE = 3.0
 """An interval that ends above this multiple of the share that would have been seen tells nothing. The upper end allows
 for the 1.3 % of the samples that chance may add, so that it lies above that share for honest models, too."""
+LOCAL = "local"
+"""The detector of parts: what it finds nearly identical is a part of an image."""
 SEEN_EXACTLY = 0.95
 """Share of planted exact copies that a detector must find before what it has not found means anything."""
 
@@ -118,7 +120,7 @@ def _found(outcomes: Mapping[str, Scores]) -> str:
         if (share.low or 0.0) > 0:
             named.append(f"{name}: {share.low:.1%} to {share.high:.1%} of all")
         elif exact:
-            named.append(f"{name}: {exact} nearly identical")
+            named.append(f"{name}: {exact} nearly identical{' in a part' * name.startswith(LOCAL)}")
     return "; ".join(named)
 
 

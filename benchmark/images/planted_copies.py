@@ -186,8 +186,11 @@ PLANTED_AS = {
 }
 """The ones that every run measures: kind, strength."""
 
-CLAIMED_AS = {**PLANTED_AS, "local16": ("local", "16%"), "local25": ("local", "25%")}
-"""All that detectors may claim to find: the above and local copies, which only audits measure."""
+LOCAL_AS = {"local16": ("local", "16%"), "local25": ("local", "25%")}
+"""Copies of a part of an image, which only audits measure."""
+
+CLAIMED_AS = {**PLANTED_AS, **LOCAL_AS}
+"""All that detectors may claim to find."""
 
 PLANTED: dict[str, Transformation] = {name: STRENGTHS[kind][strength] for name, (kind, strength) in PLANTED_AS.items()}
 

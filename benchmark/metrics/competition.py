@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 
 SPENDING = (0.02, 0.0225, 0.025)
 """Cumulated error of the lower end at x = 1, 2, 3: most of it at the first held-out patient, where the power is."""
+Spending = tuple[float, ...]
 DEEPEST = 20
 """The upper end is read no deeper than at the 20th held-out patient."""
 PRECISION = 0.013
@@ -57,6 +58,14 @@ class Nearest:
         """Return the same with the sides exchanged: held-out patients as if they were training patients."""
         patient = np.where(self.patient < self.train, self.patient + self.heldout, self.patient - self.train)
         return Nearest(self.similarity, patient, self.heldout, self.train, np.roll(self.priority, self.heldout))
+
+
+def divided(spending: Spending, among: int) -> Spending:
+    """Return the error of each of several intervals, so that all of them hold with that of one (Bonferroni).
+
+    The bound holds however much the intervals have in common: detectors see the same images.
+    """
+    return tuple(error / among for error in spending)
 
 
 def priorities(train: int, heldout: int, seed: int) -> Floats:
@@ -240,7 +249,7 @@ class Exposed:
     """The same at other thresholds."""
 
 
-def exposed(nearest: Nearest, *, spending: tuple[float, ...] = SPENDING) -> Exposed:
+def exposed(nearest: Nearest, *, spending: Spending = SPENDING) -> Exposed:
     """Estimate how many training patients are copied, and by which share of samples, with 95 % intervals.
 
     Args:

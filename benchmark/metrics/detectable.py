@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from benchmark.metrics import negative_hypergeometric as chance
-from benchmark.metrics.competition import SPENDING
+from benchmark.metrics.competition import SPENDING, Spending
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -41,14 +41,14 @@ class Detectable:
     """Why nothing can be shown, and what it takes."""
 
 
-def detectable(train: int, heldout: int, samples: int) -> Detectable:
-    """Tell what T training patients, H held-out patients and N samples can show.
+def detectable(train: int, heldout: int, samples: int, *, spending: Spending = SPENDING) -> Detectable:
+    """Tell what T training patients, H held-out patients and N samples can show, at the error of `exposed`.
 
     The lower end is above 0 if D_x > q_x at x = 1 or 2 (deeper thresholds may not be read), D_x = e + K_x. So q_1 + 1
     copied patients always do; with e fewer, chance has to add q_1 + 1 - e, whose probability is exact.
     """
-    needed = _heldout_needed(train)
-    bounds = chance.boundary(train, heldout, SPENDING)[:2] if train and heldout else (train, train)
+    needed = _heldout_needed(train, spending[0])
+    bounds = chance.boundary(train, heldout, spending)[:2] if train and heldout else (train, train)
     certain = bounds[0] + 1
     if train < 1 or heldout < 1 or certain > train:
         return Detectable(None, None, None, None, needed, _too_few(train, heldout, needed))
@@ -83,10 +83,10 @@ def _patients(count: int, side: str) -> str:
     return f"{count} {side} patient" + ("" if count == 1 else "s")
 
 
-def _heldout_needed(train: int) -> int:
+def _heldout_needed(train: int, error: float) -> int:
     """Smallest H at which "all T come before the first held-out patient" has probability 1 / C(T + H, T) <= error."""
     heldout = 1
-    while train and math.comb(train + heldout, min(train, heldout)) * SPENDING[0] < 1 - chance.SLACK:
+    while train and math.comb(train + heldout, min(train, heldout)) * error < 1 - chance.SLACK:
         heldout += 1
     return heldout
 

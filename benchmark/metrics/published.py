@@ -23,7 +23,8 @@ if TYPE_CHECKING:
 
 LEVEL = 0.95
 RESAMPLES = 200
-BINS = np.linspace(-1, 1, 101)
+BINS = np.linspace(-1, 1, 1001)
+"""Edges of the histograms: narrow, because thresholds are at their ends; whoever draws them joins bins."""
 
 
 def dar2025(
@@ -79,7 +80,7 @@ class Distribution:
     scores: dict[str, Score]
     """mean, max and three quantiles, by name."""
     counts: tuple[int, ...]
-    """Number of similarities between the edges BINS, -1 to 1 in steps of 0.02."""
+    """Number of similarities between the edges BINS, -1 to 1 in steps of 0.002."""
 
 
 def akbar2025(queries: PatientScores) -> Distribution:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from benchmark.core.csv_cells import csv_text
 from benchmark.core.errors import UsageError
 from benchmark.core.files import atomic_write
 from benchmark.records.board_rows import Row, rows_of, settings_text
@@ -198,7 +199,7 @@ def write_boards(records: list[Record], out: Path, audits: Mapping[str, list[str
         title, subtitle = f"{name}: memorisation board", _subtitle(group[0], key, protocol)
         texts = {
             ".md": _markdown(title, subtitle, table, notes),
-            ".csv": table.to_csv(index=False),
+            ".csv": csv_text(table),
             ".html": _html(title, subtitle, table, notes),
         }
         stem = f"{name}-{key[:8]}-{protocol}"

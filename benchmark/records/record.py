@@ -64,6 +64,10 @@ class Spec(PublicModel):
     split: Literal["patients", "official", "images"] = "patients"
     split_seed: int = 0
     train_items: int | None = None
+    train_patients: int | None = None
+    repeat: int = 1
+    """How often the images of a share of the training patients were in the training set."""
+    repeat_share: float | None = None
     trained_on: Literal["here", "split", "list", "unknown"] = "here"
     """Whether the model was trained by this run; if not, what its owner says of whom it has seen."""
     samples: int

@@ -19,6 +19,7 @@ from benchmark.cohorts.given_split import (
     every_item,
     missing_training,
     rightly_skipped,
+    skipped_planes,
     training_alone,
 )
 from benchmark.cohorts.ingest import prepare_items
@@ -36,6 +37,7 @@ from benchmark.evaluation.resumable_search import Searching
 from benchmark.evaluation.suspects import FullSize, list_suspects
 from benchmark.evaluation.verbatim_search import NO_CONTROL, search_verbatim
 from benchmark.evaluation.verdict import Verdict, judge
+from benchmark.metrics.competition import SPENDING, divided
 from benchmark.runs.audit_question import (
     ask,
     grid_options,
@@ -43,6 +45,7 @@ from benchmark.runs.audit_question import (
     require_folders,
     require_outside,
     require_shares,
+    whole_folders,
     without_patients,
 )
 from benchmark.runs.audit_samples import OfSamples, look_at
@@ -52,12 +55,13 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from benchmark.cohorts.store import Stored
+    from benchmark.metrics.competition import Spending
 
 FAST = "pixels:transforms=flips,rotations,shifts,scales"
 """Needs no training: finds what was copied as it is, flipped, shifted by 5 %, rotated by up to 10 degrees,
 or cropped by 10 %."""
-DEEP = ("copy",)
-"""Trained on the real images: finds copies that were altered more."""
+DEEP = ("copy", "local")
+"""Fitted to the real images: find copies that were altered more, and parts that were copied into another image."""
 SEED = 0
 
 
@@ -82,6 +86,16 @@ class AuditConfig:
     search_memory: int = 2 * 2**30
     """Bytes."""
     cache: Path = field(default_factory=cache_folder)
+
+    @property
+    def detectors(self) -> tuple[str, ...]:
+        """The detectors that decide."""
+        return (FAST,) if self.quick else (FAST, *DEEP)
+
+    @property
+    def spending(self) -> Spending:
+        """The error of each detector's interval: an honest model is held by any of them in at most 2.5 % of splits."""
+        return divided(SPENDING, len(self.detectors))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -119,15 +133,16 @@ def audit(config: AuditConfig, *, log: Log = to_stderr) -> Audit:
     require_folders(inputs(config))
     require_outside({"cache": config.cache}, inputs(config))
     require_layout(config.cache, "cache", ("cohorts", "detectors"))
-    options = grid_options(config.train, config.synthetic, config.options, config.image_size)
+    whole = whole_folders(config.options, log)
+    options = grid_options(config.train, config.synthetic, whole, config.image_size, log)
     given = GivenSplit(dataset=image_folder(options), train=config.train, heldout=config.heldout)
     for_synthetic = WithoutPatients(dataset=image_folder(without_patients(options)))
-    ask(given, for_synthetic, config.synthetic, log)
+    ask(given, for_synthetic, config.synthetic, config.spending, log)
     real = at_present(prepare_items("audit", given, given.root, config.cache, log=log), given.sources(given.root))
     cohort = cohort_of("audit", given, real) if config.heldout else training_alone("audit", real)
     made = prepare_items("synthetic", for_synthetic, config.synthetic, config.cache, log=log)
     made = at_present(made, for_synthetic.sources(config.synthetic))
-    unread = not_compared(config.synthetic, _of_items(made))
+    unread = (*not_compared(config.synthetic, _of_items(made)), *skipped_planes(made, config.synthetic))
     return _answered(config, cohort, real, made, unread, devices, log)
 
 
@@ -157,7 +172,7 @@ def _answered(
         if score.reason:
             log(score.reason)
     possible = _possible(config, cohort, of_samples.different, log)
-    choices = [choose(name) for name in ((FAST,) if config.quick else (FAST, *DEEP))]
+    choices = [choose(name) for name in config.detectors]
     outcomes = {
         choice.name: _searched(choice, cohort, synthetic, of_samples, config, devices, log) for choice in choices
     }
@@ -185,7 +200,7 @@ def _possible(config: AuditConfig, cohort: Cohort, samples: int, log: Log) -> di
         log(f"{samples} synthetic images: {NO_CONTROL}")
         none = Score(value=None, n=samples, reason=NO_CONTROL)
         return {"detectable.patients": none, "detectable.share": none}
-    possible = possible_for(cohort, samples)
+    possible = possible_for(cohort, samples, spending=config.spending)
     log(what_can_be_shown(possible, samples))
     return possible_scores(possible)
 
@@ -207,7 +222,8 @@ def _searched(
         if config.heldout:
             outcome = evaluate(
                 fitted.detector, bank, samples, kept=fitted.folder, seed=SEED, searching=searching, advance=advance,
-                refusal=of_samples.refusal, different=of_samples.different,
+                refusal=of_samples.refusal, different=of_samples.different, spending=config.spending,
+                pasted=not config.quick,
             )  # fmt: skip
         else:
             outcome = search_verbatim(bank, samples, kept=fitted.folder, seed=SEED, searching=searching)

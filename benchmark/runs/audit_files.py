@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 
 from benchmark import __version__
+from benchmark.core.csv_cells import csv_text
 from benchmark.core.errors import BadDataError, UsageError
 from benchmark.core.files import absolute, atomic_write, content_key, private_folder, write_json
 from benchmark.core.progress import progress
@@ -67,7 +68,7 @@ def write_audit(audit: Audit, out: Path) -> list[Path]:
     private_folder(out)
     _remove_earlier(out)
     with atomic_write(out / WITHHOLD) as temporary:
-        withhold_list(audit).to_csv(temporary, index=False)
+        temporary.write_text(csv_text(withhold_list(audit)), "utf-8")
     splits = [part.name for part in audit.cohort.splits for _ in range(len(part))]
     hashes = write_tables(out, audit.cohort.real, splits, audit.outcomes)
     write_json(out / SUMMARY, summary(audit) | {"hashes": hashes})

@@ -2,26 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from benchmark.core.errors import BadDataError, UsageError
 from benchmark.core.options import build
+from benchmark.core.progress import to_stderr
 from benchmark.images.readers import read_image
+from benchmark.images.walk import ending_of
 from benchmark.metrics.detectable import detectable
 from benchmark.plugins.registry import find_dataset, load_class
 
 if TYPE_CHECKING:
     from benchmark.cohorts.given_split import GivenSplit
     from benchmark.core.progress import Log
-    from benchmark.core.types import Dataset
+    from benchmark.core.types import Dataset, Source
+    from benchmark.metrics.competition import Spending
 
 LARGEST = {2: 128, 3: 32}
 """Pixels per side at which images are compared, by dimensions, unless a size is given; suspects are then compared at
 their own size."""
 TRIED = 20
 """Files of which one must be readable."""
+DROPPING = ("band", "content")
+"""Options of the data set that leave out slices."""
 MULTIPLE, SMALLEST = 8, 8
 """Sides that every detector takes."""
 
@@ -72,53 +77,87 @@ def image_folder(options: Mapping[str, Any]) -> Dataset:
 
 def without_patients(options: Mapping[str, Any]) -> dict[str, Any]:
     """Return the options with which synthetic images are read: they are of no patient."""
-    kept = {name: value for name, value in options.items() if name not in ("group_pattern", "table")}
+    kept = {name: value for name, value in options.items() if name not in ("group_pattern", "table", "columns")}
     return kept | {"group_pattern": "none"}
 
 
-def grid_options(train: Path, synthetic: Path, options: Mapping[str, Any], image_size: int | None) -> dict[str, Any]:
+def whole_folders(options: Mapping[str, Any], log: Log) -> dict[str, Any]:
+    """Return options that drop no file and no slice, of which a copy would not be seen; say which are not used.
+
+    A model is often trained on some slices only. Whoever compares all of them searches more, never less.
+    """
+    dropped = [name for name in DROPPING if name in options]
+    if dropped:
+        log(f"{' and '.join(dropped)}: not used in an audit, which compares all slices of a volume")
+    return {"ending": "any"} | {name: value for name, value in options.items() if name not in DROPPING}
+
+
+def grid_options(
+    train: Path, synthetic: Path, options: Mapping[str, Any], image_size: int | None, log: Log = to_stderr
+) -> dict[str, Any]:
     """Return the options of the grid on which all images are compared: slices or volumes, and how many pixels.
 
-    Volumes are compared as volumes, unless the synthetic images are planes. What is not background fills the grid: a
-    model pads and resizes its training images, and writes its own without their spacing.
+    Volumes are compared as volumes, unless there are planes as well. What is not background fills the grid: a model
+    pads and resizes its training images, and writes its own without their spacing.
 
     Raises UsageError for training images that are planes where the synthetic ones are volumes.
     """
-    real, made = first_shape(train, options), first_shape(synthetic, options)
-    if len(made) > len(real):
+    real, made = shapes(train, options), shapes(synthetic, options)
+    deepest, other = max(made, key=len), max(real, key=len)
+    if len(deepest) > len(other):
         raise UsageError(
-            f"the synthetic images are volumes, such as {_size(made)}, and the training images planes, such as "
-            f"{_size(real)}",
+            f"the synthetic images are volumes, such as {_size(deepest)}, and the training images planes, such as "
+            f"{_size(other)}",
             "give training volumes; if a file holds many planes, save each plane as a file of its own",
         )
-    items = options.get("items") or ("volumes" if len(made) == 3 else "slices")
+    sides = {"--train": real, "--synthetic": made}
+    if mixed := [side for side, listed in sides.items() if len(set(map(len, listed))) > 1]:
+        log(f"{' and '.join(mixed)}: planes and volumes, which are compared slice by slice")
+    flat = any(len(shape) == 2 for shape in (*real, *made))
+    items = options.get("items") or ("slices" if flat else "volumes")
     largest = LARGEST[3 if items in ("volumes", "patches") else 2]
-    size = image_size or min(largest, max(SMALLEST, -(-max(real) // MULTIPLE) * MULTIPLE))
+    longest = max(side for shape in real for side in shape)
+    size = image_size or min(largest, max(SMALLEST, -(-longest // MULTIPLE) * MULTIPLE))
     return {"fit": "fill", "aspect": "fill"} | dict(options) | {"items": items, "image_size": size}
 
 
-def first_shape(folder: Path, options: Mapping[str, Any]) -> tuple[int, ...]:
-    """Return the shape of the first image of a folder; that of a DICOM series is (rows, columns, planes).
+def shapes(folder: Path, options: Mapping[str, Any]) -> list[tuple[int, ...]]:
+    """Return the shape of the first image of each type of file; that of a DICOM series is (rows, columns, planes).
 
-    A broken file is skipped here: the audit names it. Raises the error of the first file where TRIED are broken.
+    A broken file is skipped here: the audit names it. Raises the error of the first file where none can be read.
     """
+    by_type: dict[tuple[str, bool], list[Source]] = {}
+    for source in image_folder(without_patients(options)).sources(folder):
+        by_type.setdefault((ending_of(source.files[0]), len(source.files) > 1), []).append(source)
+    tried = [_first_shape(sources) for sources in by_type.values()]
+    readable = [shape for shape in tried if not isinstance(shape, BadDataError)]
+    if not readable:
+        raise next(error for error in tried if isinstance(error, BadDataError))
+    return readable
+
+
+def _first_shape(sources: Sequence[Source]) -> tuple[int, ...] | BadDataError:
+    """Return the first shape, or the first error where TRIED files are broken."""
     errors = []
-    for source in image_folder(without_patients(options)).sources(folder)[:TRIED]:
+    for source in sources[:TRIED]:
         try:
             shape = tuple(read_image(source.files[0], constant_ok=True).pixels.shape)
         except BadDataError as error:
             errors.append(error)
         else:
             return (*shape, len(source.files)) if len(source.files) > 1 else shape
-    raise errors[0]
+    return errors[0]
 
 
 def _size(shape: tuple[int, ...]) -> str:
     return " x ".join(map(str, shape))
 
 
-def ask(given: GivenSplit, for_synthetic: Dataset, synthetic: Path, log: Log) -> None:
-    """Say what is compared with what; raise UsageError where so few patients or images can show nothing."""
+def ask(given: GivenSplit, for_synthetic: Dataset, synthetic: Path, spending: Spending, log: Log) -> None:
+    """Say what is compared with what; raise UsageError where so few patients or images can show nothing.
+
+    `spending` is the error of each detector's interval (`competition.divided`).
+    """
     sources = given.sources(given.root)
     patients = {side: len({one.subject for one in sources if one.group == side}) for side in ("train", "heldout")}
     counts = {side: sum(one.group == side for one in sources) for side in patients}
@@ -127,7 +166,7 @@ def ask(given: GivenSplit, for_synthetic: Dataset, synthetic: Path, log: Log) ->
     log(
         f"compared: {counts['train']} training images of {patients['train']} patients, {held}{samples} synthetic images"
     )
-    possible = detectable(patients["train"], patients["heldout"], samples)
+    possible = detectable(patients["train"], patients["heldout"], samples, spending=spending)
     if given.heldout and possible.patients is None:
         raise UsageError(
             f"this question has no answer: {possible.reason}",

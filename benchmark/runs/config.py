@@ -11,6 +11,8 @@ from typing import Any, Self, get_args
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from benchmark.cohorts.open import DataConfig, build_dataset, item_dimensions
+from benchmark.cohorts.repeats import require_repeats
+from benchmark.cohorts.splits import require_one_size
 from benchmark.core.errors import UsageError
 from benchmark.core.files import atomic_write, cache_folder
 from benchmark.core.options import Selection, build, suggest
@@ -18,6 +20,7 @@ from benchmark.core.types import Dataset, ModelAdapter
 from benchmark.detectors.registry import Choice, choose_all
 from benchmark.plugins import registry
 from benchmark.plugins.registry import DatasetCard, ModelCard, Preset
+from benchmark.runs.watch_options import require_watchable, watch_options
 
 
 class ModelConfig(Selection):
@@ -41,7 +44,18 @@ class RunConfig(BaseModel):
     """Seed of training and sampling: runs that differ in it alone are replicates."""
     budget_seconds: float | None = None
     """End training after so long."""
+    watch: str | None = None
+    """Look at the model while it trains, every so many steps (`500`) or such a share of the training (`5%`)."""
+    watch_budget: str | None = None
+    """Share of the training time that samples for this may take; none takes 10%."""
+    stop_when: str | None = None
+    """`exposed`: end training when training patients are exposed, and keep the network from before."""
+    variant: str = ""
+    """Ends the name of the run folder: a sweep so keeps runs apart that share a training, with other samples or
+    detectors."""
     device: str = "auto"
+    trackers: tuple[str, ...] = ()
+    """Trackers besides TensorBoard: wandb, mlflow, trackio. They change no result, and no key."""
     search_memory: float = 2.0
     """GiB that a search may take."""
     runs: Path = Path("runs")
@@ -75,14 +89,19 @@ def read_toml(path: Path) -> dict[str, Any]:
 
     Raises UsageError where the file is missing or no TOML.
     """
+    values = parse_toml(path)
+    short = {name: values[name] for name in ("model", "data") if isinstance(values.get(name), str)}
+    return values | {name: dict(Selection.parse(text, what=name)) for name, text in short.items()}
+
+
+def parse_toml(path: Path) -> dict[str, Any]:
+    """Return the values of a TOML file as they are. Raises UsageError where the file is missing or no TOML."""
     try:
-        values = tomllib.loads(path.read_text(encoding="utf-8"))
+        return tomllib.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise UsageError(f"there is no file {path}", "write one with: bench run ... --write-config run.toml") from None
     except (OSError, ValueError) as error:
         raise UsageError(f"{path} cannot be read as TOML: {error}", "correct it, or write a new one") from error
-    short = {name: values[name] for name in ("model", "data") if isinstance(values.get(name), str)}
-    return values | {name: dict(Selection.parse(text, what=name)) for name, text in short.items()}
 
 
 def overridden(values: Mapping[str, Any], given: Mapping[str, Any]) -> dict[str, Any]:
@@ -170,12 +189,17 @@ def resolve(config: RunConfig) -> Resolved:
         raise UsageError(f"--search-memory {config.search_memory:g} GiB is none", "give a number above 0, such as 2")
     settings = preset.set | (preset.volumes if volumes else {}) | config.model.options
     model_class = model_class or registry.load_class("models", model)
+    require_one_size(config.data.train_items, config.data.train_patients)
+    require_repeats(config.data.repeat, config.data.repeat_share)
     _, dataset = build_dataset(config.data, preset.volume_size if volumes else preset.image_size)
+    adapter = build(model_class, settings, what=f"model {model.name}")
+    if watch_options(config):
+        require_watchable(model.name, adapter)
     return Resolved(
         config=config,
         model=model,
         model_class=model_class,
-        adapter=build(model_class, settings, what=f"model {model.name}"),
+        adapter=adapter,
         data=data,
         dataset=dataset,
         samples=_positive(preset.samples if config.samples is None else config.samples),

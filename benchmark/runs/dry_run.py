@@ -78,7 +78,8 @@ def _listed(resolved: Resolved, root: Path) -> Known:
     patients = len({source.subject for source in sources})
     sentence = f"not prepared: {_files(sources)} files of {patients} patients in {root}"
     asked = config.data
-    if asked.split != "patients" or asked.trained_on not in (None, "split") or asked.train_items or asked.exclude:
+    smaller = asked.train_items or asked.train_patients
+    if asked.split != "patients" or asked.trained_on not in (None, "split") or smaller or asked.exclude:
         return Known(sentence)
     # Duplicates are found by their pixels, and move some patients to the other side: this is an estimate.
     train = round(FRACTIONS[0] * patients)

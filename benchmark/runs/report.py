@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from benchmark.adapters.sampling import Samples
+from benchmark.cohorts.ingest_log import count_unusable
 from benchmark.core.errors import BadDataError
 from benchmark.core.progress import Log, progress, to_stderr
 from benchmark.core.sealed import read_sealed_json, require_intact
@@ -23,9 +24,11 @@ from benchmark.runs.config import RunConfig, resolve
 from benchmark.runs.run import AGAIN, CONFIG, open_split, read_run
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     import pandas as pd
 
-    from benchmark.core.types import Array
+    from benchmark.core.types import Array, Cohort
 
 MUST_SEE = 0.01
 
@@ -51,14 +54,16 @@ def report_run(folder: Path, out: Path, *, must_see: float = MUST_SEE, log: Log 
         )
     samples = Samples.open(folder / "samples", record.spec.samples)
     outcomes = read_outcomes(pd.read_parquet(require_intact(folder / "matches.parquet", AGAIN)), results)
-    full_size = FullSize(_opener(samples), _opener(cohort.real))
+    channels = cohort.train.channels if len(cohort.train.channels) > 1 else ()
+    full_size = FullSize(_opener(samples), _opener(cohort.real), channels)
     matches = {name: outcome.matches for name, outcome in outcomes.items()}
     suspects = list_suspects(matches, _named(samples), cohort.real, full_size)
     scores = {name: _score(entry) for name, entry in results["scores"].items()}
     possible = {name: scores[name] for name in ("detectable.patients", "detectable.share")}
     verdict = judge(
         {name: outcome.scores for name, outcome in outcomes.items()}, possible["detectable.share"],
-        samples=len(samples), suspects=len(suspects), must_see=must_see,
+        samples=len(samples), suspects=len(suspects), striking=int(suspects["striking"].sum()),
+        unlike=_why_unseen(scores, record, cohort), must_see=must_see,
     )  # fmt: skip
     spec = record.spec
     report = report_input(
@@ -68,6 +73,23 @@ def report_run(folder: Path, out: Path, *, must_see: float = MUST_SEE, log: Log 
     )  # fmt: skip
     with progress("report", shown_suspects(report)) as advance:
         return write_report(report, report_images(full_size, cohort), out, advance=advance)
+
+
+def _why_unseen(scores: Mapping[str, Score], record: Record, cohort: Cohort) -> str:
+    """Return why copies would not be seen, so that an empty list means nothing; empty where they would be.
+
+    A model that was trained here has seen only what could be read. One that was trained elsewhere may have seen the
+    files that could not, and copies of them look like no training image.
+    """
+    unread = count_unusable(cohort.notes) if record.spec.trained_on != "here" else 0
+    if unread:
+        files = "1 file" if unread == 1 else f"{unread} files"
+        return (
+            f"{files} of the data set could not be read, the model may have been trained on them, and copies of them "
+            "would not be seen: repair them, and run again"
+        )
+    unlike = scores.get("samples.unlike")
+    return unlike.reason if unlike else ""
 
 
 def read_outcomes(table: pd.DataFrame, results: dict[str, Any]) -> dict[str, Outcome]:
@@ -104,10 +126,10 @@ def _score(entry: dict[str, Any]) -> Score:
 
 
 def _opener(items: Samples | Split) -> Any:
-    """Return a function that opens the first channel of an item by its position."""
+    """Return a function that opens one channel of an item by its position."""
 
-    def open_item(position: int) -> Array:
-        image: Array = items.stored(np.array([position]))[0, 0]
+    def open_item(position: int, channel: int = 0) -> Array:
+        image: Array = items.stored(np.array([position]))[0, channel]
         return image
 
     return open_item

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from benchmark.cohorts.captions import captioned_units, drawn_prompts
 from benchmark.cohorts.open import listed_training, open_cohort
+from benchmark.cohorts.repeats import repeated
 from benchmark.core.distributed import leave_world, wait_for_all
 from benchmark.core.energy import joules, spent
 from benchmark.core.errors import (
@@ -36,15 +37,21 @@ from benchmark.core.types import (
     HasFoundSettings,
     ModelAdapter,
     TrainedElsewhere,
+    Watchable,
     takes_prompts,
 )
 from benchmark.evaluation.exposure import possible_for
 from benchmark.evaluation.prompted import prompted_patients
+from benchmark.evaluation.watch import SAMPLES, require_power
 from benchmark.plugins.registry import source_files
 from benchmark.records.cohort_facts import facts_of
 from benchmark.records.record import PROTOCOL, Record, Spec
 from benchmark.runs.changed_settings import changed_settings
 from benchmark.runs.config import Resolved, RunConfig, overridden, read_toml, resolve
+from benchmark.runs.shared_training import shared_training
+from benchmark.runs.watch_options import watch_options
+from benchmark.runs.watching import CURVE, few_looks, watcher_of
+from benchmark.training.trackers import Tracked, public_settings, require_trackers, tracking
 
 if TYPE_CHECKING:
     from benchmark.cohorts.captions import Prompts
@@ -56,10 +63,15 @@ EVALUATION, ENVIRONMENT = "evaluation.json", "environment.json"
 AGAIN = "run it again: bench run"
 
 
-def run(config: RunConfig, *, log: Log = to_stderr) -> Path:
-    """Run all stages and return the run folder; finished stages are skipped. Raises BenchError."""
+def run(config: RunConfig, *, log: Log = to_stderr, wait: bool = False) -> Path:
+    """Run all stages and return the run folder; finished stages are skipped. Raises BenchError.
+
+    Where another process is working on the folder, `wait` waits for it and takes what it has finished.
+    """
     resolved = resolve(config)
+    require_trackers(config.trackers)
     cohort = open_split(resolved, log)
+    _require_watch_power(resolved, cohort)
     if _is_text_model(resolved):
         captioned_units(cohort)  # refused before anything is trained
     else:
@@ -67,13 +79,13 @@ def run(config: RunConfig, *, log: Log = to_stderr) -> Path:
     folder = run_folder(resolved, cohort)
     if _rank() > 0:  # torchrun's other processes only help to train
         if not Stages(folder, log).finished("fit", _fit_key(resolved, cohort)):
-            _fit(resolved, cohort, folder)
+            _fit(resolved, cohort, folder, log)
         return folder
     private_folder(config.runs)
-    with exclusive(folder):
+    with exclusive(folder, wait=wait, log=log) as lock:
         with sealed_write(folder / CONFIG) as temporary:
             config.write(temporary)
-        stages = Stages(folder, log)
+        stages = Stages(folder, log, lock)
         try:
             _fit_and_sample(resolved, cohort, stages)
             _evaluate(resolved, cohort, stages)
@@ -98,8 +110,8 @@ def evaluate_again(
     changed = {"device": device, "detectors": detectors or None, "search_memory": search_memory}
     resolved = resolve(RunConfig.of(overridden(read_run(folder), changed), str(folder / CONFIG)))
     cohort = open_split(resolved, log)
-    stages = Stages(folder, log)
-    with exclusive(folder):
+    with exclusive(folder) as lock:
+        stages = Stages(folder, log, lock)
         if stages.facts("sample").get("state") != "done":
             raise UsageError(f"{folder} holds no finished samples", "run it first: bench run")
         if stages.facts("sample").get("cohort") != cohort.key:
@@ -130,6 +142,11 @@ def require_fair_list(resolved: Resolved) -> None:
             f"--trained-on is for models trained elsewhere, and {resolved.model.name} is trained by this run",
             "leave it out",
         )
+    if trained_on(resolved) != "here" and config.data.repeat > 1:
+        raise UsageError(
+            f"--repeat is for models trained by this run, and {resolved.model.name} was trained elsewhere",
+            "leave it out",
+        )
     listed = listed_training(config.data)
     if listed and not listed.exists():
         raise MissingDataError(
@@ -154,10 +171,22 @@ def what_can_be_shown(possible: Detectable, samples: int) -> str:
 
 
 def run_folder(resolved: Resolved, cohort: Cohort) -> Path:
-    """Return runs/COHORT/MODEL-PRESET-KEY/seed-N; the key digests model, settings and cohort."""
+    """Return runs/COHORT/MODEL-PRESET-KEY/seed-N[-VARIANT]; the key digests model, settings and training data."""
+    return resolved.config.runs / run_place(resolved, cohort.name, cohort.key)
+
+
+def run_place(resolved: Resolved, cohort_name: str, cohort_key: str) -> Path:
+    """Return the run folder's path below the folder of all runs."""
     config = resolved.config
-    key = content_key(resolved.model.entry, resolved.settings, cohort.key, config.budget_seconds, length=8)
-    return config.runs / cohort.name / f"{resolved.model.name}-{config.model.preset}-{key}" / f"seed-{config.seed}"
+    parts = (resolved.model.entry, resolved.settings, cohort_key, config.budget_seconds)
+    key = content_key(*parts, *_repeats(config), *_stopping(resolved), length=8)
+    last = f"seed-{config.seed}" + (f"-{config.variant}" if config.variant else "")
+    return Path(cohort_name) / f"{resolved.model.name}-{config.model.preset}-{key}" / last
+
+
+def _repeats(config: RunConfig) -> tuple[int | float, ...]:
+    """Return how training images are repeated; nothing where each is there once."""
+    return (config.data.repeat, config.data.repeat_share) if config.data.repeat > 1 else ()
 
 
 def read_run(folder: Path) -> dict[str, Any]:
@@ -180,7 +209,16 @@ def _rank() -> int:
 def _fit_key(resolved: Resolved, cohort: Cohort) -> str:
     config, code = resolved.config, source_digest(*source_files("models", resolved.model))
     files = resolved.adapter.fingerprint() if isinstance(resolved.adapter, HasFiles) else ""
-    return content_key(resolved.settings, cohort.key, config.seed, config.budget_seconds, code, files)
+    parts = (resolved.settings, cohort.key, config.seed, config.budget_seconds, code, files)
+    return content_key(*parts, *_repeats(config), *_stopping(resolved))
+
+
+def _stopping(resolved: Resolved) -> tuple[str, ...]:
+    """Return the options of watching where they may change the model: a look alone does not, an early end does."""
+    config = resolved.config
+    if not config.stop_when:
+        return ()
+    return (f"stop when {config.stop_when}", f"watch {config.watch}", f"budget {config.watch_budget}")
 
 
 def _sample_key(resolved: Resolved, fit_key: str) -> str:
@@ -206,7 +244,12 @@ def _fit_and_sample(resolved: Resolved, cohort: Cohort, stages: Stages) -> None:
     fit_key = _fit_key(resolved, cohort)
     sample_key = _sample_key(resolved, fit_key)
     folder = stages.folder
-    stages.run("fit", fit_key, lambda: _fit(resolved, cohort, folder), owns="fit", outputs=("fit/model",))
+    with shared_training(stages, fit_key, resolved.config.seed):
+        stages.run(
+            "fit", fit_key, lambda: _fit(resolved, cohort, folder, stages.log), owns="fit", outputs=("fit/model",)
+        )
+    if resolved.config.watch and (few := few_looks(folder / CURVE)):
+        stages.log(few)
     leave_world()
     stages.run(
         "sample", sample_key, lambda: _sample(resolved, cohort, folder, stages.log),
@@ -214,14 +257,17 @@ def _fit_and_sample(resolved: Resolved, cohort: Cohort, stages: Stages) -> None:
     )  # fmt: skip
 
 
-def _fit(resolved: Resolved, cohort: Cohort, folder: Path) -> dict[str, Any]:
+def _fit(resolved: Resolved, cohort: Cohort, folder: Path, log: Log) -> dict[str, Any]:
     config, before = resolved.config, joules()
+    _watch(resolved, cohort, folder, log)
     wait_for_all(config.device)
     try:
-        resolved.adapter.fit(
-            cohort.train, folder=folder / "fit" / "training", budget=Budget(config.budget_seconds),
-            seed=config.seed, device=config.device,
-        )  # fmt: skip
+        with tracking(config.trackers, _tracked(resolved, folder)):
+            resolved.adapter.fit(
+                repeated(cohort.train, config.data.repeat, config.data.repeat_share),
+                folder=folder / "fit" / "training", budget=Budget(config.budget_seconds),
+                seed=config.seed, device=config.device,
+            )  # fmt: skip
         if _rank() == 0:
             with sealed_write(folder / "fit" / "model") as part:
                 part.mkdir(parents=True)
@@ -231,6 +277,33 @@ def _fit(resolved: Resolved, cohort: Cohort, folder: Path) -> dict[str, Any]:
     except Exception as error:
         raise _plugin_failure(resolved, "fit", error) from error
     return {"peak_bytes": _peak_bytes(), "parameters": parameters(folder / "fit" / "model"), **spent(before)}
+
+
+def _tracked(resolved: Resolved, folder: Path) -> Tracked:
+    """Return what trackers are told of a run: what its public record will say, and no more."""
+    config = resolved.config
+    settings = {f"set.{name}": value for name, value in resolved.settings.items()}
+    facts = {
+        "model": resolved.model.name, "preset": config.model.preset, "data": resolved.data.name,
+        "train_items": config.data.train_items, "samples": resolved.samples, "seed": config.seed,
+    }  # fmt: skip
+    private = folder / "fit" / "training" / "trackers"
+    return Tracked(f"{folder.parent.name}-{folder.name}", public_settings(facts | settings), private)
+
+
+def _watch(resolved: Resolved, cohort: Cohort, folder: Path, log: Log) -> None:
+    """Give the model a watcher where one was asked for. A curve of an earlier training without one is removed."""
+    options = watch_options(resolved.config)
+    if options is None and _rank() == 0:
+        (folder / CURVE).unlink(missing_ok=True)
+    if options and isinstance(resolved.adapter, Watchable) and _rank() == 0:
+        resolved.adapter.watched_by(watcher_of(options, cohort, folder, log))
+
+
+def _require_watch_power(resolved: Resolved, cohort: Cohort) -> None:
+    """Refuse, before anything is trained, to watch where nothing could be seen. Raises UsageError."""
+    if resolved.config.watch:
+        require_power(len(set(cohort.train.dealt)), len(set(cohort.heldout.dealt)), SAMPLES)
 
 
 def _sample(resolved: Resolved, cohort: Cohort, folder: Path, tell: Log) -> dict[str, Any]:
@@ -338,8 +411,10 @@ def _record_declined(resolved: Resolved, cohort: Cohort, stages: Stages, reason:
 
 def _protocol(resolved: Resolved) -> str:
     data = resolved.config.data
-    as_written = (data.split, data.split_seed) == ("patients", 0) and trained_on(resolved) != "unknown"
-    return PROTOCOL if as_written else "custom"
+    as_written = (data.split, data.split_seed, data.repeat) == ("patients", 0, 1)
+    as_written = as_written and trained_on(resolved) != "unknown"
+    # A model that was chosen by its similarity to held-out patients is then compared with the same patients.
+    return PROTOCOL if as_written and not resolved.config.stop_when else "custom"
 
 
 def trained_on(resolved: Resolved) -> Literal["here", "split", "list", "unknown"]:
@@ -365,15 +440,24 @@ def refusal_of(resolved: Resolved) -> str:
 
 def _public_spec(resolved: Resolved) -> Spec:
     config, split = resolved.config, resolved.config.data
+    share = split.repeat_share if split.repeat > 1 else None
+    repeats = {} if share is None else {"repeat": split.repeat, "repeat_share": share}
     return Spec(
         model=resolved.model.name, preset=config.model.preset,
-        settings=without_paths(resolved.settings | _found_settings(resolved)),
-        changed=without_paths(changed_settings(resolved)),
+        settings=without_paths(resolved.settings | _found_settings(resolved) | _stop_settings(resolved)),
+        changed=without_paths(changed_settings(resolved) | _stop_settings(resolved)) | repeats,
         data=resolved.data.name, data_options=without_paths(asdict(resolved.dataset)),  # type: ignore[call-overload]
-        split=split.split, split_seed=split.split_seed, train_items=split.train_items, samples=resolved.samples,
+        split=split.split, split_seed=split.split_seed, train_items=split.train_items,
+        train_patients=split.train_patients, samples=resolved.samples, repeat=split.repeat, repeat_share=share,
         trained_on=trained_on(resolved),
         seed=config.seed, budget_seconds=config.budget_seconds,
     )  # fmt: skip
+
+
+def _stop_settings(resolved: Resolved) -> dict[str, str]:
+    """Return what may have ended the training early, where anything may."""
+    config = resolved.config
+    return {"stop_when": config.stop_when, "watch": config.watch or ""} if config.stop_when else {}
 
 
 def _found_settings(resolved: Resolved) -> dict[str, str]:

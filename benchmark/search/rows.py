@@ -32,6 +32,8 @@ class Rows:
     """The same items transformed (flipped, rotated ...): a query is as similar to an item as the best of its views."""
     index: Index | None = None
     """The index of these rows as a bank, where one was built."""
+    embedded: bool = False
+    """Whether `take` computes them from images, which the nodes of a cluster can share among them."""
 
     @classmethod
     def of(cls, array: Array, similarity: Similarity = COSINE, views: tuple[Rows, ...] = ()) -> Rows:
@@ -52,5 +54,5 @@ def piece(rows: Rows, part: slice) -> Rows:
 
     return Rows(
         stop - start, rows.dimension, take, rows.similarity, tuple(piece(view, part) for view in rows.views),
-        rows.index.part(part) if rows.index else None,
+        rows.index.part(part) if rows.index else None, rows.embedded,
     )  # fmt: skip

@@ -89,6 +89,8 @@ class FollowUps:
     """Training data set, for the share of copies."""
     root: Path | None = None
     """Folder of the data set."""
+    shown: int = 12
+    """Number of prompts whose images the private report shows."""
 
     def __post_init__(self) -> None:
         if self.tokens < 0 or self.mitigate < 0:
@@ -96,6 +98,8 @@ class FollowUps:
                 f"--tokens is {self.tokens} and --mitigate is {self.mitigate}",
                 "give 0 or more of each",
             )
+        if self.shown < 0:
+            raise UsageError(f"--shown is {self.shown}", "give 0 or more prompts")
         if self.images < 2:
             raise UsageError(f"--images {self.images} shows no diversity", "give 2 or more images per prompt")
         if self.insertions < 1:

@@ -1,4 +1,4 @@
-"""The log of a training: `log.jsonl`, and scalars for TensorBoard. A resumed training repeats no line."""
+"""The log of a training: `log.jsonl`, TensorBoard, and the trackers of the run. A resumed training repeats no line."""
 
 from __future__ import annotations
 
@@ -9,18 +9,22 @@ from pathlib import Path
 from typing import Protocol
 
 from benchmark.core.files import atomic_write
+from benchmark.training.trackers import track
 
 
 class LogWriter(Protocol):
     """A function that logs the scalars of a step."""
 
     def __call__(self, step: int, **scalars: float | str) -> None:
-        """Append one line; numbers also go to TensorBoard."""
+        """Append one line; numbers also go to TensorBoard and to the trackers of the run."""
 
 
 @contextmanager
-def training_log(folder: Path, done: int, *, silent: bool = False) -> Iterator[LogWriter]:
-    """Open the log in folder after `done` steps, and drop its lines about later steps; a silent one writes nothing."""
+def training_log(folder: Path, done: int, *, label: str = "training", silent: bool = False) -> Iterator[LogWriter]:
+    """Open the log in folder after `done` steps, and drop its lines about later steps; a silent one writes nothing.
+
+    `label` tells the trainings of one run apart in its trackers.
+    """
     if silent:
         yield lambda step, **scalars: None
         return
@@ -37,6 +41,7 @@ def training_log(folder: Path, done: int, *, silent: bool = False) -> Iterator[L
             for name, value in scalars.items():
                 if not isinstance(value, str):
                     board.add_scalar(name, value, step)
+            track(label, step, scalars)
 
         try:
             yield write

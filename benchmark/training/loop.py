@@ -35,6 +35,7 @@ from benchmark.training.config import TrainingConfig
 from benchmark.training.log import LogWriter, training_log
 from benchmark.training.phases import Phase, as_phases, parameters_of
 from benchmark.training.state import TrainingState, initial_state, to_device, unread_losses, update_average
+from benchmark.training.watching import Watch, look
 
 if TYPE_CHECKING:
     import numpy as np
@@ -78,6 +79,10 @@ class Job:
     """Where the checkpoint is."""
     key: Mapping[str, object]
     """What decides the weights: a checkpoint with another key is refused."""
+    watch: Watch | None
+    """Who looks at the network while it trains; in one process only."""
+    augment: Callable[[Any], Any] | None = None
+    """Changes each batch before the losses see it."""
 
     def positions(self, step: int) -> NDArray[np.int64]:
         """Return the positions of the items that this process sees at a step, (batch_size / processes,)."""
@@ -97,6 +102,8 @@ def train(
     label: str = "training",
     budget: Budget | None = None,
     options: Mapping[str, object] | None = None,
+    watch: Watch | None = None,
+    augment: Callable[[T], T] | None = None,
 ) -> Net:
     """Train net and return the averaged network (net itself where ema is 0), in evaluation mode.
 
@@ -117,6 +124,10 @@ def train(
         label: for progress and log.
         budget: seconds after which training stops early.
         options: what else decides the weights (data, architecture): a checkpoint with other ones is refused.
+        watch: looks at the averaged network while it trains, without changing the training. Where it ends the training,
+            the network of its last look without a finding is returned.
+        augment: changes each batch before the losses see it, and is free to draw random numbers; `options` has to name
+            it.
 
     Raises AdapterError for a loss that is not finite and for a checkpoint that is unreadable or of other options,
     MachineError when memory does not suffice, UsageError for an empty feed or a batch that processes cannot share.
@@ -127,7 +138,8 @@ def train(
     key = {**_weight_options(config), "seed": seed, "items": len(feed), "processes": world.size, **(options or {})}
     limit = budget.seconds if budget and budget.seconds is not None else math.inf
     phases = as_phases(loss)
-    job = Job(config, phases, seed, world, label, limit, len(feed), folder / "training.pt", key)
+    watch = watch if world.rank == 0 else None
+    job = Job(config, phases, seed, world, label, limit, len(feed), folder / "training.pt", key, watch, augment)
     objective = Objective(to_device(net, place), phases, bf16=config.uses_bf16(place.type), device=place.type)
     with exchange_explained(world):
         shared = _distribute(objective, world, place)  # before the average is copied: all get rank 0's weights
@@ -135,16 +147,20 @@ def train(
     saved = load_checkpoint(job.path, key)
     if saved:
         training.restore(saved)
-    quiet = world.rank > 0 or training.done >= config.steps
+    if watch and not training.watched.stopped:
+        watch.watcher.start(training.done, config.steps)
+    quiet = world.rank > 0 or training.done >= config.steps or training.watched.stopped
     if saved and not quiet:
         to_stderr(f"{label}: resuming at step {training.done} of {config.steps}")
     with (
         memory_explained(place, config.batch_size),
         exchange_explained(world),
-        training_log(folder, training.done, silent=quiet) as write,
+        training_log(folder, training.done, label=label, silent=quiet) as write,
     ):
         _run(training, shared, feed, job, write)
-    return (training.average or net).eval()  # type: ignore[return-value]
+    if training.watched.stopped:
+        training.sampled.load_state_dict(training.watched.kept)
+    return training.sampled.eval()  # type: ignore[return-value]
 
 
 def _check(feed: Feed[T], config: TrainingConfig, world: World) -> None:
@@ -178,23 +194,25 @@ def _distribute(objective: Objective, world: World, device: torch.device) -> nn.
 def _run(training: TrainingState, objective: nn.Module, feed: Feed[T], job: Job, write: LogWriter) -> None:
     """Take steps until the last one or until the budget is spent; then save."""
     started, before, first = time.monotonic(), training.seconds, training.done
-    note, stop = "", job.config.steps if before < job.limit else first
+    ended = before >= job.limit or training.watched.stopped
+    note, stop = "", first if ended else job.config.steps
     with progress(job.label, job.config.steps, first) as advance:
         for batch in batches(feed, job.positions, first, stop):
             seed_all(job.seed, training.done, job.world.rank)
-            _step(training, objective, batch, job)
-            training.seconds = before + time.monotonic() - started
+            _step(training, objective, job.augment(batch) if job.augment else batch, job)
+            training.seconds = before + time.monotonic() - started - training.watched.seconds
             if line := _line_due(training, job.config):
                 meet(job.world, f"step {training.done} of {job.label}")
                 note = _report(training, job, write)
             if job.world.rank == 0:
                 advance(1, note)
+            if job.watch and not training.watched.stopped:
+                _look(training, job, job.watch, write)
             if _save_due(training, job.config):
                 _save(training, job)
             # Processes have to stop at the same step. To agree on it they wait for each other, so only at log lines.
-            if (line or job.world.size == 1) and agree(
-                job.world, training.seconds >= job.limit, training.losses.device
-            ):
+            over = training.seconds >= job.limit or training.watched.stopped
+            if (line or job.world.size == 1) and agree(job.world, over, training.losses.device):
                 break
     if training.done > first:
         _save(training, job)
@@ -249,6 +267,13 @@ def _report(training: TrainingState, job: Job, write: LogWriter) -> str:
     return ", ".join(f"{name} {mean:.4g}" for name, mean in named.items())
 
 
+def _look(training: TrainingState, job: Job, watch: Watch, write: LogWriter) -> None:
+    """Let the watcher look at the network after this step, and log what it found."""
+    scalars = look(watch, training.watched, training.sampled, training.done, training.seconds, job.seed)
+    if scalars:
+        write(training.done, **{f"watch/{name}": value for name, value in scalars.items()})
+
+
 def _line_due(training: TrainingState, config: TrainingConfig) -> bool:
     return training.done % config.log_interval() == 0 or training.done == config.steps
 
@@ -272,7 +297,20 @@ def _save(training: TrainingState, job: Job) -> None:
 
 def _log_early_end(training: TrainingState, job: Job, write: LogWriter) -> None:
     if training.done < job.config.steps:
-        spent = f"the budget of {job.limit:g} s is spent"
-        note = f"{job.label} ended at step {training.done} of {job.config.steps}: {spent}"
+        note = f"{job.label} ended at step {training.done} of {job.config.steps}: {_why(training, job)}"
         write(training.done, note=note)
         logging.getLogger(__name__).warning(note)
+
+
+def _why(training: TrainingState, job: Job) -> str:
+    watched = training.watched
+    if not watched.stopped and math.isinf(job.limit):
+        return "the first process ended it"
+    if not watched.stopped:
+        return f"the budget of {job.limit:g} s is spent"
+    if watched.kept_at:
+        return f"training patients are exposed; the network of step {watched.kept_at} is kept"
+    return (
+        "training patients were exposed at the first look already; the network of that look is kept, and it is exposed:"
+        " look earlier"
+    )

@@ -16,11 +16,12 @@ from benchmark.core.errors import AdapterError
 from benchmark.training.batches import LAYOUTS
 from benchmark.training.config import TrainingConfig
 from benchmark.training.phases import Phase, build_optimizers
+from benchmark.training.watching import Watched
 
 
 @dataclass
 class TrainingState:
-    """What changes from step to step; all but the last two fields are in the checkpoint."""
+    """What changes from step to step; all but the times of saving are in the checkpoint."""
 
     net: nn.Module
     average: nn.Module | None
@@ -32,7 +33,8 @@ class TrainingState:
     done: int = 0
     """Steps taken."""
     seconds: float = 0.0
-    """Time spent in training, interrupted trainings included."""
+    """Time spent in training, interrupted trainings included, without looks of a watcher."""
+    watched: Watched = field(default_factory=Watched)
     saved_at: float = field(default_factory=time.monotonic)
     saving_seconds: float = 0.0
     """How long the last checkpoint took to write."""
@@ -42,7 +44,8 @@ class TrainingState:
         average = self.average.state_dict() if self.average else {}
         counts = {"done": self.done, "seconds": self.seconds, "losses": self.losses}
         optimizers = {name: optimizer.state_dict() for name, optimizer in self.optimizers.items()}
-        return {"net": self.net.state_dict(), "average": average, "optimizers": optimizers, **counts}
+        watched = {"watched": self.watched.state()} if self.watched.kept else {}
+        return {"net": self.net.state_dict(), "average": average, "optimizers": optimizers, **counts, **watched}
 
     def restore(self, state: Mapping[str, Any]) -> None:
         """Continue from a saved state."""
@@ -53,6 +56,12 @@ class TrainingState:
             self.average.load_state_dict(state["average"])
         self.losses.copy_(state["losses"])
         self.done, self.seconds = int(state["done"]), float(state["seconds"])
+        self.watched.restore(state.get("watched", {}))
+
+    @property
+    def sampled(self) -> nn.Module:
+        """The network that samples are drawn from: the average, or the network itself where there is none."""
+        return self.average or self.net
 
 
 def to_device(net: nn.Module, device: torch.device) -> nn.Module:

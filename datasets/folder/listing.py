@@ -15,6 +15,8 @@ from benchmark.images.walk import NO_ENDING, Walk, ending_of, walk
 
 from .layout import Unit
 
+ANY = "any"
+"""Value of the option ending that takes all kinds of files."""
 VOLUMES = (".nii", ".nii.gz", ".hdr", ".mhd", ".mha", ".nrrd", ".nhdr", ".h5", ".hdf5")
 ARRAYS = (".npy", ".npz")
 SERIES = "DICOM series"
@@ -67,13 +69,14 @@ def list_images(root: Path, ending: str) -> Listing:
             kinds.setdefault(kind, {})[name] = [name]
         elif ending_of(name) == "" and name not in dicom:
             below.skipped[NO_ENDING] += 1
-    kinds = {kind: chosen for kind, files in kinds.items() if (chosen := _ending_with(kind, files, ending))}
+    wanted = "" if ending.lower() == ANY else ending
+    kinds = {kind: chosen for kind, files in kinds.items() if (chosen := _ending_with(kind, files, wanted))}
     if not kinds:
-        raise _nothing(root, ending, below)
-    if len(kinds) > 1:
+        raise _nothing(root, wanted, below)
+    if len(kinds) > 1 and ending.lower() != ANY:
         raise _mixed(root, kinds)
-    ((kind, files),) = kinds.items()
-    return Listing(dict(sorted(files.items())), below, left_out, dicom=kind in DICOM_KINDS["dicom"])
+    files = {name: listed for chosen in kinds.values() for name, listed in chosen.items()}
+    return Listing(dict(sorted(files.items())), below, left_out, dicom=kinds.keys() <= set(DICOM_KINDS["dicom"]))
 
 
 def plain(name: str) -> str:

@@ -7,18 +7,19 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from benchmark.cohorts.patient_table import PatientTable, patient_rows, read_patient_table
+from benchmark.cohorts.patient_table import SITES, PatientTable, patient_rows, read_patient_table
 from benchmark.core.errors import MissingDataError, UsageError
 
 from .layout import Doubt, Levels, find_patients, strip_levels
 from .listing import Listing
 from .names import FEWEST_PATIENTS, Patients
 from .patterns import PATIENT_ID, STUDY_ID, oddity, patients_by, question
-from .tables import find_table, read_named
+from .tables import find_table, read_mapped, read_named
 from .tags import JOINED, SHARED, by_tag, compared, separated, shared, tag_answers, tagged
 
 UNUSED = "not used, tables of patients that list none of these files"
 IN_SEVERAL = "counted as one patient, the same name in folders of several"
+FROM_TAG = "patients, from the tag PatientID"
 CHANGE = "another rule: --group-pattern"
 
 
@@ -34,10 +35,13 @@ class Subjects:
     """What was recognised; sentences hold no names, because records keep them, the lists may."""
 
 
-def from_table(root: Path, listing: Listing, table: str) -> Subjects:
-    """Take patients, labels and splits from a given table. Raises MissingDataError where it lists none of the files."""
+def from_table(root: Path, listing: Listing, table: str, roles: Mapping[str, str]) -> Subjects:
+    """Take patients, labels, splits and sites from a given table, `roles` as for `read_mapped`.
+
+    Raises MissingDataError where it lists none of the files.
+    """
     path, known = Path(table), list(listing.files)
-    named = read_named(path)
+    named = read_mapped(path, roles) if roles else read_named(path)
     listed = read_patient_table(path, known, root) if named is None else patient_rows(path, named, known, root)
     if not listed.rows:
         raise MissingDataError(
@@ -96,7 +100,7 @@ def _by_folders_and_tags(
     joined: list[str] = []
     if unsure and not tags.fault:
         separate, before, owners = separated(used, tags)
-        remarks = {f"patients, from the tag PatientID ({CHANGE})": list(dict.fromkeys(owners))}
+        remarks = {f"{FROM_TAG} ({CHANGE})": list(dict.fromkeys(owners))}
         return separate, _with_folders(_renamed(levels, separate, before), list(separate.files), owners, remarks)
     if isinstance(patients, Doubt):
         patients = replace(patients, reason=f"{patients.reason}, and {tags.fault}", answers=tag_answers(tags))
@@ -150,8 +154,16 @@ def _from_rows(listing: Listing, table: PatientTable) -> Subjects:
         patients={name: rows[name]["patient"] for name in listing.files if name in rows},
         labels={name: row.get("label", "") for name, row in rows.items()},
         groups={name: row.get("split", "") for name, row in rows.items()},
-        remarks={**({"left out, not in the table": unlisted} if unlisted else {}), **table.remarks()},
-    )
+        remarks={
+            **({"left out, not in the table": unlisted} if unlisted else {}), **table.remarks(), **_sites(table)
+        },
+    )  # fmt: skip
+
+
+def _sites(table: PatientTable) -> dict[str, list[str]]:
+    """Return a remark with the sites and their numbers of images, where the table has a column of sites."""
+    sites = Counter(row["site"] for row in table.rows.values() if "site" in row)
+    return {SITES: [f"{site} {count}" for site, count in sorted(sites.items())]} if sites else {}
 
 
 def _with_folders(

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pandas as pd
 
 from benchmark.cohorts.csv_tables import TITLES, read_csv
-from benchmark.cohorts.patient_table import OPTIONAL, PatientTable, patient_rows
+from benchmark.cohorts.patient_table import COLUMNS, OPTIONAL, PatientTable, patient_rows
+from benchmark.cohorts.text_files import OWN
 from benchmark.core.errors import UsageError
 
 from .listing import Listing
@@ -27,6 +28,9 @@ PATIENT_NAMES = (
     "paziente",
 )  # fmt: skip
 """Columns of files and of patients, in lower case; those in front are preferred."""
+MAPPED = replace(
+    OWN, columns="--columns ROLE=COLUMN names columns as the first line of the table writes them", suggests=True
+)
 TOP_BYTES = 1 << 14
 MOST_TABLES = 50
 """With more tables in one folder, they belong to the images one by one."""
@@ -82,6 +86,30 @@ def read_named(path: Path) -> pd.DataFrame | None:
     if not columns["file"] or not columns["patient"]:
         return None
     return pd.DataFrame({name: table[column] for name, column in columns.items() if column})
+
+
+def read_mapped(path: Path, roles: Mapping[str, str]) -> pd.DataFrame:
+    """Return a table with the columns file and patient, and label, split and site where there are such.
+
+    Args:
+        path: of the table.
+        roles: the column of each role that the user names (`cohorts.column_roles`); the others have their usual names.
+
+    Raises as `read_csv`, also for a column that is not there and for a file or patient of which no column is known.
+    """
+    usual = _spellings((*FILE_NAMES, *PATIENT_NAMES, *OPTIONAL))
+    table = read_csv(path, tuple(roles.values()), [name for name in usual if name not in roles.values()], MAPPED)
+    taken = {_plain(column) for column in roles.values()}
+    spelled = {_plain(str(column)): str(column) for column in reversed(list(table.columns))}
+    sought = {"file": FILE_NAMES, "patient": PATIENT_NAMES, **{name: (name,) for name in OPTIONAL}}
+    columns = dict(roles)
+    for role, known in sought.items():
+        free = [spelled[name] for name in map(_plain, known) if name in spelled and name not in taken]
+        if free:
+            columns.setdefault(role, free[0])
+    if unnamed := [role for role in COLUMNS if role not in columns]:
+        read_csv(path, unnamed, tuple(roles.values()), MAPPED)  # the message that lists the columns
+    return pd.DataFrame({role: table[column] for role, column in columns.items()})
 
 
 def _names_on_top(path: Path) -> set[str]:

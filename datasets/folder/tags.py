@@ -10,9 +10,12 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import islice
+from pathlib import Path
 
 from benchmark.cohorts.patient_ids import canonical_id, is_missing
 from benchmark.core.errors import BadDataError, UsageError
+from benchmark.core.types import Source
+from benchmark.images.readers import is_dicom
 from benchmark.images.readers.dicom_patients import Owner, owners
 from benchmark.images.readers.image import IN_DOUBT
 
@@ -119,6 +122,32 @@ def compared(patients: Patients, names: Sequence[str], tags: Tagged) -> tuple[Pa
 def shared(patients: Mapping[str, str], tags: Tagged) -> list[str]:
     """Return pairs of patients, given by image, whose files have the same PatientID, where it tells patients apart."""
     return _pairs(_first_of_each(_numbers(patients, tags)))
+
+
+def join_by_tag(sources: Sequence[Source], place: int, *, named_by_tag: bool) -> list[Source]:
+    """Return the sources of several folders with one name for each patient, as far as tags of DICOM files tell.
+
+    Args:
+        sources: of folders whose patients were told apart one folder at a time.
+        place: 0 compares PatientID, 1 StudyInstanceUID.
+        named_by_tag: whether patients are numbered by that tag, from 1 in each folder: they get new numbers. Otherwise
+            a patient has the name of the first one with the same tag, unless that leaves less than half of them: then
+            the tag names a hospital or a trial.
+    """
+    films = [source for source in sources if is_dicom(Path(source.files[0]))]
+    chosen = [_some(source.files) for source in films]
+    flat = iter(owners([Path(file) for files in chosen for file in files], _canonical))
+    tags = Tagged({source.name: tuple(islice(flat, len(files))) for source, files in zip(films, chosen, strict=True)})
+    numbers = {name: listed[0][place] for name, listed in tags.owners.items() if listed[0][place]}
+    if named_by_tag:
+        names = {name: f"patient-{number}" for name, number in numbers.items()}
+    else:
+        first: dict[int, str] = {}
+        known = [source for source in films if source.name in numbers]
+        names = {source.name: first.setdefault(numbers[source.name], source.subject) for source in known}
+        if tags.fault in (EQUAL, CHANGES) or 2 * len(first) < len({source.subject for source in known}):
+            names = {}
+    return [replace(source, subject=names.get(source.name, source.subject)) for source in sources]
 
 
 def _numbers(patients: Mapping[str, str], tags: Tagged) -> dict[str, set[int]]:

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 class Anatomy(NamedTuple):
-    """Signed distances of shape COARSE, negative inside."""
+    """Signed distances in mm on the 2 mm grid, negative inside."""
 
     cerebrum: Field
     core: Field
@@ -33,7 +33,11 @@ def deform(rng: np.random.Generator, at: Place) -> Place:
     """Give the patient a size, proportions and an asymmetry; return the position of each point before deformation."""
     size = rng.normal(1.0, 0.025)
     proportions = np.clip(size * rng.normal(1.0, 0.02, 3), 0.93, 1.045)
-    bends = [smooth_noise(rng, 60) * np.float32(2.8) + smooth_noise(rng, 26) * np.float32(0.9) for _ in range(3)]
+    shape = at.left.shape
+    bends = [
+        smooth_noise(rng, 60, shape) * np.float32(2.8) + smooth_noise(rng, 26, shape) * np.float32(0.9)
+        for _ in range(3)
+    ]
     # The midline bends less than the rest: both hemispheres press against the falx.
     bends[0] *= np.clip(0.25 + np.abs(at.left) / 40, 0, 1)
     return Place(*(x / np.float32(p) + b for x, p, b in zip(at, proportions, bends, strict=True)))

@@ -41,7 +41,8 @@ def image(rng: np.random.Generator, sequence: str, voxels: Voxels, enhancement: 
 
 
 def _shading(rng: np.random.Generator, voxels: Voxels) -> Field:
-    coil = rng.uniform(0.03, 0.07) * smooth_noise(rng, 70) + 0.02 * smooth_noise(rng, 6)
+    coarse = [(n + 1) // 2 for n in voxels.inside.shape]  # `refine` makes 2n - 1 of n points
+    coil = rng.uniform(0.03, 0.07) * smooth_noise(rng, 70, coarse) + 0.02 * smooth_noise(rng, 6, coarse)
     return refine(1 + coil)[voxels.inside]
 
 

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 class Folds(NamedTuple):
-    """Fields of shape COARSE, in mm."""
+    """Fields on the 2 mm grid, in mm."""
 
     sheet: Field
     """Signed distance to the nearest sulcal sheet, were the sheet endless."""
@@ -34,10 +34,10 @@ def fold(rng: np.random.Generator, at: Place, brain: Anatomy) -> Folds:
     surface = [x + np.float32(0.7) * depth * n for x, n in zip(at, normal, strict=True)]
     # Far apart in the noise, or the two sides of the fissure would fold as mirror images.
     surface[0] += 48 * np.sign(at.left)
-    sway = [2.2 * smooth_noise(rng, 16) for _ in range(3)]
+    sway = [2.2 * smooth_noise(rng, 16, at.left.shape) for _ in range(3)]
     pattern = look_up(ripples(rng, rng.uniform(18, 21.5)), [s + w for s, w in zip(surface, sway, strict=True)])
     sheet = pattern / (steepness(pattern) + np.float32(0.03))
-    reach = (21 + 5 * smooth_noise(rng, 16)) * np.clip(np.abs(at.left) / 24, 0.4, 1)
+    reach = (21 + 5 * smooth_noise(rng, 16, at.left.shape)) * np.clip(np.abs(at.left) / 24, 0.4, 1)
     return Folds(
         sheet,
         np.clip(reach, 7, 28).astype(np.float32),
@@ -63,4 +63,4 @@ def folia(rng: np.random.Generator, at: Place) -> Field:
     ahead, up = at.front + 26 - np.float32(0.005) * at.left**2, at.up + 33
     radius = np.sqrt(ahead**2 + up**2 + 25)
     fan = np.arctan2(up, -ahead) * 14
-    return np.asarray(0.95 * radius + fan + 1.2 * smooth_noise(rng, 14), np.float32)
+    return np.asarray(0.95 * radius + fan + 1.2 * smooth_noise(rng, 14, at.left.shape), np.float32)

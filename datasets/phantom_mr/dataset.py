@@ -15,12 +15,16 @@ from benchmark.cohorts.phantoms import require_all, require_patients, write_miss
 from benchmark.core.files import atomic_write
 
 from ..brats20.dataset import Brats20  # noqa: TID252 (absolute, mypy cannot find it in a checkout)
-from .simulate import simulate
+from .simulate import planes, simulate
 
 if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
     from benchmark.core.types import Array, Source
 
 FOLDER = "MICCAI_BraTS2020_TrainingData"
+VIEW = (slice(18, 226), slice(32, 208))
+"""Rows and columns that every head fits into, with a margin."""
 AFFINE = np.array([[-1, 0, 0, 0], [0, -1, 0, 239], [0, 0, 1, 0], [0, 0, 0, 1]], float)
 
 
@@ -51,6 +55,16 @@ class PhantomMR(Brats20):
         require_all(root, wanted)
         sources = {source.name: source for source in super().sources(root)}
         return [sources[folder.name] for folder in wanted]
+
+    @staticmethod
+    def images(seed: int, up_mm: Sequence[int]) -> NDArray[np.uint8]:
+        """Return axial FLAIR planes of one patient, (len(up_mm), 208, 176), uint8: front above, right on the left.
+
+        For demonstrations: fast, and of other patients than the volumes (`simulate.planes`).
+        """
+        values = planes(seed, "flair", up_mm).swapaxes(1, 2)[:, *VIEW]
+        white = np.percentile(values[values > 0], 99.5)
+        return np.rint(np.clip(values / white, 0, 1) * 255).astype(np.uint8)
 
 
 def case_folder(root: Path, number: int) -> Path:

@@ -22,6 +22,7 @@ COARSE = (77, 101, 72)
 ORIGIN = (120, 122, 73)
 """Voxel of the mid-commissural point, from which the anatomy is measured."""
 FAR = np.float32(99)
+ALL_LEVELS = slice(None)
 
 
 class Place(NamedTuple):
@@ -32,18 +33,19 @@ class Place(NamedTuple):
     up: Field
 
 
-def place() -> Place:
-    """Return the coordinates of the 2 mm grid, three fields of shape COARSE."""
+def place(levels: slice = ALL_LEVELS) -> Place:
+    """Return the coordinates of the 2 mm grid, three fields of shape COARSE, or of some of its axial levels."""
     axes = [
         corner + 2 * np.arange(n, dtype=np.float32) - origin
         for corner, n, origin in zip(CORNER, COARSE, ORIGIN, strict=True)
     ]
+    axes[2] = axes[2][levels]
     left, back, up = np.meshgrid(*axes, indexing="ij")
     return Place(left, -back, up)
 
 
-def smooth_noise(rng: np.random.Generator, scale_mm: float, shape: Sequence[int] = COARSE) -> Field:
-    """Return a Gaussian field of unit variance that varies over about scale_mm, on a 2 mm grid."""
+def smooth_noise(rng: np.random.Generator, scale_mm: float, shape: Sequence[int]) -> Field:
+    """Return a Gaussian field of unit variance that varies over about scale_mm, on a 2 mm grid of a shape."""
     weights = [_weights(n, scale_mm / 2) for n in shape]
     field = rng.standard_normal([w.shape[1] for w in weights], dtype=np.float32)
     for axis, w in enumerate(weights):
@@ -80,7 +82,7 @@ def slope(field: Field) -> tuple[Field, Field, Field]:
 
 
 def steepness(field: Field) -> Field:
-    """Return the length of the gradient, per mm, shape COARSE."""
+    """Return the length of the gradient, per mm."""
     x, y, z = slope(field)
     return np.asarray(np.sqrt(x * x + y * y + z * z), np.float32)
 

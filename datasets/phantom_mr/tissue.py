@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from .fields import refine, smooth_noise, steepness
+from .fields import ALL_LEVELS, refine, smooth_noise, steepness
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -33,10 +33,19 @@ class Voxels(NamedTuple):
     """The shapes at these voxels, (n,) each."""
 
 
-def mix(rng: np.random.Generator, at: Place, brain: Anatomy, folds: Folds, tumour: Tumour) -> Voxels:
-    """Fill every voxel of the stripped head with tissue."""
-    head = brain.head + 0.6 * smooth_noise(rng, 7) - np.float32(rng.uniform(-0.3, 0.6))
-    inside = refine(head) < 0
+def mix(
+    rng: np.random.Generator,
+    at: Place,
+    brain: Anatomy,
+    folds: Folds,
+    tumour: Tumour,
+    planes: slice | list[int] = ALL_LEVELS,
+) -> Voxels:
+    """Fill every voxel of the stripped head with tissue; of some axial planes only, where these are given."""
+    head = brain.head + 0.6 * smooth_noise(rng, 7, at.left.shape) - np.float32(rng.uniform(-0.3, 0.6))
+    fine_head = refine(head)
+    inside = np.zeros(fine_head.shape, np.bool_)
+    inside[..., planes] = fine_head[..., planes] < 0
     shapes = brain._asdict() | folds._asdict() | _vascular(rng, at)
     shapes |= {"tumour": tumour.core, "necrotic": tumour.necrosis, "swelling": tumour.oedema}
     fine = {name: refine(field)[inside] for name, field in shapes.items()}
@@ -60,10 +69,10 @@ def _keep(voxels: Voxels, kept: NDArray[np.bool_]) -> Voxels:
 
 
 def _vascular(rng: np.random.Generator, at: Place) -> dict[str, Field]:
-    threads = smooth_noise(rng, 7)
+    threads = smooth_noise(rng, 7, at.left.shape)
     return {
         "threads": threads / (steepness(threads) + np.float32(0.02)),
-        "supply": smooth_noise(rng, 16),
+        "supply": smooth_noise(rng, 16, at.left.shape),
         "midline": at.left,
     }
 

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 class Tumour(NamedTuple):
-    """Signed distances of shape COARSE in mm, negative inside, and the brightness of the rim."""
+    """Signed distances in mm on the 2 mm grid, negative inside, and the brightness of the rim."""
 
     core: Field
     """Rim and all within."""
@@ -51,9 +51,10 @@ def grow(rng: np.random.Generator, site: Site, at: Place) -> Tumour:
     stretch = rng.uniform(0.75, 1.3, 3)
     square = sum(((x - c) / s) ** 2 for x, c, s in zip(at, site.centre, stretch, strict=True))
     distance = np.sqrt(square).astype(np.float32)
-    lumps = 0.3 * smooth_noise(rng, 15) + 0.14 * smooth_noise(rng, 7)
+    shape = distance.shape
+    lumps = 0.3 * smooth_noise(rng, 15, shape) + 0.14 * smooth_noise(rng, 7, shape)
     core = distance - np.float32(site.radius) * (1 + lumps)
-    rim = np.clip(rng.uniform(2.2, 4.5) + 1.6 * smooth_noise(rng, 9), 0.8, None)
-    spread = rng.uniform(8, 26) * (1 + 0.45 * smooth_noise(rng, 22))
+    rim = np.clip(rng.uniform(2.2, 4.5) + 1.6 * smooth_noise(rng, 9, shape), 0.8, None)
+    spread = rng.uniform(8, 26) * (1 + 0.45 * smooth_noise(rng, 22, shape))
     faint = rng.random() < 1 / 6
     return Tumour(core, core + rim, core - np.clip(spread, 1, 30), float(rng.uniform(0.2, 1.0) if not faint else 0.1))

@@ -14,6 +14,7 @@ from benchmark.core.devices import pick_device
 from benchmark.core.errors import UsageError
 from benchmark.core.seeding import seed_all
 from benchmark.core.types import Budget, Split
+from benchmark.images.augmentations import find_augmentation
 from benchmark.training.batches import feed_split
 from benchmark.training.loop import train as train_network
 
@@ -47,8 +48,10 @@ class PixelDiffusion(DiffusionAdapter):
             label="diffusion",
             budget=budget,
             options={"data": data_key(train), **self.weight_options()},
+            augment=find_augmentation(self.augment),
             seed=seed,
             device=device,
+            watch=self.watch(lambda net: LatentModel(autoencoder, net, model.latent_shape)),
         )
         self.trained(model, train.shape)
 

@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from benchmark.adapters.diffusion import DiffusionAdapter
 from benchmark.adapters.network import check_choices, data_key, training_config
 from benchmark.adapters.networks.autoencoder import Autoencoder, build_autoencoder
-from benchmark.adapters.networks.latent import LatentModel, encode_all
+from benchmark.adapters.networks.latent import LatentModel, encode_all, encoded
 from benchmark.core.devices import pick_device
 from benchmark.core.errors import UsageError
 from benchmark.core.seeding import seed_all
 from benchmark.core.types import Budget, Split
+from benchmark.images.augmentations import find_augmentation
 from benchmark.training.batches import Resident, feed_split
 from benchmark.training.loop import train as train_network
 
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
 AUTOENCODERS = ("kl", "vq", "linear")
 AUTOENCODER_SHARE = 0.4
 """Share of the budget's seconds; the diffusion model gets the rest."""
-WITH_AUTOENCODER = ("latent_channels", "codebook", "precision", "widths")
+WITH_AUTOENCODER = ("augment", "latent_channels", "codebook", "precision", "widths")
 """Hyper-parameters that decide the autoencoder, as do those named after it; `widths` decide the padding."""
 
 
@@ -66,6 +67,7 @@ class LatentDiffusion(DiffusionAdapter):
         model = self.build(train.shape)
         feed = feed_split(train, pick_device(device))
         data = data_key(train)
+        augment = find_augmentation(self.augment)
 
         def stage(name: str, share: float) -> dict[str, Any]:
             seconds = None if budget.seconds is None else share * budget.seconds
@@ -88,15 +90,20 @@ class LatentDiffusion(DiffusionAdapter):
                 lambda net, images: net.loss(images),
                 feed,
                 config,
+                augment=augment,
                 **stage("autoencoder", AUTOENCODER_SHARE),
             )
         latents = encode_all(model.autoencoder, feed, self.sampling_batch)
         model.denoiser.scale.copy_(1 / latents.std())  # to unit variance, which the noise schedule assumes
+        # Without augmentation each image has one latent, encoded once; else each batch is augmented, then encoded.
+        encoder = model.autoencoder
         model.denoiser = train_network(
             model.denoiser,
-            lambda net, values: net.loss(values),
-            Resident(latents, latents.device),
+            (lambda net, images: net.loss(encoded(encoder, images))) if augment else (lambda net, z: net.loss(z)),
+            feed if augment else Resident(latents, latents.device),
             training_config(self),
+            augment=augment,
+            watch=self.watch(lambda net: LatentModel(model.autoencoder, net, model.latent_shape)),
             **stage("diffusion", 1 - AUTOENCODER_SHARE),
         )
         self.trained(model, train.shape)

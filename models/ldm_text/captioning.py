@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from benchmark.cohorts.csv_tables import read_csv, require_csv
+from benchmark.core.csv_cells import restored
 from benchmark.core.errors import UsageError
 from benchmark.text2image.markers import MARKER
 
@@ -65,7 +66,7 @@ def _surrogates(texts: Sequence[str], rng: np.random.Generator) -> list[str]:
 
 def _variants(path: Path, captions: Sequence[str]) -> dict[str, tuple[str, ...]]:
     """Return the variants of each caption of a table, both as one line, as captions of a cohort are."""
-    table = read_csv(path, ("caption", "variant")).map(one_line)
+    table = read_csv(path, ("caption", "variant")).map(restored).map(one_line)
     variants = {str(caption): tuple(rows["variant"]) for caption, rows in table.groupby("caption", sort=False)}
     if captions and not set(variants) & set(map(one_line, captions)):
         raise UsageError(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
@@ -14,6 +14,7 @@ from benchmark.core.devices import pick_device
 from benchmark.core.errors import UsageError
 from benchmark.core.seeding import derive_seed, seed_all
 from benchmark.core.types import Budget, Split
+from benchmark.images.augmentations import AUGMENTATIONS, find_augmentation
 from benchmark.training.batches import feed_split
 from benchmark.training.loop import train as train_network
 
@@ -28,6 +29,8 @@ class StyledGAN(NetworkAdapter[Model]):
     """A generator in the manner of StyleGAN2 with adaptive discriminator augmentation."""
 
     name: ClassVar[str] = "styled-gan"
+    without_adaptive: ClassVar[dict[str, Any]] = {"augmentation": 0.0}
+    """Settings that switch adaptive augmentation off, for studies that compare it with none."""
 
     widths: tuple[int, ...] = (128, 128, 64, 32, 16)
     """Channels per level, from the smallest images to the largest; each level after the first doubles the sides."""
@@ -41,6 +44,8 @@ class StyledGAN(NetworkAdapter[Model]):
     """Target of adaptive augmentation: the mean sign of the logits of real images; 0 trains without augmentation."""
     augmentation_items: float = 100_000
     """Number of real images over which the probability of augmentation can rise from 0 to 1."""
+    augment: str = "none"
+    """Augmentation of the training images: `none`, `flips`, `published` (flips and small rotations), or `strong`."""
     steps: int = 5000
     batch_size: int = 16
     learning_rate: float = 2.5e-3
@@ -52,7 +57,7 @@ class StyledGAN(NetworkAdapter[Model]):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        check_choices(self.name, self, {"precision": PRECISIONS})
+        check_choices(self.name, self, {"precision": PRECISIONS, "augment": tuple(AUGMENTATIONS)})
         if len(self.widths) < 2:
             raise UsageError(f"styled-gan was given widths {self.widths}", "give at least two, such as 64,32")
         if self.batch_size < 2:
@@ -70,8 +75,10 @@ class StyledGAN(NetworkAdapter[Model]):
             label="gan",
             budget=budget,
             options={"data": data_key(train), **self.weight_options()},
+            augment=find_augmentation(self.augment),
             seed=seed,
             device=device,
+            watch=self.watch(lambda net: net),
         )
         self.trained(model, train.shape)
 

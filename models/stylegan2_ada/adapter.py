@@ -14,13 +14,14 @@ from concurrent.futures.process import BrokenProcessPool
 from dataclasses import asdict, dataclass
 from multiprocessing import get_context
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, Self, TypeVar
 
 from benchmark.adapters.network import check_choices, data_key
 from benchmark.adapters.weights import DESCRIPTION, WEIGHTS, usable
 from benchmark.core.errors import AdapterError, UsageError
 from benchmark.core.files import atomic_write, read_json, write_json
 from benchmark.core.types import Budget, Split
+from benchmark.images.augmentations import AUGMENTATIONS as IMAGE_AUGMENTATIONS
 
 from . import worker
 from .checkout import find_checkout
@@ -31,13 +32,20 @@ if TYPE_CHECKING:
     from benchmark.core.types import Images
 
 T = TypeVar("T")
-CHOICES = {"ops": ("auto", "reference", "cuda"), "augmentation": tuple(AUGMENTATIONS)}
+CHOICES = {
+    "ops": ("auto", "reference", "cuda"),
+    "augmentation": tuple(AUGMENTATIONS),
+    "augment": tuple(IMAGE_AUGMENTATIONS),
+}
 NOT_DECISIVE = ("checkout", "ops", "network", "sha256", "sampling_batch", "sampling_truncation")
 
 
 @dataclass
 class StyleGAN2ADA:
     """Official networks and losses in this project's training loop, with its seeds, checkpoints and files."""
+
+    without_adaptive: ClassVar[dict[str, Any]] = {"augmentation": "none"}
+    """Settings that switch adaptive augmentation off, for studies that compare it with none."""
 
     checkout: str = ""
     """Folder of NVlabs/stylegan2-ada-pytorch; if empty, $STYLEGAN2_ADA_DIR or that of `bench models install`."""
@@ -55,6 +63,8 @@ class StyleGAN2ADA:
     """Weight of the gradient penalty; 0 for the authors' 0.0002 x pixels / batch."""
     augmentation: str = "bg"
     """`bgc` (the authors', 1 or 3 channels), `bg` (without colours), `anatomy` (nor rotations), or `none`."""
+    augment: str = "none"
+    """Augmentation of the training images: `none`, `flips`, `published` (flips and small rotations), or `strong`."""
     ada_target: float = 0.6
     ada_kimg: float = 500.0
     """Thousands of images over which the probability of augmentation can rise from 0 to 1."""

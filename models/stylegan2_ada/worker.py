@@ -19,6 +19,7 @@ from benchmark.adapters.weights import load_weights, save_weights, usable
 from benchmark.core.devices import pick_device
 from benchmark.core.seeding import derive_seed, seed_all
 from benchmark.core.types import Budget, chunks
+from benchmark.images.augmentations import find_augmentation
 from benchmark.training.batches import Resident
 from benchmark.training.config import TrainingConfig
 from benchmark.training.loop import train
@@ -99,6 +100,7 @@ def fit(
         label="stylegan2-ada",
         budget=Budget(seconds),
         options={**settings, "data": data},
+        augment=find_augmentation(settings["augment"]),
     )
     save_weights(weights, trained.generator.state_dict())
     repository = _repository(job.checkout, job.ops, str(device))

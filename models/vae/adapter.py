@@ -21,7 +21,8 @@ from benchmark.core.devices import pick_device
 from benchmark.core.errors import UsageError
 from benchmark.core.seeding import seed_all
 from benchmark.core.types import Budget, Split
-from benchmark.training.batches import feed_split
+from benchmark.images.augmentations import AUGMENTATIONS, find_augmentation
+from benchmark.training.batches import Resident, Streamed, feed_split
 from benchmark.training.loop import train as train_network
 
 from .model import VAE, fit_density
@@ -44,6 +45,8 @@ class VariationalAutoencoder(NetworkAdapter[VAE]):
     """Numbers in the latent of an image."""
     blocks: int = 0
     """Residual units per level; 0 for plain convolutions."""
+    augment: str = "none"
+    """Augmentation of the training images: `none`, `flips`, `published` (flips and small rotations), or `strong`."""
     steps: int = 5000
     batch_size: int = 32
     learning_rate: float = 1e-3
@@ -56,7 +59,8 @@ class VariationalAutoencoder(NetworkAdapter[VAE]):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        check_choices(self.name, self, {"precision": PRECISIONS, "sampling_density": DENSITIES})
+        choices = {"precision": PRECISIONS, "sampling_density": DENSITIES, "augment": tuple(AUGMENTATIONS)}
+        check_choices(self.name, self, choices)
         if not self.widths or self.latent < 1:
             raise UsageError(
                 f"vae was given widths {self.widths} and latent {self.latent}", "give a width and a latent size"
@@ -75,11 +79,17 @@ class VariationalAutoencoder(NetworkAdapter[VAE]):
             label="vae",
             budget=budget,
             options={"data": data_key(train), **self.weight_options()},
+            augment=find_augmentation(self.augment),
             seed=seed,
             device=device,
+            watch=self.watch(lambda net: self._with_density(net, feed)),
         )
-        fit_density(model, feed, self.sampling_batch)
+        self._with_density(model, feed)
         self.trained(model, train.shape)
+
+    def _with_density(self, net: VAE, feed: Resident | Streamed) -> VAE:
+        fit_density(net, feed, self.sampling_batch)
+        return net
 
     def build(self, shape: tuple[int, ...]) -> VAE:
         """Return an untrained network for items of this shape, (C, *spatial)."""

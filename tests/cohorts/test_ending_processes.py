@@ -33,3 +33,16 @@ def test_a_file_that_ends_its_process_is_named(
         else:
             assert reading.items is not None
             assert reading.items.names == (name,)
+
+
+def test_a_process_that_is_ended_from_outside_costs_no_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The system ends a process when memory is short, twice here: a cohort must not lose images for that."""
+    monkeypatch.setenv(parallel_read.ALLOWED, "1")
+    monkeypatch.setattr(parallel_read, "WORTH_PROCESSES", -1.0)
+    (tmp_path / "file").write_text("content")
+    sources = [Source(name, name, (str(tmp_path / "file"),)) for name in ("a", "twice", "b", "c")]
+    readings = list(parallel_read.read_all(Ending(), sources, workers=2))
+    assert [(reading.source.name, reading.error) for reading in readings] == [
+        ("a", None), ("twice", None), ("b", None), ("c", None),
+    ]  # fmt: skip
+    assert (tmp_path / "file-twice").read_text() == "xxx"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -9,15 +10,17 @@ import pandas as pd
 import pytest
 
 from benchmark.cohorts.given_split import (
+    GivenSplit,
     at_present,
     missing_training,
     require_apart,
     surplus_heldout,
     with_distinct_names,
 )
+from benchmark.cohorts.patient_table import ABSENT
 from benchmark.cohorts.store import Stored
 from benchmark.core.errors import UsageError
-from benchmark.core.types import Source
+from benchmark.core.types import Items, Source
 
 
 def table(train: list[int], heldout: list[int]) -> pd.DataFrame:
@@ -88,3 +91,33 @@ def test_files_of_a_folder_that_was_moved_are_where_they_are_now() -> None:
     )
     moved = at_present(stored, [source("s", "new/s/0.dcm", "new/s/1.dcm"), source("t", "new/t.png")])
     assert list(moved.files["file"]) == ["new/s/0.dcm", "new/s/1.dcm", "new/t.png"]
+
+
+@dataclass(frozen=True)
+class Listed:
+    """A data set whose table lists files of both folders, of which each folder has its own."""
+
+    absent: dict[str, list[str]]
+    channels: tuple[str, ...] = ("image",)
+
+    def sources(self, root: Path) -> list[Source]:
+        return []
+
+    def read(self, source: Source) -> Items:
+        raise NotImplementedError
+
+    def remarks(self, root: Path) -> dict[str, list[str]]:
+        return {ABSENT: self.absent[root.name], "patients, from a table": ["P1"]}
+
+
+def test_a_table_of_both_folders_lists_as_absent_only_what_neither_has() -> None:
+    dataset = Listed({"t": ["gone.png", "h1.png"], "h": ["t1.png", "gone.png"]})
+    given = GivenSplit(dataset=dataset, train=Path("t"), heldout=Path("h"))
+    patients = {f"{side}: patients, from a table": ["P1"] for side in ("train", "heldout")}
+    assert given.remarks(Path()) == {ABSENT: ["gone.png"], **patients}
+    alone = GivenSplit(dataset=dataset, train=Path("t"), heldout=None)
+    assert alone.remarks(Path())[ABSENT] == ["gone.png", "h1.png"]
+    complete = GivenSplit(
+        dataset=Listed({"t": ["h1.png"], "h": ["t1.png"]}), train=Path("t"), heldout=Path("h")
+    ).remarks(Path())
+    assert complete == patients

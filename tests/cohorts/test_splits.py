@@ -65,6 +65,41 @@ def test_training_sizes_are_nested_and_leave_the_held_out() -> None:
     assert before == set(full.train)
 
 
+def test_training_patients_are_nested_whole_and_leave_the_held_out() -> None:
+    frame = table()
+    full = plan_split(frame)
+    before: set[int] = set()
+    for patients in (1, 7, 49, 50):
+        plan = plan_split(frame, train_patients=patients)
+        assert np.array_equal(plan.train, plan_split(frame, train_items=3 * patients).train)
+        assert before < set(plan.train)
+        assert np.array_equal(plan.calibration, full.calibration)
+        assert np.array_equal(plan.test, full.test)
+        before = set(plan.train)
+    assert before == set(full.train)
+
+
+def test_impossible_numbers_of_training_patients_are_refused() -> None:
+    for patients in (0, 51):
+        with pytest.raises(UsageError) as refusal:
+            plan_split(table(), train_patients=patients)
+        assert str(refusal.value) == (
+            f"{patients} training patients were asked for, the training split has 50\n"
+            "  hint: choose a number from 1 to 50, or a larger training share"
+        )
+    with pytest.raises(UsageError) as refusal:
+        plan_split(table(), train_patients=5, train_items=5)
+    assert str(refusal.value) == (
+        "the training size is given twice, as 5 items and as 5 patients\n  hint: give --train-items or --train-patients"
+    )
+    with pytest.raises(UsageError) as refusal:
+        plan_split(table(), train_patients=5, trained_on=frozenset({"p1"}))
+    assert str(refusal.value) == (
+        "only 5 of the listed training patients would be compared, and copies of the others would not be seen\n"
+        "  hint: leave out --train-patients, which is for models trained by this run"
+    )
+
+
 def test_duplicates_across_patients_share_a_side_for_every_seed() -> None:
     frame = table(30)
     chain = [("p1", "p2"), ("p2", "p3"), ("p10", "p20")]

@@ -125,3 +125,21 @@ def test_a_finished_patient_is_left_as_it_is(root):
     before = {file: file.stat().st_mtime_ns for file in root.rglob("*.nii.gz")}
     PhantomMR(patients=2).create(root)
     assert before == {file: file.stat().st_mtime_ns for file in root.rglob("*.nii.gz")}
+
+
+def test_planes_are_the_same_for_a_seed_and_differ_between_seeds_and_heights():
+    first, again, other = (simulate.planes(seed, "flair", (10, 16)) for seed in (1, 1, 2))
+    assert (first.shape, first.dtype) == ((2, 240, 240), np.int16)
+    assert np.array_equal(first, again)
+    between = np.corrcoef(first[0].ravel(), other[0].ravel())[0, 1]
+    assert between < np.corrcoef(first[0].ravel(), first[1].ravel())[0, 1] < 0.99
+    assert all(0.2 < (plane > 0).mean() < 0.5 for plane in first)
+
+
+def test_images_show_the_whole_head_in_every_grey():
+    images = PhantomMR.images(3, (10,))
+    assert (images.shape, images.dtype) == ((1, 208, 176), np.uint8)
+    assert (images.min(), images.max()) == (0, 255)
+    border = images[0].copy()
+    border[1:-1, 1:-1] = 0
+    assert not border.any()

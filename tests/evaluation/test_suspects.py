@@ -9,7 +9,9 @@ import pytest
 from scipy.ndimage import gaussian_filter
 
 from benchmark.core.types import Split
+from benchmark.evaluation import suspects
 from benchmark.evaluation.suspects import FullSize, list_suspects
+from benchmark.images.registration import find_placement
 
 REAL = 6
 
@@ -95,3 +97,21 @@ def test_the_order_of_detectors_does_not_matter(order: tuple[str, str]) -> None:
     found = {"pixels": matches(), "copy": matches(similarity=[0.99, 0.2, 0.1, 0.1])}
     table = listed({name: found[name] for name in order}, copies={0: 0})
     assert table["train_file"][0] == "real0"
+
+
+def test_each_pair_is_aligned_once_whoever_asks(monkeypatch: pytest.MonkeyPatch) -> None:
+    searched = []
+
+    def search(synthetic: np.ndarray, real: np.ndarray) -> Any:
+        searched.append((synthetic.mean(), real.mean()))
+        return find_placement(synthetic, real)
+
+    monkeypatch.setattr(suspects, "find_placement", search)
+    full_size = FullSize(lambda number: image(100 + number), image)
+    table = list_suspects({"copy": matches()}, split("synthetic", 4), split("real", REAL), full_size)
+    assert len(searched) == len(full_size.placements) == 2 + 4  # two suspects, and each image with its held-out one
+    for number, row in table[["synthetic", "train_row"]].to_numpy().tolist():
+        assert full_size.placement(number, row).affine
+    assert len(searched) == 6
+    assert full_size.placement(0, 3) == find_placement(image(100), image(3))
+    assert len(searched) == 7

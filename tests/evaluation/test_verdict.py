@@ -99,6 +99,12 @@ def test_identical_copies_decide_even_where_the_headline_is_refused() -> None:
     )
 
 
+def test_parts_that_are_nearly_identical_are_said_to_be_parts() -> None:
+    assert verdict({"pixels": scores(), "local": scores(verbatim=3)}, suspects=3)[2] == (
+        "3 of 200 synthetic images look like one particular training patient (local: 3 nearly identical in a part)"
+    )
+
+
 def test_a_refused_detector_is_no_all_clear() -> None:
     assert verdict({"pixels": scores(), "copy": scores(low=None)}) == ("cannot tell", 11, "copy: why")
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy.ndimage import gaussian_filter, rotate, shift
 
-from benchmark.images.registration import align
+from benchmark.images.registration import align, find_placement, move
 
 
 def image(seed: int, *shape: int) -> np.ndarray:
@@ -47,3 +47,12 @@ def test_a_constant_image_is_like_nothing() -> None:
 def test_the_same_images_give_the_same_number() -> None:
     first, second = (align(image(3, 64, 64), image(4, 64, 64)).correlation for _ in range(2))
     assert first == second
+
+
+@pytest.mark.parametrize("shape", [(96, 80), (40, 32, 24)])
+def test_a_placement_holds_at_any_size(shape: tuple[int, ...]) -> None:
+    original = image(0, *shape)
+    placement = find_placement(ALTERED["flip"](ALTERED["rotated"](original)), original)
+    large = [np.repeat(np.repeat(given, 2, axis=0), 2, axis=1) for given in (original, ALTERED["rotated"](original))]
+    assert move(ALTERED["flip"](large[1]), large[0], placement).correlation > 0.97
+    assert move(large[1], large[0], placement).correlation < 0.9  # without the flip it is another image

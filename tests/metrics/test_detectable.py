@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from benchmark.metrics.competition import Nearest, exposed, priorities
+from benchmark.metrics.competition import SPENDING, Nearest, divided, exposed, priorities
 from benchmark.metrics.detectable import Detectable, detectable
 
 
@@ -101,3 +101,11 @@ def test_one_patient_more_or_less_changes_it_little() -> None:
     numbers = [number for number in found if number is not None]
     assert len(numbers) == 300
     assert np.abs(np.diff(numbers)).max() <= 1
+
+
+def test_detectors_that_share_the_error_need_more_copied_patients() -> None:
+    alone, shared = (detectable(194, 151, 200, spending=divided(SPENDING, count)) for count in (1, 3))
+    assert (alone.patients, shared.patients) == (7, 9)
+    assert detectable(4, 4, 50).patients is not None
+    shared = detectable(4, 4, 50, spending=divided(SPENDING, 3))
+    assert (shared.patients, shared.heldout_needed) == (None, 6)

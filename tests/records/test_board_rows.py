@@ -66,6 +66,8 @@ def test_runs_that_differ_in_their_seed_are_one_row() -> None:
         {"data_options": {"channels": "t1"}},
         {"split": "images"},
         {"train_items": 40},
+        {"train_patients": 4},
+        {"repeat": 10, "repeat_share": 0.1},
         {"budget_seconds": 60.0},
         {"detector": "ssim"},
     ],

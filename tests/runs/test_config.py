@@ -25,6 +25,9 @@ FULL: dict[str, Any] = {
         "split": "official",
         "split_seed": 3,
         "train_items": 40,
+        "train_patients": 20,
+        "repeat": 2,
+        "repeat_share": 0.2,
         "trained_on": "split",
         "exclude": "out.csv",
         "strict": True,
@@ -33,6 +36,7 @@ FULL: dict[str, Any] = {
     "detectors": [{"name": "pixels", "options": {"foreground": True}}],
     "seed": 2,
     "budget_seconds": 1.5,
+    "variant": "samples-60",
     "device": "cpu",
     "search_memory": 0.5,
     "runs": "here",
@@ -90,7 +94,7 @@ def test_the_command_line_goes_on_top_of_the_file() -> None:
         (
             {**FULL, "sed": 1},
             ("run.toml: there is no setting 'sed'\n  hint: did you mean 'seed'? known here: model, data, samples, "
-            "detectors, seed, budget_seconds, device, search_memory, runs, cache"),
+            "detectors, seed, budget_seconds, variant, device, search_memory, runs, cache"),
         ),
         (
             {**FULL, "model": {"name": "ldm", "presets": "smoke"}},
@@ -100,7 +104,7 @@ def test_the_command_line_goes_on_top_of_the_file() -> None:
         (
             {**FULL, "data": {"name": "msd", "zzz": 1}},
             ("run.toml: there is no setting 'data.zzz'\n  hint: known here: name, options, root, image_size, channels, "
-            "split, split_seed, train_items, trained_on, exclude, strict"),
+            "split, split_seed, train_items, train_patients, repeat, repeat_share, trained_on, exclude, strict"),
         ),
         (
             {**FULL, "seed": "many"},

@@ -27,6 +27,8 @@ from benchmark.text2image.options import FollowUps, OutlierRule, PromptSampling
 from benchmark.text2image.pipelines import unsupported_reason
 from benchmark.text2image.prompts import read_prompts, score_prompts
 from benchmark.text2image.studies.reproduce import Plan
+from benchmark.text2image.top_images import FILE, read_top_images
+from benchmark.text2image.tracing import trace
 
 LONG = "secretword " * 1000
 SHORT = PromptSampling(steps=4, seeds=2)
@@ -229,6 +231,40 @@ def test_the_command_attributes_and_mitigates(folder: Path, tmp_path: Path) -> N
     assert mitigated["effects"]["none"]["prompts"] == 2
 
 
+def test_the_command_writes_a_private_report_with_images(folder: Path, tmp_path: Path) -> None:
+    path = listed(tmp_path / "list.csv", list(CAPTIONS))
+    done = CliRunner().invoke(app, command_of(folder, path, "--shown", "2"), catch_exceptions=False)
+    (where,) = (tmp_path / "out").glob("[!.]*")
+    assert f"report: {where / 'report.html'} (private: it shows prompts and images)" in done.output
+    page = (where / "report.html").read_text()
+    top = pd.read_parquet(where / "scores.parquet")["sha"].head(2).tolist()
+    kept = read_top_images(where)
+    assert list(kept) == top
+    assert page.count("<img") == 2 * 2
+    texts = pd.read_parquet(where / "prompts.parquet").set_index("sha")["prompt"]
+    sampled = trace(
+        open_model(str(folder), "cpu").pipeline, [texts[top[0]]], [1], steps=4, guidance=7.5, further=True
+    )  # fmt: skip
+    side = kept[top[0]].shape[-1]
+    small = kept[top[0]][1].reshape(-1, 16, side // 16, 16, side // 16).mean(axis=(2, 4)) / 127.5 - 1
+    assert sampled.thumbs is not None
+    assert small.ravel() == pytest.approx(sampled.thumbs[0], abs=0.01)  # the very image that was scored
+
+    first = (where / FILE).stat().st_mtime_ns
+    CliRunner().invoke(app, command_of(folder, path, "--shown", "2"), catch_exceptions=False)
+    assert (where / FILE).stat().st_mtime_ns == first, "images are not sampled again"
+    (where / "report.html").unlink()
+    again = CliRunner().invoke(app, ["report", str(where)], catch_exceptions=False)
+    assert again.output == f"report: {where / 'report.html'} (private: it shows prompts and images)\n"
+    assert (where / "report.html").read_text() == page
+
+
+def test_shown_is_a_number_of_prompts() -> None:
+    with pytest.raises(UsageError) as raised:
+        FollowUps(shown=-1)
+    assert (raised.value.message, raised.value.hint) == ("--shown is -1", "give 0 or more prompts")
+
+
 def test_what_further_computes_is_printed_and_kept(folder: Path, tmp_path: Path) -> None:
     path = listed(tmp_path / "list.csv", list(CAPTIONS))
     plain = CliRunner().invoke(app, command_of(folder, path), catch_exceptions=False)
@@ -328,7 +364,7 @@ MIMIC = [
 ]
 PRIVATE = {
     "prompts.parquet", "tokens.parquet", "words.parquet", "ablations.parquet", "tokens-faithful.parquet",
-    "words-faithful.parquet", "ablations-faithful.parquet",
+    "words-faithful.parquet", "ablations-faithful.parquet", "report.html", "top-images.npz",
 }  # fmt: skip
 
 

@@ -40,6 +40,12 @@ class LatentModel(nn.Module):
 
 
 @torch.no_grad()
+def encoded(autoencoder: Autoencoder, images: Tensor) -> Tensor:
+    """Return the latents of images (n, C, *spatial), without gradients; the first stage stays as it was trained."""
+    return autoencoder.encode(images)
+
+
+@torch.no_grad()
 def encode_all(autoencoder: Autoencoder, feed: Resident | Streamed, batch_size: int) -> Tensor:
     """Return the latents of a whole feed, (N, latent channels, *spatial / factor), on its device."""
     return torch.cat([autoencoder.encode(images) for images in in_order(feed, batch_size)])

@@ -99,6 +99,8 @@ def report_images(
     return ReportImages(
         synthetic=full_size.synthetic,
         real=full_size.real,
+        channels=full_size.channels,
+        placement=full_size.placement,
         spacing_mm=spacing_mm,
         beside=(lambda row: (int(before[row]), int(after[row]))) if slices else None,
         planted=planted_examples(cohort),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from markupsafe import Markup
@@ -16,7 +17,11 @@ if TYPE_CHECKING:
     from benchmark.core.types import Score
     from benchmark.evaluation.report.data import CurvePoint, Detector, Histogram, Suspect
 
-WIDTH, HEIGHT = 560, 310
+WIDTH, HEIGHT = 560, 330
+MOST_BINS = 80
+"""Bins of a figure: more would be narrower than its line."""
+JOINED = (1, 2, 5, 10, 25, 50, 125, 250, 500, 1000)
+"""How many bins may become one."""
 CURVE_HEIGHT = 280
 THRESHOLDS = {"exposed.threshold": "threshold of the verdict", "copies.tau": "tau"}
 """Scores that are similarities, and their names in a figure."""
@@ -27,9 +32,10 @@ BAR = 110
 def similarity_figure(detector: Detector, suspects: Sequence[Suspect], name: str) -> Markup | None:
     """Draw how similar images are to their nearest ones, with both thresholds and each suspect; nothing without counts.
 
-    The three curves are those of Akbar et al. 2025 (2305.07644).
+    The three curves are those of Akbar et al. 2025 (2305.07644). Shares are on a logarithmic axis: the few images at
+    the right end are what matters, and a linear axis would hide them below the line.
     """
-    histograms = [one for one in detector.histograms if sum(one.counts)]
+    histograms = drawn_histograms(detector)
     if not histograms:
         return None
     thresholds = {
@@ -51,11 +57,32 @@ def similarity_figure(detector: Detector, suspects: Sequence[Suspect], name: str
     return svg.figure(WIDTH, HEIGHT, title, described, _similarity_axes(frame), *curves, name=name)
 
 
+def drawn_histograms(detector: Detector) -> list[Histogram]:
+    """Return the histograms that hold anything, their bins joined to at most MOST_BINS between the ends of all."""
+    histograms = [one for one in detector.histograms if sum(one.counts)]
+    if not histograms:
+        return []
+    low, high = min(_ends(one)[0] for one in histograms), max(_ends(one)[1] for one in histograms)
+    width = (histograms[0].high - histograms[0].low) / len(histograms[0].counts)
+    needed = (high - low) / width / MOST_BINS
+    return [_joined(one, next(number for number in JOINED if number >= needed)) for one in histograms]
+
+
+def _joined(histogram: Histogram, number: int) -> Histogram:
+    """Return a histogram with so many neighbouring bins in one."""
+    counts, width = histogram.counts, (histogram.high - histogram.low) / len(histogram.counts)
+    sums = tuple(sum(counts[start : start + number]) for start in range(0, len(counts), number))
+    return replace(histogram, counts=sums, high=histogram.low + len(sums) * number * width)
+
+
 def _similarity_frame(histograms: Sequence[Histogram], marks: Sequence[float]) -> svg.Frame:
     """Return a frame from the lowest bin that holds anything to the highest, and to every mark."""
     edges = [edge for one in histograms for edge in _ends(one)] + list(marks)
     tallest = max(count / sum(one.counts) for one in histograms for count in one.counts)
-    return svg.Frame(52, 62, WIDTH - 72, HEIGHT - 158, (min(edges), max(edges)), (0, tallest * 1.05))
+    # One image of the largest set is still above the axis.
+    least = min(1 / sum(one.counts) for one in histograms)
+    y = (least / 1.6, max(tallest, least) * 1.3)
+    return svg.Frame(60, 62, WIDTH - 80, HEIGHT - 158, (min(edges), max(edges)), y, log_y=True)
 
 
 def _ends(histogram: Histogram) -> tuple[float, float]:
@@ -67,13 +94,14 @@ def _ends(histogram: Histogram) -> tuple[float, float]:
 def _mode(histogram: Histogram) -> str:
     place = max(range(len(histogram.counts)), key=histogram.counts.__getitem__)
     width = (histogram.high - histogram.low) / len(histogram.counts)
-    return f"{histogram.low + place * width:.2f} to {histogram.low + (place + 1) * width:.2f}"
+    return f"{histogram.low + place * width:.3f} to {histogram.low + (place + 1) * width:.3f}"
 
 
 def _similarity_axes(frame: svg.Frame) -> Markup:
+    powers = [10.0**power for power in range(-6, 1) if frame.y[0] <= 10.0**power <= frame.y[1]]
     return svg.axes(
-        frame, svg.ticks(*frame.x), svg.ticks(*frame.y, most=4), x_text=lambda value: f"{value:g}",
-        y_text=lambda value: f"{100 * value:g} %", y_label="share of the images",
+        frame, svg.ticks(*frame.x), powers, x_text=lambda value: f"{value:g}",
+        y_text=lambda value: f"{100 * value:g} %", y_label="share of the images, logarithmic",
         x_label="similarity to the nearest image",
     )  # fmt: skip
 
@@ -226,8 +254,11 @@ def growth_figure(detector: Detector, samples: int, name: str) -> Markup | None:
 
 
 def histogram_rows(detector: Detector) -> list[tuple[float, tuple[int, ...]]]:
-    """Return the lower end of each bin that holds anything, and the counts of all histograms in it."""
-    first = detector.histograms[0]
+    """Return the lower end of each bin of the figure that holds anything, and the counts of all histograms in it."""
+    histograms = drawn_histograms(detector)
+    if not histograms:
+        return []
+    first = histograms[0]
     width = (first.high - first.low) / len(first.counts)
-    columns = zip(*(one.counts for one in detector.histograms), strict=True)
+    columns = zip(*(one.counts for one in histograms), strict=True)
     return [(first.low + place * width, counts) for place, counts in enumerate(columns) if any(counts)]

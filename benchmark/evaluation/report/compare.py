@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from benchmark.images.registration import align
+from benchmark.images.registration import Placement, find_placement, move
 
 if TYPE_CHECKING:
     from benchmark.core.types import Array
@@ -29,7 +29,10 @@ SCATTER_BINS = 64
 
 @dataclass(frozen=True)
 class Compared:
-    """One synthetic image with its training and its held-out image, all of one shape: 2D or 3D."""
+    """One synthetic image with its training and its held-out image, all of one shape: 2D or 3D.
+
+    In colour the three images have a last axis of 3 channels, and the two maps are means over the channels.
+    """
 
     synthetic: Array
     training: Array
@@ -43,35 +46,65 @@ class Compared:
     the training image has no pixels."""
     local: Array
     """Correlation in a window about each pixel, -1 to 1; NaN where both images are flat, or one has no pixels."""
-    reduced: float
-    """The factor by which the synthetic image was reduced; 1 where it is shown as it is."""
+    size: tuple[int, ...]
+    """Shape of the synthetic image before it was reduced."""
+
+    @property
+    def reduced(self) -> float:
+        """The factor by which the synthetic image was reduced; 1 where it is shown as it is."""
+        return max(float(old / new) for old, new in zip(self.size, self.covered.shape, strict=True))
 
 
-def compare(synthetic: Array, training: Array, heldout: Array | None) -> Compared:
+def compare(
+    synthetic: Array,
+    training: Array,
+    heldout: Array | None,
+    placements: tuple[Placement | None, Placement | None] = (None, None),
+) -> Compared:
     """Align real images to a synthetic one, and show where it differs from the first.
 
     Args:
         synthetic: (rows, columns) or (x, y, z), any real type.
         training: as many axes, any size.
         heldout: as many axes, any size.
+        placements: how training and held-out image are moved, where that is known; else it is searched.
     """
     fixed = fit(synthetic, LARGEST[synthetic.ndim])
-    moved, covered = _aligned(fixed, training)
+    moved, covered = _aligned(fixed, training, placements[0])
     return Compared(
         synthetic=fixed,
         training=moved,
-        heldout=None if heldout is None else _aligned(fixed, heldout)[0],
+        heldout=None if heldout is None else _aligned(fixed, heldout, placements[1])[0],
         covered=covered,
         difference=difference(fixed, moved, covered),
         local=np.where(covered, local_similarity(fixed, moved), np.nan),
-        reduced=max(old / new for old, new in zip(synthetic.shape, fixed.shape, strict=True)),
+        size=synthetic.shape,
     )
 
 
-def _aligned(fixed: Array, image: Array) -> tuple[Array, Array]:
+def in_colour(channels: Sequence[Compared]) -> Compared:
+    """Join three channels of one suspect into one comparison in colour."""
+    first = channels[0]
+    heldout = [one.heldout for one in channels if one.heldout is not None]
+    # A channel that is flat somewhere has no correlation there: its weight is 0, not the result NaN.
+    known = [~np.isnan(one.local) for one in channels]
+    count = np.sum(known, axis=0)
+    summed = np.sum([np.nan_to_num(one.local) for one in channels], axis=0)
+    return Compared(
+        synthetic=np.stack([one.synthetic for one in channels], axis=-1),
+        training=np.stack([one.training for one in channels], axis=-1),
+        heldout=np.stack(heldout, axis=-1) if heldout else None,
+        covered=first.covered,
+        difference=np.mean([one.difference for one in channels], axis=0),
+        local=np.where(count > 0, summed / np.maximum(count, 1), np.nan),
+        size=first.size,
+    )
+
+
+def _aligned(fixed: Array, image: Array, placement: Placement | None) -> tuple[Array, Array]:
     """Return an image on the fixed one's grid, in the levels that it was stored in, and where it has pixels."""
     moving = fit(image, LARGEST[image.ndim])
-    aligned = align(fixed, moving)
+    aligned = move(fixed, moving, placement or find_placement(fixed, moving))
     as_stored = aligned.image.round().clip(0, 255).astype(np.uint8) if moving.dtype == np.uint8 else aligned.image
     return as_stored, aligned.covered
 
@@ -164,11 +197,11 @@ def grey_range(image: Array) -> tuple[float, float]:
 
 
 def stored_grey(images: Sequence[Array]) -> bool:
-    """Tell whether images are 2D with 256 grey levels, and so have black and white already: they are drawn as stored.
+    """Tell whether planes have 256 levels, and so have black and white already: they are drawn as stored.
 
-    Volumes of 8 bits often use only a part of the levels, and stand next to volumes of other types.
+    Not for volumes: those of 8 bits often use only a part of the levels, and stand next to volumes of other types.
     """
-    return all(image.dtype == np.uint8 and image.ndim == 2 for image in images)
+    return all(image.dtype == np.uint8 for image in images)
 
 
 def to_grey(image: Array, limits: tuple[float, float] | None = None) -> Array:

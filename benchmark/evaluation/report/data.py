@@ -13,6 +13,7 @@ from benchmark.evaluation.verdict import Verdict
 
 if TYPE_CHECKING:
     from benchmark.core.types import Array
+    from benchmark.images.registration import Placement
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -151,11 +152,19 @@ def _require_scored(report: ReportInput) -> None:
 
 @dataclass(frozen=True, kw_only=True)
 class ReportImages:
-    """Opens the images of a report, at the size of their files: (rows, columns), or (x, y, z) in RAS+."""
+    """Opens the images of a report, at the size of their files: (rows, columns), or (x, y, z) in RAS+.
 
-    synthetic: Callable[[int], Array]
-    real: Callable[[int], Array]
+    With several `channels` both functions take the position of a channel as a second argument, 0 if it is not given.
+    """
+
+    synthetic: Callable[..., Array]
+    real: Callable[..., Array]
     """By position among all real images, train first."""
+    channels: tuple[str, ...] = ()
+    """Names of the channels, where there are several; `red`, `green`, `blue` are also shown in colour."""
+    placement: Callable[[int, int], Placement] | None = None
+    """How a real image is moved onto a synthetic one, by the position of the synthetic and of the real one; searched
+    where nothing is given."""
     spacing_mm: Callable[[int], tuple[float, ...]] | None = None
     """Spacing of a synthetic image, one number per axis or none; without it voxels are drawn as cubes."""
     beside: Callable[[int], tuple[int, int]] | None = None

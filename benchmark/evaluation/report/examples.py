@@ -10,9 +10,6 @@ from benchmark.evaluation.report.compare import grey_range, to_grey
 if TYPE_CHECKING:
     from benchmark.core.types import Array, Cohort
 
-LOCAL = {"local16": ("local", "16%"), "local25": ("local", "25%")}
-"""A part of one image inside another: name, kind and strength in `images.planted_copies`."""
-
 
 def planted_examples(cohort: Cohort) -> dict[str, Array]:
     """Return the first training image after each transformation, uint8 (rows, columns); its middle slice of a volume.
@@ -21,13 +18,13 @@ def planted_examples(cohort: Cohort) -> dict[str, Array]:
     """
     import torch
 
-    from benchmark.images.planted_copies import PASTED, PLANTED
+    from benchmark.images.planted_copies import LOCAL_AS, PASTED, PLANTED
 
     source = torch.from_numpy(cohort.train.images([0]))
     made = {name: transformation(source) for name, transformation in PLANTED.items()}
     if len(cohort.heldout):
         host = torch.from_numpy(cohort.heldout.images([0]))
-        made |= {name: PASTED[kind][strength](source, host) for name, (kind, strength) in LOCAL.items()}
+        made |= {name: PASTED[kind][strength](source, host) for name, (kind, strength) in LOCAL_AS.items()}
     planes = {name: plane(image.contiguous().numpy()[0, 0]) for name, image in made.items()}
     # One range for all, so that a change of contrast stays visible.
     limits = grey_range(planes["exact"])

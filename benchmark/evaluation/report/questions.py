@@ -1,8 +1,9 @@
 """Each number of an audit against the questions of EDPB Opinion 28/2024 and of a data-protection impact assessment.
 
-Opinion 28/2024 of the European Data Protection Board was adopted on 17 December 2024. Paragraph 43 states when a model
-may be called anonymous; paragraph 55 names the attacks that tests should cover. The content of an impact assessment is
-Article 35(7) of Regulation (EU) 2016/679 (GDPR).
+Opinion 28/2024 of the European Data Protection Board was adopted on 17 December 2024. Its answer to the first question,
+on anonymous models, states two conditions, and lists what authorities should look at: among it tests against attacks,
+and documentation. Themes are named here without numbers of paragraphs: read them in the Opinion. The content of an
+impact assessment is Article 35(7) of Regulation (EU) 2016/679 (GDPR).
 """
 
 from __future__ import annotations
@@ -45,7 +46,7 @@ def opinion(report: ReportInput) -> tuple[Answer, ...]:
         Answer(
             "How likely is it to obtain personal data of people in the training set from the model's output, intended "
             "or not?",
-            "Paragraph 43, second condition: the likelihood must be insignificant for any data subject",
+            "Anonymous models, second condition: the likelihood must be insignificant for any data subject",
             (*_each(report, "share of images that are copies", "exposed.items", share_text),
              *_each(report, "training patients with a copy", "exposed.patients", count_text)),
             "Only the given synthetic images were examined, and only likeness of images. Each person counts, not the "
@@ -53,20 +54,20 @@ def opinion(report: ReportInput) -> tuple[Answer, ...]:
         ),
         Answer(
             "How likely is it to extract personal data directly from the model, probabilistic extraction included?",
-            "Paragraph 43, first condition",
+            "Anonymous models, first condition: the likelihood must be insignificant for any data subject",
             NOT_MEASURED,
             "The audit sees images, not the model's parameters. If the model itself is given away, test it as well.",
         ),
         Answer(
             "Was the model tested for regurgitation of training data?",
-            "Paragraph 55",
+            "Tests of the model and its resistance to attacks",
             (*_each(report, "nearly identical images", "exposed.verbatim", count_text),
              *_each(report, "images to withhold", "withheld.items", count_text)),
             "This is what the audit tests. It looks for the kinds of copies that are listed under what it would find.",
         ),
         Answer(
             "Was the model tested for membership inference?",
-            "Paragraph 55",
+            "Tests of the model and its resistance to attacks",
             (*_each(report, "members against others, AUC (0.5: no difference)", "members.auc", _plain),
              *_each(report, "lower bound on epsilon (0 shows nothing)", "privacy.epsilon", _plain)),
             "The attacker in this test has the synthetic images only, and compares nearest images. Stronger attackers "
@@ -74,7 +75,7 @@ def opinion(report: ReportInput) -> tuple[Answer, ...]:
         ),
         Answer(
             "Was the model tested for attribute inference, exfiltration, model inversion and reconstruction?",
-            "Paragraph 55",
+            "Tests of the model and its resistance to attacks",
             NOT_MEASURED,
             "These need other tests.",
         ),

@@ -22,20 +22,23 @@ class Frame:
     x: tuple[float, float]
     y: tuple[float, float]
     log_x: bool = False
+    log_y: bool = False
 
     def px(self, value: float) -> float:
         """Return the horizontal place of a value; values outside the axis end at its border."""
-        low, high = self.x
-        if self.log_x:
-            value, low, high = (math.log10(max(number, 1e-12)) for number in (value, low, high))
-        share = (value - low) / (high - low)
-        return self.left + self.width * min(max(share, 0.0), 1.0)
+        return self.left + self.width * _share(value, self.x, log=self.log_x)
 
     def py(self, value: float) -> float:
-        """Return the vertical place of a value."""
-        low, high = self.y
-        share = (value - low) / (high - low)
-        return self.top + self.height * (1 - min(max(share, 0.0), 1.0))
+        """Return the vertical place of a value; values outside the axis end at its border."""
+        return self.top + self.height * (1 - _share(value, self.y, log=self.log_y))
+
+
+def _share(value: float, ends: tuple[float, float], *, log: bool) -> float:
+    """Return how far a value is between the ends of an axis, 0 to 1."""
+    low, high = ends
+    if log:
+        value, low, high = (math.log10(max(number, 1e-12)) for number in (value, low, high))
+    return min(max((value - low) / (high - low), 0.0), 1.0)
 
 
 def tag(name: str, content: str = "", /, **attributes: object) -> Markup:

@@ -12,6 +12,7 @@ from typing import Any
 
 import pandas as pd
 
+from benchmark.core.csv_cells import csv_text
 from benchmark.core.files import atomic_write
 from benchmark.core.options import build
 from benchmark.core.processes import processes
@@ -118,4 +119,4 @@ def _write_variants(study: Study, folder: Path) -> None:
         ("recaptions.csv", [f"chest x-ray, {kind}" for kind in classes]),
     ):
         with atomic_write(folder / name) as temporary:
-            pd.DataFrame({"caption": captions, "variant": texts}).to_csv(temporary, index=False)
+            temporary.write_text(csv_text(pd.DataFrame({"caption": captions, "variant": texts})), "utf-8")

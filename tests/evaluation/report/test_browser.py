@@ -5,6 +5,7 @@ Needs Node with playwright-core and axe-core (NODE_PATH) and Chromium; scripts/c
 
 from __future__ import annotations
 
+import csv
 import json
 import shutil
 import subprocess
@@ -12,12 +13,17 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from benchmark.evaluation.report.data import ReportImages, ReportInput
 from benchmark.evaluation.report.page import write_report
+from benchmark.evaluation.report.prompts import write_prompts_report
+from benchmark.text2image.top_images import FILE
 
 from .conftest import HOSTILE, images_of, report_of, suspect
+from .test_page import colour_images
+from .test_prompts import images, scored
 
 SCRIPT = Path(__file__).parents[3] / "scripts" / "check_report_page.mjs"
 
@@ -37,7 +43,10 @@ def browser() -> str:
 
 
 def drive(browser: str, folder: Path, report: ReportInput, images: ReportImages) -> dict[str, Any]:
-    path = write_report(report, images, folder)
+    return look(browser, write_report(report, images, folder))
+
+
+def look(browser: str, path: Path) -> dict[str, Any]:
     done = subprocess.run(["node", str(SCRIPT), str(path), browser], capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stderr
     seen: dict[str, Any] = json.loads(done.stdout)
@@ -62,12 +71,40 @@ def test_a_review_by_keyboard(browser: str, tmp_path: Path) -> None:
     assert swapped[:2] == ["Training in its place", "Synthetic in its place"]
     assert seen["progressWithoutKeys"] == seen["progress"]
     assert seen["csvName"] == "decisions.csv"
-    quoted = HOSTILE.replace('"', '""')
-    assert seen["csv"].split("\r\n")[:3] == [
-        "rank,file,train_file,patient,similarity,full_size,reason,confidence,decision,reviewed",
-        "1,made-0.png,train/xray-0.png,person-0,0.9900,0.9750,verbatim,near-certain,withhold,yes",
-        f'2,"{quoted}",train/xray-1.png,"\'=1+1,""x""",0.9890,0.9750,nearest,review,keep,yes',
-    ]
+    head = "rank,file,train_file,patient,similarity,full_size,reason,confidence,decision,reviewed"
+    assert list(csv.reader(seen["csv"].splitlines())) == [
+        head.split(","),
+        ["1", "made-0.png", "train/xray-0.png", "person-0", "0.9900", "0.9750", "verbatim", "near-certain", "withhold",
+         "yes"],
+        ["2", HOSTILE, "train/xray-1.png", "'=1+1,\"x\"", "0.9890", "0.9750", "nearest", "review", "keep", "yes"],
+    ]  # fmt: skip
+    # A name with | has every cell in quotation marks.
+    assert seen["csv"].startswith(f'"{head.replace(",", chr(34) + "," + chr(34))}"')
+
+
+def test_names_that_a_spreadsheet_would_run_are_made_text(browser: str, tmp_path: Path) -> None:
+    names = {
+        "=cmd()": "'=cmd()", "+1+1": "'+1+1", "-a": "'-a", "@sum": "'@sum", "'=x": "''=x", "-0.5": "-0.5",
+        "plain.png": "plain.png", "'plain": "'plain",
+    }  # fmt: skip
+    suspects = tuple(suspect(number, file=name) for number, name in enumerate(names))
+    seen = drive(browser, tmp_path, replace(report_of(), suspects=suspects), images_of())
+    _, *rows = csv.reader(seen["csv"].splitlines())
+    assert [row[1] for row in rows] == list(names.values())
+
+
+def test_channels_are_switched_for_all_suspects(browser: str, tmp_path: Path) -> None:
+    seen = drive(browser, tmp_path, report_of(), colour_images("red", "green", "blue"))
+    names = ["colour", "red", "green", "blue", "colour"]
+    places = ["0,0", "1,1", "2,2", "3,3", "0,0"]
+    assert seen["channels"] == [[name, shown, 2] for name, shown in zip(names, places, strict=True)]
+    assert seen["channelCaptions"][:2] == ["Training in its place", "Synthetic in its place"]
+
+
+def test_the_report_of_prompts(browser: str, tmp_path: Path) -> None:
+    folder, made = scored(tmp_path), images(7)
+    np.savez(folder / FILE, sha=np.array([f"{number:04x}" for number in range(7)]), images=made)
+    look(browser, write_prompts_report(folder, folder))
 
 
 def test_slices_of_a_volume(browser: str, tmp_path: Path) -> None:

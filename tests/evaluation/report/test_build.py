@@ -108,6 +108,15 @@ def test_the_report_of_a_real_outcome_is_written(
     assert path.read_text(encoding="utf-8").count("<article") == len(report.suspects)
 
 
+def test_channels_and_placements_are_handed_over(world: World, full_size: FullSize) -> None:
+    both = FullSize(full_size.synthetic, full_size.real, ("t1", "t2"))
+    images = report_images(both, world.cohort)
+    assert images.channels == ("t1", "t2")
+    assert images.placement is not None
+    placed = images.placement(0, 1)
+    assert both.placements == {(0, 1): placed}
+
+
 def test_slices_are_shown_with_those_before_and_after(world: World, full_size: FullSize) -> None:
     cohort = world.cohort
     train = cohort.train

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import math
 import re
 from dataclasses import replace
 
+import numpy as np
 import pytest
 
 from benchmark.core.types import Score
 from benchmark.evaluation.report import svg
 from benchmark.evaluation.report.charts import (
     BAR,
+    drawn_histograms,
     growth_figure,
     histogram_rows,
     recall_bar,
@@ -63,19 +66,30 @@ def test_text_and_attributes_are_escaped() -> None:
     assert drawn == '<text x="1" y="2" class="&#34;x">&lt;b&gt;&amp;</text>'
 
 
-def test_histograms_share_an_axis_and_are_shares(one: Detector) -> None:
+def test_histograms_share_a_logarithmic_axis_of_shares(one: Detector) -> None:
     figure = str(similarity_figure(one, (), "f"))
-    for place, histogram in enumerate(one.histograms):
+    shares = [[count / sum(kept.counts) for count in kept.counts if count] for kept in one.histograms]
+    low = min(1 / sum(kept.counts) for kept in one.histograms) / 1.6
+    high = max(max(values) for values in shares) * 1.3
+    for place, values in enumerate(shares):
         (points,) = paths(figure, f"series series-{place}")
-        used = [count for count in histogram.counts if count]
-        base = points[0][1]
-        heights = [base - points[1 + 2 * number][1] for number in range(len(used))]
-        total = sum(histogram.counts)
-        assert [height / max(heights) for height in heights] == pytest.approx(
-            [count / max(used) for count in used], abs=0.01
-        )
-        tallest = max(count / sum(other.counts) for other in one.histograms for count in other.counts)
-        assert max(heights) / (312 - 62 - 96) == pytest.approx(max(used) / total / tallest / 1.05, abs=0.02)
+        heights = [points[0][1] - points[1 + 2 * number][1] for number in range(len(values))]
+        expected = [math.log(value / low) / math.log(high / low) * (330 - 158) for value in values]
+        assert heights == pytest.approx(expected, abs=0.1)
+    assert ">10 %</text>" in figure
+
+
+@pytest.mark.parametrize(("span", "joined"), [((990, 1000), 1), ((900, 1000), 2), ((500, 1000), 10), ((0, 1000), 25)])
+def test_bins_are_as_fine_as_the_figure_can_show(one: Detector, span: tuple[int, int], joined: int) -> None:
+    counts = np.zeros(1000, int)
+    counts[span[0] : span[1]] = 3
+    counts[span[1] - 1] = 7
+    fine = replace(one, histograms=(Histogram(name="test-to-train", low=-1, high=1, counts=tuple(counts)),))
+    (drawn,) = drawn_histograms(fine)
+    assert len(drawn.counts) == 1000 / joined
+    assert sum(drawn.counts) == counts.sum()
+    assert (drawn.low, drawn.high) == (-1, pytest.approx(1))
+    assert [counts for _, counts in histogram_rows(fine)][-1] == (7 + 3 * (joined - 1),)
 
 
 def test_thresholds_and_suspects_are_where_their_similarity_is(one: Detector) -> None:

@@ -17,9 +17,11 @@ import pytest
 
 from benchmark.core.types import Score
 from benchmark.evaluation.report import page as pages
-from benchmark.evaluation.report.data import ReportInput
+from benchmark.evaluation.report.data import ReportImages, ReportInput
 from benchmark.evaluation.report.texts import GLOSSARY, PLANTED
+from benchmark.evaluation.report.viewer import show
 from benchmark.evaluation.verdict import ABOVE, TOO_WEAK
+from benchmark.images.registration import Placement
 
 from .conftest import COPY, HOSTILE, PIXELS, Made, images_of, smooth, suspect
 
@@ -280,6 +282,54 @@ def test_a_volume_is_a_sheet_of_slices_as_radiologists_see_them(written: Written
     expected = volume[::-1][::-1, ::-1, 6].T.astype(float)
     low, high = np.percentile(volume, [0.5, 99.5])
     assert np.abs(shown_slice - ((expected - low) / (high - low) * 255).clip(0, 255)).max() <= 1
+
+
+def test_each_channel_has_its_own_panels_and_colour_comes_first(written: Written, made: Made) -> None:
+    images = colour_images("red", "green", "blue")
+    page = Page(written(made(count=1), images)[0])
+    (chosen,) = [given["id"] for name, given, _ in page.elements if name == "select"]
+    assert chosen == "channel"
+    assert page.all("option") == ["colour", "red", "green", "blue"]
+    views = [given for name, given, _ in page.elements if given.get("class") == "panels"]
+    assert [("hidden" in given) for given in views] == [False, True, True, True]
+    drawn = [
+        opened(given["src"]) for _, given, _ in page.elements if given.get("alt", "").endswith(": the synthetic image")
+    ]
+    expected = np.stack([images.synthetic(0, channel) for channel in range(3)], axis=-1)
+    assert np.array_equal(drawn[0], expected)
+    for channel in range(3):
+        assert np.array_equal(drawn[1 + channel][..., 0], expected[..., channel])
+
+
+def test_channels_that_are_no_colours_are_shown_one_by_one(written: Written, made: Made) -> None:
+    page = Page(written(made(count=1), colour_images("t1", "t2", "flair"))[0])
+    assert page.all("option") == ["t1", "t2", "flair"]
+
+
+def test_all_channels_are_moved_as_the_first_one_is(made: Made) -> None:
+    images = colour_images("t1", "t2", "flair")
+    asked = []
+
+    def placement(number: int, row: int) -> Placement:
+        asked.append((number, row))
+        return Placement((True, False), ())
+
+    shown = show(suspect(0), replace(images, placement=placement), 10**6)
+    assert asked == [(0, 0), (0, 50)]
+    for channel, view in enumerate(shown.views):
+        training = opened(view.panels[1].uri)[..., 0]
+        assert np.array_equal(training, images.real(0, channel)[::-1])
+
+
+def colour_images(*channels: str) -> ReportImages:
+    """Images whose channels differ; the synthetic ones are mirrored."""
+
+    def real(row: int, channel: int = 0) -> np.ndarray:
+        return smooth(row + 1000 * channel, 48, 40)
+
+    return ReportImages(
+        synthetic=lambda number, channel=0: real(number, channel)[::-1], real=real, channels=channels
+    )  # fmt: skip
 
 
 def test_without_held_out_images_no_such_panel(written: Written, made: Made) -> None:

@@ -14,6 +14,7 @@ function start() {
     card.addEventListener("change", (event) => onDecision(card, event));
     for (const view of card.querySelectorAll(".panel:not(.plot) .view")) listenToMouse(card, view);
   }
+  listenToSlices();
   startVolumes();
   setCurrent(cards[0], false);
   showProgress();
@@ -72,6 +73,24 @@ function listenToTools() {
   byId("reset").addEventListener("click", resetView);
   byId("save").addEventListener("click", save);
   byId("large").addEventListener("click", toggleLarge);
+  if (byId("channel")) byId("channel").addEventListener("change", showChannel);
+}
+
+// ---- Channels: each suspect has one set of panels per channel, and all suspects show the same one.
+
+const shownPanels = (card) => card.querySelector(".panels:not([hidden])");
+
+function showChannel() {
+  showTraining(false);
+  for (const panels of document.querySelectorAll(".panels[data-view]")) panels.hidden = panels.dataset.view !== byId("channel").value;
+  startVolumes();
+}
+
+function nextChannel() {
+  const choice = byId("channel");
+  if (!choice) return;
+  choice.selectedIndex = (choice.selectedIndex + 1) % choice.options.length;
+  showChannel();
 }
 
 function toggleLarge() {
@@ -131,6 +150,7 @@ const KEYS = {
   k: () => decide(current, "keep"),
   w: () => decide(current, "withhold"),
   b: () => showTraining(!trainingShown),
+  c: nextChannel,
   "+": () => zoomAt(1.25, 0.5, 0.5),
   "=": () => zoomAt(1.25, 0.5, 0.5),
   "-": () => zoomAt(0.8, 0.5, 0.5),
@@ -170,7 +190,7 @@ let trainingShown = false;
 
 function showTraining(shown) {
   if (!current || shown === trainingShown) return;
-  const [synthetic, training] = current.querySelectorAll(".panel.grey");
+  const [synthetic, training] = shownPanels(current).querySelectorAll(".panel.grey");
   const [one, other] = [synthetic, training].map((panel) => panel.querySelector("img"));
   [one.src, other.src] = [other.src, one.src];
   for (const panel of [synthetic, training]) {
@@ -211,16 +231,19 @@ const HEAD = ["rank", "file", "train_file", "patient", "similarity", "full_size"
 
 function csv() {
   const rows = [...document.querySelectorAll("#list tbody tr")].map((row) => [
-    ...[...row.cells].map((cell) => cell.textContent.trim()), row.dataset.reviewed || "no",
+    ...[...row.cells].map((cell) => neutral(cell.textContent)), row.dataset.reviewed || "no",
   ]);
-  return [HEAD, ...rows].map((row) => row.map(cell).join(",")).join("\r\n") + "\r\n";
+  // In some languages a spreadsheet divides cells at these, but not within quotation marks.
+  const divided = rows.some((row) => row.some((text) => /[;\t|]/.test(text)));
+  return [HEAD, ...rows].map((row) => row.map((text) => quoted(text, divided)).join(",")).join("\r\n") + "\r\n";
 }
 
-function cell(text) {
-  // A spreadsheet would run a name that begins like a formula: an apostrophe makes it text.
-  const safe = /^[=+\-@\t\r]/.test(text) && isNaN(Number(text)) ? `'${text}` : text;
-  return /[",\r\n]/.test(safe) ? `"${safe.replaceAll('"', '""')}"` : safe;
-}
+// A spreadsheet would run a name that begins like a formula: an apostrophe makes it text. A name that begins with
+// apostrophes before such a letter gets one more, so that taking one away always gives the name again.
+const FORMULA = /^'*[=+\-@\t\r\n]/;
+const NUMBER = /^([-+]?[0-9.]+(e[-+]?[0-9]+)?%?|-)$/;
+const neutral = (text) => (FORMULA.test(text) && !NUMBER.test(text) ? `'${text}` : text);
+const quoted = (text, always) => (always || /[",\r\n]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text);
 
 function save() {
   const link = document.createElement("a");
@@ -236,14 +259,17 @@ function save() {
 const sheets = new Map(); // card -> pixels of its panels; only of the last few, because each takes megabytes
 const KEPT = 4;
 
-function startVolumes() {
-  const volumes = cards.filter((card) => card.dataset.size);
-  for (const card of volumes) {
+function listenToSlices() {
+  for (const card of cards.filter((one) => one.dataset.size)) {
     card.querySelector(".slices").hidden = false;
     for (const slider of card.querySelectorAll(".slices input")) {
       slider.addEventListener("input", () => readSheets(card).then(() => drawPlanes(card)));
     }
   }
+}
+
+function startVolumes() {
+  const volumes = cards.filter((card) => card.dataset.size);
   // One after the other in the background: scrolling and printing then show the planes.
   const next = () => {
     const card = volumes.shift();
@@ -255,12 +281,16 @@ function startVolumes() {
 
 const numbers = (text) => text.split(" ").map(Number);
 
+const volumePanels = (card) => [...shownPanels(card).querySelectorAll(".panel.volume")];
+const sourcesOf = (card) => volumePanels(card).map((panel) => panel.querySelector("img").src).join();
+
 async function readSheets(card) {
-  const panels = [...card.querySelectorAll(".panel.volume")];
-  const sources = panels.map((panel) => panel.querySelector("img").src).join();
+  const sources = sourcesOf(card);
   const known = sheets.get(card);
+  const sheet = known && known.sources === sources ? known : { sources, pixels: await Promise.all(volumePanels(card).map(pixelsOf)) };
+  if (sources !== sourcesOf(card)) return; // another channel was chosen in the meantime, and is read on its own
   sheets.delete(card); // put at the end again: the first of the map is the one used longest ago
-  sheets.set(card, known && known.sources === sources ? known : { sources, pixels: await Promise.all(panels.map(pixelsOf)) });
+  sheets.set(card, sheet);
   if (sheets.size > KEPT) sheets.delete(sheets.keys().next().value);
 }
 
@@ -277,14 +307,14 @@ async function pixelsOf(panel) {
 
 function drawPlanes(card) {
   const sheet = sheets.get(card);
-  if (!sheet) return;
+  if (!sheet || sheet.sources !== sourcesOf(card)) return;
   const size = numbers(card.dataset.size);
   const spacing = numbers(card.dataset.spacing);
   const sliders = [...card.querySelectorAll(".slices input")];
   const at = sliders.map((slider) => Number(slider.value));
   const counts = [size[2], size[1], size[0]];
   sliders.forEach((slider, plane) => { slider.nextElementSibling.value = `${at[plane] + 1} / ${counts[plane]}`; });
-  card.querySelectorAll(".panel.volume").forEach((panel, number) => {
+  volumePanels(card).forEach((panel, number) => {
     canvasesOf(panel).forEach((canvas, plane) => {
       drawPlane(canvas, plane, at[plane], sheet.pixels[number], size, spacing, Number(card.dataset.columns));
     });

@@ -1,0 +1,64 @@
+"""What `bench sweep` prints of an outcome: means over seeds, trend tests, and the cells without numbers."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from benchmark.cli.tables import print_json, print_table
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from benchmark.runs.sweeps.outcome import Tables
+
+
+def print_outcome(folder: Path, *, as_json: bool = False) -> None:
+    """Print the outcome that `write_outcome` left in a folder. Raises UsageError where there is none."""
+    from benchmark.runs.sweeps.outcome import INCOMPLETE, PAGE, read_outcome
+    from benchmark.runs.sweeps.readings import MEASURES, notes_of
+    from benchmark.runs.sweeps.tables import shown_table
+
+    tables = read_outcome(folder)
+    if as_json:
+        print_json(outcome_json(tables, folder))
+        return
+    measures = [measure for measure in MEASURES if measure.name != "copy_rate"]
+    _print(shown_table(tables.means, measures), f"means over seeds; {INCOMPLETE}")
+    if len(tables.trends):
+        _print(_trends(tables.trends), "is there a trend?")
+    absent = _absent(tables.cells)
+    if len(absent):
+        _print(absent, "cells without numbers")
+    for note in notes_of(tables.cells.drop_duplicates("cell")["note"].tolist()):
+        print(f"note: {note}")  # noqa: T201
+    print(f"page: {folder / PAGE}")  # noqa: T201
+
+
+def outcome_json(tables: Tables, folder: Path) -> dict[str, Any]:
+    """Return the tables for machines; numbers that are missing are null."""
+    import json
+
+    names = ("cells", "means", "trends")
+    # Through pandas' own JSON: NaN becomes null, which json.dumps would write as NaN.
+    values = {name: json.loads(getattr(tables, name).to_json(orient="records")) for name in names}
+    return {"folder": str(folder), **values}
+
+
+def _print(table: pd.DataFrame, title: str) -> None:
+    print_table(title, [str(name) for name in table.columns], table.astype(str).to_numpy().tolist())
+
+
+def _trends(trends: pd.DataFrame) -> pd.DataFrame:
+    """Return what is said of each axis; p-values are in the answer, the rest is in trends.csv."""
+    pairs = trends[["score", "detector"]].to_numpy()
+    by = [f"{score} [{detector}]" if detector else score for score, detector in pairs]
+    shown = trends[["axis", "model", "levels", "answer"]].copy()
+    shown.insert(1, "score", by)
+    return shown
+
+
+def _absent(cells: pd.DataFrame) -> pd.DataFrame:
+    """Return the rows with a reason: one per cell where it is the same for all detectors."""
+    axes = list(cells.columns[1 : list(cells.columns).index("detector")])
+    return cells.loc[cells["reason"] != "", [*axes, "state", "reason"]].drop_duplicates()

@@ -1,0 +1,161 @@
+"""A sweep under random SIGKILLs of its driver and its workers, against the same sweep undisturbed.
+
+    python scripts/soak_sweep.py --kills 50 --out DIR
+
+Cells of `copycat`, `gaussian` and a tiny `vae` on simulated X-rays. The killed driver is started again with the same
+command until it ends with code 0. Then every record of both sweeps is compared: all scores, replicates and digests have
+to be equal, and the states of the cells too. Prints what was killed and whether the results are the same; exits 1 where
+they are not.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import sweep_films
+
+sweep_films.use_small_detector()  # in the workers too, which import this file
+
+DRIVE = "--drive"
+NOT_COMPARED = ("cost", "environment")
+"""Parts of a record that tell of the machine and of the hour."""
+
+
+def main() -> int:
+    """Run both sweeps, and compare them."""
+    given = _arguments()
+    given.out.mkdir(parents=True, exist_ok=True)
+    films = given.out / "films"
+    sweep_films.write_films(films)
+    command = _command(films, given)
+    calm, soaked = given.out / "calm", given.out / "soaked"
+    started = time.monotonic()
+    code = _drive(command, calm).wait()
+    calm_seconds = time.monotonic() - started
+    print(f"undisturbed: exit code {code} after {calm_seconds:.0f} s", flush=True)
+    started = time.monotonic()
+    pause = given.pause or calm_seconds / max(given.kills, 1)
+    killed, drives = soak(command, soaked, given.kills, random.Random(given.seed), pause)
+    passed = time.monotonic() - started
+    print(f"disturbed: {dict(killed)} killed, {drives} starts of the driver, {passed:.0f} s", flush=True)
+    differing = compare(calm, soaked)
+    print(f"{len(results(calm))} cells, differing: {differing or 'none'}")
+    return 1 if code or differing or not results(calm) else 0
+
+
+def soak(command: list[str], folder: Path, kills: int, rng: random.Random, pause: float) -> tuple[Counter[str], int]:
+    """Run a sweep, killing its driver or one of its workers at random; return what was killed, and how many starts."""
+    killed: Counter[str] = Counter()
+    drives = 0
+    while True:
+        driver = _drive(command, folder)
+        drives += 1
+        while driver.poll() is None:
+            if sum(killed.values()) < kills:
+                time.sleep(rng.uniform(0.1, 2 * pause))
+                killed.update(_kill_one(driver, rng))
+            else:
+                driver.wait()
+        if driver.returncode == 0:
+            return killed, drives
+        if drives > kills + 20:
+            raise SystemExit(f"the sweep did not end in {drives} starts: see {folder / 'driver.log'}")
+
+
+def _kill_one(driver: subprocess.Popen[bytes], rng: random.Random) -> list[str]:
+    """Kill the driver (one time in four) or a process that it has started; return what was killed."""
+    workers = _descendants(driver.pid)
+    if not workers or rng.random() < 0.25:
+        driver.kill()
+        driver.wait()
+        return ["driver"]
+    try:
+        os.kill(rng.choice(workers), signal.SIGKILL)
+    except ProcessLookupError:
+        return []
+    return ["worker"]
+
+
+def _descendants(process: int) -> list[int]:
+    """Return the processes below one, from /proc."""
+    try:
+        text = Path(f"/proc/{process}/task/{process}/children").read_text()
+    except OSError:
+        return []
+    children = [int(name) for name in text.split()]
+    return children + [below for child in children for below in _descendants(child)]
+
+
+def compare(one: Path, other: Path) -> list[str]:
+    """Return the names of the cells whose results are not the same in both sweeps."""
+    first, second = results(one), results(other)
+    return sorted(name for name in first.keys() | second.keys() if first.get(name) != second.get(name))
+
+
+def results(folder: Path) -> dict[str, Any]:
+    """Return for each cell its state, and all of its record that tells of the result."""
+    cells = [json.loads(line) for line in (folder / "sweeps" / "soak" / "cells.jsonl").read_text().splitlines()]
+    states = {cell["folder"]: {"cached": "done"}.get(cell["state"], cell["state"]) for cell in cells}
+    return {place: (state, _record(folder / "runs" / place) if place else None) for place, state in states.items()}
+
+
+def _record(folder: Path) -> dict[str, Any]:
+    record: dict[str, Any] = json.loads((folder / "record.json").read_text())
+    return {name: value for name, value in record.items() if name not in NOT_COMPARED}
+
+
+def _command(films: Path, given: argparse.Namespace) -> list[str]:
+    """Return the options of the sweep; each driver adds its folders."""
+    return [
+        "sweep", "--model", given.models, *sweep_films.NAMED, "--root", str(films.resolve()),
+        "--train-items", given.train_items, "--samples", "60", "--seed", ",".join(map(str, range(given.seeds))),
+        "--name", "soak", "--workers", str(given.workers), "--device", "cpu",
+    ]  # fmt: skip
+
+
+def _drive(command: list[str], folder: Path) -> subprocess.Popen[bytes]:
+    """Start a driver in a folder of its own, with a cache of its own."""
+    folder.mkdir(parents=True, exist_ok=True)
+    environment = {**os.environ, "MEMOBENCH_CACHE": "cache", "BENCH_CHECKPOINT_STEPS": "25"}
+    with (folder / "driver.log").open("ab") as log:
+        return subprocess.Popen(
+            [sys.executable, str(Path(__file__).resolve()), DRIVE, *command],
+            cwd=folder, env=environment, stdout=log, stderr=log,
+        )  # fmt: skip
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--kills", type=int, default=50)
+    parser.add_argument("--seed", type=int, default=0, help="of the times and the choice of processes")
+    parser.add_argument("--models", default="copycat,gaussian,vae:steps=150")
+    parser.add_argument("--train-items", default="20,40")
+    parser.add_argument("--seeds", type=int, default=2, help="seeds per model and training size")
+    parser.add_argument("--pause", type=float, help="mean seconds between two kills; by default spread over the sweep")
+    parser.add_argument("--workers", type=int, default=2)
+    parser.add_argument("--out", type=Path, required=True)
+    return parser.parse_args()
+
+
+def _bench(arguments: list[str]) -> None:
+    from benchmark.cli.app import main as bench
+
+    sys.argv[1:] = arguments
+    bench()
+
+
+if __name__ == "__main__":
+    if sys.argv[1:2] == [DRIVE]:
+        _bench(sys.argv[2:])
+    else:
+        sys.exit(main())

@@ -1,0 +1,109 @@
+"""How much a local sweep of 12 cells loses against its cells one by one, divided by the number of workers.
+
+    python scripts/time_sweep.py --workers 2 --out DIR               # the preset smoke on phantom-mr
+    python scripts/time_sweep.py --workers 2 --out DIR --small       # simulated X-rays, a small copy detector: minutes
+
+2 models x 3 training sizes x 2 augmentations. Each cell alone is a `bench run` with the threads that a worker has,
+after each other in one folder of runs and one cache; then the sweep runs in a new folder with a new cache. Both make
+cohort and detectors once, and both simulate or find the same files. Prints the seconds of both, and the ratio
+sweep / (sum / workers); the CPU time of both tells the same where other work makes the seconds unreliable.
+"""
+
+from __future__ import annotations
+
+import argparse
+import itertools
+import os
+import resource
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import sweep_films
+
+SMALL = "TIME_SWEEP_SMALL"
+if os.environ.get(SMALL):
+    sweep_films.use_small_detector()  # in the workers too, which import this file
+
+BENCH = "--bench"
+THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMBA_NUM_THREADS")
+
+
+def main() -> None:
+    """Time both ways, and print the ratio."""
+    given = _arguments()
+    out: Path = given.out.resolve()
+    if given.small:
+        os.environ[SMALL] = "1"
+        sweep_films.write_films(out / "films")
+    data = [*sweep_films.NAMED, "--root", str(out / "films")] if given.small else ["--data", "phantom-mr"]
+    common = [*data, "--samples", str(given.samples), "--set", f"steps={given.steps}", "--device", "cpu"]
+    sizes, augmentations = given.train_items.split(","), ("none", "flips")
+    points = list(itertools.product(given.models.split(","), sizes, augmentations))
+    alone = cpu = 0.0
+    for model, items, augmentation in points:
+        command = ["run", "--model", model, "--train-items", items, "--set", f"augment={augmentation}", *common]
+        before = _cpu_seconds()
+        seconds = _timed(command, out / "alone", given.workers, shared=True)
+        cpu += _cpu_seconds() - before
+        print(f"{model} {items} {augmentation}: {seconds:.1f} s", flush=True)
+        alone += seconds
+    command = [
+        "sweep", "--model", given.models, "--train-items", given.train_items, "--augmentation", "none,flips", *common,
+        "--workers", str(given.workers),
+    ]  # fmt: skip
+    before = _cpu_seconds()
+    seconds = _timed(command, out / "sweep", given.workers, shared=False)
+    sweep_cpu = _cpu_seconds() - before
+    print(f"{len(points)} cells one by one: {alone:.1f} s; sweep with {given.workers} workers: {seconds:.1f} s")
+    print(f"ratio sweep / (sum / {given.workers}): {seconds / (alone / given.workers):.3f}")
+    print(f"CPU seconds: one by one {cpu:.1f}, sweep {sweep_cpu:.1f}, ratio {sweep_cpu / cpu:.3f}")
+
+
+def _timed(command: list[str], folder: Path, workers: int, *, shared: bool) -> float:
+    """Return the seconds of a command in a folder; `shared` gives it the threads of one worker."""
+    folder.mkdir(parents=True, exist_ok=True)
+    threads = {name: str(max(1, (os.cpu_count() or 1) // workers)) for name in THREADS} if shared else {}
+    environment = {**os.environ, **threads, "MEMOBENCH_CACHE": "cache"}
+    started = time.monotonic()
+    with (folder / "output.log").open("ab") as log:
+        subprocess.run(
+            [sys.executable, str(Path(__file__).resolve()), BENCH, *command],
+            cwd=folder, env=environment, stdout=log, stderr=log, check=True,
+        )  # fmt: skip
+    return time.monotonic() - started
+
+
+def _cpu_seconds() -> float:
+    """Return the CPU time of all ended processes below this one: it says what is computed twice, however busy the
+    machine is.
+    """
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--models", default="vae,ddpm")
+    parser.add_argument("--train-items", default="20,40,60")
+    parser.add_argument("--steps", type=int, default=100)
+    parser.add_argument("--samples", type=int, default=100)
+    parser.add_argument("--workers", type=int, default=2)
+    parser.add_argument("--small", action="store_true")
+    parser.add_argument("--out", type=Path, required=True)
+    return parser.parse_args()
+
+
+def _bench(arguments: list[str]) -> None:
+    from benchmark.cli.app import main as bench
+
+    sys.argv[1:] = arguments
+    bench()
+
+
+if __name__ == "__main__":
+    if sys.argv[1:2] == [BENCH]:
+        _bench(sys.argv[2:])
+    else:
+        main()
