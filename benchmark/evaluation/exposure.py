@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from benchmark.core.types import Score
+from benchmark.core.types import Score, patient_codes
 from benchmark.evaluation.prompted import prompted_patients
 from benchmark.metrics.accumulation import FACTORS, accumulation
 from benchmark.metrics.competition import PRECISION, SPENDING, Estimate, Exposed, Nearest, Spending, exposed
@@ -222,8 +222,8 @@ def possible_for(
     """
     if prompted is not None:
         return detectable(*prompted_patients(cohort, prompted), samples, spending=spending)
-    train, heldout = (len(set(split.dealt)) for split in (cohort.train, cohort.heldout))
-    return detectable(train, heldout, samples, spending=spending)
+    images = np.bincount(patient_codes(cohort.train.dealt))
+    return detectable(len(images), len(set(cohort.heldout.dealt)), samples, spending=spending, images=images)
 
 
 def possible_scores(possible: Detectable) -> dict[str, Score]:

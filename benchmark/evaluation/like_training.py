@@ -59,13 +59,18 @@ FARTHER = (
 def unlike_training(samples: Items, train: Split) -> tuple[float, str]:
     """Return the share of samples that are unlike all training images, and why an empty list would mean nothing.
 
-    The reason is empty where the share is below UNLIKE, or no larger than the sampling error allows.
+    The reason is empty where the share is below UNLIKE, or no larger than the sampling error allows. So few patients
+    and samples that even noise would not be called unlike give a reason, too, with a share of 0.
     """
     own, drawn = (_drawn(len(one)) for one in (train, samples))
     units = patient_codes([train.dealt[row] for row in own])
     patients = int(units.max()) + 1
-    if patients < 2:
-        return 0.0, ""
+    if patients < 2 or _most(len(drawn), patients, NEAR) > 1:
+        few = f"{patients} training patient{'s' * (patients > 1)} and {len(samples)} synthetic images"
+        return (
+            0.0,
+            f"{few} are too few to tell whether these are unlike the training images, such as noise: look at them",
+        )
     real, made = reduced(train, own), reduced(samples, drawn)
     near, texture = unlikeness(made, real, units), texture_distances(made, real, units)
     told = {LESS_LIKE: _refused(*near, NEAR, patients), FARTHER: _refused(*texture, TEXTURE, patients)}
@@ -190,14 +195,20 @@ def _distances(first: Floats, second: Floats) -> Floats:
 
 def _refused(made: Floats, real: Floats, beyond: float, patients: int) -> float:
     """Return the share of samples above all but `beyond` of the training images; 0 where it is too small to refuse."""
+    share = beyond_share(made, real, beyond)
+    return share if share >= max(UNLIKE, _most(len(made), patients, beyond)) else 0.0
+
+
+def _most(samples: int, patients: int, beyond: float) -> float:
+    """Return the least share that is refused, which samples of the same law reach with probability ERROR at most.
+
+    Under one law the share beyond the k-th largest of n independent draws is Beta(k, n + 1 - k), and the number among N
+    samples beta-binomial. Images of one patient are alike: patients are the draws.
+    """
     from scipy.stats import betabinom
 
-    share = beyond_share(made, real, beyond)
-    # Under one law the share beyond the k-th largest of n independent draws is Beta(k, n + 1 - k), and the number among
-    # N samples beta-binomial. Images of one patient are alike: patients are the draws.
     rank = int(beyond * patients) + 1
-    most = (float(betabinom.isf(ERROR, len(made), rank, patients + 1 - rank)) + 1) / len(made)
-    return share if share >= max(UNLIKE, most) else 0.0
+    return (float(betabinom.isf(ERROR, samples, rank, patients + 1 - rank)) + 1) / samples
 
 
 def beyond_share(made: Floats, real: Floats, beyond: float) -> float:

@@ -100,7 +100,12 @@ def test_half_of_the_samples_decide() -> None:
 
 def test_few_patients() -> None:
     """One training patient sets no range; four do for noise, and new patients are refused in 1 of 1,000 sets."""
-    assert told(WRONG["noise"], split(TRAIN[:20], patients=1)) == ""
+    assert told(WRONG["noise"], split(TRAIN[:20], patients=1)) == (
+        "1 training patient and 80 synthetic images are too few to tell whether these are unlike the training images, "
+        "such as noise: look at them"
+    )
+    assert told(WRONG["noise"][:8], split(TRAIN[:3])).startswith("3 training patients and 8 synthetic images are too ")
+    assert told(WRONG["noise"][:20], split(TRAIN[:3])).startswith("100% of the synthetic images are ")
     assert told(WRONG["noise"], split(TRAIN[:4])) != ""
     assert [told(blobs(100 + seed, 40), split(blobs(seed, 4))) for seed in range(20)] == [""] * 20
 
