@@ -199,7 +199,7 @@ def main() -> None:
     train = {name: split_of(pool[: sizes[name]]) for name, pool in pools.items()}
     new = {name: pool[sizes[name] : sizes[name] + COUNT].astype(np.float64) for name, pool in pools.items()}
     print(f"{'synthetic images':26}" + "".join(f"{name:>22}" for name in pools))
-    print(" " * 26 + "   mean   near texture"[1:] * len(pools))
+    print(" " * 26 + "   mean   near texture" * len(pools))
     for kind, change in KINDS.items():
         print(f"{kind:26}" + "".join(line(change(new[name]), train[name]) for name in pools), flush=True)
     planes = {name: pool[..., 16] if pool.ndim == 5 else pool for name, pool in new.items()}
