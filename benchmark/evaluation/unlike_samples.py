@@ -42,10 +42,13 @@ ERROR = 0.001
 """Probability that samples of the same law as the training images are called unlike them, at most."""
 
 
-def unlike_score(samples: Items, train: Split) -> Score:
-    """Return the largest share of samples outside 99 % of the training images in one number; the reason names which."""
+def unlike_score(samples: Items, train: Split, like: tuple[float, str] | None = None) -> Score:
+    """Return the largest share of samples outside 99 % of the training images in one number; the reason names which.
+
+    `like` is what `unlike_training` returned of the same images, where it is known.
+    """
     shares, noted, count = _shares(samples, train)
-    share, why = unlike_training(samples, train)
+    share, why = like or unlike_training(samples, train)
     reason = "; ".join(part for part in (why, _reason(noted) if noted else "") if part)
     return Score(value=max(*shares.values(), share), n=count, direction="lower", reason=reason)
 

@@ -30,19 +30,20 @@ class OfSamples:
 def look_at(synthetic: Split, train: Split) -> OfSamples:
     """Count constant, repeated and unlike images among the synthetic ones."""
     count, constant, different = len(synthetic), count_constant(synthetic), count_different(synthetic)
+    like = unlike_training(synthetic, train)
     scores = {
         "samples.constant": constant_score(constant, count),
         "samples.repeated": repeated_score(different, count),
-        "samples.unlike": unlike_score(synthetic, train),
+        "samples.unlike": unlike_score(synthetic, train, like),
     }
     odd = scores["samples.unlike"]
     scores["samples.unlike"] = replace(odd, reason=odd.reason.replace(FIGURE, "look at them"))
-    unlike = _unlike(synthetic, train)
+    unlike = _unlike(synthetic, train, like[1])
     return OfSamples(scores, different, constant_refusal(constant, count, train), unlike)
 
 
-def _unlike(synthetic: Split, train: Split) -> str:
-    """Return why copies would not be seen; empty where they would be.
+def _unlike(synthetic: Split, train: Split, unlike: str) -> str:
+    """Return why copies would not be seen, `unlike` where it is no matter of the mean image; empty where they would be.
 
     Most of the set is then inverted, rotated, noise, or of another organ, and would not be found whatever it copies.
     """
@@ -52,4 +53,4 @@ def _unlike(synthetic: Split, train: Split) -> str:
             f"{share:.0%} of the synthetic images are less like the mean training image than 99% of the training "
             "images: look whether they are inverted, rotated, noise, or of another organ"
         )
-    return unlike_training(synthetic, train)[1]
+    return unlike
