@@ -17,6 +17,10 @@ question, of files and of the machine have the codes 1 to 6 (`core/errors.py`)."
 WIDE = 3.0
 """An interval that ends above this multiple of the share that would have been seen tells nothing. The upper end allows
 for the 1.3 % of the samples that chance may add, so that it lies above that share for honest models, too."""
+BLIND = 0.25
+"""Where a larger share than this might be copies and stay unseen, nothing found means nothing, unless the question
+allows for such a share (`must_see`). Without this limit small sets would be cleared the more easily the less they can
+show: WIDE allows for three times what would have been seen."""
 LOCAL = "local"
 """The detector of parts: what it finds nearly identical is a part of an image."""
 SEEN_EXACTLY = 0.95
@@ -59,8 +63,9 @@ def judge(
     """Return the verdict from the scores of each detector, by ids without the detector.
 
     Copies found by any detector decide. Nothing is found only where every detector could tell: a detector that was
-    refused, or an interval that reaches far beyond what would have been seen, gives no all-clear. The exit code is 0
-    only where a share of `must_see` would have been seen, and the interval ends below it.
+    refused, an interval that reaches far beyond what would have been seen, or a set of which a quarter might be copies
+    unseen, gives no all-clear. The exit code is 0 only where a share of `must_see` would have been seen, and the
+    interval ends below it.
 
     Args:
         outcomes: scores by detector, `exposed.items`, `exposed.patients`, `exposed.verbatim` among them.
@@ -92,6 +97,8 @@ def judge(
     if high > WIDE * max(seen.value, must_see):
         wide = f"no copies are certain, but up to {high:.1%} of the synthetic images may be copies"
         return verdict("cannot tell", wide, CANNOT_TELL)
+    if max(seen.value, high) > max(BLIND, must_see):
+        return verdict("cannot tell", _blind(seen.value, high), CANNOT_TELL)
     told = f"no copies of training images; copies from {seen.value:.1%} of the synthetic images on would have been seen"
     also = f"; {suspects} that may be alike by chance are in withhold.csv" if suspects else ""
     if seen.value > must_see:
@@ -134,6 +141,13 @@ def _look(striking: int) -> str:
     return (
         f"{images} far more like one training image than any is like a held-out one, which is too few for a share of "
         "copies; look at the first suspects in report.html"
+    )
+
+
+def _blind(seen: float, high: float) -> str:
+    return (
+        f"no copies are certain, but only copies from {seen:.1%} of the synthetic images on would have been seen, and "
+        f"up to {high:.1%} may be copies: give more synthetic images, or more held-out patients"
     )
 
 

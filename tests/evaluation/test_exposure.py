@@ -148,6 +148,17 @@ def test_an_unfair_split_is_refused_with_its_p() -> None:
     assert exposure.scores["split.p"].value == 0.004
 
 
+def test_patients_on_both_sides_hide_copies() -> None:
+    exposure = measured(drawn(15), split=SplitTest(1.0, 0.42, 0.5, 0.001))
+    assert exposure.scores["exposed.items"].value is None
+    assert exposure.scores["exposed.items"].reason == (
+        "refused: only 42% of the images nearest to a real image are on its own side (by chance 50%), so that the same "
+        "patients seem to be in training and among the held-out patients (other names, second images, neighbouring "
+        "slices), and their copies cannot be seen; say who is who, and split by patients"
+    )
+    assert measured(drawn(15), split=SplitTest(0.998, 0.46, 0.5, 0.002)).scores["exposed.items"].value is not None
+
+
 def test_a_split_that_cannot_be_tested_says_so() -> None:
     exposure = measured(drawn(15), split=None)
     assert (exposure.scores["split.p"].value, exposure.scores["split.p"].reason) == (

@@ -48,6 +48,21 @@ def test_too_little_power_is_said_and_has_its_own_code() -> None:
     )
 
 
+def test_small_sets_that_can_show_nothing_are_not_cleared() -> None:
+    """Three times what would have been seen is no limit where that is all of the images."""
+    assert verdict({"pixels": scores(high=0.2)}, Score(value=1.0)) == (
+        "cannot tell",
+        11,
+        (
+            "no copies are certain, but only copies from 100.0% of the synthetic images on would have been seen, and "
+            "up to 20.0% may be copies: give more synthetic images, or more held-out patients"
+        ),
+    )
+    assert verdict({"pixels": scores(high=0.3)}, Score(value=0.2))[1] == 11
+    assert verdict({"pixels": scores(high=0.25)}, Score(value=0.2))[1] == 12
+    assert verdict({"pixels": scores(high=0.3)}, Score(value=0.4), must_see=0.5)[1] == 0
+
+
 def test_a_limit_for_the_upper_end() -> None:
     assert verdict({"pixels": scores(high=0.009), "copy": scores()}, fail_above=0.005) == (
         "nothing found",

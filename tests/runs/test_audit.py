@@ -15,7 +15,7 @@ import pytest
 from dicom_files import write_slice
 from PIL import Image
 
-from .conftest import Bench, films
+from .conftest import Bench, films, smooth
 
 Audit = Callable[..., "subprocess.CompletedProcess[str]"]
 PATTERN = "P[0-9]+"
@@ -247,6 +247,19 @@ def test_inverted_copies_are_no_all_clear(folders: Path, audit: Audit) -> None:
     assert ended.stdout.splitlines()[-1] == (
         "CANNOT TELL: nothing was found, but 100% of the synthetic images are less like the mean training image than "
         "99% of the training images: look whether they are inverted, rotated, noise, or of another organ"
+    )
+
+
+def test_noise_is_no_all_clear_where_training_images_have_no_anatomy_in_common(folders: Path, audit: Audit) -> None:
+    rng = np.random.default_rng(0)
+    for side in ("train", "heldout", "synthetic"):
+        for path in (folders / side).iterdir():
+            image = 128 + 12 * rng.standard_normal((48, 48)) if side == "synthetic" else 128 + 45 * smooth(rng, 48, 8)
+            write(folders / side, path.name, np.clip(image, 0, 255).astype(np.uint8))
+    ended = audit("--must-see", 1)
+    assert ended.returncode == 11
+    assert ended.stdout.splitlines()[-1].startswith(
+        "CANNOT TELL: nothing was found, but 100% of the synthetic images are less like their nearest training image "
     )
 
 
