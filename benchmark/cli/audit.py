@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from dataclasses import replace
 from datetime import date
 from pathlib import Path
@@ -11,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from benchmark.cli.options import Cache, Columns, Device, SetData, data_pairs
+from benchmark.core.percent import percent
 
 if TYPE_CHECKING:
     from benchmark.runs.audit import Audit
@@ -121,13 +123,13 @@ def show_audit(audit: Audit, files: list[Path]) -> None:
     listed = withhold_list(audit)
     rows = [
         (str(row["file"]), str(row["train_file"]), _short(str(row["detector"]), audit), f"{row['similarity']:.3f}",
-         f"{row['full_size']:.3f}", str(row["confidence"]))
+         "-" if math.isnan(row["full_size"]) else f"{row['full_size']:.3f}", str(row["confidence"]))
         for row in listed.head(SHOWN).to_dict("records") if row["confidence"] == row["confidence"]
     ]  # fmt: skip
     if rows:
         print_table(
             f"to withhold: {len(listed)}, the most certain first",
-            ("synthetic", "training", "detector", "similarity", "at full size", ""),
+            ("synthetic", "training", "detector", "similar", "full size", ""),
             rows,
         )
     verdict = audit.verdict
@@ -136,11 +138,11 @@ def show_audit(audit: Audit, files: list[Path]) -> None:
         "numbers",
         ("", "", ""),
         [
-            ("share of copies", with_interval(numbers["share"]), "of the synthetic images, with a 95 % interval"),
-            ("exposed patients", with_interval(numbers["patients"], 0), "training patients of whom there are copies"),
+            ("share of copies", with_interval(numbers["share"]), "of synthetic images, 95 % interval"),
+            ("exposed patients", with_interval(numbers["patients"], 0), "training patients with a copy"),
             (
                 "would be seen",
-                "-" if verdict.seen is None else f"{verdict.seen:.1%}",
+                "-" if verdict.seen is None else percent(verdict.seen),
                 "smallest share, 95 % power",
             ),
         ],

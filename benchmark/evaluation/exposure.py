@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from benchmark.core.percent import percent
 from benchmark.core.types import Score
 from benchmark.evaluation.prompted import prompted_patients
 from benchmark.metrics.accumulation import FACTORS, accumulation
@@ -111,8 +112,9 @@ def _refusal(
         return f"cannot tell: {possible.reason}"
     if tied > TIED:
         return (
-            f"cannot tell: this detector finds {tied:.1%} of the samples exactly as similar to a training image as to "
-            f"a held-out one (more than {TIED:.1%}), and copies among these cannot be seen; take another detector"
+            f"cannot tell: this detector finds {percent(tied)} of the samples exactly as similar to a training image "
+            f"as to a held-out one (more than {percent(TIED)}), and copies among these cannot be seen; take "
+            "another detector"
         )
     if seen.refused:
         return (

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+from benchmark.core.percent import percent
 from benchmark.evaluation.constant_samples import constant_refusal, constant_score, count_constant
 from benchmark.evaluation.repeated_samples import count_different, repeated_score
 from benchmark.evaluation.unlike_samples import FIGURE, unlike_mean, unlike_score
@@ -42,8 +43,8 @@ def look_at(synthetic: Split, train: Split) -> OfSamples:
     scores["samples.unlike"] = replace(odd, reason=odd.reason.replace(FIGURE, "look at them"))
     share = unlike_mean(synthetic, train)
     unlike = (
-        f"{share:.0%} of the synthetic images are less like the mean training image than 99% of the training images: "
-        "look whether they are inverted, rotated, noise, or of another organ"
+        f"{percent(share, 0)} of the synthetic images are less like the mean training image than 99 % of the training "
+        "images: look whether they are inverted, rotated, noise, or of another organ"
         if share >= UNLIKE
         else ""
     )
