@@ -121,15 +121,17 @@ def show_audit(audit: Audit, files: list[Path]) -> None:
     from benchmark.runs.audit_files import withhold_list
 
     listed = withhold_list(audit)
+    several = len(audit.outcomes) > 1  # else a column of one word makes the table wider than a terminal
     rows = [
-        (str(row["file"]), str(row["train_file"]), _short(str(row["detector"]), audit), f"{row['similarity']:.3f}",
+        (str(row["file"]), str(row["train_file"]), *([_short(str(row["detector"]), audit)] * several),
+         f"{row['similarity']:.3f}",
          "-" if math.isnan(row["full_size"]) else f"{row['full_size']:.3f}", str(row["confidence"]))
         for row in listed.head(SHOWN).to_dict("records") if row["confidence"] == row["confidence"]
     ]  # fmt: skip
     if rows:
         print_table(
-            f"to withhold: {len(listed)}, the most certain first",
-            ("synthetic", "training", "detector", "similar", "full size", ""),
+            f"to withhold: {len(listed)}{_of_these(audit)}, the most certain first",
+            ("synthetic", "training", *(["detector"] * several), "similar", "full size", ""),
             rows,
         )
     verdict = audit.verdict
@@ -150,6 +152,12 @@ def show_audit(audit: Audit, files: list[Path]) -> None:
     for file in files:
         typer.echo(f"{file.stem}: {file}")
     typer.echo(f"{verdict.kind.upper()}: {_short(verdict.sentence, audit)}")
+
+
+def _of_these(audit: Audit) -> str:
+    """Return how many of the listed files were not compared, which have no row; empty where all were."""
+    count = len(audit.unread)
+    return f" ({count} of them could not be compared)" if count else ""
 
 
 def _short(text: str, audit: Audit) -> str:

@@ -7,10 +7,21 @@ from contextlib import contextmanager
 
 from benchmark.core.errors import BenchError
 
+NAMES = {
+    "--group-pattern none": "--patients each-file",
+    "--group-pattern": "--patients",
+    "group_pattern ": "--patients ",
+    "table names ": "--patients names ",
+    "widen it, or choose --set-data ending": "widen it, or --patients each-file if each image is of another patient",
+}
+"""What the data set says, and what an audit says in its place; the longer ones come first."""
+
 
 def in_audit(text: str) -> str:
     """Return a text that names `--patients` and `each-file` in place of `--group-pattern` and `none`."""
-    return text.replace("--group-pattern none", "--patients each-file").replace("--group-pattern", "--patients")
+    for there, here in NAMES.items():
+        text = text.replace(there, here)
+    return text
 
 
 @contextmanager

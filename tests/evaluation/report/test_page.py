@@ -26,7 +26,7 @@ from benchmark.images.registration import Placement
 from .conftest import COPY, HOSTILE, PIXELS, Made, images_of, smooth, suspect
 
 Written = Callable[..., tuple[str, str]]
-VOID = {"meta", "img", "input", "br", "link"}
+VOID = {"meta", "img", "input", "br", "link", "wbr"}
 
 
 class Page(HTMLParser):
