@@ -48,9 +48,7 @@ def prompts_command(
             "--first", help="Score by the first step only: as many times faster as --steps says, for large lists."
         ),
     ] = False,
-    first_steps: Annotated[
-        int, typer.Option("--first-steps", help="Also score by this many first steps.")
-    ] = 10,
+    first_steps: Annotated[int, typer.Option("--first-steps", help="Also score by this many first steps.")] = 10,
     further: Annotated[
         bool,
         typer.Option(

@@ -122,9 +122,7 @@ def test_the_verdict_comes_first_with_its_three_numbers(written: Written, made: 
             "3 (2 to 6) estimate and 95 % interval, of 60 patients",
             "3.4 % with 95 % probability",
         ]
-        sentence = (
-            "2 of 40 synthetic images look like one particular training patient (Comparison of grey values (flips))."
-        )
+        sentence = "2 of 40 synthetic images look like one particular training patient (comparison of grey values)."
         assert page.all("p", class_="sentence") == [sentence]
 
 
