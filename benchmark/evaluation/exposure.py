@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from benchmark.core.percent import percent
 from benchmark.core.types import Score, patient_codes
 from benchmark.evaluation.prompted import prompted_patients
 from benchmark.metrics.accumulation import FACTORS, accumulation
@@ -111,8 +112,9 @@ def _refusal(
         return f"cannot tell: {possible.reason}"
     if tied > TIED:
         return (
-            f"cannot tell: this detector finds {tied:.1%} of the samples exactly as similar to a training image as to "
-            f"a held-out one (more than {TIED:.1%}), and copies among these cannot be seen; take another detector"
+            f"cannot tell: this detector finds {percent(tied)} of the samples exactly as similar to a training image "
+            f"as to a held-out one (more than {percent(TIED)}), and copies among these cannot be seen; take "
+            "another detector"
         )
     if seen.refused:
         return (
@@ -122,9 +124,9 @@ def _refusal(
         )
     if split is not None and split.mixed:
         return (
-            f"refused: only {split.same_side:.0%} of the images nearest to a real image are on its own side (by chance "
-            f"{split.expected:.0%}), so that the same patients seem to be in training and among the held-out patients "
-            "(other names, second images, neighbouring slices), and their copies cannot be seen; say who is who, and "
+            f"refused: only {percent(split.same_side, 0)} of the images nearest to a real image are on its own side "
+            f"(by chance {percent(split.expected, 0)}), so that the same patients seem to be in training and among the "
+            "held-out patients (other names, second images, neighbouring slices), and their copies cannot be seen; say who is who, and "
             "split by patients"
         )
     if split is not None and not split.fair:

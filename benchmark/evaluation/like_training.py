@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from benchmark.core.percent import percent
 from benchmark.core.types import chunks, patient_codes
 
 if TYPE_CHECKING:
@@ -49,9 +50,11 @@ SCALE = 8
 ROUNDING = 1e-3
 """Training images that are all the same have a range of zero width."""
 
-LESS_LIKE = "are less like their nearest training image than 99% of the training images are like one of another patient"
+LESS_LIKE = (
+    "are less like their nearest training image than 99 % of the training images are like one of another patient"
+)
 FARTHER = (
-    "are farther in texture from all training images (blurred, averaged and noisy ones among them) than 95% of the "
+    "are farther in texture from all training images (blurred, averaged and noisy ones among them) than 95 % of the "
     "training images are from those of other patients"
 )
 
@@ -77,7 +80,8 @@ def unlike_training(samples: Items, train: Split) -> tuple[float, str]:
     what, share = max(told.items(), key=lambda pair: pair[1])
     if not share:
         return 0.0, ""
-    return share, f"{share:.0%} of the synthetic images {what}: look whether they are noise, inverted, or other things"
+    figure = f"{percent(share, 0)} of the synthetic images {what}"
+    return share, f"{figure}: look whether they are noise, inverted, or other things"
 
 
 def _drawn(count: int) -> NDArray[np.int64]:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from benchmark.core.percent import percent
 from benchmark.core.types import Score, chunks, to_pixels
 from benchmark.evaluation.like_training import unlike_training
 
@@ -149,8 +150,8 @@ def _limit(samples: int, patients: int, numbers: int) -> float:
 def _reason(noted: Mapping[str, float]) -> str:
     shown = sorted(noted.items(), key=lambda pair: -pair[1])[:4]
     return (
-        f"{shown[0][1]:.0%} of the samples are unlike the training images: "
-        f"{', '.join(f'{name} ({share:.0%})' for name, share in shown)}, each beyond 99% of the training images; "
-        f"{FIGURE}: if they came out wrong (scale, channels, latents, noise), that they copy nobody says "
+        f"{percent(shown[0][1], 0)} of the samples are unlike the training images: "
+        f"{', '.join(f'{name} ({percent(share, 0)})' for name, share in shown)}, each beyond 99 % of the training "
+        f"images; {FIGURE}: if they came out wrong (scale, channels, latents, noise), that they copy nobody says "
         "nothing of what the model has memorised"
     )

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
+from benchmark.core.percent import percent
 from benchmark.core.types import Score
 
 Kind = Literal["hold", "nothing found", "cannot tell"]
@@ -95,21 +96,26 @@ def judge(
     assert seen.value is not None
     high = max(scores["exposed.items"].high or 0.0 for scores in outcomes.values())
     if high > WIDE * max(seen.value, must_see):
-        wide = f"no copies are certain, but up to {high:.1%} of the synthetic images may be copies"
+        wide = f"no copies are certain, but up to {percent(high)} of the synthetic images may be copies"
         return verdict("cannot tell", wide, CANNOT_TELL)
     if max(seen.value, high) > max(BLIND, must_see):
         return verdict("cannot tell", _blind(seen.value, high), CANNOT_TELL)
-    told = f"no copies of training images; copies from {seen.value:.1%} of the synthetic images on would have been seen"
+    told = (
+        f"no copies of training images; copies from {percent(seen.value)} of the synthetic images on would have been "
+        "seen"
+    )
     also = f"; {suspects} that may be alike by chance are in withhold.csv" if suspects else ""
     if seen.value > must_see:
         more = "give more synthetic images, or more held-out patients"
-        return verdict("nothing found", f"{told}, but {must_see:.1%} was asked for: {more}{also}", TOO_WEAK)
+        return verdict("nothing found", f"{told}, but {percent(must_see)} was asked for: {more}{also}", TOO_WEAK)
     if high > must_see:
-        above = f"up to {high:.1%} may be copies, and {must_see:.1%} was asked for"
+        above = f"up to {percent(high)} may be copies, and {percent(must_see)} was asked for"
         return verdict("nothing found", f"{told}, but {above}{also}", TOO_WEAK)
     if fail_above is not None and high > fail_above:
         return verdict(
-            "nothing found", f"{told}, but up to {high:.1%} may be copies ({fail_above:.1%} at most){also}", ABOVE
+            "nothing found",
+            f"{told}, but up to {percent(high)} may be copies ({percent(fail_above)} at most){also}",
+            ABOVE,
         )
     return verdict("nothing found", told + also, CLEAR)
 
@@ -124,8 +130,9 @@ def _found(outcomes: Mapping[str, Scores]) -> str:
     named = []
     for name, scores in outcomes.items():
         share, exact = scores["exposed.items"], int(scores["exposed.verbatim"].value or 0)
-        if (share.low or 0.0) > 0:
-            named.append(f"{name}: {share.low:.1%} to {share.high:.1%} of all")
+        low, high = share.low or 0.0, share.high or 0.0
+        if low > 0:
+            named.append(f"{name}: {percent(low)} to {percent(high)} of all")
         elif exact:
             named.append(f"{name}: {exact} nearly identical{' in a part' * name.startswith(LOCAL)}")
     return "; ".join(named)
@@ -146,8 +153,8 @@ def _look(striking: int) -> str:
 
 def _blind(seen: float, high: float) -> str:
     return (
-        f"no copies are certain, but only copies from {seen:.1%} of the synthetic images on would have been seen, and "
-        f"up to {high:.1%} may be copies: give more synthetic images, or more held-out patients"
+        f"no copies are certain, but only copies from {percent(seen)} of the synthetic images on would have been "
+        f"seen, and up to {percent(high)} may be copies: give more synthetic images, or more held-out patients"
     )
 
 
@@ -173,7 +180,10 @@ def _why_not(outcomes: Mapping[str, Scores], seen: Score, unread: int, missing: 
             return f"{name}: {_in_an_audit(scores['exposed.items'].reason)}"
         recall = scores["detector.recall.exact"].value
         if recall is None or recall < SEEN_EXACTLY:
-            return f"{name} found only {recall or 0:.0%} of exact copies that were planted, so it sees too little here"
+            return (
+                f"{name} found only {percent(recall or 0, 0)} of exact copies that were planted, so it sees too little "
+                "here"
+            )
     if seen.value is None:
         return f"nothing was found, and nothing could have been: {seen.reason}"
     if unlike:

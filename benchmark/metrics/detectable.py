@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from benchmark.core.percent import percent
 from benchmark.metrics import negative_hypergeometric as chance
 from benchmark.metrics.competition import SPENDING, Spending
 
@@ -62,34 +63,34 @@ def detectable(
     patients = int(np.flatnonzero(powers >= POWER)[0])
     if samples < certain:
         reason = (
-            f"{samples} samples can copy {samples} patients at most, and with {train} training and {heldout} held-out"
-            f" patients it takes {certain}: at least {certain} samples"
+            f"{_count(samples, 'sample')} can copy {_count(samples, 'patient')} at most, and with {train} "
+            f"training and {heldout} held-out patients it takes {certain}: at least {certain} samples"
         )
         return Detectable(patients, None, certain, certain, needed, reason)
     if images is None or len(np.unique(images)) == 1:
         copies = _copies_needed(train, samples, powers)
     else:
         copies = _of_uneven(images, samples, powers)
-    reason = "" if copies else f"{samples} samples are too few for any share to be shown with {POWER:.0%} power"
+    reason = "" if copies else f"{samples} samples are too few for any share to be shown with {percent(POWER, 0)} power"
     return Detectable(patients, copies / samples if copies else None, certain, certain, needed, reason)
 
 
 def _too_few(train: int, heldout: int, needed: int) -> str:
     if train < 1:
         return "there is no training patient"
-    given = f"{_patients(train, 'training')} and {heldout} held-out"
-    takes = f"it takes {_patients(needed, 'held-out')}"
+    given = f"{_count(train, 'training patient')} and {heldout} held-out"
+    takes = f"it takes {_count(needed, 'held-out patient')}"
     if heldout < 1:
         return f"{given}: nothing tells copies from chance; {takes}"
     by_chance = 1 / math.comb(train + heldout, train)
     return (
-        f"{given}: even if everybody in training were copied, {by_chance:.0%} of splits would look so by chance alone;"
-        f" {takes} for a first claim"
+        f"{given}: even if everybody in training were copied, {percent(by_chance, 0)} of splits would look so by "
+        f"chance alone; {takes} for a first claim"
     )
 
 
-def _patients(count: int, side: str) -> str:
-    return f"{count} {side} patient" + ("" if count == 1 else "s")
+def _count(count: int, what: str) -> str:
+    return f"{count} {what}" + ("" if count == 1 else "s")
 
 
 def _heldout_needed(train: int, error: float) -> int:

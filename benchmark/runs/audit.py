@@ -86,6 +86,8 @@ class AuditConfig:
     search_memory: int = 2 * 2**30
     """Bytes."""
     cache: Path = field(default_factory=cache_folder)
+    in_memory: bool = False
+    """Whether the synthetic images are in memory, and their folder is a temporary one that says nothing."""
 
     @property
     def detectors(self) -> tuple[str, ...]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+from benchmark.core.percent import percent
 from benchmark.evaluation.constant_samples import constant_refusal, constant_score, count_constant
 from benchmark.evaluation.like_training import UNLIKE, unlike_training
 from benchmark.evaluation.repeated_samples import count_different, repeated_score
@@ -50,7 +51,7 @@ def _unlike(synthetic: Split, train: Split, unlike: str) -> str:
     share = unlike_mean(synthetic, train)
     if share >= UNLIKE:
         return (
-            f"{share:.0%} of the synthetic images are less like the mean training image than 99% of the training "
-            "images: look whether they are inverted, rotated, noise, or of another organ"
+            f"{percent(share, 0)} of the synthetic images are less like the mean training image than 99 % of the "
+            "training images: look whether they are inverted, rotated, noise, or of another organ"
         )
     return unlike

@@ -92,8 +92,8 @@ def test_too_few_patients_are_refused() -> None:
     nearest = drawn(train=2, heldout=2)
     assert reasons(measured(nearest)) == {
         (
-            "cannot tell: 2 training patients and 2 held-out: even if everybody in training were copied, 17% of splits "
-            "would look so by chance alone; it takes 9 held-out patients for a first claim"
+            "cannot tell: 2 training patients and 2 held-out: even if everybody in training were copied, 17 % of "
+            "splits would look so by chance alone; it takes 9 held-out patients for a first claim"
         )
     }
 
@@ -116,8 +116,8 @@ def test_a_detector_that_gives_all_samples_one_similarity_cannot_tell() -> None:
     assert exposed(blind).patients == Estimate(0.0, 0.0, 0.0)
     assert reasons(measured(blind, tied=1.0)) == {
         (
-            "cannot tell: this detector finds 100.0% of the samples exactly as similar to a training image as to a "
-            "held-out one (more than 1.3%), and copies among these cannot be seen; take another detector"
+            "cannot tell: this detector finds 100.0 % of the samples exactly as similar to a training image as to a "
+            "held-out one (more than 1.3 %), and copies among these cannot be seen; take another detector"
         )
     }
     assert measured(drawn(15), tied=0.013).scores["exposed.items"].value is not None

@@ -78,7 +78,7 @@ def test_it_is_about_patients_not_samples() -> None:
 def test_two_and_two_patients_allow_no_claim() -> None:
     assert detectable(2, 2, 1000) == Detectable(
         None, None, None, None, 9,
-        "2 training patients and 2 held-out: even if everybody in training were copied, 17% of splits would look so by"
+        "2 training patients and 2 held-out: even if everybody in training were copied, 17 % of splits would look so by"
         " chance alone; it takes 9 held-out patients for a first claim",
     )  # fmt: skip
     assert detectable(2, 8, 1000).patients is None
@@ -100,7 +100,7 @@ FEW_SAMPLES = (
             "1 training patient and 0 held-out: nothing tells copies from chance; it takes 49 held-out patients",
         ),
         ((300, 150, 8), FEW_SAMPLES),
-        ((12, 9, 7), "7 samples are too few for any share to be shown with 95% power"),
+        ((12, 9, 7), "7 samples are too few for any share to be shown with 95 % power"),
     ],
 )
 def test_reasons(sizes: tuple[int, int, int], reason: str) -> None:
