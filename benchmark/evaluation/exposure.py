@@ -126,8 +126,8 @@ def _refusal(
         return (
             f"refused: only {percent(split.same_side, 0)} of the images nearest to a real image are on its own side "
             f"(by chance {percent(split.expected, 0)}), so that the same patients seem to be in training and among the "
-            "held-out patients (other names, second images, neighbouring slices), and their copies cannot be seen; say who is who, and "
-            "split by patients"
+            "held-out patients (other names, second images, neighbouring slices), and their copies cannot be seen; say "
+            "who is who, and split by patients"
         )
     if split is not None and not split.fair:
         return (

@@ -145,5 +145,7 @@ def test_two_channels_and_constant_images() -> None:
 def test_the_share_and_the_reason_are_those_of_a_run_too() -> None:
     score = unlike_score(InMemory(levels(WRONG["noise"])), split(TRAIN))
     assert score.value == 1
-    assert score.reason.startswith("100% of the synthetic images are less like their nearest training image than 99% ")
+    assert score.reason.startswith(
+        "100 % of the synthetic images are less like their nearest training image than 99 % "
+    )
     assert "; 100% of the samples are unlike the training images: " in score.reason
