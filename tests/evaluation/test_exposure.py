@@ -152,7 +152,7 @@ def test_patients_on_both_sides_hide_copies() -> None:
     exposure = measured(drawn(15), split=SplitTest(1.0, 0.42, 0.5, 0.001))
     assert exposure.scores["exposed.items"].value is None
     assert exposure.scores["exposed.items"].reason == (
-        "refused: only 42% of the images nearest to a real image are on its own side (by chance 50%), so that the same "
+        "refused: only 42 % of the images nearest to a real image are on its own side (by chance 50 %), so that the same "
         "patients seem to be in training and among the held-out patients (other names, second images, neighbouring "
         "slices), and their copies cannot be seen; say who is who, and split by patients"
     )
