@@ -33,7 +33,7 @@ def sweep_command(
     data_settings: Annotated[
         list[str] | None, typer.Option("--set-data", help="Option of the data set: name=value,value.")
     ] = None,
-    steps: Annotated[str | None, typer.Option("--steps", help="The same as --set steps=...")] = None,
+    steps: Annotated[str | None, typer.Option("--steps", help="Training steps, such as 400,800.")] = None,
     train_items: Annotated[
         str | None, typer.Option("--train-items", help="Training images, such as 16,50,all: nested, by patient.")
     ] = None,
@@ -55,16 +55,16 @@ def sweep_command(
     ] = None,
     samples: Annotated[str | None, typer.Option("--samples", "-n", help="Synthetic images, such as 500,2000.")] = None,
     detector: Annotated[
-        str | None, typer.Option("--detector", help="One more detector, as an axis: none,ssim; separated by ; or ,.")
+        str | None, typer.Option("--detector", help="A detector besides those of every run, as an axis: none,ssim.")
     ] = None,
     image_size: Annotated[str | None, typer.Option("--image-size", help="Pixels per side, such as 32,64.")] = None,
     channels: Annotated[
-        str | None, typer.Option("--channels", help="Channels; of one value t1,flair; a semicolon.")
+        str | None, typer.Option("--channels", help="Channels: t1;flair are two values, t1,flair; is one.")
     ] = None,
     split_seed: Annotated[str | None, typer.Option("--split-seed", help="Seeds that order the patients.")] = None,
     seed: Annotated[str | None, typer.Option("--seed", help="Seeds of training and sampling, such as 0,1,2.")] = None,
     root: Annotated[Path | None, typer.Option("--root", help="Folder with the data set's files.")] = None,
-    device: Annotated[str | None, typer.Option("--device", help="auto (the default) or cpu.")] = None,
+    device: Annotated[str | None, typer.Option("--device", help="auto (the default), cpu or cuda.")] = None,
     search_memory: Annotated[
         float | None, typer.Option("--search-memory", help="GiB that a search may take; 2 by default.")
     ] = None,
@@ -75,14 +75,14 @@ def sweep_command(
     ] = None,
     sweeps: Annotated[Path, typer.Option("--sweeps", help="Where folders of sweeps go.")] = Path("sweeps"),
     engine: Annotated[str, typer.Option("--engine", help="local (this machine) or ray (a cluster).")] = "local",
-    address: Annotated[str | None, typer.Option("--address", help="Address of a Ray cluster that runs.")] = None,
+    address: Annotated[str | None, typer.Option("--address", help="Running Ray cluster; else one starts here.")] = None,
     workers: Annotated[
         int | None,
         typer.Option("--workers", help="Cells at once; by default one per GPU or core, or as a cluster has room."),
     ] = None,
     fail_fast: Annotated[bool, typer.Option("--fail-fast", help="Stop at the first cell that fails.")] = False,
     redo: Annotated[
-        str, typer.Option("--redo", help="missing cells, failed ones too (the default), or all from the start.")
+        str, typer.Option("--redo", help="What runs again: missing, failed (and missing), or all.")
     ] = "failed",
     order: Annotated[
         list[str] | None,
@@ -90,7 +90,7 @@ def sweep_command(
     ] = None,
     claim: Annotated[
         list[str] | None,
-        typer.Option("--claim", help="Direction claimed before the sweep: train_items=falls, or rises."),
+        typer.Option("--claim", help="Direction of memorisation claimed beforehand: train-items=falls or rises."),
     ] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Print the plan, and stop.")] = False,
     as_json: Json = False,

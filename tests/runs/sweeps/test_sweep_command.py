@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 import pytest
 from conftest import FAST
 
@@ -47,6 +48,26 @@ def test_a_sweep_its_second_call_and_another_sweep_share_their_cells(tmp_path: P
     folder = tmp_path / "runs" / lines[0]["folder"]
     assert Record.read(folder / "record.json").cohort.items["train"] == 40
     assert "evaluate: done" in (folder / "run.log").read_text()
+
+    shown = bench(tmp_path, "runs", "show", "sweeps/mine")
+    assert shown.returncode == 0, shown.stderr
+    assert shown.stdout.splitlines()[-1] == "page: sweeps/mine/index.html"
+    assert "cells without numbers" in shown.stdout
+    assert shown.stdout in done.stdout
+    table = pd.read_parquet(tmp_path / "sweeps/mine/table.parquet").drop_duplicates("cell")
+    assert table[["state", "reason"]].to_numpy().tolist() == [["done", ""], ["failed", reason]]
+    claimed = bench(
+        tmp_path, "sweep", "--model", "gaussian", "--train-items", "40,20", "--claim", "train-items=falls", "--name",
+        "mine", *options(prepared),
+    )  # fmt: skip
+    assert claimed.returncode == 2, claimed.stdout
+    assert claimed.stderr == (
+        "error: sweeps/mine was begun with other --claim and --order, and a claim that is made after the results "
+        "proves nothing\n  hint: leave them out, or begin another sweep: --name NAME\n"
+    )
+    assert [json.loads(line)["state"] for line in (tmp_path / "sweeps/mine/cells.jsonl").read_text().splitlines()] == [
+        "done", "failed",
+    ]  # fmt: skip
 
     (tmp_path / "runs").rename(tmp_path / "moved")
     plan = bench(
