@@ -142,7 +142,7 @@ def _unsaid(outcomes: Mapping[str, Scores]) -> str:
     shares = [scores["exposed.items"] for scores in outcomes.values()]
     if any(share.value is not None for share in shares):
         return ""
-    return f"; how many more there are, nobody can tell: {shares[0].reason.partition(': ')[2] or shares[0].reason}"
+    return f"; how many more there are, nobody can tell: {_in_an_audit(shares[0].reason)}"
 
 
 def _in_an_audit(reason: str) -> str:

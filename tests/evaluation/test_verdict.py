@@ -116,6 +116,11 @@ def test_advice_is_that_of_an_audit() -> None:
         "pixels: this model has seen held-out patients, so they are no control; give held-out patients that it has not "
         "seen"
     )
+    assert verdict({"pixels": {**refused, "exposed.verbatim": Score(value=3)}}, suspects=3)[2] == (
+        "3 of 200 synthetic images look like one particular training patient (pixels: 3 nearly identical); how many "
+        "more there are, nobody can tell: this model has seen held-out patients, so they are no control; give held-out "
+        "patients that it has not seen"
+    )
 
 
 def test_a_blind_detector_is_no_all_clear() -> None:
