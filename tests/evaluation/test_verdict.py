@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import Any
 
 from benchmark.core.types import Score
-from benchmark.evaluation.verdict import judge
+from benchmark.evaluation.verdict import judge, with_audit_advice
 
 SEEN = Score(value=0.01)
 
@@ -111,7 +111,9 @@ def test_a_refused_detector_is_no_all_clear() -> None:
 
 def test_advice_is_that_of_an_audit() -> None:
     seen = "refused: this model has seen held-out patients, so they are no control; look for leaks with `x`, or --y"
-    refused = {**scores(), "exposed.items": Score(value=None, reason=seen)}
+    refused = with_audit_advice({**scores(), "exposed.items": Score(value=None, reason=seen)})
+    advice = "they are no control; give held-out patients that it has not seen"
+    assert refused["exposed.items"].reason == f"refused: this model has seen held-out patients, so {advice}"
     assert verdict({"pixels": refused})[2] == (
         "pixels: this model has seen held-out patients, so they are no control; give held-out patients that it has not "
         "seen"
