@@ -182,7 +182,7 @@ def _answered(
         len(not_compared(config.train, [*_of_items(real), *rightly_skipped(real, config.train)])),
     )
     matches = {name: outcome.matches for name, outcome in outcomes.items()}
-    suspects = list_suspects(matches, synthetic, cohort.real, full_size)
+    suspects = list_suspects(matches, synthetic, cohort.real, full_size, further=True)
     verdict = judge(
         {name: outcome.scores for name, outcome in outcomes.items()}, possible["detectable.share"],
         samples=len(synthetic), suspects=len(suspects), striking=int(suspects["striking"].sum()),
