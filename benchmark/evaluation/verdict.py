@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from benchmark.core.percent import percent
@@ -46,6 +46,16 @@ class Verdict:
     suspects: int
     """Synthetic images to withhold, of any detector."""
     exit_code: int
+
+
+def with_audit_advice(scores: Scores) -> dict[str, Score]:
+    """Return the scores with reasons that advise what an audit offers: a run has other options."""
+    return {name: replace(score, reason=_of_audit(score.reason)) for name, score in scores.items()}
+
+
+def _of_audit(reason: str) -> str:
+    told, leak, _ = reason.partition("; look for leaks")
+    return f"{told}; give held-out patients that it has not seen" if leak else reason
 
 
 def judge(
@@ -163,21 +173,18 @@ def _unsaid(outcomes: Mapping[str, Scores]) -> str:
     shares = [scores["exposed.items"] for scores in outcomes.values()]
     if any(share.value is not None for share in shares):
         return ""
-    return f"; how many more there are, nobody can tell: {shares[0].reason.partition(': ')[2] or shares[0].reason}"
+    return f"; how many more there are, nobody can tell: {_plain(shares[0].reason)}"
 
 
-def _in_an_audit(reason: str) -> str:
-    """Return the reason of a refused score with advice that holds for an audit: runs have other options."""
-    reason = reason.removeprefix("cannot tell: ").removeprefix("refused: ")
-    told, leak, _ = reason.partition("; look for leaks")
-    return f"{told}; give held-out patients that it has not seen" if leak else reason
+def _plain(reason: str) -> str:
+    return reason.removeprefix("cannot tell: ").removeprefix("refused: ")
 
 
 def _why_not(outcomes: Mapping[str, Scores], seen: Score, unread: int, missing: int, unlike: str) -> str:
     """Return why nothing found would mean nothing; empty where it means something."""
     for name, scores in outcomes.items():
         if scores["exposed.items"].value is None:
-            return f"{name}: {_in_an_audit(scores['exposed.items'].reason)}"
+            return f"{name}: {_plain(scores['exposed.items'].reason)}"
         recall = scores["detector.recall.exact"].value
         if recall is None or recall < SEEN_EXACTLY:
             return (

@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import Any
 
 from benchmark.core.types import Score
-from benchmark.evaluation.verdict import judge
+from benchmark.evaluation.verdict import judge, with_audit_advice
 
 SEEN = Score(value=0.01)
 
@@ -126,10 +126,17 @@ def test_a_refused_detector_is_no_all_clear() -> None:
 
 def test_advice_is_that_of_an_audit() -> None:
     seen = "refused: this model has seen held-out patients, so they are no control; look for leaks with `x`, or --y"
-    refused = {**scores(), "exposed.items": Score(value=None, reason=seen)}
+    refused = with_audit_advice({**scores(), "exposed.items": Score(value=None, reason=seen)})
+    advice = "they are no control; give held-out patients that it has not seen"
+    assert refused["exposed.items"].reason == f"refused: this model has seen held-out patients, so {advice}"
     assert verdict({"pixels": refused})[2] == (
         "pixels: this model has seen held-out patients, so they are no control; give held-out patients that it has not "
         "seen"
+    )
+    assert verdict({"pixels": {**refused, "exposed.verbatim": Score(value=3)}}, suspects=3)[2] == (
+        "3 of 200 synthetic images look like one particular training patient (pixels: 3 nearly identical); how many "
+        "more there are, nobody can tell: this model has seen held-out patients, so they are no control; give held-out "
+        "patients that it has not seen"
     )
 
 

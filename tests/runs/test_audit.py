@@ -110,6 +110,8 @@ def test_a_model_that_has_seen_held_out_patients_gets_no_all_clear(folders: Path
     ended = audit()
     assert ended.returncode == 11
     assert "this model has seen held-out patients" in ended.stdout.splitlines()[-1]
+    for name in ("summary.json", "report.html"):  # an option of runs, which audits do not have
+        assert "--trained-on" not in (folders / "out" / name).read_text(encoding="utf-8")
 
 
 def test_without_held_out_patients_only_identical_copies_can_be_found(folders: Path, audit: Audit) -> None:
