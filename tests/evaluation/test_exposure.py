@@ -152,9 +152,9 @@ def test_patients_on_both_sides_hide_copies() -> None:
     exposure = measured(drawn(15), split=SplitTest(1.0, 0.42, 0.5, 0.001))
     assert exposure.scores["exposed.items"].value is None
     assert exposure.scores["exposed.items"].reason == (
-        "refused: only 42 % of the images nearest to a real image are on its own side (by chance 50 %), so that the same "
-        "patients seem to be in training and among the held-out patients (other names, second images, neighbouring "
-        "slices), and their copies cannot be seen; say who is who, and split by patients"
+        "refused: only 42 % of the images nearest to a real image are on its own side (by chance 50 %), so that the "
+        "same patients seem to be in training and among the held-out patients (other names, second images, "
+        "neighbouring slices), and their copies cannot be seen; say who is who, and split by patients"
     )
     assert measured(drawn(15), split=SplitTest(0.998, 0.46, 0.5, 0.002)).scores["exposed.items"].value is not None
 

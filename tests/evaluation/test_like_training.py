@@ -92,8 +92,8 @@ def test_half_of_the_samples_decide() -> None:
     share, why = unlike_training(InMemory(levels(most)), split(TRAIN))
     assert share == 61 / 80  # one by chance
     assert why == (
-        "76% of the synthetic images are farther in texture from all training images (blurred, averaged and noisy ones "
-        "among them) than 95 % of the training images are from those of other patients: look whether they are noise, "
+        "76 % of the synthetic images are farther in texture from all training images (blurred, averaged and noisy "
+        "ones among them) than 95 % of the training images are from those of other patients: look whether they are noise, "
         "inverted, or other things"
     )
 
@@ -105,7 +105,7 @@ def test_few_patients() -> None:
         "such as noise: look at them"
     )
     assert told(WRONG["noise"][:8], split(TRAIN[:3])).startswith("3 training patients and 8 synthetic images are too ")
-    assert told(WRONG["noise"][:20], split(TRAIN[:3])).startswith("100% of the synthetic images are ")
+    assert told(WRONG["noise"][:20], split(TRAIN[:3])).startswith("100 % of the synthetic images are ")
     assert told(WRONG["noise"], split(TRAIN[:4])) != ""
     assert [told(blobs(100 + seed, 40), split(blobs(seed, 4))) for seed in range(20)] == [""] * 20
 
@@ -148,4 +148,4 @@ def test_the_share_and_the_reason_are_those_of_a_run_too() -> None:
     assert score.reason.startswith(
         "100 % of the synthetic images are less like their nearest training image than 99 % "
     )
-    assert "; 100% of the samples are unlike the training images: " in score.reason
+    assert "; 100 % of the samples are unlike the training images: " in score.reason

@@ -77,8 +77,8 @@ def without(given: dict[str, ScoreEntry], name: str, reason: str | None) -> dict
         (
             record(0.5, copy=scores((0.0, 0.0, 0.2))),
             (
-                "CANNOT TELL: no copies are certain, but only copies from 50.0% of the synthetic images on would have "
-                "been seen, and up to 20.0% may be copies: give more synthetic images, or more held-out patients"
+                "CANNOT TELL: no copies are certain, but only copies from 50.0 % of the synthetic images on would have "
+                "been seen, and up to 20.0 % may be copies: give more synthetic images, or more held-out patients"
             ),
         ),
         (

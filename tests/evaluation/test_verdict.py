@@ -54,8 +54,8 @@ def test_small_sets_that_can_show_nothing_are_not_cleared() -> None:
         "cannot tell",
         11,
         (
-            "no copies are certain, but only copies from 100.0% of the synthetic images on would have been seen, and "
-            "up to 20.0% may be copies: give more synthetic images, or more held-out patients"
+            "no copies are certain, but only copies from 100.0 % of the synthetic images on would have been seen, and "
+            "up to 20.0 % may be copies: give more synthetic images, or more held-out patients"
         ),
     )
     assert verdict({"pixels": scores(high=0.3)}, Score(value=0.2))[1] == 11

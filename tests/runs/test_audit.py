@@ -263,7 +263,7 @@ def test_noise_is_no_all_clear_where_training_images_have_no_anatomy_in_common(f
     ended = audit("--must-see", 1)
     assert ended.returncode == 11
     assert ended.stdout.splitlines()[-1].startswith(
-        "CANNOT TELL: nothing was found, but 100% of the synthetic images are less like their nearest training image "
+        "CANNOT TELL: nothing was found, but 100 % of the synthetic images are less like their nearest training image "
     )
 
 
