@@ -26,6 +26,7 @@ from benchmark.adapters.conformance_tools import (
 from benchmark.adapters.sampling import check_samples
 from benchmark.core.errors import AdapterError, BenchError, DeclinedError, MissingDataError, UsageError
 from benchmark.core.options import build, suggest
+from benchmark.core.percent import percent
 from benchmark.core.progress import Advance, silent
 from benchmark.core.types import Budget, HasLoss, HasReconstruction, ModelAdapter, takes_prompts
 from benchmark.images.constant import constant
@@ -229,7 +230,8 @@ def range_and_shape(trial: Trial) -> None:
     # have 1 % of such pixels; a diverged model's are as often -1 as 1.
     if white > CLAMPED:
         raise FaultError(
-            f"{white:.0%} of the values are 1, as of grey levels 0 to 255 that were clamped: return x / 127.5 - 1"
+            f"{percent(white, 0)} of the values are 1, as of grey levels 0 to 255 that were clamped: "
+            "return x / 127.5 - 1"
         )
     if images.min() >= 0:  # the toy items are as often below 0 as above
         raise FaultError("samples have no value below 0, as on the scale [0, 1]: return 2 * x - 1")

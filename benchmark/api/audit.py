@@ -105,7 +105,12 @@ def _config(sets: Mapping[str, SavedSet], settings: dict[str, Any], **others: An
 
     heldout = sets["heldout"].folder if "heldout" in sets else None
     return AuditConfig(
-        train=sets["train"].folder, heldout=heldout, synthetic=sets["synthetic"].folder, options=settings, **others
+        train=sets["train"].folder,
+        heldout=heldout,
+        synthetic=sets["synthetic"].folder,
+        options=settings,
+        in_memory=sets["synthetic"].names is not None,
+        **others,
     )
 
 

@@ -101,8 +101,9 @@ def _require_apart(ids: Mapping[str, Sequence[str]]) -> None:
     train, *heldout = [{canonical_id(name): name for name in names} for names in ids.values()]
     shared = sorted(train[key] for key in set(train).intersection(*heldout)) if heldout else []
     if shared:
+        who = "patient is" if len(shared) == 1 else "patients are"
         raise UsageError(
-            f"{len(shared)} patients are in train and in heldout: {', '.join(shared[:SHOWN])}"
+            f"{len(shared)} {who} in train and in heldout: {', '.join(shared[:SHOWN])}"
             f"{' ...' if len(shared) > SHOWN else ''}",
             "hold out patients of whom no image was trained on",
         )

@@ -10,6 +10,7 @@ import numpy as np
 
 from benchmark.api.arrays import of_side
 from benchmark.core.errors import UsageError
+from benchmark.core.percent import percent
 from benchmark.images.windowing import PERCENTILES
 
 if TYPE_CHECKING:
@@ -126,7 +127,7 @@ def require_inside(sets: Mapping[str, Values]) -> None:
     for name, values in sets.items():
         if values.stated and values.outside > OUTSIDE * values.pixels:
             raise UsageError(
-                f"{values.outside / values.pixels:.0%} of the values of {name} are outside the stated range "
+                f"{percent(values.outside / values.pixels, 0)} of the values of {name} are outside the stated range "
                 f"{_text(values.stated)}: they go from {values.least:g} to {values.greatest:g}",
                 "state the range that they have: value_range=(LOW, HIGH); to clip values, such as those of CT, use "
                 "options={'window': 'LOW,HIGH'}",

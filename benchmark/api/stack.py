@@ -31,8 +31,10 @@ class Stack:
         return np.ascontiguousarray(inner.transpose(0, *(1 + ordered.index(letter) for letter in self.letters)))
 
 
-def stacked(given: Any, name: str, *, layout: str | None = None, key: str = "image") -> Stack:
+def stacked(given: Any, name: str, *, layout: str | None = None, key: str = "image", finite: bool = True) -> Stack:
     """Return images in memory as one array. Arguments and errors as `audit`; all images have one shape.
+
+    With `finite=False`, NaN and infinite values are kept for the caller to tell of.
 
     Raises UsageError for folders and files, and BadDataError for images of several shapes or with NaN or infinities.
     """
@@ -43,7 +45,7 @@ def stacked(given: Any, name: str, *, layout: str | None = None, key: str = "ima
     if not len(array):
         raise UsageError(f"{name} holds no images", "give at least one")
     letters = axes_of(array.shape[1:], letters_of(layout), f"{name}[0]")
-    if array.dtype.kind == "f" and not np.isfinite(array).all():
+    if finite and array.dtype.kind == "f" and not np.isfinite(array).all():
         raise BadDataError(f"{name} holds NaN or infinite values", "replace them, or leave those images out")
     ordered = array.transpose(0, *(1 + letters.index(letter) for letter in "CDHW" if letter in letters))
     return Stack(ordered if "C" in letters else ordered[:, None], letters)

@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from html import escape
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from benchmark.core.percent import percent
+
 if TYPE_CHECKING:
     import pandas as pd
 
@@ -92,7 +94,7 @@ def html(summary: Mapping[str, Any], suspects: int) -> str:
     rows = {
         "share of copies": _text(worst(scores, "exposed.items"), whole=False),
         "exposed patients": _text(worst(scores, "exposed.patients"), whole=True),
-        "would be seen": "-" if seen is None else f"{seen:.1%}",
+        "would be seen": "-" if seen is None else percent(seen),
         "to withhold": str(suspects),
     }
     cells = "".join(f"<tr><th>{escape(name)}</th><td>{escape(text)}</td></tr>" for name, text in rows.items())

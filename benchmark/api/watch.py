@@ -11,12 +11,15 @@ if watch.due(step):
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from benchmark.api.arrays import as_array, of_side
+from benchmark.api.stack import stacked
 from benchmark.core.errors import BadDataError, UsageError
 from benchmark.core.files import cache_folder, content_key
 from benchmark.core.types import Split, join_splits
@@ -36,8 +39,8 @@ PIXELS = "pixels"
 class TrainingWatch:
     """What `watch` returns. It holds the real images; give your sampling code nothing of it."""
 
-    def __init__(self, watch: Watch, scale: tuple[float, float], path: Path | None) -> None:
-        self._watch, self._scale, self._path = watch, scale, path
+    def __init__(self, watch: Watch, scale: tuple[float, float], axes: Axes, path: Path | None) -> None:
+        self._watch, self._scale, self._axes, self._path = watch, scale, axes, path
         if path:
             watch.looks = read_curve(path)
 
@@ -51,13 +54,13 @@ class TrainingWatch:
         return self._watch.due(step)
 
     def update(self, step: int, samples: Any) -> Look:
-        """Compare samples of the model after a step, (n, C, *spatial) or (n, H, W), with the real images.
+        """Compare samples of the model after a step, (n, C, *spatial) or (n, *spatial), with the real images.
 
         Draw them from the averaged weights if you sample from these later, with other random numbers each time, and in
         the range of the training images. A step that was looked at before replaces that look and all later ones, so
         that a resumed training repeats no row. Raises BadDataError, UsageError.
         """
-        images = as_images(samples, "samples")
+        images = self._axes.samples(samples, self._watch.shape)
         look = self._watch.update(step, to_range(images, scale_of_samples(images, self._scale), "samples"))
         if self._path:
             write_curve(self._path, self._watch.looks)
@@ -79,29 +82,58 @@ class TrainingWatch:
         return self._watch.curve
 
 
+@dataclass(frozen=True)
+class Axes:
+    """What the user says of the axes of images."""
+
+    layout: str | Mapping[str, str] | None
+    key: str
+
+    def real(self, given: Any, side: str) -> Images:
+        """Return `train` or `heldout` as images (N, C, *spatial), of their own type."""
+        return stacked(given, side, layout=of_side(self.layout, side), key=self.key).pixels
+
+    def samples(self, given: Any, shape: tuple[int, ...]) -> Images:
+        """Return samples as images (n, C, *spatial), of their own type; some may be NaN, which the look tells.
+
+        Samples of the real images' shape (C, *spatial) need no layout: models draw with channels first.
+        """
+        stated = self.layout.get("samples") if isinstance(self.layout, Mapping) else None
+        if stated is None and hasattr(given, "ndim") and tuple(given.shape[1:]) == shape and len(given):
+            return as_array(given, "samples")
+        return stacked(given, "samples", layout=stated, key=self.key, finite=False).pixels
+
+
 def watch(
     *,
     train: Any,
     heldout: Any,
     every: int,
-    patients: Patients | None = None,
+    patients: Patients | Mapping[str, Sequence[object]] | None = None,
     samples: int = SAMPLES,
     detector: str = PIXELS,
+    layout: str | Mapping[str, str] | None = None,
+    key: str = "image",
     path: Path | str | None = None,
     device: str = "auto",
 ) -> TrainingWatch:
     """Prepare to watch a training.
 
     Args:
-        train: the images that the model is trained on: NumPy arrays or torch tensors, (N, C, *spatial) or (N, H, W);
-            uint8, or floating point in [0, 1] or [-1, 1].
-        heldout: images of other patients of the same source, (M, C, *spatial), in the same range; never trained on.
+        train: the images that the model is trained on, in memory and of one shape, as `audit` takes them: an array or
+            torch tensor (N, H, W), (N, C, H, W), (N, H, W, C) or of volumes, a list of images, or a data set of PyTorch
+            or MONAI, which is read once; uint8, or floating point in [0, 1] or [-1, 1].
+        heldout: images of other patients of the same source, in the same range; never trained on.
         every: steps before the first look, and the shortest interval between two.
-        patients: whose image each is: N names for train and M for held-out. Without it each image counts as a patient,
-            which is wrong, and accuses too soon, where a patient has several.
+        patients: whose image each is: N names for train and M for held-out, a pair of lists or {"train": [...],
+            "heldout": [...]}. Without it each image counts as a patient, which is wrong, and accuses too soon, where a
+            patient has several.
         samples: drawn at each look.
         detector: `pixels`, which needs no training, or another one, such as `copy`, which is trained first and kept in
             the cache.
+        layout: the axes where their sizes leave a doubt, such as "NCHW" or "NDHW" (volumes); a mapping from `train`,
+            `heldout` and `samples` where they differ. Samples of the shape (n, C, *spatial) need none.
+        key: what holds the image in entries that are dicts.
         path: of a Parquet file for the curve; looks that it holds already are continued.
         device: where another detector than `pixels` is trained.
 
@@ -109,7 +141,8 @@ def watch(
     """
     if every < 1:
         raise UsageError(f"every is {every}", "give a number of steps of at least 1, such as 500")
-    raw = as_images(train, "train"), as_images(heldout, "heldout")
+    axes = Axes(layout, key)
+    raw = axes.real(train, "train"), axes.real(heldout, "heldout")
     if raw[0].shape[1:] != raw[1].shape[1:]:
         raise BadDataError(
             f"training images have shape {raw[0].shape[1:]}, held-out images {raw[1].shape[1:]}",
@@ -124,25 +157,7 @@ def watch(
     ]
     compared = None if detector == PIXELS else by_detector(detector, splits[0], splits[1], device)
     looking = open_watch(splits[0], splits[1], every=every, samples=samples, compared=compared)
-    return TrainingWatch(looking, scale, Path(path) if path else None)
-
-
-def as_images(values: Any, name: str) -> Images:
-    """Return a NumPy array or torch tensor as images (n, C, *spatial), of its own type; (n, H, W) gets one channel.
-
-    Raises BadDataError for what is none.
-    """
-    if hasattr(values, "detach"):  # a torch tensor; NumPy knows no bfloat16
-        values = values.detach().cpu()
-        values = values.float() if values.is_floating_point() else values
-    array = np.asarray(values)
-    if array.ndim not in (3, 4, 5) or not array.size or array.dtype.kind not in "uif":
-        raise BadDataError(
-            f"{name} is an array of type {array.dtype} and shape {array.shape}",
-            "give images as (N, C, H, W), (N, H, W) or volumes as (N, C, X, Y, Z), of numbers",
-        )
-    images: Images = array[:, None] if array.ndim == 3 else array
-    return images
+    return TrainingWatch(looking, scale, axes, Path(path) if path else None)
 
 
 def range_of(images: Images, name: str) -> tuple[float, float]:
@@ -191,9 +206,12 @@ def to_range(images: Images, scale: tuple[float, float], name: str) -> Images:
     return np.where(np.isfinite(values), np.clip(values, -1, 1), np.float32(np.nan))
 
 
-def patient_names(patients: Patients, counts: tuple[int, int]) -> list[tuple[str, ...]]:
+def patient_names(
+    patients: Patients | Mapping[str, Sequence[object]], counts: tuple[int, int]
+) -> list[tuple[str, ...]]:
     """Return the patient of each training and of each held-out image. Raises BadDataError."""
-    names = [tuple(map(str, side)) for side in patients]
+    sides = [patients.get(side, ()) for side in ("train", "heldout")] if isinstance(patients, Mapping) else patients
+    names = [tuple(map(str, side)) for side in sides]
     if len(names) != 2 or tuple(map(len, names)) != counts:
         given = " and ".join(str(len(side)) for side in names)
         raise BadDataError(

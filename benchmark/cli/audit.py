@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from dataclasses import replace
 from datetime import date
 from pathlib import Path
@@ -11,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from benchmark.cli.options import Cache, Columns, Device, SetData, data_pairs
+from benchmark.core.percent import percent
 
 if TYPE_CHECKING:
     from benchmark.runs.audit import Audit
@@ -22,39 +24,59 @@ SHOWN = 10
 
 def audit_command(
     train: Annotated[Path, typer.Option("--train", help="Folder of the images that the model was trained on.")],
-    synthetic: Annotated[Path, typer.Option("--synthetic", help="Folder of the images that it made.")],
+    synthetic: Annotated[Path, typer.Option("--synthetic", help="Folder of the images that the model made.")],
     heldout: Annotated[
         Path | None,
         typer.Option(
             "--heldout",
-            help="Folder of images of patients that it has not seen; without it only nearly "
-            "identical copies can be found.",
+            help="Folder of images of patients that the model has not seen in any way; without it only "
+            "nearly identical copies can be found.",
         ),
     ] = None,
-    out: Annotated[Path | None, typer.Option("--out", help="Where the files go; audit-DATE by default.")] = None,
+    out: Annotated[
+        Path | None, typer.Option("--out", help="Folder for report, list and summary; audit-DATE by default.")
+    ] = None,
     patients: Annotated[
         str | None,
         typer.Option(
             "--patients",
             "--group-pattern",
-            help="How patients are recognised: a regular expression, "
-            "folder:N, each-file (each is of another patient), or a table: FILE.csv.",
+            help="How patients are recognised, if not by themselves: each-file (each file is of another patient), "
+            "folder:1 (the first folder below), FILE.csv (a table of files and patients), or a regular expression "
+            "such as '(P[0-9]+)_'.",
         ),
     ] = None,
     columns: Columns = None,
     image_size: Annotated[
-        int | None, typer.Option("--image-size", help="Pixels per side for the search; chosen by the images.")
+        int | None,
+        typer.Option(
+            "--image-size", help="Pixels per side at which images are searched; by default at most 128, of volumes 32."
+        ),
     ] = None,
     settings: SetData = None,
-    quick: Annotated[bool, typer.Option("--quick", help="Leave out the detectors that are fitted (minutes).")] = False,
+    quick: Annotated[
+        bool,
+        typer.Option(
+            "--quick", help="Only compare pixels (seconds): leave out the detectors that are fitted (minutes)."
+        ),
+    ] = False,
     must_see: Annotated[
-        float, typer.Option("--must-see", help="Share of copies that must be visible for exit code 0.")
+        float,
+        typer.Option(
+            "--must-see", help="Exit code 0 needs that this share of copies would have been seen: 0.01 is 1 %."
+        ),
     ] = 0.01,
     fail_above: Annotated[
-        float | None, typer.Option("--fail-above", help="Exit code 13 where a larger share may be copies.")
+        float | None,
+        typer.Option(
+            "--fail-above", help="Exit code 13 where nothing was found, but a larger share than this may be copies."
+        ),
     ] = None,
     copy_to: Annotated[
-        Path | None, typer.Option("--copy-to", help="Copy the images that are not withheld there, and audit them.")
+        Path | None,
+        typer.Option(
+            "--copy-to", help="New folder to which the images that are not withheld are copied; they are audited again."
+        ),
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the summary as JSON on standard output.")] = False,
     device: Device = "auto",
@@ -62,9 +84,11 @@ def audit_command(
 ) -> None:
     """Tell whether synthetic images are copies of training images, and which ones to withhold.
 
+    bench audit --train train/ --heldout heldout/ --synthetic synthetic/
+
     Exit codes: 0 nothing found, and a share of --must-see would have been seen; 10 copies found; 11 cannot tell;
-    12 nothing found, but that share might have stayed unseen; 13 nothing found, but more than --fail-above may be
-    copies; 2 a question that cannot be answered; 3 to 6 errors of files, plugins and the machine.
+    12 nothing found, but a share of --must-see may have stayed unseen; 13 nothing found, but more than --fail-above
+    may be copies; 2 a question that cannot be answered; 3 to 6 errors of files, plugins and the machine.
     """
     from benchmark.core.errors import BadDataError
     from benchmark.core.files import cache_folder
@@ -119,15 +143,17 @@ def show_audit(audit: Audit, files: list[Path]) -> None:
     from benchmark.runs.audit_files import withhold_list
 
     listed = withhold_list(audit)
+    several = len(audit.outcomes) > 1  # else a column of one word makes the table wider than a terminal
     rows = [
-        (str(row["file"]), str(row["train_file"]), _short(str(row["detector"]), audit), f"{row['similarity']:.3f}",
-         f"{row['full_size']:.3f}", str(row["confidence"]))
+        (str(row["file"]), str(row["train_file"]), *([_short(str(row["detector"]), audit)] * several),
+         f"{row['similarity']:.3f}",
+         "-" if math.isnan(row["full_size"]) else f"{row['full_size']:.3f}", str(row["confidence"]))
         for row in listed.head(SHOWN).to_dict("records") if row["confidence"] == row["confidence"]
     ]  # fmt: skip
     if rows:
         print_table(
-            f"to withhold: {len(listed)}, the most certain first",
-            ("synthetic", "training", "detector", "similarity", "at full size", ""),
+            f"to withhold: {len(listed)}{_of_these(audit)}, the most certain first",
+            ("synthetic", "training", *(["detector"] * several), "similar", "full size", ""),
             rows,
         )
     verdict = audit.verdict
@@ -136,11 +162,11 @@ def show_audit(audit: Audit, files: list[Path]) -> None:
         "numbers",
         ("", "", ""),
         [
-            ("share of copies", with_interval(numbers["share"]), "of the synthetic images, with a 95 % interval"),
-            ("exposed patients", with_interval(numbers["patients"], 0), "training patients of whom there are copies"),
+            ("share of copies", with_interval(numbers["share"]), "of synthetic images, 95 % interval"),
+            ("exposed patients", with_interval(numbers["patients"], 0), "training patients with a copy"),
             (
                 "would be seen",
-                "-" if verdict.seen is None else f"{verdict.seen:.1%}",
+                "-" if verdict.seen is None else percent(verdict.seen),
                 "smallest share, 95 % power",
             ),
         ],
@@ -148,6 +174,12 @@ def show_audit(audit: Audit, files: list[Path]) -> None:
     for file in files:
         typer.echo(f"{file.stem}: {file}")
     typer.echo(f"{verdict.kind.upper()}: {_short(verdict.sentence, audit)}")
+
+
+def _of_these(audit: Audit) -> str:
+    """Return how many of the listed files were not compared, which have no row; empty where all were."""
+    count = len(audit.unread)
+    return f" ({count} of them could not be compared)" if count else ""
 
 
 def _short(text: str, audit: Audit) -> str:

@@ -35,9 +35,11 @@ def demo_command(
     out: Annotated[
         Path | None, typer.Option("--out", help="New folder for images and report; memobench-demo by default.")
     ] = None,
-    seed: Annotated[int, typer.Option("--seed", min=0, help="Draws the patients, and who is copied.")] = 0,
+    seed: Annotated[
+        int, typer.Option("--seed", min=0, help="Number that decides which patients are simulated and copied.")
+    ] = 0,
     quick: Annotated[
-        bool, typer.Option("--quick/--deep", help="Leave out, or train, the detector that takes minutes.")
+        bool, typer.Option("--quick/--deep", help="Only compare pixels, or also train the detectors that take minutes.")
     ] = True,
     as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON on standard output.")] = False,
     open_report: Annotated[
@@ -90,8 +92,9 @@ def _tell(named: NamedCopies, done: Audit, folder: Path, command: str, *, opened
         f"named:        {count} of {planted}: {kinds}",
         f"others named: {named.others}{' (chance makes some images alike)' if named.others else ''}",
         f"exit code:    {code}: {MEANINGS[code]}; the demo itself ends with {ended}",
-        f"images:       {folder} (simulated: no patient is shown)",
+        f"images:       {folder}",
         f"report:       {folder / 'audit' / 'report.html'}{', opened in the browser' if opened else ''}",
+        "              (it says that it shows patients: here all of them are simulated)",
         "",
         "The same with your own folders:",
         f"  {command} audit --train TRAIN --heldout HELDOUT --synthetic SYNTHETIC",

@@ -26,7 +26,9 @@ def prompts_command(
         str,
         typer.Argument(help="Folder of a pipeline, a run folder, a hub id@commit, or diffusers with --preset, --set."),
     ],
-    prompts: Annotated[Path, typer.Option("--prompts", help="CSV file; its text stays in the folder of --out.")],
+    prompts: Annotated[
+        Path, typer.Option("--prompts", help="CSV file with the prompts; their text is copied to --out alone.")
+    ],
     column: Annotated[str, typer.Option("--column", help="Column of the CSV file with the prompts.")],
     positive: Annotated[
         str | None, typer.Option("--positive", help="Column with 1 where a prompt is memorised, else 0; AUCs need it.")
@@ -35,45 +37,68 @@ def prompts_command(
         str | None, typer.Option("--preset", "-p", help="Preset of a model, such as radedit of diffusers.")
     ] = None,
     settings: Annotated[
-        list[str] | None, typer.Option("--set", help="Hyper-parameter of a model's name: name=value.")
+        list[str] | None, typer.Option("--set", help="Setting of the model, such as path=FOLDER of diffusers.")
     ] = None,
     steps: Annotated[int, typer.Option("--steps", help="Steps of DDIM sampling.")] = 50,
     seeds: Annotated[int, typer.Option("--seeds", help="Noise samples per prompt.")] = 4,
     guidance: Annotated[float, typer.Option("--guidance", help="Scale of the guidance.")] = 7.5,
     first: Annotated[
-        bool, typer.Option("--first", help="Use the first step only: for large lists, --steps times cheaper.")
+        bool,
+        typer.Option(
+            "--first", help="Score by the first step only: as many times faster as --steps says, for large lists."
+        ),
     ] = False,
-    first_steps: Annotated[int, typer.Option("--first-steps", help="Steps of the n-step variant.")] = 10,
+    first_steps: Annotated[int, typer.Option("--first-steps", help="Also score by this many first steps.")] = 10,
     further: Annotated[
-        bool, typer.Option("--further", help="Measure attention entropy, anisotropy and similarity of seeds too.")
+        bool,
+        typer.Option(
+            "--further", help="Also measure attention entropy, anisotropy, and how similar the images of a prompt are."
+        ),
     ] = False,
-    tokens: Annotated[int, typer.Option("--tokens", help="Attribute d_mem to tokens of this many top prompts.")] = 0,
+    tokens: Annotated[
+        int, typer.Option("--tokens", help="Say which tokens raise d_mem, for this many of the highest prompts.")
+    ] = 0,
     faithful: Annotated[
-        bool, typer.Option("--faithful", help="Compute token gradients as the published code does.")
+        bool, typer.Option("--faithful", help="With --tokens: compute gradients as the published code does.")
     ] = False,
-    mitigate: Annotated[int, typer.Option("--mitigate", help="Try mitigations on this many top prompts.")] = 0,
+    mitigate: Annotated[
+        int, typer.Option("--mitigate", help="Try to lower d_mem, for this many of the highest prompts.")
+    ] = 0,
     shown: Annotated[
-        int, typer.Option("--shown", help="Sample images of this many top prompts for report.html (private).")
+        int, typer.Option("--shown", help="Show images of this many of the highest prompts in report.html (private).")
     ] = 12,
-    images: Annotated[int, typer.Option("--images", help="Images per prompt and mitigation.")] = 50,
-    insertions: Annotated[int, typer.Option("--insertions", help="Words or numbers that a mitigation adds.")] = 4,
-    align: Annotated[str | None, typer.Option("--align", help="Folder of a CLIP model, for text alignment.")] = None,
+    images: Annotated[int, typer.Option("--images", help="With --mitigate: images per prompt and mitigation.")] = 50,
+    insertions: Annotated[
+        int, typer.Option("--insertions", help="With --mitigate: how many words or numbers are added to a prompt.")
+    ] = 4,
+    align: Annotated[
+        str | None,
+        typer.Option(
+            "--align", help="With --mitigate: folder of a CLIP model that tells whether images still fit their prompt."
+        ),
+    ] = None,
     data: Annotated[
-        str | None, typer.Option("--data", "-d", help="Training data set: mitigated images are compared with it.")
+        str | None,
+        typer.Option("--data", "-d", help="With --mitigate: training data set with which the images are compared."),
     ] = None,
     root: Root = None,
     percentile: Annotated[
         float, typer.Option("--percentile", help="Prompts at or above this percentile are outliers.")
     ] = 99.0,
     z: Annotated[
-        float | None, typer.Option("--z", help="Instead: outliers are this many standard deviations above the mean.")
+        float | None,
+        typer.Option(
+            "--z", help="In place of --percentile: outliers are this many standard deviations above the mean."
+        ),
     ] = None,
     marker: Annotated[
-        str | None, typer.Option("--marker", help="Regular expression of de-identification marks.")
+        str | None, typer.Option("--marker", help="Regular expression of de-identification placeholders, such as ___.")
     ] = None,
     precision: Annotated[str, typer.Option("--precision", help="fp32 or bf16.")] = "fp32",
     batch: Batch = 16,
-    out: Annotated[Path, typer.Option("--out", help="Where scores go (private: prompts).")] = Path("prompts"),
+    out: Annotated[
+        Path, typer.Option("--out", help="Folder for scores and report (private: they hold prompts).")
+    ] = Path("prompts"),
     device: Device = "auto",
     cache: Cache = None,
 ) -> None:

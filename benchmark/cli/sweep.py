@@ -11,7 +11,6 @@ from benchmark.cli.options import CACHE_HELP, Json, pairs
 
 if TYPE_CHECKING:
     from benchmark.runs.sweeps.axes import Axes
-    from benchmark.runs.sweeps.claims import Claims
     from benchmark.runs.sweeps.estimate import Estimate
     from benchmark.runs.sweeps.plan import Plan
 
@@ -34,7 +33,7 @@ def sweep_command(
     data_settings: Annotated[
         list[str] | None, typer.Option("--set-data", help="Option of the data set: name=value,value.")
     ] = None,
-    steps: Annotated[str | None, typer.Option("--steps", help="The same as --set steps=...")] = None,
+    steps: Annotated[str | None, typer.Option("--steps", help="Training steps, such as 400,800.")] = None,
     train_items: Annotated[
         str | None, typer.Option("--train-items", help="Training images, such as 16,50,all: nested, by patient.")
     ] = None,
@@ -56,16 +55,16 @@ def sweep_command(
     ] = None,
     samples: Annotated[str | None, typer.Option("--samples", "-n", help="Synthetic images, such as 500,2000.")] = None,
     detector: Annotated[
-        str | None, typer.Option("--detector", help="One more detector, as an axis: none,ssim; separated by ; or ,.")
+        str | None, typer.Option("--detector", help="A detector besides those of every run, as an axis: none,ssim.")
     ] = None,
     image_size: Annotated[str | None, typer.Option("--image-size", help="Pixels per side, such as 32,64.")] = None,
     channels: Annotated[
-        str | None, typer.Option("--channels", help="Channels; of one value t1,flair; a semicolon.")
+        str | None, typer.Option("--channels", help="Channels: t1;flair are two values, t1,flair; is one.")
     ] = None,
     split_seed: Annotated[str | None, typer.Option("--split-seed", help="Seeds that order the patients.")] = None,
     seed: Annotated[str | None, typer.Option("--seed", help="Seeds of training and sampling, such as 0,1,2.")] = None,
     root: Annotated[Path | None, typer.Option("--root", help="Folder with the data set's files.")] = None,
-    device: Annotated[str | None, typer.Option("--device", help="auto (the default) or cpu.")] = None,
+    device: Annotated[str | None, typer.Option("--device", help="auto (the default), cpu or cuda.")] = None,
     search_memory: Annotated[
         float | None, typer.Option("--search-memory", help="GiB that a search may take; 2 by default.")
     ] = None,
@@ -76,14 +75,14 @@ def sweep_command(
     ] = None,
     sweeps: Annotated[Path, typer.Option("--sweeps", help="Where folders of sweeps go.")] = Path("sweeps"),
     engine: Annotated[str, typer.Option("--engine", help="local (this machine) or ray (a cluster).")] = "local",
-    address: Annotated[str | None, typer.Option("--address", help="Address of a Ray cluster that runs.")] = None,
+    address: Annotated[str | None, typer.Option("--address", help="Running Ray cluster; else one starts here.")] = None,
     workers: Annotated[
         int | None,
-        typer.Option("--workers", help="Cells at once; by default one per GPU, or per core, as memory allows."),
+        typer.Option("--workers", help="Cells at once; by default one per GPU or core, or as a cluster has room."),
     ] = None,
     fail_fast: Annotated[bool, typer.Option("--fail-fast", help="Stop at the first cell that fails.")] = False,
     redo: Annotated[
-        str, typer.Option("--redo", help="missing cells, failed ones too (the default), or all from the start.")
+        str, typer.Option("--redo", help="What runs again: missing, failed (and missing), or all.")
     ] = "failed",
     order: Annotated[
         list[str] | None,
@@ -91,13 +90,12 @@ def sweep_command(
     ] = None,
     claim: Annotated[
         list[str] | None,
-        typer.Option("--claim", help="Direction claimed before the sweep: train_items=falls, or rises."),
+        typer.Option("--claim", help="Direction of memorisation claimed beforehand: train-items=falls or rises."),
     ] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Print the plan, and stop.")] = False,
     as_json: Json = False,
 ) -> None:
     """Run every combination of the values given: models, training sizes, augmentations, seeds ... (comma lists)."""
-    from benchmark.runs.sweeps.claims import make_claims
     from benchmark.runs.sweeps.sweep import require_redo, sweep_name
 
     lists = {
@@ -113,7 +111,7 @@ def sweep_command(
     axes = _axes(config, lists, single, pairs("--set", settings), pairs("--set-data", data_settings))
     folder = sweeps / (name or sweep_name(axes))
     _run(
-        axes, folder, make_claims(order or (), claim or (), axes), engine=engine, address=address, workers=workers,
+        axes, folder, orders=order or [], directions=claim or [], engine=engine, address=address, workers=workers,
         fail_fast=fail_fast, redo=require_redo(redo), dry_run=dry_run, as_json=as_json,
     )  # fmt: skip
 
@@ -135,12 +133,12 @@ def _axes(
 
 
 def _run(
-    axes: Axes, folder: Path, claims: Claims, *, engine: str, address: str | None, workers: int | None,
-    fail_fast: bool, redo: Any, dry_run: bool, as_json: bool,
+    axes: Axes, folder: Path, *, orders: list[str], directions: list[str], engine: str, address: str | None,
+    workers: int | None, fail_fast: bool, redo: Any, dry_run: bool, as_json: bool,
 ) -> None:  # fmt: skip
     from benchmark.cli.sweep_tables import print_outcome
     from benchmark.cli.sweep_view import sweep_view
-    from benchmark.runs.sweeps.claims import keep_claims
+    from benchmark.runs.sweeps.claims import axis_values, keep_claims, make_claims
     from benchmark.runs.sweeps.engines import find_engine
     from benchmark.runs.sweeps.estimate import estimate, fitting_workers, require_disk
     from benchmark.runs.sweeps.local import cores, gpus
@@ -150,18 +148,22 @@ def _run(
     from benchmark.runs.sweeps.work import LOG
 
     plan = make_plan(axes)
+    planned = axis_values(outcome.cell for outcome in plan.outcomes)
+    claims = make_claims(orders, directions, planned)
     chosen = find_engine(engine, address=address)
     needed = estimate(plan.outcomes)
     cells = [outcome.cell for outcome in plan.of_state("planned")]
-    count = fitting_workers(workers, needed, cores(), gpus(cells) if cells else 0)
+    at_once = gpus(cells) if cells else 0
+    count = fitting_workers(workers, needed, cores(), at_once, cluster=address is not None)
     show_plan(plan, needed, folder, count, as_json=as_json and dry_run, quiet=as_json)
     if dry_run:
         return
     require_disk(needed, {cell.config.runs for cell in cells})
-    claims = keep_claims(folder, claims)
+    claims = keep_claims(folder, claims, planned)
     with sweep_view(len(cells), plan.axes.varied, LOG) as tell:
         result = sweep(axes, folder, chosen, workers=count, fail_fast=fail_fast, redo=redo, tell=tell)
-    write_outcome(folder, result.outcomes, orders=claims.orders, claims=claims.directions)
+    kept = claims.among(axis_values(outcome.cell for outcome in result.outcomes))
+    write_outcome(folder, result.outcomes, orders=kept.orders, claims=kept.directions)
     print_outcome(folder, as_json=as_json)
     if not as_json:
         typer.echo(f"{count_states(result.outcomes)}; states: {folder / 'cells.jsonl'}")
@@ -173,7 +175,6 @@ def _run(
 
 def show_plan(plan: Plan, needed: Estimate, folder: Path, workers: int, *, as_json: bool, quiet: bool) -> None:
     """Print the cells of a plan, and what they will take."""
-    from benchmark.cli.sweep_view import duration
     from benchmark.cli.tables import print_json, print_table
     from benchmark.core.progress import to_stderr
     from benchmark.runs.sweeps.sweep import count_states
@@ -181,7 +182,7 @@ def show_plan(plan: Plan, needed: Estimate, folder: Path, workers: int, *, as_js
     if as_json:
         print_json(_plan_json(plan, needed, folder, workers))
         return
-    known = f"about {duration(needed.seconds / max(workers, 1))} with {workers} at once" if needed.seconds else ""
+    known = _time(needed.seconds, workers) if needed.seconds else ""
     unknown = f"not known for {needed.unknown} cells, of whose model there is no earlier run" if needed.unknown else ""
     lines = [
         f"{len(plan.outcomes)} cells: {count_states(plan.outcomes)}"
@@ -210,6 +211,14 @@ def show_plan(plan: Plan, needed: Estimate, folder: Path, workers: int, *, as_js
         lines.insert(0, f"... and {len(plan.outcomes) - LISTED} more cells (--dry-run --json lists all)")
     for line in lines:
         typer.echo(line)
+
+
+def _time(seconds: float, workers: int) -> str:
+    from benchmark.cli.sweep_view import duration
+
+    if workers:
+        return f"about {duration(seconds / workers)} with {workers} at once"
+    return f"about {duration(seconds)} of all cells together, as many at once as the cluster has room for"
 
 
 def _plan_json(plan: Plan, needed: Estimate, folder: Path, workers: int) -> dict[str, Any]:

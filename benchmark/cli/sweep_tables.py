@@ -24,7 +24,10 @@ def print_outcome(folder: Path, *, as_json: bool = False) -> None:
         print_json(outcome_json(tables, folder))
         return
     measures = [measure for measure in MEASURES if measure.name != "copy_rate"]
-    _print(shown_table(tables.means, measures), f"means over seeds; {INCOMPLETE}")
+    varied, common = _without_common(shown_table(tables.means, measures))
+    _print(varied, f"means over seeds; {INCOMPLETE}")
+    if common:
+        print(f"in all cells: {common}")  # noqa: T201
     if len(tables.trends):
         _print(_trends(tables.trends), "is there a trend?")
     absent = _absent(tables.cells)
@@ -45,6 +48,13 @@ def outcome_json(tables: Tables, folder: Path) -> dict[str, Any]:
     return {"folder": str(folder), **values}
 
 
+def _without_common(shown: pd.DataFrame) -> tuple[pd.DataFrame, str]:
+    """Return a table without the axes that have one value in all rows, for which a terminal has no room, and these."""
+    axes = list(shown.columns[: list(shown.columns).index("detector")])
+    common = [name for name in axes if shown[name].nunique() == 1]
+    return shown.drop(columns=common), ", ".join(f"{name}={shown[name].iloc[0]}" for name in common)
+
+
 def _print(table: pd.DataFrame, title: str) -> None:
     print_table(title, [str(name) for name in table.columns], table.astype(str).to_numpy().tolist())
 
@@ -55,7 +65,7 @@ def _trends(trends: pd.DataFrame) -> pd.DataFrame:
     by = [f"{score} [{detector}]" if detector else score for score, detector in pairs]
     shown = trends[["axis", "model", "levels", "answer"]].copy()
     shown.insert(1, "score", by)
-    return shown
+    return shown if shown["model"].nunique() > 1 else shown.drop(columns="model")
 
 
 def _absent(cells: pd.DataFrame) -> pd.DataFrame:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from benchmark.cohorts.assemble import assemble
+from benchmark.cohorts.audit_wording import audit_words, in_audit
 from benchmark.cohorts.dicom_datasets import SCOUTS, SKIPPED
 from benchmark.cohorts.duplicates import find_duplicates, units
 from benchmark.cohorts.patient_table import ABSENT, SITES
@@ -57,13 +58,14 @@ class GivenSplit:
         """List the sources of both sides. Raises as the data set does, and UsageError for a patient on both sides."""
         # Where each file is of another patient, files of equal names on both sides are, too: 0001.png and 0001.png.
         own = "{}/" if getattr(self.dataset, "group_pattern", "") == "none" else ""
-        listed = [
-            replace(source, subject=own.format(side) + source.subject, name=f"{side}/{source.name}", group=side)
-            for side, folder in self._folders.items()
-            for source in with_distinct_names(self.dataset.sources(folder))
-        ]
-        if isinstance(self.dataset, JoinsPatients):
-            listed = self.dataset.joined(listed, list(self._folders.values()))
+        with audit_words():
+            listed = [
+                replace(source, subject=own.format(side) + source.subject, name=f"{side}/{source.name}", group=side)
+                for side, folder in self._folders.items()
+                for source in with_distinct_names(self.dataset.sources(folder))
+            ]
+            if isinstance(self.dataset, JoinsPatients):
+                listed = self.dataset.joined(listed, list(self._folders.values()))
         require_apart({side: {one.subject for one in listed if one.group == side} for side in (TRAIN, HELDOUT)})
         return listed
 
@@ -75,7 +77,11 @@ class GivenSplit:
         # One table lists both folders: a file is missing only where neither has it.
         absent = set.intersection(*(set(remarks.pop(ABSENT, ())) for remarks in told.values()))
         both = {ABSENT: sorted(absent)} if absent else {}
-        both |= {f"{side}: {what}": list(names) for side, remarks in told.items() for what, names in remarks.items()}
+        both |= {
+            f"{side}: {in_audit(what)}": list(names)
+            for side, remarks in told.items()
+            for what, names in remarks.items()
+        }
         apart = sites_apart(both) if self.heldout else []
         return {**both, **({SITES_APART: apart} if apart else {})}
 
@@ -141,8 +147,9 @@ def require_apart(patients: Mapping[str, set[str]]) -> None:
     """Raise UsageError where a patient is on both sides: held-out images of a training patient are no control."""
     shared = sorted(patients[TRAIN] & patients[HELDOUT])
     if shared:
+        who = "patient is" if len(shared) == 1 else "patients are"
         raise UsageError(
-            f"{len(shared)} patients are in the folder of training images and in that of held-out images: "
+            f"{len(shared)} {who} in the folder of training images and in that of held-out images: "
             f"{', '.join(shared[:SHOWN])}{' ...' if len(shared) > SHOWN else ''}",
             "hold out patients of whom no image was trained on; if these names are no patients, say how patients are "
             "recognised: --patients",
@@ -236,10 +243,11 @@ def _require_no_shared_image(stored: Stored) -> None:
     if len(shared):
         count = shared["sha"].nunique()
         names = list(shared.drop_duplicates(["sha", "group"])["item"][:2])
+        what = "image is" if count == 1 else "images are"
         raise UsageError(
-            f"{count} images are in the folder of training images and in that of held-out images, "
+            f"{count} {what} in the folder of training images and in that of held-out images, "
             f"for example {' and '.join(names)}",
-            "take them out of the held-out folder: the model has seen them",
+            "take out of the held-out folder what the model has seen",
         )
 
 

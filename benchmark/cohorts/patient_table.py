@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pandas as pd
@@ -11,10 +11,13 @@ import pandas as pd
 from benchmark.cohorts.csv_tables import read_csv, require_ids, require_names
 from benchmark.cohorts.file_names import match_names
 from benchmark.cohorts.patient_ids import canonical_id
+from benchmark.cohorts.text_files import OWN
 from benchmark.core.errors import BadDataError
 
 COLUMNS = ("file", "patient")
 OPTIONAL = ("label", "split")
+NAMED = replace(OWN, columns=f"{OWN.columns}; or say which they are: --columns patient=COLUMN,file=COLUMN")
+"""Advice on a table that has other columns."""
 ABSENT = "listed, but not on this disk"
 """The remark on rows of a table whose files are not there."""
 SITES = "sites, from the table"
@@ -46,7 +49,7 @@ def read_patient_table(path: Path, known: Sequence[str], root: Path) -> PatientT
 
     Raises as `read_csv` and `patient_rows`.
     """
-    return patient_rows(path, read_csv(path, COLUMNS, OPTIONAL), known, root)
+    return patient_rows(path, read_csv(path, COLUMNS, OPTIONAL, NAMED), known, root)
 
 
 def patient_rows(path: Path, table: pd.DataFrame, known: Sequence[str], root: Path) -> PatientTable:

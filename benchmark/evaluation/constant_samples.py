@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from benchmark.core.percent import percent
 from benchmark.core.types import Score, chunks
 from benchmark.images.constant import constant
 from benchmark.metrics.competition import PRECISION
@@ -39,8 +40,8 @@ def constant_refusal(count: int, samples: int, train: Items) -> str:
         return ""
     return (
         f"cannot tell: {count} of {samples} samples are constant, one grey value everywhere (more than "
-        f"{tolerated:.1%}), and what the model would draw in their place is unknown; look at the samples: a safety "
-        "checker, or an autoencoder that overflows in fp16 (use its weights in fp32), gives black images"
+        f"{percent(tolerated)}), and what the model would draw in their place is unknown; look at the samples: a "
+        "safety checker, or an autoencoder that overflows in fp16 (use its weights in fp32), gives black images"
     )
 
 

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from benchmark.core.files import atomic_write
+from benchmark.core.percent import percent
 from benchmark.records.columns import value_text, with_interval
 from benchmark.records.detector_audits import AUC, CLAIMED, RECALL, AuditFile
 
@@ -34,7 +35,7 @@ def table_rows(audit: AuditFile) -> list[list[str]]:
     scores = [one.scores for one in audit.detectors.values()]
     rows = [[heading, *(with_interval(one.get(name)) for one in scores), meaning] for name, heading, meaning in LINES]
     broken = [", ".join(one.broken()) or "none" for one in audit.detectors.values()]
-    rows.append(["claims not kept", *broken, f"copies it claims to find, but finds less than {CLAIMED:.0%} of"])
+    rows.append(["claims not kept", *broken, f"copies it claims to find, but finds less than {percent(CLAIMED, 0)} of"])
     rows.append(["recall at tau / AUC", *[""] * len(scores), "AUC: copy against nearest neighbour"])
     for kind in kinds(audit):
         cells = [f"{value_text(one[RECALL + kind])} / {value_text(one[AUC + kind])}" for one in scores]

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from benchmark.core.types import Score
+from benchmark.core.percent import percent
+from benchmark.core.types import Score, patient_codes
 from benchmark.evaluation.prompted import prompted_patients
 from benchmark.metrics.accumulation import FACTORS, accumulation
 from benchmark.metrics.competition import PRECISION, SPENDING, Estimate, Exposed, Nearest, Spending, exposed
@@ -111,14 +112,22 @@ def _refusal(
         return f"cannot tell: {possible.reason}"
     if tied > TIED:
         return (
-            f"cannot tell: this detector finds {tied:.1%} of the samples exactly as similar to a training image as to "
-            f"a held-out one (more than {TIED:.1%}), and copies among these cannot be seen; take another detector"
+            f"cannot tell: this detector finds {percent(tied)} of the samples exactly as similar to a training image "
+            f"as to a held-out one (more than {percent(TIED)}), and copies among these cannot be seen; take "
+            "another detector"
         )
     if seen.refused:
         return (
             f"refused: this model has seen held-out patients ({max(seen.exposed, seen.verbatim)} of {nearest.heldout} "
             "are exposed beyond chance), so they are no control; look for leaks with `bench datasets check`, or say "
             "what a model made elsewhere was trained on with --trained-on"
+        )
+    if split is not None and split.mixed:
+        return (
+            f"refused: only {percent(split.same_side, 0)} of the images nearest to a real image are on its own side "
+            f"(by chance {percent(split.expected, 0)}), so that the same patients seem to be in training and among the "
+            "held-out patients (other names, second images, neighbouring slices), and their copies cannot be seen; say "
+            "who is who, and split by patients"
         )
     if split is not None and not split.fair:
         return (
@@ -215,8 +224,8 @@ def possible_for(
     """
     if prompted is not None:
         return detectable(*prompted_patients(cohort, prompted), samples, spending=spending)
-    train, heldout = (len(set(split.dealt)) for split in (cohort.train, cohort.heldout))
-    return detectable(train, heldout, samples, spending=spending)
+    images = np.bincount(patient_codes(cohort.train.dealt))
+    return detectable(len(images), len(set(cohort.heldout.dealt)), samples, spending=spending, images=images)
 
 
 def possible_scores(possible: Detectable) -> dict[str, Score]:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
+from benchmark.core.percent import percent
 from benchmark.core.progress import Log
 from benchmark.core.sealed import is_intact, sealed_write
 from benchmark.core.types import chunks
@@ -138,7 +139,7 @@ class Searching:
             if timed:  # what an earlier call has done took this one no time
                 timed_steps += steps
                 left = (time.monotonic() - started) * (total - done) / max(1, timed_steps)
-                self.tell(f"{name}: {done / total:.0%}, {left:.0f} s left")
+                self.tell(f"{name}: {percent(done / total, 0)}, {left:.0f} s left")
 
         return told
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from benchmark.core.types import Score
-from benchmark.evaluation.verdict import WIDE, judge
+from benchmark.evaluation.verdict import BLIND, WIDE, judge
 from benchmark.records.columns import ABSENT, detectors_of, with_interval
 
 if TYPE_CHECKING:
@@ -33,7 +33,7 @@ def headline(record: Record) -> str:
         seen,
         samples=record.spec.samples,
         suspects=suspects,
-        must_see=_share(seen, outcomes),
+        must_see=min(BLIND, _share(seen, outcomes)),
     )
     sentence = verdict.sentence
     if verdict.kind == "nothing found":

@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 ALIGNED = 60
 """Pairs that are compared at full size: 0.11 s of one core each for X-rays of 224 pixels."""
 CERTAIN, REVIEW = "near-certain", "review"
+AT_FULL_SIZE = "full size"
+"""The reason of an image that no detector withholds, and that is a copy once it is aligned at full size."""
 COLUMNS = ("file", "train_file", "patient", "detector", "similarity", "full_size", "reason", "confidence")
 
 
@@ -54,7 +56,9 @@ class FullSize:
         return move(self.synthetic(number), self.real(row), self.placement(number, row)).correlation
 
 
-def list_suspects(matches: Mapping[str, Columns], synthetic: Split, real: Split, full_size: FullSize) -> pd.DataFrame:
+def list_suspects(
+    matches: Mapping[str, Columns], synthetic: Split, real: Split, full_size: FullSize, *, further: bool = False
+) -> pd.DataFrame:
     """Return one row per synthetic image that any detector withholds, the most certain first.
 
     Args:
@@ -62,6 +66,8 @@ def list_suspects(matches: Mapping[str, Columns], synthetic: Split, real: Split,
         synthetic: N synthetic images.
         real: all real images, train first; without held-out ones, `heldout_row` is -1.
         full_size: opens images at full size.
+        further: also align images that no detector withholds, as many as make up ALIGNED pairs, and list those that
+            are `striking`.
 
     Columns: COLUMNS, and `synthetic`, `train_row`, `heldout_row`, `striking`. `similarity` is that of the detector that
     is most certain; `full_size` is the correlation at full size once both images are aligned. `near-certain` is a
@@ -69,7 +75,10 @@ def list_suspects(matches: Mapping[str, Columns], synthetic: Split, real: Split,
     and its nearest held-out image. It is `striking` where 1 - correlation is less than half of that of the closest such
     pair: far from chance, even where such suspects are too few for an interval above 0.
     """
-    rows = [_row(number, matches, synthetic, real) for number in flagged(matches)]
+    listed = flagged(matches)
+    rows = [_row(number, _surest(matches, number), matches, synthetic, real) for number in listed]
+    if further:
+        rows += _further_rows(matches, synthetic, real, max(0, ALIGNED - len(listed)))
     table = pd.DataFrame(rows, columns=[*COLUMNS, "synthetic", "train_row", "heldout_row"])
     if not len(table):
         return table.assign(striking=False)
@@ -80,8 +89,37 @@ def list_suspects(matches: Mapping[str, Columns], synthetic: Split, real: Split,
     certain = (table["reason"] == "verbatim") | (table["full_size"] > chance)
     table["striking"] = (table["reason"] == "verbatim") | (1 - table["full_size"] < (1 - chance) / 2)
     table["confidence"] = certain.map({True: CERTAIN, False: REVIEW})
+    table = table[(table["reason"] != AT_FULL_SIZE) | table["striking"]]
     order = ["confidence", "full_size", "similarity"]
     return table.sort_values(order, ascending=[True, False, False], kind="stable").reset_index(drop=True)
+
+
+def _further_rows(matches: Mapping[str, Columns], synthetic: Split, real: Split, count: int) -> list[dict[str, object]]:
+    """Describe up to `count` images that no detector withholds, those furthest from chance first.
+
+    A cropped copy has a low similarity at the grid of the search, and yet one that is higher than to anybody else.
+    Images that are equally similar to a held-out one are left out: nothing speaks for the training image.
+    """
+    leads = {name: _lead(columns) for name, columns in matches.items()}
+    most = np.max(list(leads.values()), axis=0)
+    most[flagged(matches)] = 0
+    numbers = [int(number) for number in np.argsort(-most, kind="stable")[:count] if most[number] > 0]
+    return [
+        _row(number, max(leads, key=lambda name: leads[name][number]), matches, synthetic, real)
+        | {"reason": AT_FULL_SIZE}
+        for number in numbers
+    ]
+
+
+def _lead(columns: Columns) -> Floats:
+    """Return how much more similar each image is to its training image than to its held-out image, in spreads, (N,).
+
+    Spreads make detectors comparable. Where nobody is held out, there is no lead.
+    """
+    lead = columns["similarity"].astype(float) - columns["heldout_similarity"].astype(float)
+    lead = np.where(np.isfinite(lead) & (columns["heldout_row"].astype(int) >= 0), lead, 0.0)
+    spread = lead.std()
+    return lead / spread if spread > 0 else np.zeros(len(lead))
 
 
 def _by_chance(matches: Mapping[str, Columns], full_size: FullSize) -> float:
@@ -107,12 +145,16 @@ def flagged(matches: Mapping[str, Columns]) -> NDArray[np.int64]:
     return np.flatnonzero(np.any([columns["withhold"].astype(bool) for columns in matches.values()], axis=0))
 
 
-def _row(number: int, matches: Mapping[str, Columns], synthetic: Split, real: Split) -> dict[str, object]:
-    """Describe one suspect by the detector that finds it the least likely by chance."""
-    name = min(
+def _surest(matches: Mapping[str, Columns], number: int) -> str:
+    """Return the detector that withholds an image and finds it the least likely by chance."""
+    return min(
         (name for name, columns in matches.items() if columns["withhold"][number]),
         key=lambda name: (matches[name]["reason"][number] != "verbatim", _place(matches[name], number)),
     )
+
+
+def _row(number: int, name: str, matches: Mapping[str, Columns], synthetic: Split, real: Split) -> dict[str, object]:
+    """Describe one suspect by what one detector finds."""
     columns = matches[name]
     train = int(columns["train_row"][number])
     return {

@@ -3,7 +3,8 @@
 Such samples copy nobody, so that a model whose output was read wrongly would seem to have memorised nobody. A number
 per image (its mean, its contrast, ...) is compared between samples and training images. Where both follow one law, the
 share of samples outside the range of the training images is known exactly; a share far above it is said beside the
-headline. It is not refused: a weak generator may well draw blurred images.
+headline. It is not refused: a weak generator may well draw blurred images. What is like no single training image
+(`like_training`) is said, too.
 """
 
 from __future__ import annotations
@@ -13,7 +14,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from benchmark.core.percent import percent
 from benchmark.core.types import Score, chunks, to_pixels
+from benchmark.evaluation.like_training import unlike_training
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -40,10 +43,15 @@ ERROR = 0.001
 """Probability that samples of the same law as the training images are called unlike them, at most."""
 
 
-def unlike_score(samples: Items, train: Split) -> Score:
-    """Return the largest share of samples outside 99 % of the training images in one number; the reason names which."""
+def unlike_score(samples: Items, train: Split, like: tuple[float, str] | None = None) -> Score:
+    """Return the largest share of samples outside 99 % of the training images in one number; the reason names which.
+
+    `like` is what `unlike_training` returned of the same images, where it is known.
+    """
     shares, noted, count = _shares(samples, train)
-    return Score(value=max(shares.values()), n=count, direction="lower", reason=_reason(noted) if noted else "")
+    share, why = like or unlike_training(samples, train)
+    reason = "; ".join(part for part in (why, _reason(noted) if noted else "") if part)
+    return Score(value=max(*shares.values(), share), n=count, direction="lower", reason=reason)
 
 
 def unlike_mean(samples: Items, train: Split) -> float:
@@ -142,8 +150,8 @@ def _limit(samples: int, patients: int, numbers: int) -> float:
 def _reason(noted: Mapping[str, float]) -> str:
     shown = sorted(noted.items(), key=lambda pair: -pair[1])[:4]
     return (
-        f"{shown[0][1]:.0%} of the samples are unlike the training images: "
-        f"{', '.join(f'{name} ({share:.0%})' for name, share in shown)}, each beyond 99% of the training images; "
-        f"{FIGURE}: if they came out wrong (scale, channels, latents, noise), that they copy nobody says "
+        f"{percent(shown[0][1], 0)} of the samples are unlike the training images: "
+        f"{', '.join(f'{name} ({percent(share, 0)})' for name, share in shown)}, each beyond 99 % of the training "
+        f"images; {FIGURE}: if they came out wrong (scale, channels, latents, noise), that they copy nobody says "
         "nothing of what the model has memorised"
     )

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
+from benchmark.core.percent import percent
 from benchmark.core.types import Score
 
 Kind = Literal["hold", "nothing found", "cannot tell"]
@@ -17,6 +18,10 @@ question, of files and of the machine have the codes 1 to 6 (`core/errors.py`)."
 WIDE = 3.0
 """An interval that ends above this multiple of the share that would have been seen tells nothing. The upper end allows
 for the 1.3 % of the samples that chance may add, so that it lies above that share for honest models, too."""
+BLIND = 0.25
+"""Where a larger share than this might be copies and stay unseen, nothing found means nothing, unless the question
+allows for such a share (`must_see`). Without this limit small sets would be cleared the more easily the less they can
+show: WIDE allows for three times what would have been seen."""
 LOCAL = "local"
 """The detector of parts: what it finds nearly identical is a part of an image."""
 SEEN_EXACTLY = 0.95
@@ -43,6 +48,16 @@ class Verdict:
     exit_code: int
 
 
+def with_audit_advice(scores: Scores) -> dict[str, Score]:
+    """Return the scores with reasons that advise what an audit offers: a run has other options."""
+    return {name: replace(score, reason=_of_audit(score.reason)) for name, score in scores.items()}
+
+
+def _of_audit(reason: str) -> str:
+    told, leak, _ = reason.partition("; look for leaks")
+    return f"{told}; give held-out patients that it has not seen" if leak else reason
+
+
 def judge(
     outcomes: Mapping[str, Scores],
     seen: Score,
@@ -59,8 +74,9 @@ def judge(
     """Return the verdict from the scores of each detector, by ids without the detector.
 
     Copies found by any detector decide. Nothing is found only where every detector could tell: a detector that was
-    refused, or an interval that reaches far beyond what would have been seen, gives no all-clear. The exit code is 0
-    only where a share of `must_see` would have been seen, and the interval ends below it.
+    refused, an interval that reaches far beyond what would have been seen, or a set of which a quarter might be copies
+    unseen, gives no all-clear. The exit code is 0 only where a share of `must_see` would have been seen, and the
+    interval ends below it.
 
     Args:
         outcomes: scores by detector, `exposed.items`, `exposed.patients`, `exposed.verbatim` among them.
@@ -90,19 +106,26 @@ def judge(
     assert seen.value is not None
     high = max(scores["exposed.items"].high or 0.0 for scores in outcomes.values())
     if high > WIDE * max(seen.value, must_see):
-        wide = f"no copies are certain, but up to {high:.1%} of the synthetic images may be copies"
+        wide = f"no copies are certain, but up to {percent(high)} of the synthetic images may be copies"
         return verdict("cannot tell", wide, CANNOT_TELL)
-    told = f"no copies of training images; copies from {seen.value:.1%} of the synthetic images on would have been seen"
+    if max(seen.value, high) > max(BLIND, must_see):
+        return verdict("cannot tell", _blind(seen.value, high), CANNOT_TELL)
+    told = (
+        f"no copies of training images; copies from {percent(seen.value)} of the synthetic images on would have been "
+        "seen"
+    )
     also = f"; {suspects} that may be alike by chance are in withhold.csv" if suspects else ""
     if seen.value > must_see:
         more = "give more synthetic images, or more held-out patients"
-        return verdict("nothing found", f"{told}, but {must_see:.1%} was asked for: {more}{also}", TOO_WEAK)
+        return verdict("nothing found", f"{told}, but {percent(must_see)} was asked for: {more}{also}", TOO_WEAK)
     if high > must_see:
-        above = f"up to {high:.1%} may be copies, and {must_see:.1%} was asked for"
+        above = f"up to {percent(high)} may be copies, and {percent(must_see)} was asked for"
         return verdict("nothing found", f"{told}, but {above}{also}", TOO_WEAK)
     if fail_above is not None and high > fail_above:
         return verdict(
-            "nothing found", f"{told}, but up to {high:.1%} may be copies ({fail_above:.1%} at most){also}", ABOVE
+            "nothing found",
+            f"{told}, but up to {percent(high)} may be copies ({percent(fail_above)} at most){also}",
+            ABOVE,
         )
     return verdict("nothing found", told + also, CLEAR)
 
@@ -117,8 +140,9 @@ def _found(outcomes: Mapping[str, Scores]) -> str:
     named = []
     for name, scores in outcomes.items():
         share, exact = scores["exposed.items"], int(scores["exposed.verbatim"].value or 0)
-        if (share.low or 0.0) > 0:
-            named.append(f"{name}: {share.low:.1%} to {share.high:.1%} of all")
+        low, high = share.low or 0.0, share.high or 0.0
+        if low > 0:
+            named.append(f"{name}: {percent(low)} to {percent(high)} of all")
         elif exact:
             named.append(f"{name}: {exact} nearly identical{' in a part' * name.startswith(LOCAL)}")
     return "; ".join(named)
@@ -137,29 +161,36 @@ def _look(striking: int) -> str:
     )
 
 
+def _blind(seen: float, high: float) -> str:
+    return (
+        f"no copies are certain, but only copies from {percent(seen)} of the synthetic images on would have been "
+        f"seen, and up to {percent(high)} may be copies: give more synthetic images, or more held-out patients"
+    )
+
+
 def _unsaid(outcomes: Mapping[str, Scores]) -> str:
     """Return why the share of copies is not known, where copies were found and no detector could tell their share."""
     shares = [scores["exposed.items"] for scores in outcomes.values()]
     if any(share.value is not None for share in shares):
         return ""
-    return f"; how many more there are, nobody can tell: {shares[0].reason.partition(': ')[2] or shares[0].reason}"
+    return f"; how many more there are, nobody can tell: {_plain(shares[0].reason)}"
 
 
-def _in_an_audit(reason: str) -> str:
-    """Return the reason of a refused score with advice that holds for an audit: runs have other options."""
-    reason = reason.removeprefix("cannot tell: ").removeprefix("refused: ")
-    told, leak, _ = reason.partition("; look for leaks")
-    return f"{told}; give held-out patients that it has not seen" if leak else reason
+def _plain(reason: str) -> str:
+    return reason.removeprefix("cannot tell: ").removeprefix("refused: ")
 
 
 def _why_not(outcomes: Mapping[str, Scores], seen: Score, unread: int, missing: int, unlike: str) -> str:
     """Return why nothing found would mean nothing; empty where it means something."""
     for name, scores in outcomes.items():
         if scores["exposed.items"].value is None:
-            return f"{name}: {_in_an_audit(scores['exposed.items'].reason)}"
+            return f"{name}: {_plain(scores['exposed.items'].reason)}"
         recall = scores["detector.recall.exact"].value
         if recall is None or recall < SEEN_EXACTLY:
-            return f"{name} found only {recall or 0:.0%} of exact copies that were planted, so it sees too little here"
+            return (
+                f"{name} found only {percent(recall or 0, 0)} of exact copies that were planted, so it sees too little "
+                "here"
+            )
     if seen.value is None:
         return f"nothing was found, and nothing could have been: {seen.reason}"
     if unlike:

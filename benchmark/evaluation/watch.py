@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from benchmark.core.errors import UsageError
+from benchmark.core.percent import percent
 from benchmark.detectors.random_conv import random_features
 from benchmark.evaluation.exposure import TIED
 from benchmark.evaluation.watch_bank import Comparison, by_pixels, small_images
@@ -172,7 +173,7 @@ class Watch:
         nearest, tied = self.compared.compare(samples)
         quality = {"quality_kernel": self._quality(samples)}
         if tied > TIED:
-            return {**quality, "reason": f"cannot tell: {tied:.1%} of the samples are as near to both sides"}
+            return {**quality, "reason": f"cannot tell: {percent(tied)} of the samples are as near to both sides"}
         return {**exposures(nearest, number), **quality}
 
     def _quality(self, samples: Images) -> float | None:

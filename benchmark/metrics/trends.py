@@ -24,8 +24,6 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 from scipy.stats import norm, rankdata
 
-from benchmark.core.errors import UsageError
-
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -73,7 +71,7 @@ def trend(
         claim: `falls` or `rises` if that was said before the values were seen; `changes` tests both ways, for which p
             is doubled.
 
-    Raises UsageError for fewer than two levels, no block, or a value outside its interval.
+    Raises ValueError for fewer than two levels, no block, or a value outside its interval.
     """
     _check(values, low, high)
     drawn = 0.0 if replicates is None else replicate_spread(replicates)
@@ -95,12 +93,9 @@ def trend(
 
 def _check(values: Floats, low: Floats, high: Floats) -> None:
     if values.ndim != 2 or values.shape[1] < 2 or not len(values):
-        raise UsageError(
-            f"a trend needs two levels and one complete block; the table has the shape {values.shape}",
-            "give the axis more values, or finish its cells",
-        )
+        raise ValueError(f"a trend needs two levels and one complete block; the table has the shape {values.shape}")
     if not ((low <= values) & (values <= high)).all():  # false for NaN, too
-        raise UsageError("a trend needs values inside their intervals", "leave out the blocks that lack one")
+        raise ValueError("a trend needs values inside their intervals")
 
 
 def _weights(levels: int) -> Floats:

@@ -13,6 +13,7 @@ import numpy as np
 from benchmark.core.csv_cells import csv_text
 from benchmark.core.errors import UsageError
 from benchmark.core.files import atomic_write
+from benchmark.core.percent import percent
 from benchmark.records.board_rows import Row, rows_of, settings_text
 from benchmark.records.columns import ABSENT, LINES, PROMPTS, QUALITY, UNLIKE, Line, recall_text, with_interval
 from benchmark.records.record import Record
@@ -145,7 +146,7 @@ def _shown(row: Row) -> str:
     """Return the smallest exposed share that this cohort and so many samples show with 95 % power."""
     share = row.value("detectable.share")
     if share is not None:
-        return f"{share:.1%}"
+        return percent(share)
     return "nothing" if all("detectable.share" in record.scores for record in row.records) else ABSENT
 
 

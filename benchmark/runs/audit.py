@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -36,7 +36,7 @@ from benchmark.evaluation.protocol import Outcome, evaluate
 from benchmark.evaluation.resumable_search import Searching
 from benchmark.evaluation.suspects import FullSize, list_suspects
 from benchmark.evaluation.verbatim_search import NO_CONTROL, search_verbatim
-from benchmark.evaluation.verdict import Verdict, judge
+from benchmark.evaluation.verdict import Verdict, judge, with_audit_advice
 from benchmark.metrics.competition import SPENDING, divided
 from benchmark.runs.audit_question import (
     ask,
@@ -86,6 +86,8 @@ class AuditConfig:
     search_memory: int = 2 * 2**30
     """Bytes."""
     cache: Path = field(default_factory=cache_folder)
+    in_memory: bool = False
+    """Whether the synthetic images are in memory, and their folder is a temporary one that says nothing."""
 
     @property
     def detectors(self) -> tuple[str, ...]:
@@ -182,7 +184,7 @@ def _answered(
         len(not_compared(config.train, [*_of_items(real), *rightly_skipped(real, config.train)])),
     )
     matches = {name: outcome.matches for name, outcome in outcomes.items()}
-    suspects = list_suspects(matches, synthetic, cohort.real, full_size)
+    suspects = list_suspects(matches, synthetic, cohort.real, full_size, further=True)
     verdict = judge(
         {name: outcome.scores for name, outcome in outcomes.items()}, possible["detectable.share"],
         samples=len(synthetic), suspects=len(suspects), striking=int(suspects["striking"].sum()),
@@ -228,7 +230,7 @@ def _searched(
         else:
             outcome = search_verbatim(bank, samples, kept=fitted.folder, seed=SEED, searching=searching)
     log(f"{choice.name}: {int(np.sum(outcome.matches['withhold']))} of {len(synthetic)} synthetic images to withhold")
-    return outcome
+    return replace(outcome, scores=with_audit_advice(outcome.scores))
 
 
 def _tell(advance: Any, text: str) -> None:

@@ -26,7 +26,7 @@ from benchmark.records.record import PROTOCOL, entries
 
 if TYPE_CHECKING:
     from benchmark.cohorts.store import Stored
-    from benchmark.runs.audit import Audit
+    from benchmark.runs.audit import Audit, AuditConfig
 
 WITHHOLD, SUMMARY = "withhold.csv", "summary.json"
 CLEAN = "clean"
@@ -78,7 +78,7 @@ def write_audit(audit: Audit, out: Path) -> list[Path]:
 def _write_report(audit: Audit, out: Path, digest: str) -> Path:
     """Write report.html (private) and summary.html (without names), and return the first."""
     report = report_input(
-        title=f"Audit of {audit.config.synthetic.name}",
+        title=_title(audit.config),
         date=date.today().isoformat(),
         protocol=PROTOCOL,
         verdict=audit.verdict,
@@ -88,12 +88,26 @@ def _write_report(audit: Audit, out: Path, digest: str) -> Path:
         samples=len(audit.synthetic),
         possible=audit.possible,
         not_compared=_unread(audit),
-        synthetic_digest=content_key(*audit.made.table["sha"]),
+        digests=_digests(audit),
         facts={"digest of the nearest images": digest},
         notes=audit.cohort.notes,
     )
     with progress("report", shown_suspects(report)) as advance:
         return write_report(report, report_images(audit.full_size, audit.cohort), out, advance=advance)
+
+
+def _title(config: AuditConfig) -> str:
+    """Return what was audited: the folder and the one that it is in, since many are named `synthetic`."""
+    named = "/".join(absolute(config.synthetic).parts[-2:]).lstrip("/")
+    return f"Audit of {'images in memory' if config.in_memory else named}"
+
+
+def _digests(audit: Audit) -> dict[str, str]:
+    """Return the digest of the pixels of each set, as they were compared; none for held-out images that are not."""
+    shas, cohort = audit.real.table["sha"], audit.cohort
+    sides = {"training": shas.iloc[cohort.train.rows], "held-out": shas.iloc[cohort.heldout.rows]}
+    sides |= {"synthetic": audit.made.table["sha"]}
+    return {name: content_key(*own) for name, own in sides.items() if len(own)}
 
 
 def withhold_list(audit: Audit) -> pd.DataFrame:

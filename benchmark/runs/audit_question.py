@@ -36,7 +36,8 @@ def require_folders(folders: Mapping[str, Path | None]) -> None:
     given = {option: folder for option, folder in folders.items() if folder is not None}
     for option, folder in given.items():
         if not folder.is_dir():
-            raise UsageError(f"--{option} names {folder}, which is no folder", "give the folder of the images")
+            what = "is no folder" if folder.exists() else "does not exist"
+            raise UsageError(f"--{option} names {folder}, which {what}", "give the folder of the images")
     places = {option: folder.resolve() for option, folder in given.items()}
     for option, place in places.items():
         for other, around in places.items():

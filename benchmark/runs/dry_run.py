@@ -16,6 +16,7 @@ from benchmark.evaluation.exposure import possible_for
 from benchmark.metrics.detectable import detectable
 from benchmark.runs.config import Resolved, RunConfig, resolve
 from benchmark.runs.run import finished_stages, require_fair_list, run_folder, what_can_be_shown
+from benchmark.training.trackers import require_trackers
 
 UNKNOWN = "known once the data set is read"
 
@@ -34,6 +35,7 @@ class Known:
 def dry_run(config: RunConfig) -> dict[str, Any]:
     """Return what a run would do, ready for JSON. Raises BenchError for what `bench run` refuses before it reads."""
     resolved = resolve(config)
+    require_trackers(config.trackers)
     require_fair_list(resolved)
     known = _known(resolved)
     folder = run_folder(resolved, known.cohort) if known.cohort else None

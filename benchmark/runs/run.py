@@ -26,6 +26,7 @@ from benchmark.core.errors import (
 )
 from benchmark.core.files import content_key, private_folder
 from benchmark.core.options import without_paths
+from benchmark.core.percent import percent
 from benchmark.core.progress import Log, to_stderr
 from benchmark.core.sealed import read_sealed_json, require_intact, sealed_write, write_sealed_json
 from benchmark.core.source_digest import core_module, source_digest
@@ -165,7 +166,7 @@ def what_can_be_shown(possible: Detectable, samples: int) -> str:
     if possible.patients is None or possible.share is None:
         return f"this cohort cannot show copies: {possible.reason}"
     return (
-        f"{samples} samples can show {possible.patients} exposed patients, or a share of {possible.share:.1%}, "
+        f"{samples} samples can show {possible.patients} exposed patients, or a share of {percent(possible.share)}, "
         "with 95 % power; fewer copies may stay unseen"
     )
 

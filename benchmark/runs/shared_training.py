@@ -12,7 +12,7 @@ from benchmark.core.locks import held
 from benchmark.core.sealed import sealed_write
 from benchmark.core.stages import Stages
 
-MODEL = Path("fit") / "model"
+MODEL = "fit/model"
 """The trained model in a run folder."""
 
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from benchmark.core.percent import percent
 from benchmark.core.progress import Log
 from benchmark.evaluation.watch import IN_A_ROW, Watch, open_watch
 from benchmark.evaluation.watch_curve import read_curve, write_curve
@@ -98,7 +99,8 @@ class RunWatcher:
         if share * total < IN_A_ROW * LEAST * full:
             self.log(
                 f"watch: a sample takes {per_sample:.2g} s, so that fewer than {IN_A_ROW} looks fit into "
-                f"--watch-budget {share:.0%} of about {total:.0f} s; one full look takes {full / total:.0%}"
+                f"--watch-budget {percent(share, 0)} of about {total:.0f} s; one full look takes "
+                f"{percent(full / total, 0)}"
             )
 
 

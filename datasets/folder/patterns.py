@@ -79,7 +79,9 @@ def question(root: object, doubt: Doubt, units: Sequence[Unit], *, by_name: bool
         "--set-data table=FILE with columns file and patient"
     ]
     single = ["--group-pattern none if each image is of another patient"] if len(units) >= FEWEST_PATIENTS else []
-    answers = [*proposed, *single]
+    # Where every proposal finds another patient for each image, the plainer answer comes first.
+    alone = all(f" for the {len(units)} patients " in one for one in proposed)
+    answers = [*single, *proposed] if alone else [*proposed, *single]
     return UsageError(
         f"it cannot be told which images of {root} are of one patient: {doubt.reason}",
         "which fits? " + "; ".join(answers),

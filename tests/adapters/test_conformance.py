@@ -81,7 +81,7 @@ def test_a_sound_toy_conforms() -> None:
         (
             "GreyLevels",
             "range and shape",
-            "100% of the values are 1, as of grey levels 0 to 255 that were clamped: return x / 127.5 - 1",
+            "100 % of the values are 1, as of grey levels 0 to 255 that were clamped: return x / 127.5 - 1",
         ),
         ("ForgetsOptimizer", "resumes", "interrupted after 3 of 6 steps and resumed, it gave another model"),
         ("Spendthrift", "budget", "with a budget of a microsecond it took all 6 steps: stop when it is spent"),

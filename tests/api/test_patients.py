@@ -72,7 +72,7 @@ GIVE = "give one id per image of each: patients={'train': [...], 'heldout': [...
         (
             {"train": ["P1", "P2", "P3"], "heldout": ["p02", "P9"]},
             REAL,
-            ("1 patients are in train and in heldout: P2\n  hint: hold out patients of whom no image was trained on"),
+            ("1 patient is in train and in heldout: P2\n  hint: hold out patients of whom no image was trained on"),
         ),
         ({"train": [1, 2, 3]}, REAL, f"patients= does not give the ids of train and heldout\n  hint: {GIVE}"),
         ([1, 2, 3], REAL, f"patients= does not give the ids of train and heldout\n  hint: {GIVE}"),

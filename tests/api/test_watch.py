@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -44,7 +46,7 @@ def test_five_lines_stop_a_training_that_replays() -> None:
     assert seen.curve["step"].tolist() == [10, 20, 30, 40, 50, 60, 70, 73]
 
 
-FORMS = {
+FORMS: dict[str, Callable[[Any], Any]] = {
     "channels": lambda images: images[:, None],
     "uint8": lambda images: (images * 255).round().astype(np.uint8),
     "signed": lambda images: images * 2 - 1,
@@ -66,6 +68,56 @@ def test_images_of_any_form_give_the_same_look(form: str) -> None:
     convert = FORMS[form]
     own = open_one(train=convert(smooth(0)), heldout=convert(smooth(1)))
     assert patients(own.update(100, convert(samples))) == patients(expected) > 0
+
+
+SETS: dict[str, Callable[[np.ndarray], Any]] = {
+    "list": list,
+    "list of tensors": lambda images: [torch.from_numpy(image)[None] for image in images],
+    "data set of PyTorch": lambda images: torch.utils.data.TensorDataset(
+        torch.from_numpy(images)[:, None], torch.arange(len(images))
+    ),
+    "data set of MONAI": lambda images: [{"image": image[None], "label": 1} for image in images],
+    "channels last": lambda images: np.stack([images] * 3, axis=-1)[..., :1],
+}
+
+
+@pytest.mark.parametrize("form", SETS)
+def test_sets_that_an_audit_takes_give_the_same_look(form: str) -> None:
+    samples = np.concatenate([smooth(0)[:25], smooth(5, 15)])
+    expected = open_one().update(100, samples)
+    convert = SETS[form]
+    own = open_one(train=convert(smooth(0)), heldout=convert(smooth(1)))
+    assert replace(own.update(100, convert(samples)), search_seconds=0) == replace(expected, search_seconds=0)
+    assert expected.exposed
+
+
+def test_a_key_and_a_layout_are_as_those_of_an_audit() -> None:
+    def pairs(images: np.ndarray) -> list[dict[str, np.ndarray]]:
+        return [{"t1": np.stack([image, 1 - image])} for image in images]
+
+    with pytest.raises(UsageError) as error:
+        open_one(train=pairs(smooth(0)), heldout=pairs(smooth(1)), key="t1")
+    assert str(error.value) == (
+        "train[0] has shape (2, 12, 12), and no axis that can only be channels\n  hint: say what the axes are: "
+        "layout='NDHW' for volumes, 'NCHW' or 'NHWC' for images with channels"
+    )
+    own = open_one(train=pairs(smooth(0)), heldout=pairs(smooth(1)), key="t1", layout="NCHW")
+    # Models draw channels first: samples of the shape of the images need no layout.
+    drawn = np.stack([smooth(0), 1 - smooth(0)], axis=1)
+    assert own.update(100, drawn).exposed
+    last = open_one(
+        train=np.moveaxis(drawn, 1, -1), heldout=pairs(smooth(1)), key="t1",
+        layout={"train": "NHWC", "heldout": "NCHW", "samples": "NHWC"},
+    )  # fmt: skip
+    assert last.update(100, np.moveaxis(drawn, 1, -1)).exposed
+
+
+def test_patients_by_side_are_those_of_a_pair() -> None:
+    names = ([f"p{number // 2}" for number in range(COUNT)], [f"q{number // 2}" for number in range(COUNT)])
+    own, same = (open_one(patients=given) for given in (names, dict(zip(("train", "heldout"), names, strict=True))))
+    looks = [one.update(100, smooth(0)) for one in (own, same)]
+    assert looks[0].exposed_patients_sure == looks[1].exposed_patients_sure
+    assert looks[0].exposed_patients_high == looks[1].exposed_patients_high == COUNT / 2
 
 
 def test_volumes_are_watched() -> None:
@@ -130,8 +182,8 @@ def test_patients_are_who_is_counted() -> None:
         (
             {"train": smooth(0)[0]},
             (
-                "train is an array of type float32 and shape (12, 12)\n  hint: give images as (N, C, H, W), (N, H, W) "
-                "or volumes as (N, C, X, Y, Z), of numbers"
+                "train[0] has 1 axes, shape (12,): an image has 2 to 4\n  hint: give many images at once, with the "
+                "images along the first axis: (N, H, W), (N, C, H, W), (N, D, H, W)"
             ),
         ),
         (

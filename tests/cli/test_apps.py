@@ -81,7 +81,7 @@ def test_a_shell_completes_commands() -> None:
     environment = os.environ | {"_BENCH_COMPLETE": "complete_bash", "COMP_WORDS": "bench d", "COMP_CWORD": "1"}
     command = str(Path(sys.executable).with_name("bench"))
     done = subprocess.run([command], capture_output=True, text=True, env=environment, timeout=60)
-    assert done.stdout.split() == ["datasets", "detectors"]
+    assert done.stdout.split() == ["demo", "datasets", "detectors"]
     script = subprocess.run([command, "--show-completion", "bash"], capture_output=True, text=True, timeout=60)
     assert script.stdout.splitlines()[-1] == "complete -o default -F _bench_completion bench"
 

@@ -113,7 +113,7 @@ def test_a_dry_run_before_and_after_the_run(place: Path) -> None:
     assert first["settings"] == {"size": 32}
     assert first["cohort"] == "not prepared: 40 files of 20 patients in images"
     assert first["power"] == (
-        "about: 100 samples can show 5 exposed patients, or a share of 9.0%, with 95 % power; fewer copies may stay "
+        "about: 100 samples can show 5 exposed patients, or a share of 9.0 %, with 95 % power; fewer copies may stay "
         "unseen"
     )
     assert first["stages"] == dict.fromkeys(("prepare", "fit", "sample", "evaluate"), "to do")

@@ -38,7 +38,7 @@ def test_a_patient_on_both_sides_by_the_tag_is_refused(tmp_path: Path) -> None:
     films(tmp_path / "train", [7, 7, 3, 4, 5, 6, 8, 9])
     films(tmp_path / "heldout", [1, 1, 2, 11, 12, 13, 14, 9])
     given = split(tmp_path)
-    with pytest.raises(UsageError, match="1 patients are in the folder of training images and in that of held-out"):
+    with pytest.raises(UsageError, match="1 patient is in the folder of training images and in that of held-out"):
         given.sources(given.root)
 
 

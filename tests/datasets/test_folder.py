@@ -147,7 +147,8 @@ def test_table(tmp_path: Path) -> None:
 
 MISSING = (
     "{} has no column file and no patient; it has name"
-    "\n  hint: name the columns so in the first line, with commas, semicolons, tabs or | between them"
+    "\n  hint: name the columns so in the first line, with commas, semicolons, tabs or | between them; or "
+    "say which they are: --columns patient=COLUMN,file=COLUMN"
 )
 
 

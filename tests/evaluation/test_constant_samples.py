@@ -40,7 +40,7 @@ def test_too_many_constant_samples_are_no_all_clear() -> None:
     varied = InMemory(images("v" * 10))
     assert constant_refusal(0, 1000, varied) == constant_refusal(13, 1000, varied) == ""
     assert constant_refusal(14, 1000, varied) == (
-        "cannot tell: 14 of 1000 samples are constant, one grey value everywhere (more than 1.3%), and what the model "
+        "cannot tell: 14 of 1000 samples are constant, one grey value everywhere (more than 1.3 %), and what the model "
         "would draw in their place is unknown; look at the samples: a safety checker, or an autoencoder that overflows "
         "in fp16 (use its weights in fp32), gives black images"
     )
@@ -50,7 +50,7 @@ def test_a_model_may_draw_as_many_empty_slices_as_it_was_trained_on() -> None:
     tenth = InMemory(np.repeat(images("b" + "v" * 9), 500, axis=0))
     assert constant_refusal(130, 1000, tenth) == ""
     assert constant_refusal(131, 1000, tenth).startswith(
-        "cannot tell: 131 of 1000 samples are constant, one grey value everywhere (more than 13.0%), and"
+        "cannot tell: 131 of 1000 samples are constant, one grey value everywhere (more than 13.0 %), and"
     )
     assert constant_refusal(1000, 1000, InMemory(images("bbb"))) == ""
 

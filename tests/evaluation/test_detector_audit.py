@@ -225,7 +225,7 @@ def test_claims_that_are_not_kept_are_named(file: AuditFile) -> None:
     assert next(row for row in rows if row[0] == "claims not kept") == [
         "claims not kept",
         "noise[5.0%]",
-        "copies it claims to find, but finds less than 95% of",
+        "copies it claims to find, but finds less than 95 % of",
     ]
     assert found.broken() == []
 

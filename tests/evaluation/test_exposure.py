@@ -92,8 +92,8 @@ def test_too_few_patients_are_refused() -> None:
     nearest = drawn(train=2, heldout=2)
     assert reasons(measured(nearest)) == {
         (
-            "cannot tell: 2 training patients and 2 held-out: even if everybody in training were copied, 17% of splits "
-            "would look so by chance alone; it takes 9 held-out patients for a first claim"
+            "cannot tell: 2 training patients and 2 held-out: even if everybody in training were copied, 17 % of "
+            "splits would look so by chance alone; it takes 9 held-out patients for a first claim"
         )
     }
 
@@ -116,8 +116,8 @@ def test_a_detector_that_gives_all_samples_one_similarity_cannot_tell() -> None:
     assert exposed(blind).patients == Estimate(0.0, 0.0, 0.0)
     assert reasons(measured(blind, tied=1.0)) == {
         (
-            "cannot tell: this detector finds 100.0% of the samples exactly as similar to a training image as to a "
-            "held-out one (more than 1.3%), and copies among these cannot be seen; take another detector"
+            "cannot tell: this detector finds 100.0 % of the samples exactly as similar to a training image as to a "
+            "held-out one (more than 1.3 %), and copies among these cannot be seen; take another detector"
         )
     }
     assert measured(drawn(15), tied=0.013).scores["exposed.items"].value is not None
@@ -146,6 +146,17 @@ def test_an_unfair_split_is_refused_with_its_p() -> None:
         )
     }
     assert exposure.scores["split.p"].value == 0.004
+
+
+def test_patients_on_both_sides_hide_copies() -> None:
+    exposure = measured(drawn(15), split=SplitTest(1.0, 0.42, 0.5, 0.001))
+    assert exposure.scores["exposed.items"].value is None
+    assert exposure.scores["exposed.items"].reason == (
+        "refused: only 42 % of the images nearest to a real image are on its own side (by chance 50 %), so that the "
+        "same patients seem to be in training and among the held-out patients (other names, second images, "
+        "neighbouring slices), and their copies cannot be seen; say who is who, and split by patients"
+    )
+    assert measured(drawn(15), split=SplitTest(0.998, 0.46, 0.5, 0.002)).scores["exposed.items"].value is not None
 
 
 def test_a_split_that_cannot_be_tested_says_so() -> None:

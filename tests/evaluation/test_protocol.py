@@ -373,7 +373,7 @@ def test_samples_that_are_as_similar_to_both_sides_cannot_be_judged(
         fitted.detector, bank, blank, kept=empty, seed=0, searching=Searching(), advance=lambda *_, **__: None
     )
     assert judged.scores["exposed.items"].value is None
-    assert judged.scores["exposed.items"].reason.startswith("cannot tell: this detector finds 100.0% of the samples")
+    assert judged.scores["exposed.items"].reason.startswith("cannot tell: this detector finds 100.0 % of the samples")
 
 
 def test_a_refusal_from_outside_reaches_the_headline_and_nothing_else(

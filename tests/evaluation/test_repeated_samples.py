@@ -46,6 +46,6 @@ def test_one_image_a_thousand_times_is_no_all_clear(patient: int) -> None:
     value, reason = headline(1)
     assert value is None
     assert reason == (
-        "cannot tell: 1 samples can copy 1 patients at most, and with 200 training and 200 held-out patients it takes "
+        "cannot tell: 1 sample can copy 1 patient at most, and with 200 training and 200 held-out patients it takes "
         "6: at least 6 samples"
     )

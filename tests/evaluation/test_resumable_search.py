@@ -187,7 +187,7 @@ def test_progress_says_how_far_a_search_is() -> None:
     assert np.array_equal(searching.nearest(rows, rows, keep="held-out").index, nearest(rows, rows).index)
     assert len(told) > 1
     assert told[0].startswith("held-out: ")
-    assert told[-1] == "held-out: 100%, 0 s left"
+    assert told[-1] == "held-out: 100 %, 0 s left"
 
 
 def test_an_interrupted_search_says_where_it_resumes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -195,7 +195,7 @@ def test_an_interrupted_search_says_where_it_resumes(tmp_path: Path, monkeypatch
     rows = Rows.of(levels(2, 30).reshape(30, -1), LEVELS)
 
     def stop(text: str) -> None:
-        if " 50%" in text:
+        if " 50 %" in text:
             raise KilledError
 
     with pytest.raises(KilledError):
@@ -204,7 +204,7 @@ def test_an_interrupted_search_says_where_it_resumes(tmp_path: Path, monkeypatch
     searching = Searching(memory=20_000, tell=told.append, folder=tmp_path, log=told.append)
     assert np.array_equal(searching.nearest(rows, rows, keep="held-out").index, nearest(rows, rows).index)
     assert told[0] == "held-out: resuming at image 15 of 30"
-    assert told[-1] == "held-out: 100%, 0 s left"
+    assert told[-1] == "held-out: 100 %, 0 s left"
     told.clear()
     searching.nearest(rows, rows, keep="held-out")
     assert told == []

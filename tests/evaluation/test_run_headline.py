@@ -51,13 +51,13 @@ def without(given: dict[str, ScoreEntry], name: str, reason: str | None) -> dict
         (
             record(copy=scores(CLEAR), pixels=scores((0.0, 0.0, 0.009))),
             (
-                "NOTHING FOUND: no copies of training images; copies from 1.0% of the synthetic images on would have "
+                "NOTHING FOUND: no copies of training images; copies from 1.0 % of the synthetic images on would have "
                 "been seen; the exposed share is 0.000 [0.000, 0.009] by pixels"
             ),
         ),
         (
             record(copy=scores((0.1, 0.06, 0.15), listed=20), pixels=scores(CLEAR, listed=1)),
-            "HOLD: 20 of 200 synthetic images look like one particular training patient (copy: 6.0% to 15.0% of all)",
+            "HOLD: 20 of 200 synthetic images look like one particular training patient (copy: 6.0 % to 15.0 % of all)",
         ),
         (
             record(copy=scores(CLEAR, verbatim=1, listed=1), pixels=scores(CLEAR)),
@@ -65,13 +65,20 @@ def without(given: dict[str, ScoreEntry], name: str, reason: str | None) -> dict
         ),
         (
             record(copy=scores(CLEAR), pixels=scores((0.0, 0.0, 0.05))),
-            "CANNOT TELL: no copies are certain, but up to 5.0% of the synthetic images may be copies",
+            "CANNOT TELL: no copies are certain, but up to 5.0 % of the synthetic images may be copies",
         ),
         (
             record(copy=scores(CLEAR), pixels=scores((0.0, 0.0, 0.02))),
             (
-                "NOTHING FOUND: no copies of training images; copies from 1.0% of the synthetic images on would have "
+                "NOTHING FOUND: no copies of training images; copies from 1.0 % of the synthetic images on would have "
                 "been seen; the exposed share is 0.000 [0.000, 0.020] by pixels"
+            ),
+        ),
+        (
+            record(0.5, copy=scores((0.0, 0.0, 0.2))),
+            (
+                "CANNOT TELL: no copies are certain, but only copies from 50.0 % of the synthetic images on would have "
+                "been seen, and up to 20.0 % may be copies: give more synthetic images, or more held-out patients"
             ),
         ),
         (
@@ -90,7 +97,7 @@ def without(given: dict[str, ScoreEntry], name: str, reason: str | None) -> dict
         ),
         (
             record(copy=without(scores(CLEAR), "detector.recall.exact", None)),
-            "CANNOT TELL: copy found only 0% of exact copies that were planted, so it sees too little here",
+            "CANNOT TELL: copy found only 0 % of exact copies that were planted, so it sees too little here",
         ),
         (
             record(copy=without(scores(CLEAR), "exposed.items", None)),

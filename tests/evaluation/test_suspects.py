@@ -44,13 +44,14 @@ def matches(**columns: Any) -> dict[str, np.ndarray]:
     return {name: np.array(values) for name, values in (usual | columns).items()}
 
 
-def listed(found: dict[str, dict[str, np.ndarray]], copies: dict[int, int]) -> Any:
+def listed(found: dict[str, dict[str, np.ndarray]], copies: dict[int, int], *, further: bool = False) -> Any:
     """List suspects among four synthetic images, of which some are flipped copies of real ones."""
 
     def synthetic(number: int) -> np.ndarray:
         return image(copies[number])[:, ::-1] if number in copies else image(100 + number)
 
-    return list_suspects(found, split("synthetic", 4), split("real", REAL), FullSize(synthetic, image))
+    full_size = FullSize(synthetic, image)
+    return list_suspects(found, split("synthetic", 4), split("real", REAL), full_size, further=further)
 
 
 def test_a_copy_is_certain_and_a_chance_hit_is_for_review() -> None:
@@ -115,3 +116,43 @@ def test_each_pair_is_aligned_once_whoever_asks(monkeypatch: pytest.MonkeyPatch)
     assert len(searched) == 6
     assert full_size.placement(0, 3) == find_placement(image(100), image(3))
     assert len(searched) == 7
+
+
+def test_a_copy_that_no_detector_withholds_is_found_at_full_size() -> None:
+    """Image 2 is a copy and image 3 is not; no detector withholds them."""
+    table = listed({"copy": matches()}, copies={1: 1, 2: 2}, further=True).set_index("file")
+    assert list(table.loc["synthetic2", ["train_file", "reason", "confidence"]]) == [
+        "real2",
+        "full size",
+        "near-certain",
+    ]
+    assert set(table.index) == {"synthetic0", "synthetic1", "synthetic2"}
+    assert set(listed({"copy": matches()}, copies={1: 1, 2: 2})["file"]) == {"synthetic0", "synthetic1"}
+
+
+def test_images_nearer_to_a_held_out_one_are_not_compared_further() -> None:
+    """Image 3 is a copy, but a held-out image is more similar: nothing speaks for the training image."""
+    nobody = matches(withhold=[False] * 4, reason=[""] * 4)
+    assert len(listed({"copy": nobody}, copies={3: 3}, further=True)) == 0
+
+
+@pytest.mark.parametrize(("sure", "unsure"), [("pixels", "copy"), ("copy", "pixels")])
+def test_the_detector_with_the_greatest_lead_names_the_training_image(sure: str, unsure: str) -> None:
+    nobody = {"withhold": [False] * 4, "reason": [""] * 4}
+    found = {
+        sure: matches(**nobody, train_row=[0, 1, 0, 3], similarity=[0.5, 0.5, 0.9, 0.6]),
+        unsure: matches(**nobody, similarity=[0.9, 0.8, 0.51, 0.6]),
+    }
+    table = listed(found, copies={2: 0}, further=True)
+    assert list(table["file"]) == ["synthetic2"]
+    assert list(table.loc[0, ["train_file", "detector"]]) == ["real0", sure]
+
+
+def test_without_held_out_images_nothing_is_compared_further() -> None:
+    alone = matches(heldout_row=[-1] * 4, heldout_similarity=[0.0] * 4, withhold=[False] * 4, reason=[""] * 4)
+    assert len(listed({"copy": alone}, copies={0: 0}, further=True)) == 0
+
+
+def test_pairs_at_full_size_are_limited_in_all(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(suspects, "ALIGNED", 2)
+    assert set(listed({"copy": matches()}, copies={2: 2}, further=True)["file"]) == {"synthetic0", "synthetic1"}

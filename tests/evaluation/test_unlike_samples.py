@@ -47,18 +47,18 @@ def test_samples_of_the_same_law_are_not_called_unlike() -> None:
 
 
 KINDS: dict[str, tuple[Callable[[np.ndarray], np.ndarray], str]] = {
-    "read as the upper half": (lambda x: x / 2 + 127.5, "darkest pixel higher (100%)"),
-    "half the scale": (lambda x: x / 2, "brightest pixel lower (100%)"),
-    "saturated": (lambda x: x * 8.0, "brightest pixel higher (100%)"),
-    "two levels": (lambda x: (x > 60) * 110, "number of grey levels lower (100%)"),
+    "read as the upper half": (lambda x: x / 2 + 127.5, "darkest pixel higher (100 %)"),
+    "half the scale": (lambda x: x / 2, "brightest pixel lower (100 %)"),
+    "saturated": (lambda x: x * 8.0, "brightest pixel higher (100 %)"),
+    "two levels": (lambda x: (x > 60) * 110, "number of grey levels lower (100 %)"),
     "wrapped around": (lambda x: (x * 3.0) % 256, "roughness higher"),
-    "inverted": (lambda x: 255.0 - x, "correlation with the mean training image lower (100%)"),
+    "inverted": (lambda x: 255.0 - x, "correlation with the mean training image lower (100 %)"),
     "half black": (lambda x: np.where(np.arange(SIDE) < SIDE // 2, 0, x), "share of flat areas higher"),
     "noise": (
         lambda x: np.where(np.random.default_rng(0).random(x.shape) < 0.6, 0, x.max(axis=(2, 3), keepdims=True)),
-        "correlation with the mean training image lower (100%)",
+        "correlation with the mean training image lower (100 %)",
     ),
-    "little noise": (lambda x: 90 + np.random.default_rng(0).integers(0, 4, x.shape), "contrast lower (100%)"),
+    "little noise": (lambda x: 90 + np.random.default_rng(0).integers(0, 4, x.shape), "contrast lower (100 %)"),
 }
 
 
@@ -74,8 +74,8 @@ def test_samples_that_came_out_wrong_are_named(kind: str) -> None:
 @pytest.mark.parametrize(
     ("change", "named"),
     [
-        (lambda x: x[:, ::-1], "signed difference of red and green lower (100%)"),
-        (lambda x: np.repeat(x[:, :1], 3, axis=1), "difference of red and green lower (100%)"),
+        (lambda x: x[:, ::-1], "signed difference of red and green lower (100 %)"),
+        (lambda x: np.repeat(x[:, :1], 3, axis=1), "difference of red and green lower (100 %)"),
     ],
 )
 def test_channels_in_another_order_or_all_the_same(change: Callable[[np.ndarray], np.ndarray], named: str) -> None:
@@ -89,17 +89,17 @@ def test_the_whole_sentence_and_a_part_of_the_samples() -> None:
     score = scored(samples, bodies(1, 200))
     assert (score.value, score.n, score.direction) == (17 / 60, 60, "lower")  # two by chance
     assert score.reason == (
-        "28% of the samples are unlike the training images: brightest pixel higher (28%), mean higher (27%), darkest "
-        "pixel higher (25%), correlation with the mean training image lower (25%), each beyond 99% of the training "
-        "images; look at figures/samples.png: if they came out wrong (scale, channels, latents, noise), that they "
-        "copy nobody says nothing of what the model has memorised"
+        "28 % of the samples are unlike the training images: brightest pixel higher (28 %), mean higher (27 %), "
+        "darkest pixel higher (25 %), correlation with the mean training image lower (25 %), each beyond 99 % of the "
+        "training images; look at figures/samples.png: if they came out wrong (scale, channels, latents, noise), that "
+        "they copy nobody says nothing of what the model has memorised"
     )
 
 
 def test_odd_training_images_do_not_hide_wrong_samples() -> None:
     train = bodies(1, 400)
     train[0], train[1] = 255 - train[0], np.random.default_rng(0).integers(0, 256, train[1].shape)
-    assert "darkest pixel higher (100%)" in scored(255 - bodies(0, 60), train).reason
+    assert "darkest pixel higher (100 %)" in scored(255 - bodies(0, 60), train).reason
 
 
 def test_many_images_of_few_patients_say_less() -> None:
@@ -118,7 +118,7 @@ def test_volumes_and_constant_images_are_described() -> None:
     assert scored(volumes, volumes).value == 0
     black = scored(np.zeros_like(volumes), volumes)
     assert black.value == 1
-    assert "contrast lower (100%)" in black.reason
+    assert "contrast lower (100 %)" in black.reason
 
 
 def test_the_headline_says_what_weakens_it_and_a_refused_one_keeps_its_reason() -> None:

@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import Any
 
 from benchmark.core.types import Score
-from benchmark.evaluation.verdict import judge
+from benchmark.evaluation.verdict import judge, with_audit_advice
 
 SEEN = Score(value=0.01)
 
@@ -33,7 +33,7 @@ def test_nothing_found_with_enough_power_is_the_only_way_to_exit_code_0() -> Non
     assert verdict({"pixels": scores(), "copy": scores()}) == (
         "nothing found",
         0,
-        "no copies of training images; copies from 1.0% of the synthetic images on would have been seen",
+        "no copies of training images; copies from 1.0 % of the synthetic images on would have been seen",
     )
 
 
@@ -42,10 +42,25 @@ def test_too_little_power_is_said_and_has_its_own_code() -> None:
         "nothing found",
         12,
         (
-            "no copies of training images; copies from 3.5% of the synthetic images on would have been seen, but 1.0% "
-            "was asked for: give more synthetic images, or more held-out patients"
+            "no copies of training images; copies from 3.5 % of the synthetic images on would have been seen, but 1.0 "
+            "% was asked for: give more synthetic images, or more held-out patients"
         ),
     )
+
+
+def test_small_sets_that_can_show_nothing_are_not_cleared() -> None:
+    """Three times what would have been seen is no limit where that is all of the images."""
+    assert verdict({"pixels": scores(high=0.2)}, Score(value=1.0)) == (
+        "cannot tell",
+        11,
+        (
+            "no copies are certain, but only copies from 100.0 % of the synthetic images on would have been seen, and "
+            "up to 20.0 % may be copies: give more synthetic images, or more held-out patients"
+        ),
+    )
+    assert verdict({"pixels": scores(high=0.3)}, Score(value=0.2))[1] == 11
+    assert verdict({"pixels": scores(high=0.25)}, Score(value=0.2))[1] == 12
+    assert verdict({"pixels": scores(high=0.3)}, Score(value=0.4), must_see=0.5)[1] == 0
 
 
 def test_a_limit_for_the_upper_end() -> None:
@@ -53,8 +68,8 @@ def test_a_limit_for_the_upper_end() -> None:
         "nothing found",
         13,
         (
-            "no copies of training images; copies from 1.0% of the synthetic images on would have been seen, but up to "
-            "0.9% may be copies (0.5% at most)"
+            "no copies of training images; copies from 1.0 % of the synthetic images on would have been seen, but up "
+            "to 0.9 % may be copies (0.5 % at most)"
         ),
     )
     assert verdict({"pixels": scores(high=0.009)}, fail_above=0.009)[1] == 0
@@ -65,7 +80,7 @@ def test_a_wide_interval_is_no_all_clear() -> None:
     assert verdict({"pixels": scores(high=0.98), "copy": scores()}) == (
         "cannot tell",
         11,
-        "no copies are certain, but up to 98.0% of the synthetic images may be copies",
+        "no copies are certain, but up to 98.0 % of the synthetic images may be copies",
     )
 
 
@@ -74,8 +89,8 @@ def test_an_interval_that_ends_above_the_share_asked_for_has_its_own_code() -> N
         "nothing found",
         12,
         (
-            "no copies of training images; copies from 1.0% of the synthetic images on would have been seen, but up to "
-            "1.6% may be copies, and 1.0% was asked for"
+            "no copies of training images; copies from 1.0 % of the synthetic images on would have been seen, but up "
+            "to 1.6 % may be copies, and 1.0 % was asked for"
         ),
     )
     assert verdict({"pixels": scores(high=0.031)})[1] == 11
@@ -83,7 +98,7 @@ def test_an_interval_that_ends_above_the_share_asked_for_has_its_own_code() -> N
 
 def test_copies_that_one_detector_finds_decide() -> None:
     found = scores(low=0.05, high=0.12)
-    sentence = "20 of 200 synthetic images look like one particular training patient (copy: 5.0% to 12.0% of all)"
+    sentence = "20 of 200 synthetic images look like one particular training patient (copy: 5.0 % to 12.0 % of all)"
     for outcomes in ({"pixels": scores(), "copy": found}, {"pixels": scores(low=None), "copy": found}):
         assert verdict(outcomes, suspects=20) == ("hold", 10, sentence)
 
@@ -111,15 +126,22 @@ def test_a_refused_detector_is_no_all_clear() -> None:
 
 def test_advice_is_that_of_an_audit() -> None:
     seen = "refused: this model has seen held-out patients, so they are no control; look for leaks with `x`, or --y"
-    refused = {**scores(), "exposed.items": Score(value=None, reason=seen)}
+    refused = with_audit_advice({**scores(), "exposed.items": Score(value=None, reason=seen)})
+    advice = "they are no control; give held-out patients that it has not seen"
+    assert refused["exposed.items"].reason == f"refused: this model has seen held-out patients, so {advice}"
     assert verdict({"pixels": refused})[2] == (
         "pixels: this model has seen held-out patients, so they are no control; give held-out patients that it has not "
         "seen"
     )
+    assert verdict({"pixels": {**refused, "exposed.verbatim": Score(value=3)}}, suspects=3)[2] == (
+        "3 of 200 synthetic images look like one particular training patient (pixels: 3 nearly identical); how many "
+        "more there are, nobody can tell: this model has seen held-out patients, so they are no control; give held-out "
+        "patients that it has not seen"
+    )
 
 
 def test_a_blind_detector_is_no_all_clear() -> None:
-    for recall, shown in ((0.5, "50%"), (None, "0%")):
+    for recall, shown in ((0.5, "50 %"), (None, "0 %")):
         assert verdict({"pixels": scores(recall=recall)}) == (
             "cannot tell",
             11,
@@ -151,7 +173,7 @@ def test_suspects_that_are_few() -> None:
         "nothing found",
         0,
         (
-            "no copies of training images; copies from 1.0% of the synthetic images on would have been seen; 2 that "
+            "no copies of training images; copies from 1.0 % of the synthetic images on would have been seen; 2 that "
             "may be alike by chance are in withhold.csv"
         ),
     )
@@ -166,10 +188,10 @@ def test_suspects_that_are_few() -> None:
 
 
 def test_images_that_no_detector_would_find_are_no_all_clear() -> None:
-    assert verdict({"pixels": scores()}, unlike="60% of them are inverted") == (
+    assert verdict({"pixels": scores()}, unlike="60 % of them are inverted") == (
         "cannot tell",
         11,
-        "nothing was found, but 60% of them are inverted",
+        "nothing was found, but 60 % of them are inverted",
     )
 
 

@@ -43,6 +43,31 @@ def test_the_smallest_share_is_shown_with_its_power(sizes: tuple[int, int, int])
     assert power(*sizes, copies * 3 // 4 - 1, 400, distinct=False) < 0.93
 
 
+def test_many_images_of_one_patient_hide_how_few_are_copied() -> None:
+    """Half of the training images are of one patient: copies of random images are then of fewer patients."""
+    images = np.array([299] + [1] * 299)
+    even, uneven = detectable(300, 300, 1000), detectable(300, 300, 1000, images=images)
+    assert (even.patients, even.certain) == (uneven.patients, uneven.certain)
+    assert even.share is not None
+    assert uneven.share is not None
+    rng = np.random.default_rng(1)
+
+    def shown(share: float) -> float:
+        """How often copies of random images are of as many patients as put the lower end above 0."""
+        drawn = rng.choice(300, (500, round(share * 1000)), p=images / images.sum())
+        return float(np.mean([len(set(row)) >= (even.certain or 0) for row in drawn.tolist()]))
+
+    assert shown(even.share) < 0.5
+    assert shown(uneven.share) >= 0.9
+    assert uneven.share < 3 * even.share
+
+
+def test_the_simulation_agrees_with_the_exact_law() -> None:
+    nearly_even = np.array([1000] * 299 + [1001])
+    assert detectable(300, 150, 500, images=nearly_even).share == detectable(300, 150, 500).share
+    assert detectable(300, 150, 500, images=np.full(300, 7)) == detectable(300, 150, 500)
+
+
 def test_it_is_about_patients_not_samples() -> None:
     few, many = detectable(300, 150, 500), detectable(300, 150, 5000)
     assert few.patients == many.patients == 10
@@ -53,7 +78,7 @@ def test_it_is_about_patients_not_samples() -> None:
 def test_two_and_two_patients_allow_no_claim() -> None:
     assert detectable(2, 2, 1000) == Detectable(
         None, None, None, None, 9,
-        "2 training patients and 2 held-out: even if everybody in training were copied, 17% of splits would look so by"
+        "2 training patients and 2 held-out: even if everybody in training were copied, 17 % of splits would look so by"
         " chance alone; it takes 9 held-out patients for a first claim",
     )  # fmt: skip
     assert detectable(2, 8, 1000).patients is None
@@ -75,7 +100,7 @@ FEW_SAMPLES = (
             "1 training patient and 0 held-out: nothing tells copies from chance; it takes 49 held-out patients",
         ),
         ((300, 150, 8), FEW_SAMPLES),
-        ((12, 9, 7), "7 samples are too few for any share to be shown with 95% power"),
+        ((12, 9, 7), "7 samples are too few for any share to be shown with 95 % power"),
     ],
 )
 def test_reasons(sizes: tuple[int, int, int], reason: str) -> None:

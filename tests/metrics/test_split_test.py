@@ -38,6 +38,21 @@ def test_a_fair_split_is_refused_at_its_level(each: int, k: int) -> None:
     assert (found <= 0.2).mean() >= 0.1  # and not by never refusing
 
 
+def test_patients_that_are_on_both_sides_are_refused() -> None:
+    """Each held-out patient is a training patient of another name; a fair split is as mixed in 1 of 1,000 draws."""
+    rng = np.random.default_rng(3)
+    rows = np.tile(rng.standard_normal((60, 24)) * SCALE, (2, 1)) + 0.01 * rng.standard_normal((120, 24))
+    distance = np.square(rows[:, None] - rows[None]).sum(axis=2)
+    np.fill_diagonal(distance, np.inf)
+    near, sides = np.argsort(distance, axis=1)[:, :5], np.arange(120) < 60
+    paired = split_test(near, np.arange(120), sides, seed=0)
+    assert paired.mixed
+    assert not paired.fair
+    assert (paired.mixed_p, paired.p_value) == (0.001, 1.0)
+    fair = [split_test(near, np.arange(120), rng.permutation(sides), seed=seed) for seed in range(20)]
+    assert not any(one.mixed for one in fair)
+
+
 def test_slices_taken_for_patients_would_be_refused_too_often() -> None:
     """What permuting patients is for: 20 slices of each, labels of slices permuted."""
     wrong = 0

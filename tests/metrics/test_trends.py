@@ -9,7 +9,6 @@ import numpy as np
 import pytest
 from scipy.stats import page_trend_test, rankdata
 
-from benchmark.core.errors import UsageError
 from benchmark.metrics.trends import Trend, holm, mover_p, page_p, replicate_spread, trend
 
 WIDE = 1e-9
@@ -123,14 +122,9 @@ def test_holm() -> None:
 
 
 def test_tables_that_cannot_be_tested() -> None:
-    with pytest.raises(UsageError) as error:
+    with pytest.raises(ValueError) as error:
         outcome_of([[0.1]])
-    assert str(error.value) == (
-        "a trend needs two levels and one complete block; the table has the shape (1, 1)\n"
-        "  hint: give the axis more values, or finish its cells"
-    )
-    with pytest.raises(UsageError) as error:
+    assert str(error.value) == ("a trend needs two levels and one complete block; the table has the shape (1, 1)")
+    with pytest.raises(ValueError) as error:
         outcome_of([[0.1, math.nan]])
-    assert str(error.value) == (
-        "a trend needs values inside their intervals\n  hint: leave out the blocks that lack one"
-    )
+    assert str(error.value) == ("a trend needs values inside their intervals")

@@ -392,7 +392,7 @@ def test_samples_that_look_like_no_training_image_are_said_on_the_board(tmp_path
     """The column is there where a row needs it; its meaning stands below the table."""
     ordinary = record("a")
     ordinary = ordinary.model_copy(update={"scores": {**ordinary.scores, "samples.unlike": score(0.02)}})
-    noted = {"samples.unlike": score(1.0, reason="100% of the samples are unlike the training images: mean higher")}
+    noted = {"samples.unlike": score(1.0, reason="100 % of the samples are unlike the training images: mean higher")}
     odd = record("b").model_copy(update={"scores": {**record("b").scores, **noted}})
     assert "samples unlike train" not in table_of([ordinary])
     assert not any(note.startswith("samples unlike train") for note in notes_of([ordinary]))

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from benchmark.cli.app import main
 from benchmark.detectors import copy as contrastive
 from benchmark.evaluation import suspects, watch_plan
+from benchmark.runs.sweeps import engines
 
 
 @dataclass(frozen=True)
@@ -20,6 +21,7 @@ class Options(contrastive.Options):
 contrastive.Options = Options  # type: ignore[misc]  # in the processes of a sweep too, which import this file
 suspects.ALIGNED = 12
 watch_plan.SEARCH_SHARE = 1e9  # toy trainings are over in the time of a few comparisons
+engines.ENGINES["ray"] = "fast_ray_engine"
 
 if __name__ == "__main__":
     main()

@@ -15,7 +15,9 @@ import pytest
 from dicom_files import write_slice
 from PIL import Image
 
-from .conftest import Bench, films
+from benchmark.core.percent import percent
+
+from .conftest import Bench, films, smooth
 
 Audit = Callable[..., "subprocess.CompletedProcess[str]"]
 PATTERN = "P[0-9]+"
@@ -85,9 +87,9 @@ def test_nothing_found_says_what_would_have_been_seen(folders: Path, audit: Audi
     assert ended.returncode == 12
     assert summary["scores"]["exposed.items[pixels:transforms=flips,rotations,shifts,scales]"]["low"] == 0
     assert ended.stdout.splitlines()[-1] == (
-        f"NOTHING FOUND: no copies of training images; copies from {seen:.1%} of the synthetic images on would have "
-        "been seen, but 1.0% was asked for: give more synthetic images, or more held-out patients; 3 that may be alike "
-        "by chance are in withhold.csv"
+        f"NOTHING FOUND: no copies of training images; copies from {percent(seen)} of the synthetic images on would "
+        "have been seen, but 1.0 % was asked for: give more synthetic images, or more held-out patients; 3 that may be "
+        "alike by chance are in withhold.csv"
     )
     assert audit("--must-see", seen).returncode == 0
     assert audit("--must-see", seen, "--fail-above", 0.001).returncode == 13
@@ -108,6 +110,8 @@ def test_a_model_that_has_seen_held_out_patients_gets_no_all_clear(folders: Path
     ended = audit()
     assert ended.returncode == 11
     assert "this model has seen held-out patients" in ended.stdout.splitlines()[-1]
+    for name in ("summary.json", "report.html"):  # an option of runs, which audits do not have
+        assert "--trained-on" not in (folders / "out" / name).read_text(encoding="utf-8")
 
 
 def test_without_held_out_patients_only_identical_copies_can_be_found(folders: Path, audit: Audit) -> None:
@@ -185,21 +189,21 @@ def refusal(ended: subprocess.CompletedProcess[str]) -> str:
 def test_wrong_questions_are_refused_before_anything_is_read(folders: Path, audit: Audit, bench: Bench) -> None:
     shutil.copy(folders / "train" / "P003_0.png", folders / "heldout" / "P003_0.png")
     assert refusal(audit()) == (
-        "error: 1 patients are in the folder of training images and in that of held-out images: P003\n"
+        "error: 1 patient is in the folder of training images and in that of held-out images: P003\n"
         "  hint: hold out patients of whom no image was trained on; if these names are no patients, say how patients "
         "are recognised: --patients\n"
     )
     (folders / "heldout" / "P003_0.png").rename(folders / "heldout" / "P903_0.png")
     assert refusal(audit()) == (
-        "error: 1 images are in the folder of training images and in that of held-out images, for example "
+        "error: 1 image is in the folder of training images and in that of held-out images, for example "
         "train/P003_0 and heldout/P903_0\n"
-        "  hint: take them out of the held-out folder: the model has seen them\n"
+        "  hint: take out of the held-out folder what the model has seen\n"
     )
     assert refusal(bench("audit", "--train", "train", "--heldout", "train", "--synthetic", "synthetic")) == (
         "error: --train train is in --heldout train\n  hint: give folders of which none is in another\n"
     )
     assert refusal(bench("audit", "--train", "train", "--heldout", "none", "--synthetic", "synthetic")) == (
-        "error: --heldout names none, which is no folder\n  hint: give the folder of the images\n"
+        "error: --heldout names none, which does not exist\n  hint: give the folder of the images\n"
     )
 
 
@@ -245,8 +249,21 @@ def test_inverted_copies_are_no_all_clear(folders: Path, audit: Audit) -> None:
     ended = audit("--must-see", 1)
     assert ended.returncode == 11
     assert ended.stdout.splitlines()[-1] == (
-        "CANNOT TELL: nothing was found, but 100% of the synthetic images are less like the mean training image than "
-        "99% of the training images: look whether they are inverted, rotated, noise, or of another organ"
+        "CANNOT TELL: nothing was found, but 100 % of the synthetic images are less like the mean training image than "
+        "99 % of the training images: look whether they are inverted, rotated, noise, or of another organ"
+    )
+
+
+def test_noise_is_no_all_clear_where_training_images_have_no_anatomy_in_common(folders: Path, audit: Audit) -> None:
+    rng = np.random.default_rng(0)
+    for side in ("train", "heldout", "synthetic"):
+        for path in (folders / side).iterdir():
+            image = 128 + 12 * rng.standard_normal((48, 48)) if side == "synthetic" else 128 + 45 * smooth(rng, 48, 8)
+            write(folders / side, path.name, np.clip(image, 0, 255).astype(np.uint8))
+    ended = audit("--must-see", 1)
+    assert ended.returncode == 11
+    assert ended.stdout.splitlines()[-1].startswith(
+        "CANNOT TELL: nothing was found, but 100 % of the synthetic images are less like their nearest training image "
     )
 
 
@@ -300,7 +317,7 @@ def test_files_of_equal_names_where_each_is_of_another_patient(folders: Path, au
     certain = listed[listed["confidence"] == "near-certain"]
     assert list(certain["file"]) == list(certain["train_file"]) == [f"{number:03d}.png" for number in range(10)]
     shutil.copy(folders / "train" / "003.png", folders / "heldout" / "900.png")
-    assert "1 images are in the folder of training images" in refusal(audit("--patients", "none"))
+    assert "1 image is in the folder of training images" in refusal(audit("--patients", "none"))
 
 
 def test_nothing_is_left_to_copy(folders: Path, audit: Audit) -> None:

@@ -41,6 +41,10 @@ FULL: dict[str, Any] = {
     "search_memory": 0.5,
     "runs": "here",
     "cache": "there",
+    "trackers": ["mlflow"],
+    "watch": "5%",
+    "watch_budget": "20%",
+    "stop_when": "exposed",
 }
 
 
@@ -94,7 +98,8 @@ def test_the_command_line_goes_on_top_of_the_file() -> None:
         (
             {**FULL, "sed": 1},
             ("run.toml: there is no setting 'sed'\n  hint: did you mean 'seed'? known here: model, data, samples, "
-            "detectors, seed, budget_seconds, variant, device, search_memory, runs, cache"),
+            "detectors, seed, budget_seconds, watch, watch_budget, stop_when, variant, device, trackers, "
+            "search_memory, runs, cache"),
         ),
         (
             {**FULL, "model": {"name": "ldm", "presets": "smoke"}},

@@ -57,7 +57,7 @@ def test_every_planted_copy_is_named(shown: tuple[Path, Any]) -> None:
 def test_the_last_lines_tell_what_was_planted_and_named(shown: tuple[Path, Any]) -> None:
     folder, ended = shown
     others = len(pd.read_csv(folder / "audit" / "withhold.csv")) - COPIES
-    verdict, *told = ended.stdout.splitlines()[-11:]
+    verdict, *told = ended.stdout.splitlines()[-12:]
     assert verdict.startswith("HOLD: ")
     assert told == [
         "",
@@ -65,8 +65,9 @@ def test_the_last_lines_tell_what_was_planted_and_named(shown: tuple[Path, Any])
         "named:        10 of 10: exact 2/2, flipped 2/2, rotated 2/2, darker 2/2, blurred 2/2",
         f"others named: {others}{' (chance makes some images alike)' if others else ''}",
         "exit code:    10: copies were found; the demo itself ends with 0",
-        f"images:       {folder} (simulated: no patient is shown)",
+        f"images:       {folder}",
         f"report:       {folder / 'audit' / 'report.html'}",
+        "              (it says that it shows patients: here all of them are simulated)",
         "",
         "The same with your own folders:",
         "  bench audit --train TRAIN --heldout HELDOUT --synthetic SYNTHETIC",

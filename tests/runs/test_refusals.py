@@ -90,7 +90,7 @@ def test_one_training_patient_shows_nothing_and_is_told_before_training(run: Ben
     done = run("--train-items", 1, "--samples", 20)
     assert done.returncode == 0, done.stderr
     reason = (
-        "1 training patient and 30 held-out: even if everybody in training were copied, 3% of splits would look so by "
+        "1 training patient and 30 held-out: even if everybody in training were copied, 3 % of splits would look so by "
         "chance alone; it takes 49 held-out patients for a first claim"
     )
     assert f"this cohort cannot show copies: {reason}" in done.stderr.splitlines()
@@ -152,7 +152,7 @@ def test_black_images_are_no_all_clear(run: Bench, tmp_path: Path) -> None:
     scores = Record.read(path).scores
     assert scores["copies.rate[pixels]"].value == 0
     reason = (
-        "cannot tell: 40 of 40 samples are constant, one grey value everywhere (more than 1.3%), and what the model "
+        "cannot tell: 40 of 40 samples are constant, one grey value everywhere (more than 1.3 %), and what the model "
         "would draw in their place is unknown; look at the samples: a safety checker, or an autoencoder that overflows "
         "in fp16 (use its weights in fp32), gives black images"
     )

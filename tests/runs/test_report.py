@@ -93,7 +93,7 @@ def test_files_that_nobody_could_read_are_no_all_clear(
             "1 file of the data set could not be read",
         ),
         ("list", ("left out, not in the table: 9", "few patients"), "", ""),
-        ("here", (), "40% of the samples are noise", "40% of the samples are noise"),
+        ("here", (), "40 % of the samples are noise", "40 % of the samples are noise"),
     ],
 )
 def test_why_copies_would_not_be_seen(trained_on: str, notes: tuple[str, ...], unlike: str, expected: str) -> None:

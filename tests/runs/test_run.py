@@ -15,6 +15,7 @@ import pandas as pd
 import pytest
 from conftest import FAST, Bench
 
+from benchmark.core.percent import percent
 from benchmark.records.record import Record
 
 LDM = (
@@ -65,7 +66,7 @@ def test_copycat_from_files_to_record(run: Bench, tmp_path: Path) -> None:
     assert last.startswith(f"HOLD: {listed} of 300 synthetic images look like one particular training patient (")
     for detector in ("copy", "pixels"):
         share = record.scores[f"exposed.items[{detector}]"]
-        assert f"{detector}: {share.low:.1%} to {share.high:.1%} of all" in last
+        assert f"{detector}: {percent(share.low)} to {percent(share.high)} of all" in last
 
 
 def test_full_contamination_is_flagged(run: Bench, tmp_path: Path) -> None:

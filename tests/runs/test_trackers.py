@@ -11,6 +11,7 @@ import pytest
 from benchmark.core.errors import UsageError
 from benchmark.runs import run as runs
 from benchmark.runs.config import RunConfig, resolve
+from benchmark.runs.dry_run import dry_run
 
 
 def config(tmp_path: Path, *trackers: str) -> RunConfig:
@@ -35,6 +36,12 @@ def test_an_unknown_tracker_is_refused_before_anything_is_read(tmp_path: Path) -
         runs.run(config(tmp_path, "tensorbord"), log=pytest.fail)
     assert str(error.value) == "there is no tracker 'tensorbord'\n  hint: known: wandb, mlflow, trackio"
     assert not list(tmp_path.iterdir())
+
+
+def test_a_dry_run_refuses_what_a_run_refuses(tmp_path: Path) -> None:
+    with pytest.raises(UsageError) as error:
+        dry_run(config(tmp_path, "wandb", "wandb"))
+    assert str(error.value) == "the tracker wandb was given twice\n  hint: give it once"
 
 
 def test_trackers_are_told_the_settings_without_paths(tmp_path: Path) -> None:

@@ -129,7 +129,7 @@ def test_an_evaluation_searches_on_the_cluster_that_the_environment_names(
         ((part, all_pairs),) = searching.blocks(queries, bank)
     assert blocks["block"].tobytes() == same["block"].tobytes() == all_pairs.tobytes()
     assert part == slice(0, 30)
-    assert told[-1].startswith("synthetic: 100%")
+    assert told[-1].startswith("synthetic: 100 %")
 
 
 def test_a_task_searches_alone(ray: Any, tmp_path: Path) -> None:

@@ -50,7 +50,7 @@ def report_input(
     samples: int,
     possible: Mapping[str, Score],
     not_compared: Sequence[str] = (),
-    synthetic_digest: str = "",
+    digests: Mapping[str, str] | None = None,
     facts: Mapping[str, str] | None = None,
     notes: tuple[str, ...] = (),
 ) -> ReportInput:
@@ -68,7 +68,7 @@ def report_input(
         samples: how many synthetic images were compared.
         possible: `detectable.*` (`evaluation.exposure.possible_scores`).
         not_compared: names of synthetic files that could not be read.
-        synthetic_digest: of the synthetic images, where it is known.
+        digests: of the pixels of `training`, `held-out` and `synthetic`, where they are known.
         facts: more of what was compared, without names.
         notes: remarks, which may hold names.
 
@@ -79,7 +79,7 @@ def report_input(
         date=date,
         version=f"memobench {__version__}, protocol {protocol}",
         verdict=verdict,
-        groups=(*_real_groups(cohort), Group(name="synthetic", images=samples, digest=synthetic_digest)),
+        groups=_groups(cohort, samples, digests or {}),
         detectors=tuple(_detector(name, outcome) for name, outcome in outcomes.items()),
         possible=dict(possible),
         suspects=_suspects(suspects, outcomes, cohort.real),
@@ -107,12 +107,12 @@ def report_images(
     )
 
 
-def _real_groups(cohort: Cohort) -> tuple[Group, Group]:
-    train, heldout = (
-        Group(name=name, images=len(split), patients=len(set(split.subjects)))
+def _groups(cohort: Cohort, samples: int, digests: Mapping[str, str]) -> tuple[Group, ...]:
+    real = tuple(
+        Group(name=name, images=len(split), patients=len(set(split.subjects)), digest=digests.get(name, ""))
         for name, split in (("training", cohort.train), ("held-out", cohort.heldout))
     )
-    return train, heldout
+    return (*real, Group(name="synthetic", images=samples, digest=digests.get("synthetic", "")))
 
 
 def _facts(cohort: Cohort) -> dict[str, str]:

@@ -71,6 +71,7 @@ PLANTED = {
 REASONS = {
     "verbatim": "nearly identical: closer than any two different patients here",
     "nearest": "closer to this patient than any synthetic image is to a held-out patient",
+    "full size": "no detector was sure, but aligned at full size it is far more alike than any held-out patient",
 }
 CONFIDENCE = {"near-certain": "near-certain", "review": "to review"}
 HISTOGRAMS = {

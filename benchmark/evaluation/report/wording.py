@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
@@ -34,11 +35,21 @@ def detector_name(name: str) -> str:
     return f"{words} ({transforms.replace(',', ', ')})" if transforms else words
 
 
+def breakable(name: str) -> str:
+    """Return a detector's name that may be broken after a colon, a comma or an equals sign, and nowhere else."""
+    from markupsafe import Markup, escape
+
+    return Markup(re.sub("([:,=])", r"\1<wbr>", str(escape(name))))  # noqa: S704  # escaped before
+
+
 def plain(text: str, detectors: tuple[Detector, ...]) -> str:
-    """Return a sentence with the detectors' names in words."""
+    """Return a sentence with the detectors' names in words, without what they transform, and % kept on its line."""
     for one in sorted(detectors, key=lambda detector: -len(detector.name)):
-        text = text.replace(one.name, detector_name(one.name))
-    return text
+        base = one.name.partition(":")[0]
+        words = DETECTORS.get(base, base)
+        start = text.startswith(one.name)
+        text = text.replace(one.name, words if start else words[0].lower() + words[1:])
+    return text.replace(" %", UNIT)
 
 
 def headline(report: ReportInput) -> str:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
 
-from benchmark.core.errors import BenchError, MachineError
+from benchmark.core.errors import BenchError, MachineError, UsageError
 from benchmark.records.record import Record
 from benchmark.runs.sweeps.cells import CellOutcome
 
@@ -112,10 +112,19 @@ def require_disk(needed: Estimate, folders: Iterable[Path]) -> None:
             )
 
 
-def fitting_workers(asked: int | None, needed: Estimate, cores: int, gpus: int) -> int:
-    """Return how many cells run at once: one per GPU, else one per core, as far as memory holds them."""
-    if asked is not None:
-        return asked
+AS_MANY_AS_FIT = 0
+"""Workers of a cluster, which has cores, GPUs and memory that this machine does not know of."""
+
+
+def fitting_workers(asked: int | None, needed: Estimate, cores: int, gpus: int, *, cluster: bool = False) -> int:
+    """Return how many cells run at once on this machine: one per GPU, else one per core, as far as memory holds them.
+
+    On a cluster that runs already it is AS_MANY_AS_FIT, unless a number was asked for. Raises UsageError below 1.
+    """
+    if asked is not None and asked < 1:
+        raise UsageError(f"--workers is {asked}", "give at least 1, or leave it out")
+    if asked is not None or cluster:
+        return asked or AS_MANY_AS_FIT
     largest = max(needed.peak_bytes, UNKNOWN_MEMORY if needed.unknown else 0.0, 1.0)
     free = os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
     return max(1, min(gpus or cores, int(free / largest)))

@@ -11,6 +11,7 @@ from benchmark.core.errors import BenchError
 from benchmark.detectors.registry import choose_all
 from benchmark.records.columns import LINES, QUALITY, REFUSALS, detectors_of, recalls
 from benchmark.records.record import Record, ScoreEntry
+from benchmark.runs.sweeps.axes import SIZES
 from benchmark.runs.sweeps.cells import CellOutcome, State, Value
 
 SEED = "seed"
@@ -201,13 +202,13 @@ def levels_of(axis: str, readings: Sequence[Reading], order: Sequence[Value] | N
 def position(axis: str, value: Value, readings: Sequence[Reading]) -> float | None:
     """Return where a value is on an axis of numbers; None where the axis has no order of its own.
 
-    `all` training items are as many as the cells with that value had.
+    `all` training images or patients are as many as the cells with that value had.
     """
     if isinstance(value, int | float) and not isinstance(value, bool):
         return float(value)
-    if axis != "train_items":
+    if axis not in SIZES:
         return None
-    sizes = [one.facts["n_train_items"] for one in readings if one.axes[axis] == value and "n_train_items" in one.facts]
+    sizes = [one.facts[f"n_{axis}"] for one in readings if one.axes[axis] == value and f"n_{axis}" in one.facts]
     return max(sizes, default=None)
 
 

@@ -36,8 +36,18 @@ def test_detectors_in_words(made: Made) -> None:
     assert wording.detector_name("pixels:transforms=flips,shifts") == "Comparison of grey values (flips, shifts)"
     assert wording.detector_name("mine:x=1") == "mine"
     sentence = f"{COPY}: 3 nearly identical; {PIXELS}: 2"
-    expected = "Trained copy detector: 3 nearly identical; Comparison of grey values (flips): 2"
+    expected = "Trained copy detector: 3 nearly identical; comparison of grey values: 2"
     assert wording.plain(sentence, made().detectors) == expected
+
+
+def test_a_sentence_has_no_nested_brackets_and_keeps_a_percentage_on_one_line(made: Made) -> None:
+    sentence = f"2 look like one patient ({PIXELS}: 16.7 % to 31.7 % of all)"
+    expected = "2 look like one patient (comparison of grey values: 16.7\u00a0% to 31.7\u00a0% of all)"
+    assert wording.plain(sentence, made().detectors) == expected
+
+
+def test_a_name_is_broken_between_its_parts_alone_and_escaped() -> None:
+    assert str(wording.breakable("a:b=<i>,c")) == "a:<wbr>b=<wbr>&lt;i&gt;,<wbr>c"
 
 
 def test_every_planted_copy_has_words() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import pandas as pd
@@ -180,6 +181,26 @@ def test_the_terminal_shows_what_the_files_hold(written: Written, capsys: pytest
     assert shown.splitlines()[-1] == f"page: {folder / 'index.html'}"
     print_outcome(folder, as_json=True)
     assert json.loads(capsys.readouterr().out) == outcome_json(read_outcome(folder), folder)
+
+
+def test_a_terminal_has_no_column_for_what_is_the_same_in_all_cells(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    one, two = (sizes_and_seeds(tmp_path / name, (0.4, 0.1), 2, sizes=(16, 64), model=name) for name in ("ldm", "vae"))
+    write_outcome(tmp_path / "one", one.outcomes)
+    print_outcome(tmp_path / "one")
+    shown = capsys.readouterr().out
+    assert "in all cells: model=ldm\n" in shown
+    assert shown.count("ldm") == 1
+    both = [
+        replace(outcome, cell=replace(outcome.cell, index=number))
+        for number, outcome in enumerate([*one.outcomes, *two.outcomes])
+    ]
+    write_outcome(tmp_path / "both", both)
+    print_outcome(tmp_path / "both")
+    shown = capsys.readouterr().out
+    assert "in all cells" not in shown
+    assert shown.count("ldm") == shown.count("vae") > 4
 
 
 def test_a_folder_without_an_outcome(tmp_path: Path) -> None:

@@ -144,3 +144,14 @@ def test_memory_bounds_the_cells_at_once(monkeypatch: pytest.MonkeyPatch) -> Non
     assert fitting_workers(None, Estimate(1, 0, 2**20, 1), cores=16, gpus=2) == 2
     assert fitting_workers(None, Estimate(1, 0, 2**40, 1), cores=16, gpus=0) == 1
     assert fitting_workers(7, Estimate(1, 0, 2**40, 1), cores=16, gpus=0) == 7
+    assert fitting_workers(7, Estimate(1, 0, 2**40, 1), cores=16, gpus=0, cluster=True) == 7
+    # What a cluster has is not what this machine has: 0 is as many as it has room for.
+    assert fitting_workers(None, Estimate(1, 0, 2**40, 1), cores=16, gpus=0, cluster=True) == 0
+
+
+@pytest.mark.parametrize("count", [0, -1])
+@pytest.mark.parametrize("cluster", [False, True])
+def test_no_workers_are_refused(count: int, cluster: bool) -> None:
+    with pytest.raises(UsageError) as error:
+        fitting_workers(count, Estimate(1, 0, 1, 1), cores=16, gpus=0, cluster=cluster)
+    assert str(error.value) == f"--workers is {count}\n  hint: give at least 1, or leave it out"

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 import pytest
 from conftest import FAST
 
@@ -38,12 +40,34 @@ def test_a_sweep_its_second_call_and_another_sweep_share_their_cells(tmp_path: P
     assert "1 done, 1 failed; states: sweeps/mine/cells.jsonl\n" in done.stdout
     assert "run the failed cells again with: bench sweep --config sweeps/mine/sweep.toml --name mine\n" in done.stdout
     reason = "crashes failed in fit: ZeroDivisionError: the learning rate was 0"
-    assert f"failed: model={toys}:Crashes: {reason}\n" in done.stderr
+    assert re.search(
+        rf"^model={re.escape(str(toys))}:Crashes: failed in \d+ s: {re.escape(reason)}; ", done.stderr, re.M
+    )
     lines = [json.loads(line) for line in (tmp_path / "sweeps/mine/cells.jsonl").read_text().splitlines()]
     assert [(line["state"], line["error"]) for line in lines] == [("done", ""), ("failed", reason)]
     folder = tmp_path / "runs" / lines[0]["folder"]
     assert Record.read(folder / "record.json").cohort.items["train"] == 40
     assert "evaluate: done" in (folder / "run.log").read_text()
+
+    shown = bench(tmp_path, "runs", "show", "sweeps/mine")
+    assert shown.returncode == 0, shown.stderr
+    assert shown.stdout.splitlines()[-1] == "page: sweeps/mine/index.html"
+    assert "cells without numbers" in shown.stdout
+    assert shown.stdout in done.stdout
+    table = pd.read_parquet(tmp_path / "sweeps/mine/table.parquet").drop_duplicates("cell")
+    assert table[["state", "reason"]].to_numpy().tolist() == [["done", ""], ["failed", reason]]
+    claimed = bench(
+        tmp_path, "sweep", "--model", "gaussian", "--train-items", "40,20", "--claim", "train-items=falls", "--name",
+        "mine", *options(prepared),
+    )  # fmt: skip
+    assert claimed.returncode == 2, claimed.stdout
+    assert claimed.stderr == (
+        "error: sweeps/mine was begun with other --claim and --order, and a claim that is made after the results "
+        "proves nothing\n  hint: leave them out, or begin another sweep: --name NAME\n"
+    )
+    assert [json.loads(line)["state"] for line in (tmp_path / "sweeps/mine/cells.jsonl").read_text().splitlines()] == [
+        "done", "failed",
+    ]  # fmt: skip
 
     (tmp_path / "runs").rename(tmp_path / "moved")
     plan = bench(
