@@ -70,10 +70,11 @@ def list_suspects(
             are `striking`.
 
     Columns: COLUMNS, and `synthetic`, `train_row`, `heldout_row`, `striking`. `similarity` is that of the detector that
-    is most certain; `full_size` is the correlation at full size once both images are aligned. `near-certain` is a
-    verbatim copy, or a pair that is more alike at full size than every one of up to ALIGNED pairs of a synthetic image
-    and its nearest held-out image. It is `striking` where 1 - correlation is less than half of that of the closest such
-    pair: far from chance, even where such suspects are too few for an interval above 0.
+    is most certain; `full_size` is the correlation at full size once both images are aligned. A verbatim copy is
+    `striking`, and a pair of which 1 - correlation is less than half of that of the closest of up to ALIGNED pairs of a
+    synthetic image and its nearest held-out image: far from chance, even where such suspects are too few for an
+    interval above 0. These are `near-certain`. To be closer than all chance pairs is not enough: where nothing is
+    copied, the closest of all pairs is one with a training image in half of the cases.
     """
     listed = flagged(matches)
     rows = [_row(number, _surest(matches, number), matches, synthetic, real) for number in listed]
@@ -86,9 +87,8 @@ def list_suspects(
     own = _compared(table.head(ALIGNED)[["synthetic", "train_row"]].to_numpy(dtype=int), full_size)
     chance = _by_chance(matches, full_size) if (table["reason"] != "verbatim").any() else np.inf
     table["full_size"] = np.concatenate([own, np.full(len(table) - len(own), np.nan)])
-    certain = (table["reason"] == "verbatim") | (table["full_size"] > chance)
     table["striking"] = (table["reason"] == "verbatim") | (1 - table["full_size"] < (1 - chance) / 2)
-    table["confidence"] = certain.map({True: CERTAIN, False: REVIEW})
+    table["confidence"] = table["striking"].map({True: CERTAIN, False: REVIEW})
     table = table[(table["reason"] != AT_FULL_SIZE) | table["striking"]]
     order = ["confidence", "full_size", "similarity"]
     return table.sort_values(order, ascending=[True, False, False], kind="stable").reset_index(drop=True)

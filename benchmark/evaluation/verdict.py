@@ -98,7 +98,7 @@ def judge(
         return Verdict(kind, sentence, share, patients, seen.value, suspects, code)
 
     if copies := _found(outcomes):
-        return verdict("hold", f"{_copies(suspects, samples)} ({copies}){_unsaid(outcomes)}", COPIES)
+        return verdict("hold", f"{_copies(suspects, striking, samples)} ({copies}){_unsaid(outcomes)}", COPIES)
     if striking:
         return verdict("cannot tell", _look(striking), CANNOT_TELL)
     if why := _why_not(outcomes, seen, unread, missing, unlike):
@@ -148,9 +148,13 @@ def _found(outcomes: Mapping[str, Scores]) -> str:
     return "; ".join(named)
 
 
-def _copies(suspects: int, samples: int) -> str:
-    look = "looks" if suspects == 1 else "look"
-    return f"{suspects} of {samples} synthetic images {look} like one particular training patient"
+def _copies(suspects: int, striking: int, samples: int) -> str:
+    certain, more = f"{striking} of {samples} synthetic images", suspects - striking
+    if not striking:
+        look = "looks" if suspects == 1 else "look"
+        return f"{suspects} of {samples} synthetic images {look} like one particular training patient"
+    certain += " is a near-certain copy" if striking == 1 else " are near-certain copies"
+    return f"{certain}, and {more} more may be" if more else certain
 
 
 def _look(striking: int) -> str:

@@ -93,8 +93,8 @@ def test_half_of_the_samples_decide() -> None:
     assert share == 61 / 80  # one by chance
     assert why == (
         "76 % of the synthetic images are farther in texture from all training images (blurred, averaged and noisy "
-        "ones among them) than 95 % of the training images are from those of other patients: look whether they are noise, "
-        "inverted, or other things"
+        "ones among them) than 95 % of the training images are from those of other patients: look whether they are "
+        "noise, inverted, or other things"
     )
 
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
+import pytest
+
 from benchmark.core.types import Score
 from benchmark.evaluation.verdict import judge, with_audit_advice
 
@@ -101,6 +103,21 @@ def test_copies_that_one_detector_finds_decide() -> None:
     sentence = "20 of 200 synthetic images look like one particular training patient (copy: 5.0 % to 12.0 % of all)"
     for outcomes in ({"pixels": scores(), "copy": found}, {"pixels": scores(low=None), "copy": found}):
         assert verdict(outcomes, suspects=20) == ("hold", 10, sentence)
+
+
+@pytest.mark.parametrize(
+    ("striking", "told"),
+    [
+        (20, "20 of 200 synthetic images are near-certain copies ("),
+        (17, "17 of 200 synthetic images are near-certain copies, and 3 more may be ("),
+        (1, "1 of 200 synthetic images is a near-certain copy, and 19 more may be ("),
+        (0, "20 of 200 synthetic images look like one particular training patient ("),
+    ],
+)
+def test_certain_copies_are_counted_apart(striking: int, told: str) -> None:
+    found = verdict({"copy": scores(low=0.05, high=0.12)}, suspects=20, striking=striking)
+    assert found[:2] == ("hold", 10)
+    assert found[2].startswith(told)
 
 
 def test_identical_copies_decide_even_where_the_headline_is_refused() -> None:
