@@ -82,7 +82,9 @@ def test_a_shell_completes_commands() -> None:
     command = str(Path(sys.executable).with_name("bench"))
     done = subprocess.run([command], capture_output=True, text=True, env=environment, timeout=60)
     assert done.stdout.split() == ["demo", "datasets", "detectors"]
-    script = subprocess.run([command, "--show-completion", "bash"], capture_output=True, text=True, timeout=60)
+    shell = os.environ | {"_TYPER_COMPLETE_TEST_DISABLE_SHELL_DETECTION": "1"}  # no shell may be above
+    command_line = [command, "--show-completion", "bash"]
+    script = subprocess.run(command_line, capture_output=True, text=True, env=shell, timeout=60)
     assert script.stdout.splitlines()[-1] == "complete -o default -F _bench_completion bench"
 
 

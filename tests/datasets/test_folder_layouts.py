@@ -438,12 +438,12 @@ def test_classes_named_by_labels_are_no_segmentations(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("pattern", ["P{:05}_{}", "img_{}_{}", "{}x{}"])
-def test_a_hundred_thousand_names_take_less_than_three_seconds(pattern: str) -> None:
+def test_a_hundred_thousand_names_take_a_few_seconds(pattern: str) -> None:
     stems = [pattern.format(number // 5, number % 5) for number in range(100_000)]
     units = [Unit(f"NORMAL/{stem}.png", ("NORMAL",), stem) for stem in stems]
     started = time.process_time()
     found = find_patients(strip_levels(units))
     if isinstance(found, Doubt):
         question("root", found, units, by_name=True)
-    assert time.process_time() - started < 3
+    assert time.process_time() - started < 5  # 2 s on an idle core
     assert isinstance(found, Doubt) == (pattern != "P{:05}_{}")

@@ -125,7 +125,7 @@ def test_what_cannot_be_told_says_why() -> None:
     assert world.watch().update(100, broken).reason == "cannot tell: samples are not finite"
     constant = np.zeros((80, 1, SIDE, SIDE), np.float32)
     look = world.watch().update(100, constant)
-    assert look.reason == "cannot tell: 100.0% of the samples are as near to both sides"
+    assert look.reason == "cannot tell: 100.0 % of the samples are as near to both sides"
     assert look.exposed_patients is None
     assert look.quality_kernel is not None
 

@@ -89,7 +89,7 @@ def test_the_command_prints_a_row() -> None:
     assert done.exit_code == 0
     lines = [" ".join(line.split()) for line in done.stdout.splitlines() if line.strip()]
     assert lines[0] == "members.auc[copy]"
-    assert lines[2:] == [
+    assert lines[1:] == [
         "is training against held-out images by S(x; synthetic)",
         "better lower",
         "without copying 0.5; 0.01",
