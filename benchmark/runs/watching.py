@@ -99,7 +99,7 @@ class RunWatcher:
         if share * total < IN_A_ROW * LEAST * full:
             self.log(
                 f"watch: a sample takes {per_sample:.2g} s, so that fewer than {IN_A_ROW} looks fit into "
-                f"--watch-budget {percent(share, 0)} of about {total:.0f} s; one full look takes "
+                f"--watch-budget {share:.0%} of about {total:.0f} s; one full look takes "
                 f"{percent(full / total, 0)}"
             )
 

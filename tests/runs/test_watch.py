@@ -289,7 +289,7 @@ def test_too_few_looks_are_told(tmp_path: Path) -> None:
 def test_a_budget_that_is_too_small_is_told_at_the_first_look(tmp_path: Path) -> None:
     sentence = (
         "watch: a sample takes 1 s, so that fewer than 2 looks fit into --watch-budget 10% of about 400 s; one full "
-        "look takes 75%"
+        "look takes 75 %"
     )
     for budget, told in ((0.1, True), (0.8, False)):
         one, said = watcher(tmp_path, budget), list[str]()
