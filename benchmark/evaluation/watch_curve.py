@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from benchmark.core.errors import BadDataError
-from benchmark.core.sealed import require_intact, sealed_write
+from benchmark.core.sealed import require_intact, sealed_write, seals
 from benchmark.evaluation.watch import Look
 
 if TYPE_CHECKING:
@@ -34,6 +34,8 @@ def read_curve(path: Path) -> list[Look]:
 
     if not path.exists():
         return []
+    if not seals(path):
+        raise BadDataError(f"{path} is no curve of a watched training", "name another file, or delete it")
     try:
         rows = (
             pd.read_parquet(require_intact(path, "delete it, or name another file"))

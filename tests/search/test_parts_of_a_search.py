@@ -82,7 +82,7 @@ def test_a_search_interrupted_after_any_block_resumes_there(
         again: list[int] = []
         same(search(*sides, k, memory=MEMORY, advance=again.append, state=state), whole)
         assert again == steps[done:]
-    assert not list(tmp_path.glob(".*"))  # no file was left half written
+    assert not list(tmp_path.glob(".*.part"))  # no file was left half written
 
 
 def test_a_search_interrupted_again_and_again_ends(
@@ -126,7 +126,7 @@ def test_a_search_interrupted_while_it_is_saved_resumes_from_the_save_before(
         patched.setattr(np, "savez", half)
         with pytest.raises(CutOffError):
             search(*sides, 3, memory=MEMORY, state=tmp_path / "state.npz")
-    assert [path.name for path in tmp_path.iterdir()] == ["state.npz"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == [".state.npz.seal", "state.npz"]
     steps: list[int] = []
     same(search(*sides, 3, memory=MEMORY, advance=steps.append, state=tmp_path / "state.npz"), whole)
     assert 0 < sum(steps) < 25 * 70
