@@ -220,8 +220,8 @@ MUTANTS = (
     ),
     Mutant(
         f"{EVALUATION}/exposure.py",
-        "(cohort.train, cohort.heldout))",
-        "(cohort.train, cohort.calibration))",
+        "len(set(cohort.heldout.dealt)), samples",
+        "len(set(cohort.calibration.dealt)), samples",
         "what can be shown forgets test patients",
         (EXPOSURE,),
     ),

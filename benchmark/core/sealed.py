@@ -1,4 +1,4 @@
-"""Sealed files and folders: written whole, with a digest beside them that is checked whenever they are opened.
+"""Sealed files and folders: written whole, with a digest next to them that is checked whenever they are opened.
 
 The digest finds what a disk, a copy or another program changed by accident. Whoever changes a file on purpose can write
 a new digest, too.
@@ -18,7 +18,7 @@ from benchmark.core.files import atomic_write, read_json
 
 Stamp = tuple[int, int, int, int]
 
-AGAIN = "run the same command again: it is made anew"
+AGAIN = "run the same command again: it is made again"
 
 _known: dict[Path, tuple[Stamp, str]] = {}
 """Digests of files by what the file system says of them: a file that it calls unchanged is not read again."""
@@ -65,7 +65,7 @@ def why_damaged(place: Path) -> str:
     """Say, after the name of a place that is not intact, what is wrong with it."""
     if not place.exists():
         return "is missing"
-    return "has changed since it was written" if seals(place) else "has no digest beside it"
+    return "has changed since it was written" if seals(place) else "has no digest next to it"
 
 
 def digest(place: Path) -> str:

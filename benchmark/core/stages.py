@@ -145,8 +145,8 @@ class Stages:
 
     def _places(self, patterns: Sequence[str]) -> list[Path]:
         """Return what matches the patterns now, without the hidden files that hold digests."""
-        found = (place for pattern in patterns for place in sorted(self.folder.glob(pattern)))
-        return [place for place in found if not place.name.startswith(".")]
+        matching = (place for pattern in patterns for place in sorted(self.folder.glob(pattern)))
+        return [place for place in matching if not place.name.startswith(".")]
 
     def _remove_strangers(self, patterns: Sequence[str]) -> None:
         """Delete what stands in the place of outputs and was not written by a stage: without a digest."""

@@ -33,9 +33,8 @@ def write_release(folder: Path, out: Path) -> str:
     record = Record.read(folder / "record.json")
     _require_scored(record, folder)
     require_empty(out)
-    kept = np.flatnonzero(
-        ~withheld(pd.read_parquet(require_intact(folder / "matches.parquet", "run it again: bench run")))
-    )
+    matches = pd.read_parquet(require_intact(folder / "matches.parquet", "run it again: bench run"))
+    kept = np.flatnonzero(~withheld(matches))
     samples = Samples.open(folder / "samples", record.spec.samples)
     with atomic_write(out) as part:
         part.mkdir(parents=True)

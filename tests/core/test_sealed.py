@@ -78,12 +78,12 @@ def test_damage_is_named(tmp_path: Path) -> None:
     plain.touch()
     for path, why in (
         (changed, "has changed since it was written"),
-        (plain, "has no digest beside it"),
+        (plain, "has no digest next to it"),
         (missing, "is missing"),
     ):
         with pytest.raises(DamagedError) as error:
             require_intact(path)
-        assert str(error.value) == f"{path} {why}\n  hint: run the same command again: it is made anew"
+        assert str(error.value) == f"{path} {why}\n  hint: run the same command again: it is made again"
         assert error.value.exit_code == 4
 
 
