@@ -15,12 +15,13 @@ from benchmark.cohorts.ingest import list_sources
 from benchmark.cohorts.locate import locate
 from benchmark.core.errors import BenchError, MachineError, UsageError
 from benchmark.core.files import read_json
+from benchmark.core.sealed import is_intact, why_damaged
 from benchmark.core.source_digest import remembered_digests
 from benchmark.core.stages import LOCK
 from benchmark.core.types import Embedded
 from benchmark.detectors.fitting import detector_folder
 from benchmark.runs.config import Resolved, RunConfig, resolve
-from benchmark.runs.run import CONFIG, read_run
+from benchmark.runs.run import CONFIG, read_run, require_run_folder
 from benchmark.runs.sweeps.estimate import folder_bytes
 
 CHECKPOINT = "training.pt"
@@ -34,9 +35,10 @@ class RunEntry:
 
     folder: Path
     config: RunConfig | None
-    """None where run.toml is unreadable."""
+    """None where run.toml is unreadable, or was changed after the run."""
     state: str
-    """`done`, `declined`, `failed`, `unfinished`, or `running`: a process works on it."""
+    """`done`, `declined`, `failed`, `unfinished`, `running`: a process works on it, or `damaged`: its status was
+    changed."""
     error: str
     bytes: int
     """Disk space of its files; a model that several runs share counts in each."""
@@ -69,12 +71,12 @@ def list_runs(root: Path) -> list[RunEntry]:
 
 def read_entry(folder: Path) -> RunEntry:
     """Return what a run folder says of itself. Raises UsageError for what is no run folder."""
-    values = read_run(folder)
-    try:
-        config = RunConfig.of(values, str(folder / CONFIG))
-    except UsageError:
-        config = None
+    require_run_folder(folder)
     state, error = _state(folder)
+    try:
+        config = RunConfig.of(read_run(folder), str(folder / CONFIG))
+    except BenchError as unreadable:  # one such folder must not hide the others
+        config, error = None, error or unreadable.message
     status = folder / "status.json"
     changed = (status if status.exists() else folder / CONFIG).stat().st_mtime
     return RunEntry(folder, config, state, error, folder_bytes(folder), changed)
@@ -106,7 +108,7 @@ def remove_runs(folders: Iterable[Path], root: Path) -> None:
     """
     chosen = list(folders)
     for folder in chosen:
-        read_run(folder)
+        require_run_folder(folder)
         if is_locked(folder):
             raise MachineError(f"a process is working on {folder}", "stop it first, or wait for it")
     for folder in chosen:
@@ -191,7 +193,10 @@ def _state(folder: Path) -> tuple[str, str]:
     """Return the state of a run folder, and the error where it failed."""
     if is_locked(folder):
         return "running", ""
-    status: dict[str, Any] = read_json(folder / "status.json") if (folder / "status.json").exists() else {}
+    path = folder / "status.json"
+    if path.exists() and not is_intact(path):
+        return "damaged", f"{path} {why_damaged(path)}"
+    status: dict[str, Any] = read_json(path) if path.exists() else {}
     for entry in status.values():
         if entry.get("state") == "failed":
             declined = str(entry.get("error", "")).startswith("DeclinedError")

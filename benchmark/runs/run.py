@@ -191,10 +191,19 @@ def _repeats(config: RunConfig) -> tuple[int | float, ...]:
 
 
 def read_run(folder: Path) -> dict[str, Any]:
-    """Return the configuration of a run folder, as nested values. Raises UsageError for what is no run folder."""
+    """Return the configuration of a run folder, as nested values.
+
+    Raises UsageError for what is no run folder, DamagedError where the configuration was changed after the run.
+    """
+    require_run_folder(folder)
+    changed = f"run it again with the options that you want: bench run --config {folder / CONFIG}"
+    return read_toml(require_intact(folder / CONFIG, changed))
+
+
+def require_run_folder(folder: Path) -> None:
+    """Raise UsageError for what is no run folder."""
     if (folder / CONFIG).exists():
-        changed = f"run it again with the options that you want: bench run --config {folder / CONFIG}"
-        return read_toml(require_intact(folder / CONFIG, changed))
+        return
     if (folder / "spec.json").exists():
         raise UsageError(
             f"{folder} was written by an older version of memobench, whose runs this version does not read",

@@ -198,4 +198,5 @@ def test_a_file_of_many_images_is_digested_once(tmp_path: Path, monkeypatch: pyt
     digest = hashlib.file_digest
     monkeypatch.setattr(hashlib, "file_digest", lambda file, name: opened.append(file.name) or digest(file, name))
     prepare("medmnist", dataset, tmp_path, tmp_path / "cache", workers=1, log=lambda _: None)
-    assert len(opened) == len(set(opened)) == 3
+    sources = [name for name in opened if "cache" not in Path(name).parts]  # not those that the cache is sealed by
+    assert len(sources) == len(set(sources)) == 3

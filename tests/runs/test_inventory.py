@@ -9,6 +9,7 @@ import pytest
 
 from benchmark.core.errors import MachineError, UsageError
 from benchmark.core.files import write_json
+from benchmark.core.sealed import sealed_write, write_sealed_json
 from benchmark.core.stages import exclusive
 from benchmark.runs.config import RunConfig
 from benchmark.runs.inventory import (
@@ -29,8 +30,9 @@ def make_run(root: Path, name: str, status: dict[str, Any], *, record: bool = Fa
     folder = root / "cohort" / name / "seed-0"
     config = {"model": {"name": "vae"}, "data": {"name": "openi"}, "cache": root / "cache", "seed": 0}
     folder.mkdir(parents=True)
-    RunConfig.of(config, "test").write(folder / "run.toml")
-    write_json(folder / "status.json", status)
+    with sealed_write(folder / "run.toml") as temporary:
+        RunConfig.of(config, "test").write(temporary)
+    write_sealed_json(folder / "status.json", status)
     (folder / "fit" / "training").mkdir(parents=True)
     (folder / "fit" / "training" / "training.pt").write_bytes(b"x" * 1000)
     (folder / "samples").mkdir()
@@ -47,6 +49,20 @@ def root(tmp_path: Path) -> Path:
     make_run(tmp_path, "half", {"fit": DONE["fit"]})
     make_run(tmp_path, "declined", {"fit": {"state": "failed", "error": "DeclinedError: no checkout"}}, record=True)
     return tmp_path
+
+
+def test_damaged_runs_are_listed_with_the_others(root: Path) -> None:
+    """A run of an earlier version has no digests; an edited one does not fit its own."""
+    status, config = (root / "cohort" / name / "seed-0" for name in ("done", "failed"))
+    (status / "status.json").write_text("{")
+    (config / ".run.toml.seal").unlink()
+    entries = {entry.folder.parent.name: entry for entry in list_runs(root)}
+    assert (entries["done"].state, entries["half"].state) == ("damaged", "unfinished")
+    assert entries["done"].error == f"{status / 'status.json'} has changed since it was written"
+    assert entries["failed"].config is None
+    assert entries["failed"].error == "AdapterError: the loss is not finite"
+    remove_runs([status, config], root)
+    assert len(list_runs(root)) == 2
 
 
 def test_runs_are_listed_with_state_and_size(root: Path) -> None:
