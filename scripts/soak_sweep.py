@@ -147,15 +147,8 @@ def _arguments() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def _bench(arguments: list[str]) -> None:
-    from benchmark.cli.app import main as bench
-
-    sys.argv[1:] = arguments
-    bench()
-
-
 if __name__ == "__main__":
     if sys.argv[1:2] == [DRIVE]:
-        _bench(sys.argv[2:])
+        sweep_films.run_bench(sys.argv[2:])
     else:
         sys.exit(main())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -29,6 +30,14 @@ def use_small_detector() -> None:
     """Replace the options of the detector `copy`; a process of a sweep has to call this when it is imported."""
     contrastive.Options = SmallDetector  # type: ignore[misc]
     suspects.ALIGNED = 12
+
+
+def run_bench(arguments: list[str]) -> None:
+    """Be `bench` with these arguments."""
+    from benchmark.cli.app import main as bench
+
+    sys.argv[1:] = arguments
+    bench()
 
 
 def write_films(root: Path) -> None:

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Sequence
-from concurrent.futures import as_completed
 from pathlib import Path
 
 from benchmark.core.errors import MissingDataError, UsageError
-from benchmark.core.processes import processes
-from benchmark.core.progress import progress
+from benchmark.core.processes import run_in_processes
 
 Place = Callable[[Path, int], Path]
 MOST = 999
@@ -34,18 +31,8 @@ def write_missing(root: Path, write: Callable[[Path, int], None], place: Place, 
     missing = [number for number in range(1, patients + 1) if not place(root, number).exists()]
     if not missing:
         return
-    with (
-        processes(min(os.cpu_count() or 1, len(missing))) as pool,
-        progress("simulating patients", patients, patients - len(missing)) as advance,
-    ):
-        jobs = [pool.submit(write, root, number) for number in missing]
-        try:
-            for job in as_completed(jobs):
-                job.result()
-                advance()
-        except BaseException:
-            pool.shutdown(wait=False, cancel_futures=True)
-            raise
+    calls = [(root, number) for number in missing]
+    run_in_processes(write, calls, label="simulating patients", total=patients, done=patients - len(missing))
 
 
 def require_all(root: Path, places: Sequence[Path]) -> None:

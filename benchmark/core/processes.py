@@ -6,7 +6,13 @@ import multiprocessing
 import os
 import threading
 import time
-from concurrent.futures import ProcessPoolExecutor
+from collections.abc import Callable, Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from typing import Any, TypeVar
+
+from benchmark.core.progress import progress
+
+T = TypeVar("T")
 
 
 def processes(count: int) -> ProcessPoolExecutor:
@@ -14,6 +20,29 @@ def processes(count: int) -> ProcessPoolExecutor:
     return ProcessPoolExecutor(
         count, mp_context=multiprocessing.get_context("spawn"), initializer=end_with_parent, initargs=(os.getpid(),)
     )
+
+
+def run_in_processes(
+    work: Callable[..., T], calls: Sequence[tuple[Any, ...]], *, label: str, total: int = 0, done: int = 0
+) -> list[T]:
+    """Return the results of work(*call) for each call, in their order, computed by one process per core.
+
+    `work` is importable in another process. Progress starts at `done` of `total`. After an error, or Ctrl-C, calls that
+    have not begun are left out, and the error is raised.
+    """
+    with (
+        processes(min(os.cpu_count() or 1, len(calls))) as pool,
+        progress(label, total or len(calls), done) as advance,
+    ):
+        jobs = [pool.submit(work, *call) for call in calls]
+        try:
+            for job in as_completed(jobs):
+                job.result()
+                advance()
+        except BaseException:
+            pool.shutdown(wait=False, cancel_futures=True)
+            raise
+        return [job.result() for job in jobs]
 
 
 def end_with_parent(parent: int) -> None:

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import csv
-import os
 from collections import Counter
-from concurrent.futures import as_completed
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,8 +13,7 @@ import PIL.Image
 
 from benchmark.core.errors import UsageError
 from benchmark.core.files import atomic_write, private_folder
-from benchmark.core.processes import processes
-from benchmark.core.progress import progress
+from benchmark.core.processes import run_in_processes
 from benchmark.plugins.registry import find_dataset, load_class
 
 if TYPE_CHECKING:
@@ -95,19 +92,7 @@ def write_folders(out: Path, seed: int) -> list[Copy]:
 
 def simulated(seeds: list[int]) -> NDArray[np.uint8]:
     """Return the images of simulated patients, (len(seeds), len(HEIGHTS), rows, columns), one process per core."""
-    with (
-        processes(min(os.cpu_count() or 1, len(seeds))) as pool,
-        progress("simulating patients", len(seeds)) as advance,
-    ):
-        jobs = [pool.submit(_patient, seed) for seed in seeds]
-        try:
-            for job in as_completed(jobs):
-                job.result()
-                advance()
-        except BaseException:
-            pool.shutdown(wait=False, cancel_futures=True)
-            raise
-        return np.stack([job.result() for job in jobs])
+    return np.stack(run_in_processes(_patient, [(seed,) for seed in seeds], label="simulating patients"))
 
 
 def _patient(seed: int) -> NDArray[np.uint8]:
