@@ -15,7 +15,10 @@ from benchmark.core.types import Cohort, Embedded, Source
 from benchmark.evaluation.exposure import possible_for
 from benchmark.metrics.detectable import detectable
 from benchmark.runs.config import Resolved, RunConfig, resolve
-from benchmark.runs.run import finished_stages, require_fair_list, run_folder, what_can_be_shown
+from benchmark.runs.run import what_can_be_shown
+from benchmark.runs.run_folders import run_folder
+from benchmark.runs.stage_keys import finished_stages
+from benchmark.runs.trained_on import require_fair_list
 from benchmark.training.trackers import require_trackers
 
 UNKNOWN = "known once the data set is read"

@@ -21,7 +21,7 @@ from benchmark.core.stages import LOCK
 from benchmark.core.types import Embedded
 from benchmark.detectors.fitting import detector_folder
 from benchmark.runs.config import Resolved, RunConfig, resolve
-from benchmark.runs.run import CONFIG, read_run, require_run_folder
+from benchmark.runs.run_folders import CONFIG, read_run, require_run_folder
 from benchmark.runs.sweeps.estimate import folder_bytes
 
 CHECKPOINT = "training.pt"

@@ -21,7 +21,8 @@ from benchmark.evaluation.suspects import FullSize, list_suspects
 from benchmark.evaluation.verdict import judge
 from benchmark.records.record import Record
 from benchmark.runs.config import RunConfig, resolve
-from benchmark.runs.run import AGAIN, CONFIG, open_split, read_run
+from benchmark.runs.run import open_split
+from benchmark.runs.run_folders import AGAIN, CONFIG, read_run
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -12,7 +12,7 @@ from benchmark.core.errors import UsageError
 from benchmark.core.files import require_layout, write_json
 from benchmark.records.record import Record
 from benchmark.runs.config import RunConfig, overridden, read_toml
-from benchmark.runs.run import read_run
+from benchmark.runs.run_folders import read_run
 
 FULL: dict[str, Any] = {
     "model": {"name": "copycat", "preset": "small", "options": {"contamination": 0.5, "transform": "flip"}},

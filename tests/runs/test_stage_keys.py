@@ -8,7 +8,7 @@ import pytest
 
 from benchmark.core.source_digest import import_closure
 from benchmark.plugins.registry import find_dataset, find_detector, find_model, source_files
-from benchmark.runs import run as run_module
+from benchmark.runs import stage_keys
 
 ROOT = Path(__file__).parents[2]
 
@@ -41,8 +41,8 @@ def test_a_detector_trains_on_its_own_code_and_the_loop() -> None:
 @pytest.mark.parametrize(
     ("key", "arguments", "entry"),
     [
-        ("_sample_key", ("fit",), "adapters.sampling"),
-        ("_evaluate_key", (None, "sample"), "evaluation.run_evaluation"),
+        ("sample_key_of", ("fit",), "adapters.sampling"),
+        ("evaluate_key_of", (None, "sample"), "evaluation.run_evaluation"),
     ],
 )
 def test_sampling_and_evaluation_name_their_entry_points(
@@ -54,12 +54,12 @@ def test_sampling_and_evaluation_name_their_entry_points(
         named.append(name)
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(run_module, "core_module", core_module)
+    monkeypatch.setattr(stage_keys, "core_module", core_module)
 
     class Resolved:
         detectors = ()
         samples = 2
 
     with pytest.raises(KeyboardInterrupt):
-        getattr(run_module, key)(Resolved(), *arguments)
+        getattr(stage_keys, key)(Resolved(), *arguments)
     assert named == [entry]

@@ -19,7 +19,7 @@ from benchmark.core import model_files
 from benchmark.core.errors import BenchError
 from benchmark.core.model_files import read_header
 from benchmark.models.diffusers.adapter import Pipeline
-from benchmark.runs.run import _found_settings
+from benchmark.runs.run_record import found_settings
 from benchmark.text2image.folders import find_pipeline
 from benchmark.text2image.loading import open_model
 from benchmark.text2image.not_pipelines import (
@@ -76,7 +76,7 @@ def test_a_variant_alone_is_found_and_computed_in_float32(
     assert {value.dtype for part in parts for value in part.parameters()} == {torch.float32}
     assert torch.equal(loaded.pipeline.unet.conv_in.weight, expected.to(dtype).float())
     resolved: Any = SimpleNamespace(adapter=Pipeline(str(copy)))
-    assert _found_settings(resolved) == {"variant": name}, "for the record of a run"
+    assert found_settings(resolved) == {"variant": name}, "for the record of a run"
     said = f"note: pipe has weights of the variant {name}, which are computed with in float32\n"
     assert capfd.readouterr().err.count(said) == 1
 

@@ -25,9 +25,11 @@ from benchmark.core.types import Cohort, Embedded
 from benchmark.detectors.registry import choose
 from benchmark.plugins import registry
 from benchmark.runs.config import ModelConfig, Resolved, RunConfig, resolve
-from benchmark.runs.run import finished_stages, require_fair_list, run_place
+from benchmark.runs.run_folders import run_place
+from benchmark.runs.stage_keys import finished_stages
 from benchmark.runs.sweeps.axes import ADAPTIVE, ALL, DATA_AXES, NONE, Axes, join_lists
 from benchmark.runs.sweeps.cells import Cell, CellOutcome, Value
+from benchmark.runs.trained_on import require_fair_list
 
 if TYPE_CHECKING:
     from benchmark.cohorts.store import Stored

@@ -8,7 +8,8 @@ from pathlib import Path
 
 from benchmark.core.errors import BenchError, DeclinedError
 from benchmark.runs.config import resolve
-from benchmark.runs.run import open_split, run, run_folder
+from benchmark.runs.run import open_split, run
+from benchmark.runs.run_folders import run_folder
 from benchmark.runs.sweeps.cells import Cell, CellOutcome
 
 LOG = "run.log"

@@ -1,0 +1,102 @@
+"""The public record of a run, from what its stages left."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import Any
+
+from benchmark.core.options import without_paths
+from benchmark.core.sealed import read_sealed_json
+from benchmark.core.stages import Stages
+from benchmark.core.types import Cohort, HasFoundSettings
+from benchmark.records.cohort_facts import facts_of
+from benchmark.records.record import PROTOCOL, Record, Spec
+from benchmark.runs.changed_settings import changed_settings
+from benchmark.runs.config import Resolved
+from benchmark.runs.run_folders import ENVIRONMENT, EVALUATION
+from benchmark.runs.trained_on import trained_on
+
+
+def write_record(resolved: Resolved, cohort: Cohort, stages: Stages) -> None:
+    """Write record.json of a finished run. Raises DamagedError where what it is made from was changed."""
+    results = read_sealed_json(stages.folder / EVALUATION)
+    status = stages.status()
+    record = Record(
+        protocol=_protocol(resolved),
+        spec=_public_spec(resolved),
+        cohort=facts_of(cohort),
+        scores=results["scores"],
+        replicates=results["replicates"],
+        cost=_cost(status),
+        environment={**read_sealed_json(stages.folder / ENVIRONMENT), "search": results["engines"]},
+        hashes={**results["hashes"], "cohort": cohort.key, "files": cohort.files_key, "fit": status["fit"]["key"]},
+    )
+    record.write(stages.folder / "record.json")
+
+
+def write_declined(resolved: Resolved, cohort: Cohort, stages: Stages, reason: str) -> None:
+    """Leave a record without scores, so that the board shows why the cell is empty."""
+    record = Record(
+        protocol=_protocol(resolved),
+        status="declined",
+        reason=reason,
+        spec=_public_spec(resolved),
+        cohort=facts_of(cohort),
+        scores={},
+        cost={},
+        environment=environment_of(resolved.config.device),
+        hashes={"cohort": cohort.key, "files": cohort.files_key},
+    )
+    record.write(stages.folder / "record.json")
+
+
+def _protocol(resolved: Resolved) -> str:
+    data = resolved.config.data
+    as_written = (data.split, data.split_seed, data.repeat) == ("patients", 0, 1)
+    as_written = as_written and trained_on(resolved) != "unknown"
+    # A model that was chosen by its similarity to held-out patients is then compared with the same patients.
+    return PROTOCOL if as_written and not resolved.config.stop_when else "custom"
+
+
+def _public_spec(resolved: Resolved) -> Spec:
+    config, split = resolved.config, resolved.config.data
+    share = split.repeat_share if split.repeat > 1 else None
+    repeats = {} if share is None else {"repeat": split.repeat, "repeat_share": share}
+    return Spec(
+        model=resolved.model.name, preset=config.model.preset,
+        settings=without_paths(resolved.settings | found_settings(resolved) | _stop_settings(resolved)),
+        changed=without_paths(changed_settings(resolved) | _stop_settings(resolved)) | repeats,
+        data=resolved.data.name, data_options=without_paths(asdict(resolved.dataset)),  # type: ignore[call-overload]
+        split=split.split, split_seed=split.split_seed, train_items=split.train_items,
+        train_patients=split.train_patients, samples=resolved.samples, repeat=split.repeat, repeat_share=share,
+        trained_on=trained_on(resolved),
+        seed=config.seed, budget_seconds=config.budget_seconds,
+    )  # fmt: skip
+
+
+def _stop_settings(resolved: Resolved) -> dict[str, str]:
+    """Return what may have ended the training early, where anything may."""
+    config = resolved.config
+    return {"stop_when": config.stop_when, "watch": config.watch or ""} if config.stop_when else {}
+
+
+def found_settings(resolved: Resolved) -> dict[str, str]:
+    """Return what the model found in its files and the user did not say."""
+    return resolved.adapter.found_settings() if isinstance(resolved.adapter, HasFoundSettings) else {}
+
+
+def environment_of(device: str) -> dict[str, Any]:
+    """Return versions and hardware, which records publish."""
+    from benchmark.core.environment import describe
+
+    return describe(device)
+
+
+def _cost(status: dict[str, Any]) -> dict[str, float]:
+    """Seconds of each stage, greatest memory, parameters of the saved model, and energy where counters tell."""
+    cost = {f"{name}_seconds": float(status[name]["seconds"]) for name in ("fit", "sample", "evaluate")}
+    cost["peak_bytes"] = float(max(status[name].get("peak_bytes", 0) for name in ("fit", "evaluate")))
+    cost |= {f"{name}_joules": float(status[name]["joules"]) for name in ("fit", "sample") if "joules" in status[name]}
+    if status["fit"].get("parameters"):
+        cost["parameters"] = float(status["fit"]["parameters"])
+    return cost
