@@ -22,8 +22,8 @@ def write_record(resolved: Resolved, cohort: Cohort, stages: Stages) -> None:
     results = read_sealed_json(stages.folder / EVALUATION)
     status = stages.status()
     record = Record(
-        protocol=_protocol(resolved),
-        spec=_public_spec(resolved),
+        protocol=protocol_of(resolved),
+        spec=public_spec(resolved),
         cohort=facts_of(cohort),
         scores=results["scores"],
         replicates=results["replicates"],
@@ -37,10 +37,10 @@ def write_record(resolved: Resolved, cohort: Cohort, stages: Stages) -> None:
 def write_declined(resolved: Resolved, cohort: Cohort, stages: Stages, reason: str) -> None:
     """Leave a record without scores, so that the board shows why the cell is empty."""
     record = Record(
-        protocol=_protocol(resolved),
+        protocol=protocol_of(resolved),
         status="declined",
         reason=reason,
-        spec=_public_spec(resolved),
+        spec=public_spec(resolved),
         cohort=facts_of(cohort),
         scores={},
         cost={},
@@ -50,7 +50,8 @@ def write_declined(resolved: Resolved, cohort: Cohort, stages: Stages, reason: s
     record.write(stages.folder / "record.json")
 
 
-def _protocol(resolved: Resolved) -> str:
+def protocol_of(resolved: Resolved) -> str:
+    """Return the protocol, or `custom` for a run that departs from it."""
     data = resolved.config.data
     as_written = (data.split, data.split_seed, data.repeat) == ("patients", 0, 1)
     as_written = as_written and trained_on(resolved) != "unknown"
@@ -58,7 +59,8 @@ def _protocol(resolved: Resolved) -> str:
     return PROTOCOL if as_written and not resolved.config.stop_when else "custom"
 
 
-def _public_spec(resolved: Resolved) -> Spec:
+def public_spec(resolved: Resolved) -> Spec:
+    """Return what a record says of the configuration: no paths."""
     config, split = resolved.config, resolved.config.data
     share = split.repeat_share if split.repeat > 1 else None
     repeats = {} if share is None else {"repeat": split.repeat, "repeat_share": share}

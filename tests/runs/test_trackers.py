@@ -12,6 +12,8 @@ from benchmark.core.errors import UsageError
 from benchmark.runs import run as runs
 from benchmark.runs.config import RunConfig, resolve
 from benchmark.runs.dry_run import dry_run
+from benchmark.runs.run_folders import run_folder
+from benchmark.runs.stage_keys import fit_key_of
 
 
 def config(tmp_path: Path, *trackers: str) -> RunConfig:
@@ -22,8 +24,8 @@ def config(tmp_path: Path, *trackers: str) -> RunConfig:
 def test_trackers_change_no_folder_and_no_key(tmp_path: Path) -> None:
     cohort: Any = SimpleNamespace(name="phantom-mr", key="0123")
     plain, tracked = (resolve(config(tmp_path, *names)) for names in ((), ("mlflow", "wandb")))
-    assert runs.run_folder(plain, cohort) == runs.run_folder(tracked, cohort)
-    assert runs._fit_key(plain, cohort) == runs._fit_key(tracked, cohort)
+    assert run_folder(plain, cohort) == run_folder(tracked, cohort)
+    assert fit_key_of(plain, cohort) == fit_key_of(tracked, cohort)
 
 
 def test_trackers_are_in_the_configuration_file(tmp_path: Path) -> None:

@@ -27,6 +27,8 @@ from benchmark.evaluation.watch import Look, open_watch
 from benchmark.evaluation.watch_plan import PROBE
 from benchmark.runs import run as run_module
 from benchmark.runs.config import Resolved, RunConfig, resolve
+from benchmark.runs.run_folders import run_folder
+from benchmark.runs.run_record import protocol_of, public_spec
 from benchmark.runs.watch_options import WatchOptions, watch_options
 from benchmark.runs.watching import RunWatcher, few_looks
 
@@ -75,7 +77,7 @@ def fit(xrays: Path, tmp_path: Path, tmp_path_factory: pytest.TempPathFactory, m
         said: list[str] = []
         cohort = run_module.open_split(resolved, said.append)
         run_module._require_watch_power(resolved, cohort)
-        folder = run_module.run_folder(resolved, cohort)
+        folder = run_folder(resolved, cohort)
         folder.mkdir(parents=True, exist_ok=True)
         run_module._fit_and_sample(resolved, cohort, Stages(folder, said.append))
         return Fitted(folder, resolved, said)
@@ -100,8 +102,8 @@ def test_a_watched_run_has_a_curve_and_the_same_weights(fit: Fit) -> None:
     assert logged == dict(zip(curve["step"], curve["exposed_patients_sure"], strict=True))
     assert plain.fit_key == watched.fit_key
     assert plain.folder.name == watched.folder.name
-    assert run_module._protocol(watched.resolved) == "p2"
-    assert "watch" not in run_module._public_spec(watched.resolved).settings
+    assert protocol_of(watched.resolved) == "p2"
+    assert "watch" not in public_spec(watched.resolved).settings
 
 
 def test_it_stops_at_the_onset_and_keeps_the_model_from_before(fit: Fit) -> None:
@@ -111,8 +113,8 @@ def test_it_stops_at_the_onset_and_keeps_the_model_from_before(fit: Fit) -> None
     assert int(whole.weights["seen"]) == 120
     assert stopped.folder != whole.folder
     assert stopped.fit_key != whole.fit_key
-    assert run_module._protocol(stopped.resolved) == "custom"
-    spec = run_module._public_spec(stopped.resolved)
+    assert protocol_of(stopped.resolved) == "custom"
+    spec = public_spec(stopped.resolved)
     assert {name: spec.changed[name] for name in ("stop_when", "watch")} == {"stop_when": "exposed", "watch": "10"}
     assert spec.settings["stop_when"] == "exposed"
     other = fit(**{**WATCH, "watch": "20"}, stop_when="exposed")
