@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -102,7 +103,9 @@ def seals(place: Path) -> tuple[str, ...]:
 
 
 def remove_sealed(place: Path) -> None:
-    """Delete a sealed file and its digest, where they exist."""
+    """Delete a sealed file or folder and its digest, where they exist."""
+    if place.is_dir():
+        shutil.rmtree(place)
     place.unlink(missing_ok=True)
     _seal(place).unlink(missing_ok=True)
 

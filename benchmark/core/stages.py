@@ -16,7 +16,7 @@ from benchmark.core.errors import MachineError
 from benchmark.core.files import read_json
 from benchmark.core.locks import Held, held
 from benchmark.core.progress import Log
-from benchmark.core.sealed import digest, is_intact, seals, why_damaged, write_sealed_json
+from benchmark.core.sealed import digest, is_intact, remove_sealed, seals, why_damaged, write_sealed_json
 
 OWNER = ".stage"
 """In the folder that a stage owns: the key with which it was begun."""
@@ -91,7 +91,7 @@ class Stages:
         if self.finished(name, key):
             self.log(f"{name}: cached")
             return True
-        self._say_what_changed(name, key)
+        self._remove_changed(name, key)
         self.begin(name, key, owns)
         self._remove_strangers(outputs)
         started = time.monotonic()
@@ -152,21 +152,23 @@ class Stages:
         """Delete what stands in the place of outputs and was not written by a stage: without a digest."""
         for place in self._places(patterns):
             if not seals(place):
-                shutil.rmtree(place) if place.is_dir() else place.unlink()
+                remove_sealed(place)
 
-    def _changed(self, entry: Mapping[str, Any]) -> str:
-        """Return the first output of a finished stage that is not as it was written; empty where all are."""
-        written: dict[str, str] = entry.get("outputs", {})
-        for name, value in written.items():
-            if not (self.folder / name).exists() or digest(self.folder / name) != value:
-                return name
-        there = {str(place.relative_to(self.folder)) for place in self._places(entry.get("patterns", ()))}
-        return min(there - written.keys(), default="")
+    def _changed(self, entry: Mapping[str, Any]) -> list[Path]:
+        """Return the outputs of a finished stage that are not as it wrote them: changed, missing, or added."""
+        written = {self.folder / name: value for name, value in entry.get("outputs", {}).items()}
+        changed = [place for place, value in written.items() if not place.exists() or digest(place) != value]
+        return changed + [place for place in self._places(entry.get("patterns", ())) if place not in written]
 
-    def _say_what_changed(self, name: str, key: str) -> None:
+    def _remove_changed(self, name: str, key: str) -> None:
+        """Delete what has changed since a stage wrote it, with its digest: the stage would take it for its own."""
         entry = self.status().get(name, {})
-        if entry.get("state") == "done" and entry.get("key") == key:
-            self.log(f"{self.folder / self._changed(entry)} is not what {name} wrote: the stage runs again")
+        if entry.get("state") != "done" or entry.get("key") != key:
+            return
+        changed = self._changed(entry)
+        self.log(f"{changed[0]} is not what {name} wrote: the stage runs again")
+        for place in changed:
+            remove_sealed(place)
 
     def _seconds_before(self, entry: Mapping[str, Any], owns: str) -> float:
         """Return the seconds that interrupted calls of a stage took.

@@ -202,6 +202,7 @@ def test_an_output_that_was_sealed_again_by_another_program_is_seen(run: Run) ->
     with sealed_write(run.folder / "fit" / "made-1") as temporary:
         temporary.write_text("of another run")
     assert run.fit("k") is False
+    assert run.files() == ["made-2"], "a stage that finds its own files keeps them"
 
 
 @pytest.mark.parametrize("content", [None, '{"fit": {"state": "done", "key": "k"}}', "{"])
