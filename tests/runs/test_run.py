@@ -121,24 +121,27 @@ def _state(runs: Path, stage: str) -> str:
     return ""
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("stage", ["fit", "sample", "evaluate"])
-def test_killed_run_ends_with_the_same_scores(stage: str, xrays: Path, tmp_path: Path) -> None:
-    whole = subprocess.run(
-        _arguments(xrays, tmp_path / "cache-a", tmp_path / "a"), capture_output=True, text=True, timeout=300
-    )
-    assert whole.returncode == 0, whole.stderr
-    command = _arguments(xrays, tmp_path / "cache-b", tmp_path / "b")
+def _kill_in(stage: str, command: list[str], runs: Path) -> None:
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     until = time.monotonic() + 120
-    while _state(tmp_path / "b", stage) != "running":
+    while _state(runs, stage) != "running":
         assert process.poll() is None, "the run ended before it could be killed"
         assert time.monotonic() < until
         time.sleep(0.01)
     time.sleep(0.3)
     os.kill(process.pid, signal.SIGKILL)
     process.wait()
-    assert not list((tmp_path / "b").rglob("record.json"))
+    assert not list(runs.rglob("record.json"))
+
+
+@pytest.mark.slow
+def test_a_run_killed_in_each_stage_ends_with_the_same_scores(xrays: Path, tmp_path: Path) -> None:
+    command = _arguments(xrays, tmp_path / "cache-a", tmp_path / "a")
+    whole = subprocess.run(command, capture_output=True, text=True, timeout=300)
+    assert whole.returncode == 0, whole.stderr
+    command = _arguments(xrays, tmp_path / "cache-b", tmp_path / "b")
+    for stage in ("fit", "sample", "evaluate"):
+        _kill_in(stage, command, tmp_path / "b")
     resumed = subprocess.run(command, capture_output=True, text=True, timeout=300)
     assert resumed.returncode == 0, resumed.stderr
     first, second = (next(path.rglob("record.json")) for path in (tmp_path / "a", tmp_path / "b"))
