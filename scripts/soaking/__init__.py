@@ -1,0 +1,1 @@
+"""Parts of `scripts/soak.py`: what is run, and what is done to it."""
