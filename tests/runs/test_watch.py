@@ -16,9 +16,8 @@ from conftest import Bench
 from safetensors.torch import load_file
 from test_run import record_of
 
-from benchmark.adapters.conformance_tools import InterruptedTraining
 from benchmark.adapters.weights import WEIGHTS
-from benchmark.core.errors import UsageError
+from benchmark.core.errors import AdapterError, UsageError
 from benchmark.core.files import read_json
 from benchmark.core.stages import Stages
 from benchmark.core.types import Split
@@ -127,7 +126,7 @@ def test_a_killed_run_continues_its_curve(fit: Fit, stop: str | None, monkeypatc
     monkeypatch.setenv("BENCH_CHECKPOINT_STEPS", "25")
     whole = fit("whole", **WATCH, stop_when=stop)
     monkeypatch.setenv("INTERRUPT_AT", "73")
-    with pytest.raises(InterruptedTraining):
+    with pytest.raises(AdapterError, match=r"replaying failed in fit: InterruptedTraining: "):
         fit("cut", **WATCH, stop_when=stop)
     monkeypatch.delenv("INTERRUPT_AT")
     (curve,) = whole.folder.parents[3].glob("cut/**/curve.parquet")
