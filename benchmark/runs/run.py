@@ -6,6 +6,7 @@ import math
 import os
 import resource
 import sys
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -24,7 +25,7 @@ from benchmark.core.types import Budget, Cohort, Watchable, takes_prompts
 from benchmark.evaluation.exposure import possible_for
 from benchmark.evaluation.prompted import prompted_patients
 from benchmark.evaluation.watch import SAMPLES, require_power
-from benchmark.runs.config import Resolved, RunConfig, overridden, resolve
+from benchmark.runs.config import Resolved, RunConfig, model_class_of, overridden, resolve
 from benchmark.runs.run_folders import AGAIN, CONFIG, ENVIRONMENT, MODEL_LOG, read_run, run_folder
 from benchmark.runs.run_record import environment_of, write_declined, write_record
 from benchmark.runs.shared_training import shared_training
@@ -45,6 +46,9 @@ def run(config: RunConfig, *, log: Log = to_stderr, wait: bool = False) -> Path:
 
     Where another process is working on the folder, `wait` waits for it and takes what it has finished.
     """
+    model_class_of(config).start()
+    if _rank() == 0:  # this process imports what it needs later while the other one imports the model
+        import_module("benchmark.evaluation.run_evaluation")
     resolved = resolve(config)
     try:
         return _run(resolved, log=log, wait=wait)
