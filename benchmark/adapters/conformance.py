@@ -5,6 +5,7 @@ Each check is one sentence of the contract. A fault names the check, what was ob
 
 from __future__ import annotations
 
+import logging
 import sys
 import tempfile
 import traceback
@@ -196,6 +197,8 @@ def checked_here(
     cls: type[Any], name: str, *, check: str, cohort: str, settings: Mapping[str, Any], folder: str, device: str
 ) -> Finding:
     """Run one check in this process, which is that of the model. Raises DeclinedError, MissingDataError."""
+    # The check of the budget stops a training early on purpose: its warning would alarm for nothing.
+    logging.getLogger("benchmark.training.loop").setLevel(logging.ERROR)
     dims, channels = COHORTS[cohort]
     trial = Trial(name, cls, settings, toy_split(channels, dims), Path(folder), device)
     return _try(check, CHECKS[check], trial, cohort)

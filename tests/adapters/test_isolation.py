@@ -376,3 +376,14 @@ def test_wrong_options_are_refused_as_ever(tmp_path: Path) -> None:
     with pytest.raises(UsageError) as error:
         Model("Grey", tmp_path, when="fit")
     assert str(error.value) == ("model grey has no option 'when'\n  hint: did you mean 'where'? it has: where, shape")
+
+
+@pytest.mark.slow
+def test_processes_of_torchrun_train_together(tmp_path: Path) -> None:
+    launch = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2", "--master-port", "29523"]
+    job = str(Path(__file__).parent / "isolated_job.py")
+    done = subprocess.run([*launch, job, str(tmp_path)], capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stderr
+    weights = [(tmp_path / rank / "model.safetensors").read_bytes() for rank in "01"]
+    assert weights[0] == weights[1]
+    assert json.loads((tmp_path / "fit" / "log.jsonl").read_text().splitlines()[-1])["step"] > 0

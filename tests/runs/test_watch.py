@@ -78,7 +78,10 @@ def fit(xrays: Path, tmp_path: Path, tmp_path_factory: pytest.TempPathFactory, m
         run_module._require_watch_power(resolved, cohort)
         folder = run_folder(resolved, cohort)
         folder.mkdir(parents=True, exist_ok=True)
-        run_module._fit_and_sample(resolved, cohort, Stages(folder, said.append))
+        try:
+            run_module._fit_and_sample(resolved, cohort, Stages(folder, said.append))
+        finally:
+            resolved.model_class.end()
         return Fitted(folder, resolved, said)
 
     return call

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from benchmark.adapters.isolation.model import IsolatedModel, as_tuples
-from benchmark.adapters.isolation.process import ModelProcess
+from benchmark.adapters.isolation.process import ModelProcess, environment
 from benchmark.core.files import absolute
 from benchmark.plugins.registry import declared, require_file, source_files
 
@@ -51,10 +51,10 @@ class ModelClass:
         require_file(card)
         self._card = card
         self._own: ModelProcess | None = None
-        self._hidden = tuple(str(absolute(place)) for place in hidden)
+        self._variables = environment([str(absolute(place)) for place in hidden])
         stamps = tuple((str(path), path.stat().st_mtime_ns) for path in source_files("models", card) if path.exists())
         self.name = card.name
-        self._key: Key = (os.getpid(), card.entry, card.folder, str(absolute(Path())), stamps, self._hidden)
+        self._key: Key = (os.getpid(), _whole(card).entry, stamps, tuple(self._variables.items()))
 
     def start(self) -> None:
         """Start the process, where none waits: it imports the model while this process does something else."""
@@ -63,7 +63,7 @@ class ModelClass:
         if self._key not in _waiting and not (self._own and self._own.alive):
             while len(_waiting) >= DESCRIBED:
                 _waiting.pop(next(iter(_waiting))).end(wait=False)
-            _waiting[self._key] = ModelProcess(_whole(self._card), self._hidden)
+            _waiting[self._key] = ModelProcess(_whole(self._card), self._variables)
 
     @property
     def facts(self) -> Mapping[str, Any]:

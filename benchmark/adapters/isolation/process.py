@@ -27,8 +27,8 @@ if TYPE_CHECKING:
     from benchmark.plugins.registry import ModelCard
 
 WORKER = "benchmark.adapters.isolation.worker"
-PATHS = ("MEMOBENCH_CACHE", "MEMOBENCH_DATA", "OLDPWD", "PWD")
-"""Environment variables that lead to data sets."""
+LEFT_OUT = ("BENCH_QUIET", "MEMOBENCH_CACHE", "MEMOBENCH_DATA", "OLDPWD", "PWD")
+"""Environment variables that lead to data sets, and one that each request sets."""
 PATIENCE = 2.0
 """Seconds that a process has to end by itself, and then again after SIGTERM: together less than the 5 s in which a
 stopped command has to end."""
@@ -46,10 +46,10 @@ class ModelProcess:
 
     Args:
         card: of the model; a file is named by its whole path.
-        hidden: folders of the data set and the cache: no environment variable that names one is passed on.
+        variables: its environment, of `environment`.
     """
 
-    def __init__(self, card: ModelCard, hidden: Sequence[str] = ()) -> None:
+    def __init__(self, card: ModelCard, variables: Mapping[str, str]) -> None:
         self.name = card.name
         self.log: Path | None = None
         """File for the stack trace of a failure."""
@@ -59,7 +59,7 @@ class ModelProcess:
         ours, theirs = socket.socketpair()
         self._channel = Channel(ours)
         with theirs:
-            self.process = launch(theirs.fileno(), self._crashes, self._folder, environment(hidden))
+            self.process = launch(theirs.fileno(), self._crashes, self._folder, variables)
         _running.add(self)
         self._send("class_facts", {"card": card.model_dump(mode="json")})
 
@@ -123,6 +123,11 @@ class ModelProcess:
         self._crashes.close()
         shutil.rmtree(self._folder, ignore_errors=True)
 
+    def __del__(self) -> None:
+        """End the process with the last reference to it."""
+        with suppress(Exception):  # also where it could not be started
+            self.end(wait=False)
+
     def _send(self, request: str, values: Mapping[str, Any], arrays: Sequence[Array] = ()) -> None:
         with suppress(ClosedError):  # `_receive` says how it ended
             self._channel.send({"request": request, "quiet": quiet(), **values}, arrays)
@@ -179,11 +184,14 @@ def launch(channel: int, crashes: BinaryIO, folder: str, variables: Mapping[str,
 
 
 def environment(hidden: Sequence[str]) -> dict[str, str]:
-    """Return the environment of a model: that of the evaluator without what leads to data sets, and its `sys.path`."""
+    """Return the environment of a model: that of the evaluator without what leads to data sets, and its `sys.path`.
+
+    `hidden` are folders of data set and cache: a variable that names one is left out.
+    """
     kept = {
         name: value
         for name, value in os.environ.items()
-        if name not in PATHS and not any(place in value for place in hidden)
+        if name not in LEFT_OUT and not any(place in value for place in hidden)
     }
     paths = os.pathsep.join(place for place in sys.path if place)
     return {**kept, "PYTHONPATH": paths, "BENCH_PYTHONPATH": os.environ.get("PYTHONPATH", "")}

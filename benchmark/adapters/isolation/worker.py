@@ -8,6 +8,7 @@ from __future__ import annotations
 import faulthandler
 import gc
 import importlib
+import logging
 import os
 import resource
 import signal
@@ -295,6 +296,8 @@ def main(channel: int, crashes: int, parent: int) -> None:
     """
     faulthandler.enable(crashes)
     os.environ["PYTHONPATH"] = os.environ.pop("BENCH_PYTHONPATH")  # what the model starts has the user's own
+    if os.environ.get("BENCH_TRACE"):
+        logging.basicConfig(level=logging.INFO, format="%(name)s: %(message)s")
     threading.Thread(target=_end_with, args=(parent,), daemon=True).start()
     signal.signal(signal.SIGTERM, _stop)
     try:
