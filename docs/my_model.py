@@ -1,4 +1,7 @@
-"""A complete adapter: an autoencoder whose latents are drawn from a normal distribution. Copy it, insert your own."""
+"""A complete adapter: an autoencoder whose latents are drawn from a normal distribution. Copy it, insert your own.
+
+It runs in a process of its own, which has the training images and no others (docs/models.md).
+"""
 
 from dataclasses import dataclass
 from typing import ClassVar

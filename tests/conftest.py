@@ -6,6 +6,10 @@ from pathlib import Path
 
 import pytest
 
+from benchmark.adapters.isolation import process
+
+# Tests of one model share the process that describes it, which differs with the environment.
+process.LEFT_OUT += ("PYTEST_CURRENT_TEST",)
 for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
     os.environ[name] = "1"
 os.environ["HF_HUB_OFFLINE"] = "1"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import time
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any
@@ -20,8 +19,6 @@ def check_model(
 ) -> list[Finding]:
     """Find a model by name and run the checks. Raises UsageError and AdapterError where it cannot be built."""
     card = find_model(name)
-    # The check of the budget stops a training early on purpose: its warning would alarm for nothing.
-    logging.getLogger("benchmark.training.loop").setLevel(logging.ERROR)
     with progress(f"check {card.name}", len(COHORTS) * len(chosen_checks(only))) as advance:
         return check_adapter(card, settings, device=device, only=only, advance=_telling_slow(advance, log))
 

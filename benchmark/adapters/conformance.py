@@ -5,6 +5,7 @@ Each check is one sentence of the contract. A fault names the check, what was ob
 
 from __future__ import annotations
 
+import logging
 import sys
 import tempfile
 import traceback
@@ -23,14 +24,16 @@ from benchmark.adapters.conformance_tools import (
     no_network,
     toy_split,
 )
-from benchmark.adapters.sampling import check_samples
+from benchmark.adapters.isolation.failures import ProcessEndedError
+from benchmark.adapters.isolation.model_class import ModelClass
 from benchmark.core.errors import AdapterError, BenchError, DeclinedError, MissingDataError, UsageError
 from benchmark.core.options import build, suggest
 from benchmark.core.percent import percent
 from benchmark.core.progress import Advance, silent
 from benchmark.core.types import Budget, HasLoss, HasReconstruction, ModelAdapter, takes_prompts
 from benchmark.images.constant import constant
-from benchmark.plugins.registry import ModelCard, declared, load_class
+from benchmark.images.sample_checks import check_samples, taken
+from benchmark.plugins.registry import ModelCard
 
 if TYPE_CHECKING:
     from benchmark.core.types import Images, Split
@@ -93,9 +96,9 @@ class Trial:
         return adapter
 
 
-def draw(adapter: ModelAdapter, seed: int = 7) -> Images:
-    """Return COUNT samples, (COUNT, C, *spatial)."""
-    return np.concatenate(list(adapter.sample(COUNT, seed=seed)))
+def draw(adapter: ModelAdapter, trial: Trial, seed: int = 7) -> Images:
+    """Return COUNT samples, (COUNT, C, *spatial), checked as a run checks them."""
+    return taken(adapter.sample(COUNT, seed=seed), slice(0, COUNT), trial.split.shape, trial.name)
 
 
 def _same(one: Images, other: Images) -> bool:
@@ -125,23 +128,31 @@ def check_adapter(
         only: names of CHECKS to run besides `trains`, on which all others build; all where none is given.
         advance: called with a `note` after each check, and with the number of those that are left out.
     """
-    cls = load_class("models", card)
-    card, declares = declared(card, cls), not card.folder and hasattr(cls, "dimensions")
-    build(cls, {**card.toy, **settings}, what=f"model {card.name}")
-    chosen = chosen_checks(only)
+    cls = ModelClass(card)
+    try:
+        return _checked(cls, settings, device, chosen_checks(only), advance)
+    finally:
+        cls.end()
+
+
+def _checked(
+    cls: ModelClass, settings: Mapping[str, Any], device: str, checks: Collection[str], advance: Advance | None
+) -> list[Finding]:
+    card = cls.card
+    given = cls.whole_paths({**card.toy, **settings})
+    cls.build(given)
     findings: list[Finding] = []
-    for cohort, (dims, channels) in COHORTS.items():
-        if declares and dims not in card.dimensions:
+    for cohort, (dims, _) in COHORTS.items():
+        if cls.declares_dimensions and dims not in card.dimensions:
             detail = f"the class declares dimensions {list(card.dimensions)}"
             cohort_findings, ran = [Finding("trains", cohort, "not applicable", detail)], 0
         else:
             with tempfile.TemporaryDirectory() as folder:
-                split = toy_split(channels, dims)
-                trial = Trial(card.name, cls, {**card.toy, **settings}, split, Path(folder), device)
-                cohort_findings = _try_all(trial, cohort, card, chosen, advance)
+                trial = {"cohort": cohort, "settings": given, "folder": folder, "device": device}
+                cohort_findings = _try_all(cls, trial, checks, advance)
             ran = len(cohort_findings)
         if advance:
-            advance(len(chosen) - ran, note=cohort)
+            advance(len(checks) - ran, note=cohort)
         findings += cohort_findings
     return findings
 
@@ -155,26 +166,42 @@ def chosen_checks(only: Collection[str]) -> dict[str, Callable[[Trial], None]]:
 
 
 def _try_all(
-    trial: Trial,
-    cohort: str,
-    card: ModelCard,
-    checks: Mapping[str, Callable[[Trial], None]],
-    advance: Advance | None,
+    cls: ModelClass, trial: Mapping[str, Any], checks: Collection[str], advance: Advance | None
 ) -> list[Finding]:
     """Run the checks in order; stop where one fails on which the others build, so that a fault is not told twice."""
     findings: list[Finding] = []
-    dims = len(trial.split.shape) - 1
-    for name, check in checks.items():
-        finding = _try(name, check, trial, cohort)
+    dims, dimensions = COHORTS[trial["cohort"]][0], cls.card.dimensions
+    for name in checks:
+        finding = _asked(cls, name, trial)
         if advance:
-            advance(1, note=f"{cohort}: {name}")
-        if name == "trains" and finding.status == "ok" and dims not in card.dimensions:
-            detail = f"the card says dimensions {list(card.dimensions)}, but {dims}D items were trained on: add {dims}"
+            advance(1, note=f"{trial['cohort']}: {name}")
+        if name == "trains" and finding.status == "ok" and dims not in dimensions:
+            detail = f"the card says dimensions {list(dimensions)}, but {dims}D items were trained on: add {dims}"
             finding = replace(finding, status="fault", detail=detail)
         findings.append(finding)
         if name in ("trains", "range and shape", "seeds") and finding.status != "ok":
             break
     return findings
+
+
+def _asked(cls: ModelClass, check: str, trial: Mapping[str, Any]) -> Finding:
+    """Run a check in the process of the model; one that ends it is at fault."""
+    try:
+        answer = cls.ask("check", f"the check {check!r}", {"trial": {**trial, "check": check}}, work=True)
+    except ProcessEndedError as end:
+        return Finding(check, trial["cohort"], "fault", end.message)
+    return Finding(**answer.values["answer"]["finding"])
+
+
+def checked_here(
+    cls: type[Any], name: str, *, check: str, cohort: str, settings: Mapping[str, Any], folder: str, device: str
+) -> Finding:
+    """Run one check in this process, which is that of the model. Raises DeclinedError, MissingDataError."""
+    # The check of the budget stops a training early on purpose: its warning would alarm for nothing.
+    logging.getLogger("benchmark.training.loop").setLevel(logging.ERROR)
+    dims, channels = COHORTS[cohort]
+    trial = Trial(name, cls, settings, toy_split(channels, dims), Path(folder), device)
+    return _try(check, CHECKS[check], trial, cohort)
 
 
 def _try(name: str, check: Callable[[Trial], None], trial: Trial, cohort: str) -> Finding:
@@ -194,6 +221,8 @@ def _try(name: str, check: Callable[[Trial], None], trial: Trial, cohort: str) -
         if refusal.hint:
             return Finding(name, cohort, "refused", str(refusal))
         return Finding(name, cohort, "fault", f"it refused without a hint: {refusal.message}")
+    except SystemExit as stop:
+        return Finding(name, cohort, "fault", f"it called sys.exit({stop.code}): return, or raise an error")
     except Exception as error:  # noqa: BLE001  any failure of a plugin is a finding, reported with its type
         return Finding(name, cohort, "fault", f"{type(error).__name__}: {error}{_place(error, trial.cls)}")
     return Finding(name, cohort, "ok")
@@ -218,9 +247,9 @@ def trains(trial: Trial) -> None:
 
 def range_and_shape(trial: Trial) -> None:
     """`sample` yields `count` different images of training's shape, finite, in [-1, 1] (not in [0, 1]), float32."""
-    images = draw(trial.fitted("whole"))
+    adapter = trial.fitted("whole")
     try:
-        check_samples(images, slice(0, COUNT), trial.split.shape, trial.name)
+        images = draw(adapter, trial)
     except AdapterError as error:
         raise FaultError(error.message) from error
     if images.dtype != np.float32:
@@ -244,21 +273,21 @@ def range_and_shape(trial: Trial) -> None:
 def seeds(trial: Trial) -> None:
     """The same seed gives the same images, another seed gives other images."""
     adapter = trial.fitted("whole")
-    once = draw(adapter)
-    if not _same(once, draw(adapter)):
+    once = draw(adapter, trial)
+    if not _same(once, draw(adapter, trial)):
         raise FaultError("the same seed drew different images: draw all noise from `seed`")
-    if _same(once, draw(adapter, seed=8)):
+    if _same(once, draw(adapter, trial, seed=8)):
         raise FaultError("two seeds drew the same images: use `seed`")
 
 
 def held_out(trial: Trial) -> None:
     """Training twice gives the same model, whatever the held-out items of the cohort are."""
-    once = draw(trial.fitted("whole"))
-    if not _same(once, draw(trial.fitted("again"))):
+    once = draw(trial.fitted("whole"), trial)
+    if not _same(once, draw(trial.fitted("again"), trial)):
         raise FaultError("training twice with one seed made different models: draw all random numbers from `seed`")
     channels, dims = trial.split.shape[0], len(trial.split.shape) - 1
     other = trial.fitted("others", toy_split(channels, dims, held_out=1))
-    if not _same(once, draw(other)):
+    if not _same(once, draw(other, trial)):
         raise FaultError("other held-out items changed the model: read `split.images()`, never all of `split.pixels`")
 
 
@@ -268,14 +297,14 @@ def saved(trial: Trial) -> None:
     folder.mkdir(exist_ok=True)
     adapter.save(folder)
     restored = trial.cls.load(folder, device=trial.device)
-    if not _same(draw(adapter), draw(restored)):
+    if not _same(draw(adapter, trial), draw(restored, trial)):
         raise FaultError("the loaded model draws other images than the saved one: save all that `sample` needs")
 
 
 def resumes(trial: Trial) -> None:
     """A training that is interrupted at any step and called again ends with the same model."""
     with counted_steps() as steps:
-        whole = draw(trial.fitted("counted"))
+        whole = draw(trial.fitted("counted"), trial)
     if not steps.count:
         raise NotApplicableError("it trains without optimiser steps in this process")
     # The first step, the middle and the last but one: the usual places of a fault (state that is not saved at the
@@ -286,7 +315,7 @@ def resumes(trial: Trial) -> None:
         interval = max(1, after // 20)
         with suppress(InterruptedTraining), checkpoint_steps(interval), counted_steps(cut_after=after):
             trial.fitted(name)
-        if not _same(whole, draw(trial.fitted(name))):
+        if not _same(whole, draw(trial.fitted(name), trial)):
             raise FaultError(f"interrupted after {after} of {steps.count} steps and resumed, it gave another model")
 
 
@@ -300,7 +329,7 @@ def budget(trial: Trial) -> None:
         adapter = trial.fitted("limited", budget=Budget(seconds=1e-6))
     if steps.count >= all_steps.count:
         raise FaultError(f"with a budget of a microsecond it took all {steps.count} steps: stop when it is spent")
-    draw(adapter)
+    draw(adapter, trial)
 
 
 def abilities(trial: Trial) -> None:
@@ -330,7 +359,7 @@ def refusals(trial: Trial) -> None:
     if not takes_prompts(fitted):
         _must_refuse("prompts", lambda: next(fitted.sample(1, seed=0, prompts=["a lung"])))
     _must_refuse("an empty training split", lambda: trial.fitted("empty", empty))
-    _must_refuse("sampling before training", lambda: draw(trial.new()))
+    _must_refuse("sampling before training", lambda: draw(trial.new(), trial))
 
 
 def _must_refuse(what: str, action: Callable[[], object]) -> None:

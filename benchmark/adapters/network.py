@@ -160,7 +160,7 @@ def seeded_noise(shape: Sequence[int], *counters: int, device: torch.device) -> 
 def in_range(images: Tensor) -> Tensor:
     """Clamp images (n, C, *spatial) to [-1, 1]; values that are not finite become NaN.
 
-    `adapters.sampling.check_samples` refuses NaN and names the sample by its number in the run, which is not known
+    `images.sample_checks` refuses NaN and names the sample by its number in the run, which is not known
     here. An infinite value that was clamped would pass for white or black.
     """
     return torch.where(torch.isfinite(images), images, torch.nan).float().clamp(-1, 1)

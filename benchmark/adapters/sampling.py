@@ -9,29 +9,28 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from benchmark.core.errors import AdapterError, BadDataError, DamagedError, UsageError
+from benchmark.core.errors import BadDataError, DamagedError, UsageError
 from benchmark.core.progress import progress, to_stderr
 from benchmark.core.sealed import is_intact, remove_sealed, require_intact, sealed_write
 from benchmark.core.seeding import derive_seed
-from benchmark.core.types import HasNumberedImages, chunks, to_images, to_pixels
+from benchmark.core.types import HasNumberedImages, Sampler, chunks, to_images, to_pixels
+from benchmark.images.sample_checks import taken
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from benchmark.cohorts.captions import Prompts
-    from benchmark.core.types import Array, Images, ModelAdapter, Split
+    from benchmark.core.types import Array, Images, Split
 
 CHUNK = 250
 """Images per file."""
 AGAIN = "run it again: bench run"
-TOLERANCE = 0.01
-"""How far a value may be outside [-1, 1] by rounding or interpolation; uint8 storage clips it."""
 PROMPTED = "prompts.parquet"
 """Next to the chunks of a text-to-image model: whose caption each sample was asked with. Numbers only, no text."""
 
 
 def draw(
-    adapter: ModelAdapter,
+    adapter: Sampler,
     count: int,
     like: Split,
     *,
@@ -46,7 +45,7 @@ def draw(
     `folder`), the first `count` are taken. A text-to-image model gets `prompts`, one per sample; which item of the
     cohort each belongs to is written before the first image.
 
-    Raises AdapterError for images of another shape, outside [-1, 1] or not finite, UsageError where there are fewer
+    Raises AdapterError for images that `taken` refuses, UsageError where there are fewer
     images than requested, BadDataError where the samples that exist were asked with other prompts.
     """
     if isinstance(adapter, HasNumberedImages) and adapter.available() < count:
@@ -66,7 +65,7 @@ def draw(
         to_stderr(f"sample {name}: resuming at sample {done} of {count}")
     with progress(f"sample {name}", count, done) as advance:
         for number, part in missing:
-            images = _collect(_batches(adapter, part, derive_seed(seed, number), texts), part, like, name)
+            images = taken(_batches(adapter, part, derive_seed(seed, number), texts), part, like.shape, name)
             with sealed_write(_chunk(folder, number)) as temporary, temporary.open("wb") as file:
                 np.save(file, to_pixels(images, like.pixels.dtype))
             advance(part.stop - part.start)
@@ -84,7 +83,7 @@ def _remove_strangers(folder: Path, chunk_count: int) -> None:
             remove_sealed(path)
 
 
-def _batches(adapter: ModelAdapter, part: slice, seed: int, prompts: Sequence[str] | None) -> Iterator[Images]:
+def _batches(adapter: Sampler, part: slice, seed: int, prompts: Sequence[str] | None) -> Iterator[Images]:
     if isinstance(adapter, HasNumberedImages):
         return adapter.numbered(part)
     return adapter.sample(part.stop - part.start, seed=seed, prompts=None if prompts is None else prompts[part])
@@ -118,39 +117,6 @@ def prompted_rows(folder: Path) -> NDArray[np.int64] | None:
 
     path = folder / PROMPTED
     return pd.read_parquet(require_intact(path, AGAIN))["row"].to_numpy(dtype=np.int64) if path.exists() else None
-
-
-def _collect(batches: Iterator[Images], part: slice, like: Split, name: str) -> Images:
-    drawn = list(batches)
-    if len({batch.shape[1:] for batch in drawn}) != 1:
-        shapes = ", ".join(str(batch.shape) for batch in drawn) or "none"
-        raise AdapterError(
-            f"{name} returned batches of shapes that do not go together: {shapes}",
-            "sample() must yield exactly `count` images shaped like training",
-        )
-    images = np.concatenate(drawn)
-    check_samples(images, part, like.shape, name)
-    return images
-
-
-def check_samples(images: Images, part: slice, shape: tuple[int, ...], name: str) -> None:
-    """Raise AdapterError unless images are as many as `part` numbers, of shape (C, *spatial), finite, in [-1, 1]."""
-    wanted = (part.stop - part.start, *shape)
-    if images.shape != wanted:
-        raise AdapterError(
-            f"{name} returned samples of shape {images.shape} where {wanted} were asked for",
-            "sample() must yield exactly `count` images shaped like training",
-        )
-    finite = np.isfinite(images).reshape(len(images), -1).all(axis=1)
-    if not finite.all():
-        raise AdapterError(
-            f"{name}: sample {part.start + int(np.flatnonzero(~finite)[0])} is not finite",
-            "the model diverged (train it with a lower learning rate, or in fp32), or its autoencoder overflows in "
-            "fp16 (use its weights in fp32)",
-        )
-    reach = float(np.abs(images).max())
-    if reach > 1 + TOLERANCE:
-        raise AdapterError(f"{name} returned values up to {reach:.3g}, outside [-1, 1]", "clamp or rescale in sample()")
 
 
 @dataclass(frozen=True)

@@ -39,11 +39,12 @@ def models_command(context: typer.Context, as_json: Json = False) -> None:
 @models_app.command("show")
 def show_command(name: Annotated[str, typer.Argument(help="Model name.")], as_json: Json = False) -> None:
     """Print a model's card: paper, licence, abilities, presets with their settings, and every setting's default."""
+    from benchmark.adapters.isolation.model_class import ModelClass
     from benchmark.cli.tables import print_json, print_table
-    from benchmark.plugins.registry import default_settings, find_model
+    from benchmark.plugins.registry import find_model
 
     card = find_model(name)
-    values = public_card(card) | {"settings": default_settings("models", card)}
+    values = public_card(card) | {"settings": {one.name: one.default for one in ModelClass(card).options}}
     if as_json:
         print_json(values)
     else:

@@ -254,6 +254,13 @@ class Budget:
     seconds: float | None = None
 
 
+class Sampler(Protocol):
+    """What images are drawn from: a model, or its stand-in."""
+
+    def sample(self, count: int, *, seed: int, prompts: Sequence[str] | None = None) -> Iterator[Images]:
+        """Yield images in batches (n, C, *spatial)."""
+
+
 class ModelAdapter(Protocol):
     """models/NAME/adapter.py: a dataclass whose fields are its hyper-parameters; unknown names are refused."""
 
@@ -288,6 +295,26 @@ class HasPrompts(Protocol):
 
 
 @runtime_checkable
+class TakesPrompts(Protocol):
+    """What `HasPrompts` and its stand-in in the evaluator have in common."""
+
+    @property
+    def prompted(self) -> bool:
+        """Whether this one takes prompts."""
+
+
+@runtime_checkable
+class InOtherProcess(Protocol):
+    """A stand-in for a model that is in another process, where its random generators and its pipeline are."""
+
+    def seed_all(self, seed: int) -> None:
+        """Draw the random numbers of the next `reconstruct` from this seed."""
+
+    def of_pipeline(self, module: str, function: str, *values: Any) -> Any:
+        """Return what a function of this package says of the model's pipeline: an array, or values of JSON."""
+
+
+@runtime_checkable
 class HasParts(Protocol):
     """A text-to-image model that was trained elsewhere: `bench prompts` uses it without a cohort."""
 
@@ -297,7 +324,7 @@ class HasParts(Protocol):
 
 def takes_prompts(adapter: object) -> bool:
     """Return whether an adapter, fitted or loaded, is a text-to-image model."""
-    return isinstance(adapter, HasPrompts) and adapter.prompted
+    return isinstance(adapter, TakesPrompts) and adapter.prompted
 
 
 @runtime_checkable

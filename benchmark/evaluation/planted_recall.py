@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from benchmark.core.types import patient_codes
+from benchmark.core.types import InOtherProcess, patient_codes
 from benchmark.detectors.fitting import rows_in_memory
 
 if TYPE_CHECKING:
@@ -83,11 +83,11 @@ def reconstructed(adapter: HasReconstruction, bank: Bank, planted: Planted, *, s
 
     Raises AdapterError for images that are not finite, of another shape or outside [-1, 1].
     """
-    from benchmark.adapters.sampling import check_samples
     from benchmark.core.seeding import seed_all
+    from benchmark.images.sample_checks import check_samples
 
     originals = bank.real.images(planted.positions)
-    seed_all(seed)
+    (adapter.seed_all if isinstance(adapter, InOtherProcess) else seed_all)(seed)
     images = np.asarray(adapter.reconstruct(originals), dtype=np.float32)
     check_samples(images, slice(0, len(originals)), bank.real.shape, "reconstruct")
     return np.clip(images, -1, 1)  # check_samples allows values that exceed the range by rounding

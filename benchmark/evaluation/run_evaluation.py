@@ -21,7 +21,6 @@ from benchmark.core.sealed import sealed_write, write_sealed_json
 from benchmark.core.types import (
     Cohort,
     HasLoss,
-    HasPrompts,
     HasReconstruction,
     Score,
     chunks,
@@ -51,8 +50,7 @@ from benchmark.metrics.quality import (
 )
 from benchmark.records.record import entries
 from benchmark.search.cluster_search import configured_cluster
-from benchmark.text2image.aggregates import prompt_scores
-from benchmark.text2image.pipelines import unsupported_reason
+from benchmark.text2image.aggregates import of_pipeline, prompt_scores, refusal_of_pipeline
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -222,11 +220,10 @@ def attack_scores(adapter: HasLoss, cohort: Cohort) -> dict[str, Score]:
 
 def text_scores(adapter: object, cohort: Cohort, figures: Path) -> dict[str, Score]:
     """Score captions by d_mem and draw prompts.png, for text-to-image models for which d_mem is defined."""
-    if not isinstance(adapter, HasPrompts) or not adapter.prompted:
+    if not takes_prompts(adapter):
         return {}
-    pipeline = adapter.pipeline
-    if why := unsupported_reason(pipeline):
-        return {"prompts.auc[first]": Score(value=None, reason=f"it is a {type(pipeline).__name__}, which {why}")}
+    if reason := of_pipeline(adapter, refusal_of_pipeline):
+        return {"prompts.auc[first]": Score(value=None, reason=reason)}
     figures.mkdir(exist_ok=True)
     return prompt_scores(adapter, cohort, seed=SEED, figure=figures / "prompts.png")
 

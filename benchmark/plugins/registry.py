@@ -13,6 +13,7 @@ import importlib.util
 import sys
 import tomllib
 import typing
+from collections.abc import Mapping
 from functools import cache
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
@@ -207,10 +208,7 @@ def find_detector(name: str) -> DetectorCard:
 def load_class(kind: Kind, card: Card) -> type[Any]:
     """Import the class behind a card. Raises AdapterError naming the file or package that failed."""
     module_name, _, attribute = card.entry.rpartition(":")
-    if module_name.endswith(".py") and not Path(module_name).is_file():
-        raise UsageError(
-            f"there is no file {module_name}", "give the path of a Python file, then a colon and a class name"
-        )
+    require_file(card)
     try:
         module = _import(kind, card, module_name)
     except Exception as error:
@@ -223,16 +221,24 @@ def load_class(kind: Kind, card: Card) -> type[Any]:
     return typing.cast("type[Any]", getattr(module, attribute))
 
 
-def declared(card: ModelCard, cls: type[Any]) -> ModelCard:
+def require_file(card: Card) -> None:
+    """Raise UsageError where the card names a Python file that does not exist."""
+    module_name = card.entry.rpartition(":")[0]
+    if module_name.endswith(".py") and not Path(module_name).is_file():
+        raise UsageError(
+            f"there is no file {module_name}", "give the path of a Python file, then a colon and a class name"
+        )
+
+
+def declared(card: ModelCard, given: Mapping[str, Any]) -> ModelCard:
     """Return the card of a model without card.toml, with the `dimensions` and `toy` that its class declares.
 
     Raises AdapterError for values that a card cannot have.
     """
     if card.folder:
         return card
-    given = {name: getattr(cls, name) for name in DECLARED if hasattr(cls, name)}
     try:
-        return ModelCard.model_validate(card.model_dump() | given)
+        return ModelCard.model_validate(card.model_dump() | dict(given))
     except ValidationError as error:
         raise AdapterError(
             f"{card.name} declares what does not fit: {_first_line(error)}",
@@ -243,10 +249,11 @@ def declared(card: ModelCard, cls: type[Any]) -> ModelCard:
 def default_settings(kind: Kind, card: Card) -> dict[str, Any]:
     """Return every option of the class behind a card with its default, as text; `required` where it has none."""
     fields = dataclasses.fields(load_class(kind, card))
-    return {field.name: _default(field) for field in fields if field.init}
+    return {field.name: default_of(field) for field in fields if field.init}
 
 
-def _default(field: dataclasses.Field[Any]) -> Any:
+def default_of(field: dataclasses.Field[Any]) -> Any:
+    """Return the default of an option; `required` where it has none."""
     if field.default is not dataclasses.MISSING:
         return field.default
     if field.default_factory is not dataclasses.MISSING:
@@ -261,8 +268,21 @@ def source_files(kind: Kind, card: Card) -> tuple[Path, ...]:
         return (Path(module_name),)
     if card.folder:
         return tuple(sorted(Path(card.folder).glob("*.py")))
-    spec = importlib.util.find_spec(module_name)
-    return (Path(spec.origin),) if spec and spec.origin and spec.origin.endswith(".py") else ()
+    path = _file_of(module_name)
+    return (path,) if path else ()
+
+
+def _file_of(module_name: str) -> Path | None:
+    """Return the file of an installed module. `find_spec` of its whole name would import the packages above it."""
+    first, *rest = module_name.split(".")
+    spec = importlib.util.find_spec(first)
+    if spec is None:
+        return None
+    if not rest:
+        return Path(spec.origin) if spec.origin and spec.origin.endswith(".py") else None
+    places = [Path(folder).joinpath(*rest) for folder in spec.submodule_search_locations or ()]
+    files = [file for place in places for file in (place / "__init__.py", place.with_name(f"{place.name}.py"))]
+    return next((file for file in files if file.is_file()), None)
 
 
 def _import(kind: Kind, card: Card, module_name: str) -> Any:

@@ -105,6 +105,8 @@ class Record(PublicModel):
     """Replicates of an exposed share, one per draw of weights: every model of a cohort gets the same draws."""
     cost: dict[str, Finite]
     environment: dict[str, Any]
+    isolation: Literal["process", "none"] = "none"
+    """Whether the model was in a process of its own, which had the training items and nothing else of the cohort."""
     hashes: dict[str, str]
 
     @model_validator(mode="after")

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, fields
 from typing import Any
 
 from benchmark.cohorts.open import item_dimensions
-from benchmark.core.options import build, is_required
 from benchmark.plugins.registry import Preset
 from benchmark.runs.config import Resolved
 
@@ -15,9 +13,8 @@ def changed_settings(resolved: Resolved) -> dict[str, Any]:
     """Return name -> value of each hyper-parameter that is not as the preset alone would set it."""
     preset = resolved.model.presets.get(resolved.config.model.preset, Preset())
     own = preset.set | (preset.volumes if item_dimensions(resolved.data, resolved.dataset) == 3 else {})
-    adapter: Any = resolved.adapter
     # A preset need not give options that have no default, such as the path of a folder: these are always changed.
-    missing = [field.name for field in fields(adapter) if field.init and is_required(field) and field.name not in own]
+    missing = [option.name for option in resolved.model_class.options if option.required and option.name not in own]
     needed = {name: resolved.settings[name] for name in missing}
-    alone = asdict(build(resolved.model_class, own | needed, what=f"model {resolved.model.name}"))
+    alone = resolved.model_class.build(own | needed).settings
     return {name: value for name, value in resolved.settings.items() if name in needed or alone[name] != value}

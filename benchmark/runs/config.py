@@ -4,19 +4,21 @@ from __future__ import annotations
 
 import tomllib
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from benchmark.adapters.isolation.model import IsolatedModel
+from benchmark.adapters.isolation.model_class import ModelClass
 from benchmark.cohorts.open import DataConfig, build_dataset, item_dimensions
 from benchmark.cohorts.repeats import require_repeats
 from benchmark.cohorts.splits import require_one_size
 from benchmark.core.errors import UsageError
 from benchmark.core.files import atomic_write, cache_folder
-from benchmark.core.options import Selection, build, suggest
-from benchmark.core.types import Dataset, ModelAdapter
+from benchmark.core.options import Selection, suggest
+from benchmark.core.types import Dataset
 from benchmark.detectors.registry import Choice, choose_all
 from benchmark.plugins import registry
 from benchmark.plugins.registry import DatasetCard, ModelCard, Preset
@@ -157,8 +159,8 @@ class Resolved:
 
     config: RunConfig
     model: ModelCard
-    model_class: type[ModelAdapter]
-    adapter: ModelAdapter
+    model_class: ModelClass
+    adapter: IsolatedModel
     data: DatasetCard
     dataset: Dataset
     samples: int
@@ -168,14 +170,21 @@ class Resolved:
     @property
     def settings(self) -> dict[str, Any]:
         """Every hyper-parameter, defaults included."""
-        return asdict(self.adapter)  # type: ignore[call-overload, no-any-return]
+        return self.adapter.settings
+
+
+def model_class_of(config: RunConfig) -> ModelClass:
+    """Return the stand-in for the class of the model; its process is not told where data set and cache are."""
+    hidden = [config.cache, *([config.data.root] if config.data.root else [])]
+    return ModelClass(registry.find_model(config.model.name), hidden)
 
 
 def resolve(config: RunConfig) -> Resolved:
     """Find model and data set, and check every option before anything is read or trained. Raises UsageError."""
-    card, data = registry.find_model(config.model.name), registry.find_dataset(config.data.name)
-    model_class = registry.load_class("models", card) if not card.folder else None
-    model = registry.declared(card, model_class) if model_class else card
+    model_class = model_class_of(config)
+    data = registry.find_dataset(config.data.name)
+    model_class.start()  # it imports the model while this process looks at the data
+    model = model_class.card
     preset = _preset(model, config.model.preset)
     dimensions = item_dimensions(data, build_dataset(config.data)[1])
     volumes = dimensions == 3
@@ -188,11 +197,10 @@ def resolve(config: RunConfig) -> Resolved:
     if config.search_memory <= 0:
         raise UsageError(f"--search-memory {config.search_memory:g} GiB is none", "give a number above 0, such as 2")
     settings = preset.set | (preset.volumes if volumes else {}) | config.model.options
-    model_class = model_class or registry.load_class("models", model)
     require_one_size(config.data.train_items, config.data.train_patients)
     require_repeats(config.data.repeat, config.data.repeat_share)
     _, dataset = build_dataset(config.data, preset.volume_size if volumes else preset.image_size)
-    adapter = build(model_class, settings, what=f"model {model.name}")
+    adapter = model_class.build(settings)
     if watch_options(config):
         require_watchable(model.name, adapter)
     return Resolved(

@@ -6,35 +6,37 @@ import math
 import os
 import resource
 import sys
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from benchmark.cohorts.captions import captioned_units, drawn_prompts
 from benchmark.cohorts.open import open_cohort
 from benchmark.cohorts.repeats import repeated
-from benchmark.core.distributed import leave_world, wait_for_all
+from benchmark.core.distributed import leave_world
 from benchmark.core.energy import joules, spent
-from benchmark.core.errors import AdapterError, BadDataError, BenchError, DeclinedError, MachineError, UsageError
+from benchmark.core.errors import BadDataError, DeclinedError, UsageError
 from benchmark.core.files import private_folder
 from benchmark.core.percent import percent
 from benchmark.core.progress import Log, to_stderr
 from benchmark.core.sealed import require_intact, sealed_write, write_sealed_json
 from benchmark.core.stages import Stages, exclusive
-from benchmark.core.types import Budget, Cohort, ModelAdapter, Watchable, takes_prompts
+from benchmark.core.types import Budget, Cohort, Watchable, takes_prompts
 from benchmark.evaluation.exposure import possible_for
 from benchmark.evaluation.prompted import prompted_patients
 from benchmark.evaluation.watch import SAMPLES, require_power
-from benchmark.runs.config import Resolved, RunConfig, overridden, resolve
-from benchmark.runs.run_folders import AGAIN, CONFIG, ENVIRONMENT, read_run, run_folder
+from benchmark.runs.config import Resolved, RunConfig, model_class_of, overridden, resolve
+from benchmark.runs.run_folders import AGAIN, CONFIG, ENVIRONMENT, MODEL_LOG, read_run, run_folder
 from benchmark.runs.run_record import environment_of, write_declined, write_record
 from benchmark.runs.shared_training import shared_training
 from benchmark.runs.stage_keys import evaluate_key_of, fit_key_of, sample_key_of
 from benchmark.runs.trained_on import refusal_of, require_fair_list, trained_on
 from benchmark.runs.watch_options import watch_options
 from benchmark.runs.watching import CURVE, few_looks, watcher_of
-from benchmark.training.trackers import Tracked, public_settings, require_trackers, tracking
+from benchmark.training.trackers import Tracked, public_settings, require_trackers
 
 if TYPE_CHECKING:
+    from benchmark.adapters.isolation.model import IsolatedModel
     from benchmark.cohorts.captions import Prompts
     from benchmark.metrics.detectable import Detectable
 
@@ -44,7 +46,18 @@ def run(config: RunConfig, *, log: Log = to_stderr, wait: bool = False) -> Path:
 
     Where another process is working on the folder, `wait` waits for it and takes what it has finished.
     """
+    model_class_of(config).start()
+    if _rank() == 0:  # this process imports what it needs later while the other one imports the model
+        import_module("benchmark.evaluation.run_evaluation")
     resolved = resolve(config)
+    try:
+        return _run(resolved, log=log, wait=wait)
+    finally:
+        resolved.model_class.end()
+
+
+def _run(resolved: Resolved, *, log: Log, wait: bool) -> Path:
+    config = resolved.config
     require_trackers(config.trackers)
     cohort = open_split(resolved, log)
     _require_watch_power(resolved, cohort)
@@ -53,6 +66,7 @@ def run(config: RunConfig, *, log: Log = to_stderr, wait: bool = False) -> Path:
     else:
         log(what_can_be_shown(possible_for(cohort, resolved.samples), resolved.samples))
     folder = run_folder(resolved, cohort)
+    resolved.model_class.log_to(folder / MODEL_LOG)
     if _rank() > 0:  # torchrun's other processes only help to train
         if not Stages(folder, log).finished("fit", fit_key_of(resolved, cohort)):
             _fit(resolved, cohort, folder, log)
@@ -85,7 +99,15 @@ def evaluate_again(
     """Evaluate a run's samples again, with the run's detectors or these, and rewrite its record. Raises BenchError."""
     changed = {"device": device, "detectors": detectors or None, "search_memory": search_memory}
     resolved = resolve(RunConfig.of(overridden(read_run(folder), changed), str(folder / CONFIG)))
+    try:
+        _evaluate_again(resolved, folder, log)
+    finally:
+        resolved.model_class.end()
+
+
+def _evaluate_again(resolved: Resolved, folder: Path, log: Log) -> None:
     cohort = open_split(resolved, log)
+    resolved.model_class.log_to(folder / MODEL_LOG)
     with exclusive(folder) as lock:
         stages = Stages(folder, log, lock)
         if stages.facts("sample").get("state") != "done":
@@ -149,23 +171,16 @@ def _fit_and_sample(resolved: Resolved, cohort: Cohort, stages: Stages) -> None:
 def _fit(resolved: Resolved, cohort: Cohort, folder: Path, log: Log) -> dict[str, Any]:
     config, before = resolved.config, joules()
     _watch(resolved, cohort, folder, log)
-    wait_for_all(config.device)
-    try:
-        with tracking(config.trackers, _tracked(resolved, folder)):
-            resolved.adapter.fit(
-                repeated(cohort.train, config.data.repeat, config.data.repeat_share),
-                folder=folder / "fit" / "training", budget=Budget(config.budget_seconds),
-                seed=config.seed, device=config.device,
-            )  # fmt: skip
-        if _rank() == 0:
-            with sealed_write(folder / "fit" / "model") as part:
-                part.mkdir(parents=True)
-                resolved.adapter.save(part)
-    except (BenchError, KeyboardInterrupt):
-        raise
-    except Exception as error:
-        raise _plugin_failure(resolved, "fit", error) from error
-    return {"peak_bytes": _peak_bytes(), "parameters": parameters(folder / "fit" / "model"), **spent(before)}
+    peak = resolved.adapter.fit(
+        repeated(cohort.train, config.data.repeat, config.data.repeat_share),
+        folder=folder / "fit" / "training", budget=Budget(config.budget_seconds),
+        seed=config.seed, device=config.device, trackers=config.trackers, tracked=_tracked(resolved, folder),
+    )  # fmt: skip
+    if _rank() == 0:
+        with sealed_write(folder / "fit" / "model") as part:
+            part.mkdir(parents=True)
+            resolved.adapter.save(part)
+    return {"peak_bytes": peak, "parameters": parameters(folder / "fit" / "model"), **spent(before)}
 
 
 def _tracked(resolved: Resolved, folder: Path) -> Tracked:
@@ -198,17 +213,12 @@ def _require_watch_power(resolved: Resolved, cohort: Cohort) -> None:
 def _sample(resolved: Resolved, cohort: Cohort, folder: Path, tell: Log) -> dict[str, Any]:
     from benchmark.adapters.sampling import draw
 
-    before, adapter = joules(), _trained(resolved, folder)
+    before, adapter = joules(), _trained(resolved, cohort, folder)
     prompts = _prompts(resolved, cohort, tell) if takes_prompts(adapter) else None
-    try:
-        draw(
-            adapter, resolved.samples, cohort.train, folder=folder / "samples",
-            seed=resolved.config.seed, name=resolved.model.name, prompts=prompts,
-        )  # fmt: skip
-    except (BenchError, KeyboardInterrupt):
-        raise
-    except Exception as error:
-        raise _plugin_failure(resolved, "sample", error) from error
+    draw(
+        adapter, resolved.samples, cohort.train, folder=folder / "samples",
+        seed=resolved.config.seed, name=resolved.model.name, prompts=prompts,
+    )  # fmt: skip
     return {"count": resolved.samples, "cohort": cohort.key, **spent(before)}
 
 
@@ -221,24 +231,9 @@ def _prompts(resolved: Resolved, cohort: Cohort, tell: Log) -> Prompts:
     return prompts
 
 
-def _trained(resolved: Resolved, folder: Path) -> ModelAdapter:
-    try:
-        return resolved.model_class.load(require_intact(folder / "fit" / "model", AGAIN), device=resolved.config.device)
-    except (BenchError, KeyboardInterrupt):
-        raise
-    except Exception as error:
-        raise _plugin_failure(resolved, "load", error) from error
-
-
-def _plugin_failure(resolved: Resolved, stage: str, error: Exception) -> BenchError:
-    if isinstance(error, OSError) and error.errno == 28:  # ENOSPC, from a writer that does not go through storage
-        return MachineError(
-            f"the disk is full: {stage} of {resolved.model.name} could not be written", "free some space"
-        )
-    return AdapterError(
-        f"{resolved.model.name} failed in {stage}: {type(error).__name__}: {error}",
-        "run with --verbose for the stack trace",
-    )
+def _trained(resolved: Resolved, cohort: Cohort, folder: Path) -> IsolatedModel:
+    place = require_intact(folder / "fit" / "model", AGAIN)
+    return resolved.model_class.load(place, device=resolved.config.device, shape=cohort.train.shape)
 
 
 def _evaluate(resolved: Resolved, cohort: Cohort, stages: Stages) -> None:
@@ -248,7 +243,7 @@ def _evaluate(resolved: Resolved, cohort: Cohort, stages: Stages) -> None:
     key = evaluate_key_of(resolved, cohort, stages.facts("sample")["key"])
 
     def work() -> dict[str, Any]:
-        adapter = _trained(resolved, stages.folder)
+        adapter = _trained(resolved, cohort, stages.folder)
         evaluate_run(
             cohort, stages.folder, resolved.detectors, adapter, count=stages.facts("sample")["count"],
             cache=resolved.config.cache, device=resolved.config.device,

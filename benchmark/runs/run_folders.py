@@ -13,6 +13,8 @@ from benchmark.runs.config import Resolved, RunConfig, read_toml
 
 CONFIG = "run.toml"
 """The configuration in a run folder: private, since it may name paths."""
+MODEL_LOG = "model.log"
+"""Stack trace of what a model raised last: private, since it may hold anything."""
 EVALUATION, ENVIRONMENT = "evaluation.json", "environment.json"
 AGAIN = "run it again: bench run"
 

@@ -29,6 +29,7 @@ def write_record(resolved: Resolved, cohort: Cohort, stages: Stages) -> None:
         replicates=results["replicates"],
         cost=_cost(status),
         environment={**read_sealed_json(stages.folder / ENVIRONMENT), "search": results["engines"]},
+        isolation="process",
         hashes={**results["hashes"], "cohort": cohort.key, "files": cohort.files_key, "fit": status["fit"]["key"]},
     )
     record.write(stages.folder / "record.json")
@@ -45,6 +46,7 @@ def write_declined(resolved: Resolved, cohort: Cohort, stages: Stages, reason: s
         scores={},
         cost={},
         environment=environment_of(resolved.config.device),
+        isolation="process",
         hashes={"cohort": cohort.key, "files": cohort.files_key},
     )
     record.write(stages.folder / "record.json")

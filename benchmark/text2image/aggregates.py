@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from benchmark.cohorts.captions import captions_of
-from benchmark.core.types import Cohort, HasPrompts, Score, Split, chunks
+from benchmark.core.types import Cohort, InOtherProcess, Sampler, Score, Split, chunks
+from benchmark.images.sample_checks import taken
 from benchmark.metrics.copy_rate import PatientScores, membership
 from benchmark.metrics.prompts import CANNOT_RANK, constant, enrichment, length_adjusted, outliers, rank_correlation
 from benchmark.text2image.copy_oracle import CopyOracle
@@ -26,7 +28,29 @@ ROWS = 8
 """Rows of the figure."""
 
 
-def prompt_scores(adapter: HasPrompts, cohort: Cohort, *, seed: int, figure: Path) -> dict[str, Score]:
+def of_pipeline(adapter: Any, question: Callable[..., Any], *values: Any) -> Any:
+    """Return question(pipeline, *values) of a model's pipeline, computed in the process that holds the pipeline."""
+    if isinstance(adapter, InOtherProcess):
+        return adapter.of_pipeline(question.__module__, question.__name__, *values)
+    return question(adapter.pipeline, *values)
+
+
+def refusal_of_pipeline(pipeline: Any) -> str:
+    """Return why d_mem is not defined for a pipeline, as a sentence; empty where it is."""
+    from benchmark.text2image.pipelines import unsupported_reason
+
+    why = unsupported_reason(pipeline)
+    return f"it is a {type(pipeline).__name__}, which {why}" if why else ""
+
+
+def _token_counts(pipeline: Any, prompts: list[str]) -> Array:
+    """Return the numbers of tokens of P prompts that the pipeline reads, (P,)."""
+    from benchmark.text2image.prompts import lengths
+
+    return lengths(pipeline, prompts)[1]
+
+
+def prompt_scores(adapter: Any, cohort: Cohort, *, seed: int, figure: Path) -> dict[str, Score]:
     """Score captions of training items and of held-out items, and draw images of the training captions ranked highest.
 
     Up to 100 different captions of each side are scored by the first step of d_mem, which costs one call of the U-Net.
@@ -37,19 +61,16 @@ def prompt_scores(adapter: HasPrompts, cohort: Cohort, *, seed: int, figure: Pat
     """
     import pandas as pd
 
-    from benchmark.text2image.prompts import lengths
-
     rng = np.random.default_rng(seed)
-    pipeline = adapter.pipeline
     known, others = _captions(cohort, rng)
     if min(len(known), len(others)) < MIN_CAPTIONS:
         reason = f"{len(known)} and {len(others)} different captions in train and held-out, {MIN_CAPTIONS} are needed"
         names = ("auc", "tpr_at_1_fpr", "median", "length", "marks")
         return {f"prompts.{name}[first]": Score(value=None, reason=reason) for name in names}
-    values, others_values = _first_step(pipeline, known), _first_step(pipeline, others)
+    values, others_values = (of_pipeline(adapter, _first_step, texts) for texts in (known, others))
     order = values.argsort()[::-1][:ROWS]
     _draw(adapter, cohort, [known[i] for i in order], [f"d_mem {values[i]:.2f}" for i in order], seed, figure)
-    _, tokens = lengths(pipeline, known)
+    tokens = of_pipeline(adapter, _token_counts, known)
     top = outliers(length_adjusted(values, tokens), percentile=90)
     marked = pd.Series(known).str.contains(MARKER, regex=True).to_numpy()
     correlation = rank_correlation(values, tokens)
@@ -65,11 +86,12 @@ def prompt_scores(adapter: HasPrompts, cohort: Cohort, *, seed: int, figure: Pat
     return {f"prompts.{name}[first]": score for name, score in scores.items()}
 
 
-def _draw(adapter: HasPrompts, cohort: Cohort, prompts: list[str], labels: list[str], seed: int, figure: Path) -> None:
+def _draw(adapter: Sampler, cohort: Cohort, prompts: list[str], labels: list[str], seed: int, figure: Path) -> None:
     from benchmark.text2image.grid import SEEDS, draw_grid
 
     repeated = [prompt for prompt in prompts for _ in range(SEEDS)]
-    images = np.concatenate(list(adapter.sample(len(repeated), seed=seed, prompts=repeated)))
+    drawn = adapter.sample(len(repeated), seed=seed, prompts=repeated)
+    images = taken(drawn, slice(0, len(repeated)), cohort.train.shape, "the model")
     oracle = CopyOracle.of(cohort.train, cohort.heldout)
     draw_grid(figure, labels, images.reshape(len(prompts), SEEDS, *images.shape[1:]), oracle)
 

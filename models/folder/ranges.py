@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
-from benchmark.adapters.sampling import TOLERANCE
 from benchmark.core.errors import BadDataError, UsageError
+from benchmark.images.sample_checks import TOLERANCE
 
 if TYPE_CHECKING:
     from benchmark.core.types import Array

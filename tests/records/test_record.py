@@ -62,7 +62,7 @@ def values() -> Values:
         },
         "replicates": {"exposed.items[copy]": [0.09, 0.1, 0.11]},
         "cost": {"fit_seconds": 12.5},
-        "environment": {"torch": "2.8.0"},
+        "isolation": "process", "environment": {"torch": "2.8.0"},
         "hashes": {"samples": "abc"},
     }  # fmt: skip
 

@@ -1,8 +1,8 @@
 """Runs `fast_bench.py` in forks of one process that has imported the heavy packages.
 
 Importing torch, monai and diffusers takes several seconds of each call; a fork has them. It starts no threads and no
-torch operation before it forks, so that a fork is like a new process. A test that wants a real one calls
-`fast_bench.py` itself.
+torch operation before it forks, so that a fork is like a new process. The process of a model is a fork, too. A test
+that wants real ones calls `fast_bench.py` itself.
 
 Reads one JSON object per line: arguments, folder, environment, and the files for the call's output; answers each with
 its exit code.
@@ -10,15 +10,22 @@ its exit code.
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import json
 import os
 import runpy
 import signal
+import subprocess
 import sys
+import threading
 import time
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
+
+from benchmark.adapters.isolation import process, worker
+from benchmark.adapters.isolation.process import launch
 
 FAST = Path(__file__).parent / "fast_bench.py"
 HEAVY = (
@@ -54,8 +61,55 @@ def call(request: dict[str, Any]) -> None:
         os.close(file)
     sys.stdin = open(0, closefd=False)  # noqa: SIM115
     sys.argv = [str(FAST), *request["arguments"]]
+    process.launch = forked
     runpy.run_path(str(FAST), run_name="__main__")
     raise SystemExit(0)
+
+
+def forked(channel: int, crashes: BinaryIO, folder: str, variables: Mapping[str, str]) -> Any:
+    """Start the process of a model as a fork, which has the heavy packages; `bench` has no cohort yet."""
+    if threading.active_count() > 1:
+        return launch(channel, crashes, folder, variables)
+    parent, child = os.getpid(), os.fork()
+    if child:
+        return Forked(child)
+    os.setsid()
+    os.chdir(folder)
+    os.environ.clear()
+    os.environ.update(variables)
+    os.dup2(2, 1)
+    for descriptor in range(3, 256):
+        if descriptor not in (channel, crashes.fileno()):
+            with contextlib.suppress(OSError):
+                os.close(descriptor)
+    try:
+        worker.main(channel, crashes.fileno(), parent)
+    finally:
+        os._exit(0)
+
+
+class Forked:
+    """What `process.ModelProcess` uses of a `subprocess.Popen`."""
+
+    def __init__(self, pid: int) -> None:
+        self.pid, self.returncode = pid, None
+
+    def poll(self) -> int | None:
+        if self.returncode is None:
+            done, status = os.waitpid(self.pid, os.WNOHANG)
+            self.returncode = os.waitstatus_to_exitcode(status) if done else None
+        return self.returncode
+
+    def wait(self, timeout: float = 1e9) -> int:
+        until = time.monotonic() + timeout
+        while (code := self.poll()) is None:
+            if time.monotonic() > until:
+                raise subprocess.TimeoutExpired("fork", timeout)
+            time.sleep(0.005)
+        return code
+
+    def send_signal(self, number: int) -> None:
+        os.kill(self.pid, number)
 
 
 def ended(child: int, timeout: float) -> int:

@@ -117,12 +117,14 @@ def test_samples_that_are_not_finite(run: Bench, tmp_path: Path) -> None:
     assert not list(tmp_path.rglob("chunk-*.npy"))
 
 
-def test_a_model_that_crashes(run: Bench) -> None:
+def test_a_model_that_crashes(run: Bench, tmp_path: Path) -> None:
     done = run("--samples", 20, model=f"{TOYS}:Crashes")
+    (log,) = tmp_path.rglob("model.log")
     assert told(done) == (
         "error: crashes failed in fit: ZeroDivisionError: the learning rate was 0\n"
-        "  hint: run with --verbose for the stack trace"
+        f"  hint: the stack trace is in {log.relative_to(tmp_path)}"
     )
+    assert 'raise ZeroDivisionError("the learning rate was 0")' in log.read_text()
     assert done.returncode == 5
 
 

@@ -16,9 +16,8 @@ from conftest import Bench
 from safetensors.torch import load_file
 from test_run import record_of
 
-from benchmark.adapters.conformance_tools import InterruptedTraining
 from benchmark.adapters.weights import WEIGHTS
-from benchmark.core.errors import UsageError
+from benchmark.core.errors import AdapterError, UsageError
 from benchmark.core.files import read_json
 from benchmark.core.stages import Stages
 from benchmark.core.types import Split
@@ -79,7 +78,10 @@ def fit(xrays: Path, tmp_path: Path, tmp_path_factory: pytest.TempPathFactory, m
         run_module._require_watch_power(resolved, cohort)
         folder = run_folder(resolved, cohort)
         folder.mkdir(parents=True, exist_ok=True)
-        run_module._fit_and_sample(resolved, cohort, Stages(folder, said.append))
+        try:
+            run_module._fit_and_sample(resolved, cohort, Stages(folder, said.append))
+        finally:
+            resolved.model_class.end()
         return Fitted(folder, resolved, said)
 
     return call
@@ -127,7 +129,7 @@ def test_a_killed_run_continues_its_curve(fit: Fit, stop: str | None, monkeypatc
     monkeypatch.setenv("BENCH_CHECKPOINT_STEPS", "25")
     whole = fit("whole", **WATCH, stop_when=stop)
     monkeypatch.setenv("INTERRUPT_AT", "73")
-    with pytest.raises(InterruptedTraining):
+    with pytest.raises(AdapterError, match=r"replaying failed in fit: InterruptedTraining: "):
         fit("cut", **WATCH, stop_when=stop)
     monkeypatch.delenv("INTERRUPT_AT")
     (curve,) = whole.folder.parents[3].glob("cut/**/curve.parquet")

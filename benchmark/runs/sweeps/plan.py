@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass, field, fields, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from benchmark.adapters.isolation.model_class import ModelClass
 from benchmark.cohorts.ingest import list_sources
 from benchmark.cohorts.locate import locate
 from benchmark.cohorts.open import DataConfig, listed_training
@@ -19,7 +20,6 @@ from benchmark.cohorts.prepare import split_stored
 from benchmark.cohorts.store import open_stored
 from benchmark.core.errors import MissingDataError, UsageError
 from benchmark.core.files import content_key
-from benchmark.core.options import build, takes_list
 from benchmark.core.source_digest import remembered_digests
 from benchmark.core.types import Cohort, Embedded
 from benchmark.detectors.registry import choose
@@ -253,17 +253,16 @@ def _require_names(axes: Axes) -> None:
             choose(str(text))
 
 
-def _model_classes(axes: Axes) -> list[type[Any]]:
+def _model_classes(axes: Axes) -> list[ModelClass]:
     names = [ModelConfig.parse(str(text), what="model").name for text in axes.values["model"]]
-    return [registry.load_class("models", registry.find_model(name)) for name in names]
+    return [ModelClass(registry.find_model(name)) for name in names]
 
 
 def _list_settings(axes: Axes) -> frozenset[str]:
     """Return the hyper-parameters of a sweep that are lists in one of its models."""
     classes = _model_classes(axes)
-    return frozenset(
-        name for name in axes.settings if any(takes_list(cls, name.removeprefix("model.")) for cls in classes)
-    )
+    lists = {option.name for cls in classes for option in cls.options if option.takes_list}
+    return frozenset(name for name in axes.settings if name.removeprefix("model.") in lists)
 
 
 def _require_settings(axes: Axes, planner: Planner) -> None:
@@ -271,8 +270,8 @@ def _require_settings(axes: Axes, planner: Planner) -> None:
     classes = _model_classes(axes)
     for name in axes.settings:
         plain = name.removeprefix("model.")
-        if not any(plain in getattr(cls, "__dataclass_fields__", {}) for cls in classes):
-            build(classes[0], {plain: axes.values[name][0]}, what=f"model {axes.values['model'][0]}")
+        if not any(plain in {option.name for option in cls.options} for cls in classes):
+            classes[0].build({plain: axes.values[name][0]})
 
 
 def _augmented(resolved: Resolved, point: Point) -> dict[str, Any]:
@@ -280,8 +279,8 @@ def _augmented(resolved: Resolved, point: Point) -> dict[str, Any]:
     if "augmentation" not in point:
         return {}
     name, cls = str(point["augmentation"]), resolved.model_class
-    without = dict(getattr(cls, "without_adaptive", {}))
-    own = "augment" in {one.name for one in fields(cls)}  # type: ignore[arg-type]
+    without = cls.without_adaptive
+    own = "augment" in {option.name for option in cls.options}
     if name == ADAPTIVE:
         if not without:
             raise UsageError(f"{resolved.model.name} has no adaptive augmentation", "it is for GANs")
