@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from importlib.resources import files
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,7 +17,9 @@ if TYPE_CHECKING:
 STYLE = ("benchmark.pages", "page.css")
 
 
-def environment(package: str, tools: Mapping[str, Any] | None = None) -> Environment:
+def environment(
+    package: str, tools: Mapping[str, Any] | None = None, finalize: Callable[[Any], Any] | None = None
+) -> Environment:
     """Return the templates of a package, which may extend the shared `page.html`.
 
     Autoescape is on: a name from a record or a file cannot become markup.
@@ -25,11 +27,12 @@ def environment(package: str, tools: Mapping[str, Any] | None = None) -> Environ
     Args:
         package: the dotted name of a package with a folder `templates`.
         tools: functions and modules that the templates use.
+        finalize: what each value passes before it is escaped.
     """
     from jinja2 import ChoiceLoader, Environment, PackageLoader
 
     loader = ChoiceLoader([PackageLoader(package), PackageLoader("benchmark.pages")])
-    templates = Environment(loader=loader, autoescape=True, trim_blocks=True, lstrip_blocks=True)
+    templates = Environment(loader=loader, autoescape=True, trim_blocks=True, lstrip_blocks=True, finalize=finalize)
     templates.globals.update(tools or {})
     return templates
 

@@ -1,4 +1,4 @@
-"""From records to boards: one per cohort and protocol, ranked with ties, as Markdown, CSV and HTML."""
+"""From records to boards: one per cohort and protocol, ranked with ties, as Markdown and CSV."""
 
 from __future__ import annotations
 
@@ -14,14 +14,29 @@ from benchmark.core.csv_cells import csv_text
 from benchmark.core.errors import UsageError
 from benchmark.core.files import atomic_write
 from benchmark.core.percent import percent
-from benchmark.records.board_rows import Row, rows_of, settings_text
-from benchmark.records.columns import ABSENT, LINES, PROMPTS, QUALITY, UNLIKE, Line, recall_text, with_interval
+from benchmark.records.board_rows import Peers, Row, rows_of, settings_text
+from benchmark.records.columns import (
+    ABSENT,
+    AUTOENCODER,
+    LINES,
+    PROMPTS,
+    QUALITY,
+    UNLIKE,
+    Line,
+    recall_text,
+    with_interval,
+)
 from benchmark.records.record import Record
 
 if TYPE_CHECKING:
     import pandas as pd
 
 HEADLINE = "exposed.items[copy]"
+CONTROLS = {
+    "copycat": "Positive control: a known share of its samples are training images. The detector must see them.",
+    "gaussian": "Baseline: a normal distribution of few principal components, which cannot hold a single patient.",
+}
+"""Models that check a board; they have no rank."""
 
 
 def collect(places: Iterable[Path]) -> list[Record]:
@@ -82,19 +97,28 @@ def table_of(records: Sequence[Record]) -> pd.DataFrame:
     """Return one board as text, best rank first; runs that differ in their seed alone are one row."""
     import pandas as pd
 
-    board = rows_of(records)
+    board = Peers(tuple(rows_of(records)))
+    return pd.DataFrame([{"rank": place, **cells_of(row, board)} for place, row in placed(board.rows)]).fillna("")
+
+
+def placed(board: Sequence[Row]) -> list[tuple[int | str, Row]]:
+    """Return each row with its rank, best first, then controls (`control`) and rows without a rank (empty).
+
+    A control is no competitor: a normal distribution of few components copies nobody and would be first.
+    """
     # A row of which any seed has no headline has no rank: the first place would read as an all-clear, and the mean of
     # the seeds that were not refused leaves out those that were. Nor has one without replicates: no row is shown to be
     # below it, so that it would be first whatever its value.
-    scored = [row for row in board if row.complete(HEADLINE) and row.replicates(HEADLINE) is not None]
-    unscored = [row for row in board if row not in scored]
+    controls = [row for row in board if row.first.spec.model in CONTROLS and row.first.status == "done"]
+    models = [row for row in board if row not in controls]
+    scored = [row for row in models if row.complete(HEADLINE) and row.replicates(HEADLINE) is not None]
+    unscored = [row for row in models if row not in scored]
     unscored.sort(key=lambda row: row.first.status != "done")
     ranked = sorted(zip(ranks(scored), scored, strict=True), key=lambda pair: (pair[0], pair[1].value(HEADLINE)))
-    cells: list[dict[str, object]] = [{"rank": rank, **cells_of(row, board)} for rank, row in ranked]
-    return pd.DataFrame(cells + [{"rank": "", **cells_of(row, board)} for row in unscored]).fillna("")
+    return [*ranked, *(("control", row) for row in controls), *(("", row) for row in unscored)]
 
 
-def cells_of(row: Row, board: Sequence[Row]) -> dict[str, str]:
+def cells_of(row: Row, board: Peers) -> dict[str, str]:
     """Return one board row as text: what was run, then every line for the copy detector, then pixels' headline.
 
     A run that was declined or failed has the reason in place of the headline, and no other number.
@@ -137,9 +161,10 @@ def _is_unlike(records: Iterable[Record]) -> bool:
     return any(record.scores[UNLIKE.id].reason for record in records if UNLIKE.id in record.scores)
 
 
-def _recall(row: Row, detector: str, board: Sequence[Row]) -> str:
+def _recall(row: Row, detector: str, board: Peers) -> str:
     """Return the mean recall over the transformations that this detector has anywhere on the board."""
-    return recall_text(row.recalls(detector), dict.fromkeys(name for one in board for name in one.recalls(detector)))
+    expected = [name for name in board.transformations.get(detector, ()) if name != AUTOENCODER]
+    return recall_text(row.recalls(detector), expected)
 
 
 def _shown(row: Row) -> str:
@@ -193,22 +218,23 @@ def notes_of(records: list[Record]) -> list[str]:
 
 
 def write_boards(records: list[Record], out: Path, audits: Mapping[str, list[str]] | None = None) -> list[Path]:
-    """Write COHORT-KEY-PROTOCOL.md, .csv and .html for every board and return their paths. Raises BadDataError."""
+    """Write COHORT-KEY-PROTOCOL.md and .csv for every board and return their paths. Raises BadDataError."""
     written: list[Path] = []
     for (name, key, protocol), group in boards(records).items():
         table, notes = table_of(group), [*notes_of(group), *(audits or {}).get(key, [])]
-        title, subtitle = f"{name}: memorisation board", _subtitle(group[0], key, protocol)
-        texts = {
-            ".md": _markdown(title, subtitle, table, notes),
-            ".csv": csv_text(table),
-            ".html": _html(title, subtitle, table, notes),
-        }
-        stem = f"{name}-{key[:8]}-{protocol}"
-        written += [_write(out / f"{stem}{ending}", text) for ending, text in texts.items()]
+        heading = f"{name}: memorisation board", subtitle_of(group[0], key, protocol)
+        written += write_table(out / f"{name}-{key[:8]}-{protocol}", *heading, table, notes)
     return written
 
 
-def _subtitle(record: Record, key: str, protocol: str) -> str:
+def write_table(stem: Path, title: str, subtitle: str, table: pd.DataFrame, notes: list[str]) -> list[Path]:
+    """Write a board as STEM.md and STEM.csv, and return their paths."""
+    texts = {".md": _markdown(title, subtitle, table, notes), ".csv": csv_text(table)}
+    return [_write(stem.with_name(f"{stem.name}{ending}"), text) for ending, text in texts.items()]
+
+
+def subtitle_of(record: Record, key: str, protocol: str) -> str:
+    """Return protocol, digest, grid and sizes of a record's cohort in one line."""
     cohort = record.cohort
     sizes = ", ".join(f"{name} {cohort.items[name]} items of {cohort.patients[name]} patients" for name in cohort.items)
     return f"protocol {protocol}, cohort {key[:8]}: {' x '.join(map(str, cohort.shape))}, {sizes}"
@@ -231,11 +257,3 @@ def _plain(cell: str) -> str:
     from markupsafe import escape
 
     return str(escape(" ".join(cell.split()))).replace("|", "\\|")
-
-
-def _html(title: str, subtitle: str, table: pd.DataFrame, notes: list[str]) -> str:
-    from jinja2 import Environment, PackageLoader
-
-    environment = Environment(loader=PackageLoader("benchmark.records"), autoescape=True)
-    template = environment.get_template("board.html")
-    return template.render(title=title, subtitle=subtitle, table=table, notes=notes)
