@@ -15,7 +15,6 @@ from markupsafe import Markup
 from benchmark import __version__
 from benchmark.core.files import atomic_write
 from benchmark.core.percent import percent
-from benchmark.core.progress import printable
 from benchmark.pages import render as pages
 from benchmark.records.columns import number
 from benchmark.records.leaderboard import CONTROLS, write_table
@@ -131,6 +130,7 @@ class _Renderer:
     def __init__(self, site: Site) -> None:
         tools = {
             "site": site, "version": __version__, "percent": percent, "number": number, "entry": entry,
+            "score_rows": numbers.score_rows,
             "controls": CONTROLS, "bar": plane.bar, "inline": metrics.inline, "data_card": cards.data_card,
             "lines": {"patients": entry.PATIENTS, "share": entry.SHARE, "frechet": entry.FRECHET, "floor": entry.FLOOR},
         }  # fmt: skip
@@ -138,7 +138,7 @@ class _Renderer:
         self._templates = pages.environment(PACKAGE, tools, _shown)
         self._templates.filters["data"] = _as_data
         style = [(PACKAGE, "site.css")]
-        theme, table = (pages.asset(PACKAGE, name) for name in ("theme.js", "table.js"))
+        theme, table = (pages.asset(PACKAGE, name) for name in ("frame.js", "table.js"))
         self._heads = {False: pages.head(style, theme), True: pages.head(style, theme + table)}
 
     def __call__(self, name: str, *, root: str = "", table: bool = False, **more: Any) -> str:
@@ -147,7 +147,7 @@ class _Renderer:
 
 
 def _shown(value: Any) -> Any:
-    return value if type(value) is not str or value.isprintable() else printable(value, keep="\n")
+    return value if type(value) is not str or value.isprintable() else numbers.harmless(value)
 
 
 def _as_data(value: Any) -> Markup:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -11,7 +12,18 @@ from benchmark.core.files import content_key
 from benchmark.core.percent import percent
 from benchmark.evaluation.run_headline import headline
 from benchmark.records.board_rows import Peers, Row, rows_of
-from benchmark.records.columns import ABSENT, LINES, QUALITY, UNLIKE, Line, number, with_interval
+from benchmark.records.columns import (
+    ABSENT,
+    FURTHER,
+    FURTHER_QUALITY,
+    LINES,
+    PROMPTS,
+    QUALITY,
+    UNLIKE,
+    Line,
+    number,
+    with_interval,
+)
 from benchmark.records.leaderboard import CONTROLS, HEADLINE, cells_of, placed
 from benchmark.records.record import Record, ScoreEntry
 from benchmark.site.standing import Standing, joined, key_of
@@ -20,6 +32,15 @@ PATIENTS, SHARE = LINES[0], LINES[1]
 FRECHET, FLOOR = QUALITY[0], QUALITY[1]
 CONTROL = LINES[2]
 """The exposed share of held-out patients' own images, as if they were synthetic."""
+
+
+LINE = {line.id.partition("[")[0]: line for line in (*LINES, *QUALITY, *PROMPTS, *FURTHER, *FURTHER_QUALITY)}
+UNKNOWN = Line("", "", "", limits=(-math.inf, math.inf))
+
+
+def line_of(score: str) -> Line:
+    """Return limits and digits of a score; of one that is not listed, the interval over seeds ends nowhere."""
+    return LINE.get(score.partition("[")[0], UNKNOWN)
 
 
 @dataclass(frozen=True)
@@ -99,6 +120,13 @@ class Entry:
     def quality(self) -> ScoreEntry | None:
         """The Frechet distance over seeds."""
         return self.row.entry(FRECHET.id, FRECHET.limits)
+
+    @cached_property
+    def scores(self) -> dict[str, ScoreEntry]:
+        """Every score that any of its records has, over seeds."""
+        names = dict.fromkeys(name for record in self.row.records for name in record.scores)
+        found = {name: self.row.entry(name, line_of(name).limits) for name in names}
+        return {name: score for name, score in found.items() if score is not None}
 
     @property
     def detectable(self) -> float | None:

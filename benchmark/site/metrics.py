@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import cached_property
 
 from markupsafe import Markup, escape
 
@@ -18,7 +18,7 @@ SHORT = {
 """One line for each score of `bench metrics`."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Metric:
     """One row of the document, and the name of its page."""
 
@@ -30,6 +30,11 @@ class Metric:
     def title(self) -> str:
         """Its ids."""
         return ", ".join(self.definition.ids)
+
+    @cached_property
+    def neutral(self) -> Markup:
+        """The value for a generator that copies nobody, as HTML; empty where it is not known in advance."""
+        return inline(self.definition.neutral)
 
     @property
     def short(self) -> str:
@@ -53,8 +58,9 @@ class Glossary:
             self._found[score] = self._by_id[row.ids[0]] if row else None
         return self._found[score]
 
+    @cached_property
     def sections(self) -> dict[str, list[Metric]]:
-        """Return the metrics by the heading above their table."""
+        """The metrics by the heading above their table."""
         groups: dict[str, list[Metric]] = {}
         for metric in self.metrics:
             groups.setdefault(metric.definition.section, []).append(metric)
@@ -77,8 +83,3 @@ def inline(text: str) -> Markup:
         parts.append(Markup("<code>{}</code>").format(code) if code else escape(match["label"]))
         place = match.end()
     return Markup("").join([*parts, escape(text[place:])])
-
-
-def plain(names: Iterable[str]) -> str:
-    """Return ids as a list in a sentence."""
-    return ", ".join(names)

@@ -2,29 +2,27 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from functools import lru_cache
+from typing import TYPE_CHECKING, NamedTuple
 
-from benchmark.records.columns import FURTHER, FURTHER_QUALITY, LINES, PROMPTS, QUALITY, Line, detectors_of, number
+from markupsafe import Markup, escape
+
+from benchmark.core.progress import printable
+from benchmark.records.columns import detectors_of, number
 from benchmark.records.record import ScoreEntry
-from benchmark.site.entry import Entry
+from benchmark.site.entry import Entry, line_of
 from benchmark.site.metrics import Glossary, Metric
 
 if TYPE_CHECKING:
     import pandas as pd
 
-LINE = {line.id.partition("[")[0]: line for line in (*LINES, *QUALITY, *PROMPTS, *FURTHER, *FURTHER_QUALITY)}
-UNKNOWN = Line("", "", "", limits=(-math.inf, math.inf))
-"""Of a score whose limits nobody has written down: its interval over seeds ends nowhere."""
 OTHERS = "Others"
 BETTER = {"lower": "lower", "higher": "higher", "none": ""}
 
 
-@dataclass(frozen=True)
-class ScoreLine:
-    """One score of a row."""
+class ScoreLine(NamedTuple):
+    """One score of a row, as text."""
 
     name: str
     metric: Metric | None
@@ -39,43 +37,56 @@ class ScoreLine:
 
 def lines_of(entry: Entry, glossary: Glossary) -> dict[str, dict[str, list[ScoreLine]]]:
     """Return all scores of a row by section of the document and by detector (or empty)."""
-    groups: dict[str, dict[str, list[ScoreLine]]] = {section: {} for section in (*glossary.sections(), OTHERS)}
+    groups: dict[str, dict[str, list[ScoreLine]]] = {section: {} for section in (*glossary.sections, OTHERS)}
     detectors = set(detectors_of(entry.record))
-    for name in _names(entry):
+    for name, score in entry.scores.items():
         metric = glossary.find(name)
         section = metric.definition.section if metric else OTHERS
         inside = name.partition("[")[2].rstrip("]")
         detector = inside if inside in detectors else ""
-        groups[section].setdefault(detector, []).append(_line(entry, name, metric))
+        groups[section].setdefault(detector, []).append(_line(entry, name, score, metric))
     return {section: by_detector for section, by_detector in groups.items() if by_detector}
 
 
-def _names(entry: Entry) -> list[str]:
-    return list(dict.fromkeys(name for record in entry.row.records for name in record.scores))
+def score_rows(lines: Sequence[ScoreLine]) -> Markup:
+    """Return the rows of a table of scores as HTML.
+
+    A board of 1,000 rows has 200,000 of these: a template would take twice as long. Names and reasons come from records
+    and are escaped; everything else is a number that was formatted here, or a word of ours.
+    """
+    return Markup("".join(_score_row(one) for one in lines))  # noqa: S704  # see above
 
 
-def _score(entry: Entry, name: str) -> ScoreEntry:
-    score = entry.row.entry(name, LINE.get(name.partition("[")[0], UNKNOWN).limits)
-    assert score is not None  # the name is of one of the row's records
-    return score
-
-
-def _line(entry: Entry, name: str, metric: Metric | None) -> ScoreLine:
-    score = _score(entry, name)
-    digits = LINE.get(name.partition("[")[0], UNKNOWN).digits
-    ends = (score.low, score.high) if score.value is not None else (None, None)
-    return ScoreLine(
-        name=name,
-        metric=metric,
-        value="none" if score.value is None else number(score.value, digits),
-        interval=""
-        if ends[0] is None or ends[1] is None
-        else f"{number(ends[0], digits)} to {number(ends[1], digits)}",
-        n="" if score.n is None else f"{score.n:,}",
-        better=BETTER[score.direction],
-        reason=score.reason,
-        seeds=_of_seeds(entry, name, digits),
+def _score_row(one: ScoreLine) -> str:
+    neutral = one.metric.neutral if one.metric else ""
+    seeds = f'<td class="nobreak">{one.seeds}</td>' if one.seeds else ""
+    return (
+        f'<tr><th scope="row">{_linked(one.name, one.metric)}</th><td class="number">{one.value}</td>'
+        f'<td class="number nobreak">{one.interval}</td><td class="number">{one.n}</td><td>{one.better}</td>'
+        f"<td>{neutral}</td>{seeds}<td>{harmless(one.reason) if one.reason else ''}</td></tr>\n"
     )
+
+
+@lru_cache(maxsize=4096)
+def _linked(name: str, metric: Metric | None) -> Markup:
+    shown = Markup("<code>{}</code>").format(harmless(name))
+    return Markup('<a href="../metrics/{}.html">{}</a>').format(metric.page, shown) if metric else shown
+
+
+def harmless(text: str) -> Markup:
+    """Return a text of a record as HTML; what a terminal or browser obeys and does not show becomes an escape."""
+    return escape(text if text.isprintable() else printable(text, keep="\n"))
+
+
+def _line(entry: Entry, name: str, score: ScoreEntry, metric: Metric | None) -> ScoreLine:
+    digits = line_of(name).digits
+    interval = ""
+    if score.value is not None and score.low is not None and score.high is not None:
+        interval = f"{number(score.low, digits)} to {number(score.high, digits)}"
+    value = "none" if score.value is None else number(score.value, digits)
+    n = "" if score.n is None else f"{score.n:,}"
+    better = BETTER[score.direction]
+    return ScoreLine(name, metric, value, interval, n, better, score.reason, _of_seeds(entry, name, digits))
 
 
 def _of_seeds(entry: Entry, name: str, digits: int) -> str:
@@ -111,11 +122,9 @@ def _long_lines(entry: Entry) -> list[tuple[object, ...]]:
         entry.id, str(entry.rank), spec.model, spec.preset, entry.cells.get("settings", ""), seeds,
         entry.record.status, entry.answer.words,
     )  # fmt: skip
-    names = _names(entry)
-    if not names:
+    if not entry.scores:
         return [(*start, "", None, None, None, None, "", entry.record.reason)]
-    scores = {name: _score(entry, name) for name in names}
     return [
         (*start, name, one.value, one.low, one.high, one.n, BETTER[one.direction], one.reason)
-        for name, one in scores.items()
+        for name, one in entry.scores.items()
     ]

@@ -17,6 +17,9 @@ from benchmark.site.entry import Entry
 WIDTH, HEIGHT = 760, 430
 LABELLED = 14
 """With more points their names would cover one another: they appear on hover and focus."""
+WHISKERS = 150
+"""With more points the intervals would cover all of them."""
+LINES = "Lines are 95 % intervals."
 MARKS = {"hold": "cross", "none": "circle", "unsure": "square"}
 """One shape for each answer: no colour carries a meaning alone."""
 
@@ -51,16 +54,16 @@ def plane(entries: Sequence[Entry], name: str, *, root: str, detectable: float |
     points = points_of(entries)
     if not points:
         return None
-    frame = _frame(points)
+    frame, whiskers = _frame(points), len(points) <= WHISKERS
     parts = [
         _axes(frame),
         _limit(frame, detectable),
-        *(_marked(frame, point, root, labelled=len(points) <= LABELLED) for point in points),
+        *(_marked(frame, point, root, labelled=len(points) <= LABELLED, whiskers=whiskers) for point in points),
     ]
     title = "Quality against exposure"
     described = (
         f"{len(points)} models. Right: samples less like held-out patients (Frechet distance). Up: a larger share of "
-        "the samples copies training patients. Lines are 95 % intervals. Each point is a link to its row's page."
+        f"the samples copies training patients. {LINES if whiskers else ''} Each point is a link to its row's page."
     )
     content = svg.tag("title", escape(title), id=f"{name}-title") + svg.tag(
         "desc", escape(described), id=f"{name}-desc"
@@ -109,22 +112,23 @@ def _limit(frame: svg.Frame, detectable: float | None) -> Markup:
     y, right = frame.py(detectable), frame.left + frame.width
     label = f"below {percent(detectable)} nothing can be shown"
     line = svg.line((frame.left, y), (right, y), class_="threshold threshold-1")
-    return line + svg.text(right, y - 5, label, text_anchor="end", class_="halo small")
+    return line + svg.text(frame.left + 6, y - 5, label, class_="halo small")
 
 
-def _marked(frame: svg.Frame, point: Point, root: str, *, labelled: bool) -> Markup:
+def _marked(frame: svg.Frame, point: Point, root: str, *, labelled: bool, whiskers: bool) -> Markup:
     assert point.quality.value is not None
     assert point.share.value is not None
     x, y = frame.px(point.quality.value), frame.py(point.share.value)
     look = "control" if point.entry.is_control else point.entry.answer.look
-    parts = [_whisker(frame, point.quality, y, across=True), _whisker(frame, point.share, x, across=False)]
+    parts = []
+    if whiskers:
+        parts = [_whisker(frame, point.quality, y, across=True), _whisker(frame, point.share, x, across=False)]
     parts += [_mark(x, y, MARKS[point.entry.answer.look]), svg.tag("circle", cx=x, cy=y, r=14, class_="target")]
     parts.append(_label(frame, x, y, point.entry, shown=labelled))
     title = svg.tag("title", escape(_described(point)))
     return svg.tag(
-        "a", title + Markup("").join(parts), href=f"{root}rows/{point.entry.id}.html", class_=f"point {look}",
-        aria_label=_described(point),
-    )  # fmt: skip
+        "a", title + Markup("").join(parts), href=f"{root}rows/{point.entry.id}.html", class_=f"point {look}"
+    )
 
 
 def _whisker(frame: svg.Frame, score: ScoreEntry, other: float, *, across: bool) -> Markup:

@@ -1,4 +1,4 @@
-// The theme: automatic, light or dark, kept in this browser where it allows that. Nothing is loaded or sent.
+// On all pages. The theme: automatic, light or dark, kept in this browser where it allows that. Nothing is loaded or sent.
 "use strict";
 {
   const themes = ["automatic", "light", "dark"];
@@ -18,4 +18,15 @@
     keep(now);
     show(now);
   });
+}
+// On a phone the rows of a table are drawn as cards, which takes its meaning from screen readers: it is given back.
+for (const table of document.querySelectorAll("table.cards")) {
+  table.setAttribute("role", "table");
+  for (const part of table.querySelectorAll("thead, tbody")) part.setAttribute("role", "rowgroup");
+  for (const row of table.rows) {
+    row.setAttribute("role", "row");
+    for (const cell of row.cells) {
+      cell.setAttribute("role", cell.tagName === "TD" ? "cell" : cell.scope === "row" ? "rowheader" : "columnheader");
+    }
+  }
 }
