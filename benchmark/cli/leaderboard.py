@@ -32,8 +32,9 @@ def build_command(
     from benchmark.records.detector_audits import collect_audits
     from benchmark.records.leaderboard import collect, write_boards
     from benchmark.site.build import build_site
+    from benchmark.site.entry import tells
 
     records, sentences = collect([*(runs or [Path("runs")]), out]), collect_audits(audits)
-    for path in write_boards(records, out, sentences):
+    for path in write_boards(records, out, sentences, tells):
         typer.echo(path)
     typer.echo(build_site(records, out / "site", audits=sentences))

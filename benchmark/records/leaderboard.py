@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -114,27 +114,38 @@ def _are_below(drawn: NDArray[np.float64], number: int, spreads: NDArray[np.floa
     return below
 
 
-def table_of(records: Sequence[Record]) -> pd.DataFrame:
-    """Return one board as text, best rank first; runs that differ in their seed alone are one row."""
+def _any(_: Row) -> bool:
+    return True
+
+
+def table_of(records: Sequence[Record], tells: Callable[[Row], bool] = _any) -> pd.DataFrame:
+    """Return one board as text, best rank first; runs that differ in their seed alone are one row.
+
+    `tells` is whether a row answers the question, as for `placed`.
+    """
     import pandas as pd
 
     board = Peers(tuple(rows_of(records)))
-    return pd.DataFrame([{"rank": place, **cells_of(row, board)} for place, row in placed(board.rows)]).fillna("")
+    places = placed(board.rows, tells)
+    return pd.DataFrame([{"rank": place, **cells_of(row, board)} for place, row in places]).fillna("")
 
 
-def placed(board: Sequence[Row]) -> list[tuple[int | str, Row]]:
+def placed(board: Sequence[Row], tells: Callable[[Row], bool] = _any) -> list[tuple[int | str, Row]]:
     """Return each row with its rank, best first, then controls (`control`) and rows without a rank (empty).
 
     A control is no competitor: a normal distribution of few components copies nobody and would be first.
+
+    Args:
+        board: all of its rows.
+        tells: whether a row with a headline answers the question; one that does not has no rank: noise copies nobody.
     """
     # A row of which any seed has no headline has no rank: the first place would read as an all-clear, and the mean of
     # the seeds that were not refused leaves out those that were. Nor has one without replicates: no row is shown to be
     # below it, so that it would be first whatever its value.
     controls = [row for row in board if _is_control(row)]
-    # Nor one without copies whose samples look like no training image: noise copies nobody.
-    scored = [row for row in board if not _is_control(row) and _has_rank(row)]
-    unscored = [row for row in board if not _is_control(row) and not _has_rank(row)]
-    unscored.sort(key=lambda row: row.first.status != "done")
+    models = [(row, _is_complete(row) and tells(row)) for row in board if not _is_control(row)]
+    scored = [row for row, has_rank in models if has_rank]
+    unscored = sorted((row for row, has_rank in models if not has_rank), key=lambda row: row.first.status != "done")
     ranked = sorted(zip(ranks(scored), scored, strict=True), key=lambda pair: (pair[0], pair[1].value(HEADLINE)))
     return [*ranked, *(("control", row) for row in controls), *(("", row) for row in unscored)]
 
@@ -143,10 +154,8 @@ def _is_control(row: Row) -> bool:
     return row.first.spec.model in CONTROLS and row.first.status == "done"
 
 
-def _has_rank(row: Row) -> bool:
-    if not row.complete(HEADLINE) or row.replicates(HEADLINE) is None:
-        return False
-    return _is_shown_to_copy(row) or not _is_unlike(row.records)
+def _is_complete(row: Row) -> bool:
+    return row.complete(HEADLINE) and row.replicates(HEADLINE) is not None
 
 
 def cells_of(row: Row, board: Peers) -> dict[str, str]:
@@ -248,11 +257,16 @@ def notes_of(records: list[Record]) -> list[str]:
     return notes
 
 
-def write_boards(records: list[Record], out: Path, audits: Mapping[str, list[str]] | None = None) -> list[Path]:
+def write_boards(
+    records: list[Record],
+    out: Path,
+    audits: Mapping[str, list[str]] | None = None,
+    tells: Callable[[Row], bool] = _any,
+) -> list[Path]:
     """Write COHORT-KEY-PROTOCOL.md and .csv for every board and return their paths. Raises BadDataError."""
     written: list[Path] = []
     for (name, key, protocol), group in boards(records).items():
-        table, notes = table_of(group), [*notes_of(group), *(audits or {}).get(key, [])]
+        table, notes = table_of(group, tells), [*notes_of(group), *(audits or {}).get(key, [])]
         heading = f"{name}: memorisation board", subtitle_of(group[0], key, protocol)
         written += write_table(out / f"{name}-{key[:8]}-{protocol}", *heading, table, notes)
     return written

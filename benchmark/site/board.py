@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -77,6 +78,17 @@ class Board:
         import pandas as pd
 
         return pd.DataFrame([{"rank": one.rank, **one.cells} for one in self.entries]).fillna("")
+
+    @cached_property
+    def tied(self) -> Counter[int | str]:
+        """How many models share each rank."""
+        return Counter(one.rank for one in self.models if one.is_ranked)
+
+    @property
+    def blind(self) -> bool:
+        """Whether a positive control is there and none of its copies were shown: then no row is an all-clear."""
+        positive = [one for one in self.controls if one.model == "copycat"]
+        return bool(positive) and not any(one.answer.look == "hold" for one in positive)
 
     def counted(self, look: str) -> int:
         """Return how many models of the main table have this answer."""

@@ -23,6 +23,7 @@ from benchmark.site import cards, entry, metrics, numbers, plane, published
 from benchmark.site.board import Board, boards_of
 from benchmark.site.columns import further
 from benchmark.site.standing import Standing
+from benchmark.site.text import visible
 
 PACKAGE = "benchmark.site"
 FOLDERS = ("boards", "rows", "models", "metrics")
@@ -147,7 +148,7 @@ class _Renderer:
 
 
 def _shown(value: Any) -> Any:
-    return value if type(value) is not str or value.isprintable() else numbers.harmless(value)
+    return visible(value) if type(value) is str else value  # what is markup has passed already
 
 
 def _as_data(value: Any) -> Markup:

@@ -63,6 +63,19 @@ ANSWERS = {
 """Kinds of `evaluation.run_headline.headline`, the worst first: a row of several seeds has the worst of them."""
 
 
+def answer_of(row: Row) -> Answer:
+    """Return the worst answer of a row's seeds, with its sentence."""
+    kinds = list(ANSWERS)
+    sentences = [headline(record).partition(": ") for record in row.records]
+    kind, _, sentence = min(sentences, key=lambda parts: kinds.index(parts[0]))
+    return Answer(*ANSWERS[kind], sentence=sentence)
+
+
+def tells(row: Row) -> bool:
+    """Return whether a row answers the question: one that does not has no rank, however small its number is."""
+    return answer_of(row).look != "unsure"
+
+
 @dataclass(frozen=True)
 class Entry:
     """A row, its place on the board, and what its pages are named after."""
@@ -87,6 +100,11 @@ class Entry:
         return self.record.spec.model
 
     @property
+    def is_ranked(self) -> bool:
+        """Whether it has a rank."""
+        return isinstance(self.rank, int)
+
+    @property
     def title(self) -> str:
         """Model, preset and the settings that differ."""
         settings = self.cells.get("settings", "")
@@ -105,11 +123,7 @@ class Entry:
     @cached_property
     def answer(self) -> Answer:
         """The worst answer of all seeds, with its sentence."""
-        sentences = [headline(record) for record in self.row.records]
-        kinds = list(ANSWERS)
-        worst = min(sentences, key=lambda sentence: kinds.index(sentence.partition(": ")[0]))
-        kind, _, sentence = worst.partition(": ")
-        return Answer(*ANSWERS[kind], sentence=sentence)
+        return answer_of(self.row)
 
     @cached_property
     def share(self) -> ScoreEntry | None:
@@ -150,7 +164,7 @@ def entries_of(board: Sequence[str], records: Sequence[Record], standings: Mappi
     standing = {id(row): joined(_standing(record, standings) for record in row.records) for row in peers.rows}
     standing_rows = [row for row in peers.rows if not standing[id(row)].retracted]
     withdrawn = [row for row in peers.rows if standing[id(row)].retracted]
-    places: list[tuple[int | str, Row]] = [*placed(standing_rows), *(("withdrawn", row) for row in withdrawn)]
+    places: list[tuple[int | str, Row]] = [*placed(standing_rows, tells), *(("withdrawn", row) for row in withdrawn)]
     seen: dict[str, int] = {}
     return [
         Entry(_page_id(board, row, seen), row, place, cells_of(row, peers), standing[id(row)]) for place, row in places

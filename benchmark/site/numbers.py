@@ -6,13 +6,13 @@ from collections.abc import Sequence
 from functools import lru_cache
 from typing import TYPE_CHECKING, NamedTuple
 
-from markupsafe import Markup, escape
+from markupsafe import Markup
 
-from benchmark.core.progress import printable
 from benchmark.records.columns import detectors_of, number
 from benchmark.records.record import ScoreEntry
 from benchmark.site.entry import Entry, line_of
 from benchmark.site.metrics import Glossary, Metric
+from benchmark.site.text import harmless
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -71,11 +71,6 @@ def _score_row(one: ScoreLine) -> str:
 def _linked(name: str, metric: Metric | None) -> Markup:
     shown = Markup("<code>{}</code>").format(harmless(name))
     return Markup('<a href="../metrics/{}.html">{}</a>').format(metric.page, shown) if metric else shown
-
-
-def harmless(text: str) -> Markup:
-    """Return a text of a record as HTML; what a terminal or browser obeys and does not show becomes an escape."""
-    return escape(text if text.isprintable() else printable(text, keep="\n"))
 
 
 def _line(entry: Entry, name: str, score: ScoreEntry, metric: Metric | None) -> ScoreLine:

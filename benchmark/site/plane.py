@@ -13,6 +13,7 @@ from benchmark.pages import svg
 from benchmark.records.columns import number
 from benchmark.records.record import ScoreEntry
 from benchmark.site.entry import Entry
+from benchmark.site.text import harmless, visible
 
 WIDTH, HEIGHT = 760, 430
 LABELLED = 14
@@ -125,7 +126,7 @@ def _marked(frame: svg.Frame, point: Point, root: str, *, labelled: bool, whiske
         parts = [_whisker(frame, point.quality, y, across=True), _whisker(frame, point.share, x, across=False)]
     parts += [_mark(x, y, MARKS[point.entry.answer.look]), svg.tag("circle", cx=x, cy=y, r=14, class_="target")]
     parts.append(_label(frame, x, y, point.entry, shown=labelled))
-    title = svg.tag("title", escape(_described(point)))
+    title = svg.tag("title", harmless(_described(point)))
     return svg.tag(
         "a", title + Markup("").join(parts), href=f"{root}rows/{point.entry.id}.html", class_=f"point {look}"
     )
@@ -150,7 +151,8 @@ def _mark(x: float, y: float, shape: str) -> Markup:
 def _label(frame: svg.Frame, x: float, y: float, entry: Entry, *, shown: bool) -> Markup:
     left = x > frame.left + 0.75 * frame.width
     look = "halo" if shown else "halo on-demand"
-    text = entry.model if len(entry.model) <= 24 else f"{entry.model[:23]}…"
+    name = visible(entry.model)
+    text = name if len(name) <= 24 else f"{name[:23]}…"
     return svg.text(x - 11 if left else x + 11, y - 9, text, text_anchor="end" if left else "start", class_=look)
 
 
