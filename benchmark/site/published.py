@@ -32,7 +32,7 @@ class Source(BaseModel):
     citation: str
     address: str
     version: str
-    """Of the paper; numbers may differ between versions."""
+    """The version of the paper: numbers may differ between versions."""
     measure: str
     """What the numbers are."""
     reads: str

@@ -14,7 +14,7 @@ Receipt = Literal["", "verified", "differs"]
 
 @dataclass(frozen=True)
 class Standing:
-    """Of one record, or of a row over all its records."""
+    """The standing of one record, or of a row over all its records."""
 
     receipt: Receipt = ""
     """Whether the numbers were computed again from the record's receipt; empty where nobody has done so."""
