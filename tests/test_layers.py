@@ -113,8 +113,11 @@ def test_help_imports_nothing_heavy(arguments: str) -> None:
 
 @pytest.mark.parametrize(
     "module",
-    ["benchmark.search", "benchmark.metrics.calibration", "benchmark.metrics.quality", "benchmark.records.record"],
-)
+    [
+        "benchmark.search", "benchmark.metrics.calibration", "benchmark.metrics.quality", "benchmark.records.record",
+        "benchmark.site.build",
+    ],
+)  # fmt: skip
 def test_numbers_need_no_torch(module: str) -> None:
     assert not {"torch", "monai", "diffusers", "pandas"} & loaded(module)
 

@@ -17,7 +17,9 @@ BUILT = PROJECT["tool"]["hatch"]["build"]["targets"]["wheel"]
 NEEDED = (
     "benchmark/models/ldm/card.toml", "benchmark/models/ldm/adapter.py", "benchmark/datasets/folder/card.toml",
     "benchmark/datasets/phantom_mr/simulate.py", "benchmark/detectors/cards/copy.toml", "benchmark/docs/metrics.md",
-    "benchmark/evaluation/report/templates/report.html", "benchmark/cli/demo.py", "benchmark/py.typed",
+    "benchmark/evaluation/report/templates/report.html", "benchmark/pages/templates/page.html",
+    "benchmark/pages/assets/page.css", "benchmark/site/published.toml", "benchmark/site/templates/board.html",
+    "benchmark/site/assets/table.js", "benchmark/cli/demo.py", "benchmark/py.typed",
 )  # fmt: skip
 """What `bench demo`, the lists and `bench metrics` read, one of each kind."""
 

@@ -23,12 +23,18 @@ def build_command(
     audits: Annotated[Path, typer.Option("--audits", help="Where `bench detectors check` left its audits.")] = Path(
         "audits"
     ),
-    out: Annotated[Path, typer.Option("--out", help="Where tables go.")] = Path("leaderboards"),
+    out: Annotated[Path, typer.Option("--out", help="Where tables and the site go.")] = Path("leaderboards"),
 ) -> None:
-    """Turn records into one table per cohort and protocol: Markdown, CSV and HTML."""
+    """Turn records into one board per cohort and protocol: Markdown, CSV, parquet, and a site in OUT/site.
+
+    The site needs no server and no network: open OUT/site/index.html, or publish that folder.
+    """
     from benchmark.records.detector_audits import collect_audits
     from benchmark.records.leaderboard import collect, write_boards
+    from benchmark.site.build import build_site
+    from benchmark.site.entry import tells
 
-    records = collect([*(runs or [Path("runs")]), out])
-    for path in write_boards(records, out, collect_audits(audits)):
+    records, sentences = collect([*(runs or [Path("runs")]), out]), collect_audits(audits)
+    for path in write_boards(records, out, sentences, tells):
         typer.echo(path)
+    typer.echo(build_site(records, out / "site", audits=sentences))

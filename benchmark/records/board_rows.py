@@ -15,8 +15,9 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -26,6 +27,8 @@ import numpy as np
 from benchmark.core.options import as_text, without_paths
 from benchmark.records.columns import ABSENT, AUTOENCODER, RECALL, REFUSALS, detectors_of
 from benchmark.records.record import Record, ScoreEntry
+
+PLANTED = re.compile(rf"{re.escape(RECALL)}([^\[]+)\[(.*)\]")
 
 
 @dataclass(frozen=True)
@@ -162,13 +165,44 @@ def seed_half_width(values: Sequence[float]) -> float:
     return float(t.ppf(0.975, len(values) - 1) * np.std(values, ddof=1) / math.sqrt(len(values)))
 
 
-def settings_text(row: Row, board: Sequence[Row]) -> str:
+@dataclass(frozen=True)
+class Peers:
+    """The rows of one board, with what is compared between them: computed once, a board may have 1,000 rows."""
+
+    rows: tuple[Row, ...]
+
+    @cached_property
+    def transformations(self) -> dict[str, tuple[str, ...]]:
+        """The planted transformations of each detector of which any row has the recall."""
+        names: dict[str, dict[str, None]] = defaultdict(dict)
+        for row in self.rows:
+            for record in row.records:
+                for score, entry in record.scores.items():
+                    if entry.value is not None and (match := PLANTED.fullmatch(score)):
+                        names[match[2]][match[1]] = None
+        return {detector: tuple(found) for detector, found in names.items()}
+
+    @cached_property
+    def differing(self) -> dict[tuple[str, str], frozenset[str]]:
+        """The settings that differ between rows of one (model, preset)."""
+        groups: dict[tuple[str, str], list[dict[str, Any]]] = defaultdict(list)
+        for row in self.rows:
+            groups[row.first.spec.model, row.first.spec.preset].append(row.first.spec.settings)
+        return {group: frozenset(_differing(settings)) for group, settings in groups.items()}
+
+
+def _differing(settings: Sequence[Mapping[str, Any]]) -> Iterator[str]:
+    for name in dict.fromkeys(name for one in settings for name in one):
+        if any(one.get(name) != settings[0].get(name) for one in settings):
+            yield name
+
+
+def settings_text(row: Row, board: Peers) -> str:
     """Return the settings that tell a row from its preset, or from other rows of this board with the same preset."""
     spec = row.first.spec
-    others = [other.first.spec for other in board]
-    alike = [other.settings for other in others if (other.model, other.preset) == (spec.model, spec.preset)]
+    differing = board.differing[spec.model, spec.preset]
     names = {name for record in row.records for name in record.spec.changed}
-    names |= {name for name, value in spec.settings.items() if any(other.get(name) != value for other in alike)}
+    names |= differing & spec.settings.keys()
     # A submitted record may hold paths, which name people and hospitals: a board never shows one.
     shown = without_paths({name: as_text(spec.settings.get(name)) for name in sorted(names)})
     budget = [f"budget {spec.budget_seconds:g} s"] if spec.budget_seconds else []

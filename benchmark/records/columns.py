@@ -175,7 +175,8 @@ def number(value: float, digits: int = 3) -> str:
 
 def detectors_of(record: Record) -> tuple[str, ...]:
     """Return the detectors of a record, in its order: a score of exposure that is missing hides none."""
-    matches = (re.fullmatch(r"exposed\.\w+\[(.*)\]", name) for name in record.scores)
+    exposed = (name for name in record.scores if name.startswith("exposed."))
+    matches = (re.fullmatch(r"exposed\.\w+\[(.*)\]", name) for name in exposed)
     return tuple(dict.fromkeys(match[1] for match in matches if match))
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -64,14 +65,26 @@ def define(name: str) -> Definition:
 
     Raises UsageError with the nearest id.
     """
-    by_id = {one: row for row in definitions() for one in row.ids}
+    by_id = ids_of(definitions())
+    found = look_up(name, by_id)
+    if found is None:
+        raise UsageError(
+            f"there is no score {name!r}", f"{suggest(name.partition('[')[0], by_id)}`bench metrics` lists all"
+        )
+    return found
+
+
+def ids_of(rows: Iterable[Definition]) -> dict[str, Definition]:
+    """Return the rows by each of their ids."""
+    return {one: row for row in rows for one in row.ids}
+
+
+def look_up(name: str, by_id: Mapping[str, Definition]) -> Definition | None:
+    """Return the row of a score of a record, as `define`, or nothing where it has none."""
     bare = name.partition("[")[0]
     recall = re.sub(r"^(detector\.recall(?:_headline)?)\.\w+$", r"\1.NAME", bare)
     candidates = [bare, recall, *(bare.removesuffix(ending) for ending in ENDINGS if bare.endswith(ending))]
-    for candidate in candidates:
-        if candidate in by_id:
-            return by_id[candidate]
-    raise UsageError(f"there is no score {name!r}", f"{suggest(bare, by_id)}`bench metrics` lists all")
+    return next((by_id[one] for one in candidates if one in by_id), None)
 
 
 def _document() -> str:

@@ -1,10 +1,9 @@
-"""From records to boards: one per cohort and protocol, ranked with ties, as Markdown, CSV and HTML."""
+"""From records to boards: one per cohort and protocol, ranked with ties, as Markdown and CSV."""
 
 from __future__ import annotations
 
-import math
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,14 +13,30 @@ from benchmark.core.csv_cells import csv_text
 from benchmark.core.errors import UsageError
 from benchmark.core.files import atomic_write
 from benchmark.core.percent import percent
-from benchmark.records.board_rows import Row, rows_of, settings_text
-from benchmark.records.columns import ABSENT, LINES, PROMPTS, QUALITY, UNLIKE, Line, recall_text, with_interval
+from benchmark.records.board_rows import Peers, Row, rows_of, settings_text
+from benchmark.records.columns import (
+    ABSENT,
+    AUTOENCODER,
+    LINES,
+    PROMPTS,
+    QUALITY,
+    UNLIKE,
+    Line,
+    recall_text,
+    with_interval,
+)
 from benchmark.records.record import Record
 
 if TYPE_CHECKING:
     import pandas as pd
+    from numpy.typing import NDArray
 
 HEADLINE = "exposed.items[copy]"
+CONTROLS = {
+    "copycat": "Positive control: a known share of its samples are training images. The detector must see them.",
+    "gaussian": "Baseline: a normal distribution of few principal components, which cannot hold a single patient.",
+}
+"""Models that check a board; they have no rank."""
 
 
 def collect(places: Iterable[Path]) -> list[Record]:
@@ -60,41 +75,90 @@ def ranks(rows: Sequence[Row]) -> list[int]:
     its error is far smaller than that of either row. To it comes the spread between the seeds of both rows, as in
     `board_rows`. A row is below another only if the other is shown to copy at all (its lower end is above 0).
     """
-    return [1 + sum(_below(other, row) for other in rows if other is not row) for row in rows]
+    drawn = [row.replicates(HEADLINE) for row in rows]
+    spreads = np.array([row.spread(HEADLINE) for row in rows])
+    places = [1] * len(rows)
+    for length in {len(values) for values in drawn if values is not None}:
+        alike = [place for place, values in enumerate(drawn) if values is not None and len(values) == length]
+        table = np.array([drawn[place] for place in alike])
+        for number, place in enumerate(alike):
+            if _is_shown_to_copy(rows[place]):
+                places[place] += int(_are_below(table, number, spreads[alike]).sum())
+    return places
 
 
-def _below(first: Row, second: Row) -> bool:
-    a, b = first.replicates(HEADLINE), second.replicates(HEADLINE)
-    if a is None or b is None or len(a) != len(b):
-        return False
+def _is_shown_to_copy(row: Row) -> bool:
     # Where nothing is copied a share depends on the few samples that chance has put above the first held-out patients,
     # and replicates understate its error: without this, 10 % of pairs of models that copy nobody were told apart
     # (simulated).
-    exposed = second.entry(HEADLINE, (0.0, 1.0))
-    if exposed is None or exposed.low is None or exposed.low <= 0:
-        return False
-    difference = np.subtract(b, a)
-    mean, low = float(difference.mean()), float(np.quantile(difference, 0.025))
-    return mean - math.hypot(mean - low, first.spread(HEADLINE), second.spread(HEADLINE)) > 0
+    entry = row.entry(HEADLINE, (0.0, 1.0))
+    return entry is not None and entry.low is not None and entry.low > 0
 
 
-def table_of(records: Sequence[Record]) -> pd.DataFrame:
-    """Return one board as text, best rank first; runs that differ in their seed alone are one row."""
+def _are_below(drawn: NDArray[np.float64], number: int, spreads: NDArray[np.float64]) -> NDArray[np.bool_]:
+    """Return which rows are below row `number` beyond doubt, (rows,).
+
+    Args:
+        drawn: replicates, (rows, draws).
+        number: of the row that the others are compared with.
+        spreads: half-widths between seeds, (rows,).
+    """
+    differences = drawn[number] - drawn
+    # The lower end can only be above 0 where at most 2.5 % of the differences are not: few pairs need the quantile.
+    few = (differences <= 0).sum(axis=1) <= 0.025 * (drawn.shape[1] - 1) + 1
+    few[number] = False
+    means, lows = differences[few].mean(axis=1), np.quantile(differences[few], 0.025, axis=1)
+    errors = np.sqrt((means - lows) ** 2 + spreads[few] ** 2 + spreads[number] ** 2)
+    below = np.zeros(len(drawn), bool)
+    below[few] = means - errors > 0
+    return below
+
+
+def _any(_: Row) -> bool:
+    return True
+
+
+def table_of(records: Sequence[Record], tells: Callable[[Row], bool] = _any) -> pd.DataFrame:
+    """Return one board as text, best rank first; runs that differ in their seed alone are one row.
+
+    `tells` is whether a row answers the question, as for `placed`.
+    """
     import pandas as pd
 
-    board = rows_of(records)
+    board = Peers(tuple(rows_of(records)))
+    places = placed(board.rows, tells)
+    return pd.DataFrame([{"rank": place, **cells_of(row, board)} for place, row in places]).fillna("")
+
+
+def placed(board: Sequence[Row], tells: Callable[[Row], bool] = _any) -> list[tuple[int | str, Row]]:
+    """Return each row with its rank, best first, then controls (`control`) and rows without a rank (empty).
+
+    A control is no competitor: a normal distribution of few components copies nobody and would be first.
+
+    Args:
+        board: all of its rows.
+        tells: whether a row with a headline answers the question; one that does not has no rank: noise copies nobody.
+    """
     # A row of which any seed has no headline has no rank: the first place would read as an all-clear, and the mean of
     # the seeds that were not refused leaves out those that were. Nor has one without replicates: no row is shown to be
     # below it, so that it would be first whatever its value.
-    scored = [row for row in board if row.complete(HEADLINE) and row.replicates(HEADLINE) is not None]
-    unscored = [row for row in board if row not in scored]
-    unscored.sort(key=lambda row: row.first.status != "done")
+    controls = [row for row in board if _is_control(row)]
+    models = [(row, _is_complete(row) and tells(row)) for row in board if not _is_control(row)]
+    scored = [row for row, has_rank in models if has_rank]
+    unscored = sorted((row for row, has_rank in models if not has_rank), key=lambda row: row.first.status != "done")
     ranked = sorted(zip(ranks(scored), scored, strict=True), key=lambda pair: (pair[0], pair[1].value(HEADLINE)))
-    cells: list[dict[str, object]] = [{"rank": rank, **cells_of(row, board)} for rank, row in ranked]
-    return pd.DataFrame(cells + [{"rank": "", **cells_of(row, board)} for row in unscored]).fillna("")
+    return [*ranked, *(("control", row) for row in controls), *(("", row) for row in unscored)]
 
 
-def cells_of(row: Row, board: Sequence[Row]) -> dict[str, str]:
+def _is_control(row: Row) -> bool:
+    return row.first.spec.model in CONTROLS and row.first.status == "done"
+
+
+def _is_complete(row: Row) -> bool:
+    return row.complete(HEADLINE) and row.replicates(HEADLINE) is not None
+
+
+def cells_of(row: Row, board: Peers) -> dict[str, str]:
     """Return one board row as text: what was run, then every line for the copy detector, then pixels' headline.
 
     A run that was declined or failed has the reason in place of the headline, and no other number.
@@ -137,9 +201,10 @@ def _is_unlike(records: Iterable[Record]) -> bool:
     return any(record.scores[UNLIKE.id].reason for record in records if UNLIKE.id in record.scores)
 
 
-def _recall(row: Row, detector: str, board: Sequence[Row]) -> str:
+def _recall(row: Row, detector: str, board: Peers) -> str:
     """Return the mean recall over the transformations that this detector has anywhere on the board."""
-    return recall_text(row.recalls(detector), dict.fromkeys(name for one in board for name in one.recalls(detector)))
+    expected = [name for name in board.transformations.get(detector, ()) if name != AUTOENCODER]
+    return recall_text(row.recalls(detector), expected)
 
 
 def _shown(row: Row) -> str:
@@ -192,23 +257,29 @@ def notes_of(records: list[Record]) -> list[str]:
     return notes
 
 
-def write_boards(records: list[Record], out: Path, audits: Mapping[str, list[str]] | None = None) -> list[Path]:
-    """Write COHORT-KEY-PROTOCOL.md, .csv and .html for every board and return their paths. Raises BadDataError."""
+def write_boards(
+    records: list[Record],
+    out: Path,
+    audits: Mapping[str, list[str]] | None = None,
+    tells: Callable[[Row], bool] = _any,
+) -> list[Path]:
+    """Write COHORT-KEY-PROTOCOL.md and .csv for every board and return their paths. Raises BadDataError."""
     written: list[Path] = []
     for (name, key, protocol), group in boards(records).items():
-        table, notes = table_of(group), [*notes_of(group), *(audits or {}).get(key, [])]
-        title, subtitle = f"{name}: memorisation board", _subtitle(group[0], key, protocol)
-        texts = {
-            ".md": _markdown(title, subtitle, table, notes),
-            ".csv": csv_text(table),
-            ".html": _html(title, subtitle, table, notes),
-        }
-        stem = f"{name}-{key[:8]}-{protocol}"
-        written += [_write(out / f"{stem}{ending}", text) for ending, text in texts.items()]
+        table, notes = table_of(group, tells), [*notes_of(group), *(audits or {}).get(key, [])]
+        heading = f"{name}: memorisation board", subtitle_of(group[0], key, protocol)
+        written += write_table(out / f"{name}-{key[:8]}-{protocol}", *heading, table, notes)
     return written
 
 
-def _subtitle(record: Record, key: str, protocol: str) -> str:
+def write_table(stem: Path, title: str, subtitle: str, table: pd.DataFrame, notes: list[str]) -> list[Path]:
+    """Write a board as STEM.md and STEM.csv, and return their paths."""
+    texts = {".md": _markdown(title, subtitle, table, notes), ".csv": csv_text(table)}
+    return [_write(stem.with_name(f"{stem.name}{ending}"), text) for ending, text in texts.items()]
+
+
+def subtitle_of(record: Record, key: str, protocol: str) -> str:
+    """Return protocol, digest, grid and sizes of a record's cohort in one line."""
     cohort = record.cohort
     sizes = ", ".join(f"{name} {cohort.items[name]} items of {cohort.patients[name]} patients" for name in cohort.items)
     return f"protocol {protocol}, cohort {key[:8]}: {' x '.join(map(str, cohort.shape))}, {sizes}"
@@ -231,11 +302,3 @@ def _plain(cell: str) -> str:
     from markupsafe import escape
 
     return str(escape(" ".join(cell.split()))).replace("|", "\\|")
-
-
-def _html(title: str, subtitle: str, table: pd.DataFrame, notes: list[str]) -> str:
-    from jinja2 import Environment, PackageLoader
-
-    environment = Environment(loader=PackageLoader("benchmark.records"), autoescape=True)
-    template = environment.get_template("board.html")
-    return template.render(title=title, subtitle=subtitle, table=table, notes=notes)

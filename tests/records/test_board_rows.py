@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from benchmark.records.board_rows import Row, over_seeds, rows_of, settings_text
+from benchmark.records.board_rows import Peers, Row, over_seeds, rows_of, settings_text
 from benchmark.records.leaderboard import HEADLINE, cells_of, ranks, table_of
 from benchmark.records.record import CohortFacts, Record, ScoreEntry, Spec
 
@@ -230,8 +230,9 @@ def test_a_number_deleted_from_the_only_record_of_a_row() -> None:
 
 def texts(*records: Record) -> list[str]:
     rows = rows_of(records)
-    cells = [cells_of(row, rows)["settings"] for row in rows]
-    assert cells == [settings_text(row, rows) for row in rows]
+    board = Peers(tuple(rows))
+    cells = [cells_of(row, board)["settings"] for row in rows]
+    assert cells == [settings_text(row, board) for row in rows]
     return cells
 
 

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 
 from markupsafe import Markup
 
-from benchmark.evaluation.report import svg
 from benchmark.evaluation.report.texts import HISTOGRAMS
 from benchmark.evaluation.report.wording import count_text, detector_name
 from benchmark.metrics.accumulation import FACTORS
+from benchmark.pages import svg
 
 if TYPE_CHECKING:
     from benchmark.core.types import Score

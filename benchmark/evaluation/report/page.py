@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-import base64
-import hashlib
 import os
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from importlib.resources import files
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from benchmark.core.files import atomic_write
 from benchmark.evaluation.report import charts, questions, texts, wording
 from benchmark.evaluation.report.encode import data_uri, png
 from benchmark.evaluation.report.viewer import Shown, show, view_names
+from benchmark.pages import render as pages
+from benchmark.pages.render import asset, write_html
 from benchmark.records.columns import RECALL
 
 if TYPE_CHECKING:
@@ -62,7 +60,7 @@ def write_report(report: ReportInput, images: ReportImages, folder: Path, *, adv
         for place, suspect in enumerate(report.suspects)
     ]
     path = folder / REPORT
-    write_page(path, _report_html(report, rows, images))
+    write_html(path, _report_html(report, rows, images))
     write_summary(report, folder)
     return path
 
@@ -82,14 +80,8 @@ def _drawn(report: ReportInput, images: ReportImages, advance: Advance) -> list[
 def write_summary(report: ReportInput, folder: Path) -> Path:
     """Write summary.html, numbers only, without a name or an image, and return its path."""
     path = folder / SUMMARY
-    write_page(path, _summary_html(report))
+    write_html(path, _summary_html(report))
     return path
-
-
-def write_page(path: Path, html: str) -> None:
-    """Write a page as one file, whole or not at all."""
-    with atomic_write(path) as temporary:
-        temporary.write_text(html, encoding="utf-8")
 
 
 def _report_html(report: ReportInput, rows: Sequence[Row], images: ReportImages) -> str:
@@ -110,7 +102,8 @@ def _summary_html(report: ReportInput) -> str:
 def _render(name: str, report: ReportInput, **more: Any) -> str:
     samples = report.group("synthetic")
     return render(
-        name, look=wording.look(report), date=report.date, version=report.version, script=_asset("report.js"),
+        name, look=wording.look(report), date=report.date, version=report.version,
+        script=asset("benchmark.evaluation.report", "report.js"),
         report=report, verdict=report.verdict, samples=samples.images if samples else 0, **more,
     )  # fmt: skip
 
@@ -126,43 +119,10 @@ def render(name: str, *, look: str, date: str, version: str, script: str = "", *
         script: what the page may run.
         more: what the template itself uses.
     """
-    from jinja2 import Environment, PackageLoader
-    from markupsafe import Markup
-
-    environment = Environment(
-        loader=PackageLoader("benchmark.evaluation.report"), autoescape=True, trim_blocks=True, lstrip_blocks=True
-    )
-    environment.globals.update(texts=texts, wording=wording, charts=charts, recall=_recall)
-    style = _asset("report.css")
-    return environment.get_template(name).render(
-        look=look,
-        date=date,
-        version=version,
-        style=Markup(style),  # noqa: S704  # our own files
-        script=Markup(script),  # noqa: S704
-        policy=_policy(style, script),
-        **more,
-    )
-
-
-def _asset(name: str) -> str:
-    """Return a file of the package, with line ends as the browser sees them: its digest is in the policy."""
-    return files("benchmark.evaluation.report").joinpath("assets", name).read_text(encoding="utf-8")
-
-
-def _policy(style: str, script: str) -> str:
-    """Return a content security policy that allows the page's own script, style and images, and no request at all.
-
-    A file name that got into the page as markup could then neither run nor send anything.
-    """
-    return (
-        f"default-src 'none'; img-src data:; style-src '{_digest(style)}'; script-src '{_digest(script)}'; "
-        "base-uri 'none'; form-action 'none'"
-    )
-
-
-def _digest(text: str) -> str:
-    return f"sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}"
+    tools = {"texts": texts, "wording": wording, "charts": charts, "recall": _recall}
+    template = pages.environment("benchmark.evaluation.report", tools).get_template(name)
+    style = [("benchmark.evaluation.report", "report.css")]
+    return template.render(look=look, date=date, version=version, **pages.head(style, script), **more)
 
 
 def _recall(detector: Detector, name: str, *, headline: bool) -> Score | None:

@@ -16,9 +16,10 @@ from markupsafe import Markup, escape
 from benchmark import __version__
 from benchmark.core.errors import BadDataError
 from benchmark.core.files import read_json
-from benchmark.evaluation.report import svg
 from benchmark.evaluation.report.encode import data_uri, encode_all
-from benchmark.evaluation.report.page import REPORT, render, write_page
+from benchmark.evaluation.report.page import REPORT, render
+from benchmark.pages import svg
+from benchmark.pages.render import write_html
 from benchmark.text2image import summary as summaries
 from benchmark.text2image import tokens as token_summaries
 from benchmark.text2image.detect import FURTHER
@@ -108,7 +109,7 @@ def write_prompts_report(folder: Path, out: Path) -> Path:
         note=constant_note(summary),
         facts=_facts(summary),
     )
-    write_page(out / REPORT, page)
+    write_html(out / REPORT, page)
     return out / REPORT
 
 

@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 import base64
-import hashlib
 import shlex
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date
-from importlib.resources import files
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from benchmark.core.files import atomic_write
 from benchmark.core.options import as_text, without_paths
+from benchmark.pages.render import environment, head, write_html
 from benchmark.records.columns import number
 from benchmark.runs.sweeps.axis_trends import LEVEL, AxisTrend, p_text
 from benchmark.runs.sweeps.readings import MEASURE, Reading, axes_of, levels_of, notes_of
@@ -53,38 +51,18 @@ def write_page(
     curves: Sequence[Curve],
 ) -> Path:
     """Write the page and return its path."""
-    from jinja2 import Environment, PackageLoader
-    from markupsafe import Markup
-
-    environment = Environment(
-        loader=PackageLoader("benchmark.runs.sweeps"), autoescape=True, trim_blocks=True, lstrip_blocks=True
-    )
-    environment.globals.update(image=_image, text=as_text, p_text=p_text, number=number, measures=MEASURE, level=LEVEL)
-    style = _style()
-    html = environment.get_template("sweep.html").render(
-        date=date.today().isoformat(), style=Markup(style), policy=_policy(style),  # noqa: S704  # our own file
+    tools = {
+        "image": _image, "text": as_text, "p_text": p_text, "number": number, "measures": MEASURE, "level": LEVEL,
+    }  # fmt: skip
+    html = environment("benchmark.runs.sweeps", tools).get_template("sweep.html").render(
+        date=date.today().isoformat(), **head([("benchmark.runs.sweeps", "sweep.css")]),
         axes={axis: levels_of(axis, readings) for axis in axes_of(readings)},
         states=Counter(one.state for one in readings), count=len(readings), absent=_absent(readings),
         refused=_refused(readings), cells=shown_table(cells), means=shown_table(means), trends=trends,
         curves=_by_axis(curves), commands=_commands(readings), open=len(cells) <= OPEN_ROWS,
         notes=notes_of([one.note for one in readings]), protocol_detectors=_detectors(curves),
     )  # fmt: skip
-    with atomic_write(path) as temporary:
-        temporary.write_text(html, encoding="utf-8")
-    return path
-
-
-def _style() -> str:
-    """Return the style of the private report, and what is special to this page."""
-    shared = files("benchmark.evaluation.report").joinpath("assets", "report.css")
-    own = files("benchmark.runs.sweeps").joinpath("templates", "sweep.css")
-    return shared.read_text(encoding="utf-8") + own.read_text(encoding="utf-8")
-
-
-def _policy(style: str) -> str:
-    """Return a content security policy: the page's own style and images inside it; no script and no request."""
-    digest = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
-    return f"default-src 'none'; img-src data:; style-src 'sha256-{digest}'; base-uri 'none'; form-action 'none'"
+    return write_html(path, html)
 
 
 def _image(curve: Curve) -> str:

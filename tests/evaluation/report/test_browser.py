@@ -1,20 +1,22 @@
 """The page in headless Chromium: keys, decisions, window, slices; no request, no error, nothing serious from axe.
 
-Needs Node with playwright-core and axe-core (NODE_PATH) and Chromium; scripts/check_report_page.mjs says how.
+Needs Chromium and the extra `web-test`, whose packages hold Node, playwright-core and axe (tests/files/chromium.py).
 """
 
 from __future__ import annotations
 
 import csv
 import json
+import os
 import shutil
 import subprocess
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from chromium import node
 
 from benchmark.evaluation.report.data import ReportImages, ReportInput
 from benchmark.evaluation.report.page import write_report
@@ -28,26 +30,32 @@ from .test_prompts import images, scored
 SCRIPT = Path(__file__).parents[3] / "scripts" / "check_report_page.mjs"
 
 
+@dataclass(frozen=True)
+class Browser:
+    """Chromium, and what the script needs to drive it."""
+
+    chromium: str
+    node: str
+    packages: Path
+
+
 @pytest.fixture(scope="module", autouse=True)
-def browser() -> str:
-    """Chromium; the tests skip where it, Node or its packages are missing."""
-    node, chromium = shutil.which("node"), shutil.which("chromium")
-    if node is None or chromium is None:
-        pytest.skip("node or chromium is not installed")
-    packages = subprocess.run(
-        [node, "-e", "require.resolve('playwright-core'); require.resolve('axe-core')"], capture_output=True
-    )
-    if packages.returncode:
-        pytest.skip("playwright-core and axe-core are not on NODE_PATH")
-    return chromium
+def browser(tmp_path_factory: pytest.TempPathFactory) -> Browser:
+    """The tests skip where Chromium or the extra is missing."""
+    chromium = shutil.which("chromium")
+    if chromium is None:
+        pytest.skip("chromium is not installed")
+    return Browser(chromium, *node(tmp_path_factory.mktemp("node")))
 
 
-def drive(browser: str, folder: Path, report: ReportInput, images: ReportImages) -> dict[str, Any]:
+def drive(browser: Browser, folder: Path, report: ReportInput, images: ReportImages) -> dict[str, Any]:
     return look(browser, write_report(report, images, folder))
 
 
-def look(browser: str, path: Path) -> dict[str, Any]:
-    done = subprocess.run(["node", str(SCRIPT), str(path), browser], capture_output=True, text=True, timeout=300)
+def look(browser: Browser, path: Path) -> dict[str, Any]:
+    command = [browser.node, str(SCRIPT), str(path), browser.chromium]
+    given = {**os.environ, "NODE_PATH": str(browser.packages)}
+    done = subprocess.run(command, capture_output=True, text=True, timeout=300, env=given)
     assert done.returncode == 0, done.stderr
     seen: dict[str, Any] = json.loads(done.stdout)
     assert seen["errors"] == []
@@ -57,7 +65,7 @@ def look(browser: str, path: Path) -> dict[str, Any]:
     return seen
 
 
-def test_a_review_by_keyboard(browser: str, tmp_path: Path) -> None:
+def test_a_review_by_keyboard(browser: Browser, tmp_path: Path) -> None:
     hostile = suspect(1, file=HOSTILE, patient='=1+1,"x"')
     seen = drive(browser, tmp_path, replace(report_of(), suspects=(suspect(0), hostile)), images_of())
     assert (seen["first"], seen["second"]) == ("1", "2")
@@ -82,7 +90,7 @@ def test_a_review_by_keyboard(browser: str, tmp_path: Path) -> None:
     assert seen["csv"].startswith(f'"{head.replace(",", chr(34) + "," + chr(34))}"')
 
 
-def test_names_that_a_spreadsheet_would_run_are_made_text(browser: str, tmp_path: Path) -> None:
+def test_names_that_a_spreadsheet_would_run_are_made_text(browser: Browser, tmp_path: Path) -> None:
     names = {
         "=cmd()": "'=cmd()", "+1+1": "'+1+1", "-a": "'-a", "@sum": "'@sum", "'=x": "''=x", "-0.5": "-0.5",
         "plain.png": "plain.png", "'plain": "'plain",
@@ -93,7 +101,7 @@ def test_names_that_a_spreadsheet_would_run_are_made_text(browser: str, tmp_path
     assert [row[1] for row in rows] == list(names.values())
 
 
-def test_channels_are_switched_for_all_suspects(browser: str, tmp_path: Path) -> None:
+def test_channels_are_switched_for_all_suspects(browser: Browser, tmp_path: Path) -> None:
     seen = drive(browser, tmp_path, report_of(), colour_images("red", "green", "blue"))
     names = ["colour", "red", "green", "blue", "colour"]
     places = ["0,0", "1,1", "2,2", "3,3", "0,0"]
@@ -101,17 +109,17 @@ def test_channels_are_switched_for_all_suspects(browser: str, tmp_path: Path) ->
     assert seen["channelCaptions"][:2] == ["Training in its place", "Synthetic in its place"]
 
 
-def test_the_report_of_prompts(browser: str, tmp_path: Path) -> None:
+def test_the_report_of_prompts(browser: Browser, tmp_path: Path) -> None:
     folder, made = scored(tmp_path), images(7)
     np.savez(folder / FILE, sha=np.array([f"{number:04x}" for number in range(7)]), images=made)
     look(browser, write_prompts_report(folder, folder))
 
 
-def test_slices_of_a_volume(browser: str, tmp_path: Path) -> None:
+def test_slices_of_a_volume(browser: Browser, tmp_path: Path) -> None:
     seen = drive(browser, tmp_path, report_of(dimensions=3), images_of(20, 24, 16))
     assert seen["slices"]["middle"] != seen["slices"]["first"]
     assert seen["slices"]["label"] == "1 / 16"
 
 
-def test_a_page_without_suspects(browser: str, tmp_path: Path) -> None:
+def test_a_page_without_suspects(browser: Browser, tmp_path: Path) -> None:
     assert drive(browser, tmp_path, report_of("cannot tell"), images_of())["suspects"] == 0

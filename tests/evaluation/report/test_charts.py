@@ -10,7 +10,6 @@ import numpy as np
 import pytest
 
 from benchmark.core.types import Score
-from benchmark.evaluation.report import svg
 from benchmark.evaluation.report.charts import (
     BAR,
     drawn_histograms,
@@ -21,6 +20,7 @@ from benchmark.evaluation.report.charts import (
     threshold_figure,
 )
 from benchmark.evaluation.report.data import Detector, Histogram
+from benchmark.pages import svg
 
 from .conftest import COPY, Made, suspect
 
