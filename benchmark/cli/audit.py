@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from benchmark.cli.options import Cache, Columns, Device, SetData, data_pairs
+from benchmark.cli.options import Cache, Columns, Device, MaxSource, SetData, data_pairs
 from benchmark.core.percent import percent
 
 if TYPE_CHECKING:
@@ -81,6 +81,7 @@ def audit_command(
     as_json: Annotated[bool, typer.Option("--json", help="Print the summary as JSON on standard output.")] = False,
     device: Device = "auto",
     cache: Cache = None,
+    max_source_gib: MaxSource = None,
 ) -> None:
     """Tell whether synthetic images are copies of training images, and which ones to withhold.
 

@@ -16,6 +16,7 @@ from benchmark.cli.options import (
     GroupPattern,
     ImageSize,
     Json,
+    MaxSource,
     Root,
     SetData,
     SplitBy,
@@ -87,6 +88,7 @@ def split_command(
     exclude: Exclude = None,
     out: Annotated[Path, typer.Option("--out", help="Where train.csv and heldout.csv go.")] = Path("splits"),
     cache: Cache = None,
+    max_source_gib: MaxSource = None,
 ) -> None:
     """List the items and patients to train a model on elsewhere, and those to keep from it."""
     from benchmark.cohorts.open import DataConfig, build_dataset, open_cohort
@@ -122,6 +124,7 @@ def check_command(
     fix: Annotated[bool, typer.Option("--fix", help="Write exclude.csv, which `--exclude` then takes.")] = False,
     out: Annotated[Path, typer.Option("--out", help="Where findings, manifest and contact sheet go.")] = Path("checks"),
     cache: Cache = None,
+    max_source_gib: MaxSource = None,
     as_json: Json = False,
 ) -> None:
     """Report duplicates, leaks, odd files and grey levels; exit code 4 when a patient or image is in two splits."""

@@ -17,6 +17,7 @@ from benchmark.cli.options import (
     GroupPattern,
     ImageSize,
     Json,
+    MaxSource,
     Root,
     SetData,
     SplitBy,
@@ -93,6 +94,7 @@ def check_detectors_command(
     out: Annotated[Path, typer.Option("--out", help="Where audits go.")] = Path("audits"),
     device: Device = "auto",
     cache: Cache = None,
+    max_source_gib: MaxSource = None,
 ) -> None:
     """Measure detectors on a cohort: recall of planted copies, false positives, agreement of seeds, speed."""
     from benchmark.cli.tables import print_table

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from benchmark.cli.options import Batch, Cache, Device, Root, pairs
+from benchmark.cli.options import Batch, Cache, Device, MaxSource, Root, pairs
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -101,6 +101,7 @@ def prompts_command(
     ] = Path("prompts"),
     device: Device = "auto",
     cache: Cache = None,
+    max_source_gib: MaxSource = None,
 ) -> None:
     """Score prompts by d_mem: which ones has a text-to-image pipeline memorised?"""
     from benchmark.core.files import cache_folder, private_folder

@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from benchmark.cli.options import MaxSource
+
 
 def report_command(
     folder: Annotated[
@@ -16,6 +18,7 @@ def report_command(
     must_see: Annotated[
         float, typer.Option("--must-see", help="Share of copies that must be visible for an all-clear.")
     ] = 0.01,
+    max_source_gib: MaxSource = None,
 ) -> None:
     """Write report.html (private: it shows patients) and summary.html (without names and images) of a run.
 

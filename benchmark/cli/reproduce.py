@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from benchmark.cli.options import Batch, Cache, Data, Device, Root, Seed, SplitSeed, pairs
+from benchmark.cli.options import Batch, Cache, Data, Device, MaxSource, Root, Seed, SplitSeed, pairs
 from benchmark.core.errors import UsageError
 
 
@@ -32,6 +32,7 @@ def reproduce_command(
         "studies"
     ),
     cache: Cache = None,
+    max_source_gib: MaxSource = None,
 ) -> None:
     """Repeat a published study where the copies are known: does its finding hold here?"""
     from benchmark.cli.tables import print_table

@@ -8,7 +8,17 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from benchmark.cli.options import CACHE_HELP, COLUMNS_HELP, Json, all_detectors, data_pairs, pairs, plugin, split_kind
+from benchmark.cli.options import (
+    CACHE_HELP,
+    COLUMNS_HELP,
+    Json,
+    MaxSource,
+    all_detectors,
+    data_pairs,
+    pairs,
+    plugin,
+    split_kind,
+)
 
 if TYPE_CHECKING:
     from benchmark.runs.config import RunConfig
@@ -125,6 +135,7 @@ def run_command(
         Path | None,
         typer.Option("--cache", help=CACHE_HELP),
     ] = None,
+    max_source_gib: MaxSource = None,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Print what would be done, and stop: no pixel is read, nothing written.")
     ] = False,

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from benchmark.cli.options import CACHE_HELP, Json, pairs
+from benchmark.cli.options import CACHE_HELP, Json, MaxSource, pairs
 
 if TYPE_CHECKING:
     from benchmark.runs.sweeps.axes import Axes
@@ -70,6 +70,7 @@ def sweep_command(
     ] = None,
     runs: Annotated[Path | None, typer.Option("--runs", help="Where run folders go; runs/ by default.")] = None,
     cache: Annotated[Path | None, typer.Option("--cache", help=CACHE_HELP)] = None,
+    max_source_gib: MaxSource = None,
     name: Annotated[
         str | None, typer.Option("--name", help="Name of the sweep's folder; by default models, data and a digest.")
     ] = None,
