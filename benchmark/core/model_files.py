@@ -6,6 +6,7 @@ import json
 import sys
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from benchmark.core.errors import BadDataError, MissingDataError
 
@@ -63,13 +64,26 @@ def read_header(path: Path) -> Header:
         for entry in entries.values():
             first, last = entry["data_offsets"]
             bytes_of[entry["dtype"]] = bytes_of.get(entry["dtype"], 0) + last - first
-    except (ValueError, KeyError, TypeError, AttributeError, IndexError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError, IndexError, RecursionError) as error:
         raise BadDataError(
             f"{path} is not a safetensors file, or it is damaged", "download or copy it again"
         ) from error
     if 8 + length + end > size:
         raise BadDataError(f"{path} is cut off: it has {size} of {8 + length + end} bytes", "download or copy it again")
     return Header(shapes, bytes_of)
+
+
+def read_config(path: Path) -> dict[str, Any]:
+    """Return the settings in a model's JSON file. Raises MissingDataError, or BadDataError where it is damaged."""
+    if not path.is_file():
+        raise MissingDataError(f"there is no {path}", "download or copy the folder again")
+    try:
+        config = json.loads(path.read_text(encoding="utf-8"))
+    except (ValueError, RecursionError) as error:
+        raise BadDataError(f"{path} is not JSON, or it is damaged", "download or copy it again") from error
+    if not isinstance(config, dict):
+        raise BadDataError(f"{path} is not JSON, or it is damaged", "download or copy it again")
+    return config
 
 
 _said: set[str] = set()
