@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from benchmark.cli.apps import App
+from benchmark.cli.echo import echo
 from benchmark.cli.options import (
     Cache,
     Channels,
@@ -103,8 +104,8 @@ def split_command(
     )  # fmt: skip
     cohort = open_cohort(config, *build_dataset(config), cache=cache_folder(cache), log=to_stderr)
     for path in write_split(private_folder(out) / f"{cohort.name}-{cohort.key[:8]}", cohort):
-        typer.echo(f"{path.stem}: {path} (private: it names patients)")
-    typer.echo("train on the items of train.csv alone; then: bench run --model ... --trained-on split, same options")
+        echo(f"{path.stem}: {path} (private: it names patients)")
+    echo("train on the items of train.csv alone; then: bench run --model ... --trained-on split, same options")
 
 
 @datasets_app.command("check")
@@ -154,6 +155,6 @@ def check_command(
     else:
         print_table(f"{card.name}: cohort {report.key[:8]}", ("what", "found"), render(report))
         for path in paths:
-            typer.echo(f"{path.stem}: {path} (private)")
+            echo(f"{path.stem}: {path} (private)")
     if not report.ok:
         raise typer.Exit(4)

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from benchmark.cli.apps import App
+from benchmark.cli.echo import echo
 from benchmark.cli.options import (
     Cache,
     Channels,
@@ -113,5 +114,5 @@ def check_detectors_command(
     )
     sizes = ", ".join(f"{name} {count} items" for name, count in audit.cohort.items.items())
     print_table(f"detectors on {audit.cohort.name}: {sizes}", ["", *audit.detectors, ""], table_rows(audit))
-    typer.echo(f"audit: {folder / 'audit.json'}")
-    typer.echo(f"plot: {folder / 'audit.png'}")
+    echo(f"audit: {folder / 'audit.json'}")
+    echo(f"plot: {folder / 'audit.png'}")

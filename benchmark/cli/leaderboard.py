@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from benchmark.cli.apps import App
+from benchmark.cli.echo import echo
 
 leaderboard_app = App(no_args_is_help=True)
 
@@ -31,4 +32,4 @@ def build_command(
 
     records = collect([*(runs or [Path("runs")]), out])
     for path in write_boards(records, out, collect_audits(audits)):
-        typer.echo(path)
+        echo(path)

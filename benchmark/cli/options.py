@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from benchmark.cli.echo import echo
 from benchmark.core.errors import UsageError
 
 if TYPE_CHECKING:
@@ -113,7 +114,7 @@ def split_kind(name: str) -> Any:
 def warn(problems: tuple[str, ...]) -> None:
     """Print what could not be used on standard error."""
     for problem in problems:
-        typer.echo(f"problem: {problem}", err=True)
+        echo(f"problem: {problem}", err=True)
 
 
 def public_card(card: Card) -> dict[str, Any]:

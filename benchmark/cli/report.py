@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from benchmark.cli.echo import echo
 from benchmark.cli.options import MaxSource
 
 
@@ -29,8 +30,8 @@ def report_command(
 
     if is_prompts_folder(folder):
         page = write_prompts_report(folder, out or folder)
-        typer.echo(f"report: {page} (private: it shows prompts and images)")
+        echo(f"report: {page} (private: it shows prompts and images)")
         return
     page = report_run(folder, out or folder, must_see=must_see)
-    typer.echo(f"report: {page} (private: it shows patients)")
-    typer.echo(f"summary: {page.with_name('summary.html')}")
+    echo(f"report: {page} (private: it shows patients)")
+    echo(f"summary: {page.with_name('summary.html')}")

@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from benchmark.cli.echo import echo
 from benchmark.cli.options import Batch, Cache, Data, Device, MaxSource, Root, Seed, SplitSeed, pairs
 from benchmark.core.errors import UsageError
 
@@ -53,5 +54,5 @@ def reproduce_command(
     )  # fmt: skip
     for title, columns, lines in tables(results):
         print_table(title, columns, lines)
-    typer.echo(f"results: {folder / 'dutt2025.json'} (no text, no pixels)")
-    typer.echo(f"prompts and images: {folder} (private)")
+    echo(f"results: {folder / 'dutt2025.json'} (no text, no pixels)")
+    echo(f"prompts and images: {folder} (private)")

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmark.core.errors import BadDataError, MissingDataError
+from benchmark.core.progress import printable
 
 LFS = b"version https://git-lfs.github.com/spec/v1"
 MOST_HEADER = 100_000_000
@@ -93,4 +94,4 @@ def notice(text: str) -> None:
     """Print one line about what was chosen among files, once per process, to stderr: stdout may be read by programs."""
     if text not in _said:
         _said.add(text)
-        print(f"note: {text}", file=sys.stderr, flush=True)  # noqa: T201
+        print(f"note: {printable(text)}", file=sys.stderr, flush=True)  # noqa: T201

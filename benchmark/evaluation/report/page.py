@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from benchmark.core.files import atomic_write
+from benchmark.core.progress import printable
 from benchmark.evaluation.report import charts, questions, texts, wording
 from benchmark.evaluation.report.encode import data_uri, png
 from benchmark.evaluation.report.viewer import Shown, show, view_names
@@ -115,6 +116,14 @@ def _render(name: str, report: ReportInput, **more: Any) -> str:
     )  # fmt: skip
 
 
+def _visible(value: object) -> object:
+    """Show control characters, and marks that change the direction of text, in what a template prints.
+
+    Spaces that do not break, soft hyphens and joiners belong to ordinary text.
+    """
+    return printable(value, keep="\n\t\xa0\xad\u200c\u200d\u3000\u2009\u202f") if type(value) is str else value
+
+
 def render(name: str, *, look: str, date: str, version: str, script: str = "", **more: Any) -> str:
     """Return a page of the templates, in the frame that all pages share: one file, which may request nothing.
 
@@ -130,7 +139,11 @@ def render(name: str, *, look: str, date: str, version: str, script: str = "", *
     from markupsafe import Markup
 
     environment = Environment(
-        loader=PackageLoader("benchmark.evaluation.report"), autoescape=True, trim_blocks=True, lstrip_blocks=True
+        loader=PackageLoader("benchmark.evaluation.report"),
+        autoescape=True,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        finalize=_visible,
     )
     environment.globals.update(texts=texts, wording=wording, charts=charts, recall=_recall)
     style = _asset("report.css")
