@@ -13,6 +13,7 @@ process.LEFT_OUT += ("PYTEST_CURRENT_TEST",)
 for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
     os.environ[name] = "1"
 os.environ["HF_HUB_OFFLINE"] = "1"
+os.environ["BENCH_PROCESSES"] = "0"  # a process that reads files takes a second to start; its tests start theirs
 os.environ["MEMOBENCH_CACHE"] = "cache"  # in the folder of each test, never the user's
 
 SHARED = Path(__file__).resolve().parents[1].parent / "shared" / "data"

@@ -35,6 +35,18 @@ def test_the_hosted_checks_run_ci_on_every_declared_python() -> None:
     assert [step["run"] for step in job["steps"] if "run" in step] == [".ci/run"]
 
 
+def test_the_floors_that_are_tested_are_those_that_are_declared() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    extras = project["optional-dependencies"]
+    tools = [name for name in extras["dev"] if name.startswith("pytest")]
+    declared = [name.replace(">=", "==") for name in (*project["dependencies"], *extras["text"], *tools)]
+    lines = (ROOT / "constraints-floor.txt").read_text(encoding="utf-8").splitlines()
+    assert lines[1:] == sorted(declared, key=str.lower)
+    assert all(re.fullmatch(r"[A-Za-z0-9-]+==\d+(\.\d+)+", line) for line in lines[1:])
+    workflow = yaml.safe_load((ROOT / ".github" / "workflows" / "ci.yml").read_text(encoding="utf-8"))
+    assert [step["run"] for step in workflow["jobs"]["floor"]["steps"] if "run" in step] == [".ci/floor"]
+
+
 def declined() -> Record:
     """A record of a model that could not be run: the smallest that a board shows."""
     return Record(

@@ -14,6 +14,7 @@ from benchmark.cli.audit import audit_command
 from benchmark.cli.datasets import datasets_app
 from benchmark.cli.demo import demo_command
 from benchmark.cli.detectors import detectors_app
+from benchmark.cli.echo import echo
 from benchmark.cli.evaluate import evaluate_command
 from benchmark.cli.leaderboard import leaderboard_app
 from benchmark.cli.metrics import metrics_app
@@ -25,7 +26,6 @@ from benchmark.cli.run import run_command
 from benchmark.cli.runs import runs_app
 from benchmark.cli.sweep import sweep_command
 from benchmark.core.errors import BenchError
-from benchmark.core.progress import printable
 
 app = App(
     name="bench",
@@ -56,7 +56,7 @@ def _version(
     version: Annotated[bool, typer.Option("--version", help="Print the version and exit.", is_eager=True)] = False,
 ) -> None:
     if version:
-        typer.echo(f"memobench {__version__}")
+        echo(f"memobench {__version__}")
         raise typer.Exit
 
 
@@ -72,5 +72,5 @@ def main() -> None:
     except BenchError as error:
         if os.environ.get("BENCH_TRACE"):
             raise
-        typer.echo(printable(f"error: {error}", keep="\n"), err=True)
+        echo(f"error: {error}", err=True, keep="\n")
         sys.exit(error.exit_code)

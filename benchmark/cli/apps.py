@@ -13,6 +13,9 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
+from benchmark.cli.echo import echo
+from benchmark.core.progress import printable
+
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print results, warnings and errors only.")]
 Verbose = Annotated[bool, typer.Option("--verbose", "-v", help="Print stack traces, and what the libraries log.")]
 RESUMABLE = ("audit", "evaluate", "prompts", "reproduce", "run", "sweep")
@@ -34,7 +37,7 @@ class Root(TyperGroup):
             return super().invoke(ctx)
         except KeyboardInterrupt as stop:  # typer itself would end without a word
             resumes = ": the same command resumes where this one stopped" if ctx.invoked_subcommand in RESUMABLE else ""
-            typer.echo(f"stopped{resumes}", err=True)
+            echo(f"stopped{resumes}", err=True)
             raise typer.Exit(TERMINATED if isinstance(stop, TerminatedError) else STOPPED) from None
 
 
@@ -88,7 +91,16 @@ def set_verbosity(*, quiet: bool, verbose: bool) -> None:
         import logging
 
         os.environ["BENCH_TRACE"] = "1"
-        logging.basicConfig(level=logging.INFO, format="%(name)s: %(message)s")
+
+        class Printable(logging.Formatter):
+            """Writes records of the libraries, whose messages hold names, as `printable` does."""
+
+            def format(self, record: logging.LogRecord) -> str:
+                return printable(super().format(record), keep="\n\t")
+
+        handler = logging.StreamHandler()
+        handler.setFormatter(Printable("%(name)s: %(message)s"))
+        logging.basicConfig(level=logging.INFO, handlers=[handler])
 
 
 def end_at_sigterm() -> None:

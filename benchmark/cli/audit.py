@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 from dataclasses import replace
 from datetime import date
@@ -11,7 +10,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from benchmark.cli.options import Cache, Columns, Device, SetData, data_pairs
+from benchmark.cli.echo import echo
+from benchmark.cli.options import Cache, Columns, Device, MaxSource, SetData, data_pairs
 from benchmark.core.percent import percent
 
 if TYPE_CHECKING:
@@ -81,6 +81,7 @@ def audit_command(
     as_json: Annotated[bool, typer.Option("--json", help="Print the summary as JSON on standard output.")] = False,
     device: Device = "auto",
     cache: Cache = None,
+    max_source_gib: MaxSource = None,
 ) -> None:
     """Tell whether synthetic images are copies of training images, and which ones to withhold.
 
@@ -112,19 +113,21 @@ def audit_command(
     done = audit(config)
     files = write_audit(done, folder)
     if as_json:
-        typer.echo(json.dumps(summary(done), indent=2))
+        from benchmark.cli.tables import print_json
+
+        print_json(summary(done))
     else:
         show_audit(done, files)
     if copy_to:
         try:
             kept = copy_clean(done, copy_to)
         except BadDataError as error:  # the exit code is that of the verdict, which is the answer
-            typer.echo(f"error: {error}", err=True)
+            echo(f"error: {error}", err=True, keep="\n")
             raise typer.Exit(done.verdict.exit_code) from error
-        typer.echo(f"copied: {kept} images to {copy_to}; now they are audited", err=True)
+        echo(f"copied: {kept} images to {copy_to}; now they are audited", err=True)
         done = audit(replace(config, synthetic=copy_to))
         write_audit(done, folder / CLEAN)
-        typer.echo(f"{copy_to}: {done.verdict.kind}: {_short(done.verdict.sentence, done)}", err=as_json)
+        echo(f"{copy_to}: {done.verdict.kind}: {_short(done.verdict.sentence, done)}", err=as_json)
     raise typer.Exit(done.verdict.exit_code)
 
 
@@ -172,8 +175,8 @@ def show_audit(audit: Audit, files: list[Path]) -> None:
         ],
     )
     for file in files:
-        typer.echo(f"{file.stem}: {file}")
-    typer.echo(f"{verdict.kind.upper()}: {_short(verdict.sentence, audit)}")
+        echo(f"{file.stem}: {file}")
+    echo(f"{verdict.kind.upper()}: {_short(verdict.sentence, audit)}")
 
 
 def _of_these(audit: Audit) -> str:

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from benchmark.cli.apps import App
+from benchmark.cli.echo import echo
 from benchmark.cli.options import (
     Cache,
     Channels,
@@ -16,6 +17,7 @@ from benchmark.cli.options import (
     GroupPattern,
     ImageSize,
     Json,
+    MaxSource,
     Root,
     SetData,
     SplitBy,
@@ -87,6 +89,7 @@ def split_command(
     exclude: Exclude = None,
     out: Annotated[Path, typer.Option("--out", help="Where train.csv and heldout.csv go.")] = Path("splits"),
     cache: Cache = None,
+    max_source_gib: MaxSource = None,
 ) -> None:
     """List the items and patients to train a model on elsewhere, and those to keep from it."""
     from benchmark.cohorts.open import DataConfig, build_dataset, open_cohort
@@ -101,8 +104,8 @@ def split_command(
     )  # fmt: skip
     cohort = open_cohort(config, *build_dataset(config), cache=cache_folder(cache), log=to_stderr)
     for path in write_split(private_folder(out) / f"{cohort.name}-{cohort.key[:8]}", cohort):
-        typer.echo(f"{path.stem}: {path} (private: it names patients)")
-    typer.echo("train on the items of train.csv alone; then: bench run --model ... --trained-on split, same options")
+        echo(f"{path.stem}: {path} (private: it names patients)")
+    echo("train on the items of train.csv alone; then: bench run --model ... --trained-on split, same options")
 
 
 @datasets_app.command("check")
@@ -122,6 +125,7 @@ def check_command(
     fix: Annotated[bool, typer.Option("--fix", help="Write exclude.csv, which `--exclude` then takes.")] = False,
     out: Annotated[Path, typer.Option("--out", help="Where findings, manifest and contact sheet go.")] = Path("checks"),
     cache: Cache = None,
+    max_source_gib: MaxSource = None,
     as_json: Json = False,
 ) -> None:
     """Report duplicates, leaks, odd files and grey levels; exit code 4 when a patient or image is in two splits."""
@@ -151,6 +155,6 @@ def check_command(
     else:
         print_table(f"{card.name}: cohort {report.key[:8]}", ("what", "found"), render(report))
         for path in paths:
-            typer.echo(f"{path.stem}: {path} (private)")
+            echo(f"{path.stem}: {path} (private)")
     if not report.ok:
         raise typer.Exit(4)

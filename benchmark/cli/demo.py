@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import sys
 from pathlib import Path
@@ -10,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from benchmark.cli.echo import echo
 from benchmark.cli.options import Device
 
 if TYPE_CHECKING:
@@ -71,7 +71,9 @@ def demo_command(
     files = write_audit(done, folder / "audit")
     named = named_copies(copies, withhold_list(done))
     if as_json:
-        typer.echo(json.dumps(summary(done) | {"demo": for_machines(named, done)}, indent=2))
+        from benchmark.cli.tables import print_json
+
+        print_json(summary(done) | {"demo": for_machines(named, done)})
     else:
         show_audit(done, files)
         # `uvx memobench demo` leaves no `bench` behind: the name that was typed is the one that works.
@@ -100,7 +102,7 @@ def _tell(named: NamedCopies, done: Audit, folder: Path, command: str, *, opened
         f"  {command} audit --train TRAIN --heldout HELDOUT --synthetic SYNTHETIC",
     )
     for line in lines:
-        typer.echo(line)
+        echo(line)
 
 
 def _opened(page: Path) -> bool:

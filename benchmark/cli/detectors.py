@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from benchmark.cli.apps import App
+from benchmark.cli.echo import echo
 from benchmark.cli.options import (
     Cache,
     Channels,
@@ -17,6 +18,7 @@ from benchmark.cli.options import (
     GroupPattern,
     ImageSize,
     Json,
+    MaxSource,
     Root,
     SetData,
     SplitBy,
@@ -93,6 +95,7 @@ def check_detectors_command(
     out: Annotated[Path, typer.Option("--out", help="Where audits go.")] = Path("audits"),
     device: Device = "auto",
     cache: Cache = None,
+    max_source_gib: MaxSource = None,
 ) -> None:
     """Measure detectors on a cohort: recall of planted copies, false positives, agreement of seeds, speed."""
     from benchmark.cli.tables import print_table
@@ -111,5 +114,5 @@ def check_detectors_command(
     )
     sizes = ", ".join(f"{name} {count} items" for name, count in audit.cohort.items.items())
     print_table(f"detectors on {audit.cohort.name}: {sizes}", ["", *audit.detectors, ""], table_rows(audit))
-    typer.echo(f"audit: {folder / 'audit.json'}")
-    typer.echo(f"plot: {folder / 'audit.png'}")
+    echo(f"audit: {folder / 'audit.json'}")
+    echo(f"plot: {folder / 'audit.png'}")

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from benchmark.cli.options import Detectors, Json, SearchTransforms, all_detectors
+from benchmark.cli.options import Detectors, Json, MaxSource, SearchTransforms, all_detectors
 from benchmark.cli.run import show_run
 
 
@@ -17,6 +17,7 @@ def evaluate_command(
     search_transforms: SearchTransforms = None,
     search_memory: Annotated[float | None, typer.Option("--search-memory", help="GiB that a search may take.")] = None,
     device: Annotated[str | None, typer.Option("--device", help="auto, cpu, cuda or cuda:N.")] = None,
+    max_source_gib: MaxSource = None,
     as_json: Json = False,
 ) -> None:
     """Evaluate a run's samples again, without training or sampling."""

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from benchmark.cli.apps import App
+from benchmark.cli.echo import echo
 
 leaderboard_app = App(no_args_is_help=True)
 
@@ -36,5 +37,5 @@ def build_command(
 
     records, sentences = collect([*(runs or [Path("runs")]), out]), collect_audits(audits)
     for path in write_boards(records, out, sentences, tells):
-        typer.echo(path)
-    typer.echo(build_site(records, out / "site", audits=sentences))
+        echo(path)
+    echo(build_site(records, out / "site", audits=sentences))

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from benchmark.cli.apps import App
+from benchmark.cli.echo import echo
 from benchmark.cli.options import Device, Json, card_rows, pairs, public_card, warn
 
 if TYPE_CHECKING:
@@ -60,7 +61,7 @@ def install_command(
     from benchmark.plugins.checkouts import install
     from benchmark.plugins.registry import find_model
 
-    typer.echo(f"{name} is installed: {install(find_model(name), accepted=accepted)}")
+    echo(f"{name} is installed: {install(find_model(name), accepted=accepted)}")
 
 
 def check_model_command(
@@ -80,7 +81,7 @@ def check_model_command(
     columns, rows = table_rows(findings)
     print_table(f"{model}: does it keep its contract?", columns, rows)
     for sentence in sentences(findings):
-        typer.echo(sentence)
+        echo(sentence)
     if not conforms(findings):
         raise typer.Exit(5)
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from benchmark.cli.echo import echo
 from benchmark.core.errors import UsageError
 
 if TYPE_CHECKING:
@@ -46,6 +48,27 @@ Seed = Annotated[int, typer.Option("--seed", help="Seed of training and sampling
 SplitSeed = Annotated[int, typer.Option("--split-seed", help="Seed that orders the patients before they are split.")]
 CACHE_HELP = "Prepared cohorts and detectors (patients' pixels); by default $MEMOBENCH_CACHE, or in your user cache."
 Cache = Annotated[Path | None, typer.Option("--cache", help=CACHE_HELP)]
+
+
+def _set_limit(gib: float | None) -> float | None:
+    """Let this process, and those that it starts, read images up to this size. Raises UsageError."""
+    if gib is not None:
+        from benchmark.images.readers.limits import VARIABLE, limit
+
+        os.environ[VARIABLE] = f"{gib:g}"
+        limit()
+    return gib
+
+
+MaxSource = Annotated[
+    float | None,
+    typer.Option(
+        "--max-source-gib",
+        callback=_set_limit,
+        help="GiB of pixels that one image, volume or series may take; larger ones are left out by name. Default: an "
+        "eighth of this machine's memory, at most 8.",
+    ),
+]
 Detectors = Annotated[
     list[str] | None,
     typer.Option("--detector", help="One more detector, such as pixels:foreground=true (see `bench detectors`)."),
@@ -91,7 +114,7 @@ def split_kind(name: str) -> Any:
 def warn(problems: tuple[str, ...]) -> None:
     """Print what could not be used on standard error."""
     for problem in problems:
-        typer.echo(f"problem: {problem}", err=True)
+        echo(f"problem: {problem}", err=True)
 
 
 def public_card(card: Card) -> dict[str, Any]:

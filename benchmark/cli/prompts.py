@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from benchmark.cli.options import Batch, Cache, Device, Root, pairs
+from benchmark.cli.echo import echo
+from benchmark.cli.options import Batch, Cache, Device, MaxSource, Root, pairs
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -101,6 +102,7 @@ def prompts_command(
     ] = Path("prompts"),
     device: Device = "auto",
     cache: Cache = None,
+    max_source_gib: MaxSource = None,
 ) -> None:
     """Score prompts by d_mem: which ones has a text-to-image pipeline memorised?"""
     from benchmark.core.files import cache_folder, private_folder
@@ -150,7 +152,7 @@ def _report(loaded: LoadedPipeline, top: pd.DataFrame, sampling: PromptSampling,
 
     if len(top):
         keep_top_images(loaded.pipeline, top, sampling, folder, batch=batch)
-    typer.echo(f"report: {write_prompts_report(folder, folder)} (private: it shows prompts and images)")
+    echo(f"report: {write_prompts_report(folder, folder)} (private: it shows prompts and images)")
 
 
 def _encoder(follow_ups: FollowUps, device: str) -> Any:
@@ -167,7 +169,7 @@ def _oracle(loaded: LoadedPipeline, follow_ups: FollowUps, cache: Path) -> CopyO
 
 def _offer_the_first_step(prompts: int, sampling: PromptSampling) -> None:
     if prompts > MANY and not sampling.first and sampling.steps > 1:
-        typer.echo(
+        echo(
             f"{prompts} prompts x {sampling.seeds} seeds x {sampling.steps} steps: --first takes the first step only, "
             f"at 1/{sampling.steps} of the cost",
             err=True,
@@ -186,9 +188,9 @@ def _print_scores(folder: Path, summary: dict[str, Any]) -> None:
     if "separation" in summary:
         print_table("prompts that are memorised", ("score", "AUC", "TPR at 1 % FPR"), separation_rows(summary))
     if note := constant_note(summary):
-        typer.echo(f"note: {note}")
-    typer.echo(f"scores: {folder / 'scores.parquet'} (private, with prompts.parquet)")
-    typer.echo(f"summary: {folder / 'summary.json'} (no text)")
+        echo(f"note: {note}")
+    echo(f"scores: {folder / 'scores.parquet'} (private, with prompts.parquet)")
+    echo(f"summary: {folder / 'summary.json'} (no text)")
 
 
 def _top(folder: Path, table: pd.DataFrame, count: int) -> pd.DataFrame:
@@ -223,7 +225,7 @@ def _tokens(
     public = folder / f"tokens{ending}.json"
     write_json(public, {"pipeline": loaded.identity, "marker": public_marker(outlier_rule.marker), **findings.summary})
     print_table("tokens", ("", "mean over prompts [95 % interval]"), rows(findings.summary))
-    typer.echo(f"tokens: {folder / f'tokens{ending}.parquet'} (private), {public} (no text)")
+    echo(f"tokens: {folder / f'tokens{ending}.parquet'} (private), {public} (no text)")
 
 
 def _mitigate(
@@ -263,7 +265,7 @@ def _mitigate(
     effects_by_name = {name: asdict(effect) for name, effect in measured.items()}
     write_json(public, {**given, "sampling": sampled, "compared": oracle is not None, "effects": effects_by_name})
     print_table(f"mitigations, {len(top)} prompts", COLUMNS, rows(measured))
-    typer.echo(f"mitigations: {public} (no text)")
+    echo(f"mitigations: {public} (no text)")
 
 
 def _sampling(

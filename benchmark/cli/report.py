@@ -7,6 +7,9 @@ from typing import Annotated
 
 import typer
 
+from benchmark.cli.echo import echo
+from benchmark.cli.options import MaxSource
+
 
 def report_command(
     folder: Annotated[
@@ -16,6 +19,7 @@ def report_command(
     must_see: Annotated[
         float, typer.Option("--must-see", help="Share of copies that must be visible for an all-clear.")
     ] = 0.01,
+    max_source_gib: MaxSource = None,
 ) -> None:
     """Write report.html (private: it shows patients) and summary.html (without names and images) of a run.
 
@@ -26,8 +30,8 @@ def report_command(
 
     if is_prompts_folder(folder):
         page = write_prompts_report(folder, out or folder)
-        typer.echo(f"report: {page} (private: it shows prompts and images)")
+        echo(f"report: {page} (private: it shows prompts and images)")
         return
     page = report_run(folder, out or folder, must_see=must_see)
-    typer.echo(f"report: {page} (private: it shows patients)")
-    typer.echo(f"summary: {page.with_name('summary.html')}")
+    echo(f"report: {page} (private: it shows patients)")
+    echo(f"summary: {page.with_name('summary.html')}")

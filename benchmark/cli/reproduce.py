@@ -7,7 +7,8 @@ from typing import Annotated
 
 import typer
 
-from benchmark.cli.options import Batch, Cache, Data, Device, Root, Seed, SplitSeed, pairs
+from benchmark.cli.echo import echo
+from benchmark.cli.options import Batch, Cache, Data, Device, MaxSource, Root, Seed, SplitSeed, pairs
 from benchmark.core.errors import UsageError
 
 
@@ -32,6 +33,7 @@ def reproduce_command(
         "studies"
     ),
     cache: Cache = None,
+    max_source_gib: MaxSource = None,
 ) -> None:
     """Repeat a published study where the copies are known: does its finding hold here?"""
     from benchmark.cli.tables import print_table
@@ -52,5 +54,5 @@ def reproduce_command(
     )  # fmt: skip
     for title, columns, lines in tables(results):
         print_table(title, columns, lines)
-    typer.echo(f"results: {folder / 'dutt2025.json'} (no text, no pixels)")
-    typer.echo(f"prompts and images: {folder} (private)")
+    echo(f"results: {folder / 'dutt2025.json'} (no text, no pixels)")
+    echo(f"prompts and images: {folder} (private)")

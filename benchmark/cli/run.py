@@ -8,7 +8,18 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from benchmark.cli.options import CACHE_HELP, COLUMNS_HELP, Json, all_detectors, data_pairs, pairs, plugin, split_kind
+from benchmark.cli.echo import echo
+from benchmark.cli.options import (
+    CACHE_HELP,
+    COLUMNS_HELP,
+    Json,
+    MaxSource,
+    all_detectors,
+    data_pairs,
+    pairs,
+    plugin,
+    split_kind,
+)
 
 if TYPE_CHECKING:
     from benchmark.runs.config import RunConfig
@@ -125,6 +136,7 @@ def run_command(
         Path | None,
         typer.Option("--cache", help=CACHE_HELP),
     ] = None,
+    max_source_gib: MaxSource = None,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Print what would be done, and stop: no pixel is read, nothing written.")
     ] = False,
@@ -148,7 +160,7 @@ def run_command(
     chosen = _configuration(given, config)
     if write_config:
         chosen.write(write_config)
-        typer.echo(f"configuration: {write_config}; start it with: bench run --config {write_config}")
+        echo(f"configuration: {write_config}; start it with: bench run --config {write_config}")
         return
     if dry_run:
         show_plan(chosen, as_json=as_json)
@@ -166,7 +178,7 @@ def run_command(
         if release:  # before the table, whose last line is what the run means
             from benchmark.evaluation.release import write_release
 
-            typer.echo(f"release: {release}, {write_release(folder, release)}", err=as_json)
+            echo(f"release: {release}, {write_release(folder, release)}", err=as_json)
         show_run(folder, as_json=as_json)
 
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from benchmark.cli.apps import App
+from benchmark.cli.echo import echo
 from benchmark.cli.options import CACHE_HELP, Json
 
 if TYPE_CHECKING:
@@ -82,11 +83,11 @@ def remove_command(
     for entry in entries:
         if is_locked(entry.folder):
             raise MachineError(f"a process is working on {entry.folder}", "stop it first, or wait for it")
-        typer.echo(f"{entry.folder}: {entry.state}, {_size(entry.bytes)}")
+        echo(f"{entry.folder}: {entry.state}, {_size(entry.bytes)}")
     if not yes:
         typer.confirm(f"remove {len(entries)} run{'s' * (len(entries) > 1)}?", abort=True)
     remove_runs(folders, runs)
-    typer.echo(f"removed: {len(entries)}")
+    echo(f"removed: {len(entries)}")
 
 
 @runs_app.command("gc")
@@ -102,7 +103,7 @@ def gc_command(
 
     entries = removable(runs, cache_folder(cache))
     if not entries:
-        typer.echo("nothing may go: all runs are finished, and all caches are used")
+        echo("nothing may go: all runs are finished, and all caches are used")
         return
     total = _size(sum(entry.bytes for entry in entries))
     rows = [(str(entry.path), entry.why, _size(entry.bytes)) for entry in entries]
@@ -111,7 +112,7 @@ def gc_command(
         typer.confirm("remove all of these?", abort=True)
     for entry in entries:
         remove(entry, runs)
-    typer.echo(f"removed: {len(entries)}, {total}")
+    echo(f"removed: {len(entries)}, {total}")
 
 
 def _json(entry: RunEntry) -> dict[str, Any]:

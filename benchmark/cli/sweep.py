@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from benchmark.cli.options import CACHE_HELP, Json, pairs
+from benchmark.cli.echo import echo
+from benchmark.cli.options import CACHE_HELP, Json, MaxSource, pairs
 
 if TYPE_CHECKING:
     from benchmark.runs.sweeps.axes import Axes
@@ -70,6 +71,7 @@ def sweep_command(
     ] = None,
     runs: Annotated[Path | None, typer.Option("--runs", help="Where run folders go; runs/ by default.")] = None,
     cache: Annotated[Path | None, typer.Option("--cache", help=CACHE_HELP)] = None,
+    max_source_gib: MaxSource = None,
     name: Annotated[
         str | None, typer.Option("--name", help="Name of the sweep's folder; by default models, data and a digest.")
     ] = None,
@@ -166,9 +168,9 @@ def _run(
     write_outcome(folder, result.outcomes, orders=kept.orders, claims=kept.directions)
     print_outcome(folder, as_json=as_json)
     if not as_json:
-        typer.echo(f"{count_states(result.outcomes)}; states: {folder / 'cells.jsonl'}")
+        echo(f"{count_states(result.outcomes)}; states: {folder / 'cells.jsonl'}")
         if result.failed:
-            typer.echo(f"run the failed cells again with: {resume_command(folder)}")
+            echo(f"run the failed cells again with: {resume_command(folder)}")
     if result.failed:
         raise typer.Exit(EXIT_FAILED)
 
@@ -210,7 +212,7 @@ def show_plan(plan: Plan, needed: Estimate, folder: Path, workers: int, *, as_js
     if len(plan.outcomes) > LISTED:
         lines.insert(0, f"... and {len(plan.outcomes) - LISTED} more cells (--dry-run --json lists all)")
     for line in lines:
-        typer.echo(line)
+        echo(line)
 
 
 def _time(seconds: float, workers: int) -> str:

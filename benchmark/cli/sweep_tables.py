@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from benchmark.cli.echo import echo
 from benchmark.cli.tables import print_json, print_table
 
 if TYPE_CHECKING:
@@ -27,15 +28,15 @@ def print_outcome(folder: Path, *, as_json: bool = False) -> None:
     varied, common = _without_common(shown_table(tables.means, measures))
     _print(varied, f"means over seeds; {INCOMPLETE}")
     if common:
-        print(f"in all cells: {common}")  # noqa: T201
+        echo(f"in all cells: {common}")
     if len(tables.trends):
         _print(_trends(tables.trends), "is there a trend?")
     absent = _absent(tables.cells)
     if len(absent):
         _print(absent, "cells without numbers")
     for note in notes_of(tables.cells.drop_duplicates("cell")["note"].tolist()):
-        print(f"note: {note}")  # noqa: T201
-    print(f"page: {folder / PAGE}")  # noqa: T201
+        echo(f"note: {note}")
+    echo(f"page: {folder / PAGE}")
 
 
 def outcome_json(tables: Tables, folder: Path) -> dict[str, Any]:

@@ -7,6 +7,7 @@ from contextlib import contextmanager, nullcontext, redirect_stdout
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from benchmark.cli.echo import echo
 from benchmark.core.progress import printable
 from benchmark.records.columns import (
     ABSENT,
@@ -32,7 +33,9 @@ def print_table(title: str, columns: Sequence[str], rows: Iterable[Sequence[str]
     from rich.console import Console
     from rich.table import Table
 
-    table = Table(title=title, title_justify="left", box=SIMPLE, pad_edge=False, show_header=any(columns))
+    table = Table(
+        title=printable(title, keep="\n"), title_justify="left", box=SIMPLE, pad_edge=False, show_header=any(columns)
+    )
     for column in columns:
         table.add_column(column, overflow="fold")
     for row in rows:
@@ -92,10 +95,10 @@ def print_run(record: Record, folder: Path) -> None:
     rows += [[line.heading, with_interval(record.scores.get(line.id)), *empty, line.meaning] for line in shown]
     print_table(f"{title}\n{sizes}; {record.spec.samples} samples", ["", *detectors, ""], rows)
     for line in (*_reasons(record), *cohort.notes):
-        print(f"note: {line}")  # noqa: T201
-    print(f"record: {folder / 'record.json'}")  # noqa: T201
-    print(f"figures: {folder / 'figures'} (private: they show patients)")  # noqa: T201
-    print(headline(record))  # noqa: T201
+        echo(f"note: {line}")
+    echo(f"record: {folder / 'record.json'}")
+    echo(f"figures: {folder / 'figures'} (private: they show patients)")
+    echo(headline(record))
 
 
 def _cell(record: Record, line: Line, detector: str) -> str:

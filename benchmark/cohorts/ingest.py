@@ -8,7 +8,7 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from benchmark.cohorts.cache_key import preparation_key
-from benchmark.cohorts.ingest_log import LEFT_OUT, STRICT, Notes
+from benchmark.cohorts.ingest_log import LEFT_OUT, STRICT, Notes, outdated_limit
 from benchmark.cohorts.parallel_read import Reading, read_all
 from benchmark.cohorts.patient_ids import join_spellings
 from benchmark.cohorts.store import PIXELS, Stored, finish, open_stored
@@ -18,6 +18,7 @@ from benchmark.core.files import atomic_write
 from benchmark.core.locks import held
 from benchmark.core.progress import Log, progress, to_stderr
 from benchmark.core.types import Dataset, HasRemarks, Source
+from benchmark.images.readers.limits import limit_text
 
 COMPARED_AT_ONCE = 1 << 30
 """Bytes of pixels up to which all are compared with their digests when they are opened, in less than a second; items of
@@ -41,7 +42,7 @@ def prepare_items(
         done = "cached" if stored else "prepared"
         if stored is None:
             _remove_leftovers(folder)
-            _write(name, dataset, sources, remarks, folder, workers)
+            _write(name, dataset, sources, remarks, folder, workers, root)
             stored = open_stored(folder)
     if stored is None:
         raise MachineError(f"{folder} was written but does not read back", "check this disk, or choose another cache")
@@ -61,6 +62,9 @@ def _open_intact(folder: Path, log: Log) -> Stored | None:
             stored.pixels.check()  # type: ignore[attr-defined]  # they come from disk
     except DamagedError as error:
         log(error.message)
+        return None
+    if stored and (limited := outdated_limit(stored.remarks)):
+        log(f"{folder.name}: {limited}, and the limit is now {limit_text()}: all items are prepared again")
         return None
     if stored is None and folder.exists():
         log(f"{folder} is not as it was written: all items are prepared again")
@@ -90,12 +94,13 @@ def _write(
     remarks: Mapping[str, Sequence[str]],
     folder: Path,
     workers: int | None,
+    root: Path,
 ) -> None:
     notes = Notes(remarks)
     with atomic_write(folder) as part:
         part.mkdir()
         with Writer(part / PIXELS, dataset.channels) as writer, progress(f"prepare {name}", len(sources)) as advance:
-            for reading in read_all(dataset, sources, workers=workers):
+            for reading in read_all(dataset, sources, workers=workers, root=root):
                 _append(writer, reading, notes)
                 advance()
         notes.require_most(len(sources))

@@ -9,14 +9,17 @@ import pandas as pd
 from benchmark.cohorts.parallel_read import Reading
 from benchmark.core.errors import BadDataError
 from benchmark.images.readers.image import IN_DOUBT
+from benchmark.images.readers.limits import TooLargeError, limit_text
 
 LEFT_OUT = "left out"
 STRICT = (LEFT_OUT, IN_DOUBT)
 """How remarks start that `--strict` refuses."""
 UNREADABLE = f"{LEFT_OUT}, could not be used"
+TOO_LARGE = f"{LEFT_OUT}, larger than --max-source-gib"
 EMPTY = f"{LEFT_OUT}, no item passes the recipe"
 UNUSABLE = (
     UNREADABLE,
+    TOO_LARGE,
     f"{LEFT_OUT}, folders and files that cannot be opened",
     f"{LEFT_OUT}, links to files that do not exist",
     f"{LEFT_OUT}, folders and files whose names are not UTF-8",
@@ -43,7 +46,8 @@ class Notes:
         if error is not None or items is None:
             assert error is not None
             self._errors.append(error)
-            self._remark(UNREADABLE, f"{source.name} ({error.message})")
+            what = too_large() if isinstance(error, TooLargeError) else UNREADABLE
+            self._remark(what, f"{source.name} ({error.message})")
             return
         spacing = tuple(round(size, 4) for size in items.spacing_mm)
         self._spacings.add(spacing)
@@ -81,6 +85,16 @@ class Notes:
 
     def _remark(self, what: str, name: str) -> None:
         self._remarks.setdefault(what, []).append(name)
+
+
+def too_large() -> str:
+    """Return the remark on what the present limit leaves out."""
+    return f"{TOO_LARGE} ({limit_text()})"
+
+
+def outdated_limit(remarks: Iterable[str]) -> str:
+    """Return the remark on what another limit than the present one has left out; empty where there is none."""
+    return next((what for what in remarks if what.startswith(TOO_LARGE) and what != too_large()), "")
 
 
 def count_unusable(notes: Iterable[str]) -> int:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import bz2
 import codecs
-import gzip
 import io
 import lzma
 import re
@@ -14,9 +13,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 from benchmark.core.errors import BadDataError, MissingDataError
 from benchmark.core.progress import to_stderr
+from benchmark.images.readers.limits import limit, require_bytes, require_file
 
 
 @dataclass(frozen=True)
@@ -52,12 +53,18 @@ MARKS = (
     (codecs.BOM_UTF16_LE, "utf-16-le"),
     (codecs.BOM_UTF16_BE, "utf-16-be"),
 )
-UNPACK: tuple[tuple[bytes, Callable[[bytes], bytes]], ...] = (
-    (b"\x1f\x8b", gzip.decompress),
-    (b"BZh", bz2.decompress),
-    (b"\xfd7zXZ\x00", lzma.decompress),
+XZ_MEMORY = 2**28
+"""Bytes that unpacking xz may take beside the text; its highest preset takes 65 MiB, a header may ask for 4 GiB."""
+UNPACK: tuple[tuple[bytes, Callable[[], Any]], ...] = (
+    (b"\x1f\x8b", lambda: zlib.decompressobj(16 + zlib.MAX_WBITS)),
+    (b"BZh", bz2.BZ2Decompressor),
+    (b"\xfd7zXZ\x00", lambda: lzma.LZMADecompressor(memlimit=XZ_MEMORY)),
 )
-"""The first bytes of compressed files."""
+"""The first bytes of compressed files, and what unpacks them."""
+ANY_RATIO_BYTES = 2**26
+MOST_COMPRESSED = 100
+"""Bytes of text per compressed byte; tables reach 3 to 30. Up to ANY_RATIO_BYTES every file is unpacked."""
+ZIPPED = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2)
 OTHERS = (
     (b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1", "an Excel workbook"),
     (b"%PDF", "a PDF document"),
@@ -124,6 +131,9 @@ def read_lines(path: Path, advice: Advice = PUBLISHED) -> list[str]:
 
 def _bytes(path: Path, advice: Advice) -> bytes:
     try:
+        if not path.is_dir():
+            require_file(path)
+            require_bytes(path)
         content = path.read_bytes()
     except (FileNotFoundError, NotADirectoryError) as error:
         raise MissingDataError(f"{path} does not exist", advice.missing) from error
@@ -140,12 +150,38 @@ def _unpacked(path: Path, content: bytes, advice: Advice) -> bytes:
     try:
         for start, unpack in UNPACK:
             if content.startswith(start):
-                return unpack(content)
+                return _members(path, content, unpack)
         return _only_file(path, content) if content.startswith(b"PK\x03\x04") else content
     except (OSError, EOFError, ValueError, zlib.error, lzma.LZMAError, zipfile.BadZipFile) as error:
         raise BadDataError(f"{path} is compressed and damaged: it cannot be unpacked", advice.damaged) from error
     except (RuntimeError, NotImplementedError) as error:
         raise BadDataError(f"{path} is an archive with a password or of a rare kind", "unpack it first") from error
+
+
+def _members(path: Path, content: bytes, unpacker: Callable[[], Any]) -> bytes:
+    """Return what all members of a compressed file hold. Raises BadDataError where it is more than a table can be."""
+    most, text = _most(content), bytearray()
+    while content:
+        member = unpacker()
+        text += member.decompress(content, most + 1 - len(text))
+        if len(text) > most:
+            raise _bomb(path, len(content))
+        if not member.eof:
+            raise EOFError("the file ends within its compressed data")
+        content = member.unused_data.lstrip(b"\0")
+    return bytes(text)
+
+
+def _most(content: bytes) -> int:
+    """Return the bytes that a compressed file may unpack to."""
+    return min(limit(), max(ANY_RATIO_BYTES, MOST_COMPRESSED * len(content)))
+
+
+def _bomb(path: Path, stored: int) -> BadDataError:
+    return BadDataError(
+        f"{path} unpacks from {stored:,} bytes to more than a table of its size can hold",
+        "unpack it yourself, look at it, and give the CSV file",
+    )
 
 
 def _only_file(path: Path, content: bytes) -> bytes:
@@ -157,7 +193,13 @@ def _only_file(path: Path, content: bytes) -> bytes:
                 raise _other_kind(path, kind)
         if len(names) != 1:
             raise BadDataError(f"{path} is a zip archive of {len(names)} files", "unpack it, and give the CSV file")
-        return archive.read(names[0])
+        if archive.getinfo(names[0]).compress_type not in ZIPPED:
+            raise NotImplementedError("a rare kind of compression")
+        with archive.open(names[0]) as file:
+            text = file.read(_most(content) + 1)
+        if len(text) > _most(content):
+            raise _bomb(path, len(content))
+        return text
 
 
 def _other_kind(path: Path, kind: str) -> BadDataError:

@@ -145,7 +145,7 @@ def read_json(path: Path) -> Any:
     """Read JSON. Raises BadDataError naming the file when it is cut off or not JSON."""
     try:
         return json.loads(path.read_text(encoding="utf-8"))
-    except (ValueError, UnicodeDecodeError) as error:
+    except (ValueError, UnicodeDecodeError, RecursionError) as error:
         raise BadDataError(
             f"{path} is not readable JSON: {error}", "delete it; the next run writes it again"
         ) from error

@@ -6,8 +6,10 @@ import json
 import sys
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from benchmark.core.errors import BadDataError, MissingDataError
+from benchmark.core.progress import printable
 
 LFS = b"version https://git-lfs.github.com/spec/v1"
 MOST_HEADER = 100_000_000
@@ -63,13 +65,26 @@ def read_header(path: Path) -> Header:
         for entry in entries.values():
             first, last = entry["data_offsets"]
             bytes_of[entry["dtype"]] = bytes_of.get(entry["dtype"], 0) + last - first
-    except (ValueError, KeyError, TypeError, AttributeError, IndexError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError, IndexError, RecursionError) as error:
         raise BadDataError(
             f"{path} is not a safetensors file, or it is damaged", "download or copy it again"
         ) from error
     if 8 + length + end > size:
         raise BadDataError(f"{path} is cut off: it has {size} of {8 + length + end} bytes", "download or copy it again")
     return Header(shapes, bytes_of)
+
+
+def read_config(path: Path) -> dict[str, Any]:
+    """Return the settings in a model's JSON file. Raises MissingDataError, or BadDataError where it is damaged."""
+    if not path.is_file():
+        raise MissingDataError(f"there is no {path}", "download or copy the folder again")
+    try:
+        config = json.loads(path.read_text(encoding="utf-8"))
+    except (ValueError, RecursionError) as error:
+        raise BadDataError(f"{path} is not JSON, or it is damaged", "download or copy it again") from error
+    if not isinstance(config, dict):
+        raise BadDataError(f"{path} is not JSON, or it is damaged", "download or copy it again")
+    return config
 
 
 _said: set[str] = set()
@@ -79,4 +94,4 @@ def notice(text: str) -> None:
     """Print one line about what was chosen among files, once per process, to stderr: stdout may be read by programs."""
     if text not in _said:
         _said.add(text)
-        print(f"note: {text}", file=sys.stderr, flush=True)  # noqa: T201
+        print(f"note: {printable(text)}", file=sys.stderr, flush=True)  # noqa: T201

@@ -73,12 +73,16 @@ def _bar(label: str, total: int, done: int) -> Iterator[Advance]:
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, TextColumn("{task.fields[note]}"), console=Console(stderr=True), transient=True) as bar:
-        task = bar.add_task(label, total=total, completed=done, note="")
+    # A name in brackets would be taken for a colour.
+    label_column, note_column = (
+        TextColumn(text, markup=False) for text in ("{task.description}", "{task.fields[note]}")
+    )
+    columns = (label_column, BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, note_column, console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task(printable(label), total=total, completed=done, note="")
 
         def advance(steps: int = 1, note: str = "") -> None:
-            bar.update(task, advance=steps, note=note)
+            bar.update(task, advance=steps, note=printable(note))
 
         yield advance
 
@@ -95,6 +99,6 @@ def _lines(label: str, total: int, done: int) -> Advance:
             shown = now
             left = f", {(now - started) / (count - first) * (total - count):.0f} s left" if count > first else ""
             text = f"{label}: {count}/{total}{left}{', ' + note if note else ''}"
-            print(text, file=sys.stderr, flush=True)  # noqa: T201
+            print(printable(text), file=sys.stderr, flush=True)  # noqa: T201
 
     return advance

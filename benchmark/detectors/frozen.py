@@ -2,7 +2,8 @@
 
 TorchScript files (SSCD) and models that transformers loads by itself (RAD-DINO, DINOv2, ViT) work. Encoders that need
 torchvision or open_clip (BiomedCLIP) do not load. Weights are checked against a SHA-256 digest before they are opened.
-TorchScript runs code: use files only from people whose programs you would run.
+TorchScript is code: it needs the digest, and runs in a process of its own, with your rights. Use files only from people
+whose programs you would run.
 """
 
 from __future__ import annotations
@@ -20,7 +21,9 @@ from torch import Tensor
 
 from benchmark.core.devices import pick_device
 from benchmark.core.errors import AdapterError, BadDataError, MissingDataError, UsageError
+from benchmark.core.model_files import read_config
 from benchmark.core.types import chunks
+from benchmark.detectors.script_process import ScriptProcess
 from benchmark.search import COSINE
 
 if TYPE_CHECKING:
@@ -45,12 +48,14 @@ class Options:
     revision: str = ""
     """The commit of a hub name, 40 hexadecimal digits."""
     sha256: str = ""
-    """Digest of the file, or of the folder's or hub's model.safetensors; needed for hub names."""
+    """Digest of the file, or of the folder's or hub's model.safetensors; needed for TorchScript and for hub names."""
     size: int = 224
     """Pixels per side that every plane is resized to."""
     mean: tuple[float, float, float] = (0.485, 0.456, 0.406)
     """Mean of the three colours in [0, 1], which is subtracted; ImageNet's by default."""
     std: tuple[float, float, float] = (0.229, 0.224, 0.225)
+    trust_remote_code: bool = False
+    """Run the Python code that comes with the encoder, in this process and with your rights: read it first."""
 
     unnamed: ClassVar[tuple[str, ...]] = ("source", "tag", "revision", "sha256")
     """Options that the ids of scores leave out: the tag stands for them."""
@@ -58,6 +63,11 @@ class Options:
     def __post_init__(self) -> None:
         if not re.fullmatch(r"[A-Za-z0-9.-]+", self.tag):
             raise UsageError(f"tag {self.tag!r} does not fit a score's name", "use letters, digits, points and hyphens")
+        if Path(self.source).suffix in SCRIPTS and not self.sha256:
+            raise UsageError(
+                f"{self.source} is TorchScript, which is code, and no sha256 says which code it should be",
+                "give sha256=... as whoever published the file states it",
+            )
 
     @property
     def label(self) -> str:
@@ -77,7 +87,7 @@ class Options:
         path = Path(self.source)
         if path.suffix in SCRIPTS:
             return Frozen(self, place, _script(path, self.sha256, place))
-        return Frozen(self, place, _transformer(path if path.is_dir() else _from_hub(self), self.sha256, place))
+        return Frozen(self, place, _transformer(path if path.is_dir() else _from_hub(self), self, place))
 
 
 def check_digest(path: Path, expected: str) -> None:
@@ -98,19 +108,44 @@ def _digest(path: Path) -> str:
 
 def _script(path: Path, digest: str, device: torch.device) -> Callable[[Tensor], Tensor]:
     check_digest(path, digest)
-    try:
-        network = torch.jit.load(str(path), map_location=device).eval()
-    except (RuntimeError, ValueError) as error:
-        raise BadDataError(
-            f"{path} is not a TorchScript file: {str(error).splitlines()[0]}", "save it with torch.jit.save"
-        ) from error
-    return lambda planes: _vectors(network(planes))
+    return ScriptProcess(path, digest, str(device))
 
 
-def _transformer(folder: Path, digest: str, device: torch.device) -> Callable[[Tensor], Tensor]:
-    check_digest(folder / WEIGHTS, digest)
-    network = _transformers().AutoModel.from_pretrained(folder, local_files_only=True).to(device).eval()
-    return lambda planes: _vectors(network(pixel_values=planes))
+def _transformer(folder: Path, options: Options, device: torch.device) -> Callable[[Tensor], Tensor]:
+    check_digest(folder / WEIGHTS, options.sha256)
+    trust = options.trust_remote_code
+    if not trust:
+        require_no_code(folder)
+    network = _transformers().AutoModel.from_pretrained(
+        folder, local_files_only=True, use_safetensors=True, trust_remote_code=trust
+    )
+    network = network.to(device).eval()
+    return lambda planes: vectors_of(network(pixel_values=planes))
+
+
+def require_no_code(folder: Path) -> None:
+    """Raise UsageError where an encoder would be loaded with Python code, or with weights, of another place.
+
+    transformers runs the code that `auto_map` names, takes compiled code from the hub where the configuration names a
+    repository as its attention, and loads the base model that adapter_config.json names.
+    """
+    config = read_config(folder / "config.json")
+    if "auto_map" in config:
+        raise UsageError(
+            f"{folder} needs Python code of its own (auto_map in config.json), which is not run",
+            "read that code; if you trust it, give trust_remote_code=true",
+        )
+    attention = [str(config.get(name) or "") for name in ("attn_implementation", "_attn_implementation")]
+    if any("/" in name for name in attention):
+        raise UsageError(
+            f"{folder} needs compiled code of the hub ({max(attention)} in config.json), which is not run",
+            "remove that line from config.json: transformers has attention of its own",
+        )
+    if (folder / "adapter_config.json").exists():
+        raise UsageError(
+            f"{folder} holds adapter_config.json: its base model is in another place, which no SHA-256 covers",
+            "merge the adapter into the model, and save that",
+        )
 
 
 def _transformers() -> Any:
@@ -135,8 +170,9 @@ def _from_hub(options: Options) -> Path:
         )
     from huggingface_hub import snapshot_download
 
+    patterns = ["config.json", WEIGHTS, *(["*.py"] if options.trust_remote_code else [])]
     try:
-        folder = snapshot_download(name, revision=options.revision, allow_patterns=["config.json", WEIGHTS])
+        folder = snapshot_download(name, revision=options.revision, allow_patterns=patterns)
     except Exception as error:
         raise MissingDataError(
             f"{name} could not be downloaded: {type(error).__name__}",
@@ -145,7 +181,7 @@ def _from_hub(options: Options) -> Path:
     return Path(folder)
 
 
-def _vectors(output: Any) -> Tensor:
+def vectors_of(output: Any) -> Tensor:
     """Return one vector per image, (N, D): the pooled output, the first token, or the output itself."""
     for name in ("pooler_output", "image_embeds"):
         if getattr(output, name, None) is not None:

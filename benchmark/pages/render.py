@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import base64
 import hashlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from importlib.resources import files
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from benchmark.core.files import atomic_write
+from benchmark.core.progress import printable
 
 if TYPE_CHECKING:
     from jinja2 import Environment
@@ -17,22 +18,27 @@ if TYPE_CHECKING:
 STYLE = ("benchmark.pages", "page.css")
 
 
-def environment(
-    package: str, tools: Mapping[str, Any] | None = None, finalize: Callable[[Any], Any] | None = None
-) -> Environment:
+def _visible(value: object) -> object:
+    """Show control characters, and marks that change the direction of text, in what a template prints.
+
+    Spaces that do not break, soft hyphens and joiners belong to ordinary text.
+    """
+    return printable(value, keep="\n\t\xa0\xad\u200c\u200d\u3000\u2009\u202f") if type(value) is str else value
+
+
+def environment(package: str, tools: Mapping[str, Any] | None = None) -> Environment:
     """Return the templates of a package, which may extend the shared `page.html`.
 
-    Autoescape is on: a name from a record or a file cannot become markup.
+    Autoescape is on: a name from a record or a file cannot become markup, and control characters in it are shown.
 
     Args:
         package: the dotted name of a package with a folder `templates`.
         tools: functions and modules that the templates use.
-        finalize: what each value passes before it is escaped.
     """
     from jinja2 import ChoiceLoader, Environment, PackageLoader
 
     loader = ChoiceLoader([PackageLoader(package), PackageLoader("benchmark.pages")])
-    templates = Environment(loader=loader, autoescape=True, trim_blocks=True, lstrip_blocks=True, finalize=finalize)
+    templates = Environment(loader=loader, autoescape=True, finalize=_visible, trim_blocks=True, lstrip_blocks=True)
     templates.globals.update(tools or {})
     return templates
 

@@ -33,8 +33,9 @@ def open_alignment(path: str, device: str) -> Alignment:
 
     place = pick_device(device)
     try:
-        model = CLIPModel.from_pretrained(path, local_files_only=True, use_safetensors=True).to(place).eval()
-        tokenizer = AutoTokenizer.from_pretrained(path, local_files_only=True)
+        model = CLIPModel.from_pretrained(path, local_files_only=True, use_safetensors=True, trust_remote_code=False)
+        model = model.to(place).eval()
+        tokenizer = AutoTokenizer.from_pretrained(path, local_files_only=True, trust_remote_code=False)
     except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
         why = (str(error).strip().splitlines() or [type(error).__name__])[0]
         raise AdapterError(

@@ -19,6 +19,10 @@ from benchmark.text2image.not_pipelines import ADAPTER_STEMS, LORA_HINT, what_fi
 from benchmark.text2image.weight_files import PLAIN, Weights, choose_variant, variants_of
 
 INDEX = "model_index.json"
+CODE_KEYS = frozenset({"_module", "custom_pipeline", "custom_revision", "auto_map", "trust_remote_code"})
+"""What `save_pretrained` never writes into an index, and versions of diffusers take, or may take, for code to load."""
+UNNAMED = "None.py"
+"""diffusers looks for the file NAME.py of a custom pipeline, with None for the name where there is none."""
 DEPTH = 3
 """Levels below the given folder that are searched: a cache of the Hub has models--ORG--NAME/snapshots/COMMIT."""
 CONFIG = "config.json"
@@ -54,6 +58,8 @@ def find_pipeline(place: Path, variant: str = "", *, without: tuple[str, ...] = 
     classes = check_index(read_index(folder / INDEX), str(folder))
     weights_of = {}
     _require_no_adapter(folder)
+    if (folder / UNNAMED).exists():
+        raise AdapterError(f"{folder} holds {UNNAMED}, which diffusers takes for code of the pipeline", "remove it")
     for name, (library, kind) in classes.items():
         if name in without:
             continue
@@ -139,7 +145,7 @@ def read_index(path: Path) -> Any:
         raise MissingDataError(f"{path} is a link to a file that is not on this disk", "download the model again")
     try:
         return json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise BadDataError(f"{path} is not JSON, or it is damaged", "download or copy it again") from error
 
 
@@ -153,14 +159,18 @@ def check_index(index: Any, place: str) -> dict[str, tuple[str, str]]:
     if not isinstance(index, dict) or "_class_name" not in index:
         raise AdapterError(f"the {INDEX} of {place} names no pipeline", "give it as save_pretrained writes it")
     name = index["_class_name"]
-    if not isinstance(name, str):
+    if not _is_class(name):
         raise AdapterError(f"{place} needs a pipeline class of its own, {name}: its code is never run", hint)
+    for key in CODE_KEYS & index.keys():
+        raise AdapterError(f"{place} has {key} in its {INDEX}, which names code: it is never run", hint)
     parts = {}
     for part, value in index.items():
         if part.startswith("_") or not isinstance(value, list) or value == [None, None]:
             continue
         if len(value) != 2 or not all(isinstance(text, str) for text in value):
             raise AdapterError(f"the {INDEX} of {place} has {value} for {part}", "give it as save_pretrained writes it")
+        if not _is_class(value[1]):
+            raise AdapterError(f"{place} needs {value[1]!r} for its {part}, which is no class of a library", hint)
         if value[0] not in ("diffusers", "transformers") and value[0] not in _pipeline_modules():
             raise AdapterError(
                 f"{place} needs {'.'.join(value)} for its {part}, which is neither of diffusers nor of transformers: "
@@ -171,6 +181,11 @@ def check_index(index: Any, place: str) -> dict[str, tuple[str, str]]:
             raise AdapterError(f"the {INDEX} of {place} has a part {part!r}", "give it as save_pretrained writes it")
         parts[part] = (value[0], value[1])
     return parts
+
+
+def _is_class(name: object) -> bool:
+    """Return whether a name can be that of a public class of a library: a list of two would name code of a folder."""
+    return isinstance(name, str) and name.isidentifier() and not name.startswith("_")
 
 
 def _pipeline_modules() -> set[str]:

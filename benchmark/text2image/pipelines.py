@@ -41,7 +41,9 @@ def load_pipeline(path: str, device: str, *, revision: str = "", variant: str = 
         if contents is None:
             check_index(DiffusionPipeline.load_config(path, revision=revision or None), path)
         where = str(contents.path) if contents else path
-        pipeline = DiffusionPipeline.from_pretrained(where, use_safetensors=True, **place, **parts)
+        pipeline = DiffusionPipeline.from_pretrained(
+            where, use_safetensors=True, trust_remote_code=False, custom_pipeline=None, **place, **parts
+        )
     if contents is not None:
         require_all_weights(pipeline, contents)
     pipeline.set_progress_bar_config(disable=True)

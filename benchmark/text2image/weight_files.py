@@ -95,7 +95,7 @@ def _index(part: Path, variant: str) -> Path:
 def _shards(index: Path) -> list[str]:
     try:
         return list(json.loads(index.read_text(encoding="utf-8"))["weight_map"].values())
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise BadDataError(
             f"{index} is not an index of shards, or it is damaged", "download or copy it again"
         ) from error

@@ -127,7 +127,7 @@ def _read(path: Path) -> dict[str, Any]:
     try:
         text = path.read_text(encoding="utf-8")
         values = json.loads(text) if path.suffix == ".json" else _yaml(text)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise AdapterError(f"{path} is not readable: {error}", "give the bundle's inference.json or .yaml") from error
     if not isinstance(values, dict):
         raise AdapterError(f"{path} holds no sections", "give the bundle's inference.json or .yaml")
@@ -139,5 +139,5 @@ def _yaml(text: str) -> Any:
 
     try:
         return yaml.safe_load(text)
-    except yaml.YAMLError as error:
+    except (yaml.YAMLError, RecursionError) as error:
         raise ValueError(str(error).splitlines()[0]) from error

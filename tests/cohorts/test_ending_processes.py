@@ -14,7 +14,8 @@ from benchmark.core.types import Source
 @pytest.mark.parametrize("names", [
     ["a", "b", "fatal1", "c", "d", "e", "f", "g"],
     ["a", "fatal1", "fatal2"],
-], ids=["one among others", "the last two"])  # fmt: skip
+    ["fatal1", "a"],
+], ids=["one among others", "the last two", "the first"])  # fmt: skip
 def test_a_file_that_ends_its_process_is_named(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, names: list[str]
 ) -> None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import builtins
 import hashlib
+import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +16,7 @@ from torch import nn
 
 from benchmark.core.errors import AdapterError, BadDataError, BenchError, MissingDataError, UsageError
 from benchmark.core.types import Split
-from benchmark.detectors import frozen
+from benchmark.detectors import frozen, script_process
 from benchmark.detectors.frozen import Frozen, Options, _planes
 from benchmark.detectors.registry import choose
 
@@ -80,7 +82,9 @@ def test_torchscript(script: Path, tmp_path: Path, shape: tuple[int, ...], plane
 
 
 def test_colours_are_normalised_as_asked(script: Path, tmp_path: Path) -> None:
-    options = Options(source=str(script), tag="toy", size=32, mean=(0.1, 0.2, 0.3), std=(0.5, 1.0, 2.0))
+    options = Options(
+        source=str(script), sha256=digest(script), tag="toy", size=32, mean=(0.1, 0.2, 0.3), std=(0.5, 1.0, 2.0)
+    )
     given = images(2, 1, 32, 32)
     grey = torch.from_numpy(given + 1) / 2
     colours = (grey.expand(-1, 3, -1, -1) - torch.tensor([0.1, 0.2, 0.3]).view(3, 1, 1)) / torch.tensor(
@@ -107,13 +111,13 @@ def test_planes_of_a_volume() -> None:
 
 
 def test_names_hold_no_path(script: Path) -> None:
-    choice = choose(f"frozen:source={script}:tag=toy:size=32")
+    choice = choose(f"frozen:source={script}:tag=toy:size=32:sha256={digest(script)}")
     assert choice.name == "frozen-toy:size=32"
     assert choice.public["source"] == "(path)"
 
 
 def test_another_file_at_the_same_place_is_another_detector(script: Path) -> None:
-    text = f"frozen:source={script}:tag=toy"
+    text = f"frozen:source={script}:tag=toy:sha256={digest(script)}"
     before = choose(text).identity
     assert choose(text).identity == before
     torch.jit.script(nn.Flatten()).save(str(script))
@@ -131,14 +135,13 @@ def test_refusals(script: Path, tmp_path: Path) -> None:
         f"{script} has SHA-256 {right}, not {'0' * 64}\n  hint: download it again, or correct the digest"
     )
     missing = tmp_path / "none.pt"
-    assert refusal(MissingDataError, Options(source=str(missing), tag="t"), tmp_path) == (
+    assert refusal(MissingDataError, Options(source=str(missing), tag="t", sha256="0" * 64), tmp_path) == (
         f"there are no weights at {missing}\n  hint: give the path of a file that is there"
     )
     broken = tmp_path / "broken.pt"
     broken.write_bytes(b"not a network")
-    assert refusal(BadDataError, Options(source=str(broken), tag="t"), tmp_path).startswith(
-        f"{broken} is not a TorchScript file: "
-    )
+    options = Options(source=str(broken), tag="t", sha256=digest(broken))
+    assert refusal(BadDataError, options, tmp_path).startswith(f"{broken} is not a TorchScript file: ")
     assert refusal(MissingDataError, Options(source="./nowhere/at/all", tag="t"), tmp_path) == (
         "there is no encoder at ./nowhere/at/all\n  hint: give a .pt file, a folder, or a hub name OWNER/NAME"
     )
@@ -189,7 +192,99 @@ def test_without_transformers(model: Path, tmp_path: Path, monkeypatch: pytest.M
 
 def test_an_output_that_is_no_tensor() -> None:
     with pytest.raises(AdapterError) as error:
-        frozen._vectors(["a list"])
+        frozen.vectors_of(["a list"])
     assert str(error.value) == (
         "the frozen encoder returns list, not a tensor\n  hint: wrap it so that it returns (N, D)"
     )
+
+
+def test_torchscript_without_a_digest_is_refused_before_anything_runs(script: Path) -> None:
+    with pytest.raises(UsageError) as error:
+        Options(source=str(script), tag="t")
+    assert str(error.value) == (
+        f"{script} is TorchScript, which is code, and no sha256 says which code it should be"
+        "\n  hint: give sha256=... as whoever published the file states it"
+    )
+
+
+class Failing(nn.Module):
+    """Gives what is no vector, by the brightness of the first pixel."""
+
+    def forward(self, planes: torch.Tensor) -> torch.Tensor:
+        if bool(planes[0, 0, 0, 0] > 2):
+            raise ValueError("too bright")
+        return planes.mean(dim=(2, 3)) / (planes[0, 0, 0, 0] - planes[0, 0, 0, 0])
+
+
+def test_torchscript_that_fails_names_its_file(tmp_path: Path) -> None:
+    path = tmp_path / "failing.pt"
+    torch.jit.script(Failing()).save(str(path))
+    detector = fit(Options(source=str(path), tag="t", sha256=digest(path), size=8), tmp_path)
+    with pytest.raises(AdapterError) as error:
+        detector.embed(np.zeros((2, 1, 8, 8), np.float32))
+    assert str(error.value) == f"{path} gave vectors that are not finite\n  hint: give another encoder"
+    with pytest.raises(AdapterError) as error:
+        detector.embed(np.ones((2, 1, 8, 8), np.float32))
+    assert str(error.value).startswith(f"{path} failed on 2 images: ")
+    assert str(error.value).endswith("\n  hint: give another encoder")
+
+
+def test_torchscript_whose_process_ends_is_an_error(script: Path, tmp_path: Path) -> None:
+    detector = fit(Options(source=str(script), tag="t", sha256=digest(script), size=32), tmp_path)
+    process = detector.network._process  # type: ignore[attr-defined]
+    assert process.pid != os.getpid()
+    process.kill()
+    process.wait()
+    with pytest.raises(AdapterError) as error:
+        detector.embed(images(1, 1, 8, 8))
+    assert str(error.value) == (
+        f"{script} ended its process, with exit code -9"
+        "\n  hint: give another encoder; there may be too little memory for this one"
+    )
+
+
+@pytest.mark.parametrize(
+    ("told", "message"),
+    [
+        ({"shape": [1, 2**40]}, "gave no 1 vectors\n  hint: wrap it so that it returns (N, D)"),
+        ({"shape": [2, 1]}, "gave no 1 vectors\n  hint: wrap it so that it returns (N, D)"),
+        ({"shape": "11"}, "gave no 1 vectors\n  hint: wrap it so that it returns (N, D)"),
+        ({}, "gave no 1 vectors\n  hint: wrap it so that it returns (N, D)"),
+    ],
+)
+def test_answers_of_the_process_are_not_believed(told: dict[str, Any], message: str) -> None:
+    with pytest.raises(AdapterError) as error:
+        script_process._vectors(told, bytes(4), 1, Path("n.pt"))
+    assert str(error.value) == f"n.pt {message}"
+
+
+@pytest.mark.parametrize(
+    ("config", "file", "message"),
+    [
+        (
+            {"auto_map": {"AutoModel": "evil.Evil"}}, "",
+            ("needs Python code of its own (auto_map in config.json), which is not run"
+            "\n  hint: read that code; if you trust it, give trust_remote_code=true"),
+        ),
+        (
+            {"attn_implementation": "someone/kernel"}, "",
+            ("needs compiled code of the hub (someone/kernel in config.json), which is not run"
+            "\n  hint: remove that line from config.json: transformers has attention of its own"),
+        ),
+        (
+            {}, "adapter_config.json",
+            ("holds adapter_config.json: its base model is in another place, which no SHA-256 covers"
+            "\n  hint: merge the adapter into the model, and save that"),
+        ),
+    ],
+)  # fmt: skip
+def test_an_encoder_that_brings_code(
+    model: Path, tmp_path: Path, config: dict[str, Any], file: str, message: str
+) -> None:
+    place = model / "config.json"
+    place.write_text(json.dumps(json.loads(place.read_text()) | config))
+    (model / "evil.py").write_text(f"open({str(tmp_path / 'ran')!r}, 'w')\nclass Evil: pass\n")
+    if file:
+        (model / file).write_text("{}")
+    assert refusal(UsageError, Options(source=str(model), tag="t"), tmp_path) == f"{model} {message}"
+    assert not (tmp_path / "ran").exists()

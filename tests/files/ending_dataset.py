@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import time
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,11 +15,13 @@ from benchmark.core.types import Items, Source
 
 @dataclass(frozen=True)
 class Ending:
-    """Reads its sources' names; names that start with `fatal` end the process, those with `twice` the first two."""
+    """Reads its sources' names; `fatal...` ends the process, `twice...` the first two, `endless` sleeps."""
 
     def read(self, source: Source) -> Items:
         if source.name.startswith("fatal"):
             os._exit(9)
+        if source.name.startswith("endless"):
+            time.sleep(600)
         if source.name.startswith("twice"):
             tries = Path(f"{source.files[0]}-{source.name}")
             with tries.open("a") as file:

@@ -411,6 +411,16 @@ HINT = "  hint: give a pipeline whose parts are of diffusers and transformers"
             {"_class_name": ["pipeline", "Mine"]},
             f"needs a pipeline class of its own, ['pipeline', 'Mine']: its code is never run\n{HINT}",
         ),
+        ({"_class_name": "a.b"}, f"needs a pipeline class of its own, a.b: its code is never run\n{HINT}"),
+        ({"_module": "mine"}, f"has _module in its model_index.json, which names code: it is never run\n{HINT}"),
+        (
+            {"custom_pipeline": "mine"},
+            f"has custom_pipeline in its model_index.json, which names code: it is never run\n{HINT}",
+        ),
+        (
+            {"unet": ["diffusers", "models.Evil"]},
+            f"needs 'models.Evil' for its unet, which is no class of a library\n{HINT}",
+        ),
     ],
 )
 def test_code_in_a_folder_never_runs(
@@ -435,6 +445,12 @@ def test_files_named_like_a_library_do_not_run_either(copy: Path, tmp_path: Path
     assert refusal(copy) == (f"{copy / 'unet'} needs Python code of its own (diffusers.py), which is never run\n{HINT}")
     (copy / "unet" / "diffusers.py").unlink()
     open_model(str(copy), "cpu")
+    assert not (tmp_path / "was-run").exists()
+
+
+def test_a_file_that_diffusers_takes_for_an_unnamed_pipeline(copy: Path, tmp_path: Path) -> None:
+    (copy / "None.py").write_text(f"open({str(tmp_path / 'was-run')!r}, 'w')\n")
+    assert refusal(copy) == (f"{copy} holds None.py, which diffusers takes for code of the pipeline\n  hint: remove it")
     assert not (tmp_path / "was-run").exists()
 
 

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from benchmark.core.errors import BadDataError
 from benchmark.images.readers.image import Image, NaN, checked
+from benchmark.images.readers.limits import require_file
 
 __all__ = ["Image", "NaN", "is_dicom", "read_image"]
 
@@ -86,6 +87,7 @@ def read_image(
     Raises BadDataError, naming the file, for every file that cannot be used.
     """
     path = Path(path)
+    require_file(path)
     reader = _dicom if is_dicom(path) else READERS.get(suffix(path))
     if reader is None:
         raise _unsupported(path)
@@ -102,6 +104,8 @@ def is_dicom(path: Path) -> bool:
     if ending and not ending[1:].isdigit():  # names of scanners have no ending, or end in a number
         return False
     try:
+        if not path.is_file():  # a pipe would block whoever opens it
+            return False
         with path.open("rb") as file:
             return file.read(132)[128:] == b"DICM"
     except OSError:

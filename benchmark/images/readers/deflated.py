@@ -23,13 +23,12 @@ def require_bounded(path: Path, most: int) -> None:
     with path.open("rb") as file:
         start = file.read(META)
         file.seek(META + int.from_bytes(start[META - 4 :], "little"))
-        packed = file.read()
-    unpacker = zlib.decompressobj(-zlib.MAX_WBITS)
-    size = 0
-    while packed and not unpacker.eof:
-        size += len(unpacker.decompress(packed, PIECE))
-        packed = unpacker.unconsumed_tail
-        if size > most:
-            raise BadDataError(
-                f"{path} is damaged: its {path.stat().st_size:,} bytes unpack to more than {most:,}", AGAIN
-            )
+        unpacker = zlib.decompressobj(-zlib.MAX_WBITS)
+        size, packed = 0, file.read(PIECE)
+        while packed and not unpacker.eof:
+            size += len(unpacker.decompress(packed, PIECE))
+            packed = unpacker.unconsumed_tail or file.read(PIECE)
+            if size > most:
+                raise BadDataError(
+                    f"{path} is damaged: its {path.stat().st_size:,} bytes unpack to more than {most:,}", AGAIN
+                )

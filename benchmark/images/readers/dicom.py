@@ -7,6 +7,7 @@ Tags are read to place and scale pixels, and go no further: no name, date or num
 from __future__ import annotations
 
 import logging
+import math
 import struct
 import warnings
 import zlib
@@ -23,12 +24,14 @@ from pydicom.errors import BytesLengthException, InvalidDicomError
 from pydicom.uid import ExplicitVRBigEndian, ExplicitVRLittleEndian, ImplicitVRLittleEndian
 
 from benchmark.core.errors import BadDataError
+from benchmark.images.readers.beginning import beginning
 from benchmark.images.readers.codestream import streams_fit
 from benchmark.images.readers.deflated import START, SYNTAX, require_bounded
 from benchmark.images.readers.dicom_kinds import FILM, Kind, class_kind, colour, has_pixels, image_type, plane_kind
 from benchmark.images.readers.dicom_values import decoded, rescaled
 from benchmark.images.readers.frame_tags import first, frame_groups, number, numbers, value_of
 from benchmark.images.readers.image import Image
+from benchmark.images.readers.limits import MOST_COMPRESSED, require_bytes, require_limit
 from benchmark.images.readers.siemens_mosaic import MOSAIC, mosaic_count, unpack_mosaic
 from benchmark.images.readers.terminal import codec_messages
 
@@ -50,9 +53,7 @@ HEAD = ("HEAD", "BRAIN", "SKULL", "FACE", "HEADNECK", "SINUS", "ORBIT", "JAW", "
 LARGEST_SPACING_MM = 1000.0
 """No detector has pixels of a metre: a larger value is a damaged tag."""
 ANY_RATIO_BYTES = 64 * 2**20
-MOST_COMPRESSED = 200
-"""Decoded bytes per stored byte. Lossless codecs reach 2 to 4 on scans, RLE at most 64; planes of one value reach more,
-but up to ANY_RATIO_BYTES every file is decoded."""
+"""Up to so many decoded bytes, files may be compressed by more than MOST_COMPRESSED, as planes of one value are."""
 
 logging.getLogger("pydicom").setLevel(logging.CRITICAL)  # its warnings quote values of tags
 
@@ -126,10 +127,25 @@ def frame_count(path: Path) -> int:
     """Return the number of planes of one file by its tags; 1 where they are missing, or the file cannot be read."""
     try:
         require_deflated_size(path)
-        header = pydicom.dcmread(path, force=True, stop_before_pixels=True)
+        header = read_tags(path)
         return mosaic_count(header) or int(header.get("NumberOfFrames") or 1)
     except (*UNREADABLE, BadDataError):
         return 1  # `read` says what is wrong with it
+
+
+def read_tags(path: Path, names: list[str] | None = None) -> Dataset:
+    """Read the tags before the pixels, or those with these names, of the file's beginning. Raises UNREADABLE."""
+    with path.open("rb") as file:
+        start = file.read(START)
+        if _is_blank(start):
+            raise InvalidDicomError(f"{path.name} begins with zeros")
+        return pydicom.dcmread(beginning(file), force=True, stop_before_pixels=True, specific_tags=names)
+
+
+def _is_blank(content: bytes) -> bool:
+    """Return whether a file has zeros in place of its first tag: pydicom would read all of them as empty tags."""
+    first = 132 if content[128:132] == b"DICM" else 0
+    return content[first : first + 4] == bytes(4)
 
 
 def is_film(header: Dataset) -> bool:
@@ -145,8 +161,11 @@ def bad_spacing(spacing: Iterable[float]) -> bool:
 
 def read_header(path: Path) -> Dataset:
     """Read a file without decoding its pixels. Raises BadDataError for what is no DICOM."""
+    require_bytes(path)
     content = path.read_bytes()
     require_deflated_size(path, content[:START])
+    if _is_blank(content):
+        raise BadDataError(f"{path} is not a DICOM file, or its header is damaged", _AGAIN)
     # From memory: asked for the length that a damaged tag states, a file would reserve up to 4 GiB first.
     header = pydicom.dcmread(BytesIO(content), force=True)  # some archives write no preamble
     header.ensure_file_meta()
@@ -261,6 +280,7 @@ def _require_plausible_size(header: Dataset, path: Path) -> None:
             f"{stored:,} bytes can hold",
             _AGAIN,
         )
+    require_limit(path, [int(size) for size in (max(frames, 1.0), rows, columns)], math.ceil(bits / 8))
 
 
 def _frame(

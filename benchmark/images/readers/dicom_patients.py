@@ -14,6 +14,7 @@ from typing import NamedTuple
 from pydicom.filereader import read_partial
 from pydicom.tag import BaseTag
 
+from benchmark.images.readers.beginning import beginning
 from benchmark.images.readers.dicom import UNREADABLE
 
 TAGS = (0x00100020, 0x0020000D, 0x0020000E)
@@ -65,11 +66,11 @@ def _tags(path: Path) -> list[str]:
     """Read the three tags, and no further; empty texts where the file cannot be read."""
     try:
         with path.open("rb") as file:
-            header = read_partial(file, _is_behind, force=True)
+            header = read_partial(beginning(file), _is_behind, force=True)
         return [str(header[tag].value or "").strip() if tag in header else "" for tag in TAGS]
     except UNREADABLE:
         return [""] * len(TAGS)  # whoever reads the pixels says what is wrong with it
 
 
 def _is_behind(tag: BaseTag, vr: str | None, length: int) -> bool:
-    return int(tag) > TAGS[-1]
+    return int(tag) > TAGS[-1] or not int(tag)  # a file of zeros would be read as empty tags to its end

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from benchmark.core.errors import BadDataError
 from benchmark.images.readers.arrays import NAMES
 from benchmark.images.readers.image import Image
-from benchmark.images.readers.limits import DEFLATE, decoding, require_size
+from benchmark.images.readers.limits import DEFLATE, decoding, require_file, require_size
 
 if TYPE_CHECKING:
     import h5py
@@ -28,7 +28,7 @@ def read(path: Path) -> Image:
     """
     with _open(path) as file:
         with decoding(*_damage(path)):
-            arrays = _arrays(file, path) or _nested(file)
+            arrays = _arrays(file) or _nested(file)
         names = list(arrays)
         known = (name for wanted in KNOWN for name in names if name.rpartition("/")[2] == wanted)
         name = names[0] if len(names) == 1 else next(known, None)
@@ -53,18 +53,36 @@ def opened(path: Path) -> Iterator[h5py.File]:
 def _open(path: Path) -> h5py.File:
     import h5py
 
+    require_file(path)
     with decoding(*_damage(path)):
-        return h5py.File(path, "r")
+        file = h5py.File(path, "r")
+        outside = _links_out(file)
+    if outside:
+        file.close()
+        raise _elsewhere(path, outside[0])
+    return file
 
 
-def _arrays(file: h5py.File, path: Path) -> dict[str, h5py.Dataset]:
-    """Return the arrays at the top of a file by name. Raises BadDataError for parts that are in other files."""
+def _links_out(file: h5py.File) -> list[str]:
+    """Return the names of links to other files. They are looked for first: a link within the file may lead to one."""
+    import h5py
+
+    names = []
+
+    def add(name: bytes, link: h5py.h5l.LinkInfo) -> None:
+        if link.type == h5py.h5l.TYPE_EXTERNAL:
+            names.append(name.decode(errors="replace"))
+
+    file.id.links.visit(add, info=True)
+    return names
+
+
+def _arrays(file: h5py.File) -> dict[str, h5py.Dataset]:
+    """Return the arrays at the top of a file by name."""
     import h5py
 
     arrays = {}
     for name in file:
-        if isinstance(file.get(name, getlink=True), h5py.ExternalLink):
-            raise _elsewhere(path, name)
         part = file.get(name)  # None for a link to nothing
         if isinstance(part, h5py.Dataset) and part.shape:
             arrays[name] = part

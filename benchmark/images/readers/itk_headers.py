@@ -8,12 +8,12 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from benchmark.core.errors import BadDataError
-from benchmark.images.readers.limits import AGAIN, DEFLATE
+from benchmark.images.readers.limits import AGAIN, DEFLATE, require_companion
 
 LONGEST = 2**20
 """Bytes of a header; those of real files have a few thousand."""
 ANYTHING = 2**40
-"""Expansion of compressions without a useful bound (bzip2); `limits.LIMIT` still holds."""
+"""Expansion of compressions without a useful bound (bzip2); `limits.limit` still holds."""
 TEXT = 4
 """Bytes per byte of numbers written as text: `0 ` may be a float64."""
 ENCODINGS = {"raw": 1, "hex": 1, "txt": TEXT, "text": TEXT, "ascii": TEXT, "gz": DEFLATE, "gzip": DEFLATE}
@@ -226,18 +226,25 @@ def _require_sizes(texts: list[str], path: Path) -> None:
 
 def _companions(names: list[str], path: Path) -> tuple[Path, ...]:
     """Return the files that a header names, or the header's own file where it names none."""
+    files = _named(names, path)
+    for file in files:
+        require_companion(file, path)
+    return files
+
+
+def _named(names: list[str], path: Path) -> tuple[Path, ...]:
     for name in names:
         given = PurePosixPath(name.replace("\\", "/"))
         if given.is_absolute() or ".." in given.parts or ":" in name:
             raise BadDataError(
                 f"{path} names the file {name}, which is not in its folder", "copy it there, and write its name only"
             )
-        if "%" not in name and not (path.parent / given).is_file():
+        if "%" not in name and not (path.parent / given).exists():
             raise BadDataError(f"{path} is a header, and its file {name} is missing", "copy header and voxels again")
     if any("%" in name for name in names):
         folder = (path.parent / names[0]).parent
         return tuple(file for file in sorted(folder.iterdir()) if file.is_file() and file != path)
-    return tuple(path.parent / name for name in names) or (path,)
+    return tuple(path.parent / name.replace("\\", "/") for name in names) or (path,)
 
 
 def damage(path: Path) -> tuple[str, str]:

@@ -17,7 +17,7 @@ from nibabel.volumeutils import apply_read_scaling
 from benchmark.core.errors import BadDataError
 from benchmark.images.readers.gzip_file import is_gzip, unpack, unpacked_start
 from benchmark.images.readers.image import Image
-from benchmark.images.readers.limits import AGAIN, DEFLATE, decoding, require_size
+from benchmark.images.readers.limits import AGAIN, DEFLATE, decoding, require_companion, require_size
 from benchmark.images.readers.nifti_geometry import placed
 
 if TYPE_CHECKING:
@@ -108,7 +108,8 @@ def _voxel_file(path: Path, header: Header) -> Path:
     capitals = path.suffix.isupper()
     names = [path.with_suffix(".IMG" if capitals else ".img"), path.with_suffix(".img.gz")]
     for file in names:
-        if file.is_file():
+        if file.exists():
+            require_companion(file, path)
             return file
     raise BadDataError(
         f"{path} is a header without voxels: there is no file {names[0].name} in its folder",

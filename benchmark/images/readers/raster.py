@@ -27,7 +27,7 @@ from PIL import (  # noqa: F401 (each registers the decoder of FORMATS)
 
 from benchmark.core.errors import BadDataError
 from benchmark.images.readers.image import Image
-from benchmark.images.readers.limits import AGAIN, decoding, require_limit
+from benchmark.images.readers.limits import AGAIN, decoding, require_limit, require_ratio
 from benchmark.images.readers.terminal import silent
 
 if TYPE_CHECKING:
@@ -39,6 +39,11 @@ GREY = {"1": "L", "L": "L", "I": "I", "I;16": "I;16", "I;16B": "I;16B", "I;16L":
 COLOUR = ("RGB", "RGBA", "LA", "P", "PA", "YCbCr")
 TOLERANCE = {"JPEG": 4}
 """Grey levels by which the channels of a grey image may differ: JPEG rounds its colour channels."""
+PIECE = 2**20
+"""Bytes read at a time."""
+ANY_RATIO_BYTES = 64 * 2**20
+BYTES = {"I": 4, "F": 4, "I;16": 2, "I;16B": 2, "I;16L": 2}
+"""Bytes per pixel of the modes that have more than one per channel."""
 PIXEL_BYTES = 12
 """Bytes of memory per pixel while a colour image is compared with grey; Pillow assumes as many."""
 BITS, PHOTOMETRIC, SAMPLE_FORMAT = 258, 262, 339
@@ -109,8 +114,10 @@ def _require_checksums(file: IO[bytes], path: Path) -> None:
             continue
         if file.tell() + length + 4 > size:  # before memory for it is taken
             raise BadDataError(f"{path} is truncated or damaged: its pixels cannot be read", AGAIN)
-        content, checksum = file.read(length), file.read(4)
-        if zlib.crc32(content, zlib.crc32(kind)) != int.from_bytes(checksum, "big"):
+        value = zlib.crc32(kind)
+        for done in range(0, length, PIECE):
+            value = zlib.crc32(file.read(min(PIECE, length - done)), value)
+        if value != int.from_bytes(file.read(4), "big"):
             raise BadDataError(f"{path} is damaged: the checksum of its pixels is wrong", AGAIN)
 
 
@@ -128,6 +135,8 @@ def _correct_layout(image: PIL.Image.Image) -> None:
 def _require_readable(image: PIL.Image.Image, path: Path) -> None:
     """Raise BadDataError for what would fill the memory, or lose grey levels, before anything is decoded."""
     require_limit(path, (image.height, image.width), PIXEL_BYTES)
+    unpacked = image.height * image.width * sum(BYTES.get(band, 1) for band in (image.mode, *image.getbands()[1:]))
+    require_ratio(path, unpacked, path.stat().st_size, ANY_RATIO_BYTES)
     layout = " ".join(map(str, _tiles(image)))
     if image.mode in COLOUR and ";16" in layout:
         raise BadDataError(

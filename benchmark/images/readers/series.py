@@ -19,6 +19,7 @@ from benchmark.images.readers.dicom_doubles import without_doubles
 from benchmark.images.readers.dicom_kinds import UNPLACED, Kind, counted
 from benchmark.images.readers.gantry_tilt import LEAST_TILT, tilt_degrees, upright
 from benchmark.images.readers.image import IN_DOUBT, Image, checked
+from benchmark.images.readers.limits import TooLargeError, limit, limit_text
 from benchmark.images.readers.series_geometry import (
     placed,
     placement,
@@ -40,6 +41,8 @@ if TYPE_CHECKING:
 
 FEWEST = 4
 """Series of fewer planes are scouts, not volumes."""
+STORED_BYTES = 2
+"""Bytes per pixel of scanners."""
 SAME_DIRECTION = 0.01
 """Greatest difference between direction cosines of one volume: 0.6 degrees."""
 MOST_TILT = 45.0
@@ -124,9 +127,16 @@ def _frames(files: Sequence[Path]) -> tuple[list[Frame], list[Skipped]]:
 def _planes_of(files: Sequence[Path], *, alone: bool) -> tuple[list[Frame], list[Skipped]]:
     frames: list[Frame] = []
     skipped: list[Skipped] = []
+    taken = 0
     for path in files:
         kind, planes = read_planes(path, alone=alone)
         frames += planes
+        taken += sum(plane.pixels.size for plane in planes) * STORED_BYTES
+        if taken > limit():
+            raise TooLargeError(
+                f"{_folder(files)} holds planes that take more than {limit_text()}; at most as much per series is read",
+                "leave it out, or give more with --max-source-gib",
+            )
         skipped += [(kind, path)] if kind else []
     return frames, skipped
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import pydicom
 
+from benchmark.images.readers.dicom import read_tags
 from benchmark.images.readers.frame_tags import first, frame_groups, number
 
 if TYPE_CHECKING:
@@ -88,7 +89,7 @@ def _values(frames: Sequence[Frame], place: Callable[[Frame], float]) -> list[Va
 def _header(path: Path) -> Dataset:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        return pydicom.dcmread(path, force=True, stop_before_pixels=True)
+        return read_tags(path)
 
 
 def _value(groups: Sequence[Dataset], name: str) -> object:

@@ -19,6 +19,7 @@ import pydicom
 import pytest
 import SimpleITK
 from dicom_files import write_slice
+from odd_files import nifti, npy, refusal
 from pydicom.uid import DeflatedExplicitVRLittleEndian
 
 from benchmark.core.errors import BadDataError
@@ -27,33 +28,9 @@ from benchmark.images.readers.dicom import frame_count
 from benchmark.images.readers.dicom_tags import modality
 
 AGAIN = "\n  hint: download or copy the file again"
-SMALLER = "\n  hint: crop or resample it, or save it with fewer bytes per pixel"
+SMALLER = "\n  hint: crop or resample it, save it with fewer bytes per pixel, or give more with --max-source-gib"
 NOT_NUMPY = "{} is truncated, damaged or not a numpy file\n  hint: save it again with numpy.save or numpy.savez"
 VOLUME = np.arange(60, dtype=np.int16).reshape(3, 4, 5)
-MOST = 2**22
-"""Bytes of memory that a refusal may take."""
-
-
-def refusal(path: Path) -> str:
-    tracemalloc.start()
-    try:
-        with pytest.raises(BadDataError) as caught:
-            read_image(path)
-        assert tracemalloc.get_traced_memory()[1] < MOST
-    finally:
-        tracemalloc.stop()
-    return str(caught.value)
-
-
-def nifti(path: Path, shape: tuple[int, int, int], voxels: bytes) -> Path:
-    header = nibabel.Nifti1Header()
-    header.set_data_shape(shape)
-    header.set_data_dtype(np.int16)
-    header.set_sform(np.eye(4), 1)
-    header["vox_offset"] = 352
-    content = header.binaryblock + bytes(4) + voxels
-    path.write_bytes(gzip.compress(content) if path.suffix == ".gz" else content)
-    return path
 
 
 def test_nifti_that_declares_more_than_it_holds(tmp_path: Path) -> None:
@@ -103,11 +80,6 @@ def test_gzip_of_several_members(tmp_path: Path) -> None:
     assert refusal(tmp_path / "a.nii.gz") == (
         f"{tmp_path}/a.nii.gz is truncated or damaged: it cannot be unpacked{AGAIN}"
     )
-
-
-def npy(shape: str) -> bytes:
-    header = f"{{'descr': '<f4', 'fortran_order': False, 'shape': {shape}}}".ljust(117) + "\n"
-    return b"\x93NUMPY\x01\x00" + struct.pack("<H", len(header)) + header.encode()
 
 
 def test_npy_that_declares_more_than_it_holds(tmp_path: Path) -> None:
@@ -210,12 +182,12 @@ def test_the_limit_holds_for_whole_files(
 ) -> None:
     write(tmp_path / "a")
     (path,) = tmp_path.iterdir()
-    monkeypatch.setattr(limits, "LIMIT", 119)
+    monkeypatch.setenv(limits.VARIABLE, str(119 / 2**30))
     shape = "5 x 4 x 3" if path.suffix == ".nrrd" else "3 x 4 x 5"
     assert refusal(path) == (
-        f"{path} holds {shape} pixels, which take 0.0 GiB; at most 1.10827e-07 GiB per file are read{SMALLER}"
+        f"{path} holds {shape} pixels, which take 0.0 GiB; at most 1.11e-07 GiB per file are read{SMALLER}"
     )
-    monkeypatch.setattr(limits, "LIMIT", 120)
+    monkeypatch.setenv(limits.VARIABLE, str(120 / 2**30))
     read_image(path)
 
 
@@ -234,7 +206,7 @@ def test_a_ct_of_1200_planes_is_within_the_limit() -> None:
 def test_a_raster_of_too_many_pixels(
     tmp_path: Path, columns: int, message: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(limits, "LIMIT", 2**29)  # Pillow has a limit of its own, 2 GiB
+    monkeypatch.setenv(limits.VARIABLE, "0.5")  # Pillow has a limit of its own, 2 GiB
     sizes = {256: columns, 257: 10_000, 258: 1, 259: 1, 262: 1, 273: 8, 279: 1}  # width, height, ..., place and length
     entries = b"".join(struct.pack("<HHII", tag, 4, 1, value) for tag, value in sizes.items())
     path = tmp_path / "a.tif"
