@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import importlib.util
 import os
 import time
@@ -12,13 +11,14 @@ from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import lru_cache
 from itertools import islice
 from pathlib import Path
 
 from benchmark.core.errors import BadDataError
+from benchmark.core.file_digests import file_digest
 from benchmark.core.processes import processes
 from benchmark.core.types import Dataset, Items, Source
+from benchmark.images.readers.companions import with_companions
 
 AHEAD = 1
 """Sources that may wait, read, beyond one a worker."""
@@ -40,6 +40,8 @@ class Hashed:
     size: int
     """Bytes."""
     sha256: str
+    beside: bool = False
+    """Whether the data set does not list it: its reader opens it with a header that is listed."""
 
 
 @dataclass(frozen=True)
@@ -79,19 +81,14 @@ def read_one(dataset: Dataset, source: Source) -> Reading:
         items = dataset.read(source)
     except BadDataError as error:
         return Reading(source, None, error, ())
-    return Reading(source, items, None, tuple(_hashed(path) for path in source.files))
+    listed = frozenset(source.files)
+    hashed = (_hashed(path, beside=path not in listed) for path in with_companions(source.files))
+    return Reading(source, items, None, tuple(hashed))
 
 
-def _hashed(path: str) -> Hashed:
-    seen = Path(path).stat()
-    return Hashed(path, seen.st_size, _digest(path, seen.st_size, seen.st_mtime_ns))
-
-
-@lru_cache(maxsize=16)
-def _digest(path: str, size: int, modified: int) -> str:
-    """Digest a file once: thousands of sources may be images of one file (MedMNIST), which each would read again."""
-    with Path(path).open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+def _hashed(path: str, *, beside: bool) -> Hashed:
+    # A file is read once: thousands of sources may be images of one file (MedMNIST).
+    return Hashed(path, Path(path).stat().st_size, file_digest(Path(path)), beside)
 
 
 def _in_processes(dataset: Dataset, seconds: float) -> bool:

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from benchmark.core.errors import DamagedError
-from benchmark.core.sealed import remove_sealed, stamp_of
+from benchmark.core.file_digests import stamp_of
+from benchmark.core.sealed import remove_sealed
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -26,13 +26,6 @@ def content_key(*parts: object, length: int = 16) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:length]
 
 
-def files_key(place: Path) -> str:
-    """Return a digest of the names, sizes and times of all files under a folder, or of one file."""
-    files = sorted(place.rglob("*")) if place.is_dir() else [place]
-    stats = [(str(file.relative_to(place)), file.stat()) for file in files if file.is_file()]
-    return content_key([(name, stat.st_size, stat.st_mtime_ns) for name, stat in stats])
-
-
 def file_name(text: str) -> str:
     """Return text with all but letters, digits and points as hyphens, fit for a file's name."""
     return re.sub(r"[^A-Za-z0-9.]+", "-", text)

@@ -15,14 +15,10 @@ from pathlib import Path
 from typing import Any
 
 from benchmark.core.errors import DamagedError
+from benchmark.core.file_digests import file_digest
 from benchmark.core.files import atomic_write, read_json
 
-Stamp = tuple[int, int, int, int]
-
 AGAIN = "run the same command again: it is made again"
-
-_known: dict[Path, tuple[Stamp, str]] = {}
-"""Digests of files by what the file system says of them: a file that it calls unchanged is not read again."""
 
 
 @contextmanager
@@ -75,22 +71,7 @@ def digest(place: Path) -> str:
         files = sorted(path for path in place.rglob("*") if path.is_file())
         text = "\n".join(f"{digest(path)} {path.relative_to(place).as_posix()}" for path in files)
         return hashlib.sha256(text.encode()).hexdigest()
-    name, stamp = place.absolute(), stamp_of(place)
-    if name in _known and _known[name][0] == stamp:
-        return _known[name][1]
-    with place.open("rb") as file:
-        value = hashlib.file_digest(file, "sha256").hexdigest()
-    _known[name] = (stamp, value)
-    return value
-
-
-def stamp_of(path: Path) -> Stamp:
-    """Return what changes with every write to a file: its number, size, and times of content and of state.
-
-    A program can set the time of content back; the time of state (ctime) it cannot.
-    """
-    state = path.stat()
-    return state.st_ino, state.st_size, state.st_mtime_ns, state.st_ctime_ns
+    return file_digest(place)
 
 
 def seals(place: Path) -> tuple[str, ...]:

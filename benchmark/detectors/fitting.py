@@ -70,7 +70,7 @@ class Fitted:
 def fit_detector(choice: Choice, cohort: Cohort, *, cache: Path, device: str, log: Callable[[str], None]) -> Fitted:
     """Fit a detector to a cohort, or load it and the rows of the real items from the cache."""
     real = cohort.real
-    key = _fit_key(choice, cohort.key)
+    key = _fit_key(choice, cohort.key, cache)
     place = detector_folder(choice, cohort.name, cohort.key, cache)
     place.mkdir(parents=True, exist_ok=True)
     with held(place / ".lock", waiting=lambda: log(f"detector {choice.name}: another process fits it, waiting")):
@@ -88,12 +88,12 @@ def fit_detector(choice: Choice, cohort: Cohort, *, cache: Path, device: str, lo
 
 def detector_folder(choice: Choice, cohort_name: str, cohort_key: str, cache: Path) -> Path:
     """Return the folder of the cache that keeps a detector fitted to a cohort."""
-    return cache / "detectors" / f"{cohort_name}-{file_name(choice.name)}-{_fit_key(choice, cohort_key)}"
+    return cache / "detectors" / f"{cohort_name}-{file_name(choice.name)}-{_fit_key(choice, cohort_key, cache)}"
 
 
-def _fit_key(choice: Choice, cohort_key: str) -> str:
+def _fit_key(choice: Choice, cohort_key: str, cache: Path) -> str:
     code = source_digest(*source_files("detectors", choice.card))
-    return content_key(cohort_key, choice.card.entry, choice.identity, code)
+    return content_key(cohort_key, choice.card.entry, choice.identity(cache), code)
 
 
 def _index(detector: Detector, real: Split, place: Path, log: Callable[[str], None]) -> Index | None:

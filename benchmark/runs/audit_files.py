@@ -21,6 +21,7 @@ from benchmark.evaluation.report.build import report_images, report_input
 from benchmark.evaluation.report.page import shown_suspects, write_report
 from benchmark.evaluation.run_evaluation import score_id, write_tables
 from benchmark.evaluation.suspects import COLUMNS
+from benchmark.images.readers.companions import with_companions
 from benchmark.records.cohort_facts import facts_of
 from benchmark.records.record import PROTOCOL, entries
 
@@ -142,7 +143,8 @@ def _unread(audit: Audit) -> list[str]:
 def _below(stored: Stored, row: int, folder: Path) -> str:
     """Return the file of an item below its folder; of a DICOM series its folder."""
     source = stored.table["source"].iloc[row]
-    files = [Path(file) for file in stored.files.loc[stored.files["source"] == source, "file"]]
+    listed = (stored.files["source"] == source) & ~stored.files["beside"]
+    files = [Path(file) for file in stored.files.loc[listed, "file"]]
     place = files[0] if len(files) == 1 else files[0].parent
     return _relative(place, folder)
 
@@ -184,12 +186,14 @@ def copy_clean(audit: Audit, out: Path) -> int:
         raise BadDataError(f"nothing is copied to {out}: {audit.verdict.sentence}", "a clean set needs an answer")
     withheld = set(withhold_list(audit)["file"])
     folder = audit.config.synthetic
-    names = [_relative(Path(file), folder) for file in dict.fromkeys(audit.made.files["file"])]
+    files = audit.made.files
+    names = [_relative(Path(file), folder) for file in dict.fromkeys(files.loc[~files["beside"], "file"])]
     kept = [name for name in names if not {name, Path(name).parent.as_posix()} & withheld]
     if not kept:
         raise BadDataError(f"nothing is copied to {out}: every synthetic image is to be withheld", "")
     with atomic_write(out) as part:
-        for name in kept:
-            (part / name).parent.mkdir(parents=True, exist_ok=True)
-            shutil.copy2(folder / name, part / name)
+        for file in with_companions(str(folder / name) for name in kept):  # a header alone would be no image
+            place = part / _relative(Path(file), folder)
+            place.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy2(file, place)
     return len(kept)
