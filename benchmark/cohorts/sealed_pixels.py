@@ -96,6 +96,10 @@ class SealedPixels:
                 self._refuse(int(row))
             self._compared[row] = True
 
+    def intact(self) -> bool:
+        """Return whether every item is as it was prepared. Reads all, and removes nothing."""
+        return all(item_digest(item) == digest for item, digest in zip(self._map, self._digests, strict=True))
+
     def _forget_if_changed(self) -> None:
         try:
             stamp = stamp_of(self._path)

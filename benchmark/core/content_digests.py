@@ -38,14 +38,19 @@ def file_digests(paths: Iterable[Path], *, kept: Path | None = None, save: bool 
     """
     files = list(dict.fromkeys(paths))
     before = _remember(kept) if kept else {}
-    if len(files) < WORTH_THREADS:
-        digests = {path: file_digest(path) for path in files}
-    else:
-        with ThreadPoolExecutor(os.cpu_count() or 1, thread_name_prefix="digest") as pool:
-            digests = dict(zip(files, pool.map(file_digest, files, chunksize=64), strict=True))
-    if kept and save:
+    known = {path: known_digest(path) for path in files}
+    digests = {path: entry[1] for path, entry in known.items() if entry}
+    digests |= _read([path for path, entry in known.items() if not entry])
+    if kept and save and not (len(before) == len(files) and all(known.values())):
         _keep(kept, files, before)
-    return digests
+    return {path: digests[path] for path in files}
+
+
+def _read(files: list[Path]) -> dict[Path, str]:
+    if len(files) < WORTH_THREADS:
+        return {path: file_digest(path) for path in files}
+    with ThreadPoolExecutor(os.cpu_count() or 1, thread_name_prefix="digest") as pool:
+        return dict(zip(files, pool.map(file_digest, files), strict=True))
 
 
 def tree_digest(place: Path, *, kept: Path | None = None) -> str:
@@ -120,9 +125,9 @@ def _remember(kept: Path) -> dict[str, Any]:
 
 
 def _keep(kept: Path, files: Iterable[Path], before: Mapping[str, Any]) -> None:
-    """Write the digests of these files that may be remembered, unless all of them are there already."""
-    names = (str(path.absolute()) for path in files)
-    entries = {name: [*known[0], known[1]] for name in names if (known := known_digest(name))}
-    if entries != before or not kept.exists():
-        with suppress(OSError, MachineError):  # a cache that cannot be written costs time, and no result
-            write_sealed_json(kept, entries)
+    """Write the digests of these files that may be remembered, and those of others of the same folder."""
+    entries = dict(before) | {
+        str(path.absolute()): [*known[0], known[1]] for path in files if (known := known_digest(path))
+    }
+    with suppress(OSError, MachineError):  # a cache that cannot be written costs time, and no result
+        write_sealed_json(kept, entries)

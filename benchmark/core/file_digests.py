@@ -30,7 +30,7 @@ def stamp_of(path: Path) -> Stamp:
 def file_digest(path: Path) -> str:
     """Return the SHA-256 of a file's bytes. Raises OSError."""
     name, stamp = str(path.absolute()), stamp_of(path)
-    if (known := known_digest(name)) and known[0] == stamp:
+    if (known := _known.get(name)) and known[0] == stamp:
         return known[1]
     started = time.time_ns()
     with path.open("rb") as file:
@@ -42,9 +42,10 @@ def file_digest(path: Path) -> str:
     return value
 
 
-def known_digest(name: str) -> tuple[Stamp, str] | None:
-    """Return what is remembered of a file, by its path from the root."""
-    return _known.get(name)
+def known_digest(path: Path) -> tuple[Stamp, str] | None:
+    """Return the stamp and digest of a file where they are remembered and it has not changed since. Raises OSError."""
+    known = _known.get(str(path.absolute()))
+    return known if known and known[0] == stamp_of(path) else None
 
 
 def remember(name: str, stamp: Stamp, digest: str) -> None:

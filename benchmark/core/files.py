@@ -7,7 +7,6 @@ import hashlib
 import json
 import os
 import re
-import secrets
 import shutil
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -15,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from benchmark.core.errors import AdapterError, BadDataError, MachineError, UsageError
+from benchmark.core.leftovers import remove_leftovers_of_cache, temporary_for
 
 if TYPE_CHECKING:
     import numpy as np
@@ -42,8 +42,7 @@ def atomic_write(path: Path) -> Iterator[Path]:
 
     Works for files and folders. Raises MachineError when the disk is full or refuses to be written.
     """
-    # Process numbers repeat between the nodes of a cluster, and in containers nearly always.
-    temporary = path.with_name(f".{path.name}.{os.getpid()}-{secrets.token_hex(4)}.part")
+    temporary = temporary_for(path)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         yield temporary
@@ -117,6 +116,7 @@ def require_layout(folder: Path, what: str, parts: Sequence[str]) -> None:
     `what` names the folder's option; a folder without a mark that holds any of `parts` is of layout 1.
     """
     private_folder(folder, cache=True)
+    remove_leftovers_of_cache(folder)
     mark = folder / "layout.json"
     if not mark.exists() and not any((folder / part).exists() for part in parts):
         write_json(mark, LAYOUT)

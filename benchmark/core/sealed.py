@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -18,6 +19,7 @@ from benchmark.core.errors import DamagedError
 from benchmark.core.file_digests import file_digest
 from benchmark.core.files import atomic_write, read_json
 
+ENDING = ".seal"
 AGAIN = "run the same command again: it is made again"
 
 
@@ -58,6 +60,22 @@ def require_intact(place: Path, advice: str = AGAIN) -> Path:
     return place
 
 
+def require_unchanged(place: Path, advice: str = AGAIN) -> Path:
+    """Return the path. Raises DamagedError where a file has a digest next to it and another content.
+
+    For files that may be copied elsewhere alone, without their digest, such as records.
+    """
+    if place.exists() and seals(place) and not is_intact(place):
+        raise DamagedError(f"{place} {why_damaged(place)}", advice)
+    return place
+
+
+def sealed_place(seal: Path) -> Path | None:
+    """Return the file or folder whose digest a file holds; nothing for a file that holds none."""
+    name = seal.name
+    return seal.with_name(name[1 : -len(ENDING)]) if name.startswith(".") and name.endswith(ENDING) else None
+
+
 def why_damaged(place: Path) -> str:
     """Say, after the name of a place that is not intact, what is wrong with it."""
     if not place.exists():
@@ -83,6 +101,19 @@ def seals(place: Path) -> tuple[str, ...]:
         return ()
 
 
+def unsealed_files(folder: Path) -> Iterator[Path]:
+    """Yield the files below a folder that have no digest and are in no sealed folder, in the order of their names."""
+    for place, below, names in os.walk(folder):
+        here = Path(place)
+        below[:] = sorted(name for name in below if not seals(here / name))
+        yield from (here / name for name in sorted(names) if not seals(here / name) and not sealed_place(here / name))
+
+
+def seal(place: Path) -> None:
+    """Write the digest of a file that something else has written."""
+    _write_seal(place, (digest(place),))
+
+
 def remove_sealed(place: Path) -> None:
     """Delete a sealed file or folder and its digest, where they exist."""
     if place.is_dir():
@@ -92,7 +123,7 @@ def remove_sealed(place: Path) -> None:
 
 
 def _seal(place: Path) -> Path:
-    return place.with_name(f".{place.name}.seal")
+    return place.with_name(f".{place.name}{ENDING}")
 
 
 def _write_seal(place: Path, digests: tuple[str, ...]) -> None:

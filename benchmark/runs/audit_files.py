@@ -15,8 +15,10 @@ import pandas as pd
 from benchmark import __version__
 from benchmark.core.csv_cells import csv_text
 from benchmark.core.errors import BadDataError, UsageError
-from benchmark.core.files import absolute, atomic_write, content_key, private_folder, write_json
+from benchmark.core.files import absolute, atomic_write, content_key, private_folder
+from benchmark.core.leftovers import remove_leftovers
 from benchmark.core.progress import progress
+from benchmark.core.sealed import remove_sealed, sealed_write, write_sealed_json
 from benchmark.evaluation.report.build import report_images, report_input
 from benchmark.evaluation.report.page import shown_suspects, write_report
 from benchmark.evaluation.run_evaluation import score_id, write_tables
@@ -56,7 +58,7 @@ def new_folder(start: str) -> Path:
 def _remove_earlier(out: Path) -> None:
     """Remove the files of an earlier audit: where this one stops early, they must not pass for its own."""
     for name in FILES:
-        (out / name).unlink(missing_ok=True)
+        remove_sealed(out / name)
     if (out / CLEAN / WITHHOLD).is_file():
         shutil.rmtree(out / CLEAN)
 
@@ -67,12 +69,13 @@ def write_audit(audit: Audit, out: Path) -> list[Path]:
     The summaries hold no names, paths or images. A new folder is readable by its owner alone and ignored by git.
     """
     private_folder(out)
+    remove_leftovers(out)
     _remove_earlier(out)
-    with atomic_write(out / WITHHOLD) as temporary:
+    with sealed_write(out / WITHHOLD) as temporary:
         temporary.write_text(csv_text(withhold_list(audit)), "utf-8")
     splits = [part.name for part in audit.cohort.splits for _ in range(len(part))]
     hashes = write_tables(out, audit.cohort.real, splits, audit.outcomes)
-    write_json(out / SUMMARY, summary(audit) | {"hashes": hashes})
+    write_sealed_json(out / SUMMARY, summary(audit) | {"hashes": hashes})
     return [_write_report(audit, out, hashes["matches"]), out / WITHHOLD, out / SUMMARY]
 
 

@@ -41,6 +41,15 @@ def _texts_of(cohort: Cohort) -> tuple[str, ...]:
     return (content_key(*texts),) if any(texts) else ()
 
 
+def configuration_key(resolved: Resolved) -> str:
+    """Return a digest of the configuration that decides the samples: unlike a stage's key, without code and files."""
+    config = resolved.config
+    model = (resolved.model.entry, config.model.preset, resolved.settings)
+    return content_key(
+        *model, config.seed, config.budget_seconds, resolved.samples, *repeats_of(config), *stopping_of(resolved)
+    )
+
+
 def sample_key_of(resolved: Resolved, fit_key: str) -> str:
     """Return the key of the samples of a trained model."""
     return content_key(fit_key, resolved.samples, source_digest(core_module("adapters.sampling")))
