@@ -13,8 +13,8 @@ import numpy as np
 import pytest
 from pydantic import ValidationError
 
-from benchmark.core.errors import BadDataError, DamagedError
-from benchmark.core.sealed import UsageError, seal
+from benchmark.core.errors import BadDataError, DamagedError, UsageError
+from benchmark.core.sealed import seal
 from benchmark.records.board_rows import rows_of
 from benchmark.records.columns import LINES
 from benchmark.records.leaderboard import HEADLINE, boards, cells_of, collect, notes_of, ranks, table_of, write_boards
