@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import ClassVar, Self
 
 from benchmark.core.errors import AdapterError, UsageError
-from benchmark.core.files import files_key, read_json, write_json
+from benchmark.core.files import read_json, write_json
 from benchmark.core.types import Budget, Split
 
 DESCRIPTION = "external.json"
@@ -42,10 +42,6 @@ class ExternalModel:
         if not self._shape:
             raise AdapterError(f"this {self.name} has not been opened", "call fit or load first")
         return self._shape
-
-    def fingerprint(self) -> str:
-        """Return a digest that changes with the files; an empty text where there are none."""
-        return files_key(Path(self.path)) if Path(self.path).exists() else ""
 
     def fit(self, train: Split, *, folder: Path, budget: Budget, seed: int, device: str) -> None:
         """Train nothing: store the shape of the items, and open the files."""

@@ -134,8 +134,10 @@ class Samples:
         """
         files = [_chunk(folder, number) for number in range(len(list(chunks(count, CHUNK))))]
         held = sum(len(_open(file)) for file in files)
-        if held != count:
-            raise DamagedError(f"{folder} holds {held} samples, and {count} were drawn", AGAIN)
+        more = _chunk(folder, len(files))
+        if held != count or more.exists():
+            shown = f"{held} samples" if held != count else f"more than {held} samples ({more.name})"
+            raise DamagedError(f"{folder} holds {shown}, and {count} were drawn", AGAIN)
         return cls(files, count)
 
     def __len__(self) -> int:

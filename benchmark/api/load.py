@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from benchmark.api.results import Result, RunResult, SavedAudit
 from benchmark.core.errors import MissingDataError
 from benchmark.core.files import read_json
-from benchmark.core.sealed import read_sealed_json, require_intact
+from benchmark.core.sealed import read_sealed_json, require_intact, require_unchanged
 from benchmark.evaluation.verdict import CANNOT_TELL, CLEAR, COPIES, TOO_WEAK
 
 if TYPE_CHECKING:
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 MUST_SEE = 0.01
 """As in `bench audit`: a share that must have been seen, and that the interval must end below, for exit code 0."""
+AUDIT_AGAIN = "run bench audit again"
 SUSPECTS = ("index", "train_item", "patient", "detector", "similarity", "reason")
 
 
@@ -44,9 +45,12 @@ def _load_audit(folder: Path) -> SavedAudit:
 
     from benchmark.runs.audit_files import NOT_COMPARED
 
-    summary, listed = read_json(folder / "summary.json"), pd.DataFrame()
+    summary, listed = read_json(require_unchanged(folder / "summary.json", AUDIT_AGAIN)), pd.DataFrame()
     if (folder / "withhold.csv").is_file():
-        listed = pd.read_csv(folder / "withhold.csv", dtype={"file": str, "train_file": str, "patient": str})
+        listed = pd.read_csv(
+            require_unchanged(folder / "withhold.csv", AUDIT_AGAIN),
+            dtype={"file": str, "train_file": str, "patient": str},
+        )
         listed = listed[listed["reason"] != NOT_COMPARED].reset_index(drop=True)
     return SavedAudit(summary=summary, suspects=listed, folder=folder)
 

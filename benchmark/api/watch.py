@@ -22,6 +22,7 @@ from benchmark.api.arrays import as_array, of_side
 from benchmark.api.stack import stacked
 from benchmark.core.errors import BadDataError, UsageError
 from benchmark.core.files import cache_folder, content_key
+from benchmark.core.source_digest import source_digest
 from benchmark.core.types import Split, join_splits
 from benchmark.evaluation.watch import SAMPLES, Look, Watch, open_watch
 from benchmark.evaluation.watch_bank import Comparison, comparison
@@ -243,12 +244,14 @@ def by_detector(name: str, train: Split, heldout: Split, device: str) -> Compari
     """Compare by another detector, trained on all real images of both sides; it is kept in the cache."""
     from benchmark.detectors.fitting import all_rows, rows_in_memory, rows_of
     from benchmark.detectors.registry import choose
+    from benchmark.plugins.registry import source_files
     from benchmark.search import Rows
 
     choice = choose(name)
     real = _joined(train, heldout)
-    key = content_key(choice.card.entry, choice.identity, real.subjects, _digest(real))
-    folder = cache_folder() / "watch" / f"{choice.card.name}-{key}"
+    cache, code = cache_folder(), source_digest(*source_files("detectors", choice.card))
+    key = content_key(choice.card.entry, choice.identity(cache), code, real.subjects, _digest(real))
+    folder = cache / "watch" / f"{choice.card.name}-{key}"
     folder.mkdir(parents=True, exist_ok=True)
     fitted = choice.options.fit(real, folder=folder, key=key, device=device)
     bank = Rows.of(all_rows(rows_of(fitted, real)), fitted.similarity)

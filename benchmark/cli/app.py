@@ -25,6 +25,7 @@ from benchmark.cli.reproduce import reproduce_command
 from benchmark.cli.run import run_command
 from benchmark.cli.runs import runs_app
 from benchmark.cli.sweep import sweep_command
+from benchmark.core.content_digests import READ_AGAIN
 from benchmark.core.errors import BenchError
 
 app = App(
@@ -52,12 +53,17 @@ app.add_typer(leaderboard_app, name="leaderboard")
 
 
 @app.callback(invoke_without_command=True)
-def _version(
+def _all_commands(
     version: Annotated[bool, typer.Option("--version", help="Print the version and exit.", is_eager=True)] = False,
+    read_again: Annotated[
+        bool, typer.Option("--read-again", help="Read every file again, also those that have the same size and times.")
+    ] = False,
 ) -> None:
     if version:
         echo(f"memobench {__version__}")
         raise typer.Exit
+    if read_again:
+        os.environ[READ_AGAIN] = "1"
 
 
 def main() -> None:

@@ -197,7 +197,9 @@ def _top(folder: Path, table: pd.DataFrame, count: int) -> pd.DataFrame:
     """Return the prompts with the highest d_mem."""
     import pandas as pd
 
-    scores = pd.read_parquet(folder / "scores.parquet", columns=["sha"])
+    from benchmark.core.sealed import require_intact
+
+    scores = pd.read_parquet(require_intact(folder / "scores.parquet"), columns=["sha"])
     return scores.head(count).merge(table, on="sha", how="left")
 
 
@@ -211,7 +213,7 @@ def _tokens(
     folder: Path,
 ) -> None:
     from benchmark.cli.tables import print_table
-    from benchmark.core.files import atomic_write, write_json
+    from benchmark.core.sealed import sealed_write, write_sealed_json
     from benchmark.text2image.summary import public_marker
     from benchmark.text2image.tokens import analyse_tokens, rows
 
@@ -220,10 +222,11 @@ def _tokens(
     )
     ending = "-faithful" if follow_ups.faithful else ""
     for name in ("tokens", "words", "ablations"):
-        with atomic_write(folder / f"{name}{ending}.parquet") as temporary:
+        with sealed_write(folder / f"{name}{ending}.parquet") as temporary:
             getattr(findings, name).to_parquet(temporary, index=False)
     public = folder / f"tokens{ending}.json"
-    write_json(public, {"pipeline": loaded.identity, "marker": public_marker(outlier_rule.marker), **findings.summary})
+    marker = public_marker(outlier_rule.marker)
+    write_sealed_json(public, {"pipeline": loaded.identity, "marker": marker, **findings.summary})
     print_table("tokens", ("", "mean over prompts [95 % interval]"), rows(findings.summary))
     echo(f"tokens: {folder / f'tokens{ending}.parquet'} (private), {public} (no text)")
 
@@ -244,7 +247,7 @@ def _mitigate(
     from dataclasses import asdict
 
     from benchmark.cli.tables import print_table
-    from benchmark.core.files import write_json
+    from benchmark.core.sealed import write_sealed_json
     from benchmark.text2image.copy_oracle import copy_scorer_of
     from benchmark.text2image.mitigate import COLUMNS, effects, rows
     from benchmark.text2image.summary import public_marker
@@ -263,7 +266,8 @@ def _mitigate(
     }
     sampled = asdict(mitigation) | {"marker": public_marker(outlier_rule.marker)}
     effects_by_name = {name: asdict(effect) for name, effect in measured.items()}
-    write_json(public, {**given, "sampling": sampled, "compared": oracle is not None, "effects": effects_by_name})
+    compared = {"compared": oracle is not None, "effects": effects_by_name}
+    write_sealed_json(public, {**given, "sampling": sampled, **compared})
     print_table(f"mitigations, {len(top)} prompts", COLUMNS, rows(measured))
     echo(f"mitigations: {public} (no text)")
 
@@ -274,9 +278,10 @@ def _sampling(
     """Optimise embeddings down to the first norm of a usual prompt of the list."""
     import pandas as pd
 
+    from benchmark.core.sealed import require_intact
     from benchmark.text2image.mitigations import MitigationSettings
 
-    target = float(pd.read_parquet(folder / "scores.parquet", columns=["first"])["first"].median())
+    target = float(pd.read_parquet(require_intact(folder / "scores.parquet"), columns=["first"])["first"].median())
     return MitigationSettings(
         steps=sampling.steps,
         guidance=sampling.guidance,

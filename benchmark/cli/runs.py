@@ -23,7 +23,7 @@ Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
 
 @runs_app.callback()
 def runs_command() -> None:
-    """List, show and remove run folders; say what may go."""
+    """List, show, check and remove run folders; say what may go."""
 
 
 @runs_app.command("list")
@@ -113,6 +113,40 @@ def gc_command(
     for entry in entries:
         remove(entry, runs)
     echo(f"removed: {len(entries)}, {total}")
+
+
+@runs_app.command("verify")
+def verify_command(
+    folders: Annotated[list[Path] | None, typer.Argument(metavar="[RUN]...", help="Run folders.")] = None,
+    every: Annotated[bool, typer.Option("--all", help="All run folders in --runs.")] = False,
+    cache: Annotated[bool, typer.Option("--cache", help="Also the caches of these runs, and the default one.")] = False,
+    runs: Runs = Path("runs"),
+    as_json: Json = False,
+) -> None:
+    """Compare every file with its digest; name each that changed, is missing, or is not known (exit code 4)."""
+    from benchmark.cli.tables import print_json
+    from benchmark.core.errors import BadDataError, UsageError
+    from benchmark.core.files import cache_folder
+    from benchmark.runs.inventory import run_folders
+    from benchmark.runs.verify import caches_of, verify_cache, verify_run
+
+    chosen = [*(folders or []), *(run_folders(runs) if every else [])]
+    if not (chosen or every or cache):
+        raise UsageError("nothing to check was named", "give a run folder, --all, or --cache")
+    checked = [(folder, verify_run(folder)) for folder in chosen]
+    for place in caches_of(chosen, cache_folder()) if cache else ():
+        checked += list(verify_cache(place))
+    findings = [finding for _, verified in checked for finding in verified.findings]
+    intact, unread = (sum(getattr(verified, name) for _, verified in checked) for name in ("files", "unread"))
+    if as_json:
+        shown = [{"path": str(one.path), "kind": one.kind, "advice": one.advice} for one in findings]
+        print_json({"intact": not findings, "files": intact, "without_digest": unread, "findings": shown})
+    else:
+        for one in findings:
+            typer.echo(f"{one.path}: {one.kind}; {one.advice}")
+        typer.echo(f"{intact} files are as they were written; {unread} without a digest decide no result")
+    if findings:
+        raise typer.Exit(BadDataError.exit_code)
 
 
 def _json(entry: RunEntry) -> dict[str, Any]:

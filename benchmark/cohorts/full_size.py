@@ -26,7 +26,8 @@ def opener(stored: Stored, rows: NDArray[np.int64]) -> Callable[..., Array]:
     from a file (a slice, a tile), one with several channels and one whose files cannot be read again are returned as
     stored.
     """
-    files = {source: list(group["file"]) for source, group in stored.files.groupby("source", sort=False)}
+    listed = stored.files[~stored.files["beside"]]
+    files = {source: list(group["file"]) for source, group in listed.groupby("source", sort=False)}
     sources = stored.table["source"]
     alone = ~sources.duplicated(keep=False).to_numpy()
 

@@ -20,6 +20,7 @@ from benchmark.cohorts.splits import FRACTIONS, NAMES
 from benchmark.core.errors import UsageError
 from benchmark.core.files import absolute, content_key
 from benchmark.core.types import Cohort, Dataset, HasRemarks, Items, JoinsPatients, Source, Split
+from benchmark.images.readers.companions import with_companions
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -131,7 +132,7 @@ def with_distinct_names(sources: Sequence[Source]) -> list[Source]:
 
 def at_present(stored: Stored, sources: Sequence[Source]) -> Stored:
     """Return prepared images whose files are where they are now: a cache stays valid where a folder was moved."""
-    present = {(source.name, Path(file).name): file for source in sources for file in source.files}
+    present = {(source.name, Path(file).name): file for source in sources for file in with_companions(source.files)}
     pairs = zip(stored.files["source"], stored.files["file"], strict=True)
     return replace(stored, files=stored.files.assign(file=[present.get((name, Path(f).name), f) for name, f in pairs]))
 

@@ -13,6 +13,7 @@ from benchmark.cohorts.parallel_read import Reading, read_all
 from benchmark.cohorts.patient_ids import join_spellings
 from benchmark.cohorts.store import PIXELS, Stored, finish, open_stored
 from benchmark.cohorts.writer import Writer
+from benchmark.core.content_digests import kept_in
 from benchmark.core.errors import BadDataError, DamagedError, MachineError, MissingDataError
 from benchmark.core.files import atomic_write
 from benchmark.core.locks import held
@@ -72,19 +73,35 @@ def _open_intact(folder: Path, log: Log) -> Stored | None:
 
 
 def list_sources(
-    name: str, dataset: Dataset, root: Path, cache: Path
+    name: str, dataset: Dataset, root: Path, cache: Path, *, save: bool = True
 ) -> tuple[Sequence[Source], Mapping[str, Sequence[str]], Path]:
-    """Return the sources of a data set, its remarks, and the folder of the cache for their items; reads no pixels.
+    """Return the sources of a data set, its remarks, and the folder of the cache for their items.
 
+    Every file is read once for its digest, which the cache remembers unless `save` is false; no image is decoded.
     Raises MissingDataError where there are none, or where a file is gone.
     """
+    sources, remarks = patient_sources(name, dataset, root)
+    key = preparation_key(dataset, sources, remarks, root, kept=kept_in(cache, root), save=save)
+    return sources, remarks, cache / "cohorts" / f"{name}-{key}"
+
+
+def patient_sources(name: str, dataset: Dataset, root: Path) -> tuple[Sequence[Source], Mapping[str, Sequence[str]]]:
+    """Return the sources of a data set and its remarks, by the names of its files. Raises MissingDataError."""
     sources = dataset.sources(root)
     if not sources:
         raise MissingDataError(f"{root} holds no files of {name}", f"`bench datasets show {name}` says how it lies")
     # Before the key, the split and the search for duplicates: all of these go by patient.
-    sources, remarks = join_spellings(sources, dataset.remarks(root) if isinstance(dataset, HasRemarks) else {})
-    key = preparation_key(dataset, sources, remarks, root)
-    return sources, remarks, cache / "cohorts" / f"{name}-{key}"
+    return join_spellings(sources, dataset.remarks(root) if isinstance(dataset, HasRemarks) else {})
+
+
+def prepared_folder(name: str, dataset: Dataset, root: Path, cache: Path) -> Path | None:
+    """Return the folder of a cache for the items of a data set; None where nothing was prepared from there.
+
+    Writes nothing. Files that have not changed since they were prepared are not read. Raises as `list_sources`.
+    """
+    if not kept_in(cache, root).exists():
+        return None
+    return list_sources(name, dataset, root, cache, save=False)[2]
 
 
 def _write(
@@ -115,6 +132,8 @@ def _write(
             spacing_mm=notes.spacing_mm,
             remarks=notes.remarks(),
         )
+        if not folder.name.endswith(preparation_key(dataset, sources, remarks, root)):
+            raise BadDataError(f"files of {name} have changed while they were read", "run the same command again")
 
 
 def _append(writer: Writer, reading: Reading, notes: Notes) -> None:

@@ -26,7 +26,7 @@ UNUSABLE = (
 )
 """How remarks start on what nobody could read, as opposed to what an option or the data set leaves out."""
 MIXED_SPACING = "pixel spacing differs between files, so none is recorded"
-COLUMNS = ("source", "subject", "items", "spacing_mm", "orientation", "file", "bytes", "sha256")
+COLUMNS = ("source", "subject", "items", "spacing_mm", "orientation", "file", "bytes", "sha256", "beside")
 TOLERATED = 0.5
 """Share of the sources that may be unusable before the whole folder is refused."""
 
@@ -57,7 +57,7 @@ class Notes:
             self._remark(what, name)
         seen = (" x ".join(f"{size:g}" for size in spacing), items.orientation)
         for file in reading.files:
-            row = (source.name, source.subject, len(items.names), *seen, file.path, file.size, file.sha256)
+            row = (source.name, source.subject, len(items.names), *seen, file.path, file.size, file.sha256, file.beside)
             self._rows.append(row)
 
     def require_most(self, sources: int) -> None:

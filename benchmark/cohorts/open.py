@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from benchmark.cohorts.ingest import list_sources
+from benchmark.cohorts.ingest import prepared_folder
 from benchmark.cohorts.locate import locate
 from benchmark.cohorts.prepare import prepare, split_stored
 from benchmark.cohorts.splits import SplitKind
@@ -78,11 +78,12 @@ def open_cohort(config: DataConfig, card: DatasetCard, dataset: Dataset, *, cach
 
 
 def open_prepared(config: DataConfig, card: DatasetCard, dataset: Dataset, root: Path, *, cache: Path) -> Cohort | None:
-    """Return the cohort where the cache has its items, else nothing. Reads no pixels, and writes nothing.
+    """Return the cohort where the cache has its items, else nothing. Decodes no image, and writes nothing.
 
     Raises as `open_cohort` does.
     """
-    stored = open_stored(list_sources(card.name, dataset, root, cache)[2])
+    folder = prepared_folder(card.name, dataset, root, cache)
+    stored = open_stored(folder) if folder else None
     if stored is None:
         return None
     return split_stored(

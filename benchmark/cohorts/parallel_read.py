@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import importlib.util
 import os
 import time
@@ -17,9 +16,11 @@ from itertools import islice
 from pathlib import Path
 
 from benchmark.core.errors import BadDataError, BenchError
+from benchmark.core.file_digests import file_digest
 from benchmark.core.memory import machine_memory
 from benchmark.core.processes import processes
 from benchmark.core.types import Dataset, Items, Source
+from benchmark.images.readers.companions import with_companions
 from benchmark.images.readers.limits import below, require_file
 
 AHEAD = 1
@@ -50,6 +51,8 @@ class Hashed:
     size: int
     """Bytes."""
     sha256: str
+    beside: bool = False
+    """Whether the data set does not list it: its reader opens it with a header that is listed."""
 
 
 @dataclass(frozen=True)
@@ -95,7 +98,7 @@ def read_one(dataset: Dataset, source: Source, root: Path | None = None) -> Read
             for path in source.files:
                 require_file(Path(path))
             items = dataset.read(source)
-        files = tuple(_hashed(path) for path in source.files)
+            files = _files_of(source)
     except BadDataError as error:
         return Reading(source, None, error, ())
     except BenchError:
@@ -105,6 +108,11 @@ def read_one(dataset: Dataset, source: Source, root: Path | None = None) -> Read
     except (Exception, SystemExit) as error:  # noqa: BLE001 - libraries raise anything on files that are made to harm
         return Reading(source, None, _failed(source, error), ())
     return Reading(source, items, None, files, time.monotonic() - started)
+
+
+def _files_of(source: Source) -> tuple[Hashed, ...]:
+    listed = frozenset(source.files)
+    return tuple(_hashed(path, beside=path not in listed) for path in with_companions(source.files))
 
 
 def _no_memory(source: Source) -> BadDataError:
@@ -122,16 +130,9 @@ def _failed(source: Source, error: BaseException) -> BadDataError:
     )
 
 
-def _hashed(path: str) -> Hashed:
-    seen = Path(path).stat()
-    return Hashed(path, seen.st_size, _digest(path, seen.st_size, seen.st_mtime_ns))
-
-
-@lru_cache(maxsize=16)
-def _digest(path: str, size: int, modified: int) -> str:
-    """Digest a file once: thousands of sources may be images of one file (MedMNIST), which each would read again."""
-    with Path(path).open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+def _hashed(path: str, *, beside: bool) -> Hashed:
+    # A file is read once: thousands of sources may be images of one file (MedMNIST).
+    return Hashed(path, Path(path).stat().st_size, file_digest(Path(path)), beside)
 
 
 def _in_processes(dataset: Dataset) -> bool:

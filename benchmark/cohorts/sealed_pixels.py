@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from benchmark.core.errors import DamagedError
-from benchmark.core.sealed import remove_sealed, stamp_of
+from benchmark.core.file_digests import stamp_of
+from benchmark.core.sealed import remove_sealed
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -94,6 +95,10 @@ class SealedPixels:
             if item_digest(self._map[row]) != self._digests[row]:
                 self._refuse(int(row))
             self._compared[row] = True
+
+    def intact(self) -> bool:
+        """Return whether every item is as it was prepared. Reads all, and removes nothing."""
+        return all(item_digest(item) == digest for item, digest in zip(self._map, self._digests, strict=True))
 
     def _forget_if_changed(self) -> None:
         try:

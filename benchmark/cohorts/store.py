@@ -28,7 +28,8 @@ class Stored:
     table: pd.DataFrame
     """One row per item: item, source (which of `files`), subject, label, group, sha (of its pixels)."""
     files: pd.DataFrame
-    """One row per file: source, subject, items, spacing_mm, orientation, file, bytes, sha256."""
+    """One row per file: source, subject, items, spacing_mm, orientation, file, bytes, sha256, and `beside`, whether the
+    data set does not list it: the voxels that belong to a header."""
     channels: tuple[str, ...]
     spacing_mm: tuple[float, ...]
     remarks: dict[str, list[str]]

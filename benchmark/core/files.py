@@ -7,7 +7,6 @@ import hashlib
 import json
 import os
 import re
-import secrets
 import shutil
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -15,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from benchmark.core.errors import AdapterError, BadDataError, MachineError, UsageError
+from benchmark.core.leftovers import remove_leftovers_of_cache, temporary_for
 
 if TYPE_CHECKING:
     import numpy as np
@@ -24,13 +24,6 @@ def content_key(*parts: object, length: int = 16) -> str:
     """Return a hex digest of JSON-serialisable parts; equal parts, equal key, in every process."""
     text = json.dumps(parts, sort_keys=True, default=str, separators=(",", ":"))
     return hashlib.sha256(text.encode()).hexdigest()[:length]
-
-
-def files_key(place: Path) -> str:
-    """Return a digest of the names, sizes and times of all files under a folder, or of one file."""
-    files = sorted(place.rglob("*")) if place.is_dir() else [place]
-    stats = [(str(file.relative_to(place)), file.stat()) for file in files if file.is_file()]
-    return content_key([(name, stat.st_size, stat.st_mtime_ns) for name, stat in stats])
 
 
 def file_name(text: str) -> str:
@@ -49,8 +42,7 @@ def atomic_write(path: Path) -> Iterator[Path]:
 
     Works for files and folders. Raises MachineError when the disk is full or refuses to be written.
     """
-    # Process numbers repeat between the nodes of a cluster, and in containers nearly always.
-    temporary = path.with_name(f".{path.name}.{os.getpid()}-{secrets.token_hex(4)}.part")
+    temporary = temporary_for(path)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         yield temporary
@@ -124,6 +116,7 @@ def require_layout(folder: Path, what: str, parts: Sequence[str]) -> None:
     `what` names the folder's option; a folder without a mark that holds any of `parts` is of layout 1.
     """
     private_folder(folder, cache=True)
+    remove_leftovers_of_cache(folder)
     mark = folder / "layout.json"
     if not mark.exists() and not any((folder / part).exists() for part in parts):
         write_json(mark, LAYOUT)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -15,14 +16,11 @@ from pathlib import Path
 from typing import Any
 
 from benchmark.core.errors import DamagedError
+from benchmark.core.file_digests import file_digest
 from benchmark.core.files import atomic_write, read_json
 
-Stamp = tuple[int, int, int, int]
-
+ENDING = ".seal"
 AGAIN = "run the same command again: it is made again"
-
-_known: dict[Path, tuple[Stamp, str]] = {}
-"""Digests of files by what the file system says of them: a file that it calls unchanged is not read again."""
 
 
 @contextmanager
@@ -62,6 +60,22 @@ def require_intact(place: Path, advice: str = AGAIN) -> Path:
     return place
 
 
+def require_unchanged(place: Path, advice: str = AGAIN) -> Path:
+    """Return the path. Raises DamagedError where a file has a digest next to it and another content.
+
+    For files that may be copied elsewhere alone, without their digest, such as records.
+    """
+    if place.exists() and seals(place) and not is_intact(place):
+        raise DamagedError(f"{place} {why_damaged(place)}", advice)
+    return place
+
+
+def sealed_place(seal: Path) -> Path | None:
+    """Return the file or folder whose digest a file holds; nothing for a file that holds none."""
+    name = seal.name
+    return seal.with_name(name[1 : -len(ENDING)]) if name.startswith(".") and name.endswith(ENDING) else None
+
+
 def why_damaged(place: Path) -> str:
     """Say, after the name of a place that is not intact, what is wrong with it."""
     if not place.exists():
@@ -75,22 +89,7 @@ def digest(place: Path) -> str:
         files = sorted(path for path in place.rglob("*") if path.is_file())
         text = "\n".join(f"{digest(path)} {path.relative_to(place).as_posix()}" for path in files)
         return hashlib.sha256(text.encode()).hexdigest()
-    name, stamp = place.absolute(), stamp_of(place)
-    if name in _known and _known[name][0] == stamp:
-        return _known[name][1]
-    with place.open("rb") as file:
-        value = hashlib.file_digest(file, "sha256").hexdigest()
-    _known[name] = (stamp, value)
-    return value
-
-
-def stamp_of(path: Path) -> Stamp:
-    """Return what changes with every write to a file: its number, size, and times of content and of state.
-
-    A program can set the time of content back; the time of state (ctime) it cannot.
-    """
-    state = path.stat()
-    return state.st_ino, state.st_size, state.st_mtime_ns, state.st_ctime_ns
+    return file_digest(place)
 
 
 def seals(place: Path) -> tuple[str, ...]:
@@ -102,6 +101,19 @@ def seals(place: Path) -> tuple[str, ...]:
         return ()
 
 
+def unsealed_files(folder: Path) -> Iterator[Path]:
+    """Yield the files below a folder that have no digest and are in no sealed folder, in the order of their names."""
+    for place, below, names in os.walk(folder):
+        here = Path(place)
+        below[:] = sorted(name for name in below if not seals(here / name))
+        yield from (here / name for name in sorted(names) if not seals(here / name) and not sealed_place(here / name))
+
+
+def seal(place: Path) -> None:
+    """Write the digest of a file that something else has written."""
+    _write_seal(place, (digest(place),))
+
+
 def remove_sealed(place: Path) -> None:
     """Delete a sealed file or folder and its digest, where they exist."""
     if place.is_dir():
@@ -111,7 +123,7 @@ def remove_sealed(place: Path) -> None:
 
 
 def _seal(place: Path) -> Path:
-    return place.with_name(f".{place.name}.seal")
+    return place.with_name(f".{place.name}{ENDING}")
 
 
 def _write_seal(place: Path, digests: tuple[str, ...]) -> None:

@@ -1,7 +1,7 @@
 """A digest of the code that a stage runs: of its entry points and all that they import, read from the source files.
 
-Nothing is imported or run. A comment, a docstring or the layout of the text does not change the digest; any other
-change does.
+Nothing is imported or run. A comment, a docstring or the layout of Python code does not change the digest; any other
+change does. Of other files (C, CUDA, weights in a package) every byte counts.
 """
 
 from __future__ import annotations
@@ -9,10 +9,15 @@ from __future__ import annotations
 import ast
 import copy
 import hashlib
+import site
+import sys
+import sysconfig
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
+
+from benchmark.core.file_digests import file_digest
 
 PACKAGE = Path(__file__).parents[1]
 CHECKOUT = PACKAGE.parent
@@ -37,8 +42,9 @@ def remembered_digests() -> Iterator[None]:
 def source_digest(*entries: Path) -> str:
     """Return 16 hex digits that change with the code of these files, and of every file that they import.
 
-    Imports of `benchmark`, of the file's own folder and of its own package are followed, also inside functions. Imports
-    for type checkers only are not: they never run.
+    Imports of `benchmark`, of the file's own folder and of its own package are followed, also inside functions, and so
+    are those of modules that Python finds elsewhere and nobody installed (PYTHONPATH, the current folder). Installed
+    packages are not: the record has their versions. Imports for type checkers only never run.
     """
     if _remembered is None:
         return _digest_of(entries)
@@ -49,8 +55,9 @@ def source_digest(*entries: Path) -> str:
 
 def _digest_of(entries: tuple[Path, ...]) -> str:
     digest = hashlib.sha256()
-    for path in sorted(import_closure(*entries), key=_label):
-        digest.update(f"{_label(path)}\0{_normalised(path)}\0".encode())
+    # Sorted by the content too: files of two packages may have one label.
+    for label, content in sorted((_label(path), _normalised(path)) for path in import_closure(*entries)):
+        digest.update(f"{label}\0{content}\0".encode())
     return digest.hexdigest()[:16]
 
 
@@ -62,7 +69,7 @@ def import_closure(*entries: Path) -> frozenset[Path]:
         path = waiting.pop()
         if path not in closure:
             closure.add(path)
-            waiting.extend([*_packages_above(path), *_imported(path, path.stat().st_mtime_ns)])
+            waiting.extend([*_packages_above(path), *_imported(path)])
     return frozenset(closure)
 
 
@@ -86,23 +93,39 @@ def _label(path: Path) -> str:
     for root in (PACKAGE, CHECKOUT):
         if path.is_relative_to(root):
             return path.relative_to(root).as_posix().removeprefix("benchmark/")
-    return path.name
+    return path.relative_to(_top_package(path).parent).as_posix() if _is_in_package(path) else path.name
+
+
+def _is_in_package(path: Path) -> bool:
+    return (path.parent / "__init__.py").exists()
+
+
+def _source(path: Path) -> bytes:
+    return path.read_bytes() if path.suffix == ".py" else b""
 
 
 @cache
-def _parsed(path: Path, changed: int) -> ast.Module:
-    """Parse a file once; `changed`, its modification time, keeps a long-running process from using an outdated text."""
-    return ast.parse(path.read_text(encoding="utf-8"))
+def _parsed(source: bytes) -> ast.Module | None:
+    """Parse a text once; none where it is not Python of this version, as templates in packages are."""
+    try:
+        return ast.parse(source)
+    except (SyntaxError, ValueError):
+        return None
 
 
 def _normalised(path: Path) -> str:
-    return _unparsed(path, path.stat().st_mtime_ns)
+    """Return what counts of a file: its code, or a digest of its bytes."""
+    code = _unparsed(_source(path)) if path.suffix == ".py" else None
+    return file_digest(path) if code is None else code
 
 
 @cache
-def _unparsed(path: Path, changed: int) -> str:
+def _unparsed(source: bytes) -> str | None:
     """Return the code as Python writes it: without comments, and without strings that stand alone (docstrings)."""
-    tree = copy.deepcopy(_parsed(path, changed))
+    parsed = _parsed(source)
+    if parsed is None:
+        return None
+    tree = copy.deepcopy(parsed)
     for node in ast.walk(tree):
         for field in ("body", "orelse", "finalbody"):
             statements = getattr(node, field, None)
@@ -115,11 +138,36 @@ def _text_alone(node: ast.stmt) -> bool:
     return isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant) and isinstance(node.value.value, str)
 
 
+def _imported(path: Path) -> tuple[Path, ...]:
+    own = any(path.is_relative_to(root) for root in (PACKAGE, *(CHECKOUT / name for name in PLUGINS)))
+    return _imported_by(path, _source(path), () if own else _search_path())
+
+
 @cache
-def _imported(path: Path, changed: int) -> tuple[Path, ...]:
-    names = [name for node in _statements(_parsed(path, changed)) for name in _names(node, path)]
-    files = (_file_of(root, parts) for name in names for root, parts in _places(name, path))
+def _imported_by(path: Path, source: bytes, elsewhere: tuple[Path, ...]) -> tuple[Path, ...]:
+    parsed = _parsed(source)
+    if parsed is None:
+        return ()
+    names = [name for node in _statements(parsed) for name in _names(node, path)]
+    files = (_file_of(root, parts) for name in names for root, parts in _places(name, path, elsewhere))
     return tuple(file for file in files if file is not None)
+
+
+def _search_path() -> tuple[Path, ...]:
+    """Return where Python looks for modules, without the folders of installed packages and of its own library."""
+    places = (Path(place).resolve() for place in sys.path)
+    return tuple(place for place in places if place.is_dir() and not is_installed(place) and place != CHECKOUT)
+
+
+@cache
+def _installed() -> tuple[Path, ...]:
+    own = [sysconfig.get_path(name) for name in ("stdlib", "platstdlib", "purelib", "platlib")]
+    return tuple(Path(place).resolve() for place in (*own, *site.getsitepackages(), site.getusersitepackages()))
+
+
+def is_installed(place: Path) -> bool:
+    """Return whether a file or folder is of an installed package or of Python's library."""
+    return any(place.is_relative_to(root) for root in _installed()) or "site-packages" in place.parts
 
 
 def _statements(tree: ast.AST) -> Iterator[ast.Import | ast.ImportFrom]:
@@ -146,7 +194,7 @@ def _names(node: ast.Import | ast.ImportFrom, path: Path) -> Iterator[tuple[str,
     yield from ((*source, alias.name) for alias in node.names)
 
 
-def _places(name: tuple[str, ...], path: Path) -> Iterator[tuple[Path, list[str]]]:
+def _places(name: tuple[str, ...], path: Path, elsewhere: tuple[Path, ...]) -> Iterator[tuple[Path, list[str]]]:
     first, rest = name[0], list(name[1:])
     if Path(first).is_absolute():  # a relative import: its folder, resolved
         yield Path(first), rest
@@ -159,6 +207,8 @@ def _places(name: tuple[str, ...], path: Path) -> Iterator[tuple[Path, list[str]
         if first == top.name:
             yield top, rest
         yield path.parent, list(name)
+        for place in elsewhere:
+            yield place, list(name)
 
 
 def _top_package(path: Path) -> Path:

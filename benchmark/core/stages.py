@@ -14,6 +14,7 @@ from filelock import Timeout
 
 from benchmark.core.errors import MachineError
 from benchmark.core.files import read_json
+from benchmark.core.leftovers import remove_leftovers
 from benchmark.core.locks import Held, held
 from benchmark.core.progress import Log
 from benchmark.core.sealed import digest, is_intact, remove_sealed, seals, why_damaged, write_sealed_json
@@ -27,7 +28,7 @@ LOCK = ".lock"
 
 @contextmanager
 def exclusive(folder: Path, *, wait: bool = False, log: Log = lambda text: None) -> Iterator[Held]:
-    """Lock a run folder, also against the other nodes of a cluster (`core.locks`).
+    """Lock a run folder, also against the other nodes of a cluster (`core.locks`), and remove what dead processes left.
 
     Args:
         folder: is created where it does not exist.
@@ -46,6 +47,7 @@ def exclusive(folder: Path, *, wait: bool = False, log: Log = lambda text: None)
             raise MachineError(
                 f"another process is working on {folder}", "wait for it, or choose another --seed or --runs"
             ) from None
+        remove_leftovers(folder, locked=True)
         yield lock
 
 

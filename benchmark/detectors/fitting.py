@@ -12,9 +12,19 @@ import numpy as np
 from benchmark.core.files import content_key, file_name
 from benchmark.core.locks import held
 from benchmark.core.progress import progress
-from benchmark.core.sealed import is_intact, require_intact, sealed_write
+from benchmark.core.sealed import (
+    is_intact,
+    remove_sealed,
+    require_intact,
+    seal,
+    sealed_place,
+    sealed_write,
+    unsealed_files,
+    why_damaged,
+)
 from benchmark.core.source_digest import core_module, source_digest
 from benchmark.core.types import Cohort, Detector, HasViews, ReadsPixels, Split, chunks
+from benchmark.core.unread_files import is_unread
 from benchmark.plugins.registry import source_files
 from benchmark.search import Rows
 
@@ -70,13 +80,15 @@ class Fitted:
 def fit_detector(choice: Choice, cohort: Cohort, *, cache: Path, device: str, log: Callable[[str], None]) -> Fitted:
     """Fit a detector to a cohort, or load it and the rows of the real items from the cache."""
     real = cohort.real
-    key = _fit_key(choice, cohort.key)
+    key = _fit_key(choice, cohort.key, cache)
     place = detector_folder(choice, cohort.name, cohort.key, cache)
     place.mkdir(parents=True, exist_ok=True)
     with held(place / ".lock", waiting=lambda: log(f"detector {choice.name}: another process fits it, waiting")):
         kept = place / "real.npy"
         log(f"detector {choice.name}: {'cached' if is_intact(kept) else 'fitted to all real items, once per cohort'}")
+        _remove_changed(place, log)
         detector = choice.options.fit(real, folder=place, key=key, device=device)
+        _seal_own(place)
         rows = rows_of(detector, real)
         if rows.dimension <= SHORT:
             if not is_intact(kept):
@@ -86,14 +98,30 @@ def fit_detector(choice: Choice, cohort: Cohort, *, cache: Path, device: str, lo
         return Fitted(choice.name, detector, real, replace(rows, index=_index(detector, real, place, log)), place)
 
 
+def _remove_changed(place: Path, log: Callable[[str], None]) -> None:
+    """Delete files that are not as the detector wrote them: it makes them again."""
+    for path in place.rglob(".*"):
+        kept = sealed_place(path)
+        if kept and kept.is_file() and not is_intact(kept):
+            log(f"{kept} {why_damaged(kept)}: it is made again")
+            remove_sealed(kept)
+
+
+def _seal_own(place: Path) -> None:
+    """Write digests of the files that a detector keeps under names of its own."""
+    for path in unsealed_files(place):
+        if not is_unread(path, place):
+            seal(path)
+
+
 def detector_folder(choice: Choice, cohort_name: str, cohort_key: str, cache: Path) -> Path:
     """Return the folder of the cache that keeps a detector fitted to a cohort."""
-    return cache / "detectors" / f"{cohort_name}-{file_name(choice.name)}-{_fit_key(choice, cohort_key)}"
+    return cache / "detectors" / f"{cohort_name}-{file_name(choice.name)}-{_fit_key(choice, cohort_key, cache)}"
 
 
-def _fit_key(choice: Choice, cohort_key: str) -> str:
+def _fit_key(choice: Choice, cohort_key: str, cache: Path) -> str:
     code = source_digest(*source_files("detectors", choice.card))
-    return content_key(cohort_key, choice.card.entry, choice.identity, code)
+    return content_key(cohort_key, choice.card.entry, choice.identity(cache), code)
 
 
 def _index(detector: Detector, real: Split, place: Path, log: Callable[[str], None]) -> Index | None:

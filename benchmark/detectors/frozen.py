@@ -8,7 +8,6 @@ whose programs you would run.
 
 from __future__ import annotations
 
-import hashlib
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -21,6 +20,7 @@ from torch import Tensor
 
 from benchmark.core.devices import pick_device
 from benchmark.core.errors import AdapterError, BadDataError, MissingDataError, UsageError
+from benchmark.core.file_digests import file_digest
 from benchmark.core.model_files import read_config
 from benchmark.core.types import chunks
 from benchmark.detectors.script_process import ScriptProcess
@@ -74,13 +74,6 @@ class Options:
         """Begin the name of the scores."""
         return f"frozen-{self.tag}"
 
-    @property
-    def files_digest(self) -> str:
-        """SHA-256 of the weights on this disk: cached rows of another file are never used for this one."""
-        path = Path(self.source)
-        weights = path / WEIGHTS if path.is_dir() else path
-        return _digest(weights) if weights.is_file() else self.sha256
-
     def fit(self, real: Split, *, folder: Path, key: str, device: str) -> Frozen:
         """Check and load the weights; nothing is trained."""
         place = pick_device(device)
@@ -96,14 +89,9 @@ def check_digest(path: Path, expected: str) -> None:
         raise MissingDataError(f"there are no weights at {path}", "give the path of a file that is there")
     if not expected:
         return
-    digest = _digest(path)
+    digest = file_digest(path)
     if digest != expected.lower():
         raise BadDataError(f"{path} has SHA-256 {digest}, not {expected}", "download it again, or correct the digest")
-
-
-def _digest(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _script(path: Path, digest: str, device: torch.device) -> Callable[[Tensor], Tensor]:

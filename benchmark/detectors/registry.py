@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
+from pathlib import Path
 from typing import Any
 
-from benchmark.core.errors import UsageError
+from benchmark.core.content_digests import option_digests
+from benchmark.core.errors import MissingDataError, UsageError
 from benchmark.core.options import Selection, as_text, build, without_paths
 from benchmark.core.types import DetectorOptions
 from benchmark.plugins import registry
@@ -41,10 +43,17 @@ class Choice:
         """Every option, defaults included."""
         return asdict(self.options)  # type: ignore[call-overload, no-any-return]
 
-    @property
-    def identity(self) -> dict[str, Any]:
-        """All that decides the rows: every option, and the content of files that options name."""
-        return {**self.values, "files": getattr(self.options, "files_digest", "")}
+    def identity(self, cache: Path) -> dict[str, Any]:
+        """Return all that decides the rows: every option, and the content of the files and folders that options name.
+
+        `cache` remembers digests. Raises MissingDataError for a file that cannot be read.
+        """
+        try:
+            return {**self.values, "files": option_digests(self.options, cache=cache)}
+        except OSError as error:
+            raise MissingDataError(
+                f"detector {self.name}: {error.filename} cannot be read: {error.strerror}", "copy it again"
+            ) from error
 
     @property
     def public(self) -> dict[str, Any]:

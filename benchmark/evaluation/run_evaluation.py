@@ -137,7 +137,7 @@ def evaluate_run(
     splits = [part.name for part in cohort.splits for _ in range(len(part))]
     hashes = write_tables(folder, made[0].real, splits, outcomes)
     draw_figures(folder / "figures", samples, cohort, outcomes)
-    _write_scores(folder, outcomes, scores, hashes)
+    _write_scores(folder, outcomes, scores, hashes, {"samples": len(samples), "cohort": cohort.key})
     shutil.rmtree(folder / SEARCHES, ignore_errors=True)
 
 
@@ -271,7 +271,11 @@ def score_id(name: str, detector: str) -> str:
 
 
 def _write_scores(
-    folder: Path, outcomes: dict[str, Outcome], quality: dict[str, Score], hashes: dict[str, str]
+    folder: Path,
+    outcomes: dict[str, Outcome],
+    quality: dict[str, Score],
+    hashes: dict[str, str],
+    compared: dict[str, int | str],
 ) -> None:
     scores = {
         score_id(name, detector): score
@@ -291,6 +295,7 @@ def _write_scores(
             "curves": {f"exposed.patients[{name}]": outcome.curve for name, outcome in outcomes.items()},
             "replicates": {f"exposed.items[{name}]": outcome.replicates for name, outcome in outcomes.items()},
             "hashes": hashes,
+            "compared": compared,
             "engines": {name: outcome.engine for name, outcome in outcomes.items()},
         },
     )

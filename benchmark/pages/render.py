@@ -23,7 +23,9 @@ def _visible(value: object) -> object:
 
     Spaces that do not break, soft hyphens and joiners belong to ordinary text.
     """
-    return printable(value, keep="\n\t\xa0\xad\u200c\u200d\u3000\u2009\u202f") if type(value) is str else value
+    if type(value) is not str or value.isprintable():  # what is markup has passed already
+        return value
+    return printable(value, keep="\n\t\xa0\xad\u200c\u200d\u3000\u2009\u202f")
 
 
 def environment(package: str, tools: Mapping[str, Any] | None = None) -> Environment:

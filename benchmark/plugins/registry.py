@@ -24,6 +24,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from benchmark.core.errors import AdapterError, UsageError
 from benchmark.core.files import content_key
 from benchmark.core.options import suggest
+from benchmark.plugins.code_files import folder_files, installed_files, noting_what_is_loaded, own_file
 
 Kind = Literal["models", "datasets", "detectors"]
 
@@ -262,27 +263,13 @@ def default_of(field: dataclasses.Field[Any]) -> Any:
 
 
 def source_files(kind: Kind, card: Card) -> tuple[Path, ...]:
-    """Return the files of the code behind a card: all in its folder, or the one module where it has none."""
+    """Return the files of the code behind a card: all in its folder, of the installed distribution, or `./file.py`."""
     module_name = card.entry.rpartition(":")[0]
     if module_name.endswith(".py"):
-        return (Path(module_name),)
+        return own_file(Path(module_name))
     if card.folder:
-        return tuple(sorted(Path(card.folder).glob("*.py")))
-    path = _file_of(module_name)
-    return (path,) if path else ()
-
-
-def _file_of(module_name: str) -> Path | None:
-    """Return the file of an installed module. `find_spec` of its whole name would import the packages above it."""
-    first, *rest = module_name.split(".")
-    spec = importlib.util.find_spec(first)
-    if spec is None:
-        return None
-    if not rest:
-        return Path(spec.origin) if spec.origin and spec.origin.endswith(".py") else None
-    places = [Path(folder).joinpath(*rest) for folder in spec.submodule_search_locations or ()]
-    files = [file for place in places for file in (place / "__init__.py", place.with_name(f"{place.name}.py"))]
-    return next((file for file in files if file.is_file()), None)
+        return folder_files(Path(card.folder))
+    return installed_files(kind, module_name)
 
 
 def _import(kind: Kind, card: Card, module_name: str) -> Any:
@@ -300,5 +287,6 @@ def _import_file(path: Path) -> Any:
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     sys.modules[name] = module
-    spec.loader.exec_module(module)
+    with noting_what_is_loaded(path):
+        spec.loader.exec_module(module)
     return module

@@ -9,7 +9,8 @@ from typing import Any, Literal, Self
 from pydantic import Field, ValidationError
 
 from benchmark.core.errors import BadDataError
-from benchmark.core.files import read_json, write_json
+from benchmark.core.files import read_json
+from benchmark.core.sealed import require_unchanged, write_sealed_json
 from benchmark.records.columns import value_text, with_interval
 from benchmark.records.record import PROTOCOL, CohortFacts, PublicModel, ScoreEntry
 
@@ -45,13 +46,13 @@ class AuditFile(PublicModel):
 
     def write(self, path: Path) -> None:
         """Write atomically."""
-        write_json(path, self.model_dump(mode="json", by_alias=True))
+        write_sealed_json(path, self.model_dump(mode="json", by_alias=True))
 
     @classmethod
     def read(cls, path: Path) -> Self:
         """Read and check. Raises BadDataError naming the file and the first thing that is wrong."""
         try:
-            return cls.model_validate(read_json(path))
+            return cls.model_validate(read_json(require_unchanged(path)))
         except ValidationError as error:
             first = error.errors()[0]
             place = ".".join(str(part) for part in first["loc"])

@@ -10,7 +10,8 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from benchmark.core.errors import BadDataError
-from benchmark.core.files import read_json, write_json
+from benchmark.core.files import read_json
+from benchmark.core.sealed import require_unchanged, write_sealed_json
 from benchmark.core.types import Direction, Score
 from benchmark.records.columns import impossible
 
@@ -118,13 +119,16 @@ class Record(PublicModel):
         return self
 
     def write(self, path: Path) -> None:
-        """Write atomically."""
-        write_json(path, self.model_dump(mode="json", by_alias=True))
+        """Write it whole, with its digest next to it."""
+        write_sealed_json(path, self.model_dump(mode="json", by_alias=True))
 
     @classmethod
     def read(cls, path: Path) -> Self:
-        """Read and check. Raises BadDataError naming the file and the first thing that is wrong."""
-        values = read_json(path)
+        """Read and check.
+
+        Raises DamagedError where the file has changed since it was written, BadDataError naming what else is wrong.
+        """
+        values = read_json(require_unchanged(path, "evaluate the run again with this version: bench evaluate RUN"))
         if isinstance(values, dict) and values.get("schema") != SCHEMA:
             raise BadDataError(
                 f"{path} is of record schema {values.get('schema')!r}; this version reads schema {SCHEMA}",

@@ -15,12 +15,15 @@ import pandas as pd
 from benchmark import __version__
 from benchmark.core.csv_cells import csv_text
 from benchmark.core.errors import BadDataError, UsageError
-from benchmark.core.files import absolute, atomic_write, content_key, private_folder, write_json
+from benchmark.core.files import absolute, atomic_write, content_key, private_folder
+from benchmark.core.leftovers import remove_leftovers
 from benchmark.core.progress import progress
+from benchmark.core.sealed import remove_sealed, sealed_write, write_sealed_json
 from benchmark.evaluation.report.build import report_images, report_input
 from benchmark.evaluation.report.page import shown_suspects, write_report
 from benchmark.evaluation.run_evaluation import score_id, write_tables
 from benchmark.evaluation.suspects import COLUMNS
+from benchmark.images.readers.companions import with_companions
 from benchmark.records.cohort_facts import facts_of
 from benchmark.records.record import PROTOCOL, entries
 
@@ -55,7 +58,7 @@ def new_folder(start: str) -> Path:
 def _remove_earlier(out: Path) -> None:
     """Remove the files of an earlier audit: where this one stops early, they must not pass for its own."""
     for name in FILES:
-        (out / name).unlink(missing_ok=True)
+        remove_sealed(out / name)
     if (out / CLEAN / WITHHOLD).is_file():
         shutil.rmtree(out / CLEAN)
 
@@ -66,12 +69,13 @@ def write_audit(audit: Audit, out: Path) -> list[Path]:
     The summaries hold no names, paths or images. A new folder is readable by its owner alone and ignored by git.
     """
     private_folder(out)
+    remove_leftovers(out)
     _remove_earlier(out)
-    with atomic_write(out / WITHHOLD) as temporary:
+    with sealed_write(out / WITHHOLD) as temporary:
         temporary.write_text(csv_text(withhold_list(audit)), "utf-8")
     splits = [part.name for part in audit.cohort.splits for _ in range(len(part))]
     hashes = write_tables(out, audit.cohort.real, splits, audit.outcomes)
-    write_json(out / SUMMARY, summary(audit) | {"hashes": hashes})
+    write_sealed_json(out / SUMMARY, summary(audit) | {"hashes": hashes})
     return [_write_report(audit, out, hashes["matches"]), out / WITHHOLD, out / SUMMARY]
 
 
@@ -142,7 +146,8 @@ def _unread(audit: Audit) -> list[str]:
 def _below(stored: Stored, row: int, folder: Path) -> str:
     """Return the file of an item below its folder; of a DICOM series its folder."""
     source = stored.table["source"].iloc[row]
-    files = [Path(file) for file in stored.files.loc[stored.files["source"] == source, "file"]]
+    listed = (stored.files["source"] == source) & ~stored.files["beside"]
+    files = [Path(file) for file in stored.files.loc[listed, "file"]]
     place = files[0] if len(files) == 1 else files[0].parent
     return _relative(place, folder)
 
@@ -184,12 +189,14 @@ def copy_clean(audit: Audit, out: Path) -> int:
         raise BadDataError(f"nothing is copied to {out}: {audit.verdict.sentence}", "a clean set needs an answer")
     withheld = set(withhold_list(audit)["file"])
     folder = audit.config.synthetic
-    names = [_relative(Path(file), folder) for file in dict.fromkeys(audit.made.files["file"])]
+    files = audit.made.files
+    names = [_relative(Path(file), folder) for file in dict.fromkeys(files.loc[~files["beside"], "file"])]
     kept = [name for name in names if not {name, Path(name).parent.as_posix()} & withheld]
     if not kept:
         raise BadDataError(f"nothing is copied to {out}: every synthetic image is to be withheld", "")
     with atomic_write(out) as part:
-        for name in kept:
-            (part / name).parent.mkdir(parents=True, exist_ok=True)
-            shutil.copy2(folder / name, part / name)
+        for file in with_companions(str(folder / name) for name in kept):  # a header alone would be no image
+            place = part / _relative(Path(file), folder)
+            place.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy2(file, place)
     return len(kept)

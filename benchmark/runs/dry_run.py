@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from benchmark.cohorts.ingest import list_sources
+from benchmark.cohorts.ingest import patient_sources
 from benchmark.cohorts.locate import locate
 from benchmark.cohorts.open import open_prepared
 from benchmark.cohorts.splits import FRACTIONS
@@ -79,7 +79,7 @@ def _known(resolved: Resolved) -> Known:
 def _listed(resolved: Resolved, root: Path) -> Known:
     """Tell from the list of files how many patients there are, and about what so many can show."""
     config = resolved.config
-    sources = list_sources(resolved.data.name, resolved.dataset, root, config.cache)[0]
+    sources = patient_sources(resolved.data.name, resolved.dataset, root)[0]
     patients = len({source.subject for source in sources})
     sentence = f"not prepared: {_files(sources)} files of {patients} patients in {root}"
     asked = config.data

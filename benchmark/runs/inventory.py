@@ -11,7 +11,7 @@ from typing import Any
 
 from filelock import FileLock, Timeout
 
-from benchmark.cohorts.ingest import list_sources
+from benchmark.cohorts.ingest import prepared_folder
 from benchmark.cohorts.locate import locate
 from benchmark.core.errors import BenchError, MachineError, UsageError
 from benchmark.core.files import read_json
@@ -172,17 +172,18 @@ def _caches_of(entry: RunEntry) -> set[Path]:
     key = str(read_json(entry.folder / "record.json")["hashes"]["cohort"])
     cache = entry.config.cache
     detectors = {detector_folder(choice, resolved.data.name, key, cache) for choice in resolved.detectors}
-    return {_prepared_folder(resolved), *detectors}
+    prepared = _prepared_folder(resolved)
+    return {*detectors} | ({prepared} if prepared else set())
 
 
-def _prepared_folder(resolved: Resolved) -> Path:
+def _prepared_folder(resolved: Resolved) -> Path | None:
     config = resolved.config
     root = config.data.root
     if isinstance(resolved.dataset, Embedded):
         root = root or config.cache / "embedded" / resolved.data.name
     else:
         root = locate(resolved.data, resolved.dataset, root=root, cache=config.cache)
-    return list_sources(resolved.data.name, resolved.dataset, root, config.cache)[2]
+    return prepared_folder(resolved.data.name, resolved.dataset, root, config.cache)
 
 
 def _data_name(entry: RunEntry) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import os
 import resource
 import sys
@@ -29,7 +28,7 @@ from benchmark.runs.config import Resolved, RunConfig, model_class_of, overridde
 from benchmark.runs.run_folders import AGAIN, CONFIG, ENVIRONMENT, MODEL_LOG, read_run, run_folder
 from benchmark.runs.run_record import environment_of, write_declined, write_record
 from benchmark.runs.shared_training import shared_training
-from benchmark.runs.stage_keys import evaluate_key_of, fit_key_of, sample_key_of
+from benchmark.runs.stage_keys import configuration_key, evaluate_key_of, fit_key_of, sample_key_of
 from benchmark.runs.trained_on import refusal_of, require_fair_list, trained_on
 from benchmark.runs.watch_options import watch_options
 from benchmark.runs.watching import CURVE, few_looks, watcher_of
@@ -116,6 +115,12 @@ def _evaluate_again(resolved: Resolved, folder: Path, log: Log) -> None:
             raise BadDataError(
                 f"the cohort behind {folder} has changed since its samples were drawn", "run it again: bench run"
             )
+        if stages.facts("sample").get("configuration") != configuration_key(resolved):
+            raise BadDataError(
+                f"{folder / CONFIG}, or a default of {resolved.model.name}, is not that with which the samples were "
+                "drawn",
+                f"run it again with the options that you want: bench run --config {folder / CONFIG}",
+            )
         stages.begin("evaluate", "again", "")
         try:
             _evaluate(resolved, cohort, stages)
@@ -180,7 +185,7 @@ def _fit(resolved: Resolved, cohort: Cohort, folder: Path, log: Log) -> dict[str
         with sealed_write(folder / "fit" / "model") as part:
             part.mkdir(parents=True)
             resolved.adapter.save(part)
-    return {"peak_bytes": peak, "parameters": parameters(folder / "fit" / "model"), **spent(before)}
+    return {"peak_bytes": peak, **spent(before)}
 
 
 def _tracked(resolved: Resolved, folder: Path) -> Tracked:
@@ -219,7 +224,8 @@ def _sample(resolved: Resolved, cohort: Cohort, folder: Path, tell: Log) -> dict
         adapter, resolved.samples, cohort.train, folder=folder / "samples",
         seed=resolved.config.seed, name=resolved.model.name, prompts=prompts,
     )  # fmt: skip
-    return {"count": resolved.samples, "cohort": cohort.key, **spent(before)}
+    made = {"count": resolved.samples, "cohort": cohort.key, "configuration": configuration_key(resolved)}
+    return made | spent(before)
 
 
 def _prompts(resolved: Resolved, cohort: Cohort, tell: Log) -> Prompts:
@@ -253,17 +259,6 @@ def _evaluate(resolved: Resolved, cohort: Cohort, stages: Stages) -> None:
         return {"peak_bytes": _peak_bytes()}
 
     stages.run("evaluate", key, work, owns=SEARCHES, outputs=(*RESULTS, ENVIRONMENT))
-
-
-def parameters(folder: Path) -> int:
-    """Count the numbers in the safetensors files of a saved model; 0 where it is saved otherwise."""
-    from safetensors import safe_open
-
-    total = 0
-    for path in folder.rglob("*.safetensors"):
-        with safe_open(path, framework="numpy") as weights:
-            total += sum(math.prod(weights.get_slice(name).get_shape()) for name in weights.keys())  # noqa: SIM118
-    return total
 
 
 def _peak_bytes() -> int:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import asdict
+from pathlib import Path
 from typing import Any
 
+from benchmark.core.errors import DamagedError
 from benchmark.core.options import without_paths
 from benchmark.core.sealed import read_sealed_json
 from benchmark.core.stages import Stages
@@ -20,14 +23,20 @@ from benchmark.runs.trained_on import trained_on
 def write_record(resolved: Resolved, cohort: Cohort, stages: Stages) -> None:
     """Write record.json of a finished run. Raises DamagedError where what it is made from was changed."""
     results = read_sealed_json(stages.folder / EVALUATION)
-    status = stages.status()
+    status, compared = stages.status(), results["compared"]
+    if compared != {"samples": resolved.samples, "cohort": cohort.key}:
+        raise DamagedError(
+            f"{stages.folder / EVALUATION} is of {compared['samples']} samples, the configuration of "
+            f"{resolved.samples}, or of another cohort",
+            "delete that file, and run it again: bench run",
+        )
     record = Record(
         protocol=protocol_of(resolved),
         spec=public_spec(resolved),
         cohort=facts_of(cohort),
         scores=results["scores"],
         replicates=results["replicates"],
-        cost=_cost(status),
+        cost=_cost(status, parameters(stages.folder / "fit" / "model")),
         environment={**read_sealed_json(stages.folder / ENVIRONMENT), "search": results["engines"]},
         isolation="process",
         hashes={**results["hashes"], "cohort": cohort.key, "files": cohort.files_key, "fit": status["fit"]["key"]},
@@ -96,11 +105,22 @@ def environment_of(device: str) -> dict[str, Any]:
     return describe(device)
 
 
-def _cost(status: dict[str, Any]) -> dict[str, float]:
+def parameters(folder: Path) -> int:
+    """Count the numbers in the safetensors files of a saved model; 0 where it is saved otherwise."""
+    from safetensors import safe_open
+
+    total = 0
+    for path in folder.rglob("*.safetensors"):
+        with safe_open(path, framework="numpy") as weights:
+            total += sum(math.prod(weights.get_slice(name).get_shape()) for name in weights.keys())  # noqa: SIM118
+    return total
+
+
+def _cost(status: dict[str, Any], numbers: int) -> dict[str, float]:
     """Seconds of each stage, greatest memory, parameters of the saved model, and energy where counters tell."""
     cost = {f"{name}_seconds": float(status[name]["seconds"]) for name in ("fit", "sample", "evaluate")}
     cost["peak_bytes"] = float(max(status[name].get("peak_bytes", 0) for name in ("fit", "evaluate")))
     cost |= {f"{name}_joules": float(status[name]["joules"]) for name in ("fit", "sample") if "joules" in status[name]}
-    if status["fit"].get("parameters"):
-        cost["parameters"] = float(status["fit"]["parameters"])
+    if numbers:
+        cost["parameters"] = float(numbers)
     return cost

@@ -23,7 +23,6 @@ from benchmark.site import cards, entry, metrics, numbers, plane, published
 from benchmark.site.board import Board, boards_of
 from benchmark.site.columns import further
 from benchmark.site.standing import Standing
-from benchmark.site.text import visible
 
 PACKAGE = "benchmark.site"
 FOLDERS = ("boards", "rows", "models", "metrics")
@@ -135,8 +134,7 @@ class _Renderer:
             "controls": CONTROLS, "bar": plane.bar, "inline": metrics.inline, "data_card": cards.data_card,
             "lines": {"patients": entry.PATIENTS, "share": entry.SHARE, "frechet": entry.FRECHET, "floor": entry.FLOOR},
         }  # fmt: skip
-        # Whoever submits a record writes its texts: what a terminal or browser obeys is shown as an escape.
-        self._templates = pages.environment(PACKAGE, tools, _shown)
+        self._templates = pages.environment(PACKAGE, tools)
         self._templates.filters["data"] = _as_data
         style = [(PACKAGE, "site.css")]
         theme, table = (pages.asset(PACKAGE, name) for name in ("frame.js", "table.js"))
@@ -145,10 +143,6 @@ class _Renderer:
     def __call__(self, name: str, *, root: str = "", table: bool = False, **more: Any) -> str:
         """Return a page; `root` leads from its folder to that of the site, `table` adds the script of a table."""
         return self._templates.get_template(name).render(root=root, look="", **self._heads[table], **more)
-
-
-def _shown(value: Any) -> Any:
-    return visible(value) if type(value) is str else value  # what is markup has passed already
 
 
 def _as_data(value: Any) -> Markup:

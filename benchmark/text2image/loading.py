@@ -8,8 +8,9 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from benchmark.core.content_digests import option_digests, tree_digest
 from benchmark.core.errors import AdapterError, MissingDataError, UsageError
-from benchmark.core.files import content_key, file_name, files_key
+from benchmark.core.files import content_key, file_name
 from benchmark.core.options import build
 from benchmark.core.types import HasFiles, HasFoundSettings, HasParts, takes_prompts
 from benchmark.plugins import registry
@@ -94,7 +95,7 @@ def _load(path: str, device: str, revision: str = "") -> Any:
 def _of_folder(folder: Path, device: str) -> LoadedPipeline:
     contents = find_pipeline(folder, without=("safety_checker",))
     facts = (("variant", contents.variant),) if contents.variant else ()
-    return LoadedPipeline(_load(str(folder), device), files_key(folder), file_name(folder.resolve().name), facts)
+    return LoadedPipeline(_load(str(folder), device), tree_digest(folder)[:16], file_name(folder.resolve().name), facts)
 
 
 def _of_hub(place: str, device: str) -> LoadedPipeline:
@@ -116,7 +117,7 @@ def _of_run(folder: Path, device: str) -> LoadedPipeline:
             f"{folder} is a run of {name}, which takes no prompts", "give a run of a text-to-image model"
         )
     return LoadedPipeline(
-        adapter.pipeline, content_key(files_key(folder / "fit" / "model"), _files(adapter)), file_name(name)
+        adapter.pipeline, content_key(tree_digest(folder / "fit" / "model"), _files(adapter)), file_name(name)
     )
 
 
@@ -133,5 +134,6 @@ def _of_settings(name: str, device: str, preset: str, settings: dict[str, Any]) 
     return LoadedPipeline(adapter.assemble(device), identity, file_name(f"{name}-{preset}"), facts)
 
 
-def _files(adapter: object) -> str:
-    return adapter.fingerprint() if isinstance(adapter, HasFiles) else ""
+def _files(adapter: object) -> list[object]:
+    """Return digests of the files that an adapter's options name, and what it says of others itself."""
+    return [option_digests(adapter), adapter.fingerprint() if isinstance(adapter, HasFiles) else ""]

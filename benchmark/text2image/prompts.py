@@ -15,8 +15,9 @@ import pandas as pd
 from benchmark.cohorts.csv_tables import read_csv
 from benchmark.cohorts.text_files import OWN
 from benchmark.core.errors import AdapterError, BadDataError, UsageError
-from benchmark.core.files import atomic_write, content_key, write_json
+from benchmark.core.files import atomic_write, content_key
 from benchmark.core.progress import progress
+from benchmark.core.sealed import sealed_write, write_sealed_json
 from benchmark.core.types import chunks
 from benchmark.metrics.prompts import CONSTANT, constant, length_adjusted, outliers, variants
 from benchmark.text2image.detect import FURTHER, TOLERATED, constant_thumbs, further_scores, require_finite
@@ -138,9 +139,9 @@ def score_prompts(
         **_images(arrays),
     }
     for name, frame in ((TEXTS, table), (SCORES, scores)):
-        with atomic_write(folder / name) as temporary:
+        with sealed_write(folder / name) as temporary:
             frame.to_parquet(temporary, index=False)
-    write_json(folder / SUMMARY, summary)
+    write_sealed_json(folder / SUMMARY, summary)
     return folder, summary
 
 

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from benchmark.core.files import atomic_write
 from benchmark.core.progress import progress
+from benchmark.core.sealed import is_intact, require_intact, sealed_write
 from benchmark.core.types import chunks, to_pixels
 from benchmark.text2image.options import PromptSampling
 
@@ -28,10 +28,10 @@ def keep_top_images(pipeline: Any, top: pd.DataFrame, sampling: PromptSampling, 
     back a training image. Images that are there are kept. Raises AdapterError where an image is not finite.
     """
     path = folder / FILE
-    if path.exists() and list(read_top_images(folder)) == list(top["sha"]):
+    if is_intact(path) and list(read_top_images(folder)) == list(top["sha"]):
         return path
     images = _sampled(pipeline, list(top["prompt"]), sampling, batch)
-    with atomic_write(path) as temporary, temporary.open("wb") as file:
+    with sealed_write(path) as temporary, temporary.open("wb") as file:
         np.savez_compressed(file, sha=np.array(list(top["sha"]), dtype=str), images=images)
     return path
 
@@ -40,7 +40,7 @@ def read_top_images(folder: Path) -> dict[str, Array]:
     """Return the images of each prompt, (seeds, C, height, width) uint8, by sha; none where none were kept."""
     if not (folder / FILE).exists():
         return {}
-    with np.load(folder / FILE) as kept:
+    with np.load(require_intact(folder / FILE, "score the list again: bench prompts")) as kept:
         return dict(zip(kept["sha"].tolist(), kept["images"], strict=True))
 
 

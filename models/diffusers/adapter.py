@@ -14,7 +14,6 @@ import torch
 from benchmark.adapters.external import ExternalModel
 from benchmark.adapters.network import check_choices
 from benchmark.core.errors import AdapterError, MissingDataError, UsageError
-from benchmark.core.files import content_key, files_key
 from benchmark.core.seeding import derive_seed
 from benchmark.core.types import chunks
 from benchmark.text2image.folders import INDEX, find_pipeline, read_index, refuse_file
@@ -113,12 +112,6 @@ class Pipeline(ExternalModel):
         self._pipeline = self.assemble(device)
         self._require_no_input()
         self._check()
-
-    def fingerprint(self) -> str:
-        """Return a digest of the files of all parts on this disk; an empty text where there are none."""
-        folders = [Path(place) for place in (self.path, self.vae, self.text_encoder) if place]
-        keys = [files_key(folder) for folder in folders if folder.exists()]
-        return content_key(keys) if keys else ""
 
     def found_settings(self) -> dict[str, str]:
         """Return the variant of the weights that was found, where it is not the plain one."""

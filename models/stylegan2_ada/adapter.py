@@ -18,7 +18,8 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self, TypeVar
 
 from benchmark.adapters.network import check_choices, data_key
 from benchmark.adapters.weights import DESCRIPTION, WEIGHTS, usable
-from benchmark.core.errors import AdapterError, UsageError
+from benchmark.core.content_digests import tree_digest
+from benchmark.core.errors import AdapterError, BenchError, UsageError
 from benchmark.core.files import atomic_write, read_json, write_json
 from benchmark.core.types import Budget, Split
 from benchmark.images.augmentations import AUGMENTATIONS as IMAGE_AUGMENTATIONS
@@ -152,6 +153,13 @@ class StyleGAN2ADA:
     def _settings(self) -> dict[str, Any]:
         """Return the hyper-parameters that decide the weights."""
         return {name: value for name, value in asdict(self).items() if name not in NOT_DECISIVE}
+
+    def fingerprint(self) -> str:
+        """Return a digest of the checkout's code, where it is not an option; an empty text where there is none."""
+        try:
+            return "" if self.checkout else tree_digest(find_checkout(""))
+        except (BenchError, OSError):  # training tells what is wrong
+            return ""
 
     def _job(self, checkout: Path) -> worker.Job:
         return worker.Job(checkout, self.ops, self._device, self._shape, self._settings())

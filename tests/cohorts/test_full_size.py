@@ -21,7 +21,7 @@ def stored(folder: Path, channels: int) -> Stored:
     return Stored(
         pixels=rng.integers(0, 256, (2, channels, 4, 4)).astype(np.uint8),
         table=pd.DataFrame({"source": names, "item": names}),
-        files=pd.DataFrame({"source": names, "file": [str(folder / name) for name in names]}),
+        files=pd.DataFrame({"source": names, "file": [str(folder / name) for name in names], "beside": False}),
         folder=folder,
         channels=tuple(f"c{number}" for number in range(channels)),
         spacing_mm=(),

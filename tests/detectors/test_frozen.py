@@ -116,12 +116,27 @@ def test_names_hold_no_path(script: Path) -> None:
     assert choice.public["source"] == "(path)"
 
 
+def test_another_configuration_in_its_folder_is_another_detector(tmp_path: Path) -> None:
+    folder = tmp_path / "encoder"
+    folder.mkdir()
+    for name in ("model.safetensors", "config.json", "preprocessor_config.json"):
+        (folder / name).write_text("{}")
+    choice = choose(f"frozen:source={folder}:tag=toy")
+    before = choice.identity(tmp_path / "cache")
+    for name in ("config.json", "preprocessor_config.json"):
+        (folder / name).write_text('{"layer_norm_eps": 0.1}')
+        after = choice.identity(tmp_path / "cache")
+        assert after != before, name
+        before = after
+
+
 def test_another_file_at_the_same_place_is_another_detector(script: Path) -> None:
     text = f"frozen:source={script}:tag=toy:sha256={digest(script)}"
-    before = choose(text).identity
-    assert choose(text).identity == before
+    cache = script.parent / "cache"
+    before = choose(text).identity(cache)
+    assert choose(text).identity(cache) == before
     torch.jit.script(nn.Flatten()).save(str(script))
-    assert choose(text).identity != before
+    assert choose(text).identity(cache) != before
 
 
 def test_refusals(script: Path, tmp_path: Path) -> None:

@@ -12,8 +12,9 @@ from benchmark.adapters.check_model import conforms
 from benchmark.adapters.conformance import check_adapter
 from benchmark.adapters.conformance_tools import toy_split
 from benchmark.adapters.sampling import draw
+from benchmark.core.content_digests import option_digests
 from benchmark.core.errors import BenchError
-from benchmark.core.types import Budget, HasFiles, HasNumberedImages
+from benchmark.core.types import Budget, HasNumberedImages
 from benchmark.models.folder.adapter import ImageFolder
 from benchmark.plugins.registry import find_model
 
@@ -66,14 +67,13 @@ def test_each_image_is_drawn_once(tmp_path: Path) -> None:
     )
 
 
-def test_the_fingerprint_changes_with_the_files(tmp_path: Path) -> None:
+def test_the_digest_of_its_options_changes_with_the_files(tmp_path: Path) -> None:
     np.save(tmp_path / "a.npy", planes(2, 16, 16))
     adapter = opened(tmp_path)
-    assert isinstance(adapter, HasFiles)
-    before = adapter.fingerprint()
-    assert adapter.fingerprint() == before
+    before = option_digests(adapter)
+    assert option_digests(adapter) == before
     np.save(tmp_path / "b.npy", planes(2, 16, 16))
-    assert adapter.fingerprint() != before
+    assert option_digests(adapter) != before
 
 
 def test_it_conforms(tmp_path: Path) -> None:

@@ -11,7 +11,8 @@ import numpy as np
 import pytest
 from pydantic import ValidationError
 
-from benchmark.core.errors import BadDataError, UsageError
+from benchmark.core.errors import BadDataError, DamagedError, UsageError
+from benchmark.core.sealed import seal
 from benchmark.records.board_rows import Peers, rows_of
 from benchmark.records.columns import LINES
 from benchmark.records.leaderboard import HEADLINE, boards, cells_of, collect, notes_of, ranks, table_of, write_boards
@@ -335,6 +336,12 @@ def test_a_broken_record_is_named(tmp_path: Path) -> None:
     values = json.loads(path.read_text())
     del values["cohort"]["key"]
     path.write_text(json.dumps(values))
+    with pytest.raises(DamagedError) as damaged:
+        collect([tmp_path])
+    assert str(damaged.value) == (
+        f"{path} has changed since it was written\n  hint: evaluate the run again with this version: bench evaluate RUN"
+    )
+    seal(path)  # as another program of ours would have written it
     with pytest.raises(BadDataError) as error:
         collect([tmp_path])
     assert str(error.value) == (

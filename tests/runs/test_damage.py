@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from benchmark.core.sealed import seal, seals, write_sealed_json
 from benchmark.records.record import Record
 
 from .conftest import Bench
@@ -93,3 +95,33 @@ def test_an_edited_configuration_is_refused(again: Bench, bench: Bench, tmp_path
         f"error: {config} has changed since it was written\n"
         f"  hint: run it again with the options that you want: bench run --config {config}\n"
     )
+    # As another program of ours would edit it: with the digest that belongs to the new content.
+    seal(config)
+    done = bench("evaluate", config.parent)
+    assert (done.returncode, done.stderr.splitlines()[-2:]) == (4, [
+        f"error: {config}, or a default of copycat, is not that with which the samples were drawn",
+        f"  hint: run it again with the options that you want: bench run --config {config}",
+    ])  # fmt: skip
+
+
+def test_a_number_of_samples_is_that_of_the_samples(again: Bench, bench: Bench, tmp_path: Path) -> None:
+    """JSON files that were edited, and their digests with them, change no fact that a record publishes."""
+    assert again("--samples", 300).returncode == 0
+    (folder,) = (path.parent for path in tmp_path.glob("runs/**/record.json"))
+    status = json.loads((folder / "status.json").read_text())
+    results = json.loads((folder / "evaluation.json").read_text())
+    write_sealed_json(folder / "status.json", status | {"sample": status["sample"] | {"count": 250}})
+    done = bench("evaluate", folder)
+    assert (done.returncode, done.stderr.splitlines()[-2:]) == (4, [
+        f"error: {folder / 'samples'} holds more than 250 samples (chunk-00001.npy), and 250 were drawn",
+        "  hint: run it again: bench run",
+    ])  # fmt: skip
+    write_sealed_json(folder / "evaluation.json", results | {"compared": results["compared"] | {"samples": 250}})
+    status["evaluate"]["outputs"]["evaluation.json"] = seals(folder / "evaluation.json")[-1]
+    status["fit"]["parameters"] = 7
+    write_sealed_json(folder / "status.json", status)
+    done = again("--samples", 300)
+    assert (done.returncode, done.stderr.splitlines()[-2:]) == (4, [
+        f"error: {folder / 'evaluation.json'} is of 250 samples, the configuration of 300, or of another cohort",
+        "  hint: delete that file, and run it again: bench run",
+    ])  # fmt: skip

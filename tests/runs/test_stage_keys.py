@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from benchmark.core.source_digest import import_closure
+from benchmark.core.types import Cohort, Split
 from benchmark.plugins.registry import find_dataset, find_detector, find_model, source_files
 from benchmark.runs import stage_keys
+from benchmark.runs.config import RunConfig, resolve
 
 ROOT = Path(__file__).parents[2]
 
@@ -63,3 +66,43 @@ def test_sampling_and_evaluation_name_their_entry_points(
     with pytest.raises(KeyboardInterrupt):
         getattr(stage_keys, key)(Resolved(), *arguments)
     assert named == [entry]
+
+
+def cohort_of(**texts: tuple[str, ...]) -> Cohort:
+    """A cohort of two items in each split, with labels or captions."""
+    parts = {
+        name: Split(
+            name=name, pixels=np.zeros((2, 1, 8, 8), np.uint8), rows=np.arange(2), subjects=(f"{name}1", f"{name}2"),
+            items=(f"{name}1", f"{name}2"), channels=("grey",), **texts,
+        )
+        for name in ("train", "calibration", "test")
+    }  # fmt: skip
+    return Cohort(name="toy", key="k", files_key="f", spacing_mm=(), **parts)
+
+
+def test_the_key_of_a_training_follows_all_that_the_model_reads(tmp_path: Path) -> None:
+    """Its settings, what its options name, the text of `./file.py` and what that imports, labels and captions."""
+    weights, code = tmp_path / "weights", tmp_path / "mine.py"
+    weights.mkdir()
+    (weights / "config.json").write_text("{}")
+    (tmp_path / "layers_of_mine.py").write_text("x = 1\n")
+    code.write_text(
+        "from dataclasses import dataclass\n@dataclass\nclass Model:\n    start: str = ''\n"
+        "    dimensions = (2,)\n    def fit(self):\n        import layers_of_mine\n"
+    )
+    config = RunConfig.model_validate({
+        "model": {"name": f"{code}:Model", "options": {"start": str(weights)}}, "data": {"name": "cxr-pneumonia"},
+        "cache": tmp_path / "cache",
+    })  # fmt: skip
+    resolved = resolve(config)
+    keys = [stage_keys.fit_key_of(resolved, cohort_of())]
+    assert stage_keys.fit_key_of(resolve(config), cohort_of()) == keys[0]
+    (weights / "config.json").write_text('{"a": 1}')
+    keys.append(stage_keys.fit_key_of(resolved, cohort_of()))
+    (tmp_path / "layers_of_mine.py").write_text("x = 2\n")
+    keys.append(stage_keys.fit_key_of(resolved, cohort_of()))
+    code.write_text(code.read_text() + "    x = 1\n")
+    keys.append(stage_keys.fit_key_of(resolved, cohort_of()))
+    for texts in ({"labels": ("a", "b")}, {"labels": ("a", "c")}, {"captions": ("a", "b")}):
+        keys.append(stage_keys.fit_key_of(resolved, cohort_of(**texts)))
+    assert len(set(keys)) == len(keys)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from benchmark.adapters.isolation.model import IsolatedModel, as_tuples
 from benchmark.adapters.isolation.process import ModelProcess, environment
 from benchmark.core.files import absolute
+from benchmark.plugins.code_files import note_files
 from benchmark.plugins.registry import declared, require_file, source_files
 
 if TYPE_CHECKING:
@@ -70,10 +71,13 @@ class ModelClass:
         """What its process says of the class. Raises AdapterError where it cannot be imported."""
         process = self._process()
         try:
-            return process.facts()
+            facts = process.facts()
         except BaseException:
             process.end(wait=False)
             raise
+        if not self._card.folder:  # what running `./file.py` has loaded, its text may not show
+            note_files(Path(self._card.entry.rpartition(":")[0]), map(Path, facts["loaded"]))
+        return facts
 
     @property
     def card(self) -> ModelCard:

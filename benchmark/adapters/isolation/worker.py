@@ -45,7 +45,7 @@ from benchmark.core.types import (
     Watchable,
     takes_prompts,
 )
-from benchmark.plugins.registry import DECLARED, ModelCard, default_of, load_class
+from benchmark.plugins.registry import DECLARED, ModelCard, default_of, load_class, source_files
 from benchmark.training.trackers import Tracked, tracking
 
 if TYPE_CHECKING:
@@ -95,6 +95,7 @@ def class_facts(served: Served, message: Message) -> dict[str, Any]:
         ],
         "declared": {name: getattr(served.cls, name) for name in DECLARED if hasattr(served.cls, name)},
         "without_adaptive": dict(getattr(served.cls, "without_adaptive", {})),
+        "loaded": [str(file) for file in source_files("models", served.card)],
     }  # fmt: skip
 
 

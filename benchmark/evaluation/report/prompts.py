@@ -16,6 +16,7 @@ from markupsafe import Markup, escape
 from benchmark import __version__
 from benchmark.core.errors import BadDataError
 from benchmark.core.files import read_json
+from benchmark.core.sealed import require_unchanged
 from benchmark.evaluation.report.encode import data_uri, encode_all
 from benchmark.evaluation.report.page import REPORT, render
 from benchmark.pages import svg
@@ -85,6 +86,10 @@ class Card:
     """Data URIs, one per seed."""
 
 
+def _checked(path: Path) -> Path:
+    return require_unchanged(path, "score the list again: bench prompts")
+
+
 def is_prompts_folder(folder: Path) -> bool:
     """Tell whether a folder is one that `bench prompts` wrote."""
     return all((folder / name).exists() for name in (TEXTS, SCORES, SUMMARY))
@@ -95,7 +100,7 @@ def write_prompts_report(folder: Path, out: Path) -> Path:
 
     Raises BadDataError where the tables of the folder do not belong together.
     """
-    summary, scores = read_json(folder / SUMMARY), _scores(folder)
+    summary, scores = read_json(_checked(folder / SUMMARY)), _scores(folder)
     page = render(
         "prompts.html",
         look="unsure",
@@ -115,7 +120,7 @@ def write_prompts_report(folder: Path, out: Path) -> Path:
 
 def _scores(folder: Path) -> pd.DataFrame:
     """Return scores with the text of each prompt, the highest d_mem first."""
-    texts, scores = pd.read_parquet(folder / TEXTS), pd.read_parquet(folder / SCORES)
+    texts, scores = (pd.read_parquet(_checked(folder / name)) for name in (TEXTS, SCORES))
     joined = scores.merge(texts[["sha", "prompt"]], on="sha", how="left")
     if joined["prompt"].isna().any() or not len(joined):
         raise BadDataError(
@@ -170,7 +175,7 @@ def _words(folder: Path) -> dict[str, tuple[tuple[str, str], ...]]:
     path = folder / "words.parquet"
     if not path.exists():
         return {}
-    table = pd.read_parquet(path).sort_values("change", kind="stable")
+    table = pd.read_parquet(_checked(path)).sort_values("change", kind="stable")
     falls = table[table["change"] < 0]
     return {
         str(sha): tuple((row["word"], f"{100 * row['change']:.0f} %") for row in own.head(WORDS).to_dict("records"))
@@ -193,10 +198,10 @@ def _tables(folder: Path, summary: dict[str, Any]) -> list[Table]:
         made.append(Table("Prompts that the list calls memorised", ("score", "AUC", "TPR at 1 % FPR"), rows))
     for name, title in (("tokens.json", "Words"), ("tokens-faithful.json", "Words, gradients as published")):
         if (folder / name).exists():
-            by_word = token_summaries.rows(read_json(folder / name))
+            by_word = token_summaries.rows(read_json(_checked(folder / name)))
             made.append(Table(title, ("", "mean over prompts [95 % interval]"), by_word))
     if (folder / "mitigations.json").exists():
-        made.append(_mitigations(read_json(folder / "mitigations.json")))
+        made.append(_mitigations(read_json(_checked(folder / "mitigations.json"))))
     return made
 
 

@@ -8,8 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from benchmark.core.errors import UsageError
-from benchmark.core.files import private_folder, read_json, write_json
+from benchmark.core.files import private_folder
 from benchmark.core.options import as_text, suggest
+from benchmark.core.sealed import read_sealed_json, write_sealed_json
 from benchmark.metrics.trends import CLAIMS, Claim
 from benchmark.runs.sweeps.axes import ALL, SIZES, option_values
 from benchmark.runs.sweeps.axis_trends import UNTESTED
@@ -17,6 +18,7 @@ from benchmark.runs.sweeps.cells import Cell, Value
 from benchmark.runs.sweeps.folder import CELLS_FILE
 
 CLAIMS_FILE = "claims.json"
+CLAIMS_CHANGED = "put back the file with which the sweep began, or begin another sweep: --name NAME"
 
 
 @dataclass(frozen=True)
@@ -79,9 +81,9 @@ def keep_claims(folder: Path, claims: Claims, values: Values) -> Claims:
     # Without cells there are no results yet: a sweep that was refused may begin with other claims.
     if not (folder / CELLS_FILE).exists():
         private_folder(folder.parent)  # before it holds a folder: git then ignores it
-        write_json(path, given)
+        write_sealed_json(path, given)
         return claims
-    before: dict[str, Any] = read_json(path) if path.exists() else _NONE
+    before: dict[str, Any] = read_sealed_json(path, CLAIMS_CHANGED) if path.exists() else _NONE
     if given not in (_NONE, before):
         raise UsageError(
             f"{folder} was begun with other --claim and --order, and a claim that is made after the results proves "

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from benchmark.core.errors import BadDataError, UsageError
 from benchmark.core.files import atomic_write
 from benchmark.core.options import as_text
+from benchmark.core.sealed import require_intact, sealed_write
 from benchmark.metrics.trends import Claim
 from benchmark.runs.sweeps.axis_trends import AxisTrend, axis_trends
 from benchmark.runs.sweeps.cells import CellOutcome, Value
@@ -111,7 +112,7 @@ def _write_table(path: Path, table: pd.DataFrame, caption: str) -> None:
 
 
 def _write_columns(path: Path, table: pd.DataFrame) -> None:
-    with atomic_write(path.with_suffix(".parquet")) as temporary:
+    with sealed_write(path.with_suffix(".parquet")) as temporary:
         table.to_parquet(temporary, index=False)
     _write_text(path.with_suffix(".csv"), table.to_csv(index=False))
 
@@ -139,6 +140,6 @@ def read_outcome(folder: Path) -> Tables:
     if missing:
         raise UsageError(f"{folder} holds no outcome of a sweep: {missing[0]} is missing", "give the folder of a sweep")
     try:
-        return Tables(*(pd.read_parquet(path) for path in paths))
+        return Tables(*(pd.read_parquet(require_intact(path, "run the sweep again")) for path in paths))
     except (OSError, ValueError) as error:
         raise BadDataError(f"the tables in {folder} cannot be read: {error}", "run the sweep again") from error

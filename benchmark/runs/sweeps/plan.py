@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from benchmark.adapters.isolation.model_class import ModelClass
-from benchmark.cohorts.ingest import list_sources
+from benchmark.cohorts.ingest import prepared_folder
 from benchmark.cohorts.locate import locate
 from benchmark.cohorts.open import DataConfig, listed_training
 from benchmark.cohorts.prepare import split_stored
@@ -321,12 +321,12 @@ def _prepared(resolved: Resolved) -> tuple[Path | None, Stored | None]:
     else:
         root = locate(resolved.data, resolved.dataset, root=config.data.root, cache=config.cache)
     try:
-        folder = list_sources(resolved.data.name, resolved.dataset, root, config.cache)[2]
+        folder = prepared_folder(resolved.data.name, resolved.dataset, root, config.cache)
     except MissingDataError:
         if isinstance(resolved.dataset, Embedded):  # half written: the run finishes it
             return None, None
         raise
-    return root, open_stored(folder)
+    return root, open_stored(folder) if folder else None
 
 
 def _done(resolved: Resolved, cohort: Cohort, folder: Path) -> bool:
