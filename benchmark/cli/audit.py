@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from benchmark.cli.options import Cache, Columns, Device, SetData, data_pairs
+from benchmark.cli.outcome import written
 from benchmark.core.percent import percent
 
 if TYPE_CHECKING:
@@ -111,6 +112,7 @@ def audit_command(
     require_outside({"out": folder, "cache": config.cache}, {"copy-to": copy_to} if copy_to else {})
     done = audit(config)
     files = write_audit(done, folder)
+    written(*files)
     if as_json:
         typer.echo(json.dumps(summary(done), indent=2))
     else:

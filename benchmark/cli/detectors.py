@@ -29,6 +29,7 @@ from benchmark.cli.options import (
     split_kind,
     warn,
 )  # fmt: skip
+from benchmark.cli.outcome import written
 
 detectors_app = App(help="List detectors, or measure their errors.", invoke_without_command=True)
 
@@ -72,7 +73,7 @@ def show_command(name: Annotated[str, typer.Argument(help="Detector name.")], as
         print_table(name, ("field", "value"), card_rows(values))
 
 
-@detectors_app.command("check")
+@detectors_app.command("check", writes=True)
 def check_detectors_command(
     data: Data,
     root: Root = None,
@@ -109,6 +110,7 @@ def check_detectors_command(
     audit, folder = check_detectors(
         config, detectors or [], seeds=seeds, device=device, cache=cache_folder(cache), out=private_folder(out)
     )
+    written(folder / "audit.json", folder / "audit.png")
     sizes = ", ".join(f"{name} {count} items" for name, count in audit.cohort.items.items())
     print_table(f"detectors on {audit.cohort.name}: {sizes}", ["", *audit.detectors, ""], table_rows(audit))
     typer.echo(f"audit: {folder / 'audit.json'}")

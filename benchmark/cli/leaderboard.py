@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from benchmark.cli.apps import App
+from benchmark.cli.outcome import written
 
 leaderboard_app = App(no_args_is_help=True)
 
@@ -17,7 +18,7 @@ def leaderboard_command() -> None:
     """Make tables from records."""
 
 
-@leaderboard_app.command("build")
+@leaderboard_app.command("build", writes=True)
 def build_command(
     runs: Annotated[list[Path] | None, typer.Option("--runs", help="Where records are; repeatable.")] = None,
     audits: Annotated[Path, typer.Option("--audits", help="Where `bench detectors check` left its audits.")] = Path(
@@ -31,4 +32,5 @@ def build_command(
 
     records = collect([*(runs or [Path("runs")]), out])
     for path in write_boards(records, out, collect_audits(audits)):
+        written(path)
         typer.echo(path)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from benchmark.cli.options import Batch, Cache, Device, Root, pairs
+from benchmark.cli.outcome import written
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -150,7 +151,9 @@ def _report(loaded: LoadedPipeline, top: pd.DataFrame, sampling: PromptSampling,
 
     if len(top):
         keep_top_images(loaded.pipeline, top, sampling, folder, batch=batch)
-    typer.echo(f"report: {write_prompts_report(folder, folder)} (private: it shows prompts and images)")
+    page = write_prompts_report(folder, folder)
+    written(folder / "scores.parquet", folder / "summary.json", page)
+    typer.echo(f"report: {page} (private: it shows prompts and images)")
 
 
 def _encoder(follow_ups: FollowUps, device: str) -> Any:

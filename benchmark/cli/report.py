@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from benchmark.cli.outcome import written
+
 
 def report_command(
     folder: Annotated[
@@ -26,8 +28,10 @@ def report_command(
 
     if is_prompts_folder(folder):
         page = write_prompts_report(folder, out or folder)
+        written(page)
         typer.echo(f"report: {page} (private: it shows prompts and images)")
         return
     page = report_run(folder, out or folder, must_see=must_see)
+    written(page, page.with_name("summary.html"))
     typer.echo(f"report: {page} (private: it shows patients)")
     typer.echo(f"summary: {page.with_name('summary.html')}")
