@@ -95,7 +95,10 @@ def check_detectors_command(
     device: Device = "auto",
     cache: Cache = None,
 ) -> None:
-    """Measure detectors on a cohort: recall of planted copies, false positives, agreement of seeds, speed."""
+    """Measure detectors on a cohort: recall of planted copies, false positives, agreement of seeds, speed.
+
+    Exit code 5 where a detector is blind: it misses more than 1 % of unchanged copies.
+    """
     from benchmark.cli.tables import print_table
     from benchmark.cohorts.open import DataConfig
     from benchmark.core.files import cache_folder, private_folder
@@ -115,3 +118,8 @@ def check_detectors_command(
     print_table(f"detectors on {audit.cohort.name}: {sizes}", ["", *audit.detectors, ""], table_rows(audit))
     typer.echo(f"audit: {folder / 'audit.json'}")
     typer.echo(f"plot: {folder / 'audit.png'}")
+    blind = {name: why for name, one in audit.detectors.items() if (why := one.blind())}
+    for name, why in blind.items():
+        typer.echo(f"REFUSED: {name} is blind on this cohort: {why}")
+    if blind:
+        raise typer.Exit(5)

@@ -102,12 +102,12 @@ def _descendants(root: int) -> list[int]:
         with suppress(OSError, ValueError, IndexError):
             parent = int(stat.read_text(encoding="utf-8", errors="replace").rpartition(")")[2].split()[1])
             below.setdefault(parent, []).append(int(stat.parent.name))
-    found, waiting = [], [root]
+    processes, waiting = [], [root]
     while waiting:
         children = below.get(waiting.pop(), [])
-        found += children
+        processes += children
         waiting += children
-    return found
+    return processes
 
 
 def _work(work: Callable[[], int], writing: int) -> NoReturn:

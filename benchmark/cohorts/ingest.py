@@ -8,6 +8,7 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from benchmark.cohorts.cache_key import preparation_key
+from benchmark.cohorts.guarded import sources_of
 from benchmark.cohorts.ingest_log import LEFT_OUT, STRICT, Notes
 from benchmark.cohorts.parallel_read import Reading, read_all
 from benchmark.cohorts.patient_ids import join_spellings
@@ -18,6 +19,7 @@ from benchmark.core.files import atomic_write
 from benchmark.core.locks import held
 from benchmark.core.progress import Log, progress, to_stderr
 from benchmark.core.types import Dataset, HasRemarks, Source
+from benchmark.plugins.guard import plugin_call
 
 COMPARED_AT_ONCE = 1 << 30
 """Bytes of pixels up to which all are compared with their digests when they are opened, in less than a second; items of
@@ -74,11 +76,13 @@ def list_sources(
 
     Raises MissingDataError where there are none, or where a file is gone.
     """
-    sources = dataset.sources(root)
+    sources = sources_of(name, dataset, root)
     if not sources:
         raise MissingDataError(f"{root} holds no files of {name}", f"`bench datasets show {name}` says how it lies")
     # Before the key, the split and the search for duplicates: all of these go by patient.
-    sources, remarks = join_spellings(sources, dataset.remarks(root) if isinstance(dataset, HasRemarks) else {})
+    with plugin_call(f"data set {name}", "remarks"):
+        told = dataset.remarks(root) if isinstance(dataset, HasRemarks) else {}
+    sources, remarks = join_spellings(sources, told)
     key = preparation_key(dataset, sources, remarks, root)
     return sources, remarks, cache / "cohorts" / f"{name}-{key}"
 

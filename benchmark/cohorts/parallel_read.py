@@ -16,6 +16,7 @@ from functools import lru_cache
 from itertools import islice
 from pathlib import Path
 
+from benchmark.cohorts.guarded import read_source
 from benchmark.core.errors import BadDataError
 from benchmark.core.processes import processes
 from benchmark.core.types import Dataset, Items, Source
@@ -76,7 +77,7 @@ def read_all(dataset: Dataset, sources: Sequence[Source], *, workers: int | None
 def read_one(dataset: Dataset, source: Source) -> Reading:
     """Read one source and the digests of its files, which the system still holds in memory."""
     try:
-        items = dataset.read(source)
+        items = read_source(dataset, source)
     except BadDataError as error:
         return Reading(source, None, error, ())
     return Reading(source, items, None, tuple(_hashed(path) for path in source.files))

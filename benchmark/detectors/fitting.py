@@ -10,11 +10,15 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 
 from benchmark.core.files import content_key, file_name
+from benchmark.core.interrupt import require_uninterrupted
+from benchmark.core.leftovers import remove_leftovers
 from benchmark.core.locks import held
 from benchmark.core.progress import progress
 from benchmark.core.sealed import is_intact, require_intact, sealed_write
 from benchmark.core.source_digest import core_module, source_digest
 from benchmark.core.types import Cohort, Detector, HasViews, ReadsPixels, Split, chunks
+from benchmark.detectors.guarded import GuardedDetector
+from benchmark.plugins.guard import plugin_call
 from benchmark.plugins.registry import source_files
 from benchmark.search import Rows
 
@@ -76,7 +80,11 @@ def fit_detector(choice: Choice, cohort: Cohort, *, cache: Path, device: str, lo
     with held(place / ".lock", waiting=lambda: log(f"detector {choice.name}: another process fits it, waiting")):
         kept = place / "real.npy"
         log(f"detector {choice.name}: {'cached' if is_intact(kept) else 'fitted to all real items, once per cohort'}")
-        detector = choice.options.fit(real, folder=place, key=key, device=device)
+        remove_leftovers(place, below=True)
+        with plugin_call(f"detector {choice.name}", "fit"):
+            fitted = choice.options.fit(real, folder=place, key=key, device=device)
+        require_uninterrupted()
+        detector = GuardedDetector(choice.name, fitted)
         rows = rows_of(detector, real)
         if rows.dimension <= SHORT:
             if not is_intact(kept):
