@@ -23,7 +23,7 @@ from typing import NoReturn
 
 from benchmark.core.interrupt import SIGNALS, heeded
 
-GRACE_SECONDS = 3.0
+GRACE_SECONDS = 2.5
 """Time between a signal and the killing of the command: with what follows it ends within five seconds."""
 FAREWELL_SECONDS = 30
 """Time that a finished command may take to end its process: threads or exit handlers of libraries may hang."""
@@ -84,6 +84,7 @@ class Stop:
             signal.setitimer(signal.ITIMER_REAL, GRACE_SECONDS)
             with suppress(ProcessLookupError):
                 os.kill(self.child, number)
+            import benchmark.cli.aftermath  # noqa: F401  # while the command ends, so that no time is lost afterwards
 
     def _late(self, _number: int, _frame: FrameType | None) -> None:
         kill_tree(self.child)

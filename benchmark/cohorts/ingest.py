@@ -16,7 +16,7 @@ from benchmark.cohorts.store import PIXELS, Stored, finish, open_stored
 from benchmark.cohorts.writer import Writer
 from benchmark.core.errors import BadDataError, DamagedError, MachineError, MissingDataError
 from benchmark.core.files import atomic_write
-from benchmark.core.locks import held
+from benchmark.core.locks import held_for_cache
 from benchmark.core.progress import Log, progress, to_stderr
 from benchmark.core.types import Dataset, HasRemarks, Source
 from benchmark.plugins.guard import plugin_call
@@ -143,7 +143,7 @@ def _locked(folder: Path, log: Log) -> Iterator[None]:
         try:
             folder.parent.mkdir(parents=True, exist_ok=True)
             stack.enter_context(
-                held(
+                held_for_cache(
                     folder.parent / f".{folder.name}.lock",
                     waiting=lambda: log(f"{folder.name}: another process prepares it, waiting"),
                 )
