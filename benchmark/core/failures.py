@@ -65,28 +65,25 @@ def _chain(error: BaseException) -> Iterator[BaseException]:
 
 def _innermost(frames: Sequence[FrameSummary]) -> FrameSummary | None:
     """Return the last frame that is not of Python's own library; the last one where there is none."""
-    own = [frame for frame in frames if not _is_library(frame, "stdlib")]
+    own = [frame for frame in frames if _is_package(frame) or not _is_python(frame)]
     return own[-1] if own else frames[-1] if frames else None
 
 
 def _of_plugin(frames: Sequence[FrameSummary]) -> FrameSummary | None:
     """Return the last frame of a file that is neither of this package nor of an installed one."""
     ours = (PACKAGE, *(PACKAGE.parent / name for name in ("memobench", "models", "datasets")))
-    foreign = [
-        frame
-        for frame in frames
-        if not _is_library(frame, "stdlib", "purelib", "platlib")
-        and not any(map(Path(frame.filename).is_relative_to, ours))
-    ]
+    others = [frame for frame in frames if not _is_package(frame) and not _is_python(frame)]
+    foreign = [frame for frame in others if not any(map(Path(frame.filename).is_relative_to, ours))]
     return foreign[-1] if foreign else None
 
 
-def _is_library(frame: FrameSummary, *names: str) -> bool:
-    """Whether a frame is of one of these folders of Python (`sysconfig`), or has no file."""
-    paths = sysconfig.get_paths()
-    if names == ("stdlib",) and frame.filename.startswith((paths["purelib"], paths["platlib"])):
-        return False  # installed packages may be below Python's own library
-    return frame.filename.startswith((*(paths[name] for name in names), "<"))
+def _is_package(frame: FrameSummary) -> bool:
+    """Whether a frame is of an installed package; these may be below Python's own library."""
+    return not {"site-packages", "dist-packages"}.isdisjoint(Path(frame.filename).parts)
+
+
+def _is_python(frame: FrameSummary) -> bool:
+    return frame.filename.startswith((sysconfig.get_paths()["stdlib"], "<"))
 
 
 def _at(frame: FrameSummary | None) -> str:
