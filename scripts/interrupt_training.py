@@ -57,7 +57,10 @@ def main() -> int:
     try:
         write_images(folder / "images")
         (folder / "bench.py").write_text(BENCH)
-        ends = [interrupted(folder, random.uniform(0, 0.5)) for _ in range(times)]
+        ends = []
+        for number in range(times):
+            ends.append(interrupted(folder, random.uniform(0, 0.5)))
+            print(f"{number + 1}: ended in {ends[-1]:.2f} s", flush=True)
     finally:
         shutil.rmtree(folder)
     print(f"{times} calls, the slowest ended in {max(ends):.2f} s, the median in {sorted(ends)[times // 2]:.2f} s")
