@@ -34,7 +34,7 @@ def use_small_detector() -> None:
 
 def run_bench(arguments: list[str]) -> None:
     """Be `bench` with these arguments."""
-    from benchmark.cli.app import main as bench
+    from benchmark.cli.start import main as bench
 
     sys.argv[1:] = arguments
     bench()

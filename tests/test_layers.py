@@ -20,12 +20,9 @@ ADAPTERS = sorted(path for place in ("models", "datasets") for path in (ROOT / p
 LOADED = "import json, sys; import {}; print(json.dumps(sorted(sys.modules)))"
 COMMAND = """
 import json, sys
-from benchmark.cli.app import main
+from benchmark.cli.app import run_command_line
 sys.argv = ["bench", *sys.argv[1:]]
-try:
-    main()
-except SystemExit:
-    pass
+run_command_line()
 print(json.dumps(sorted(sys.modules)), file=sys.stderr)
 """
 

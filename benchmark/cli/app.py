@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import os
-import sys
+import signal
+import traceback
 from typing import Annotated
 
 import typer
 
 from benchmark import __version__
-from benchmark.cli.apps import App, Root, end_at_sigterm
+from benchmark.cli.apps import App, Root
 from benchmark.cli.audit import audit_command
 from benchmark.cli.datasets import datasets_app
 from benchmark.cli.demo import demo_command
@@ -24,9 +25,13 @@ from benchmark.cli.report import report_command
 from benchmark.cli.reproduce import reproduce_command
 from benchmark.cli.run import run_command
 from benchmark.cli.runs import runs_app
+from benchmark.cli.start import main
 from benchmark.cli.sweep import sweep_command
 from benchmark.core.content_digests import READ_AGAIN
 from benchmark.core.errors import BenchError
+from benchmark.core.interrupt import received
+
+__all__ = ["app", "main", "run_command_line"]
 
 app = App(
     name="bench",
@@ -35,15 +40,15 @@ app = App(
     no_args_is_help=True,
     pretty_exceptions_enable=False,
 )
-app.command("demo", short_help="Audit a generator that copies simulated patients.")(demo_command)
-app.command("audit", short_help="Tell whether images in folders copy training images.")(audit_command)
-app.command("run", short_help="Train a model, sample, and measure what it memorised.")(run_command)
-app.command("sweep", short_help="Run all combinations of settings, and test for trends.")(sweep_command)
-app.command("evaluate", short_help="Evaluate the samples of a run again.")(evaluate_command)
-app.command("report", short_help="Write the report of a run, or of scored prompts.")(report_command)
+app.command("demo", writes=True, short_help="Audit a generator that copies simulated patients.")(demo_command)
+app.command("audit", writes=True, short_help="Tell whether images in folders copy training images.")(audit_command)
+app.command("run", writes=True, short_help="Train a model, sample, and measure what it memorised.")(run_command)
+app.command("sweep", writes=True, short_help="Run all combinations of settings, and test for trends.")(sweep_command)
+app.command("evaluate", writes=True, short_help="Evaluate the samples of a run again.")(evaluate_command)
+app.command("report", writes=True, short_help="Write the report of a run, or of scored prompts.")(report_command)
 app.command("check", short_help="Test whether a model fits the benchmark.")(check_model_command)
-app.command("prompts", short_help="Find the prompts that a pipeline has memorised.")(prompts_command)
-app.command("reproduce", short_help="Repeat a published study on your data.")(reproduce_command)
+app.command("prompts", writes=True, short_help="Find the prompts that a pipeline has memorised.")(prompts_command)
+app.command("reproduce", writes=True, short_help="Repeat a published study on your data.")(reproduce_command)
 app.add_typer(runs_app, name="runs")
 app.add_typer(metrics_app, name="metrics")
 app.add_typer(models_app, name="models")
@@ -66,17 +71,26 @@ def _all_commands(
         os.environ[READ_AGAIN] = "1"
 
 
-def main() -> None:
-    """Run the command line; a BenchError becomes one message and its exit code."""
-    # OpenMP's threads spin while they wait, which beside other work made steps about 20 times slower. A short spin
-    # keeps nearly all of the speed of a machine of one's own (0.190 s per step against 0.183; with none, 0.259).
-    os.environ.setdefault("GOMP_SPINCOUNT", "10000")
-    os.environ.setdefault("BENCH_PROCESSES", "1")
-    end_at_sigterm()
+def run_command_line() -> int:
+    """Run the command that the arguments name, and return its exit code; an error becomes one message."""
     try:
         app()
-    except BenchError as error:
-        if os.environ.get("BENCH_TRACE"):
-            raise
-        echo(f"error: {error}", err=True, keep="\n")
-        sys.exit(error.exit_code)
+        code = 0
+    except SystemExit as end:  # how typer ends
+        code = end.code if isinstance(end.code, int) else int(end.code is not None)
+    except KeyboardInterrupt:
+        code = 128 + signal.SIGINT
+    except Exception as error:  # noqa: BLE001
+        code = 0 if received() else _tell(error)
+    return 128 + received() if received() else code
+
+
+def _tell(error: Exception) -> int:
+    """Print what ended the command, and return its exit code."""
+    from benchmark.core.failures import explained
+
+    if os.environ.get("BENCH_TRACE"):
+        traceback.print_exception(error)
+    told = error if isinstance(error, BenchError) else explained(error)
+    echo(f"error: {told}", err=True, keep="\n")
+    return told.exit_code

@@ -1,4 +1,4 @@
-"""What every command has: `-h`, `--quiet` and `--verbose`, and what it says when it is stopped."""
+"""What every command has: `-h`, `--quiet` and `--verbose`, and how it ends when it is stopped."""
 
 from __future__ import annotations
 
@@ -7,38 +7,30 @@ import inspect
 import os
 import signal
 from collections.abc import Callable
-from types import FrameType
 from typing import Annotated, Any
 
 import typer
 from typer.core import TyperGroup
 
-from benchmark.cli.echo import echo
+from benchmark.cli.outcome import begin, require_written
+from benchmark.core.interrupt import received
 from benchmark.core.progress import printable
 
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print results, warnings and errors only.")]
 Verbose = Annotated[bool, typer.Option("--verbose", "-v", help="Print stack traces, and what the libraries log.")]
-RESUMABLE = ("audit", "evaluate", "prompts", "reproduce", "run", "sweep")
-"""Commands that keep what is finished, and resume when they are called again."""
-STOPPED, TERMINATED = 130, 143
-"""Exit codes after Ctrl-C and after SIGTERM: 128 plus the number of the signal."""
-
-
-class TerminatedError(KeyboardInterrupt):
-    """SIGTERM: ends a command as Ctrl-C does, with its own exit code."""
+FIRST_VERDICT = 10
+"""Exit codes from here on, and 0, are results; those below are errors (`core.errors`)."""
 
 
 class Root(TyperGroup):
-    """The whole command line: says after Ctrl-C or SIGTERM whether the same command resumes."""
+    """The whole command line: after a signal its exit code is 128 plus the number of the signal."""
 
     def invoke(self, ctx: Any) -> Any:
-        """Run the command that was named; an interruption becomes one line and an exit code."""
+        """Run the command that was named; what is said after a signal, `cli.supervise` says."""
         try:
             return super().invoke(ctx)
-        except KeyboardInterrupt as stop:  # typer itself would end without a word
-            resumes = ": the same command resumes where this one stopped" if ctx.invoked_subcommand in RESUMABLE else ""
-            echo(f"stopped{resumes}", err=True)
-            raise typer.Exit(TERMINATED if isinstance(stop, TerminatedError) else STOPPED) from None
+        except KeyboardInterrupt:  # typer itself would end with 1
+            raise typer.Exit(128 + (received() or signal.SIGINT)) from None
 
 
 class App(typer.Typer):
@@ -47,21 +39,50 @@ class App(typer.Typer):
     def __init__(self, **settings: Any) -> None:
         super().__init__(rich_markup_mode=None, context_settings={"help_option_names": ["-h", "--help"]}, **settings)
 
-    def command(self, name: str | None = None, **settings: Any) -> Callable[[Any], Any]:
-        """Return the decorator of a command; the function itself stays as it is."""
-        return _registering(super().command(name, **settings))
+    def command(self, name: str | None = None, *, writes: bool = False, **settings: Any) -> Callable[[Any], Any]:
+        """Return the decorator of a command; the function itself stays as it is.
+
+        `writes`: the command makes a file, which it has to name (`outcome.written`).
+        """
+        return _registering(super().command(name, **settings), name if writes else None)
 
     def callback(self, **settings: Any) -> Callable[[Any], Any]:
         """Return the decorator of what runs before, or without, a command."""
         return _registering(super().callback(**settings))
 
 
-def _registering(add: Callable[[Any], Any]) -> Callable[[Any], Any]:
+def _registering(add: Callable[[Any], Any], writes: str | None = None) -> Callable[[Any], Any]:
     def decorate(function: Any) -> Any:
-        add(_with_verbosity(function))
+        add(_with_verbosity(_guarded(function, writes)))
         return function
 
     return decorate
+
+
+def _guarded(function: Callable[..., None], writes: str | None) -> Callable[..., None]:
+    """Return the function with an error where other code ends it (`sys.exit`), or where it has no result to show."""
+
+    @functools.wraps(function)
+    def call(*args: Any, **named: Any) -> None:
+        begin()
+        try:
+            function(*args, **named)
+        except typer.Exit as end:
+            if writes and (end.exit_code == 0 or end.exit_code >= FIRST_VERDICT):
+                require_written(writes)
+            raise
+        except Exception:
+            raise
+        except BaseException as error:
+            from benchmark.core.failures import explained, is_signal
+
+            if is_signal(error):
+                raise
+            raise explained(error) from error
+        if writes:
+            require_written(writes)
+
+    return call
 
 
 def _with_verbosity(function: Callable[..., None]) -> Callable[..., None]:
@@ -101,16 +122,3 @@ def set_verbosity(*, quiet: bool, verbose: bool) -> None:
         handler = logging.StreamHandler()
         handler.setFormatter(Printable("%(name)s: %(message)s"))
         logging.basicConfig(level=logging.INFO, handlers=[handler])
-
-
-def end_at_sigterm() -> None:
-    """Let SIGTERM raise in this process, so that files are closed and the message is printed; not in its children."""
-    owner = os.getpid()
-
-    def stop(number: int, _frame: FrameType | None) -> None:
-        if os.getpid() == owner:
-            raise TerminatedError
-        signal.signal(number, signal.SIG_DFL)  # a forked worker ends at once, as without this handler
-        os.kill(os.getpid(), number)
-
-    signal.signal(signal.SIGTERM, stop)

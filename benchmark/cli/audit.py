@@ -12,6 +12,7 @@ import typer
 
 from benchmark.cli.echo import echo
 from benchmark.cli.options import Cache, Columns, Device, MaxSource, SetData, data_pairs
+from benchmark.cli.outcome import written
 from benchmark.core.percent import percent
 
 if TYPE_CHECKING:
@@ -112,6 +113,7 @@ def audit_command(
     require_outside({"out": folder, "cache": config.cache}, {"copy-to": copy_to} if copy_to else {})
     done = audit(config)
     files = write_audit(done, folder)
+    written(*files)
     if as_json:
         from benchmark.cli.tables import print_json
 

@@ -29,6 +29,7 @@ from benchmark.cli.options import (
     split_kind,
     warn,
 )  # fmt: skip
+from benchmark.cli.outcome import written
 
 datasets_app = App(help="List data sets, or check one.", invoke_without_command=True)
 
@@ -74,7 +75,7 @@ def show_command(name: Annotated[str, typer.Argument(help="Data set name.")]) ->
     print_table(name, ("field", "value"), rows)
 
 
-@datasets_app.command("split")
+@datasets_app.command("split", writes=True)
 def split_command(
     name: Annotated[str, typer.Argument(help="Data set name.")],
     root: Root = None,
@@ -104,11 +105,12 @@ def split_command(
     )  # fmt: skip
     cohort = open_cohort(config, *build_dataset(config), cache=cache_folder(cache), log=to_stderr)
     for path in write_split(private_folder(out) / f"{cohort.name}-{cohort.key[:8]}", cohort):
+        written(path)
         echo(f"{path.stem}: {path} (private: it names patients)")
     echo("train on the items of train.csv alone; then: bench run --model ... --trained-on split, same options")
 
 
-@datasets_app.command("check")
+@datasets_app.command("check", writes=True)
 def check_command(
     name: Annotated[str, typer.Argument(help="Data set name.")],
     root: Root = None,
@@ -150,6 +152,7 @@ def check_command(
             split_seed=split_seed, train_items=train_items, split=split_kind(split), exclude=exclude, strict=strict,
         )  # fmt: skip
     paths = write_dossier(private_folder(out) / f"{card.name}-{report.key[:8]}", report, stored, cohort, fix=fix)
+    written(*paths)
     if as_json:
         print_json(asdict(report) | {"ok": report.ok, "files": {path.stem: str(path) for path in paths}})
     else:

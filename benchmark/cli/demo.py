@@ -11,6 +11,7 @@ import typer
 
 from benchmark.cli.echo import echo
 from benchmark.cli.options import Device
+from benchmark.cli.outcome import written
 
 if TYPE_CHECKING:
     from benchmark.runs.audit import Audit
@@ -69,6 +70,7 @@ def demo_command(
     )  # fmt: skip
     done = audit(config)
     files = write_audit(done, folder / "audit")
+    written(*files)
     named = named_copies(copies, withhold_list(done))
     if as_json:
         from benchmark.cli.tables import print_json

@@ -31,6 +31,7 @@ from benchmark.cli.options import (
     split_kind,
     warn,
 )  # fmt: skip
+from benchmark.cli.outcome import written
 
 detectors_app = App(help="List detectors, or measure their errors.", invoke_without_command=True)
 
@@ -74,7 +75,7 @@ def show_command(name: Annotated[str, typer.Argument(help="Detector name.")], as
         print_table(name, ("field", "value"), card_rows(values))
 
 
-@detectors_app.command("check")
+@detectors_app.command("check", writes=True)
 def check_detectors_command(
     data: Data,
     root: Root = None,
@@ -97,7 +98,10 @@ def check_detectors_command(
     cache: Cache = None,
     max_source_gib: MaxSource = None,
 ) -> None:
-    """Measure detectors on a cohort: recall of planted copies, false positives, agreement of seeds, speed."""
+    """Measure detectors on a cohort: recall of planted copies, false positives, agreement of seeds, speed.
+
+    Exit code 5 where a detector is blind: it misses more than 1 % of unchanged copies.
+    """
     from benchmark.cli.tables import print_table
     from benchmark.cohorts.open import DataConfig
     from benchmark.core.files import cache_folder, private_folder
@@ -112,7 +116,13 @@ def check_detectors_command(
     audit, folder = check_detectors(
         config, detectors or [], seeds=seeds, device=device, cache=cache_folder(cache), out=private_folder(out)
     )
+    written(folder / "audit.json", folder / "audit.png")
     sizes = ", ".join(f"{name} {count} items" for name, count in audit.cohort.items.items())
     print_table(f"detectors on {audit.cohort.name}: {sizes}", ["", *audit.detectors, ""], table_rows(audit))
     echo(f"audit: {folder / 'audit.json'}")
     echo(f"plot: {folder / 'audit.png'}")
+    blind = {name: why for name, one in audit.detectors.items() if (why := one.blind())}
+    for name, why in blind.items():
+        echo(f"REFUSED: {name} is blind on this cohort: {why}")
+    if blind:
+        raise typer.Exit(5)

@@ -9,6 +9,7 @@ import typer
 
 from benchmark.cli.apps import App
 from benchmark.cli.echo import echo
+from benchmark.cli.outcome import written
 
 leaderboard_app = App(no_args_is_help=True)
 
@@ -18,7 +19,7 @@ def leaderboard_command() -> None:
     """Make tables from records."""
 
 
-@leaderboard_app.command("build")
+@leaderboard_app.command("build", writes=True)
 def build_command(
     runs: Annotated[list[Path] | None, typer.Option("--runs", help="Where records are; repeatable.")] = None,
     audits: Annotated[Path, typer.Option("--audits", help="Where `bench detectors check` left its audits.")] = Path(
@@ -37,5 +38,8 @@ def build_command(
 
     records, sentences = collect([*(runs or [Path("runs")]), out]), collect_audits(audits)
     for path in write_boards(records, out, sentences, tells):
+        written(path)
         echo(path)
-    echo(build_site(records, out / "site", audits=sentences))
+    site = build_site(records, out / "site", audits=sentences)
+    written(site)
+    echo(site)

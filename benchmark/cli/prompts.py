@@ -9,6 +9,7 @@ import typer
 
 from benchmark.cli.echo import echo
 from benchmark.cli.options import Batch, Cache, Device, MaxSource, Root, pairs
+from benchmark.cli.outcome import written
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -152,7 +153,9 @@ def _report(loaded: LoadedPipeline, top: pd.DataFrame, sampling: PromptSampling,
 
     if len(top):
         keep_top_images(loaded.pipeline, top, sampling, folder, batch=batch)
-    echo(f"report: {write_prompts_report(folder, folder)} (private: it shows prompts and images)")
+    page = write_prompts_report(folder, folder)
+    written(folder / "scores.parquet", folder / "summary.json", page)
+    echo(f"report: {page} (private: it shows prompts and images)")
 
 
 def _encoder(follow_ups: FollowUps, device: str) -> Any:

@@ -9,6 +9,7 @@ import typer
 
 from benchmark.cli.echo import echo
 from benchmark.cli.options import MaxSource
+from benchmark.cli.outcome import written
 
 
 def report_command(
@@ -30,8 +31,10 @@ def report_command(
 
     if is_prompts_folder(folder):
         page = write_prompts_report(folder, out or folder)
+        written(page)
         echo(f"report: {page} (private: it shows prompts and images)")
         return
     page = report_run(folder, out or folder, must_see=must_see)
+    written(page, page.with_name("summary.html"))
     echo(f"report: {page} (private: it shows patients)")
     echo(f"summary: {page.with_name('summary.html')}")

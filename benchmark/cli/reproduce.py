@@ -9,6 +9,7 @@ import typer
 
 from benchmark.cli.echo import echo
 from benchmark.cli.options import Batch, Cache, Data, Device, MaxSource, Root, Seed, SplitSeed, pairs
+from benchmark.cli.outcome import written
 from benchmark.core.errors import UsageError
 
 
@@ -52,6 +53,7 @@ def reproduce_command(
         DataConfig(name=data, root=root, split_seed=split_seed), reports, plan, Design(), preset=preset,
         options=pairs("--set", settings), seed=seed, device=device, cache=cache_folder(cache), out=private_folder(out),
     )  # fmt: skip
+    written(folder / "dutt2025.json")
     for title, columns, lines in tables(results):
         print_table(title, columns, lines)
     echo(f"results: {folder / 'dutt2025.json'} (no text, no pixels)")

@@ -20,6 +20,7 @@ from benchmark.cli.options import (
     plugin,
     split_kind,
 )
+from benchmark.cli.outcome import nothing_to_write, written
 
 if TYPE_CHECKING:
     from benchmark.runs.config import RunConfig
@@ -160,10 +161,12 @@ def run_command(
     chosen = _configuration(given, config)
     if write_config:
         chosen.write(write_config)
+        written(write_config)
         echo(f"configuration: {write_config}; start it with: bench run --config {write_config}")
         return
     if dry_run:
         show_plan(chosen, as_json=as_json)
+        nothing_to_write()
         return
     if release:  # before hours of training
         from benchmark.evaluation.release import require_empty
@@ -174,7 +177,9 @@ def run_command(
 
     with stdout_for(as_json=as_json):
         folder = run(chosen)
-    if os.environ.get("RANK", "0") == "0":
+    if os.environ.get("RANK", "0") != "0":
+        nothing_to_write()
+    else:
         if release:  # before the table, whose last line is what the run means
             from benchmark.evaluation.release import write_release
 
@@ -215,6 +220,7 @@ def show_run(folder: Path, *, as_json: bool) -> None:
     from benchmark.records.record import Record
 
     record = Record.read(folder / "record.json")
+    written(folder / "record.json")
     if as_json:
         print_json(run_json(record, folder))
     else:

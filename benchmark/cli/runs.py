@@ -58,7 +58,8 @@ def show_command(
     from benchmark.runs.inventory import part_bytes, read_entry
 
     entry = read_entry(folder)
-    status: dict[str, Any] = read_json(folder / "status.json") if (folder / "status.json").exists() else {}
+    readable = entry.state != "damaged" and (folder / "status.json").exists()
+    status: dict[str, Any] = read_json(folder / "status.json") if readable else {}
     parts = part_bytes(folder)
     if as_json:
         print_json(_json(entry) | {"stages": status, "parts": parts})

@@ -9,6 +9,7 @@ import typer
 
 from benchmark.cli.echo import echo
 from benchmark.cli.options import CACHE_HELP, Json, MaxSource, pairs
+from benchmark.cli.outcome import nothing_to_write, written
 
 if TYPE_CHECKING:
     from benchmark.runs.sweeps.axes import Axes
@@ -159,6 +160,7 @@ def _run(
     count = fitting_workers(workers, needed, cores(), at_once, cluster=address is not None)
     show_plan(plan, needed, folder, count, as_json=as_json and dry_run, quiet=as_json)
     if dry_run:
+        nothing_to_write()
         return
     require_disk(needed, {cell.config.runs for cell in cells})
     claims = keep_claims(folder, claims, planned)
@@ -166,6 +168,7 @@ def _run(
         result = sweep(axes, folder, chosen, workers=count, fail_fast=fail_fast, redo=redo, tell=tell)
     kept = claims.among(axis_values(outcome.cell for outcome in result.outcomes))
     write_outcome(folder, result.outcomes, orders=kept.orders, claims=kept.directions)
+    written(folder / "cells.jsonl")
     print_outcome(folder, as_json=as_json)
     if not as_json:
         echo(f"{count_states(result.outcomes)}; states: {folder / 'cells.jsonl'}")

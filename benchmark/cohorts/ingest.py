@@ -8,6 +8,7 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from benchmark.cohorts.cache_key import preparation_key
+from benchmark.cohorts.guarded import sources_of
 from benchmark.cohorts.ingest_log import LEFT_OUT, STRICT, Notes, outdated_limit
 from benchmark.cohorts.parallel_read import Reading, read_all
 from benchmark.cohorts.patient_ids import join_spellings
@@ -16,10 +17,11 @@ from benchmark.cohorts.writer import Writer
 from benchmark.core.content_digests import kept_in
 from benchmark.core.errors import BadDataError, DamagedError, MachineError, MissingDataError
 from benchmark.core.files import atomic_write
-from benchmark.core.locks import held
+from benchmark.core.locks import held_for_cache
 from benchmark.core.progress import Log, progress, to_stderr
 from benchmark.core.types import Dataset, HasRemarks, Source
 from benchmark.images.readers.limits import limit_text
+from benchmark.plugins.guard import plugin_call
 
 COMPARED_AT_ONCE = 1 << 30
 """Bytes of pixels up to which all are compared with their digests when they are opened, in less than a second; items of
@@ -87,11 +89,13 @@ def list_sources(
 
 def patient_sources(name: str, dataset: Dataset, root: Path) -> tuple[Sequence[Source], Mapping[str, Sequence[str]]]:
     """Return the sources of a data set and its remarks, by the names of its files. Raises MissingDataError."""
-    sources = dataset.sources(root)
+    sources = sources_of(name, dataset, root)
     if not sources:
         raise MissingDataError(f"{root} holds no files of {name}", f"`bench datasets show {name}` says how it lies")
     # Before the key, the split and the search for duplicates: all of these go by patient.
-    return join_spellings(sources, dataset.remarks(root) if isinstance(dataset, HasRemarks) else {})
+    with plugin_call(f"data set {name}", "remarks"):
+        told = dataset.remarks(root) if isinstance(dataset, HasRemarks) else {}
+    return join_spellings(sources, told)
 
 
 def prepared_folder(name: str, dataset: Dataset, root: Path, cache: Path) -> Path | None:
@@ -163,7 +167,7 @@ def _locked(folder: Path, log: Log) -> Iterator[None]:
         try:
             folder.parent.mkdir(parents=True, exist_ok=True)
             stack.enter_context(
-                held(
+                held_for_cache(
                     folder.parent / f".{folder.name}.lock",
                     waiting=lambda: log(f"{folder.name}: another process prepares it, waiting"),
                 )

@@ -15,6 +15,7 @@ from benchmark.core.options import Selection, build
 from benchmark.core.progress import Log
 from benchmark.core.types import Cohort, Dataset, HasReports, captioned
 from benchmark.plugins import registry
+from benchmark.plugins.guard import plugin_call
 from benchmark.plugins.registry import DatasetCard
 
 
@@ -74,7 +75,10 @@ def open_cohort(config: DataConfig, card: DatasetCard, dataset: Dataset, *, cach
         trained_on=listed_training(config),
         exclude=config.exclude, strict=config.strict, log=log,
     )  # fmt: skip
-    return captioned(cohort, dataset.reports(root)) if isinstance(dataset, HasReports) else cohort
+    if not isinstance(dataset, HasReports):
+        return cohort
+    with plugin_call(f"data set {card.name}", "reports"):
+        return captioned(cohort, dataset.reports(root))
 
 
 def open_prepared(config: DataConfig, card: DatasetCard, dataset: Dataset, root: Path, *, cache: Path) -> Cohort | None:

@@ -15,6 +15,7 @@ from functools import lru_cache, partial
 from itertools import islice
 from pathlib import Path
 
+from benchmark.cohorts.guarded import read_source
 from benchmark.core.errors import BadDataError, BenchError
 from benchmark.core.file_digests import file_digest
 from benchmark.core.memory import machine_memory
@@ -97,7 +98,7 @@ def read_one(dataset: Dataset, source: Source, root: Path | None = None) -> Read
         with below(root):
             for path in source.files:
                 require_file(Path(path))
-            items = dataset.read(source)
+            items = read_source(dataset, source)
             files = _files_of(source)
     except BadDataError as error:
         return Reading(source, None, error, ())
@@ -105,7 +106,7 @@ def read_one(dataset: Dataset, source: Source, root: Path | None = None) -> Read
         raise  # of an option or of the machine: it concerns all sources
     except MemoryError:
         return Reading(source, None, _no_memory(source), ())
-    except (Exception, SystemExit) as error:  # noqa: BLE001 - libraries raise anything on files that are made to harm
+    except Exception as error:  # noqa: BLE001 - libraries raise anything on files that are made to harm
         return Reading(source, None, _failed(source, error), ())
     return Reading(source, items, None, files, time.monotonic() - started)
 

@@ -49,6 +49,7 @@ class SealedPixels:
             raise ValueError(f"{path} does not hold {len(digests)} items")
         self._compared = np.zeros(len(digests), dtype=np.bool_)
         self._stamp = stamp_of(path)
+        self._bytes = self._stamp[1]
 
     def __len__(self) -> int:
         return len(self._map)
@@ -108,6 +109,13 @@ class SealedPixels:
         if stamp != self._stamp:
             self._stamp = stamp
             self._compared[:] = False
+        # What a map holds behind the end of its file cannot be read: the system ends the process (SIGBUS).
+        if stamp[1] != self._bytes:
+            remove_sealed(self._finished)
+            raise DamagedError(
+                f"{self._path} has {stamp[1]} bytes in place of {self._bytes}: another program has cut or changed it",
+                "run the same command again: all items are prepared again",
+            )
 
     def _refuse(self, row: int) -> None:
         remove_sealed(self._finished)

@@ -9,12 +9,12 @@ import os
 import re
 import shutil
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from benchmark.core.errors import AdapterError, BadDataError, MachineError, UsageError
-from benchmark.core.leftovers import remove_leftovers_of_cache, temporary_for
+from benchmark.core.errors import AdapterError, BadDataError, BenchError, MachineError, UsageError
+from benchmark.core.leftovers import remove_leftovers_of_cache, temporary_name, visit
 
 if TYPE_CHECKING:
     import numpy as np
@@ -40,32 +40,71 @@ def absolute(path: Path | str) -> Path:
 def atomic_write(path: Path) -> Iterator[Path]:
     """Yield a temporary path in the same folder; rename it to `path` only when the block ends without an error.
 
-    Works for files and folders. Raises MachineError when the disk is full or refuses to be written.
+    Works for files and folders. Raises MachineError when the disk is full or refuses to be written, or where a limit on
+    the size of files is reached.
     """
-    temporary = temporary_for(path)
+    temporary = path.with_name(temporary_name(path.name))
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
+        visit(path.parent)
         yield temporary
         if temporary.is_dir() and path.is_dir():
             shutil.rmtree(path)
         temporary.replace(path)
-    except OSError as error:
-        raise _explain(error, path) from error
+    except BenchError:
+        raise
+    except Exception as error:
+        if explained := machine_error(_reason(error, temporary), path):
+            raise explained from error
+        raise
     finally:
         if temporary.is_dir():
             shutil.rmtree(temporary, ignore_errors=True)
         else:
-            temporary.unlink(missing_ok=True)
+            with suppress(OSError):
+                temporary.unlink(missing_ok=True)
 
 
-def _explain(error: OSError, path: Path) -> Exception:
+def _reason(error: Exception, temporary: Path) -> Exception:
+    """Return why a file could not be written; libraries report a full disk as an error of their own, without a code."""
+    if isinstance(error, OSError) and error.errno is not None:
+        return error
+    written = [file for file in (temporary, *temporary.rglob("*")) if file.is_file()]
+    try:
+        for file in written:
+            with file.open("ab") as more:
+                more.write(bytes(1 << 16))
+    except OSError as refusal:
+        return refusal
+    return error
+
+
+def machine_error(error: BaseException, path: Path | str | None = None) -> MachineError | None:
+    """Return what a user is told of an error that the machine has caused; nothing for others.
+
+    `path` is the file that was being written, where it is known; else the error may name it.
+    """
+    if isinstance(error, MemoryError):
+        return MachineError("the memory does not suffice", "close other programs, or give a smaller --search-memory")
+    if not isinstance(error, OSError):
+        return None
+    place = path or error.filename or "a file"
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
         return MachineError(
-            f"the disk is full: {path} could not be written", "free some space and run the same command again"
+            f"the disk is full: {place} could not be written", "free some space and run the same command again"
+        )
+    if error.errno == errno.EFBIG:
+        return MachineError(
+            f"{place} would be larger than files may be here", "raise the limit (`ulimit -f`), or take another disk"
         )
     if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
-        return MachineError(f"{path} may not be written: {error.strerror}", "choose another folder, or its permissions")
-    return error
+        what = "written" if path or error.errno == errno.EROFS else "opened"
+        return MachineError(f"{place} may not be {what}: {error.strerror}", "choose another folder, or its permissions")
+    if error.errno in (errno.EMFILE, errno.ENFILE):
+        return MachineError("too many files are open", "raise the limit (`ulimit -n`)")
+    if error.errno == errno.EIO:
+        return MachineError(f"the disk fails at {place}: {error.strerror}", "check the disk, or take another one")
+    return None
 
 
 CACHE_VARIABLE = "MEMOBENCH_CACHE"
@@ -102,7 +141,7 @@ def private_folder(folder: Path, *, cache: bool = False) -> Path:
         if cache:
             (folder / "CACHEDIR.TAG").write_text(CACHE_TAG, encoding="utf-8")
     except OSError as error:
-        raise _explain(error, folder) from error
+        raise machine_error(error, folder) or error from error
     return folder
 
 

@@ -1,91 +1,125 @@
-"""Temporary files that killed processes left behind: who wrote one is in its name, so that no living one loses a file.
+"""Temporary files and folders: whose they are, and the removal of those whose process no longer lives.
 
-A name ends with the computer, the number of the process, and a random number: `.NAME.HOST-PID-RANDOM.part`.
+A file that is being written is named `.NAME.HOST-PID-START-RANDOM.part`. HOST is a digest of machine, boot and
+namespace of process numbers, and START the time at which the process began: process numbers repeat between the nodes of
+a cluster, in containers and over time.
 """
 
 from __future__ import annotations
 
 import hashlib
 import os
+import platform
 import re
 import secrets
 import shutil
-import socket
 import time
-from collections.abc import Iterable
-from contextlib import suppress
-from functools import cache
+from functools import lru_cache
 from pathlib import Path
 
-ENDING = ".part"
-OWNED = re.compile(r"\..+\.(?:(?P<host>[0-9a-f]{8})-)?(?P<process>[0-9]+)-[0-9a-f]{8}\.part")
-"""Names of before this version have no host."""
-ABANDONED_SECONDS = 3600.0
-"""Age from which a file of another computer is removed where the folder's lock is ours: its process holds no lock, and
-writes nothing any more. Thirty times the lease of a lock."""
+JOURNAL = "BENCH_JOURNAL"
+"""Environment variable: a file to which every process of a command adds the folders that it writes in."""
+FOREIGN_SECONDS = 24 * 3600.0
+"""Age at which a temporary file of another machine counts as left over: nothing here is written for so long."""
+_NAME = re.compile(r"\..+\.([0-9a-f]{8})-([0-9]+)-([0-9a-f]+)-[0-9a-f]{8}\.part")
+
+_visited: set[tuple[int, Path]] = set()
 
 
-def temporary_for(path: Path) -> Path:
-    """Return a name next to a path for what is written before it takes the path's place."""
-    # Process numbers repeat between the nodes of a cluster, and in containers nearly always.
-    return path.with_name(f".{path.name}.{host()}-{os.getpid()}-{secrets.token_hex(4)}{ENDING}")
+def temporary_name(name: str) -> str:
+    """Return a name for what this process is about to write and to rename to `name`."""
+    pid = os.getpid()
+    return f".{name}.{_host()}-{pid}-{_started(pid)}-{secrets.token_hex(4)}.part"
 
 
-@cache
-def host() -> str:
-    """Return eight digits for this computer, and for the container, which counts its own processes."""
-    with suppress(OSError):
-        return hashlib.sha256(f"{socket.gethostname()} {Path('/proc/self/ns/pid').readlink()}".encode()).hexdigest()[:8]
-    return hashlib.sha256(socket.gethostname().encode()).hexdigest()[:8]
+def visit(folder: Path) -> None:
+    """Remove what dead processes left in a folder, and tell the command's journal of it; once per process."""
+    place = (os.getpid(), folder)
+    if place in _visited:
+        return
+    _visited.add(place)
+    remove_leftovers(folder)
+    if journal := os.environ.get(JOURNAL):
+        try:
+            with Path(journal).open("a", encoding="utf-8", errors="surrogateescape") as file:
+                file.write(f"{folder.absolute()}\n")
+        except OSError:  # a full disk, or another node: then the next start removes what is left
+            return
 
 
-def remove_leftovers(folder: Path, *, locked: bool = False) -> list[Path]:
-    """Remove temporary files and folders of dead processes at and below a folder, and return them.
-
-    Those of another computer cannot be told from those of a living process: they stay, unless `locked` says that the
-    lock of the folder is ours, and they are as old as `ABANDONED_SECONDS`.
-    """
-    return _remove((place for place in folder.rglob(f".*{ENDING}")), locked=locked)
+def visited(journal: Path) -> list[Path]:
+    """Return the folders that a journal names, each once."""
+    lines = journal.read_text(encoding="utf-8", errors="surrogateescape").splitlines()
+    return [Path(line) for line in dict.fromkeys(lines) if line]
 
 
-def remove_leftovers_of_cache(folder: Path) -> list[Path]:
-    """Remove those of dead processes of this computer in a cache, without a search of its prepared folders."""
-    depths = ("*/", "*/*/", "*/*/*/")
-    return _remove((place for depth in depths for place in folder.glob(f"{depth}.*{ENDING}")), locked=False)
-
-
-def _remove(places: Iterable[Path], *, locked: bool) -> list[Path]:
-    dead = [place for place in list(places) if _is_dead(place, locked=locked)]
-    for place in dead:
-        if place.is_dir():
-            shutil.rmtree(place, ignore_errors=True)
-        else:
-            with suppress(OSError):
-                place.unlink(missing_ok=True)
-    return dead
-
-
-def _is_dead(place: Path, *, locked: bool) -> bool:
-    owner = OWNED.fullmatch(place.name)
-    if owner is None:  # of another program
-        return False
-    if owner["host"] == host():
-        return not _is_alive(int(owner["process"]))
-    return locked and _age(place) > ABANDONED_SECONDS
-
-
-def _is_alive(process: int) -> bool:
+def remove_leftovers(folder: Path, *, below: bool = False) -> None:
+    """Remove the temporary files and folders of dead processes in a folder; with `below`, in all folders below too."""
+    parts = folder.rglob(".*.part") if below else folder.glob(".*.part")
     try:
-        os.kill(process, 0)  # sends nothing: it only tells whether there is such a process
+        for part in list(parts):
+            if _left_over(part):
+                _remove(part)
+    except OSError:  # a folder that cannot be read, or that another process removes meanwhile
+        return
+
+
+def remove_leftovers_of_cache(folder: Path) -> None:
+    """Remove those of dead processes in a cache, without a search of its prepared folders."""
+    for depth in ("*", "*/*", "*/*/*"):
+        for place in folder.glob(depth):
+            if place.is_dir():
+                remove_leftovers(place)
+
+
+def _remove(part: Path) -> None:
+    if part.is_dir() and not part.is_symlink():
+        shutil.rmtree(part, ignore_errors=True)
+    else:
+        part.unlink(missing_ok=True)
+
+
+def _left_over(part: Path) -> bool:
+    match = _NAME.fullmatch(part.name)
+    if match is None:  # of another program
+        return False
+    if match[1] == _host():
+        return _started(int(match[2])) != match[3]
+    try:
+        return time.time() - part.lstat().st_mtime > FOREIGN_SECONDS
+    except FileNotFoundError:
+        return False
+
+
+@lru_cache(maxsize=1)
+def _host() -> str:
+    """Return a digest of what process numbers are unique in: machine, boot, and namespace."""
+    boot, namespace = Path("/proc/sys/kernel/random/boot_id"), Path("/proc/self/ns/pid")
+    try:
+        unique = (boot.read_text(encoding="ascii"), str(namespace.readlink()))
+    except OSError:  # not Linux
+        unique = ("", "")
+    return hashlib.sha256("\n".join((platform.node(), *unique)).encode()).hexdigest()[:8]
+
+
+def _started(pid: int) -> str:
+    """Return when a process began, in ticks since the boot; `0` where the system does not say, empty for a dead one."""
+    try:
+        state, started = _stat(pid)
+        return "" if state in "ZX" else started
+    except FileNotFoundError:
+        if Path("/proc/self/stat").exists():
+            return ""
+    try:
+        os.kill(pid, 0)
     except ProcessLookupError:
-        return False
-    except OSError:  # there is one, of another user
-        return True
-    return True
+        return ""
+    except PermissionError:
+        pass
+    return "0"
 
 
-def _age(place: Path) -> float:
-    try:
-        return time.time() - place.lstat().st_mtime
-    except OSError:
-        return 0.0
+def _stat(pid: int) -> tuple[str, str]:
+    # The second field is the name in brackets, which may hold anything: the others begin behind the last bracket.
+    fields = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace").rpartition(")")[2].split()
+    return fields[0], f"{int(fields[19]):x}"

@@ -16,8 +16,9 @@ names of their own (`atomic_write`), and both processes compute the same from th
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -30,6 +31,7 @@ LEASE_SECONDS = 120.0
 processes, which refuse each other's lease otherwise."""
 BEATS = 12
 """How often the lease is renewed in that time: some renewals may fail before it is lost."""
+READ_ONLY = (errno.EACCES, errno.EPERM, errno.EROFS)
 LOOK_SECONDS = 0.5
 """How often a process that waits looks again."""
 
@@ -48,6 +50,21 @@ class Held:
                 f"because this process gave no sign for {LEASE_SECONDS:g} s",
                 "nothing is lost: let the other one finish, and run the same command again",
             )
+
+
+@contextmanager
+def held_for_cache(path: Path, *, waiting: Callable[[], None] = lambda: None) -> Iterator[None]:
+    """Hold the lock of a part of a cache, or none where the cache may only be read: nothing changes there then.
+
+    Whatever the block would have to write into a cache that may only be read fails with an error that names the file.
+    """
+    with ExitStack() as stack:
+        try:
+            stack.enter_context(held(path, waiting=waiting))
+        except OSError as error:
+            if error.errno not in READ_ONLY:
+                raise
+        yield
 
 
 @contextmanager

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import multiprocessing
+import multiprocessing.context
 import os
+import signal
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -15,11 +16,25 @@ from benchmark.core.progress import progress
 T = TypeVar("T")
 
 
+class _Quiet(multiprocessing.context.SpawnProcess):
+    """A process that no Ctrl-C reaches, which a terminal sends to all processes: its parent ends it."""
+
+    def start(self) -> None:
+        """Start the process, which inherits that the signal waits for ever."""
+        before = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])
+        try:
+            super().start()
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+class _Context(multiprocessing.context.SpawnContext):
+    Process = _Quiet
+
+
 def processes(count: int) -> ProcessPoolExecutor:
     """Return a pool of new processes; each ends within a second of its parent, even if that was killed."""
-    return ProcessPoolExecutor(
-        count, mp_context=multiprocessing.get_context("spawn"), initializer=end_with_parent, initargs=(os.getpid(),)
-    )
+    return ProcessPoolExecutor(count, mp_context=_Context(), initializer=end_with_parent, initargs=(os.getpid(),))
 
 
 def run_in_processes(

@@ -12,8 +12,10 @@ from typing import Any
 
 from filelock import Timeout
 
-from benchmark.core.errors import MachineError
-from benchmark.core.files import read_json
+from benchmark.core.errors import BenchError, MachineError
+from benchmark.core.failures import is_signal
+from benchmark.core.files import machine_error, read_json
+from benchmark.core.interrupt import require_uninterrupted
 from benchmark.core.leftovers import remove_leftovers
 from benchmark.core.locks import Held, held
 from benchmark.core.progress import Log
@@ -28,18 +30,18 @@ LOCK = ".lock"
 
 @contextmanager
 def exclusive(folder: Path, *, wait: bool = False, log: Log = lambda text: None) -> Iterator[Held]:
-    """Lock a run folder, also against the other nodes of a cluster (`core.locks`), and remove what dead processes left.
+    """Lock a run folder, also against the other nodes of a cluster (`core.locks`); remove what killed processes left.
 
     Args:
         folder: is created where it does not exist.
         wait: whether to wait for a process that has locked it, and so to find what that has finished.
         log: told of the waiting.
 
-    Raises MachineError when another process has locked it and `wait` is false.
+    Raises MachineError when another process has locked it and `wait` is false, and where it may not be written.
     """
-    folder.mkdir(parents=True, exist_ok=True)
     with ExitStack() as stack:
         try:
+            folder.mkdir(parents=True, exist_ok=True)
             lock = stack.enter_context(
                 held(folder / LOCK, wait=wait, waiting=lambda: log(f"{folder}: another process works on it, waiting"))
             )
@@ -47,7 +49,9 @@ def exclusive(folder: Path, *, wait: bool = False, log: Log = lambda text: None)
             raise MachineError(
                 f"another process is working on {folder}", "wait for it, or choose another --seed or --runs"
             ) from None
-        remove_leftovers(folder, locked=True)
+        except OSError as error:
+            raise machine_error(error, folder) or error from error
+        remove_leftovers(folder, below=True)
         yield lock
 
 
@@ -98,6 +102,7 @@ class Stages:
         self._remove_strangers(outputs)
         started = time.monotonic()
         facts = work()
+        require_uninterrupted()
         seconds = round(self.facts(name).get("before", 0.0) + time.monotonic() - started, 3)
         made = {str(place.relative_to(self.folder)): seals(place)[-1] for place in self._places(outputs)}
         entry = {"state": "done", "key": key, "seconds": seconds, "patterns": list(outputs), "outputs": made}
@@ -114,13 +119,19 @@ class Stages:
         self._set(name, {"state": "running", "key": key, "before": before, "started": time.time()})
 
     def fail(self, error: BaseException) -> None:
-        """Store the reason with the stage that was running."""
-        status = self.status()
-        for entry in status.values():
-            if entry.get("state") == "running":
-                spent = entry.get("before", 0.0) + time.time() - entry.get("started", time.time())
-                entry.update(state="failed", error=f"{type(error).__name__}: {error}", seconds=round(spent, 3))
-        write_sealed_json(self.path, status)
+        """Store with the stage that was running that it was interrupted by a signal, or why it failed.
+
+        Never raises: on a full disk the error that a user has to see is the first one.
+        """
+        try:
+            status = self.status()
+            for entry in status.values():
+                if entry.get("state") == "running":
+                    spent = entry.get("before", 0.0) + time.time() - entry.get("started", time.time())
+                    entry.update(_ended(error), seconds=round(spent, 3))
+            write_sealed_json(self.path, status)
+        except (BenchError, OSError) as second:
+            self.log(f"{self.path} does not say how this run ended: {str(second).splitlines()[0]}")
 
     def facts(self, name: str) -> dict[str, Any]:
         """Return the facts that a finished stage stored."""
@@ -179,9 +190,15 @@ class Stages:
         of its files.
         """
         if entry.get("state") != "running":
-            return float(entry.get("seconds", 0.0)) if entry.get("state") == "failed" else 0.0
+            return float(entry.get("seconds", 0.0)) if entry.get("state") in ("failed", "interrupted") else 0.0
         files = [self.path, *((self.folder / owns).rglob("*") if owns else ())]
         last = max(path.stat().st_mtime for path in files)
         worked = max(0.0, last - float(entry.get("started", last)))
         seconds: float = round(float(entry.get("before", 0.0)) + worked, 3)
         return seconds
+
+
+def _ended(error: BaseException) -> dict[str, str]:
+    if is_signal(error):
+        return {"state": "interrupted"}
+    return {"state": "failed", "error": f"{type(error).__name__}: {error}"}

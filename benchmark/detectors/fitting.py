@@ -9,8 +9,10 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
-from benchmark.core.files import content_key, file_name
-from benchmark.core.locks import held
+from benchmark.core.files import content_key, file_name, machine_error
+from benchmark.core.interrupt import require_uninterrupted
+from benchmark.core.leftovers import remove_leftovers
+from benchmark.core.locks import held_for_cache
 from benchmark.core.progress import progress
 from benchmark.core.sealed import (
     is_intact,
@@ -25,6 +27,8 @@ from benchmark.core.sealed import (
 from benchmark.core.source_digest import core_module, source_digest
 from benchmark.core.types import Cohort, Detector, HasViews, ReadsPixels, Split, chunks
 from benchmark.core.unread_files import is_unread
+from benchmark.detectors.guarded import GuardedDetector
+from benchmark.plugins.guard import plugin_call
 from benchmark.plugins.registry import source_files
 from benchmark.search import Rows
 
@@ -82,12 +86,21 @@ def fit_detector(choice: Choice, cohort: Cohort, *, cache: Path, device: str, lo
     real = cohort.real
     key = _fit_key(choice, cohort.key, cache)
     place = detector_folder(choice, cohort.name, cohort.key, cache)
-    place.mkdir(parents=True, exist_ok=True)
-    with held(place / ".lock", waiting=lambda: log(f"detector {choice.name}: another process fits it, waiting")):
+    try:
+        place.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise machine_error(error, place) or error from error
+    with held_for_cache(
+        place / ".lock", waiting=lambda: log(f"detector {choice.name}: another process fits it, waiting")
+    ):
         kept = place / "real.npy"
         log(f"detector {choice.name}: {'cached' if is_intact(kept) else 'fitted to all real items, once per cohort'}")
         _remove_changed(place, log)
-        detector = choice.options.fit(real, folder=place, key=key, device=device)
+        remove_leftovers(place, below=True)
+        with plugin_call(f"detector {choice.name}", "fit"):
+            fitted = choice.options.fit(real, folder=place, key=key, device=device)
+        require_uninterrupted()
+        detector = GuardedDetector(choice.name, fitted)
         _seal_own(place)
         rows = rows_of(detector, real)
         if rows.dimension <= SHORT:

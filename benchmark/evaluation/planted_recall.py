@@ -9,12 +9,15 @@ import numpy as np
 
 from benchmark.core.types import InOtherProcess, patient_codes
 from benchmark.detectors.fitting import rows_in_memory
+from benchmark.images.planted_copies import PLANTED
+from benchmark.records.detector_audits import SEEING, blind_reason
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from benchmark.core.types import Detector, HasReconstruction, Images, Match
     from benchmark.detectors.bank import Bank
+    from benchmark.evaluation.resumable_search import Searching
     from benchmark.images.planted_copies import Pasting, Transformation
     from benchmark.search import Rows
 
@@ -91,6 +94,21 @@ def reconstructed(adapter: HasReconstruction, bank: Bank, planted: Planted, *, s
     images = np.asarray(adapter.reconstruct(originals), dtype=np.float32)
     check_samples(images, slice(0, len(originals)), bank.real.shape, "reconstruct")
     return np.clip(images, -1, 1)  # check_samples allows values that exceed the range by rounding
+
+
+def blindness(detector: Detector, bank: Bank, planted: Planted, tau: float, searching: Searching) -> str:
+    """Return why a detector cannot be trusted on this cohort, or nothing: unchanged copies have to be found.
+
+    A detector of zeros, of noise, or with a fault sees nobody, and its zero would be read as an all-clear.
+    """
+    copies = embed_planted(detector, bank, planted, PLANTED["exact"])
+    share = float(np.mean(found_copies(searching.nearest(copies, bank.part("train")), planted, tau)))
+    if share >= SEEING:
+        return ""
+    return (
+        f"refused: this detector is blind here: {blind_reason(share)}, so that copies among the samples cannot be "
+        "seen; take another detector"
+    )
 
 
 def found_copies(match: Match, planted: Planted, tau: float) -> Flags:

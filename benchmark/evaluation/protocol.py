@@ -18,6 +18,8 @@ from benchmark.detectors.fitting import SHORT, rows_in_memory
 from benchmark.evaluation.exposure import Exposure, headline_threshold, measure_exposure
 from benchmark.evaluation.literature import Searched, correlations, secondary_scores
 from benchmark.evaluation.planted_recall import (
+    Planted,
+    blindness,
     choose_planted,
     embed_pasted,
     embed_planted,
@@ -116,23 +118,25 @@ def evaluate(
     advance(note="synthetic against all real images")
     neighbours = real_neighbours(bank, kept, searching, seed=seed)
     level, split = _level(neighbours), _split(bank, neighbours, seed)
-    exposure = measure_exposure(
-        results.nearest, results.train.similarity, results.best, level=level, split=split, seed=seed, refusal=refusal,
-        everyone=results.everyone, tied=_tied(results), seen_level=_seen_level(bank, neighbours), pair_seed=own_seed,
-        different=different, spending=spending,
-    )  # fmt: skip
     others = piece(bank.rows, slice(bank.train, len(bank.real)))
     searched = searching.search(others, bank.part("train"), keep="held-out")
     advance(note="held-out against train")
     near = PatientScores(searched.match.similarity[: bank.calibration], codes["calibration"])
     test = PatientScores(searched.match.similarity[bank.calibration :], codes["test"])
     tau = conformal_quantile(near.values, near.codes)
+    planted = choose_planted(bank, seed=seed)
+    refusal = refusal or blindness(detector, bank, planted, tau, searching)
+    exposure = measure_exposure(
+        results.nearest, results.train.similarity, results.best, level=level, split=split, seed=seed, refusal=refusal,
+        everyone=results.everyone, tied=_tied(results), seen_level=_seen_level(bank, neighbours), pair_seed=own_seed,
+        different=different, spending=spending,
+    )  # fmt: skip
     scores = exposure.scores | _copy_scores(results.train, near, test)
     scores |= _prompt_scores(results, asked) if asked else {}
     scores["exposed.control"] = _control(bank, seed=seed, searching=searching)
     advance(note="control")
     thresholds = {"recall": tau, "recall_headline": headline_threshold(exposure)}
-    scores |= _planted(detector, bank, thresholds, autoencoder, pasted=pasted, seed=seed, searching=searching)
+    scores |= _planted(detector, bank, planted, thresholds, autoencoder, pasted=pasted, seed=seed, searching=searching)
     advance(note="planted copies")
     member = {name: PatientScores(results.real.similarity[part], codes[name]) for name, part in bank.parts.items()}
     scores |= _member_scores(bank, results.real.similarity, asked, seed)
@@ -245,6 +249,7 @@ def _part_scores(bank: Bank, similarity: NDArray[np.float64], images: Flags, par
 def _planted(
     detector: Detector,
     bank: Bank,
+    planted: Planted,
     thresholds: dict[str, float],
     autoencoder: HasReconstruction | None,
     *,
@@ -253,7 +258,7 @@ def _planted(
     searching: Searching,
 ) -> dict[str, Score]:
     """Return the recall of each planted copy at each threshold, by its name."""
-    planted, train = choose_planted(bank, seed=seed), bank.part("train")
+    train = bank.part("train")
 
     def recalls(name: str, copies: Rows) -> dict[str, Score]:
         match = searching.nearest(copies, train)

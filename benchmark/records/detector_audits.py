@@ -10,6 +10,7 @@ from pydantic import Field, ValidationError
 
 from benchmark.core.errors import BadDataError
 from benchmark.core.files import read_json
+from benchmark.core.percent import percent
 from benchmark.core.sealed import require_unchanged, write_sealed_json
 from benchmark.records.columns import value_text, with_interval
 from benchmark.records.record import PROTOCOL, CohortFacts, PublicModel, ScoreEntry
@@ -21,6 +22,11 @@ CLAIMED = 0.95
 """Recall at tau that an invariance which a detector claims should have."""
 
 
+SEEING = 0.99
+"""Least share of unchanged planted copies that a detector has to find: a working one finds all but images of zero
+variance."""
+
+
 class AuditedDetector(PublicModel):
     """One detector's options and scores: those of its first seed, except the scores that compare seeds."""
 
@@ -28,6 +34,11 @@ class AuditedDetector(PublicModel):
     seeds: int
     claims: tuple[str, ...]
     scores: dict[str, ScoreEntry]
+
+    def blind(self) -> str:
+        """Return why the detector is refused, or nothing: unchanged copies have to be found."""
+        exact = self.scores.get(f"{RECALL}exact")
+        return "" if exact is None or exact.value is None or exact.value >= SEEING else blind_reason(exact.value)
 
     def broken(self) -> list[str]:
         """Return the claimed kinds of copy whose recall is below CLAIMED."""
@@ -65,8 +76,18 @@ class AuditFile(PublicModel):
         parts = []
         for name, audited in self.detectors.items():
             wrong, mean = (audited.scores[line] for line in ("detector.false_positives", "detector.recall_mean"))
+            if audited.blind():
+                parts.append(f"{name} is refused, because {audited.blind()}")
+                continue
             parts.append(f"{name} finds {value_text(mean)} of planted copies, false positives {with_interval(wrong)}")
         return "Audit of the detectors on this cohort: " + "; ".join(parts) + "."
+
+
+def blind_reason(recall: float) -> str:
+    """Return the end of a sentence that refuses a detector with this recall of unchanged copies."""
+    return (
+        f"it finds {percent(recall)} of unchanged copies of training images (at least {percent(SEEING, 0)} are needed)"
+    )
 
 
 def collect_audits(place: Path) -> dict[str, list[str]]:

@@ -27,6 +27,8 @@ from benchmark.runs.sweeps.estimate import folder_bytes
 CHECKPOINT = "training.pt"
 """What a training resumes from: of no use once the training is finished."""
 PARTS = ("fit", "samples", "figures")
+RESUMABLE = ("unfinished", "interrupted", "failed")
+"""States of runs that have no result yet."""
 
 
 @dataclass(frozen=True)
@@ -37,8 +39,8 @@ class RunEntry:
     config: RunConfig | None
     """None where run.toml is unreadable, or was changed after the run."""
     state: str
-    """`done`, `declined`, `failed`, `unfinished`, `running`: a process works on it, or `damaged`: its status was
-    changed."""
+    """`done`, `declined`, `failed`, `interrupted` (by a signal), `unfinished`, `running`: a process works on it, or
+    `damaged`: its status was changed."""
     error: str
     bytes: int
     """Disk space of its files; a model that several runs share counts in each."""
@@ -122,7 +124,7 @@ def removable(root: Path, cache: Path) -> list[Removable]:
     unfinished = [
         Removable(entry.folder, f"{entry.state} run: it would resume", entry.bytes)
         for entry in entries
-        if entry.state in ("unfinished", "failed")
+        if entry.state in RESUMABLE
     ]
     checkpoints = [
         Removable(path, "checkpoint of a finished training", path.stat().st_size)
@@ -130,7 +132,7 @@ def removable(root: Path, cache: Path) -> list[Removable]:
         if entry.state == "done"
         for path in sorted((entry.folder / "fit").rglob(CHECKPOINT))
     ]
-    kept = [entry for entry in entries if entry.state not in ("unfinished", "failed")]
+    kept = [entry for entry in entries if entry.state not in RESUMABLE]
     return unfinished + checkpoints + _unused_caches(kept, cache)
 
 
@@ -203,6 +205,8 @@ def _state(folder: Path) -> tuple[str, str]:
             declined = str(entry.get("error", "")).startswith("DeclinedError")
             return ("declined" if declined else "failed"), str(entry.get("error", ""))
     states = {name: entry.get("state") for name, entry in status.items()}
+    if "interrupted" in states.values():
+        return "interrupted", ""
     done = all(states.get(name) == "done" for name in ("fit", "sample", "evaluate"))
     return ("done" if done and (folder / "record.json").exists() else "unfinished"), ""
 

@@ -28,19 +28,17 @@ def training_log(folder: Path, done: int, *, label: str = "training", silent: bo
     if silent:
         yield lambda step, **scalars: None
         return
-    from torch.utils.tensorboard import SummaryWriter
+    from benchmark.training.event_file import EventFile
 
     path = folder / "log.jsonl"
     _drop_lines_after(path, done)
-    board = SummaryWriter(str(folder / "tensorboard"), purge_step=done + 1)
+    board = EventFile(folder / "tensorboard", first=done + 1)
     with path.open("a", encoding="utf-8") as lines:
 
         def write(step: int, **scalars: float | str) -> None:
             lines.write(json.dumps({"step": step, **scalars}) + "\n")
             lines.flush()
-            for name, value in scalars.items():
-                if not isinstance(value, str):
-                    board.add_scalar(name, value, step)
+            board.add(step, {name: value for name, value in scalars.items() if not isinstance(value, str)})
             track(label, step, scalars)
 
         try:

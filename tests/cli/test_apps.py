@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import os
-import signal
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -143,30 +141,3 @@ def test_verbose_shows_the_stack_and_quiet_only_the_error(images: Path, position
         "error: broken failed in fit: ZeroDivisionError: the learning rate was 0\n"
         "  hint: run with --verbose for the stack trace\n"
     )
-
-
-@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
-def test_a_stopped_run_says_that_it_resumes(images: Path, number: signal.Signals, code: int) -> None:
-    process = subprocess.Popen(
-        [sys.executable, "-m", "benchmark", *run_of("Slow", images)], cwd=images.parent,
-        env=os.environ | {"PYTHONPATH": str(ROOT)}, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-    )  # fmt: skip
-    until = time.monotonic() + 100
-    while not list(images.parent.rglob("started")):
-        assert process.poll() is None, process.communicate()[1]
-        assert time.monotonic() < until
-        time.sleep(0.05)
-    process.send_signal(number)
-    printed, told = process.communicate(timeout=50)
-    assert (process.returncode, printed) == (code, "")
-    assert told.splitlines()[-1] == "stopped: the same command resumes where this one stopped"
-    assert "Traceback" not in told
-
-
-def test_a_stopped_list_says_only_that(monkeypatch: pytest.MonkeyPatch) -> None:
-    def stop(_: str) -> None:
-        raise KeyboardInterrupt
-
-    monkeypatch.setattr("benchmark.plugins.registry.listing", stop)
-    done = CliRunner().invoke(app, ["models"])
-    assert (done.exit_code, done.stderr) == (130, "stopped\n")

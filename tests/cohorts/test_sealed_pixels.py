@@ -71,3 +71,21 @@ def test_a_deleted_file_is_read_as_it_was(pixels: SealedPixels, tmp_path: Path) 
 def test_another_number_of_items_is_none(pixels: SealedPixels, tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="does not hold 5 items"):
         SealedPixels(tmp_path / "pixels.npy", ["x"] * 5, finished=tmp_path / "finished.json")
+
+
+def test_a_file_that_is_cut_while_it_is_open_is_refused(tmp_path: Path) -> None:
+    """Reading the map behind the file's end would end the process."""
+    items = np.arange(40000, dtype=np.uint8).reshape(4, 1, 100, 100)
+    np.save(tmp_path / "pixels.npy", items)
+    finished = tmp_path / "finished.json"
+    finished.write_text("{}")
+    pixels = SealedPixels(tmp_path / "pixels.npy", [item_digest(item) for item in items], finished=finished)
+    assert pixels[3].shape == (1, 100, 100)
+    os.truncate(tmp_path / "pixels.npy", 20000)
+    with pytest.raises(DamagedError) as refused:
+        pixels[3]
+    assert str(refused.value) == (
+        f"{tmp_path}/pixels.npy has 20000 bytes in place of 40128: another program has cut or changed it\n"
+        "  hint: run the same command again: all items are prepared again"
+    )
+    assert not finished.exists()

@@ -1,90 +1,117 @@
-"""Temporary files of dead processes go at the next start; those of living ones, here or elsewhere, stay."""
+"""Temporary files: those of living processes stay, those of dead ones go; and the reasons why a file is not written."""
 
 from __future__ import annotations
 
+import errno
 import os
-import signal
+import resource
 import subprocess
 import sys
+import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from benchmark.core.files import require_layout
-from benchmark.core.leftovers import ABANDONED_SECONDS, host, remove_leftovers, temporary_for
-from benchmark.core.stages import exclusive
-
-WRITING = """
-import sys, time
-from pathlib import Path
+from benchmark.core import leftovers
+from benchmark.core.errors import MachineError
 from benchmark.core.files import atomic_write
-with atomic_write(Path(sys.argv[1])) as temporary:
-    temporary.write_text("a patient")
-    print("writing", flush=True)
-    time.sleep(60)
-"""
+from benchmark.core.leftovers import JOURNAL, remove_leftovers, temporary_name, visit, visited
+from benchmark.core.locks import held_for_cache
+
+DEAD = "from benchmark.core.leftovers import temporary_name; print(temporary_name('scan.npy'))"
 
 
 @pytest.fixture
-def writer(tmp_path: Path) -> subprocess.Popen[str]:
-    """A process that is writing runs/seed-0/samples/chunk-00000.npy."""
-    place = tmp_path / "runs" / "seed-0" / "samples" / "chunk-00000.npy"
-    process = subprocess.Popen([sys.executable, "-c", WRITING, place], stdout=subprocess.PIPE, text=True)
-    assert process.stdout is not None
-    assert process.stdout.readline() == "writing\n"
-    return process
+def dead() -> str:
+    """A name that a process has chosen which no longer lives."""
+    done = subprocess.run([sys.executable, "-c", DEAD], cwd=Path(__file__).parents[2], capture_output=True, text=True)
+    return done.stdout.strip()
 
 
-def parts(folder: Path) -> list[str]:
-    return sorted(path.name for path in folder.rglob("*.part"))
+def test_what_dead_processes_left_is_removed(tmp_path: Path, dead: str) -> None:
+    mine, below = tmp_path / temporary_name("scan.npy"), tmp_path / "below"
+    for folder in (tmp_path / dead, mine, below / dead):
+        folder.mkdir(parents=True)
+        (folder / "pixels.npy").write_text("")
+    remove_leftovers(tmp_path)
+    assert sorted(path.name for path in tmp_path.iterdir()) == sorted([mine.name, "below"])
+    remove_leftovers(tmp_path, below=True)
+    assert [path.name for path in below.iterdir()] == []
+    assert mine.exists()
 
 
-def test_the_next_start_removes_what_a_killed_process_left(tmp_path: Path, writer: subprocess.Popen[str]) -> None:
-    folder = tmp_path / "runs" / "seed-0"
-    with exclusive(folder):
-        assert len(parts(folder)) == 1, "its writer is alive"
-    writer.send_signal(signal.SIGKILL)
-    writer.wait()
-    assert len(parts(folder)) == 1
-    with exclusive(folder):
-        assert parts(folder) == []
+def test_a_process_with_the_same_number_is_another_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    mine = tmp_path / temporary_name("scan.npy")
+    mine.write_text("")
+    monkeypatch.setattr(leftovers, "_started", lambda pid: "ffff")
+    remove_leftovers(tmp_path)
+    assert not mine.exists()
 
 
-def dead() -> int:
-    """The number of a process that has ended."""
-    process = subprocess.Popen([sys.executable, "-c", ""])
-    process.wait()
-    return process.pid
+def test_files_of_other_machines_go_after_a_day(tmp_path: Path) -> None:
+    for name, age in (("new", 0), ("old", 2 * 24 * 3600)):
+        part = tmp_path / f".{name}.npy.00000000-1-1-00000000.part"
+        part.write_text("")
+        os.utime(part, (time.time() - age,) * 2)
+    remove_leftovers(tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == [".new.npy.00000000-1-1-00000000.part"]
 
 
-def test_a_cache_is_cleared_of_what_dead_processes_left(tmp_path: Path) -> None:
-    require_layout(tmp_path, "cache", ("cohorts", "detectors"))
-    ended, alive = dead(), os.getppid()
-    for name in ("cohorts/.a-1.{}.part/pixels.npy", "detectors/a-copy/.training.pt.{}.part", "digests/.b.json.{}.part"):
-        for process in (ended, alive):
-            place = tmp_path / name.format(f"{host()}-{process}-0a1b2c3d")
-            place.parent.mkdir(parents=True, exist_ok=True)
-            place.write_text("a patient")
-    (tmp_path / "cohorts" / ".a-1.part").touch()  # of another program
-    require_layout(tmp_path, "cache", ("cohorts", "detectors"))
-    assert parts(tmp_path) == sorted(
-        [".a-1.part", *(f".{name}.{host()}-{alive}-0a1b2c3d.part" for name in ("a-1", "b.json", "training.pt"))]
+def test_the_journal_names_each_folder_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(JOURNAL, str(tmp_path / "journal"))
+    for folder in (tmp_path / "a", tmp_path / "b", tmp_path / "a"):
+        folder.mkdir(exist_ok=True)
+        visit(folder)
+    assert visited(tmp_path / "journal") == [tmp_path / "a", tmp_path / "b"]
+
+
+@pytest.fixture
+def at_most() -> Iterator[int]:
+    """Let no file of this process be larger than so many bytes."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (4096, before[1]))
+    yield 4096
+    resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+
+def test_a_library_that_hides_the_reason_is_asked_for_it(tmp_path: Path, at_most: int) -> None:
+    """torch.save reports a full disk as a RuntimeError."""
+
+    def write() -> None:
+        with atomic_write(tmp_path / "training.pt") as temporary:
+            temporary.write_bytes(bytes(at_most))
+            raise RuntimeError("PytorchStreamWriter failed writing file")
+
+    with pytest.raises(MachineError) as refused:
+        write()
+    assert str(refused.value) == (
+        f"{tmp_path}/training.pt would be larger than files may be here\n"
+        "  hint: raise the limit (`ulimit -f`), or take another disk"
     )
+    assert list(tmp_path.iterdir()) == []
 
 
-def test_files_of_another_computer_stay_unless_the_lock_says_that_nobody_writes(tmp_path: Path) -> None:
-    other = "00000000" if host() != "00000000" else "11111111"
-    new, old = (tmp_path / f".a.{other}-{dead()}-0000000{number}.part" for number in range(2))
-    for path in (new, old):
-        path.touch()
-    os.utime(old, (0, 0))
-    assert remove_leftovers(tmp_path) == []
-    assert remove_leftovers(tmp_path, locked=True) == [old]
-    assert new.exists()
-    assert ABANDONED_SECONDS > 600
+def test_an_error_of_the_caller_stays_what_it_is(tmp_path: Path) -> None:
+    def write() -> None:
+        with atomic_write(tmp_path / "training.pt") as temporary:
+            temporary.write_bytes(b"")
+            raise RuntimeError("a loss is not finite")
+
+    with pytest.raises(RuntimeError, match="a loss is not finite"):
+        write()
 
 
-def test_the_name_of_a_temporary_file_says_whose_it_is(tmp_path: Path) -> None:
-    first, second = temporary_for(tmp_path / "a.npy"), temporary_for(tmp_path / "a.npy")
-    assert first != second
-    assert first.name.startswith(f".a.npy.{host()}-{os.getpid()}-")
+def test_a_cache_that_may_only_be_read_needs_no_lock(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(code: int) -> None:
+        def acquire(*_: object) -> None:
+            raise OSError(code, os.strerror(code))
+
+        monkeypatch.setattr("benchmark.core.locks._acquire_flock", acquire)
+
+    refuse(errno.EROFS)
+    with held_for_cache(tmp_path / ".lock"):
+        pass
+    refuse(errno.ENOSPC)
+    with pytest.raises(OSError, match="No space left"), held_for_cache(tmp_path / ".lock"):
+        pass

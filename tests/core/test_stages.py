@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from benchmark.core import stages
+from benchmark.core import interrupt, stages
 from benchmark.core.errors import AdapterError, MachineError
 from benchmark.core.sealed import sealed_write
 from benchmark.core.stages import Stages, exclusive
@@ -266,3 +266,34 @@ def test_the_lock_is_given_back_after_an_error(tmp_path: Path) -> None:
         raise ValueError("x")
     with exclusive(tmp_path):
         pass
+
+
+def test_a_signal_is_no_failure_and_a_swallowed_one_ends_the_stage(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    own = Stages(tmp_path, lambda text: None)
+
+    def work() -> dict[str, Any]:
+        monkeypatch.setattr(interrupt, "_received", 2)  # a training loop that ends early at Ctrl-C, and returns
+        return {}
+
+    with pytest.raises(interrupt.Interrupted) as stopped:
+        own.run("fit", "key", work)
+    own.fail(stopped.value)
+    assert own.facts("fit")["state"] == "interrupted"
+    assert "error" not in own.facts("fit")
+
+
+def test_a_status_that_cannot_be_written_hides_no_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    told: list[str] = []
+    own = Stages(tmp_path, told.append)
+    own.begin("fit", "key", "")
+
+    def full(path: Path, value: object) -> None:
+        raise MachineError(f"the disk is full: {path} could not be written", "free some space")
+
+    monkeypatch.setattr("benchmark.core.stages.write_sealed_json", full)
+    own.fail(ValueError("the first error"))
+    where = f"{tmp_path}/status.json"
+    (line,) = told
+    assert line == f"{where} does not say how this run ended: the disk is full: {where} could not be written"

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 
+from benchmark.core.percent import percent
 from benchmark.core.types import Score
 from benchmark.detectors.bank import Bank
 from benchmark.detectors.fitting import Fitted
@@ -25,6 +26,7 @@ from benchmark.metrics.competition import Nearest, exposed, nearest_of_patients,
 from benchmark.metrics.copy_rate import PatientScores, share_above
 from benchmark.metrics.epsilon import privacy_loss
 from benchmark.metrics.split_test import split_test
+from benchmark.search import Rows
 
 from .conftest import COPIED, InMemory, World, by_unit, correlations, numbered
 
@@ -393,3 +395,38 @@ def test_a_refusal_from_outside_reaches_the_headline_and_nothing_else(
         assert refused.scores[name] == outcome.scores[name]
     assert refused.matches["withhold"].tolist() == outcome.matches["withhold"].tolist()
     assert len(told) == 6
+
+
+class Blind:
+    """A detector whose rows are noise, or all the same."""
+
+    invariances = ("exact",)
+
+    def __init__(self, fitted: Fitted, kind: str) -> None:
+        self.similarity, self.kind, self.random = fitted.detector.similarity, kind, np.random.default_rng(0)
+
+    def embed(self, images: np.ndarray) -> np.ndarray:
+        if self.kind == "zeros":
+            return np.zeros((len(images), 8), np.float32)
+        return self.random.standard_normal((len(images), 8), np.float32)
+
+
+@pytest.mark.parametrize("kind", ["noise", "zeros"])
+def test_a_detector_that_does_not_find_unchanged_copies_is_refused(
+    fitted: Fitted, world: World, empty: Path, monkeypatch: pytest.MonkeyPatch, kind: str
+) -> None:
+    monkeypatch.setattr("benchmark.evaluation.protocol.secondary_scores", lambda *_, **__: {})
+    blind = Blind(fitted, kind)
+    rows = Rows.of(blind.embed(world.cohort.real.images()), blind.similarity)
+    own = Bank(world.cohort.real, rows, world.train, world.calibration)
+    samples = Rows.of(blind.embed(world.samples.images(slice(None))), blind.similarity)
+    judged = evaluate(
+        blind, own, samples, kept=empty, seed=0, searching=Searching(), advance=lambda *_, **__: None
+    )  # fmt: skip
+    share = percent(judged.scores["detector.recall.exact"].value or 0.0)
+    for name in ("exposed.patients", "exposed.items"):
+        assert judged.scores[name].value is None
+        assert judged.scores[name].reason == (
+            f"refused: this detector is blind here: it finds {share} of unchanged copies of training images (at least "
+            "99 % are needed), so that copies among the samples cannot be seen; take another detector"
+        )

@@ -49,3 +49,13 @@ def test_a_broken_audit_is_named(tmp_path: Path) -> None:
         f"{tmp_path / 'audit.json'} is not a valid audit: cohort: Field required\n"
         "  hint: make it again: bench detectors check"
     )
+
+
+@pytest.mark.parametrize(("recall", "blind"), [(0.99, False), (0.985, True), (None, False)])
+def test_a_blind_detector_is_refused_by_its_audit(recall: float | None, blind: bool) -> None:
+    file = audit("key", 0.5)
+    (detector,) = file.detectors.values()
+    detector.scores["detector.recall.exact"] = ScoreEntry(value=recall, reason="" if recall else "none")
+    why = "it finds 98.5 % of unchanged copies of training images (at least 99 % are needed)"
+    assert detector.blind() == (why if blind else "")
+    assert (f"is refused, because {why}." in file.sentence()) is blind

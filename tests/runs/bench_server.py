@@ -30,7 +30,7 @@ from benchmark.adapters.isolation.process import launch
 FAST = Path(__file__).parent / "fast_bench.py"
 HEAVY = (
     "torch", "monai.networks", "diffusers", "sklearn.linear_model", "scipy.stats", "pandas", "matplotlib.figure",
-    "tensorboard.summary", "nibabel", "pydicom", "numba", "SimpleITK", "torch.utils.tensorboard",
+    "tensorboard.summary", "nibabel", "pydicom", "numba", "SimpleITK", "benchmark.training.event_file",
     "benchmark.cli.run", "benchmark.cli.audit", "benchmark.evaluation.run_evaluation", "benchmark.detectors.copy",
 )  # fmt: skip
 

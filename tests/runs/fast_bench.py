@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from benchmark.cli.app import main
+from benchmark.cli.start import main
 from benchmark.detectors import copy as contrastive
 from benchmark.evaluation import suspects, watch_plan
 from benchmark.runs.sweeps import engines

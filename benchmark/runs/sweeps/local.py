@@ -31,7 +31,7 @@ ATTEMPTS = 3
 moment; a cell that never fits must not be tried for ever."""
 LOOK_AHEAD = 64
 """Cells among which the next one is chosen."""
-GRACE_SECONDS = 10.0
+GRACE_SECONDS = 1.5
 """How long a process may take to end after it was asked to."""
 THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMBA_NUM_THREADS")
 

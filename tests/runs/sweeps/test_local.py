@@ -106,11 +106,11 @@ from pathlib import Path
 sys.path[:0] = [{here!r}, {tests!r}]
 from test_local import cells
 from sweep_work import work
-from benchmark.cli.apps import end_at_sigterm
+from benchmark.core.interrupt import listen
 from benchmark.runs.sweeps.local import run_cells
 
 if __name__ == "__main__":
-    end_at_sigterm()
+    listen()
     run_cells(cells(Path({folder!r}), "sleeps", "sleeps"), workers=2, fail_fast=False, tell=print, work=work)
 """
 
