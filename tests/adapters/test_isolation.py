@@ -236,7 +236,7 @@ def test_ends_are_one_sentence(
 def test_a_closed_connection_is_told(
     model: Callable[..., Model], train: Split, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(process, "PATIENCE", 0.2)
+    monkeypatch.setattr(process, "DYING", 0.2)
     assert (
         refusal(lambda: model("ClosesAll").fit(train))
         == f"closesall closed its connection to the evaluator in fit{NO_EXIT}"
