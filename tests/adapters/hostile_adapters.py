@@ -148,9 +148,9 @@ class Waits(Grey):
     """Starts a process of its own, and never comes to an end."""
 
     def fit(self, train: Split, *, folder: Path, budget: Budget, seed: int, device: str) -> None:
-        if os.fork() == 0:
+        if (child := os.fork()) == 0:
             time.sleep(600)
-        (folder / "begun").write_text(str(os.getpid()))
+        (folder / "begun").write_text(f"{os.getpid()} {child}\n")
         time.sleep(600)
 
 

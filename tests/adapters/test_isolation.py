@@ -236,15 +236,24 @@ def test_ends_are_one_sentence(
 def test_a_closed_connection_is_told(
     model: Callable[..., Model], train: Split, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(process, "PATIENCE", 0.2)
+    monkeypatch.setattr(process, "DYING", 0.2)
     assert (
         refusal(lambda: model("ClosesAll").fit(train))
         == f"closesall closed its connection to the evaluator in fit{NO_EXIT}"
     )
 
 
-def waiting(train: Split, folder: Path) -> tuple[Model, int]:
-    """A training that never ends, in a thread, and the number of its process."""
+def begun(folder: Path) -> list[int]:
+    """Wait until a training has begun, and return the numbers of its process and of one that this has started."""
+    path, until = folder / "training" / "begun", time.monotonic() + 120
+    while not (path.exists() and path.read_text().endswith("\n")):
+        assert time.monotonic() < until
+        time.sleep(0.05)
+    return [int(number) for number in path.read_text().split()]
+
+
+def waiting(train: Split, folder: Path) -> tuple[Model, list[int]]:
+    """A training that never ends, in a thread, and the numbers of its processes."""
     one = Model("Waits", folder)
 
     def work() -> None:
@@ -252,30 +261,31 @@ def waiting(train: Split, folder: Path) -> tuple[Model, int]:
             one.fit(train)
 
     threading.Thread(target=work, daemon=True).start()
-    begun = folder / "training" / "begun"
-    until = time.monotonic() + 60
-    while not (begun.exists() and begun.read_text()):
-        assert time.monotonic() < until
-        time.sleep(0.05)
-    return one, int(begun.read_text())
+    return one, begun(folder)
 
 
-def gone(number: int, seconds: float) -> bool:
-    """Whether no process of a group is left within so many seconds."""
+def gone(processes: list[int], seconds: float) -> bool:
+    """Whether none of these processes is left within so many seconds; one that waits to be collected has ended."""
     until = time.monotonic() + seconds
-    while time.monotonic() < until:
-        try:
-            os.killpg(number, 0)
-        except ProcessLookupError:
-            return True
+    while any(Path(f"/proc/{one}").exists() and state(one) != "Z" for one in processes):
+        if time.monotonic() > until:
+            return False
         time.sleep(0.05)
-    return False
+    return True
+
+
+def state(process: int) -> str:
+    """The letter of a process's state."""
+    with suppress(OSError):
+        return Path(f"/proc/{process}/stat").read_text().rpartition(") ")[2][0]
+    return "Z"
 
 
 def test_ending_it_ends_what_it_started(train: Split, tmp_path: Path) -> None:
-    one, number = waiting(train, tmp_path)
+    one, processes = waiting(train, tmp_path)
+    assert not gone(processes, 0.2)
     one.cls.end()
-    assert gone(number, 5)
+    assert gone(processes, 5)
 
 
 PARENT = """
@@ -291,14 +301,9 @@ Model("Waits", Path(sys.argv[1])).fit(split_of(np.zeros((24, 1, 8, 8), np.uint8)
 def test_it_ends_with_the_evaluator(number: int, tmp_path: Path) -> None:
     code = PARENT.format(tests=str(Path(__file__).parent))
     parent = subprocess.Popen([sys.executable, "-c", code, str(tmp_path)], stderr=subprocess.DEVNULL)
-    begun = tmp_path / "training" / "begun"
-    until = time.monotonic() + 120
-    while not (begun.exists() and begun.read_text()):
-        assert time.monotonic() < until
-        assert parent.poll() is None
-        time.sleep(0.05)
+    processes = begun(tmp_path)
     parent.send_signal(number)
-    assert gone(int(begun.read_text()), 5)
+    assert gone(processes, 5)
     parent.wait(10)
 
 
@@ -386,4 +391,5 @@ def test_processes_of_torchrun_train_together(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr
     weights = [(tmp_path / rank / "model.safetensors").read_bytes() for rank in "01"]
     assert weights[0] == weights[1]
-    assert json.loads((tmp_path / "fit" / "log.jsonl").read_text().splitlines()[-1])["step"] > 0
+    (state,) = (tmp_path / "fit").rglob("training.pt")
+    assert b'"processes": 2' in state.read_bytes()

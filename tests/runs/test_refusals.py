@@ -12,6 +12,7 @@ from filelock import FileLock
 from benchmark.records.record import Record
 
 TOYS = Path(__file__).parent / "toy_models.py"
+HOSTILE = Path(__file__).parents[1] / "adapters" / "hostile_adapters.py"
 
 
 def told(done: subprocess.CompletedProcess[str]) -> str:
@@ -126,6 +127,20 @@ def test_a_model_that_crashes(run: Bench, tmp_path: Path) -> None:
     )
     assert 'raise ZeroDivisionError("the learning rate was 0")' in log.read_text()
     assert done.returncode == 5
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("Exits", "exits called sys.exit(0) in sample"),
+        ("ExitsAtOnce", "exitsatonce ended its process in sample, with exit code 0"),
+    ],
+)
+def test_a_model_that_ends_its_process(run: Bench, tmp_path: Path, name: str, message: str) -> None:
+    done = run("--samples", 20, "--set", "where=sample", model=f"{HOSTILE}:{name}")
+    assert told(done) == f"error: {message}\n  hint: a model returns or raises an error: it must not end its process"
+    assert done.returncode == 5
+    assert not list(tmp_path.rglob("record.json"))
 
 
 def test_a_full_disk(run: Bench) -> None:

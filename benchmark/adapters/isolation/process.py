@@ -29,9 +29,13 @@ if TYPE_CHECKING:
 WORKER = "benchmark.adapters.isolation.worker"
 LEFT_OUT = ("BENCH_QUIET", "MEMOBENCH_CACHE", "MEMOBENCH_DATA", "OLDPWD", "PWD")
 """Environment variables that lead to data sets, and one that each request sets."""
+NEEDED = ("CONDA_PREFIX", "HOME", "LD_LIBRARY_PATH", "PATH", "PYTHONPATH", "TMPDIR", "VIRTUAL_ENV")
+"""Environment variables without which programs do not run; a data set may be in a folder above theirs."""
 PATIENCE = 2.0
 """Seconds that a process has to end by itself, and then again after SIGTERM: together less than the 5 s in which a
 stopped command has to end."""
+DYING = 10.0
+"""Seconds that a process which has closed its connection may take to end: one that crashed may write a core file."""
 STACK = 2**16
 """Most bytes of the description of a crash."""
 
@@ -164,7 +168,7 @@ class ModelProcess:
             return ProcessEndedError(f"the process of {self.name} has ended", "run the same command again")
         code: int | None = None
         with suppress(subprocess.TimeoutExpired):
-            code = self.process.wait(PATIENCE)
+            code = self.process.wait(DYING)
         self._crashes.seek(0)
         trace = self._crashes.read(STACK).decode(errors="replace")
         self.end(wait=False)
@@ -191,7 +195,7 @@ def environment(hidden: Sequence[str]) -> dict[str, str]:
     kept = {
         name: value
         for name, value in os.environ.items()
-        if name not in LEFT_OUT and not any(place in value for place in hidden)
+        if name in NEEDED or (name not in LEFT_OUT and not any(place in value for place in hidden))
     }
     paths = os.pathsep.join(place for place in sys.path if place)
     return {**kept, "PYTHONPATH": paths, "BENCH_PYTHONPATH": os.environ.get("PYTHONPATH", "")}
