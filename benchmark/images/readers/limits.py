@@ -29,7 +29,6 @@ SLACK = 2**16
 AGAIN = "download or copy the file again"
 NOT_FILES = {
     stat.S_IFIFO: "a pipe", stat.S_IFCHR: "a device", stat.S_IFBLK: "a device", stat.S_IFSOCK: "a socket",
-    stat.S_IFDIR: "a folder",
 }  # fmt: skip
 """What is no file of bytes. Opening a pipe blocks, and a device such as /dev/zero has no end."""
 
@@ -88,12 +87,12 @@ def decoding(problem: str, hint: str = AGAIN) -> Iterator[None]:
 
 
 def require_file(path: Path) -> None:
-    """Raise BadDataError where a path is no regular file, behind links too. It is not opened; a missing one passes."""
+    """Raise BadDataError where a path is a pipe, a device or the like, behind links too; it is not opened for that."""
     try:
         kind = stat.S_IFMT(path.stat().st_mode)
     except OSError:
         return  # whoever opens it says what is wrong
-    if kind != stat.S_IFREG:
+    if kind not in (stat.S_IFREG, stat.S_IFDIR):
         raise BadDataError(f"{path} is {NOT_FILES.get(kind, 'no file')}, not a file", "leave it out")
 
 
