@@ -191,7 +191,7 @@ class Peers:
                 for score, entry in record.scores.items():
                     if entry.value is not None and (match := PLANTED.fullmatch(score)):
                         names[match[2]][match[1]] = None
-        return {detector: tuple(found) for detector, found in names.items()}
+        return {detector: tuple(planted) for detector, planted in names.items()}
 
     @cached_property
     def differing(self) -> dict[tuple[str, str], frozenset[str]]:
