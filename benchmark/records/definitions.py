@@ -66,12 +66,12 @@ def define(name: str) -> Definition:
     Raises UsageError with the nearest id.
     """
     by_id = ids_of(definitions())
-    found = look_up(name, by_id)
-    if found is None:
+    row = look_up(name, by_id)
+    if row is None:
         raise UsageError(
             f"there is no score {name!r}", f"{suggest(name.partition('[')[0], by_id)}`bench metrics` lists all"
         )
-    return found
+    return row
 
 
 def ids_of(rows: Iterable[Definition]) -> dict[str, Definition]:

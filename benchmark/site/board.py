@@ -117,8 +117,8 @@ def boards_of(
     records: Sequence[Record], standings: Mapping[str, Standing], audits: Mapping[str, Sequence[str]]
 ) -> list[Board]:
     """Return one board per cohort and protocol, in the order of their names."""
-    found = []
+    made = []
     for (name, key, rules), group in boards(records).items():
         notes = (*notes_of(group), *audits.get(key, ()))
-        found.append(Board(name, key, rules, tuple(entries_of((name, key, rules), group, standings)), notes))
-    return found
+        made.append(Board(name, key, rules, tuple(entries_of((name, key, rules), group, standings)), notes))
+    return made

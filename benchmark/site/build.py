@@ -88,8 +88,8 @@ def _pages(site: Site) -> Iterator[tuple[str, str]]:
     draw = _Renderer(site)
     yield "index.html", draw("index.html")
     yield "reported.html", draw("reported.html")
-    yield "models/index.html", draw("models.html", root="../")
-    yield "metrics/index.html", draw("metrics.html", root="../")
+    for name in ("models", "metrics"):
+        yield f"{name}/index.html", draw(f"{name}.html", root="../")
     for metric in site.glossary.metrics:
         yield f"metrics/{metric.page}.html", draw("metric.html", root="../", metric=metric)
     for model in site.models.values():

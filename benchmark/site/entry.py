@@ -139,8 +139,8 @@ class Entry:
     def scores(self) -> dict[str, ScoreEntry]:
         """Every score that any of its records has, over seeds."""
         names = dict.fromkeys(name for record in self.row.records for name in record.scores)
-        found = {name: self.row.entry(name, line_of(name).limits) for name in names}
-        return {name: score for name, score in found.items() if score is not None}
+        scores = {name: self.row.entry(name, line_of(name).limits) for name in names}
+        return {name: score for name, score in scores.items() if score is not None}
 
     @property
     def detectable(self) -> float | None:

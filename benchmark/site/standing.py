@@ -29,7 +29,7 @@ def key_of(record: Record) -> str:
 
 def joined(standings: Iterable[Standing]) -> Standing:
     """Return the standing of a row: verified where all of its records are, retracted where one of them is."""
-    found = list(standings)
-    receipts = {one.receipt for one in found}
+    given = list(standings)
+    receipts = {one.receipt for one in given}
     receipt: Receipt = "differs" if "differs" in receipts else "verified" if receipts == {"verified"} else ""
-    return Standing(receipt, "; ".join(dict.fromkeys(one.retracted for one in found if one.retracted)))
+    return Standing(receipt, "; ".join(dict.fromkeys(one.retracted for one in given if one.retracted)))
