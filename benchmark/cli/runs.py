@@ -144,8 +144,8 @@ def verify_command(
         print_json({"intact": not findings, "files": intact, "without_digest": unread, "findings": shown})
     else:
         for one in findings:
-            typer.echo(f"{one.path}: {one.kind}; {one.advice}")
-        typer.echo(f"{intact} files are as they were written; {unread} without a digest decide no result")
+            echo(f"{one.path}: {one.kind}; {one.advice}")
+        echo(f"{intact} files are as they were written; {unread} without a digest decide no result")
     if findings:
         raise typer.Exit(BadDataError.exit_code)
 

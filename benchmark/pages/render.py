@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 STYLE = ("benchmark.pages", "page.css")
 
 
-def _visible(value: object) -> object:
+def visible(value: object) -> object:
     """Show control characters, and marks that change the direction of text, in what a template prints.
 
     Spaces that do not break, soft hyphens and joiners belong to ordinary text.
@@ -40,7 +40,7 @@ def environment(package: str, tools: Mapping[str, Any] | None = None) -> Environ
     from jinja2 import ChoiceLoader, Environment, PackageLoader
 
     loader = ChoiceLoader([PackageLoader(package), PackageLoader("benchmark.pages")])
-    templates = Environment(loader=loader, autoescape=True, finalize=_visible, trim_blocks=True, lstrip_blocks=True)
+    templates = Environment(loader=loader, autoescape=True, finalize=visible, trim_blocks=True, lstrip_blocks=True)
     templates.globals.update(tools or {})
     return templates
 

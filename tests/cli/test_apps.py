@@ -137,7 +137,8 @@ def test_verbose_shows_the_stack_and_quiet_only_the_error(images: Path, position
     line = SLOW_MODEL.splitlines().index('        raise ZeroDivisionError("the learning rate was 0")') + 1
     assert f'models.py", line {line}, in fit' in verbose.stderr
     assert (quiet_one.returncode, quiet_one.stdout) == (5, "")
+    (log,) = images.parent.rglob("model.log")
     assert quiet_one.stderr == (
         "error: broken failed in fit: ZeroDivisionError: the learning rate was 0\n"
-        "  hint: run with --verbose for the stack trace\n"
+        f"  hint: the stack trace is in {log.relative_to(images.parent)}\n"
     )

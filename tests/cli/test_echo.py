@@ -13,7 +13,7 @@ from benchmark.cli.echo import echo
 from benchmark.cli.tables import print_table
 from benchmark.core import progress
 from benchmark.core.model_files import notice
-from benchmark.evaluation.report.page import _visible
+from benchmark.pages.render import visible
 
 ROOT = Path(__file__).parents[2]
 NAME = "P\x1b[31m\u202egnp\nx\udcff\x07"
@@ -54,19 +54,20 @@ def test_logs_of_libraries_show_names_safely(
 
 
 def test_pages_show_names_safely() -> None:
-    assert _visible("a\u202eb\x1bc") == r"a\u202eb\x1bc"
-    assert _visible("12\xa0mm, Ge\xadrät\n") == "12\xa0mm, Ge\xadrät\n"
-    assert _visible(3) == 3
+    assert visible("a\u202eb\x1bc") == r"a\u202eb\x1bc"
+    assert visible("12\xa0mm, Ge\xadrät\n") == "12\xa0mm, Ge\xadrät\n"
+    assert visible(3) == 3
 
 
 def test_commands_print_in_one_way() -> None:
-    """Only `echo`, JSON (which is ASCII) and rich tables write to the terminal."""
+    """Only `echo`, the supervisor, JSON (which is ASCII) and rich tables write to the terminal."""
     found = []
     for path in sorted((ROOT / "benchmark/cli").glob("*.py")):
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
             if isinstance(node, ast.Call) and ast.unparse(node.func) in WRITERS:
                 found.append(f"{path.stem}: {ast.unparse(node)}")
     assert found == [
+        r"aftermath: sys.stderr.write(printable(text, keep='\n') + '\n')",
         "echo: typer.echo(printable(str(text), keep=keep), err=err)",
         "tables: print(json.dumps(value, indent=2, default=str))",
     ]

@@ -46,7 +46,6 @@ class Raising:
             "could not be read: RecursionError: maximum recursion depth exceeded",
         ),
         (ValueError("first\nsecond"), "could not be read: ValueError: first"),
-        (SystemExit(0), "could not be read: SystemExit: 0"),
         (KeyError(), "could not be read: KeyError"),
     ],
 )

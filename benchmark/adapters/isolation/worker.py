@@ -277,6 +277,7 @@ def _peak_bytes() -> int:
 
 
 def _stop(number: int, frame: FrameType | None) -> NoReturn:
+    signal.signal(number, signal.SIG_IGN)  # raised once: what closes files on the way out is not broken off
     raise StoppedError
 
 
@@ -305,6 +306,8 @@ def main(channel: int, crashes: int, parent: int) -> None:
         serve(Served(Channel(socket.socket(fileno=channel))))
     except (ClosedError, StoppedError):
         sys.exit(128 + signal.SIGTERM)
+    finally:
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)  # it is ending
 
 
 if __name__ == "__main__":
