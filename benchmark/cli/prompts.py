@@ -210,7 +210,7 @@ def _tokens(
 ) -> None:
     from benchmark.cli.tables import print_table
     from benchmark.core.files import atomic_write, write_json
-    from benchmark.text2image.summary import public_marker
+    from benchmark.text2image.summary import public_marker, public_pipeline
     from benchmark.text2image.tokens import analyse_tokens, rows
 
     findings = analyse_tokens(
@@ -221,7 +221,14 @@ def _tokens(
         with atomic_write(folder / f"{name}{ending}.parquet") as temporary:
             getattr(findings, name).to_parquet(temporary, index=False)
     public = folder / f"tokens{ending}.json"
-    write_json(public, {"pipeline": loaded.identity, "marker": public_marker(outlier_rule.marker), **findings.summary})
+    write_json(
+        public,
+        {
+            "pipeline": public_pipeline(loaded.identity),
+            "marker": public_marker(outlier_rule.marker),
+            **findings.summary,
+        },
+    )
     print_table("tokens", ("", "mean over prompts [95 % interval]"), rows(findings.summary))
     typer.echo(f"tokens: {folder / f'tokens{ending}.parquet'} (private), {public} (no text)")
 
@@ -245,7 +252,7 @@ def _mitigate(
     from benchmark.core.files import write_json
     from benchmark.text2image.copy_oracle import copy_scorer_of
     from benchmark.text2image.mitigate import COLUMNS, effects, rows
-    from benchmark.text2image.summary import public_marker
+    from benchmark.text2image.summary import public_marker, public_pipeline
 
     copy_scorer = copy_scorer_of(loaded.pipeline, oracle, prompts, sampling, batch) if oracle else None
     mitigation = _sampling(folder, sampling, outlier_rule, follow_ups)
@@ -254,7 +261,7 @@ def _mitigate(
     )
     public = folder / "mitigations.json"
     given = {
-        "pipeline": loaded.identity,
+        "pipeline": public_pipeline(loaded.identity),
         "prompts": len(top),
         "images": follow_ups.images,
         "precision": sampling.precision,

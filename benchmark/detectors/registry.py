@@ -7,9 +7,11 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from benchmark.core.errors import UsageError
-from benchmark.core.options import Selection, as_text, build, without_paths
+from benchmark.core.options import Selection, as_text, build
+from benchmark.core.public_text import public_options
 from benchmark.core.types import DetectorOptions
 from benchmark.plugins import registry
+from benchmark.plugins.public_names import has_card, public_name
 from benchmark.plugins.registry import DetectorCard
 
 PROTOCOL_DETECTORS = ("copy", "pixels")
@@ -48,8 +50,8 @@ class Choice:
 
     @property
     def public(self) -> dict[str, Any]:
-        """Every option but paths."""
-        return without_paths(self.values)
+        """Every option, text that is not listed for the public as a digest."""
+        return public_options(self.values, type(self.options))
 
     def with_seed(self, seed: int) -> Choice:
         """Return the same detector, trained from another seed."""
@@ -64,18 +66,21 @@ def choose(given: str | Selection) -> Choice:
         registry.load_class("detectors", card), selection.options, what=f"detector {card.name}",
         given_as=f"{selection.name}:{{}}=...",
     )  # fmt: skip
-    name = ":".join([getattr(options, "label", card.name), *_named(selection, options)])
+    own = public_name("detectors", card, type(options))
+    label = getattr(options, "label", own) if has_card("detectors", card) else own
+    name = ":".join([label, *_named(selection, options)])
     return Choice(name, card, options)
 
 
 def _named(selection: Selection, options: DetectorOptions) -> list[str]:
-    """Return the options that ids show: those that were given, without paths, since ids are public.
+    """Return the options that ids show: those that were given. Ids are public: free text is a digest.
 
     Values are shown as converted, so that `true`, `True` and `1` of a flag give one id.
     """
-    shown = without_paths({name: as_text(getattr(options, name)) for name in sorted(selection.options)})
-    hidden = getattr(options, "unnamed", ())
-    return [f"{name}={value}" for name, value in shown.items() if name not in hidden]
+    given = {name: getattr(options, name) for name in sorted(selection.options)}
+    unnamed = getattr(options, "unnamed", ())
+    shown = public_options(given, type(options))
+    return [f"{name}={as_text(value)}" for name, value in shown.items() if name not in unnamed]
 
 
 def choose_all(given: Sequence[str | Selection]) -> tuple[Choice, ...]:

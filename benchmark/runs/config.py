@@ -19,6 +19,7 @@ from benchmark.core.options import Selection, build, suggest
 from benchmark.core.types import Dataset, ModelAdapter
 from benchmark.detectors.registry import Choice, choose_all
 from benchmark.plugins import registry
+from benchmark.plugins.public_names import public_name
 from benchmark.plugins.registry import DatasetCard, ModelCard, Preset
 from benchmark.runs.watch_options import require_watchable, watch_options
 
@@ -81,6 +82,7 @@ class RunConfig(BaseModel):
 
         values = self.model_dump(mode="json", exclude_none=True)
         with atomic_write(path) as temporary:
+            temporary.touch(mode=0o600)  # it may name patients, in paths and patterns
             temporary.write_text(tomli_w.dumps(values), encoding="utf-8")
 
 
@@ -169,6 +171,16 @@ class Resolved:
     def settings(self) -> dict[str, Any]:
         """Every hyper-parameter, defaults included."""
         return asdict(self.adapter)  # type: ignore[call-overload, no-any-return]
+
+    @property
+    def public_model(self) -> str:
+        """The model's name in public files."""
+        return public_name("models", self.model, self.model_class)
+
+    @property
+    def public_data(self) -> str:
+        """The data set's name in public files."""
+        return public_name("datasets", self.data, type(self.dataset))
 
 
 def resolve(config: RunConfig) -> Resolved:
