@@ -144,7 +144,7 @@ def _make_private(folder: Path, *, cache: bool) -> None:
         folder.mkdir(mode=OWNER_ALONE)  # a chmod afterwards would leave it open for a moment
     except FileExistsError:
         if any(folder.iterdir()):
-            with suppress(PermissionError):  # another user's, who shares it
+            with suppress(OSError):  # of another user who shares it, or on a read-only disk
                 _mark(folder, cache=cache)
             return
     _mark(folder, cache=cache)

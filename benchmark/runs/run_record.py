@@ -100,7 +100,8 @@ def _public_fit(resolved: Resolved, status: dict[str, Any]) -> str:
     """
     key = str(status["fit"]["key"])
     shown = public_options(resolved.settings, resolved.model_class)
-    return key if json.dumps(shown) == json.dumps(resolved.settings) else hidden(key)
+    same = json.dumps(shown, default=str) == json.dumps(resolved.settings, default=str)
+    return key if same else hidden(key)
 
 
 def _stop_settings(resolved: Resolved) -> dict[str, str]:
