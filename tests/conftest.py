@@ -1,6 +1,7 @@
 """One thread a process: tests run side by side, and numbers must not depend on how many there are."""
 
 import os
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
@@ -15,6 +16,7 @@ for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
 os.environ["HF_HUB_OFFLINE"] = "1"
 os.environ["BENCH_PROCESSES"] = "0"  # a process that reads files takes a second to start; its tests start theirs
 os.environ["MEMOBENCH_CACHE"] = "cache"  # in the folder of each test, never the user's
+os.environ["MEMOBENCH_SECRET"] = str(Path(tempfile.gettempdir()) / f"memobench-tests-{os.getuid()}.key")
 
 SHARED = Path(__file__).resolve().parents[1].parent / "shared" / "data"
 

@@ -104,7 +104,8 @@ def split_command(
         train_items=train_items, exclude=exclude,
     )  # fmt: skip
     cohort = open_cohort(config, *build_dataset(config), cache=cache_folder(cache), log=to_stderr)
-    for path in write_split(private_folder(out) / f"{cohort.name}-{cohort.key[:8]}", cohort):
+    name = f"{cohort.name}-{cohort.key[:8]}"
+    for path in write_split(private_folder(out, inside=name) / name, cohort):
         written(path)
         echo(f"{path.stem}: {path} (private: it names patients)")
     echo("train on the items of train.csv alone; then: bench run --model ... --trained-on split, same options")
@@ -151,7 +152,8 @@ def check_command(
             card.name, dataset, locate(card, dataset, root=root, cache=cache), cache,
             split_seed=split_seed, train_items=train_items, split=split_kind(split), exclude=exclude, strict=strict,
         )  # fmt: skip
-    paths = write_dossier(private_folder(out) / f"{card.name}-{report.key[:8]}", report, stored, cohort, fix=fix)
+    name = f"{card.name}-{report.key[:8]}"
+    paths = write_dossier(private_folder(out, inside=name) / name, report, stored, cohort, fix=fix)
     written(*paths)
     if as_json:
         print_json(asdict(report) | {"ok": report.ok, "files": {path.stem: str(path) for path in paths}})

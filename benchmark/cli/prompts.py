@@ -217,7 +217,7 @@ def _tokens(
 ) -> None:
     from benchmark.cli.tables import print_table
     from benchmark.core.sealed import sealed_write, write_sealed_json
-    from benchmark.text2image.summary import public_marker
+    from benchmark.text2image.summary import public_marker, public_pipeline
     from benchmark.text2image.tokens import analyse_tokens, rows
 
     findings = analyse_tokens(
@@ -228,8 +228,8 @@ def _tokens(
         with sealed_write(folder / f"{name}{ending}.parquet") as temporary:
             getattr(findings, name).to_parquet(temporary, index=False)
     public = folder / f"tokens{ending}.json"
-    marker = public_marker(outlier_rule.marker)
-    write_sealed_json(public, {"pipeline": loaded.identity, "marker": marker, **findings.summary})
+    names = {"pipeline": public_pipeline(loaded.identity), "marker": public_marker(outlier_rule.marker)}
+    write_sealed_json(public, {**names, **findings.summary})
     print_table("tokens", ("", "mean over prompts [95 % interval]"), rows(findings.summary))
     echo(f"tokens: {folder / f'tokens{ending}.parquet'} (private), {public} (no text)")
 
@@ -253,7 +253,7 @@ def _mitigate(
     from benchmark.core.sealed import write_sealed_json
     from benchmark.text2image.copy_oracle import copy_scorer_of
     from benchmark.text2image.mitigate import COLUMNS, effects, rows
-    from benchmark.text2image.summary import public_marker
+    from benchmark.text2image.summary import public_marker, public_pipeline
 
     copy_scorer = copy_scorer_of(loaded.pipeline, oracle, prompts, sampling, batch) if oracle else None
     mitigation = _sampling(folder, sampling, outlier_rule, follow_ups)
@@ -262,7 +262,7 @@ def _mitigate(
     )
     public = folder / "mitigations.json"
     given = {
-        "pipeline": loaded.identity,
+        "pipeline": public_pipeline(loaded.identity),
         "prompts": len(top),
         "images": follow_ups.images,
         "precision": sampling.precision,

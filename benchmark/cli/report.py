@@ -26,10 +26,12 @@ def report_command(
 
     Of a folder of `bench prompts` report.html alone, which shows prompts and what they give back.
     """
+    from benchmark.core.files import private_folder
     from benchmark.evaluation.report.prompts import is_prompts_folder, write_prompts_report
     from benchmark.runs.report import report_run
 
     if is_prompts_folder(folder):
+        private_folder(out or folder)
         page = write_prompts_report(folder, out or folder)
         written(page)
         echo(f"report: {page} (private: it shows prompts and images)")

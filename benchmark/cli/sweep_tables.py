@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
 
 def print_outcome(folder: Path, *, as_json: bool = False) -> None:
     """Print the outcome that `write_outcome` left in a folder. Raises UsageError where there is none."""
+    from benchmark.runs.sweeps.folder import read_states
     from benchmark.runs.sweeps.outcome import INCOMPLETE, PAGE, read_outcome
     from benchmark.runs.sweeps.readings import MEASURES, notes_of
     from benchmark.runs.sweeps.tables import shown_table
@@ -31,7 +33,7 @@ def print_outcome(folder: Path, *, as_json: bool = False) -> None:
         echo(f"in all cells: {common}")
     if len(tables.trends):
         _print(_trends(tables.trends), "is there a trend?")
-    absent = _absent(tables.cells)
+    absent = _absent(with_messages(tables.cells, read_states(folder).values()))
     if len(absent):
         _print(absent, "cells without numbers")
     for note in notes_of(tables.cells.drop_duplicates("cell")["note"].tolist()):
@@ -67,6 +69,13 @@ def _trends(trends: pd.DataFrame) -> pd.DataFrame:
     shown = trends[["axis", "model", "levels", "answer"]].copy()
     shown.insert(1, "score", by)
     return shown if shown["model"].nunique() > 1 else shown.drop(columns="model")
+
+
+def with_messages(cells: pd.DataFrame, states: Iterable[Mapping[str, Any]]) -> pd.DataFrame:
+    """Return the table with the messages of failed cells, which are private: only the terminal shows them."""
+    messages = {state.get("index"): str(state.get("error") or "") for state in states}
+    own = [messages.get(cell) or reason for cell, reason in zip(cells["cell"], cells["reason"], strict=True)]
+    return cells.assign(reason=own)
 
 
 def _absent(cells: pd.DataFrame) -> pd.DataFrame:

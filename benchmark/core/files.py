@@ -8,13 +8,16 @@ import json
 import os
 import re
 import shutil
+import stat
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
+from functools import cache as cache_once
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from benchmark.core.errors import AdapterError, BadDataError, BenchError, MachineError, UsageError
 from benchmark.core.leftovers import remove_leftovers_of_cache, temporary_name, visit
+from benchmark.core.progress import to_stderr
 
 if TYPE_CHECKING:
     import numpy as np
@@ -125,24 +128,74 @@ def cache_folder(given: Path | None = None) -> Path:
     return platformdirs.user_cache_path("memobench", appauthor=False)
 
 
-def private_folder(folder: Path, *, cache: bool = False) -> Path:
-    """Create a folder that only its owner can read and that git ignores, and return it; `cache` also tags it.
+def private_folder(folder: Path, *, cache: bool = False, inside: Path | str = "") -> Path:
+    """Make a folder private: readable by its owner alone, ignored by git, marked; return it. `cache` also tags it.
 
-    A folder that holds files already is left as it is: it may be a project's own, which git must not ignore as a whole.
+    A folder that holds files of somebody else stays as it is: it may be a project's own, which git must not ignore as a
+    whole. `inside` is the folder below it that will be filled: it is private too, so that it stays so when it is moved,
+    and where `folder` is somebody else's, so is the first new folder on the way to it.
 
     Raises MachineError where it may not be written.
     """
     try:
-        if folder.is_dir() and any(folder.iterdir()):
-            return folder
-        folder.mkdir(parents=True, exist_ok=True)
-        folder.chmod(0o700)
-        (folder / ".gitignore").write_text("*\n", encoding="utf-8")
-        if cache:
-            (folder / "CACHEDIR.TAG").write_text(CACHE_TAG, encoding="utf-8")
+        places = [folder, *(folder / part for part in reversed([*Path(inside).parents][:-1])), folder / inside]
+        first = next((place for place in places if not _is_foreign(place)), None)
+        if first is not None:
+            _make_private(first, cache=cache and first == folder)
+        if inside and first != places[-1] and not _is_foreign(places[-1]):
+            _make_private(places[-1], cache=False)
+        if inside and first not in (None, folder):
+            _say_foreign(folder, places[1])
     except OSError as error:
         raise machine_error(error, folder) or error from error
     return folder
+
+
+MARKER = "PRIVATE.txt"
+MARKER_TEXT = """\
+memobench wrote this folder. It may hold images, names or reports of patients: do not publish, commit or e-mail it.
+memobench keeps it readable by you alone. To share it with colleagues who may see the patients, change its permissions
+and write the word `shared` in a line of its own below: then memobench leaves them as they are.
+"""
+OWNER_ALONE = 0o700
+
+
+def _is_foreign(folder: Path) -> bool:
+    """Return whether a folder holds files, and has none of the marks that this version, or an earlier one, leaves."""
+    if not folder.is_dir() or not any(folder.iterdir()):
+        return False
+    ignore = folder / ".gitignore"
+    return not ((folder / MARKER).is_file() or (ignore.is_file() and ignore.read_bytes().strip() == b"*"))
+
+
+def _make_private(folder: Path, *, cache: bool) -> None:
+    """Create a folder of mode 0700 and its marks, or give them to one that memobench made: copying may lose them."""
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        folder.mkdir(mode=OWNER_ALONE)  # a chmod afterwards would leave it open for a moment
+    except FileExistsError:
+        if any(folder.iterdir()):
+            with suppress(OSError):  # of another user who shares it, or on a read-only disk
+                _mark(folder, cache=cache)
+            return
+    _mark(folder, cache=cache)
+
+
+def _mark(folder: Path, *, cache: bool) -> None:
+    """Set the mode of a folder and write the marks that it lacks. A folder on a read-only disk that has them stays."""
+    marker = folder / MARKER
+    shared = marker.is_file() and "shared" in marker.read_text(encoding="utf-8", errors="replace").splitlines()
+    if not shared and stat.S_IMODE(folder.stat().st_mode) != OWNER_ALONE:
+        folder.chmod(OWNER_ALONE)  # whatever the umask is
+    marks = {MARKER: MARKER_TEXT, ".gitignore": "*\n"} | ({"CACHEDIR.TAG": CACHE_TAG} if cache else {})
+    for name, text in marks.items():
+        if not (folder / name).exists():
+            (folder / name).write_text(text, encoding="utf-8")
+
+
+@cache_once
+def _say_foreign(folder: Path, inside: Path) -> None:
+    to_stderr(f"{folder} holds other files, so its permissions stay as they are; {inside} can be read by you alone")
 
 
 LAYOUT = 2
@@ -154,6 +207,7 @@ def require_layout(folder: Path, what: str, parts: Sequence[str]) -> None:
 
     `what` names the folder's option; a folder without a mark that holds any of `parts` is of layout 1.
     """
+    foreign = _is_foreign(folder)
     private_folder(folder, cache=True)
     remove_leftovers_of_cache(folder)
     mark = folder / "layout.json"
@@ -165,6 +219,8 @@ def require_layout(folder: Path, what: str, parts: Sequence[str]) -> None:
             f"{folder} was written by another version of memobench (layout {layout}; this version reads {LAYOUT})",
             f"delete the folder, or give another one with --{what}",
         )
+    for part in parts if foreign else ():
+        private_folder(folder, inside=part)
 
 
 def write_json(path: Path, value: Any) -> None:

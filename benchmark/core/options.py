@@ -7,6 +7,7 @@ import difflib
 import functools
 import re
 import typing
+from collections.abc import Mapping
 from typing import Any, Self
 
 from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError, field_validator, model_validator
@@ -109,6 +110,13 @@ def build(cls: type[Any], settings: dict[str, Any], *, what: str, given_as: str 
             )
     types = _types(cls)
     return cls(**{name: _convert(what, name, types[name], value) for name, value in settings.items()})
+
+
+def converted(cls: Any, settings: Mapping[str, Any], *, what: str) -> dict[str, Any]:
+    """Return those of these settings that are fields of a dataclass, in the types of the fields. Raises UsageError."""
+    types = _types(cls)
+    known = {field.name for field in dataclasses.fields(cls)} if dataclasses.is_dataclass(cls) else set()
+    return {name: _convert(what, name, types[name], value) for name, value in settings.items() if name in known}
 
 
 def without_paths(settings: dict[str, Any]) -> dict[str, Any]:

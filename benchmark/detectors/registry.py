@@ -9,9 +9,11 @@ from typing import Any
 
 from benchmark.core.content_digests import option_digests
 from benchmark.core.errors import MissingDataError, UsageError
-from benchmark.core.options import Selection, as_text, build, without_paths
+from benchmark.core.options import Selection, as_text, build
+from benchmark.core.public_text import declared_values, public_options
 from benchmark.core.types import DetectorOptions
 from benchmark.plugins import registry
+from benchmark.plugins.public_names import declared_name, has_card, public_name
 from benchmark.plugins.registry import DetectorCard
 
 PROTOCOL_DETECTORS = ("copy", "pixels")
@@ -57,8 +59,8 @@ class Choice:
 
     @property
     def public(self) -> dict[str, Any]:
-        """Every option but paths."""
-        return without_paths(self.values)
+        """Every option, text that is not listed for the public as a digest."""
+        return public_options(self.values, declared_values(type(self.options)))
 
     def with_seed(self, seed: int) -> Choice:
         """Return the same detector, trained from another seed."""
@@ -73,18 +75,21 @@ def choose(given: str | Selection) -> Choice:
         registry.load_class("detectors", card), selection.options, what=f"detector {card.name}",
         given_as=f"{selection.name}:{{}}=...",
     )  # fmt: skip
-    name = ":".join([getattr(options, "label", card.name), *_named(selection, options)])
+    own = public_name("detectors", card, declared_name(type(options)))
+    label = getattr(options, "label", own) if has_card("detectors", card) else own
+    name = ":".join([label, *_named(selection, options)])
     return Choice(name, card, options)
 
 
 def _named(selection: Selection, options: DetectorOptions) -> list[str]:
-    """Return the options that ids show: those that were given, without paths, since ids are public.
+    """Return the options that ids show: those that were given. Ids are public: free text is a digest.
 
     Values are shown as converted, so that `true`, `True` and `1` of a flag give one id.
     """
-    shown = without_paths({name: as_text(getattr(options, name)) for name in sorted(selection.options)})
-    hidden = getattr(options, "unnamed", ())
-    return [f"{name}={value}" for name, value in shown.items() if name not in hidden]
+    given = {name: getattr(options, name) for name in sorted(selection.options)}
+    unnamed = getattr(options, "unnamed", ())
+    shown = public_options(given, declared_values(type(options)))
+    return [f"{name}={as_text(value)}" for name, value in shown.items() if name not in unnamed]
 
 
 def choose_all(given: Sequence[str | Selection]) -> tuple[Choice, ...]:

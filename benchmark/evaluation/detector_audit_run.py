@@ -9,6 +9,7 @@ from benchmark.cohorts.open import DataConfig, build_dataset, open_cohort
 from benchmark.core.devices import pick_device
 from benchmark.core.environment import describe
 from benchmark.core.errors import UsageError
+from benchmark.core.files import private_folder
 from benchmark.core.progress import progress, to_stderr
 from benchmark.core.types import Cohort
 from benchmark.detectors.fitting import fit_detector
@@ -16,6 +17,7 @@ from benchmark.detectors.registry import Choice, choose, detector_cards
 from benchmark.evaluation.detector_audit import Audit, audit, between_seeds
 from benchmark.evaluation.detector_audit_report import draw_recall
 from benchmark.images.planted_copies import KINDS
+from benchmark.plugins.public_names import declared_name, public_name
 from benchmark.records.cohort_facts import facts_of
 from benchmark.records.detector_audits import AuditedDetector, AuditFile
 from benchmark.records.record import entries
@@ -40,11 +42,16 @@ def check_detectors(
         raise UsageError(f"{seeds} seeds were asked for", "give 1 or more; 3 tell how far trainings differ")
     without_files = [card.name for card in detector_cards().values() if not card.needs_file]
     choices = [choose(text) for text in texts or without_files]
-    cohort = open_cohort(data, *build_dataset(data), cache=cache, log=to_stderr)
+    card, dataset = build_dataset(data)
+    cohort = open_cohort(data, card, dataset, cache=cache, log=to_stderr)
     audited = {choice.name: _audited(choice, cohort, seeds, device, cache) for choice in choices}
-    file = AuditFile(cohort=facts_of(cohort), detectors=audited, environment=describe(device))
+    file = AuditFile(
+        cohort=facts_of(cohort, public_name("datasets", card, declared_name(type(dataset)))),
+        detectors=audited,
+        environment=describe(device),
+    )
     folder = out / f"{cohort.name}-{cohort.key[:8]}"
-    folder.mkdir(parents=True, exist_ok=True)
+    private_folder(out, inside=folder.name)
     file.write(folder / "audit.json")
     draw_recall(file, folder / "audit.png")
     return file, folder

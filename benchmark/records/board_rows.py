@@ -25,7 +25,8 @@ from typing import Any
 
 import numpy as np
 
-from benchmark.core.options import as_text, without_paths
+from benchmark.core.options import as_text
+from benchmark.core.public_text import public_options
 from benchmark.records.columns import ABSENT, AUTOENCODER, RECALL, REFUSALS, detectors_of
 from benchmark.records.record import Record, ScoreEntry
 
@@ -214,7 +215,7 @@ def settings_text(row: Row, board: Peers) -> str:
     differing = board.differing[spec.model, spec.preset]
     names = {name for record in row.records for name in record.spec.changed}
     names |= differing & spec.settings.keys()
-    # A submitted record may hold paths, which name people and hospitals: a board never shows one.
-    shown = without_paths({name: as_text(spec.settings.get(name)) for name in sorted(names)})
+    # A submitted record, or one of an older version, may hold any text: a board shows what is listed for the public.
+    shown = public_options({name: spec.settings.get(name) for name in sorted(names)})
     budget = [f"budget {spec.budget_seconds:g} s"] if spec.budget_seconds else []
-    return ", ".join([*(f"{name}={value}" for name, value in shown.items()), *budget])
+    return ", ".join([*(f"{name}={as_text(value)}" for name, value in shown.items()), *budget])

@@ -25,6 +25,7 @@ from benchmark.records.columns import (
     recall_text,
     with_interval,
 )
+from benchmark.records.public_notes import public_note
 from benchmark.records.record import Record
 
 if TYPE_CHECKING:
@@ -251,7 +252,7 @@ def notes_of(records: list[Record]) -> list[str]:
         f"{ABSENT.capitalize()}: evaluate that run again (bench evaluate RUN); the seeds that have it are not averaged."
     )
     notes.append("Equal ranks: the rows cannot be told apart on the same draws of patients.")
-    notes += sorted({note for record in records for note in record.cohort.notes})
+    notes += sorted({public_note(note) for record in records for note in record.cohort.notes})
     if not any(record.spec.model == "copycat" for record in records):
         notes.append("No positive control yet: bench run --model copycat --set contamination=0.1 on the same cohort.")
     return notes

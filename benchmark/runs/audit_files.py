@@ -172,7 +172,7 @@ def summary(audit: Audit) -> dict[str, Any]:
         "verdict": {name: verdict[name] for name in ("kind", "sentence", "seen", "suspects", "exit_code")},
         "must_see": config.must_see,
         "fail_above": config.fail_above,
-        "compared": facts_of(audit.cohort).model_dump(mode="json"),
+        "compared": facts_of(audit.cohort, audit.cohort.name).model_dump(mode="json"),
         "synthetic": len(audit.synthetic),
         "not_compared": len(audit.unread),
         "confidence": {str(name): int(count) for name, count in audit.suspects["confidence"].value_counts().items()},

@@ -21,6 +21,7 @@ from benchmark.core.options import Selection, suggest
 from benchmark.core.types import Dataset
 from benchmark.detectors.registry import Choice, choose_all
 from benchmark.plugins import registry
+from benchmark.plugins.public_names import declared_name, public_name
 from benchmark.plugins.registry import DatasetCard, ModelCard, Preset
 from benchmark.runs.watch_options import require_watchable, watch_options
 
@@ -83,6 +84,7 @@ class RunConfig(BaseModel):
 
         values = self.model_dump(mode="json", exclude_none=True)
         with atomic_write(path) as temporary:
+            temporary.touch(mode=0o600)  # it may name patients, in paths and patterns
             temporary.write_text(tomli_w.dumps(values), encoding="utf-8")
 
 
@@ -171,6 +173,16 @@ class Resolved:
     def settings(self) -> dict[str, Any]:
         """Every hyper-parameter, defaults included."""
         return self.adapter.settings
+
+    @property
+    def public_model(self) -> str:
+        """The model's name in public files."""
+        return public_name("models", self.model, self.model_class.public_name)
+
+    @property
+    def public_data(self) -> str:
+        """The data set's name in public files."""
+        return public_name("datasets", self.data, declared_name(type(self.dataset)))
 
 
 def model_class_of(config: RunConfig) -> ModelClass:

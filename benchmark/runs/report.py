@@ -11,6 +11,7 @@ import numpy as np
 from benchmark.adapters.sampling import Samples
 from benchmark.cohorts.ingest_log import count_unusable
 from benchmark.core.errors import BadDataError
+from benchmark.core.files import private_folder
 from benchmark.core.progress import Log, progress, to_stderr
 from benchmark.core.sealed import read_sealed_json, require_intact
 from benchmark.core.types import Score, Split
@@ -43,6 +44,7 @@ def report_run(folder: Path, out: Path, *, must_see: float = MUST_SEE, log: Log 
     import pandas as pd
 
     config = RunConfig.of(read_run(folder), str(folder / CONFIG))
+    private_folder(out)
     if not (folder / "evaluation.json").exists():
         raise BadDataError(
             f"{folder} holds no samples that were compared", f"finish it first: bench run --config {folder / CONFIG}"

@@ -18,6 +18,7 @@ from benchmark.core.errors import BadDataError, DeclinedError, UsageError
 from benchmark.core.files import private_folder
 from benchmark.core.percent import percent
 from benchmark.core.progress import Log, to_stderr
+from benchmark.core.public_text import public_options
 from benchmark.core.sealed import require_intact, sealed_write, write_sealed_json
 from benchmark.core.stages import Stages, exclusive
 from benchmark.core.types import Budget, Cohort, Watchable, takes_prompts
@@ -26,13 +27,13 @@ from benchmark.evaluation.prompted import prompted_patients
 from benchmark.evaluation.watch import SAMPLES, require_power
 from benchmark.runs.config import Resolved, RunConfig, model_class_of, overridden, resolve
 from benchmark.runs.run_folders import AGAIN, CONFIG, ENVIRONMENT, MODEL_LOG, read_run, run_folder
-from benchmark.runs.run_record import environment_of, write_declined, write_record
+from benchmark.runs.run_record import environment_of, public_preset, write_declined, write_record
 from benchmark.runs.shared_training import shared_training
 from benchmark.runs.stage_keys import configuration_key, evaluate_key_of, fit_key_of, sample_key_of
 from benchmark.runs.trained_on import refusal_of, require_fair_list, trained_on
 from benchmark.runs.watch_options import watch_options
 from benchmark.runs.watching import CURVE, few_looks, watcher_of
-from benchmark.training.trackers import Tracked, public_settings, require_trackers
+from benchmark.training.trackers import Tracked, require_trackers, tracker_settings
 
 if TYPE_CHECKING:
     from benchmark.adapters.isolation.model import IsolatedModel
@@ -70,7 +71,7 @@ def _run(resolved: Resolved, *, log: Log, wait: bool) -> Path:
         if not Stages(folder, log).finished("fit", fit_key_of(resolved, cohort)):
             _fit(resolved, cohort, folder, log)
         return folder
-    private_folder(config.runs)
+    private_folder(config.runs, inside=folder.relative_to(config.runs))
     with exclusive(folder, wait=wait, log=log) as lock:
         with sealed_write(folder / CONFIG) as temporary:
             config.write(temporary)
@@ -191,13 +192,16 @@ def _fit(resolved: Resolved, cohort: Cohort, folder: Path, log: Log) -> dict[str
 def _tracked(resolved: Resolved, folder: Path) -> Tracked:
     """Return what trackers are told of a run: what its public record will say, and no more."""
     config = resolved.config
-    settings = {f"set.{name}": value for name, value in resolved.settings.items()}
+    shown = public_options(resolved.settings, resolved.model_class.listed)
+    settings = {f"set.{name}": value for name, value in shown.items()}
+    model, preset = resolved.public_model, public_preset(resolved)
     facts = {
-        "model": resolved.model.name, "preset": config.model.preset, "data": resolved.data.name,
+        "model": model, "preset": preset, "data": resolved.public_data,
         "train_items": config.data.train_items, "samples": resolved.samples, "seed": config.seed,
     }  # fmt: skip
     private = folder / "fit" / "training" / "trackers"
-    return Tracked(f"{folder.parent.name}-{folder.name}", public_settings(facts | settings), private)
+    key = folder.parent.name.rpartition("-")[2]
+    return Tracked(f"{model}-{preset}-{key}-seed-{config.seed}", tracker_settings(facts | settings), private)
 
 
 def _watch(resolved: Resolved, cohort: Cohort, folder: Path, log: Log) -> None:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import math
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from benchmark.core.errors import DamagedError
-from benchmark.core.options import without_paths
+from benchmark.core.public_text import declared_values, hidden, public_options, public_value
 from benchmark.core.sealed import read_sealed_json
 from benchmark.core.stages import Stages
 from benchmark.core.types import Cohort, HasFoundSettings
@@ -18,6 +19,9 @@ from benchmark.runs.changed_settings import changed_settings
 from benchmark.runs.config import Resolved
 from benchmark.runs.run_folders import ENVIRONMENT, EVALUATION
 from benchmark.runs.trained_on import trained_on
+
+PUBLIC_REASONS = ("no checkout",)
+"""Why models of this package decline a run; a plugin's reason is free text, which may hold names."""
 
 
 def write_record(resolved: Resolved, cohort: Cohort, stages: Stages) -> None:
@@ -33,13 +37,18 @@ def write_record(resolved: Resolved, cohort: Cohort, stages: Stages) -> None:
     record = Record(
         protocol=protocol_of(resolved),
         spec=public_spec(resolved),
-        cohort=facts_of(cohort),
+        cohort=facts_of(cohort, resolved.public_data),
         scores=results["scores"],
         replicates=results["replicates"],
         cost=_cost(status, parameters(stages.folder / "fit" / "model")),
         environment={**read_sealed_json(stages.folder / ENVIRONMENT), "search": results["engines"]},
         isolation="process",
-        hashes={**results["hashes"], "cohort": cohort.key, "files": cohort.files_key, "fit": status["fit"]["key"]},
+        hashes={
+            **results["hashes"],
+            "cohort": cohort.key,
+            "files": cohort.files_key,
+            "fit": _public_fit(resolved, status),
+        },
     )
     record.write(stages.folder / "record.json")
 
@@ -49,9 +58,9 @@ def write_declined(resolved: Resolved, cohort: Cohort, stages: Stages, reason: s
     record = Record(
         protocol=protocol_of(resolved),
         status="declined",
-        reason=reason,
+        reason=reason if reason in PUBLIC_REASONS else "declined by the model",
         spec=public_spec(resolved),
-        cohort=facts_of(cohort),
+        cohort=facts_of(cohort, resolved.public_data),
         scores={},
         cost={},
         environment=environment_of(resolved.config.device),
@@ -71,20 +80,39 @@ def protocol_of(resolved: Resolved) -> str:
 
 
 def public_spec(resolved: Resolved) -> Spec:
-    """Return what a record says of the configuration: no paths."""
+    """Return what a record says of the configuration: text that is not listed for the public as digests."""
     config, split = resolved.config, resolved.config.data
     share = split.repeat_share if split.repeat > 1 else None
+    stop = _stop_settings(resolved)
     repeats = {} if share is None else {"repeat": split.repeat, "repeat_share": share}
     return Spec(
-        model=resolved.model.name, preset=config.model.preset,
-        settings=without_paths(resolved.settings | found_settings(resolved) | _stop_settings(resolved)),
-        changed=without_paths(changed_settings(resolved) | _stop_settings(resolved)) | repeats,
-        data=resolved.data.name, data_options=without_paths(asdict(resolved.dataset)),  # type: ignore[call-overload]
+        model=resolved.public_model, preset=public_preset(resolved),
+        settings=public_options(resolved.settings | found_settings(resolved) | stop, resolved.model_class.listed),
+        changed=public_options(changed_settings(resolved) | stop, resolved.model_class.listed) | repeats,
+        data=resolved.public_data,
+        data_options=public_options(asdict(resolved.dataset), declared_values(type(resolved.dataset))),  # type: ignore[call-overload]
         split=split.split, split_seed=split.split_seed, train_items=split.train_items,
         train_patients=split.train_patients, samples=resolved.samples, repeat=split.repeat, repeat_share=share,
         trained_on=trained_on(resolved),
         seed=config.seed, budget_seconds=config.budget_seconds,
     )  # fmt: skip
+
+
+def public_preset(resolved: Resolved) -> str:
+    """Return the preset: a model without presets takes any text for one, which is then a digest."""
+    preset = resolved.config.model.preset
+    return preset if preset in resolved.model.presets else str(public_value("preset", preset))
+
+
+def _public_fit(resolved: Resolved, status: dict[str, Any]) -> str:
+    """Return the key of the training; a keyed digest of it where text of its settings is hidden.
+
+    All else that the key digests is public, so that a list of names would do to find the one that was typed.
+    """
+    key = str(status["fit"]["key"])
+    shown = public_options(resolved.settings, resolved.model_class.listed)
+    same = json.dumps(shown, default=str) == json.dumps(resolved.settings, default=str)
+    return key if same else hidden(key)
 
 
 def _stop_settings(resolved: Resolved) -> dict[str, str]:

@@ -46,7 +46,7 @@ def refusal_of(resolved: Resolved) -> str:
     if trained_on(resolved) != "unknown":
         return ""
     return (
-        f"cannot tell: {resolved.model.name} was not trained here, and nobody said which patients it was trained on; "
+        f"cannot tell: {resolved.public_model} was not trained here, and nobody said which patients it was trained on; "
         "give --trained-on split if these were the training patients of this split (`bench datasets split` lists "
         "them), or --trained-on LIST.csv"
     )

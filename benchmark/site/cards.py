@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from benchmark.core.files import content_key
 from benchmark.core.options import as_text, without_paths
+from benchmark.core.public_text import public_options
 from benchmark.plugins.registry import DatasetCard, ModelCard, listing
 from benchmark.site.board import Board
 from benchmark.site.entry import Entry
@@ -58,7 +59,7 @@ def _configuration(entry: Entry) -> tuple[object, ...]:
 
 
 def settings_of(entry: Entry) -> dict[str, str]:
-    """Return every hyper-parameter as text, and what else decides the training; a path is never shown."""
+    """Return every hyper-parameter as text, and what else decides the training; text that is not listed is hidden."""
     spec = entry.record.spec
     given = {
         "images trained on": spec.train_items, "patients trained on": spec.train_patients,
@@ -66,7 +67,7 @@ def settings_of(entry: Entry) -> dict[str, str]:
         "repeated share": spec.repeat_share, "trained on": spec.trained_on, "budget, seconds": spec.budget_seconds,
     }  # fmt: skip
     rest = {name: value for name, value in given.items() if value is not None}
-    return {name: as_text(value) for name, value in without_paths({**spec.settings, **rest}).items()}
+    return {name: as_text(value) for name, value in public_options({**spec.settings, **rest}).items()}
 
 
 def provenance(entry: Entry) -> list[dict[str, str]]:

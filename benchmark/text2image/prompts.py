@@ -15,15 +15,16 @@ import pandas as pd
 from benchmark.cohorts.csv_tables import read_csv
 from benchmark.cohorts.text_files import OWN
 from benchmark.core.errors import AdapterError, BadDataError, UsageError
-from benchmark.core.files import atomic_write, content_key
+from benchmark.core.files import atomic_write, content_key, private_folder
 from benchmark.core.progress import progress
+from benchmark.core.public_text import public_options
 from benchmark.core.sealed import sealed_write, write_sealed_json
 from benchmark.core.types import chunks
 from benchmark.metrics.prompts import CONSTANT, constant, length_adjusted, outliers, variants
 from benchmark.text2image.detect import FURTHER, TOLERATED, constant_thumbs, further_scores, require_finite
 from benchmark.text2image.loading import LoadedPipeline
 from benchmark.text2image.options import OutlierRule, PromptSampling
-from benchmark.text2image.summary import summarise
+from benchmark.text2image.summary import public_pipeline, summarise
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -126,15 +127,15 @@ def score_prompts(
     blind = blind_steps(model.pipeline, sampling.steps)
     key = content_key(model.identity, asdict(sampling), list(table["sha"]), length=8)
     folder = out / f"{model.name}-{key}"
-    folder.mkdir(parents=True, exist_ok=True)
+    private_folder(out, inside=folder.name)
     arrays = _score_missing(model.pipeline, list(table["prompt"]), sampling, folder, batch)
     scores = _scores(table, arrays, lengths(model.pipeline, list(table["prompt"])), outlier_rule, size, blind)
     _require_ranks(scores, size)
     summary = {
-        "pipeline": model.identity,
+        "pipeline": public_pipeline(model.identity),
         "rows": prompts.rows,
         "empty": prompts.empty,
-        **({"model": dict(model.facts)} if model.facts else {}),
+        **({"model": public_options(dict(model.facts))} if model.facts else {}),
         **summarise(scores, sampling, outlier_rule, blind=blind),
         **_images(arrays),
     }

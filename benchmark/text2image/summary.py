@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from dataclasses import asdict
 from typing import Any
@@ -9,7 +10,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from benchmark.core.files import content_key
+from benchmark.core.public_text import hidden
 from benchmark.metrics.prompts import Enrichment, constant, enrichment, rank_correlation, separation
 from benchmark.text2image.detect import FURTHER
 from benchmark.text2image.markers import MARKER
@@ -79,8 +80,13 @@ def further_rows(summary: dict[str, Any]) -> list[tuple[str, str, str, str]]:
 
 
 def public_marker(marker: str) -> str:
-    """Return the default marker as it is and any other as a digest: it may contain names of patients."""
-    return marker if marker == MARKER else f"sha256:{content_key(marker)}"
+    """Return the default marker as it is and any other as a keyed digest: it may contain names of patients."""
+    return marker if marker == MARKER else hidden(marker)
+
+
+def public_pipeline(identity: str) -> str:
+    """Return the digest of a pipeline's files as it is, and a hub id, which names an account, as a keyed digest."""
+    return identity if re.fullmatch("[0-9a-f]{16}", identity) else hidden(identity)
 
 
 def _separations(scores: pd.DataFrame) -> dict[str, Any]:

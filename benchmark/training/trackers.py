@@ -245,13 +245,12 @@ def track(label: str, step: int, scalars: Mapping[str, float | str]) -> None:
         trackers.log(label, step, numbers)
 
 
-def public_settings(values: Mapping[str, Any]) -> dict[str, float | bool | str]:
-    """Return settings as trackers take them: numbers and truth values as they are, anything else as text."""
-    from benchmark.core.options import as_text, without_paths
+def tracker_settings(values: Mapping[str, Any]) -> dict[str, float | bool | str]:
+    """Return public settings as trackers take them: numbers and truth values as they are, anything else as text."""
+    from benchmark.core.options import as_text
 
-    simple = without_paths(dict(values))
     return {
         name: value if isinstance(value, bool | int | float) else as_text(value)
-        for name, value in simple.items()
+        for name, value in values.items()
         if value is not None
     }

@@ -31,7 +31,7 @@ def test_a_new_folder_is_private_and_ignores_itself(tmp_path: Path) -> None:
     assert mode(folder) == "0o700"
     told = subprocess.run(["git", "status", "--porcelain"], cwd=tmp_path, capture_output=True, text=True)
     assert (told.returncode, told.stdout) == (0, "")
-    assert [path.name for path in sorted(folder.iterdir())] == [".gitignore", "image.png"]
+    assert [path.name for path in sorted(folder.iterdir())] == [".gitignore", "PRIVATE.txt", "image.png"]
 
 
 def test_an_empty_folder_becomes_private_and_a_used_one_stays(tmp_path: Path) -> None:
@@ -46,10 +46,68 @@ def test_an_empty_folder_becomes_private_and_a_used_one_stays(tmp_path: Path) ->
     assert [path.name for path in used.iterdir()] == ["paper.tex"]
 
 
+@pytest.mark.parametrize("mask", [0o000, 0o027, 0o077])
+def test_the_mode_does_not_depend_on_the_umask(mask: int, tmp_path: Path) -> None:
+    before = os.umask(mask)
+    try:
+        private_folder(tmp_path / "runs", inside="cohort/run")
+    finally:
+        os.umask(before)
+    assert {mode(tmp_path / "runs"), mode(tmp_path / "runs" / "cohort" / "run")} == {"0o700"}
+
+
+def test_what_is_made_inside_somebody_elses_folder_is_private(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    used = tmp_path / "used"
+    used.mkdir(mode=0o755)
+    (used / "paper.tex").write_text("")
+    private_folder(used, inside="cohort/model/seed-0")
+    assert [mode(used), mode(used / "cohort"), mode(used / "cohort" / "model" / "seed-0")] == [
+        "0o755", "0o700", "0o700",
+    ]  # fmt: skip
+    assert (used / "cohort" / ".gitignore").read_text() == "*\n"
+    told = (
+        f"{used} holds other files, so its permissions stay as they are; {used / 'cohort'} can be read by you alone\n"
+    )
+    assert capfd.readouterr().err == told
+    private_folder(used, inside="cohort/model/seed-1")
+    assert mode(used / "cohort" / "model" / "seed-1") == "0o700"
+
+
+def test_a_cache_in_somebody_elses_folder_keeps_its_parts_private(tmp_path: Path) -> None:
+    (tmp_path / "paper.tex").write_text("")
+    tmp_path.chmod(0o755)
+    require_layout(tmp_path, "cache", ("cohorts", "detectors"))
+    assert [mode(tmp_path), mode(tmp_path / "cohorts"), mode(tmp_path / "detectors")] == ["0o755", "0o700", "0o700"]
+
+
+@pytest.mark.parametrize("lost", ["mode", "marks", "both"])
+def test_a_moved_or_copied_folder_is_private_again(lost: str, tmp_path: Path) -> None:
+    folder = private_folder(tmp_path / "runs")
+    (folder / "image.png").write_text("")
+    if lost != "marks":
+        folder.chmod(0o755)
+    if lost != "mode":
+        (folder / "PRIVATE.txt").unlink()  # as an earlier version left it
+    private_folder(folder)
+    assert mode(folder) == "0o700"
+    assert (folder / "PRIVATE.txt").exists()
+
+
+def test_a_shared_folder_keeps_its_permissions(tmp_path: Path) -> None:
+    folder = private_folder(tmp_path / "cache")
+    with (folder / "PRIVATE.txt").open("a") as marker:
+        marker.write("shared\n")
+    folder.chmod(0o770)
+    private_folder(folder)
+    assert mode(folder) == "0o770"
+
+
 def test_a_cache_is_tagged_and_private(tmp_path: Path) -> None:
     require_layout(tmp_path / "cache", "cache", ("cohorts", "detectors"))
     names = sorted(path.name for path in (tmp_path / "cache").iterdir())
-    assert names == [".gitignore", "CACHEDIR.TAG", "layout.json"]
+    assert names == [".gitignore", "CACHEDIR.TAG", "PRIVATE.txt", "layout.json"]
     assert (tmp_path / "cache" / "CACHEDIR.TAG").read_text().splitlines()[0] == TAG
     assert mode(tmp_path / "cache") == "0o700"
 

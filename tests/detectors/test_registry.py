@@ -8,6 +8,7 @@ import pytest
 
 from benchmark.core.errors import UsageError
 from benchmark.core.options import Selection
+from benchmark.core.public_text import hidden
 from benchmark.detectors import copy as contrastive
 from benchmark.detectors import pixels
 from benchmark.detectors.registry import PROTOCOL_DETECTORS, choose, choose_all, detector_cards
@@ -73,8 +74,8 @@ def test_a_class_in_a_file(tmp_path: Path) -> None:
     path.write_text(OWN)
     choice = choose(f"{path}:Mine:size=3:weights=/home/someone/net.pt")
     assert choice.values == {"size": 3, "weights": "/home/someone/net.pt"}
-    assert choice.public == {"size": 3, "weights": "(path)"}
-    assert "/" not in choice.name
+    assert choice.public == {"size": 3, "weights": hidden("/home/someone/net.pt")}
+    assert choice.name == f"{hidden('mine', 'own')}:size=3:weights={hidden('/home/someone/net.pt')}"
 
 
 def test_two_detectors_with_one_name() -> None:

@@ -178,7 +178,7 @@ def write_record(folder: Path, cohort: Cohort, count: int, exposed: ScoreEntry) 
     spec = Spec(model="m", preset="smoke", settings={}, data="d", data_options={}, samples=count, seed=0)
     Record(
         spec=spec,
-        cohort=facts_of(cohort),
+        cohort=facts_of(cohort, cohort.name),
         scores={"exposed.items[pixels]": exposed},
         cost={},
         environment={},

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from typing import Any
 
 import numpy as np
@@ -248,5 +249,13 @@ def test_settings_that_differ_between_rows_of_a_preset_are_shown() -> None:
     assert texts(*rows) == ["augment=false", "augment=true, new=1", ""]
 
 
-def test_a_path_among_the_settings_is_not_shown() -> None:
-    assert texts(record(settings={"path": "/home/anna/x"}, changed={"path": "/home/anna/x"})) == ["path=(path)"]
+@pytest.mark.parametrize("typed", ["/home/anna/x", "anna", "Anna Müller", "anna.csv"])
+def test_text_among_the_settings_is_a_digest(typed: str) -> None:
+    shown = texts(record(settings={"path": typed}, changed={"path": typed}))
+    assert re.fullmatch("path=text-[0-9a-f]{8}", shown[0])
+    assert shown == texts(record(settings={"path": typed}, changed={"path": typed}))
+
+
+def test_text_that_an_option_lists_and_older_digests_are_shown() -> None:
+    own = {"augment": "flips", "path": "(path)", "table": "text-1a2b3c4d"}
+    assert texts(record(settings=own, changed=own)) == ["augment=flips, path=(path), table=text-1a2b3c4d"]

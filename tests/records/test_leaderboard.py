@@ -218,7 +218,7 @@ def test_each_line_of_a_record_has_a_heading_of_its_own() -> None:
 
 
 def test_markdown_and_csv_say_the_same(tmp_path: Path) -> None:
-    records = [record("b", 0.4, notes=("two duplicates were moved",)), record("a", 0.1)]
+    records = [record("b", 0.4, notes=("groups of exact duplicates within one patient: 2",)), record("a", 0.1)]
     markdown, comma = (path.read_text() for path in write_boards(records, tmp_path))
     table = table_of(records)
     expected = [list(table.columns), *table.astype(str).to_numpy().tolist()]
@@ -232,7 +232,9 @@ def test_markdown_and_csv_say_the_same(tmp_path: Path) -> None:
     )
     assert "phantom-mr: memorisation board" in markdown
     assert subtitle in markdown
-    assert all(note in markdown for note in ("two duplicates were moved", "No positive control yet"))
+    assert all(
+        note in markdown for note in ("groups of exact duplicates within one patient: 2", "No positive control yet")
+    )
 
 
 def test_building_again_replaces_the_files(tmp_path: Path) -> None:
@@ -267,8 +269,11 @@ def test_a_missing_control_is_said() -> None:
 
 
 def test_cohort_notes_are_said_once() -> None:
-    notes = notes_of([record("a", notes=("moved",)), record("b", notes=("moved", "few"))])
-    assert notes.count("moved") == notes.count("few") == 1
+    empty, few = "left out, no item passes the recipe: 3", "few patients in test, so intervals are wide: 7"
+    notes = notes_of([record("a", notes=(empty,)), record("b", notes=(empty, few, "seen by Dr. Anna: 2"))])
+    assert notes.count(empty) == notes.count(few) == 1
+    assert "seen by Dr. Anna: 2" not in notes
+    assert "a remark of the data set that only its private files hold: 2" in notes
 
 
 def test_no_patient_and_no_path_in_any_output(tmp_path: Path) -> None:

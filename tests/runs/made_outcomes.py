@@ -66,7 +66,11 @@ def record(
 
 
 def config(model: str = "ldm", seed: int = 0, items: int | None = None, **options: Any) -> RunConfig:
-    values = {"model": {"name": model, "options": options}, "data": {"name": "cxr", "train_items": items}, "seed": seed}
+    values = {
+        "model": {"name": model, "options": options},
+        "data": {"name": "cxr-pneumonia", "train_items": items},
+        "seed": seed,
+    }
     return RunConfig.of(values, "a test")
 
 

@@ -77,7 +77,7 @@ def test_the_last_lines_tell_what_was_planted_and_named(shown: tuple[Path, Any])
 def test_the_folders_are_there_to_look_at(shown: tuple[Path, Any]) -> None:
     folder, _ = shown
     names = {path.name for path in folder.iterdir()}
-    assert names == {"train", "heldout", "synthetic", "copies.csv", "audit", "cache", ".gitignore"}
+    assert names == {"train", "heldout", "synthetic", "copies.csv", "audit", "cache", ".gitignore", "PRIVATE.txt"}
     counts = {name: len(list((folder / name).iterdir())) for name in ("train", "heldout", "synthetic")}
     assert counts == {"train": 2 * PATIENTS, "heldout": 2 * PATIENTS, "synthetic": PATIENTS}
     image = Image.open(folder / "train" / "P001_1.png")

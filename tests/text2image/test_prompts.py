@@ -219,7 +219,7 @@ def test_the_command_attributes_and_mitigates(folder: Path, tmp_path: Path) -> N
     assert done.exit_code == 0
     assert "attention rescaled" in done.output
     assert "gradient, corrected: 1 is the prompt's mean token" in done.output
-    (where,) = (tmp_path / "out").glob("[!.]*")
+    (where,) = (tmp_path / "out").glob("*/")
     assert set(pd.read_parquet(where / "tokens.parquet")["token"]) >= {"___"}
     identity = json.loads((where / "summary.json").read_text())["pipeline"]
     tokens = json.loads((where / "tokens.json").read_text())
@@ -234,7 +234,7 @@ def test_the_command_attributes_and_mitigates(folder: Path, tmp_path: Path) -> N
 def test_the_command_writes_a_private_report_with_images(folder: Path, tmp_path: Path) -> None:
     path = listed(tmp_path / "list.csv", list(CAPTIONS))
     done = CliRunner().invoke(app, command_of(folder, path, "--shown", "2"), catch_exceptions=False)
-    (where,) = (tmp_path / "out").glob("[!.]*")
+    (where,) = (tmp_path / "out").glob("*/")
     assert f"report: {where / 'report.html'} (private: it shows prompts and images)" in done.output
     page = (where / "report.html").read_text()
     top = pd.read_parquet(where / "scores.parquet")["sha"].head(2).tolist()
@@ -271,7 +271,7 @@ def test_what_further_computes_is_printed_and_kept(folder: Path, tmp_path: Path)
     assert "further detectors" not in plain.output
     done = CliRunner().invoke(app, command_of(folder, path, "--further"), catch_exceptions=False)
     assert done.exit_code == 0
-    (where,) = (one for one in (tmp_path / "out").glob("[!.]*") if (one / "further.npy").exists())
+    (where,) = (one for one in (tmp_path / "out").glob("*/") if (one / "further.npy").exists())
     kept, scores = (
         json.loads((where / "summary.json").read_text())["further"],
         pd.read_parquet(where / "scores.parquet"),
@@ -292,7 +292,7 @@ def test_ground_truth_gives_areas_under_the_curve(folder: Path, tmp_path: Path) 
     command = command_of(folder, path, "--positive", "known", "--first-steps", "2")
     done = CliRunner().invoke(app, command, catch_exceptions=False)
     assert "prompts that are memorised" in done.output
-    (where,) = (tmp_path / "out").glob("[!.]*")
+    (where,) = (tmp_path / "out").glob("*/")
     found = json.loads((where / "summary.json").read_text())["separation"]
     assert list(found) == ["d_mem", "first", "first2", "seen", "adjusted"]
     scores = pd.read_parquet(where / "scores.parquet")
@@ -348,8 +348,8 @@ def test_no_text_leaves_the_private_tables(folder: Path, tmp_path: Path, capfd: 
             if file.suffix == ".parquet":
                 require_no_text(pd.read_parquet(file).to_csv())
     assert names == {
-        ".gitignore", "summary.json", "tokens.json", "tokens-faithful.json", "mitigations.json", "scores.parquet",
-        "norms.npy", "further.npy", "thumbs.npy", "checks.npy",
+        ".gitignore", "PRIVATE.txt", "summary.json", "tokens.json", "tokens-faithful.json", "mitigations.json",
+        "scores.parquet", "norms.npy", "further.npy", "thumbs.npy", "checks.npy",
     }  # fmt: skip
 
 
@@ -376,11 +376,11 @@ def require_no_text(text: str) -> None:
 def test_rows_are_counted(folder: Path, tmp_path: Path) -> None:
     path = listed(tmp_path / "list.csv", [*MIMIC, " "])
     done = CliRunner().invoke(app, command_of(folder, path, "--marker", "___|Zybrowski"), catch_exceptions=False)
-    (where,) = (tmp_path / "out").glob("[!.]*")
+    (where,) = (tmp_path / "out").glob("*/")
     found = json.loads((where / "summary.json").read_text())
     counts = {name: found[name] for name in ("rows", "empty", "prompts", "repeated", "marked", "cut")}
     assert counts == {"rows": 8, "empty": 2, "prompts": 5, "repeated": 1, "marked": 4, "cut": 5}
-    assert found["rule"]["marker"].startswith("sha256:")
+    assert found["rule"]["marker"].startswith("text-")
     assert summary.public_marker(OutlierRule().marker) == OutlierRule().marker
     shown = [line.split()[-1] for line in done.output.splitlines() if "rows of the list" in line or "left out" in line]
     assert shown == ["8", "2"]

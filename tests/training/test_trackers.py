@@ -15,7 +15,7 @@ import pytest
 from benchmark.core.errors import MachineError, UsageError
 from benchmark.training import trackers
 from benchmark.training.log import training_log
-from benchmark.training.trackers import Tracked, public_settings, require_trackers, track, tracking
+from benchmark.training.trackers import Tracked, require_trackers, track, tracker_settings, tracking
 
 Calls = list[tuple[Any, ...]]
 SETTINGS = {"model": "ldm", "set.steps": 100}
@@ -207,13 +207,14 @@ def test_names_that_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
         assert str(error.value) == message
 
 
-def test_public_settings_hold_no_path_and_no_nested_value() -> None:
+def test_settings_for_trackers_are_numbers_truth_values_and_text() -> None:
     values = {
-        "root": "/home/dr_smith/data",
+        "preset": "smoke",
         "channels": ("t1", "flair"),
         "steps": 10,
         "ema": 0.9,
         "none": None,
         "on": True,
     }
-    assert public_settings(values) == {"root": "(path)", "channels": "t1,flair", "steps": 10, "ema": 0.9, "on": True}
+    told = {"preset": "smoke", "channels": "t1,flair", "steps": 10, "ema": 0.9, "on": True}
+    assert tracker_settings(values) == told

@@ -36,6 +36,10 @@ class Option:
     """`required` where it has none."""
     takes_list: bool
     """Whether it is a list of values, such as widths."""
+    listed: tuple[str, ...] = ()
+    """The texts that its type lists."""
+    is_text: bool = False
+    """Whether any text is a value."""
 
 
 class ModelClass:
@@ -88,9 +92,21 @@ class ModelClass:
     def options(self) -> tuple[Option, ...]:
         """Its hyper-parameters."""
         return tuple(
-            Option(one["name"], one["required"], as_tuples(one["default"]), one["list"])
+            Option(
+                one["name"], one["required"], as_tuples(one["default"]), one["list"], tuple(one["listed"]), one["text"]
+            )
             for one in self.facts["options"]
         )
+
+    @property
+    def listed(self) -> dict[str, tuple[str, ...]]:
+        """The texts that the types of its hyper-parameters list, which are public (`core.public_text`)."""
+        return {option.name: option.listed for option in self.options}
+
+    @property
+    def public_name(self) -> object:
+        """What the class declares as its public name; None where it declares nothing."""
+        return self.facts["public_name"]
 
     @property
     def declares_dimensions(self) -> bool:

@@ -32,6 +32,7 @@ from benchmark.adapters.isolation.messages import Channel, ClosedError, Message
 from benchmark.adapters.isolation.watching import DistantWatcher
 from benchmark.core.distributed import leave_world, wait_for_all
 from benchmark.core.options import build, is_required, takes_list
+from benchmark.core.public_text import declared_values, free_text_fields
 from benchmark.core.seeding import seed_all
 from benchmark.core.types import (
     Budget,
@@ -45,6 +46,7 @@ from benchmark.core.types import (
     Watchable,
     takes_prompts,
 )
+from benchmark.plugins.public_names import declared_name
 from benchmark.plugins.registry import DECLARED, ModelCard, default_of, load_class, source_files
 from benchmark.training.trackers import Tracked, tracking
 
@@ -84,16 +86,19 @@ def class_facts(served: Served, message: Message) -> dict[str, Any]:
     """Import the class of a model, and describe its options and what it declares."""
     served.card = ModelCard.model_validate(message.values["card"])
     served.cls = load_class("models", served.card)
+    listed, free = declared_values(served.cls), free_text_fields(served.cls)
     own = [field for field in fields(served.cls) if field.init] if is_dataclass(served.cls) else []
     return {
         "options": [
             {
                 "name": field.name, "required": is_required(field), "default": default_of(field),
-                "list": takes_list(served.cls, field.name),
+                "list": takes_list(served.cls, field.name), "listed": listed.get(field.name, ()),
+                "text": field.name in free,
             }
             for field in own
         ],
         "declared": {name: getattr(served.cls, name) for name in DECLARED if hasattr(served.cls, name)},
+        "public_name": declared_name(served.cls),
         "without_adaptive": dict(getattr(served.cls, "without_adaptive", {})),
         "loaded": [str(file) for file in source_files("models", served.card)],
     }  # fmt: skip

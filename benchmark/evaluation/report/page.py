@@ -61,6 +61,7 @@ def write_report(report: ReportInput, images: ReportImages, folder: Path, *, adv
     ]
     path = folder / REPORT
     write_html(path, _report_html(report, rows, images))
+    path.chmod(0o600)  # it shows patients, and the folder may be somebody else's
     write_summary(report, folder)
     return path
 

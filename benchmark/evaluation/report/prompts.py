@@ -16,6 +16,7 @@ from markupsafe import Markup, escape
 from benchmark import __version__
 from benchmark.core.errors import BadDataError
 from benchmark.core.files import read_json
+from benchmark.core.public_text import HIDDEN
 from benchmark.core.sealed import require_unchanged
 from benchmark.evaluation.report.encode import data_uri, encode_all
 from benchmark.evaluation.report.page import REPORT, render
@@ -155,7 +156,7 @@ def _highlighted(prompt: str, marker: str) -> Markup:
 
     A marker of the user's own is known by its digest only, and not highlighted.
     """
-    if marker.startswith("sha256:"):
+    if HIDDEN.fullmatch(marker):
         return escape(prompt)
     parts, place = [], 0
     for match in re.finditer(marker, prompt):

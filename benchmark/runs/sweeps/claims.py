@@ -80,7 +80,7 @@ def keep_claims(folder: Path, claims: Claims, values: Values) -> Claims:
     }  # fmt: skip
     # Without cells there are no results yet: a sweep that was refused may begin with other claims.
     if not (folder / CELLS_FILE).exists():
-        private_folder(folder.parent)  # before it holds a folder: git then ignores it
+        private_folder(folder.parent, inside=folder.name)  # before it holds a folder: git then ignores it
         write_sealed_json(path, given)
         return claims
     before: dict[str, Any] = read_sealed_json(path, CLAIMS_CHANGED) if path.exists() else _NONE

@@ -11,8 +11,11 @@ from pathlib import Path
 from statistics import median
 
 from benchmark.core.errors import BenchError, MachineError, UsageError
+from benchmark.core.public_text import public_value
 from benchmark.records.record import Record
+from benchmark.runs.config import RunConfig
 from benchmark.runs.sweeps.cells import CellOutcome
+from benchmark.runs.sweeps.public_axes import public_plugin
 
 LOOKED_AT = 20
 """Runs per model and preset that are read: more make no better estimate, and a folder may hold thousands."""
@@ -59,7 +62,7 @@ def estimate(outcomes: Sequence[CellOutcome]) -> Estimate:
     costs = {runs: known_costs(runs) for runs in {outcome.cell.config.runs for outcome in planned}}
     for outcome in planned:
         config = outcome.cell.config
-        own = costs[config.runs].get((config.model.name, config.model.preset), [])
+        own = costs[config.runs].get(_named(config), [])
         if not own:
             unknown += 1
             continue
@@ -68,6 +71,11 @@ def estimate(outcomes: Sequence[CellOutcome]) -> Estimate:
         peak = max(peak, *(cost.peak_bytes for cost in own))
         disk += int(median(cost.disk_bytes for cost in own))
     return Estimate(seconds, unknown, peak, disk)
+
+
+def _named(config: RunConfig) -> tuple[str, str]:
+    """Return model and preset as records name them."""
+    return public_plugin("models", config.model.name), str(public_value("preset", config.model.preset))
 
 
 def known_costs(runs: Path) -> dict[tuple[str, str], list[Cost]]:

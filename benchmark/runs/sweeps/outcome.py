@@ -14,6 +14,7 @@ from benchmark.core.sealed import require_intact, sealed_write
 from benchmark.metrics.trends import Claim
 from benchmark.runs.sweeps.axis_trends import AxisTrend, axis_trends
 from benchmark.runs.sweeps.cells import CellOutcome, Value
+from benchmark.runs.sweeps.public_axes import with_public_axes
 from benchmark.runs.sweeps.readings import fill_axes, read
 from benchmark.runs.sweeps.tables import cell_table, latex, mean_table, shown_table
 
@@ -49,7 +50,7 @@ def write_outcome(
     """Write the tables, curves, trend tests and the page of a sweep; files of an earlier outcome are replaced.
 
     Every cell has its rows, whatever became of it: one that failed, was declined or was not run has the reason in place
-    of numbers. Nothing that is written holds an image, a patient or a path.
+    of numbers. Nothing that is written holds an image, a patient, a path, or text that is not listed for the public.
 
     Args:
         folder: of the outcome.
@@ -64,7 +65,8 @@ def write_outcome(
 
     if not outcomes:
         raise UsageError("this sweep has no cells", "give at least one value to each axis")
-    readings = fill_axes([read(outcome) for outcome in outcomes])
+    readings, public = with_public_axes(fill_axes([read(outcome) for outcome in outcomes]))
+    orders = {axis: [public.get((axis, value), value) for value in order] for axis, order in (orders or {}).items()}
     trends = axis_trends(readings, orders=orders, claims=claims)
     cells, means = cell_table(readings), mean_table(readings)
     curves = draw_curves(readings, folder / CURVES, orders)

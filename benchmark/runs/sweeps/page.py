@@ -11,10 +11,12 @@ from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from benchmark.core.options import as_text, without_paths
+from benchmark.core.options import as_text
+from benchmark.core.public_text import public_value
 from benchmark.pages.render import environment, head, write_html
 from benchmark.records.columns import number
 from benchmark.runs.sweeps.axis_trends import LEVEL, AxisTrend, p_text
+from benchmark.runs.sweeps.public_axes import public_detector, public_given, public_plugin
 from benchmark.runs.sweeps.readings import MEASURE, Reading, axes_of, levels_of, notes_of
 from benchmark.runs.sweeps.tables import shown_table
 
@@ -111,20 +113,23 @@ def _commands(readings: Sequence[Reading]) -> list[tuple[str, str]]:
 
 
 def command_of(config: RunConfig) -> str:
-    """Return the command that repeats a cell alone; folders are left out, and options that hold a path."""
+    """Return the command that repeats a cell alone; folders are left out, and text that is not public is a digest."""
     data = config.data
-    parts: list[str] = ["bench", "run", "--model", config.model.name, "--preset", config.model.preset]
-    parts += [*_pairs("--set", config.model.options), "--data", data.name, *_pairs("--set-data", data.options)]
+    parts: list[str] = ["bench", "run", "--model", public_plugin("models", config.model.name)]
+    parts += ["--preset", public_value("preset", config.model.preset)]
+    parts += _pairs("--set", public_given("models", config.model.name, config.model.options))
+    parts += ["--data", public_plugin("datasets", data.name)]
+    parts += _pairs("--set-data", public_given("datasets", data.name, data.options))
     given: dict[str, Any] = {
-        "--image-size": data.image_size, "--channels": data.channels,
+        "--image-size": data.image_size, "--channels": public_value("channels", data.channels),
         "--split": None if data.split == "patients" else data.split, "--split-seed": data.split_seed or None,
         "--train-items": data.train_items, "--samples": config.samples, "--budget-seconds": config.budget_seconds,
         "--seed": config.seed,
     }  # fmt: skip
     parts += [part for option, value in given.items() if value is not None for part in (option, as_text(value))]
-    parts += [part for one in config.detectors for part in ("--detector", one.text)]
+    parts += [part for one in config.detectors for part in ("--detector", public_detector(one))]
     return shlex.join(parts)
 
 
 def _pairs(option: str, values: dict[str, Any]) -> list[str]:
-    return [part for name, value in without_paths(values).items() for part in (option, f"{name}={as_text(value)}")]
+    return [part for name, value in values.items() for part in (option, f"{name}={as_text(value)}")]

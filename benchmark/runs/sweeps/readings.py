@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -17,7 +16,12 @@ from benchmark.runs.sweeps.cells import CellOutcome, State, Value
 SEED = "seed"
 """The axis of replicates: means are over it, and no trend is tested along it."""
 LIMITS = {line.id: line.limits for line in (*LINES, *QUALITY)}
-PATH = re.compile(r"(?:[A-Za-z]:\\|\S*/)\S*")
+PRIVATE_REASON = "its message is in cells.jsonl, which is private"
+"""In place of a message, which is free text: it may name files and patients."""
+PUBLIC_REASONS = (
+    "not run: the sweep stopped at the first failure",
+    "the sweep stopped before this cell had ended: run it again, and the cell resumes",
+)
 
 
 @dataclass(frozen=True)
@@ -102,30 +106,24 @@ def read(outcome: CellOutcome) -> Reading:
         if outcome.folder is None:
             return Reading(outcome, "failed", "it has no run folder", detectors=_planned(outcome))
         record = Record.read(outcome.folder / "record.json")
-    except (BenchError, OSError) as error:
-        reason = without_paths(getattr(error, "message", f"{type(error).__name__}: {error}"))
-        return Reading(outcome, "failed", f"its record cannot be read: {reason}", detectors=_planned(outcome))
+    except (BenchError, OSError):
+        return Reading(outcome, "failed", "its record cannot be read", detectors=_planned(outcome))
     if record.status != "done":
-        return Reading(outcome, record.status, without_paths(record.reason), detectors=_planned(outcome))
+        return Reading(outcome, record.status, record.reason, detectors=_planned(outcome))
     return _reading(outcome, record)
 
 
 def _why(outcome: CellOutcome) -> str:
-    """Return the error; of a declined cell without one the record's reason; else what the state means."""
+    """Return where the message is; of a declined cell without one the record's reason; else what the state means."""
     if outcome.error:
-        return without_paths(outcome.error)
+        return outcome.error if outcome.error in PUBLIC_REASONS else PRIVATE_REASON
     if outcome.state == "declined" and outcome.folder is not None and (outcome.folder / "record.json").exists():
         try:
-            return without_paths(Record.read(outcome.folder / "record.json").reason)
-        except BenchError as error:
-            return without_paths(error.message)
+            return Record.read(outcome.folder / "record.json").reason
+        except BenchError:
+            return "its record cannot be read"
     reasons = {"planned": "not started yet", "running": "not finished yet", "skipped": "the sweep stopped before it"}
     return reasons.get(outcome.state, "no reason was kept")
-
-
-def without_paths(text: str) -> str:
-    """Return one line without paths, which name people and hospitals."""
-    return PATH.sub("[path]", " ".join(text.split()))
 
 
 def _planned(outcome: CellOutcome) -> tuple[str, ...]:

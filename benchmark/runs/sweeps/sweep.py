@@ -73,7 +73,7 @@ def sweep(
     Raises BenchError for what is wrong before a cell starts: axes, data, a sweep that another process runs. A cell that
     fails later is an outcome.
     """
-    private_folder(folder.parent)
+    private_folder(folder.parent, inside=folder.name)
     with exclusive(folder):
         before = read_states(folder)
         write_axes(folder, axes)

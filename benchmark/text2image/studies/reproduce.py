@@ -12,9 +12,9 @@ import pandas as pd
 from benchmark.cohorts.open import DataConfig, build_dataset, open_cohort
 from benchmark.core.devices import pick_device
 from benchmark.core.errors import UsageError
-from benchmark.core.files import atomic_write, content_key, write_json
-from benchmark.core.options import without_paths
+from benchmark.core.files import atomic_write, content_key, private_folder, write_json
 from benchmark.core.progress import Log, to_stderr
+from benchmark.core.public_text import public_options
 from benchmark.plugins import registry
 from benchmark.text2image.copy_oracle import CopyOracle
 from benchmark.text2image.detect import Traces, detector_scores, trace_all
@@ -98,6 +98,7 @@ def reproduce(
     study = plan_study(cohort, reports, design, seed=seed)
     settings = chosen.set | options
     folder = out / f"dutt2025-{content_key(cohort.key, settings, asdict(design), seed, length=8)}"
+    private_folder(out, inside=folder.name)
     device = str(pick_device(device))
     model = trained(settings, study, folder / "model", seed=seed, device=device)
     oracle = CopyOracle.of(study.train, study.heldout)
@@ -127,7 +128,7 @@ def reproduce(
                 oracle=oracle, threshold=threshold, mitigation=mitigation, images=plan.images, batch=plan.batch,
             )  # fmt: skip
             results["training"] = {BEFORE: results["mitigations"][BEFORE], **retrained(job)}
-    public_settings = {name: str(value) for name, value in without_paths(settings).items()}
+    public_settings = {name: str(value) for name, value in public_options(settings).items()}
     results |= {"plan": asdict(plan), "design": asdict(design), "settings": public_settings, "cohort": cohort.key}
     write_json(folder / RESULTS, results)
     return folder, results

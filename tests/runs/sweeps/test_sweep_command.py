@@ -14,6 +14,7 @@ import pytest
 from conftest import FAST
 
 from benchmark.records.record import Record
+from benchmark.runs.sweeps.readings import PRIVATE_REASON
 
 SOAK = Path(__file__).parents[3] / "scripts" / "soak_sweep.py"
 
@@ -55,7 +56,7 @@ def test_a_sweep_its_second_call_and_another_sweep_share_their_cells(tmp_path: P
     assert "cells without numbers" in shown.stdout
     assert shown.stdout in done.stdout
     table = pd.read_parquet(tmp_path / "sweeps/mine/table.parquet").drop_duplicates("cell")
-    assert table[["state", "reason"]].to_numpy().tolist() == [["done", ""], ["failed", reason]]
+    assert table[["state", "reason"]].to_numpy().tolist() == [["done", ""], ["failed", PRIVATE_REASON]]
     claimed = bench(
         tmp_path, "sweep", "--model", "gaussian", "--train-items", "40,20", "--claim", "train-items=falls", "--name",
         "mine", *options(prepared),

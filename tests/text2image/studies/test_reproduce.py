@@ -148,7 +148,7 @@ def test_the_study_from_end_to_end_without_a_word_in_public(
     assert done.exit_code == 0
     for shown in ("detector", "captions by kind", "mitigations in sampling", "mitigations in training"):
         assert shown in done.output
-    (where,) = (tmp_path / "out").glob("[!.]*")
+    (where,) = (tmp_path / "out").glob("*/")
     public = done.output + (where / "dutt2025.json").read_text()
     prompts = pd.read_parquet(where / "prompts.parquet")["prompt"]
     for prompt in prompts:
@@ -175,7 +175,7 @@ def test_images_of_colours_are_compared_with_grey_ones(real_data: Callable[[str]
                "--device", "cpu"]  # fmt: skip
     done = CliRunner().invoke(app, command, catch_exceptions=False)
     assert done.exit_code == 0
-    (where,) = (tmp_path / "out").glob("[!.]*")
+    (where,) = (tmp_path / "out").glob("*/")
     found = json.loads((where / "mitigations.json").read_text())
     assert found["compared"]
     assert -1 <= found["effects"]["none"]["likeness"] <= 1
