@@ -96,12 +96,16 @@ def public_given(kind: Kind, name: str, options: Mapping[str, Any]) -> dict[str,
 
 
 def _typed(value: Any) -> Any:
-    """Return the number or truth value that a text is, else the text."""
+    """Return the number, truth value, or list of them that a text is, else the text."""
+    if not isinstance(value, str):
+        return value
     try:
-        number = json.loads(value) if isinstance(value, str) else value
+        parts = [json.loads(part) for part in value.split(",")]
     except ValueError:
         return value
-    return number if isinstance(number, bool | int | float) else value
+    if not all(isinstance(part, bool | int | float) for part in parts):
+        return value
+    return parts if len(parts) > 1 else parts[0]
 
 
 def public_selection(kind: Kind, text: str) -> str:

@@ -12,7 +12,8 @@ import pytest
 from made_outcomes import DETECTORS, Plan, record, sizes_and_seeds
 
 from benchmark.cli.sweep_tables import outcome_json, print_outcome
-from benchmark.core.errors import BadDataError, UsageError
+from benchmark.core.errors import BadDataError, DamagedError, UsageError
+from benchmark.core.sealed import seal
 from benchmark.runs.sweeps.folder import write_all
 from benchmark.runs.sweeps.outcome import Written, read_outcome, write_outcome
 from benchmark.runs.sweeps.readings import PRIVATE_REASON
@@ -240,6 +241,10 @@ def test_a_folder_without_an_outcome(tmp_path: Path) -> None:
 def test_an_outcome_that_was_cut_off(written: Written, tmp_path: Path) -> None:
     for name in ("table", "means", "trends"):
         (tmp_path / f"{name}.parquet").write_bytes(b"PAR1")
+    with pytest.raises(DamagedError, match=f"^{tmp_path}/table.parquet has no digest next to it"):
+        read_outcome(tmp_path)
+    for name in ("table", "means", "trends"):  # as another program of ours would have written them
+        seal(tmp_path / f"{name}.parquet")
     with pytest.raises(BadDataError, match=f"^the tables in {tmp_path} cannot be read"):
         read_outcome(tmp_path)
 
