@@ -136,7 +136,7 @@ def test_a_failure_stops_all_cells_where_that_was_asked_for(ray_cluster: Any, tm
     assert outcomes[1].error == "the sweep stopped before this cell had ended: run it again, and the cell resumes"
     assert [outcome.cell.index for outcome in told if outcome.state == "running"] == [1]  # those that had begun
     # The cell that ran was interrupted and not killed: its state says so.
-    assert read_json(tmp_path / "seed-1" / "status.json")["fit"]["state"] == "failed"
+    assert read_json(tmp_path / "seed-1" / "status.json")["fit"]["state"] == "interrupted"
 
 
 def test_a_lost_node_loses_no_cell_and_nothing_is_computed_twice(
