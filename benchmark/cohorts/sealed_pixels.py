@@ -49,7 +49,7 @@ class SealedPixels:
             raise ValueError(f"{path} does not hold {len(digests)} items")
         self._compared = np.zeros(len(digests), dtype=np.bool_)
         self._stamp = stamp_of(path)
-        self._bytes = self._stamp[1]
+        self._bytes = path.stat().st_size
 
     def __len__(self) -> int:
         return len(self._map)
@@ -99,6 +99,8 @@ class SealedPixels:
 
     def intact(self) -> bool:
         """Return whether every item is as it was prepared. Reads all, and removes nothing."""
+        if self._path.stat().st_size != self._bytes:
+            return False
         return all(item_digest(item) == digest for item, digest in zip(self._map, self._digests, strict=True))
 
     def _forget_if_changed(self) -> None:
@@ -110,10 +112,10 @@ class SealedPixels:
             self._stamp = stamp
             self._compared[:] = False
         # What a map holds behind the end of its file cannot be read: the system ends the process (SIGBUS).
-        if stamp[1] != self._bytes:
+        if (size := self._path.stat().st_size) != self._bytes:
             remove_sealed(self._finished)
             raise DamagedError(
-                f"{self._path} has {stamp[1]} bytes in place of {self._bytes}: another program has cut or changed it",
+                f"{self._path} has {size} bytes in place of {self._bytes}: another program has cut or changed it",
                 "run the same command again: all items are prepared again",
             )
 

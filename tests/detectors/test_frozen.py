@@ -15,6 +15,7 @@ import torch
 from torch import nn
 
 from benchmark.core.errors import AdapterError, BadDataError, BenchError, MissingDataError, UsageError
+from benchmark.core.public_text import hidden
 from benchmark.core.types import Split
 from benchmark.detectors import frozen, script_process
 from benchmark.detectors.frozen import Frozen, Options, _planes
@@ -113,7 +114,7 @@ def test_planes_of_a_volume() -> None:
 def test_names_hold_no_path(script: Path) -> None:
     choice = choose(f"frozen:source={script}:tag=toy:size=32:sha256={digest(script)}")
     assert choice.name == "frozen-toy:size=32"
-    assert choice.public["source"] == "(path)"
+    assert choice.public["source"] == hidden(str(script))
 
 
 def test_another_configuration_in_its_folder_is_another_detector(tmp_path: Path) -> None:

@@ -80,7 +80,7 @@ def test_a_class_in_a_file(tmp_path: Path) -> None:
 
 def test_two_detectors_with_one_name() -> None:
     with pytest.raises(UsageError) as error:
-        choose_all(["frozen:source=a.pt:tag=x", "frozen:source=b.pt:tag=x"])
+        choose_all([f"frozen:source={name}.pt:tag=x:sha256={name * 64}" for name in "ab"])
     assert str(error.value) == ("two different detectors are named frozen-x\n  hint: give one of them another tag")
 
 

@@ -121,7 +121,8 @@ def test_a_number_of_samples_is_that_of_the_samples(again: Bench, bench: Bench, 
     status["fit"]["parameters"] = 7
     write_sealed_json(folder / "status.json", status)
     done = again("--samples", 300)
+    place = (folder / "evaluation.json").relative_to(tmp_path)
     assert (done.returncode, done.stderr.splitlines()[-2:]) == (4, [
-        f"error: {folder / 'evaluation.json'} is of 250 samples, the configuration of 300, or of another cohort",
+        f"error: {place} is of 250 samples, the configuration of 300, or of another cohort",
         "  hint: delete that file, and run it again: bench run",
     ])  # fmt: skip

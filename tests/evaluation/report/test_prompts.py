@@ -12,6 +12,7 @@ import pandas as pd
 import pytest
 
 from benchmark.core.errors import BadDataError
+from benchmark.core.sealed import seal
 from benchmark.evaluation.report.prompts import is_prompts_folder, write_prompts_report
 from benchmark.text2image.options import OutlierRule, PromptSampling
 from benchmark.text2image.summary import summarise
@@ -76,6 +77,7 @@ def test_top_prompts_are_shown_as_text_with_their_numbers(tmp_path: Path) -> Non
 def test_images_are_those_of_their_prompt(tmp_path: Path, channels: int) -> None:
     folder, made = scored(tmp_path), images(7, channels)
     np.savez(folder / FILE, sha=np.array([f"{number:04x}" for number in range(7)]), images=made)
+    seal(folder / FILE)
     page = page_of(folder)
     drawn = {given["alt"]: opened(given["src"]) for tag, given, _ in page.elements if tag == "img"}
     assert len(drawn) == 14
