@@ -173,7 +173,7 @@ def find(kind: Kind, name: str) -> Card:
     """Return the card of a name, or a bare card for `file.py:Class`. Raises UsageError with suggestions."""
     if ".py:" in name:
         path, _, attribute = name.rpartition(":")
-        return _CARDS[kind](name=attribute.lower(), entry=name, summary=f"from {path}")
+        return _CARDS[kind](name=_own_name(kind, attribute), entry=name, summary=f"from {path}")
     cards = listing(kind).cards
     if name not in cards:
         raise UsageError(
@@ -181,6 +181,15 @@ def find(kind: Kind, name: str) -> Card:
             f"{suggest(name, cards)}`bench {kind}` lists all; your own: {_OPTION[kind]} ./file.py:Class",
         )
     return cards[name]
+
+
+def _own_name(kind: Kind, attribute: str) -> str:
+    """Return the name of a class in a file: its own in small letters, which never is that of a listed card.
+
+    Boards and records show names: a class `LDM` in any file must not pass for the `ldm` of this package.
+    """
+    name = attribute.lower()
+    return f"own-{name}" if name in listing(kind).cards else name
 
 
 def find_model(name: str) -> ModelCard:

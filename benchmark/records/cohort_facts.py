@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from benchmark.core.types import Cohort
+from benchmark.records.public_text import public_name, public_text
 from benchmark.records.record import CohortFacts
 
 
@@ -10,7 +11,9 @@ def facts_of(cohort: Cohort) -> CohortFacts:
     """Return the facts of a cohort that records and audits hold."""
     splits = (cohort.train, cohort.calibration, cohort.test)
     return CohortFacts(
-        name=cohort.name, key=cohort.key, shape=cohort.train.shape, channels=cohort.train.channels,
+        name=cohort.name, key=cohort.key, shape=cohort.train.shape,
+        channels=tuple(map(public_name, cohort.train.channels)),
         spacing_mm=cohort.spacing_mm, items={split.name: len(split) for split in splits},
-        patients={split.name: len(set(split.subjects)) for split in splits}, notes=cohort.notes,
+        patients={split.name: len(set(split.subjects)) for split in splits},
+        notes=tuple(map(public_text, cohort.notes)),
     )  # fmt: skip

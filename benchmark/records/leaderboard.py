@@ -10,12 +10,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from benchmark.core.csv_cells import csv_text
-from benchmark.core.errors import UsageError
 from benchmark.core.files import atomic_write
 from benchmark.core.percent import percent
 from benchmark.records.board_rows import Row, rows_of, settings_text
 from benchmark.records.columns import ABSENT, LINES, PROMPTS, QUALITY, UNLIKE, Line, recall_text, with_interval
+from benchmark.records.escaping import csv, html, markdown
 from benchmark.records.record import Record
 
 if TYPE_CHECKING:
@@ -24,32 +23,21 @@ if TYPE_CHECKING:
 HEADLINE = "exposed.items[copy]"
 
 
-def collect(places: Iterable[Path]) -> list[Record]:
-    """Read every record.json below these folders and every *.json in a `records` folder; each run counts once.
-
-    Raises UsageError when there is none, BadDataError for a record that is not valid.
-    """
-    folders = list(places)
-    patterns = ("**/record.json", "records/*.json")
-    paths = sorted({path for place in folders for pattern in patterns for path in place.glob(pattern)})
-    if not paths:
-        looked = ", ".join(str(place) for place in folders)
-        raise UsageError(
-            f"there is no record in {looked}", "run a model first: bench run --model ldm --data phantom-mr"
-        )
-    unique = {}
-    for path in paths:
-        record = Record.read(path)
-        unique[record.model_dump_json(include={"spec", "cohort", "hashes"})] = record
-    return list(unique.values())
-
-
 def boards(records: Iterable[Record]) -> dict[tuple[str, str, str], list[Record]]:
-    """Group by (cohort name, cohort key, protocol): one table never mixes different patients or rules."""
+    """Group by (cohort name, cohort key, protocol): one table never mixes different patients or rules.
+
+    Custom records of another split than the protocol's have it in place of the protocol, such as `custom-official`.
+    """
     groups: dict[tuple[str, str, str], list[Record]] = defaultdict(list)
     for record in records:
-        groups[record.cohort.name, record.cohort.key, record.protocol].append(record)
+        groups[record.cohort.name, record.cohort.key, _rules(record)].append(record)
     return dict(sorted(groups.items()))
+
+
+def _rules(record: Record) -> str:
+    split = [] if record.spec.split == "patients" else [record.spec.split]
+    seed = [f"split{record.spec.split_seed}"] if record.spec.split_seed else []
+    return "-".join([record.protocol, *split, *seed])
 
 
 def ranks(rows: Sequence[Row]) -> list[int]:
@@ -193,17 +181,21 @@ def notes_of(records: list[Record]) -> list[str]:
 
 
 def write_boards(records: list[Record], out: Path, audits: Mapping[str, list[str]] | None = None) -> list[Path]:
-    """Write COHORT-KEY-PROTOCOL.md, .csv and .html for every board and return their paths. Raises BadDataError."""
+    """Write COHORT-KEY-PROTOCOL.md, .csv and .html for every board and return their paths.
+
+    The three parts of a name are letters, digits and few signs (`PathPart`, `Key`), the key in whole: two boards never
+    have one file.
+    """
     written: list[Path] = []
     for (name, key, protocol), group in boards(records).items():
         table, notes = table_of(group), [*notes_of(group), *(audits or {}).get(key, [])]
         title, subtitle = f"{name}: memorisation board", _subtitle(group[0], key, protocol)
         texts = {
             ".md": _markdown(title, subtitle, table, notes),
-            ".csv": csv_text(table),
+            ".csv": csv(table),
             ".html": _html(title, subtitle, table, notes),
         }
-        stem = f"{name}-{key[:8]}-{protocol}"
+        stem = f"{name}-{key}-{protocol}"
         written += [_write(out / f"{stem}{ending}", text) for ending, text in texts.items()]
     return written
 
@@ -221,21 +213,20 @@ def _write(path: Path, text: str) -> Path:
 
 
 def _markdown(title: str, subtitle: str, table: pd.DataFrame, notes: list[str]) -> str:
-    cells = [list(table.columns), ["---"] * len(table.columns), *table.astype(str).to_numpy().tolist()]
-    lines = ["| " + " | ".join(_plain(cell) for cell in line) + " |" for line in cells]
-    return "\n".join([f"# {title}", "", subtitle, "", *lines, "", *(f"- {note}" for note in notes), ""])
+    header, *rows = [list(table.columns), *table.astype(str).to_numpy().tolist()]
+    lines = [_markdown_row(header), "| " + " | ".join(["---"] * len(header)) + " |", *map(_markdown_row, rows)]
+    text = [f"# {markdown(title)}", "", markdown(subtitle), "", *lines, "", *(f"- {markdown(note)}" for note in notes)]
+    return "\n".join([*text, ""])
 
 
-def _plain(cell: str) -> str:
-    """Return one line without Markdown or HTML markup: a submitted name may contain any."""
-    from markupsafe import escape
-
-    return str(escape(" ".join(cell.split()))).replace("|", "\\|")
+def _markdown_row(cells: Iterable[str]) -> str:
+    return "| " + " | ".join(markdown(cell) for cell in cells) + " |"
 
 
 def _html(title: str, subtitle: str, table: pd.DataFrame, notes: list[str]) -> str:
     from jinja2 import Environment, PackageLoader
 
     environment = Environment(loader=PackageLoader("benchmark.records"), autoescape=True)
+    environment.filters["harmless"] = lambda value: html(str(value))
     template = environment.get_template("board.html")
     return template.render(title=title, subtitle=subtitle, table=table, notes=notes)

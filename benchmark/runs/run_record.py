@@ -10,6 +10,7 @@ from benchmark.core.sealed import read_sealed_json
 from benchmark.core.stages import Stages
 from benchmark.core.types import Cohort, HasFoundSettings
 from benchmark.records.cohort_facts import facts_of
+from benchmark.records.public_text import public_name, public_text
 from benchmark.records.record import PROTOCOL, Record, Spec
 from benchmark.runs.changed_settings import changed_settings
 from benchmark.runs.config import Resolved
@@ -39,7 +40,7 @@ def write_declined(resolved: Resolved, cohort: Cohort, stages: Stages, reason: s
     record = Record(
         protocol=protocol_of(resolved),
         status="declined",
-        reason=reason,
+        reason=public_text(reason),
         spec=public_spec(resolved),
         cohort=facts_of(cohort),
         scores={},
@@ -66,14 +67,20 @@ def public_spec(resolved: Resolved) -> Spec:
     repeats = {} if share is None else {"repeat": split.repeat, "repeat_share": share}
     return Spec(
         model=resolved.model.name, preset=config.model.preset,
-        settings=without_paths(resolved.settings | found_settings(resolved) | _stop_settings(resolved)),
-        changed=without_paths(changed_settings(resolved) | _stop_settings(resolved)) | repeats,
-        data=resolved.data.name, data_options=without_paths(asdict(resolved.dataset)),  # type: ignore[call-overload]
+        settings=_public(resolved.settings | found_settings(resolved) | _stop_settings(resolved)),
+        changed=_public(changed_settings(resolved) | _stop_settings(resolved)) | repeats,
+        data=resolved.data.name, data_options=_public(asdict(resolved.dataset)),  # type: ignore[call-overload]
         split=split.split, split_seed=split.split_seed, train_items=split.train_items,
         train_patients=split.train_patients, samples=resolved.samples, repeat=split.repeat, repeat_share=share,
         trained_on=trained_on(resolved),
         seed=config.seed, budget_seconds=config.budget_seconds,
     )  # fmt: skip
+
+
+def _public(settings: dict[str, Any]) -> dict[str, Any]:
+    """Return settings as a record may hold them: no paths, and no text that is obeyed where it is shown."""
+    shown = without_paths(settings).items()
+    return {public_name(name): public_text(value) if isinstance(value, str) else value for name, value in shown}
 
 
 def _stop_settings(resolved: Resolved) -> dict[str, str]:

@@ -338,3 +338,10 @@ def test_an_entry_point_cannot_take_a_name_of_ours(plugin: Write) -> None:
     plugin("[benchmark.models]\nldm = acme_ldm:Thing\n", acme_ldm=ADAPTER)
     assert find_model("ldm").folder == ours
     assert listing("models").problems == (f"acme_ldm:Thing reuses the name 'ldm' of {ours}: ignored",)
+
+
+def test_a_class_in_a_file_never_has_the_name_of_a_listed_card() -> None:
+    """Boards show names: `LDM` of any file must not pass for the `ldm` of this package."""
+    assert find("models", "./mine.py:LDM").name == "own-ldm"
+    assert find("detectors", "./mine.py:Copy").name == "own-copy"
+    assert find("models", "./mine.py:Mine").name == "mine"

@@ -13,10 +13,11 @@ import numpy as np
 import pytest
 from pydantic import ValidationError
 
-from benchmark.core.errors import BadDataError, UsageError
+from benchmark.core.errors import UsageError
 from benchmark.records.board_rows import rows_of
+from benchmark.records.collecting import collect, gather
 from benchmark.records.columns import LINES
-from benchmark.records.leaderboard import HEADLINE, boards, cells_of, collect, notes_of, ranks, table_of, write_boards
+from benchmark.records.leaderboard import HEADLINE, boards, cells_of, notes_of, ranks, table_of, write_boards
 from benchmark.records.record import CohortFacts, Record, ScoreEntry, Spec
 
 KEY = "0123456789abcdef"
@@ -122,7 +123,7 @@ def test_rows_of_different_patients_or_rules_never_meet() -> None:
 
 def test_each_cohort_has_its_own_files(tmp_path: Path) -> None:
     written = write_boards([record("one"), record("two", key="f" * 16), record("three", cohort="brats20")], tmp_path)
-    stems = ("brats20-01234567", "phantom-mr-01234567", "phantom-mr-ffffffff")
+    stems = (f"brats20-{KEY}", f"phantom-mr-{KEY}", f"phantom-mr-{'f' * 16}")
     assert [path.name for path in written] == [f"{stem}-p2{end}" for stem in stems for end in (".md", ".csv", ".html")]
     assert sorted(path.name for path in tmp_path.iterdir()) == sorted(path.name for path in written)
     for path, model in zip(written[::3], ("three", "one", "two"), strict=True):
@@ -140,7 +141,7 @@ def test_each_protocol_has_its_own_files(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("cohort", ["../evil", "a/b", ".hidden", ""])
 def test_a_record_cannot_write_elsewhere(cohort: str) -> None:
-    with pytest.raises(ValidationError, match="String should match pattern"):
+    with pytest.raises(ValidationError, match=r"should match pattern|is no name"):
         record(cohort=cohort)
 
 
@@ -270,24 +271,42 @@ def test_building_again_replaces_the_files(tmp_path: Path) -> None:
     assert all("new" in path.read_text() and "| old |" not in path.read_text() for path in paths)
 
 
-def test_a_hostile_name_stays_text(tmp_path: Path) -> None:
-    name = '<script>alert("x")</script> & | co'
-    markdown, comma, page = (
-        path.read_text() for path in write_boards([record(name, notes=("<img src=x onerror=y>",))], tmp_path)
+HOSTILE = '<script>alert("x")</script> & | co [a](http://b) \x1b[31m \u202e `c` *d*'
+
+
+def test_a_hostile_note_stays_text(tmp_path: Path) -> None:
+    """The schema refuses control characters; a note that holds any all the same is harmless in every file."""
+    given = record()
+    cohort = given.cohort.model_copy(update={"notes": (HOSTILE,)})
+    markdown, _, page = (
+        path.read_text() for path in write_boards([given.model_copy(update={"cohort": cohort})], tmp_path)
     )
-    assert name in Page(page).cells
     assert not {"script", "img"} & set(Page(page).tags)
-    assert "&lt;script&gt;" in page
-    (line,) = (line for line in markdown.splitlines() if line.startswith("| 1 |"))
+    for text in (markdown, page):
+        assert "&lt;script&gt;" in text
+        assert "\\x1b[31m" in text.replace("\\\\", "\\")
+        assert not {"\x1b", "\u202e"} & set(text)
+    assert "[a\\](http:\\//b)" in markdown
+
+
+def test_a_hostile_reason_stays_one_cell(tmp_path: Path) -> None:
+    declined = record("a").model_copy(
+        update={"status": "declined", "reason": f"=1+1\n{HOSTILE}", "scores": {}, "replicates": {}}
+    )
+    markdown, comma, page = (path.read_text() for path in write_boards([declined], tmp_path))
+    assert not {"script", "img"} & set(Page(page).tags)
+    (line,) = (line for line in markdown.splitlines() if "declined" in line)
     header = next(line for line in markdown.splitlines() if line.startswith("| rank |"))
     assert line.replace("\\|", "").count("|") == header.count("|")
-    assert name in next(csv.DictReader(io.StringIO(comma)))["model"]
+    assert not {"\x1b", "\u202e"} & set(comma)
 
 
-def test_a_name_of_two_lines_stays_one_row(tmp_path: Path) -> None:
-    markdown = write_boards([record("a\nb")], tmp_path)[0].read_text()
-    (line,) = (line for line in markdown.splitlines() if line.startswith("| 1 |"))
-    assert line.endswith(" |")
+@pytest.mark.parametrize(
+    "name", ["<b>x</b>", "=1+1", "@x", "-x", "a|b", "../x", "/etc", "a\nb", "\x1b[1m", "\u202ex", "", "x" * 201]
+)
+def test_a_name_with_markup_a_path_or_an_escape_is_refused(name: str) -> None:
+    with pytest.raises(ValidationError, match=r"is no name|a name of 201 characters"):
+        record(name)
 
 
 def test_a_missing_control_is_said() -> None:
@@ -306,7 +325,7 @@ def test_no_patient_and_no_path_in_any_output(tmp_path: Path) -> None:
     private = str(runs / "patient-007")
     given = record()
     spec = given.spec.model_copy(update={"data_options": {"root": private}, "settings": {"checkpoint": private}})
-    put(runs, given.model_copy(update={"spec": spec, "environment": {"folder": private}, "hashes": {"x": private}}))
+    put(runs, given.model_copy(update={"spec": spec, "environment": {"folder": private}}))
     for path in write_boards(collect([runs]), tmp_path / "out"):
         text = path.read_text()
         assert "ldm" in text
@@ -360,17 +379,52 @@ def test_no_record(tmp_path: Path) -> None:
     )
 
 
-def test_a_broken_record_is_named(tmp_path: Path) -> None:
-    put(tmp_path, record("a"))
+def test_a_broken_record_is_named_and_hides_no_other(tmp_path: Path) -> None:
+    put(tmp_path, record("a"), record("b"))
     path = tmp_path / "run-0" / "seed-0" / "record.json"
     values = json.loads(path.read_text())
     del values["cohort"]["key"]
     path.write_text(json.dumps(values))
-    with pytest.raises(BadDataError) as error:
-        collect([tmp_path])
-    assert str(error.value) == (
-        f"{path} is not a valid record: cohort.key: Field required\n  hint: evaluate the run again"
-    )
+    found = gather([tmp_path])
+    assert [one.spec.model for one in found.records.values()] == ["b"]
+    assert [str(one) for one in found.refused] == [f"{path}: is not a valid record: cohort.key: Field required"]
+
+
+def test_records_of_one_run_with_other_scores_are_both_refused(tmp_path: Path) -> None:
+    """Formerly the last one read replaced the honest one without a word."""
+    honest = record("a")
+    edited = honest.model_copy(update={"scores": {**honest.scores, HEADLINE: score(0.0, 0.0, 0.01)}})
+    put(tmp_path, honest, edited, record("b"))
+    found = gather([tmp_path])
+    first, second = (tmp_path / f"run-{number}" / "seed-0" / "record.json" for number in (0, 1))
+    assert [one.spec.model for one in found.records.values()] == ["b"]
+    assert [str(one) for one in found.refused] == [
+        f"{first}: it is of the same run as {second}, and has other scores",
+        f"{second}: it is of the same run as {first}, and has other scores",
+    ]
+
+
+def test_other_patients_under_the_same_key_are_refused(tmp_path: Path) -> None:
+    other = record("c")
+    facts = other.cohort.model_copy(update={"patients": {"train": 11, "calibration": 6, "test": 5}})
+    put(tmp_path, record("a"), record("b"), other.model_copy(update={"cohort": facts}))
+    found = gather([tmp_path])
+    assert [one.spec.model for one in found.records.values()] == ["a", "b"]
+    first, third = (tmp_path / f"run-{number}" / "seed-0" / "record.json" for number in (0, 2))
+    assert [str(one) for one in found.refused] == [
+        f"{third}: its cohort has the key {KEY} of {first}, and another patients"
+    ]
+
+
+def test_a_protocol_says_what_split_it_takes() -> None:
+    official = record().spec.model_copy(update={"split": "official"})
+    values = {**record().model_dump(by_alias=True), "spec": official.model_dump()}
+    with pytest.raises(ValidationError, match="protocol p2 and the split official: such a record is custom"):
+        Record.model_validate(values)
+    custom = Record.model_validate({**values, "protocol": "custom"})
+    assert list(boards([custom, record(protocol="custom")])) == [
+        ("phantom-mr", KEY, "custom"), ("phantom-mr", KEY, "custom-official"),
+    ]  # fmt: skip
 
 
 def test_a_declined_run_has_a_row_without_rank_or_numbers(tmp_path: Path) -> None:
