@@ -164,8 +164,8 @@ MUTANTS = (
     # Exposure
     Mutant(
         f"{EVALUATION}/exposure.py",
-        "privacy_loss(best[: nearest.train], best[nearest.train :], seed=seed)",
-        "privacy_loss(best[nearest.train :], best[: nearest.train], seed=seed)",
+        "right_guesses(best[: nearest.train], best[nearest.train :], seed=pairing)",
+        "right_guesses(best[nearest.train :], best[: nearest.train], seed=pairing)",
         "epsilon with the sides exchanged",
         (EXPOSURE,),
     ),

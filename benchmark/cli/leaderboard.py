@@ -1,20 +1,27 @@
-"""`bench leaderboard`: tables made from records."""
+"""`bench leaderboard`: records that are submitted and checked, and tables made from them."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from benchmark.cli.apps import App
 
+if TYPE_CHECKING:
+    from benchmark.records.collecting import Refused
+
 leaderboard_app = App(no_args_is_help=True)
+REFUSED = 4
+"""Exit code where a file was refused or left out: that of bad data (`core.errors.BadDataError`)."""
+RECORDS = Path("leaderboards", "records")
 
 
 @leaderboard_app.callback()
 def leaderboard_command() -> None:
-    """Make tables from records."""
+    """Submit and check records, and make tables from them."""
 
 
 @leaderboard_app.command("build")
@@ -31,18 +38,90 @@ def build_command(
     """
     from benchmark.records.collecting import gather
     from benchmark.records.detector_audits import collect_audits
+    from benchmark.records.history import with_history
     from benchmark.records.leaderboard import write_boards
 
     gathered = gather([*(runs or [Path("runs")]), out])
     sentences, unusable = collect_audits(audits)
-    for path in write_boards(list(gathered.records.values()), out, sentences):
+    records, gone = with_history(gathered.records, out)
+    for path in write_boards(records, out, sentences):
         typer.echo(path)
-    refused = (*gathered.refused, *unusable)
-    for one in refused:
-        typer.echo(f"left out: {one}", err=True)
+    for name in gone:
+        typer.echo(f"gone: {name}", err=True)
+    _end((*gathered.refused, *unusable), "left out")
+
+
+@leaderboard_app.command("submit")
+def submit_command(
+    folder: Annotated[Path, typer.Argument(metavar="RUN", help="A run folder.")],
+    out: Annotated[Path, typer.Option("--out", help="Where the record goes.")] = RECORDS,
+) -> None:
+    """Check the record of a run, and copy it, with its receipts, to the records of boards.
+
+    The file is named after the record's digest. Nothing else of the run is read. The exit code is 4, and nothing is
+    written, where the record would be refused.
+    """
+    from benchmark.runs.submission import submit
+
+    typer.echo(submit(folder, out))
+
+
+@leaderboard_app.command("verify")
+def verify_command(
+    records: Annotated[list[Path], typer.Argument(metavar="RECORD...", help="Records (.json).")],
+    among: Annotated[Path | None, typer.Option("--among", help="Folder of records to rank them with.")] = None,
+) -> None:
+    """Compute the headline of records again from their receipts, without images and patients.
+
+    Prints MATCH, or the first number that differs; then the exit code is 4. With --among, prints the rank, too.
+    """
+    from benchmark.evaluation.verification import first_difference
+    from benchmark.records.collecting import read_records
+    from benchmark.records.leaderboard import rank_text
+    from benchmark.records.record import Record
+
+    others = [] if among is None else list(read_records(sorted(among.glob("*.json")))[0].values())
+    refused = []
+    for path in records:
+        record = Record.read(path)
+        difference = first_difference(record)
+        rank = f", {rank_text(record, others)}" if among is not None and not difference else ""
+        typer.echo(f"{path}: {difference or 'MATCH'}{rank}")
+        refused += [path] if difference else []
     if refused:
-        raise typer.Exit(LEFT_OUT)
+        raise typer.Exit(REFUSED)
 
 
-LEFT_OUT = 4
-"""Exit code where a file was left out: that of bad data (`core.errors.BadDataError`)."""
+@leaderboard_app.command("retract")
+def retract_command(
+    record: Annotated[Path, typer.Argument(metavar="RECORD", help="A submitted record (.json).")],
+    reason: Annotated[str, typer.Option("--reason", help="Why, in one sentence, which boards show.")],
+) -> None:
+    """Take a record's numbers off the boards: its row stays, and says why."""
+    from benchmark.records.public_text import public_text
+    from benchmark.records.record import Record
+
+    Record.read(record).retracted(public_text(reason)).write(record)
+    typer.echo(record)
+
+
+@leaderboard_app.command("validate")
+def validate_command(
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="A folder of records.")] = RECORDS,
+) -> None:
+    """Check every record of a folder as a board's maintainer would, and compute all headlines again.
+
+    Each record that is refused is named with the first reason; the exit code is then 4.
+    """
+    from benchmark.runs.submission import validate
+
+    accepted, refused = validate(folder)
+    typer.echo(f"{accepted} of {accepted + len(refused)} records are valid")
+    _end(refused, "refused")
+
+
+def _end(refused: Sequence[Refused], what: str) -> None:
+    for one in refused:
+        typer.echo(f"{what}: {one}", err=True)
+    if refused:
+        raise typer.Exit(REFUSED)

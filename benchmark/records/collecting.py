@@ -6,7 +6,7 @@ One broken record hides no other, and none is shown with a number that contradic
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -50,11 +50,11 @@ def gather(places: Iterable[Path]) -> Gathered:
         raise UsageError(
             f"there is no record in {looked}", "run a model first: bench run --model ldm --data phantom-mr"
         )
-    records, refused = _read_all(paths)
-    for conflicts in (_conflicting_runs(records), _conflicting_cohorts(records)):
-        refused += conflicts
-        for conflict in conflicts:
-            records.pop(conflict.path, None)
+    records, refused = read_records(paths)
+    contradicting = conflicts(records)
+    for conflict in contradicting:
+        records.pop(conflict.path, None)
+    refused += contradicting
     return Gathered(_each_once(records), tuple(refused))
 
 
@@ -63,15 +63,28 @@ def collect(places: Iterable[Path]) -> list[Record]:
     return list(gather(places).records.values())
 
 
-def _read_all(paths: list[Path]) -> tuple[dict[Path, Record], list[Refused]]:
+def read_records(paths: Sequence[Path]) -> tuple[dict[Path, Record], list[Refused]]:
+    """Read files; those that are no valid records, or were changed after their digest was written, are refused."""
     records: dict[Path, Record] = {}
     refused: list[Refused] = []
     for path in paths:
         try:
-            records[path] = Record.read(path)
+            record = Record.read(path)
         except BadDataError as error:
             refused.append(Refused(path, printable(error.message.removeprefix(str(path)).lstrip(": "))))
+            continue
+        if record.digest and record.digest != record.content_digest:
+            refused.append(Refused(path, "the record was changed after its digest was written"))
+        else:
+            records[path] = record
     return records, refused
+
+
+def conflicts(records: Mapping[Path, Record]) -> list[Refused]:
+    """Return the records that contradict others: of one run with other scores, or of one cohort with other facts."""
+    runs = _conflicting_runs(records)
+    known = {one.path for one in runs}
+    return runs + _conflicting_cohorts({path: record for path, record in records.items() if path not in known})
 
 
 def run_of(record: Record) -> str:
@@ -83,13 +96,21 @@ def _results_of(record: Record) -> str:
     return record.model_dump_json(include={"status", "reason", "scores", "replicates"})
 
 
-def _conflicting_runs(records: dict[Path, Record]) -> list[Refused]:
+def _conflicting_runs(records: Mapping[Path, Record]) -> list[Refused]:
     """Records of one run with different scores: nobody can tell which one was measured, so that none is shown."""
     groups: dict[str, list[Path]] = defaultdict(list)
     for path, record in records.items():
         groups[run_of(record)].append(path)
     refused = []
     for paths in groups.values():
+        gone = [path for path in paths if records[path].status == "retracted"]
+        if gone:  # it stays on the board as such, whatever copies of it there are
+            refused += [
+                Refused(path, printable(f"it was retracted: {records[gone[0]].reason}"))
+                for path in paths
+                if path not in gone
+            ]
+            continue
         results = {path: _results_of(records[path]) for path in paths}
         for path in paths if len(set(results.values())) > 1 else ():
             other = next(one for one in paths if results[one] != results[path])
@@ -97,7 +118,7 @@ def _conflicting_runs(records: dict[Path, Record]) -> list[Refused]:
     return refused
 
 
-def _conflicting_cohorts(records: dict[Path, Record]) -> list[Refused]:
+def _conflicting_cohorts(records: Mapping[Path, Record]) -> list[Refused]:
     """Records whose cohort key is that of another cohort: the key is the digest of what the facts describe.
 
     What most records of the key say holds; where no description has the most, none of them is shown.

@@ -13,9 +13,10 @@ from benchmark.core.files import write_json
 from benchmark.core.progress import printable
 from benchmark.records.collecting import Refused
 from benchmark.records.columns import value_text, with_interval
+from benchmark.records.public_model import LISTED, PublicModel
 from benchmark.records.public_text import Name, PathPart, Plain, ScoreId, Text
 from benchmark.records.reading import read_public_json
-from benchmark.records.record import LISTED, PROTOCOL, CohortFacts, PublicModel, ScoreEntry, first_fault
+from benchmark.records.record import PROTOCOL, CohortFacts, ScoreEntry, first_fault
 
 SCHEMA: Literal[1] = 1
 RECALL, AUC = "detector.recall.", "detector.auc."

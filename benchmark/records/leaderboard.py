@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 HEADLINE = "exposed.items[copy]"
+POSSIBLE = "possible ranks"
 
 
 def boards(records: Iterable[Record]) -> dict[tuple[str, str, str], list[Record]]:
@@ -51,6 +52,40 @@ def ranks(rows: Sequence[Row]) -> list[int]:
     return [1 + sum(_below(other, row) for other in rows if other is not row) for row in rows]
 
 
+def rank_intervals(rows: Sequence[Row]) -> list[tuple[int, int]]:
+    """Return the best and the worst rank of each row that the paired differences leave open.
+
+    The best is 1 + the rows that are lower beyond doubt, which is the rank of `ranks`; the worst leaves out the rows
+    that are higher beyond doubt. Rows whose intervals are the same cannot be told apart from each other.
+    """
+    lower = [sum(_below(other, row) for other in rows if other is not row) for row in rows]
+    higher = [sum(_below(row, other) for other in rows if other is not row) for row in rows]
+    return [(1 + below, len(rows) - above) for below, above in zip(lower, higher, strict=True)]
+
+
+def rank_text(record: Record, others: Iterable[Record]) -> str:
+    """Return the rank of a record's row among the records of its board, with the ranks that are possible."""
+    (place,) = boards([record])
+    board = rows_of(boards([record, *(one for one in others if one != record)])[place])
+    row = next(one for one in board if record in one.records)
+    scored = _ranked(board)
+    if row not in scored:
+        return "no rank"
+    number = scored.index(row)
+    best, worst = rank_intervals(scored)[number]
+    return f"rank {ranks(scored)[number]} of {len(scored)} (95 %: {best} to {worst})"
+
+
+def _ranked(board: Sequence[Row]) -> list[Row]:
+    """Return the rows that have a rank.
+
+    A row of which any seed has no headline has none: the first place would read as an all-clear, and the mean of the
+    seeds that were not refused leaves out those that were. Nor has one without replicates: no row is shown to be below
+    it, so that it would be first whatever its value.
+    """
+    return [row for row in board if row.complete(HEADLINE) and row.replicates(HEADLINE) is not None]
+
+
 def _below(first: Row, second: Row) -> bool:
     a, b = first.replicates(HEADLINE), second.replicates(HEADLINE)
     if a is None or b is None or len(a) != len(b):
@@ -71,15 +106,15 @@ def table_of(records: Sequence[Record]) -> pd.DataFrame:
     import pandas as pd
 
     board = rows_of(records)
-    # A row of which any seed has no headline has no rank: the first place would read as an all-clear, and the mean of
-    # the seeds that were not refused leaves out those that were. Nor has one without replicates: no row is shown to be
-    # below it, so that it would be first whatever its value.
-    scored = [row for row in board if row.complete(HEADLINE) and row.replicates(HEADLINE) is not None]
+    scored = _ranked(board)
     unscored = [row for row in board if row not in scored]
     unscored.sort(key=lambda row: row.first.status != "done")
-    ranked = sorted(zip(ranks(scored), scored, strict=True), key=lambda pair: (pair[0], pair[1].value(HEADLINE)))
-    cells: list[dict[str, object]] = [{"rank": rank, **cells_of(row, board)} for rank, row in ranked]
-    return pd.DataFrame(cells + [{"rank": "", **cells_of(row, board)} for row in unscored]).fillna("")
+    places = zip(ranks(scored), rank_intervals(scored), scored, strict=True)
+    ranked = sorted(places, key=lambda place: (place[0], place[2].value(HEADLINE)))
+    cells: list[dict[str, object]] = [
+        {"rank": rank, POSSIBLE: f"{best} to {worst}", **cells_of(row, board)} for rank, (best, worst), row in ranked
+    ]
+    return pd.DataFrame(cells + [{"rank": "", POSSIBLE: "", **cells_of(row, board)} for row in unscored]).fillna("")
 
 
 def cells_of(row: Row, board: Sequence[Row]) -> dict[str, str]:
@@ -174,6 +209,7 @@ def notes_of(records: list[Record]) -> list[str]:
         f"{ABSENT.capitalize()}: evaluate that run again (bench evaluate RUN); the seeds that have it are not averaged."
     )
     notes.append("Equal ranks: the rows cannot be told apart on the same draws of patients.")
+    notes.append("Possible ranks: those that the paired differences leave open; without a rank, the cell says why.")
     notes += sorted({note for record in records for note in record.cohort.notes})
     if not any(record.spec.model == "copycat" for record in records):
         notes.append("No positive control yet: bench run --model copycat --set contamination=0.1 on the same cohort.")

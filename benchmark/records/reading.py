@@ -15,9 +15,9 @@ LARGEST = 2**20
 HINT = "delete it; the next run writes it again"
 
 
-def read_public_json(path: Path) -> Any:
-    """Read JSON that others have written. Raises BadDataError naming the file, whatever it holds."""
-    text = _text(path)
+def read_public_json(path: Path, largest: int = LARGEST) -> Any:
+    """Read JSON that others have written, of so many bytes. Raises BadDataError naming the file, whatever it holds."""
+    text = _text(path, largest)
     try:
         return json.loads(text, object_pairs_hook=_once)
     except RecursionError:
@@ -26,29 +26,29 @@ def read_public_json(path: Path) -> Any:
         raise BadDataError(f"{path} is not readable JSON: {error}", HINT) from error
 
 
-def _text(path: Path) -> str:
+def _text(path: Path, largest: int) -> str:
     try:
         # O_NONBLOCK: opening a FIFO would wait for somebody who writes. What was opened is then looked at.
         descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
         try:
             if not stat.S_ISREG(os.fstat(descriptor).st_mode):
                 raise BadDataError(f"{path} is not a file but a folder, a pipe or a device", "delete it")
-            content = _read(descriptor)
+            content = _read(descriptor, largest + 1)
         finally:
             os.close(descriptor)
     except OSError as error:
         raise BadDataError(f"{path} cannot be read: {error.strerror}", "check what it is, or delete it") from error
-    if len(content) > LARGEST:
-        raise BadDataError(f"{path} has more than {LARGEST} bytes, and a record has far fewer", HINT)
+    if len(content) > largest:
+        raise BadDataError(f"{path} has more than {largest} bytes, and a record has far fewer", HINT)
     try:
         return content.decode("utf-8")
     except UnicodeDecodeError as error:
         raise BadDataError(f"{path} is not readable JSON: {error}", HINT) from error
 
 
-def _read(descriptor: int) -> bytes:
+def _read(descriptor: int, most: int) -> bytes:
     with os.fdopen(os.dup(descriptor), "rb") as file:
-        return file.read(LARGEST + 1)
+        return file.read(most)
 
 
 def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

@@ -6,29 +6,21 @@ import math
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import Field, ValidationError, model_validator
 
 from benchmark.core.errors import BadDataError
-from benchmark.core.files import write_json
+from benchmark.core.files import content_key, write_json
 from benchmark.core.types import Direction, Score
+from benchmark.records.public_model import LISTED, Finite, Positive, PublicModel
 from benchmark.records.public_text import Digest, Key, Name, PathPart, Plain, ScoreId, Text, public_text
 from benchmark.records.ranges import impossible
 from benchmark.records.reading import read_public_json
+from benchmark.records.receipt import Receipt
 
 SCHEMA: Literal[1] = 1
 PROTOCOL = "p2"
 
-Finite = Annotated[float, Field(allow_inf_nan=False)]
-Positive = Annotated[int, Field(ge=1)]
-LISTED = Field(strict=False)
-"""JSON has lists, and no tuples: a list is taken for one, its entries are as strict as elsewhere."""
 SplitName = Annotated[str, Field(pattern="^(train|calibration|test)$")]
-
-
-class PublicModel(BaseModel):
-    """A part of a public file: unknown fields are refused, and so are `true` and "1" in place of 1."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True, strict=True)
 
 
 class ScoreEntry(PublicModel):
@@ -60,7 +52,7 @@ class Spec(PublicModel):
     preset: Name
     settings: dict[Name, Plain]
     """Every hyper-parameter of the adapter, defaults included."""
-    changed: dict[Name, Plain] = {}
+    changed: dict[Name, Plain] = Field(default={})
     """Those of `settings` that differ from the preset's: a board shows them."""
     data: Name
     data_options: dict[Name, Plain]
@@ -107,29 +99,48 @@ class Record(PublicModel):
 
     schema_number: Literal[1] = Field(default=SCHEMA, alias="schema")
     protocol: PathPart = PROTOCOL
-    status: Literal["done", "declined", "failed"] = "done"
+    status: Literal["done", "declined", "failed", "retracted"] = "done"
     reason: Text = ""
-    """Why a run was declined or failed, in a few words."""
+    """Why a run was declined or failed, or its record retracted, in a few words."""
     spec: Spec
     cohort: CohortFacts
     scores: dict[ScoreId, ScoreEntry]
-    replicates: dict[ScoreId, Annotated[tuple[Finite, ...], LISTED]] = {}
+    replicates: dict[ScoreId, Annotated[tuple[Finite, ...], LISTED]] = Field(default={})
     """Replicates of an exposed share, one per draw of weights: every model of a cohort gets the same draws."""
     cost: dict[Name, Annotated[float, Field(ge=0, allow_inf_nan=False)]]
     environment: dict[Name, Plain]
     hashes: dict[Name, Digest]
+    receipts: dict[Name, Receipt] = Field(default={})
+    """By detector: what `bench leaderboard verify` computes the headline from."""
+    digest: Digest = ""
+    """SHA-256 of all the rest (`content_digest`)."""
 
     @model_validator(mode="after")
     def _explained(self) -> Self:
         if self.status != "done" and not self.reason:
             raise ValueError(f"a run that was {self.status} needs a reason")
-        if self.status != "done" and (self.scores or self.replicates):
+        if self.status != "done" and (self.scores or self.replicates or self.receipts):
             raise ValueError(f"a run that was {self.status} has no scores")
         if self.protocol == PROTOCOL and (departs := _departure(self.spec)):
             raise ValueError(f"protocol {PROTOCOL} and {departs}: such a record is custom")
         if wrong := impossible(self):
             raise ValueError(wrong)
         return self
+
+    @property
+    def content_digest(self) -> str:
+        """SHA-256 of all fields but `digest`; fields that have their default, as those of later versions, are none."""
+        content = self.model_dump(mode="json", by_alias=True, exclude={"digest"}, exclude_defaults=True)
+        return content_key(content, length=64)
+
+    def sealed(self) -> Self:
+        """Return the same record with its digest."""
+        return self.model_copy(update={"digest": self.content_digest})
+
+    def retracted(self, reason: str) -> Self:
+        """Return the record of the same run without its numbers: a board keeps the row, and says why."""
+        gone = {"status": "retracted", "reason": reason, "scores": {}, "replicates": {}, "receipts": {}}
+        return self.model_validate({**self.model_dump(by_alias=True), **gone}).sealed()
 
     def write(self, path: Path) -> None:
         """Write atomically."""

@@ -56,6 +56,8 @@ def values() -> Values:
         "cost": {"fit_seconds": 12.5},
         "environment": {"torch": "2.8.0"},
         "hashes": {"samples": "abc"},
+        "receipts": {},
+        "digest": "",
     }  # fmt: skip
 
 

@@ -64,7 +64,7 @@ OUTSIDE = "is outside its interval [0.05, 0.15]"
         ("spec/split", "slices", "spec.split: Input should be 'patients', 'official' or 'images'"),
         ("spec/path", "/home/me", "spec.path: Extra inputs are not permitted"),
         ("patients", ["anna"], "patients: Extra inputs are not permitted"),
-        ("status", "stopped", "status: Input should be 'done', 'declined' or 'failed'"),
+        ("status", "stopped", "status: Input should be 'done', 'declined', 'failed' or 'retracted'"),
         ("status", "failed", "record: Value error, a run that was failed needs a reason"),
         (
             "scores/exposed.items[copy]/value",

@@ -106,7 +106,8 @@ def read(outcome: CellOutcome) -> Reading:
         reason = without_paths(getattr(error, "message", f"{type(error).__name__}: {error}"))
         return Reading(outcome, "failed", f"its record cannot be read: {reason}", detectors=_planned(outcome))
     if record.status != "done":
-        return Reading(outcome, record.status, without_paths(record.reason), detectors=_planned(outcome))
+        state: State = "failed" if record.status == "retracted" else record.status
+        return Reading(outcome, state, without_paths(record.reason), detectors=_planned(outcome))
     return _reading(outcome, record)
 
 
