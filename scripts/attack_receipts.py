@@ -5,7 +5,7 @@ sample he can compute, and wants to know on which side the patient was, or wheth
 guesses the patient's place in the receipt from images of other patients of the same law, and reads the sides around
 it. `helped` also knows a tenth of the cohort, with their sides, and is told their places, which no real attacker is.
 `outsider` looks for anybody of the cohort among as many patients who are not, by the published threshold. `runs N`
-links the numbers of patients over N receipts of one cohort. `samples` and `samples N` take no receipt: they are what
+links N receipts of one cohort by their groups of patients. `samples` and `samples N` take no receipt: they are what
 synthetic images give away by themselves, where a share of them are copies.
 
     python scripts/attack_receipts.py --draws 100
@@ -22,12 +22,15 @@ from numpy.typing import NDArray
 
 from benchmark.evaluation.receipts import receipt_of
 from benchmark.metrics.competition import Nearest, nearest_of_patients
+from benchmark.metrics.replicates import GROUP
 from benchmark.records.receipt import Receipt
 
 Floats = NDArray[np.float64]
 DIMENSION = 12
 NEIGHBOURS = 2
 """Places on each side of the guessed one that are read."""
+SPREAD, UNLISTED = 3.0, 0.1
+"""How far guessed places scatter, and how likely a patient above the threshold is not listed: he is nobody's nearest."""
 
 
 @dataclass(frozen=True)
@@ -103,9 +106,11 @@ def _around(sides: Floats, place: float, base: float) -> float:
 def helped(given: World) -> Floats:
     """Read the sides between the places of known patients, every tenth of the cohort, whose places are told."""
     patients, sides = sides_in_order(given.receipts[0])
-    number = given.nearest[0].priority.astype(int)
-    known = np.arange(0, given.train + given.heldout, 10)
-    placed = [(given.own[0][one], patients.index(number[one])) for one in known if number[one] in patients]
+    nearest, known = given.nearest[0], np.arange(0, given.train + given.heldout, 10)
+    order = list(dict.fromkeys(nearest.patient[np.argsort(-nearest.similarity, kind="stable")].tolist()))[
+        : len(patients)
+    ]
+    placed = [(given.own[0][one], order.index(one)) for one in known if one in order]
     scores = np.full(given.train + given.heldout, given.train / (given.train + given.heldout))
     for patient, similarity in enumerate(given.own[0]):
         above = [place for value, place in placed if value > similarity]
@@ -117,32 +122,31 @@ def helped(given: World) -> Floats:
 
 
 def of_runs(count: int) -> Callable[[World], Floats]:
-    """Link the numbers of several receipts: in which of them is somebody above the threshold, and whose number is?"""
+    """Link receipts by their groups: of which group and side is somebody who is above the threshold in just these sets?
+
+    By Bayes, with each patient's guessed place: a patient of a group and a side is an entry of both wherever his image
+    is more similar than the published threshold, and the nearer to the guessed place the more likely that one.
+    """
 
     def attack(given: World) -> Floats:
         size = given.train + given.heldout
-        above = np.stack([own > (one.threshold or -2) for own, one in zip(given.own, given.receipts, strict=True)])
-        listed, side = np.zeros((count, size), dtype=bool), np.full(size, given.train / size)
-        for number, receipt in enumerate(given.receipts):
+        groups = -(-size // GROUP)
+        logs = np.zeros((size, groups, 2))
+        logs += np.log([given.heldout / size, given.train / size])
+        for own, others, nearest, receipt in zip(given.own, given.others, given.nearest, given.receipts, strict=True):
             patients, sides = sides_in_order(receipt)
-            depth = _above_threshold(receipt)
-            listed[number, patients[:depth]] = True
-            side[patients] = sides
-        agreeing = (above[:, :, None] == listed[:, None, :]).sum(axis=0)
-        weights = 9.0 ** (agreeing - count)
-        return np.asarray((weights @ side) / weights.sum(axis=1))
+            met = len(np.unique(nearest.patient)) / size
+            guessed = np.searchsorted(-np.sort(others)[::-1], -own) * met
+            fits = np.exp(-(((np.arange(len(patients)) - guessed[:, None]) / SPREAD) ** 2) / 2)
+            likely = np.full((size, groups, 2), UNLISTED)
+            for place, patient in enumerate(patients):
+                likely[:, receipt.order.groups[patient], int(sides[place])] += fits[:, place]
+            above = own > (-2 if receipt.threshold is None else receipt.threshold)
+            logs[above] += np.log(likely[above])
+        posterior = np.exp(logs - logs.max(axis=(1, 2), keepdims=True)).sum(axis=1)
+        return np.asarray(posterior[:, 1] / posterior.sum(axis=1))
 
     return attack
-
-
-def _above_threshold(receipt: Receipt) -> int:
-    """Return how many patients come up to the published threshold, of which the depth X is in the record."""
-    from benchmark.evaluation.receipts import replay
-
-    depth = replay(receipt).scores["exposed.threshold"].n or 0
-    _, sides = sides_in_order(receipt)
-    held = np.flatnonzero(sides == 0)
-    return int(held[depth - 1]) + 1 if len(held) >= depth else len(sides)
 
 
 def by_samples(given: World) -> Floats:

@@ -16,7 +16,7 @@ from benchmark.evaluation.exposure import Exposure, measure_exposure, replicates
 from benchmark.metrics.competition import SPENDING, Nearest, exposed, tie_seed
 from benchmark.metrics.epsilon import numbers, right_guesses
 from benchmark.metrics.heldout_seen import MIRROR_SPENDING
-from benchmark.metrics.replicates import deepest_sample
+from benchmark.metrics.replicates import GROUP, deepest_sample
 from benchmark.metrics.split_test import SplitTest
 from benchmark.records.receipt import Order, Receipt, SplitFacts
 
@@ -129,10 +129,11 @@ def _needed(nearest: Nearest, read: int, reach: int) -> int:
 def _order(nearest: Nearest, needed: int) -> Order:
     falling = np.argsort(-nearest.similarity, kind="stable")[:needed]
     similarity, patient = nearest.similarity[falling], nearest.patient[falling]
-    number = nearest.priority.astype(np.int64)[patient]
+    place, number = np.unique(nearest.priority.astype(np.int64)[patient], return_inverse=True)
     return Order(
         train=nearest.train, heldout=nearest.heldout, samples=len(nearest.similarity),
         patients=tuple(number.tolist()), training=tuple(np.unique(number[patient < nearest.train]).tolist()),
+        groups=tuple((place // GROUP).tolist()),
         ties=tuple((1 + np.flatnonzero(similarity[1:] == similarity[:-1])).tolist()),
     )  # fmt: skip
 
@@ -192,10 +193,7 @@ def _nearest(order: Order, heldout_beyond: int) -> Nearest:
     trained = np.array(order.training, dtype=np.int64)
     numbers_of = np.array(order.patients, dtype=np.int64)
     held = np.setdiff1d(numbers_of, trained)
-    free = np.setdiff1d(np.arange(order.train + order.heldout), numbers_of)
-    unmet = order.train - len(trained)
-    priority = np.concatenate([trained, free[:unmet], held, free[unmet:]])
-    code = np.argsort(priority)
+    priority, code = _priorities(order, trained, held)
     rest = order.samples - len(order.patients)
     if heldout_beyond > min(rest, order.heldout - len(held)):
         raise ValueError("more held-out patients beyond the order than there are")
@@ -207,8 +205,25 @@ def _nearest(order: Order, heldout_beyond: int) -> Nearest:
     return Nearest(
         similarity=-np.concatenate([places, after]),
         patient=np.concatenate([code[numbers_of], fillers]).astype(np.int64),
-        train=order.train, heldout=order.heldout, priority=priority.astype(np.float64),
+        train=order.train, heldout=order.heldout, priority=priority,
     )  # fmt: skip
+
+
+def _priorities(order: Order, trained: Codes, held: Codes) -> tuple[Floats, Codes]:
+    """Return an order of all patients, (T + H,), in which each number is in its group, and the patient of each number.
+
+    Patients that the receipt does not name have the places that are left.
+    """
+    groups = np.array(order.groups, dtype=np.int64)
+    place = groups * GROUP + np.arange(len(groups)) - np.searchsorted(groups, groups)
+    if (place // GROUP != groups).any() or place.max() >= order.train + order.heldout:
+        raise ValueError("more patients in a group than it can have")
+    free = np.setdiff1d(np.arange(order.train + order.heldout), place)
+    unmet = order.train - len(trained)
+    priority = np.concatenate([place[trained], free[:unmet], place[held], free[unmet:]])
+    code = np.empty(len(groups), dtype=np.int64)
+    code[trained], code[held] = np.arange(len(trained)), order.train + np.arange(len(held))
+    return priority.astype(np.float64), code
 
 
 def _guesses(receipt: Receipt) -> Flags:

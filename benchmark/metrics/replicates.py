@@ -24,6 +24,9 @@ if TYPE_CHECKING:
     Floats = NDArray[np.float64]
 
 REPLICATES = 200
+GROUP = 8
+"""Patients that have one weight: receipts name these groups, and no number of a patient that several receipts share.
+Of equal models of 200 patients as few are told apart (2.5 %) as with a weight for each, of unequal ones no fewer."""
 
 
 def share_replicates(nearest: Nearest, x: int, *, seed: int, replicates: int = REPLICATES) -> tuple[float, ...]:
@@ -36,8 +39,9 @@ def share_replicates(nearest: Nearest, x: int, *, seed: int, replicates: int = R
         replicates: how many.
 
     Weights are exponential of mean 1 (the Bayesian bootstrap of Rubin 1981): unlike counts of draws with replacement
-    they never remove a patient, so that no replicate loses its threshold. A patient's weight belongs to its place in
-    the order of `nearest.priority`, which is the same for all models of a cohort and tells nothing of the patient.
+    they never remove a patient, so that no replicate loses its threshold. Patients who follow each other in the order
+    of `nearest.priority`, GROUP at a time, share a weight: the order is the same for all models of a cohort, and tells
+    nothing of a patient.
     """
     by_chance = chance.mean(nearest.train, nearest.heldout, min(x, nearest.heldout)) if nearest.heldout else 0.0
     shares = []
@@ -70,15 +74,16 @@ class _Walk:
 def _walks(nearest: Nearest, x: int, seed: int, replicates: int) -> Iterator[_Walk]:
     order = np.argsort(-nearest.similarity, kind="stable")
     patient = nearest.patient[order]
-    place, held = nearest.priority.astype(np.int64)[patient], patient >= nearest.train
+    group, held = nearest.priority.astype(np.int64)[patient] // GROUP, patient >= nearest.train
     first = np.zeros(len(patient), dtype=bool)
     first[np.unique(patient, return_index=True)[1]] = True
     meeting = np.flatnonzero(held & first)  # where a held-out patient is met for the first time
+    groups = -(-(nearest.train + nearest.heldout) // GROUP)
     rng = np.random.default_rng([seed, nearest.train, nearest.heldout])
     for _ in range(replicates):
-        weights = rng.exponential(size=nearest.train + nearest.heldout)
-        met = np.cumsum(weights[place[meeting]])
+        weights = rng.exponential(size=groups)
+        met = np.cumsum(weights[group[meeting]])
         reached = bool(len(met)) and met[-1] >= x
         last = int(np.searchsorted(met, x)) if reached else len(met) - 1
         end = int(meeting[last]) if reached else len(patient)
-        yield _Walk(weights[place[:end]], held[:end], end, float(met[last]) if len(met) else 0.0)
+        yield _Walk(weights[group[:end]], held[:end], end, float(met[last]) if len(met) else 0.0)

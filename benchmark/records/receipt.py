@@ -2,9 +2,9 @@
 
 Similarities are there as their order only. A number in full would be a fingerprint: whoever has a patient's image and
 the synthetic images could compute the same number, look it up, and read on which side the patient was. The order goes
-no further than anything that follows decides. Patients have numbers that were dealt at random; the draw depends on the
-names and images of the whole cohort, so that all models of a cohort have the same numbers and nobody without the
-cohort can repeat it.
+no further than anything that follows decides. Patients have numbers of this receipt alone, in a random order. What
+receipts of one cohort share are groups of patients, which have one weight in the comparison of models: they were dealt
+at random, from the names and images of the whole cohort, so that nobody without it can repeat the draw.
 """
 
 from __future__ import annotations
@@ -38,6 +38,8 @@ class Order(PublicModel):
     """The number of the nearest patient, for the first of the samples: those that follow decide nothing."""
     training: Counts
     """Which of these numbers are training patients, ascending."""
+    groups: Counts
+    """The group of each number 0, 1 ..., ascending."""
     ties: Counts = ()
     """Positions in `patients`, from 0, of samples that are exactly as similar as the one before."""
 
@@ -46,8 +48,8 @@ class Order(PublicModel):
         given, trained = set(self.patients), set(self.training)
         if not 1 <= len(self.patients) <= self.samples:
             raise ValueError(f"an order of {len(self.patients)} samples, of {self.samples}")
-        if given and max(given) >= self.train + self.heldout:
-            raise ValueError(f"the patient {max(given)} of {self.train + self.heldout}")
+        if given != set(range(len(self.groups))) or list(self.groups) != sorted(self.groups):
+            raise ValueError("patients without a group, or groups that are not ascending")
         if list(self.training) != sorted(trained) or not trained <= given:
             raise ValueError("training patients that are not in the order, or not ascending")
         if len(trained) > self.train or len(given - trained) > self.heldout:

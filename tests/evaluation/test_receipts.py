@@ -10,6 +10,7 @@ import pytest
 from benchmark.evaluation.exposure import Exposure, measure_exposure
 from benchmark.evaluation.receipts import BEYOND, receipt_of, replay
 from benchmark.metrics.competition import Nearest, priorities
+from benchmark.metrics.replicates import GROUP
 from benchmark.metrics.split_test import SplitTest
 from benchmark.records.receipt import Receipt
 
@@ -144,13 +145,15 @@ def _numbers(value: Any) -> list[Any]:
     return [value]
 
 
-def test_numbers_of_patients_are_not_their_places() -> None:
-    """A place follows the names of files, a number the random order of patients."""
+def test_receipts_of_one_cohort_share_groups_and_no_numbers() -> None:
+    """Numbers that several receipts share could be linked: whoever is near to the samples of these sets is this one."""
     nearest, given = drawn(0, train=60, heldout=40, count=3000)
     _, receipt = measured(nearest, given)
+    order = receipt.order
+    assert sorted(set(order.patients)) == list(range(len(order.groups)))
     first = int(nearest.patient[np.argsort(-nearest.similarity, kind="stable")[0]])
-    assert receipt.order.patients[0] == nearest.priority[first]
-    assert max(receipt.order.training) > 60  # training patients are not numbered first
+    assert order.groups[order.patients[0]] == nearest.priority[first] // GROUP
+    assert max(order.groups) < -(-100 // GROUP)
 
 
 @pytest.mark.parametrize(

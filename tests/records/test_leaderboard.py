@@ -13,11 +13,22 @@ import numpy as np
 import pytest
 from pydantic import ValidationError
 
-from benchmark.core.errors import UsageError
+from benchmark.core.errors import BadDataError, UsageError
 from benchmark.records.board_rows import rows_of
 from benchmark.records.collecting import collect, gather
 from benchmark.records.columns import LINES
-from benchmark.records.leaderboard import HEADLINE, boards, cells_of, notes_of, ranks, table_of, write_boards
+from benchmark.records.history import with_history
+from benchmark.records.leaderboard import (
+    HEADLINE,
+    boards,
+    cells_of,
+    notes_of,
+    rank_intervals,
+    rank_text,
+    ranks,
+    table_of,
+    write_boards,
+)
 from benchmark.records.record import CohortFacts, Record, ScoreEntry, Spec
 
 KEY = "0123456789abcdef"
@@ -454,3 +465,86 @@ def test_samples_that_look_like_no_training_image_are_said_on_the_board(tmp_path
     assert dict(zip(table["model"], table["samples unlike train"], strict=True)) == {"a": "", "b": "1.000"}
     assert list(table["exposed share"]) == ["0.100 [0.050, 0.150]", "0.100 [0.050, 0.150] (samples unlike train)"]
     assert any(note.startswith("samples unlike train: largest share of samples outside") for note in notes_of([odd]))
+
+
+# Nothing vanishes
+
+
+def test_rank_intervals_leave_out_what_is_sure() -> None:
+    """b and c cannot be told apart: each may be second or third; a is first and d is last, beyond doubt."""
+    given = rows_of([record("b", 0.3), record("a", 0.1), record("c", 0.301), record("d", 0.6)])
+    assert rank_intervals(given) == [(2, 3), (1, 1), (2, 3), (4, 4)]
+    unknown = rows_of([record("a", 0.1), record("c", 0.1, replicates=np.full(7, 0.9))])
+    assert rank_intervals(unknown) == [(1, 2), (1, 2)]
+
+
+def test_the_board_shows_possible_ranks() -> None:
+    table = table_of([record("b", 0.3), record("a", 0.1), record("c", 0.301), record("none", None)])
+    assert list(zip(table["model"], table["possible ranks"], strict=True)) == [
+        ("a", "1 to 1"), ("b", "2 to 3"), ("c", "2 to 3"), ("none", ""),
+    ]  # fmt: skip
+
+
+def test_the_rank_of_one_record_among_others() -> None:
+    given, others = record("b", 0.3), [record("a", 0.1), record("c", 0.301), record("x", 0.0, key="f" * 16)]
+    assert rank_text(given, others) == "rank 2 of 3 (95 %: 2 to 3)"
+    assert rank_text(given, [*others, given]) == "rank 2 of 3 (95 %: 2 to 3)"
+    assert rank_text(record("none", None), others) == "no rank"
+
+
+def test_a_record_that_is_gone_leaves_its_row(tmp_path: Path) -> None:
+    """Formerly a row vanished with its file, and nobody could tell."""
+    folder = tmp_path / "records"
+    first, second = folder / "a.json", folder / "b.json"
+    for path, model in ((first, "a"), (second, "b")):
+        record(model).write(path)
+    assert with_history(gather([tmp_path]).records, tmp_path)[1] == []
+    second.unlink()
+    records, gone = with_history(gather([tmp_path]).records, tmp_path)
+    assert gone == ["b smoke, seed 0, on phantom-mr: the record is no longer there, and nobody said why"]
+    table = table_of(records)
+    assert list(zip(table["rank"], table["model"], table["exposed patients"], strict=True)) == [
+        (1, "a", "not in the record"),
+        ("", "b", "retracted: the record is no longer there, and nobody said why"),
+    ]
+    assert with_history(gather([tmp_path]).records, tmp_path)[1] == gone  # and stays so
+
+
+def test_the_history_is_of_submitted_records_only(tmp_path: Path) -> None:
+    put(tmp_path / "runs", record("a"))
+    with_history(gather([tmp_path / "runs"]).records, tmp_path)
+    assert not (tmp_path / "history.json").exists()
+
+
+def test_a_broken_history_is_named(tmp_path: Path) -> None:
+    for text, why in (("[]", "it is no table"), ('{"x": {}}', "spec: Field required")):
+        (tmp_path / "history.json").write_text(text)
+        with pytest.raises(BadDataError) as error:
+            with_history({}, tmp_path)
+        assert str(error.value) == (
+            f"{tmp_path / 'history.json'} is not a valid history of the boards: {why}\n"
+            "  hint: restore it, such as with git checkout"
+        )
+
+
+def test_a_retracted_record_stays_and_hides_its_copies(tmp_path: Path) -> None:
+    put(tmp_path, record("a"), record("b"))
+    record("a").retracted("trained on test patients").write(tmp_path / "records" / "a.json")
+    found = gather([tmp_path])
+    assert [str(one) for one in found.refused] == [
+        f"{tmp_path / 'run-0' / 'seed-0' / 'record.json'}: it was retracted: trained on test patients"
+    ]
+    table = table_of(list(found.records.values()))
+    assert list(zip(table["rank"], table["model"], table["exposed patients"], strict=True)) == [
+        (1, "b", "not in the record"), ("", "a", "retracted: trained on test patients"),
+    ]  # fmt: skip
+
+
+def test_a_record_that_was_changed_after_its_digest_is_left_out(tmp_path: Path) -> None:
+    path = tmp_path / "records" / "a.json"
+    record("a").sealed().write(path)
+    assert list(gather([tmp_path]).records) == [path]
+    path.write_text(path.read_text().replace('"smoke"', '"paper"'))
+    assert [str(one) for one in gather([tmp_path]).refused] == [
+        f"{path}: the record was changed after its digest was written"
+    ]

@@ -146,7 +146,7 @@ HEADLINE = (
 
 
 DECIDING = (
-    ("order", "train"), ("order", "heldout"), ("order", "samples"), ("order", "patients", 0), ("order", "training", 0),
+    ("order", "train"), ("order", "heldout"), ("order", "samples"), ("order", "training", 0), ("order", "groups", 0),
     ("threshold",), ("verbatim", 0), ("verbatim_beyond",), ("hits", 0), ("split", "p_value"), ("different",),
 )  # fmt: skip
 """Parts of a receipt of which each change changes a number; ties far down the order, for one, change none."""
