@@ -30,7 +30,7 @@ DIMENSION = 12
 NEIGHBOURS = 2
 """Places on each side of the guessed one that are read."""
 SPREAD, UNLISTED = 3.0, 0.1
-"""How far guessed places scatter, and how likely a patient above the threshold is not listed: he is nobody's nearest."""
+"""How far guessed places scatter; how likely a patient above the threshold is not listed, being nobody's nearest."""
 
 
 @dataclass(frozen=True)

@@ -521,8 +521,8 @@ MUTANTS = (
     ),
     Mutant(
         f"{METRICS}/replicates.py",
-        "rng.exponential(size=nearest.train + nearest.heldout)[patient]",
-        "rng.exponential(size=len(patient))",
+        "nearest.priority.astype(np.int64)[patient] // GROUP",
+        "np.arange(len(patient)) % 8",
         "weights of samples, not of patients",
         ("tests/metrics/test_replicates.py",),
     ),

@@ -14,7 +14,7 @@ from benchmark.records.record import Record
 
 TOGETHER = 32
 """Records that a worker process takes at a time."""
-FEW = 64
+FEW = 128
 """Up to so many are checked without worker processes, whose start takes longer."""
 
 
