@@ -12,6 +12,7 @@ from benchmark.cli import app as command_line
 from benchmark.cli.outcome import begin, nothing_to_write, require_written, written
 from benchmark.core import interrupt
 from benchmark.core.errors import AdapterError
+from benchmark.records.collecting import Gathered
 
 PLUGINS = """
 import sys
@@ -136,11 +137,12 @@ def test_a_command_that_makes_a_file_has_to_name_it(tmp_path: Path) -> None:
 
 
 def test_a_command_without_its_result_fails(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("benchmark.records.leaderboard.collect", lambda places: [])
+    monkeypatch.setattr("benchmark.records.collecting.gather", lambda places: Gathered({}, ()))
     monkeypatch.setattr("benchmark.records.leaderboard.write_boards", lambda *_: [])
+    monkeypatch.setattr("benchmark.site.build.build_site", lambda _, folder, **__: folder / "index.html")
     code, printed, told = bench("leaderboard", "build")
-    assert (code, printed) == (5, "")
+    assert (code, printed) == (5, "leaderboards/site/index.html\n")
     assert told == (
-        "error: bench build ended before it wrote its result\n"
+        "error: bench build has not written leaderboards/site/index.html\n"
         "  hint: run it with --verbose, and look at the code of the models, data sets and detectors\n"
     )
