@@ -8,6 +8,7 @@ from benchmark.core.options import without_paths
 from benchmark.detectors.registry import PROTOCOL_DETECTORS
 from benchmark.evaluation.verification import differences
 from benchmark.records.columns import ABSENT, detectors_of
+from benchmark.records.detector_audits import SEEING
 from benchmark.records.ranges import range_of
 from benchmark.records.record import PROTOCOL, Record
 
@@ -23,8 +24,6 @@ NEVER_EXACT = ("exposed.items", "copies.rate", "copies.null", "members.share", "
 """Shares of samples or patients: with finitely many of them no share is known exactly."""
 CONTROL_ABOVE = 0.05
 """A control with a lower end above this is of no fair comparison: it holds 0 in 97.5 % of fair splits."""
-EXACT_RECALL = 0.99
-"""A detector that finds fewer of exact copies is blind."""
 
 
 def faults(record: Record) -> Iterator[str]:
@@ -72,7 +71,7 @@ def _controls(record: Record) -> Iterator[str]:
         if control is not None and control.low is not None and control.low > CONTROL_ABOVE:
             yield f"exposed.control[{detector}] is {control.low:g} at least: images of test patients seem to be copies"
         exact = record.scores.get(f"detector.recall.exact[{detector}]")
-        if exact is not None and exact.value is not None and exact.value < EXACT_RECALL:
+        if exact is not None and exact.value is not None and exact.value < SEEING:
             yield f"detector.recall.exact[{detector}] is {exact.value:g}: a detector that misses exact copies is blind"
 
 

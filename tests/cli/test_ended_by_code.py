@@ -65,18 +65,11 @@ def bench(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Captur
     return call
 
 
-def line_of(text: str) -> int:
-    return PLUGINS.splitlines().index(text) + 1
-
-
-def test_a_model_that_exits_does_not_conform(bench: Bench, tmp_path: Path) -> None:
+def test_a_model_that_exits_does_not_conform(bench: Bench) -> None:
     code, printed, told = bench("check", "./plugins.py:Model", "--only", "trains")
-    assert (code, printed) == (5, "")
-    place = f"{tmp_path}/plugins.py, line {line_of('        sys.exit(0)')}, in fit"
-    assert told.splitlines()[-2:] == [
-        f"error: sys.exit(0) was called ({place}) before the command was finished",
-        "  hint: take it out of the code: only a finished command counts",
-    ]
+    assert (code, told) == (5, "")
+    assert printed.splitlines()[-1] == ("fault: trains (all cohorts): it called sys.exit(0): return, or raise an error")
+    print(repr(told))
 
 
 def test_a_data_set_that_raises_an_interruption_has_no_all_clear(bench: Bench, tmp_path: Path) -> None:

@@ -47,16 +47,21 @@ def test_a_run_is_submitted_verified_validated_and_retracted(
     path = Path("leaderboards", "records", file_of(record))
     assert done.stdout.strip() == str(path)
     assert (tmp_path / path).read_bytes() == (honest / "record.json").read_bytes()
+    assert list((tmp_path / path).parent.iterdir()) == [tmp_path / path]
     verified = bench("leaderboard", "verify", path, "--among", path.parent)
     assert (verified.returncode, verified.stdout) == (0, f"{path}: MATCH, no rank\n")  # it is a control
     valid = bench("leaderboard", "validate")
     assert (valid.returncode, valid.stdout) == (0, "1 of 1 records are valid\n")
     assert bench("leaderboard", "build", "--runs", "none").returncode == 0
+    (row,) = (tmp_path / "leaderboards" / "site" / "rows").glob("*.html")
+    assert "Receipt verified" in row.read_text()
     retracted = bench("leaderboard", "retract", path, "--reason", "trained on test patients")
     assert retracted.returncode == 0, retracted.stderr
     assert bench("leaderboard", "validate").returncode == 0
     board = next(Path(line) for line in bench("leaderboard", "build", "--runs", "none").stdout.splitlines())
     assert "retracted: trained on test patients" in (tmp_path / board).read_text()
+    rows = [page.read_text() for page in (tmp_path / "leaderboards" / "site" / "rows").glob("*.html")]
+    assert ["trained on test patients" in row for row in rows] == [True]
 
 
 def test_an_edited_record_is_refused_by_the_commands(bench: Any, record: Record, tmp_path: Path) -> None:
