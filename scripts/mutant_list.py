@@ -164,8 +164,8 @@ MUTANTS = (
     # Exposure
     Mutant(
         f"{EVALUATION}/exposure.py",
-        "privacy_loss(best[: nearest.train], best[nearest.train :], seed=seed)",
-        "privacy_loss(best[nearest.train :], best[: nearest.train], seed=seed)",
+        "right_guesses(best[: nearest.train], best[nearest.train :], seed=pairing)",
+        "right_guesses(best[nearest.train :], best[: nearest.train], seed=pairing)",
         "epsilon with the sides exchanged",
         (EXPOSURE,),
     ),
@@ -521,8 +521,8 @@ MUTANTS = (
     ),
     Mutant(
         f"{METRICS}/replicates.py",
-        "rng.exponential(size=nearest.train + nearest.heldout)[patient]",
-        "rng.exponential(size=len(patient))",
+        "nearest.priority.astype(np.int64)[patient] // GROUP",
+        "np.arange(len(patient)) % 8",
         "weights of samples, not of patients",
         ("tests/metrics/test_replicates.py",),
     ),

@@ -14,7 +14,8 @@ from pathlib import Path
 
 import numpy as np
 
-from benchmark.records.leaderboard import HEADLINE, collect
+from benchmark.records.collecting import collect
+from benchmark.records.leaderboard import HEADLINE
 from benchmark.records.record import Record, ScoreEntry
 from benchmark.site.build import build_site
 

@@ -20,7 +20,7 @@ from benchmark.cli.app import app
 from benchmark.runs.config import RunConfig
 
 ROOT = Path(__file__).parents[1]
-PUBLIC = {"leaderboards"}
+PUBLIC = {"leaderboards", "leaderboards/records"}
 """Defaults that are meant to be committed: boards and submitted records hold no pixels, names or paths."""
 
 

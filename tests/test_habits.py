@@ -68,7 +68,8 @@ def test_boards_are_built_from_submitted_records_and_leave_the_rules_alone(tmp_p
         cwd=tmp_path, env={"PYTHONPATH": str(ROOT)}, capture_output=True, text=True,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
-    boards = [f"leaderboards/msd-01234567-p2.{ending}" for ending in ("md", "csv")] + ["leaderboards/site/index.html"]
+    stem = "leaderboards/msd-0123456789abcdef-p2"
+    boards = [f"{stem}.md", f"{stem}.csv", "leaderboards/site/index.html"]
     assert done.stdout.splitlines() == boards
     assert "declined: no checkout" in (tmp_path / boards[0]).read_text(encoding="utf-8")
     assert (tmp_path / "leaderboards" / "RULES.md").read_text(encoding="utf-8") == rules

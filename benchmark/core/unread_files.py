@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-NAMES = (".gitignore", "CACHEDIR.TAG", "layout.json", "log.jsonl", "report.html", "summary.html")
+NAMES = (".gitignore", "CACHEDIR.TAG", "PRIVATE.txt", "layout.json", "log.jsonl", "report.html", "summary.html")
 FOLDERS = ("figures", "tensorboard", "trackers")
 LOCKS = (".lock", ".lock.lease")
 

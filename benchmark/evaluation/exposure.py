@@ -16,7 +16,7 @@ from benchmark.evaluation.prompted import prompted_patients
 from benchmark.metrics.accumulation import FACTORS, accumulation
 from benchmark.metrics.competition import PRECISION, SPENDING, Estimate, Exposed, Nearest, Spending, exposed
 from benchmark.metrics.detectable import Detectable, detectable
-from benchmark.metrics.epsilon import privacy_loss
+from benchmark.metrics.epsilon import loss_of_guesses, right_guesses
 from benchmark.metrics.heldout_seen import HeldoutSeen, heldout_seen
 from benchmark.metrics.replicates import share_replicates
 from benchmark.metrics.split_test import LEVEL, SplitTest
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
     Floats = NDArray[np.floating]
     Codes = NDArray[np.int64]
+    Flags = NDArray[np.bool_]
 
 HEADLINE = ("exposed.patients", "exposed.items")
 TIED = PRECISION
@@ -54,7 +55,7 @@ class Exposure:
 def measure_exposure(
     nearest: Nearest,
     train_similarity: Floats,
-    best: Floats,
+    best: Floats | None,
     *,
     level: float,
     split: SplitTest | None,
@@ -66,6 +67,7 @@ def measure_exposure(
     pair_seed: int | None = None,
     different: int | None = None,
     spending: Spending = SPENDING,
+    guesses: Flags | None = None,
 ) -> Exposure:
     """Score the headline and what is printed with it.
 
@@ -86,7 +88,12 @@ def measure_exposure(
             `seed` where it is not given.
         different: how many of the N samples are different images; N where it is not given. Repeats are no evidence.
         spending: error of the interval's lower end, smaller where several detectors decide (`competition.divided`).
+        guesses: (m,) which guesses of the bound on epsilon are right (`epsilon.right_guesses`), in place of `best`.
     """
+    if guesses is None:
+        assert best is not None
+        pairing = seed if pair_seed is None else pair_seed
+        guesses = right_guesses(best[: nearest.train], best[nearest.train :], seed=pairing)
     everyone = everyone or nearest
     withheld = withhold(everyone, train_similarity, level, comparable=nearest.heldout)
     seen = heldout_seen(nearest, level if seen_level is None else seen_level, everyone=everyone)
@@ -98,10 +105,15 @@ def measure_exposure(
         **_headline(result, nearest, reason),
         **_listed(withheld, len(nearest.similarity)),
         **_checks(seen, split, everyone),
-        **_privacy(result, nearest, best, reason, seed if pair_seed is None else pair_seed),
+        **_privacy(result, nearest, guesses, reason),
     }
-    replicates = () if reason else share_replicates(nearest, max(1, result.depth // 2), seed=seed)
+    replicates = () if reason else share_replicates(nearest, replicates_at(result), seed=seed)
     return Exposure(scores, withheld, [asdict(row) for row in result.curve], replicates)
+
+
+def replicates_at(result: Exposed) -> int:
+    """Return x, the held-out patient at which replicates are read: half of the depth."""
+    return max(1, result.depth // 2)
 
 
 def _refusal(
@@ -177,12 +189,12 @@ def _checks(seen: HeldoutSeen, split: SplitTest | None, nearest: Nearest) -> dic
     return {"split.p": p, "heldout.exposed": Score(value=float(max(seen.exposed, seen.verbatim)), n=nearest.heldout)}
 
 
-def _privacy(result: Exposed, nearest: Nearest, best: Floats, reason: str, seed: int) -> dict[str, Score]:
+def _privacy(result: Exposed, nearest: Nearest, guesses: Flags, reason: str) -> dict[str, Score]:
     """The lower bound on epsilon, and the exposed patients of larger releases."""
     names = [f"growth.times{factor}" for factor in FACTORS]
     if reason:
         return {name: Score(value=None, reason=reason) for name in ("privacy.epsilon", *names)}
-    loss = privacy_loss(best[: nearest.train], best[nearest.train :], seed=seed)
+    loss = loss_of_guesses(guesses)
     epsilon = Score(value=loss.epsilon, n=loss.pairs, direction="lower")
     return {"privacy.epsilon": epsilon, **_growth(result, nearest)}
 

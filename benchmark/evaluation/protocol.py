@@ -28,12 +28,13 @@ from benchmark.evaluation.planted_recall import (
 )
 from benchmark.evaluation.prompted import Asked, asked_patients
 from benchmark.evaluation.real_neighbours import RealNeighbours, real_neighbours
+from benchmark.evaluation.receipts import cohort_seed, receipt_of
 from benchmark.evaluation.resumable_search import Searching
 from benchmark.evaluation.synthetic_search import SyntheticSearch, search_synthetic, side_units
 from benchmark.images.planted_copies import LOCAL_AS, PASTED, PLANTED
 from benchmark.metrics.bootstrap import flagged_share
 from benchmark.metrics.calibration import conformal_quantile
-from benchmark.metrics.competition import SPENDING, Spending, exposed, join, nearest_of_patients, tie_seed
+from benchmark.metrics.competition import SPENDING, Spending, exposed, join, nearest_of_patients
 from benchmark.metrics.copy_rate import PatientScores, membership, share_above, threshold
 from benchmark.metrics.detectable import detectable
 from benchmark.metrics.membership_control import beside_control, members_against_members
@@ -50,6 +51,7 @@ if TYPE_CHECKING:
 
     from benchmark.core.types import Detector, HasReconstruction
     from benchmark.detectors.bank import Bank
+    from benchmark.records.receipt import Receipt
 
     Columns = dict[str, NDArray[np.generic]]
     Codes = dict[str, NDArray[np.int64]]
@@ -76,6 +78,8 @@ class Outcome:
     """Exposed patients at other thresholds."""
     engine: str
     """What searched (`search.Certificate`)."""
+    receipt: Receipt | None = None
+    """What the headline was computed from."""
 
 
 def evaluate(
@@ -113,11 +117,11 @@ def evaluate(
     """
     codes = {name: patient_codes(bank.real.subjects[part]) for name, part in bank.parts.items()}
     asked = None if prompted is None else asked_patients(bank, prompted)
-    own_seed = tie_seed(bank.real.dealt, seed)
+    own_seed = cohort_seed(bank.real, seed)
     results = search_synthetic(bank, synthetic, searching, seed=own_seed, asked=asked)
     advance(note="synthetic against all real images")
     neighbours = real_neighbours(bank, kept, searching, seed=seed)
-    level, split = _level(neighbours), _split(bank, neighbours, seed)
+    level, seen_level, split = _level(neighbours), _seen_level(bank, neighbours), _split(bank, neighbours, seed)
     others = piece(bank.rows, slice(bank.train, len(bank.real)))
     searched = searching.search(others, bank.part("train"), keep="held-out")
     advance(note="held-out against train")
@@ -128,12 +132,18 @@ def evaluate(
     refusal = refusal or blindness(detector, bank, planted, tau, searching)
     exposure = measure_exposure(
         results.nearest, results.train.similarity, results.best, level=level, split=split, seed=seed, refusal=refusal,
-        everyone=results.everyone, tied=_tied(results), seen_level=_seen_level(bank, neighbours), pair_seed=own_seed,
+        everyone=results.everyone, tied=_tied(results), seen_level=seen_level, pair_seed=own_seed,
         different=different, spending=spending,
+    )  # fmt: skip
+    receipt = receipt_of(
+        results.nearest, results.train.similarity, results.best, level=level, seen_level=seen_level, split=split,
+        pair_seed=own_seed, everyone=results.everyone, tied=_tied(results),
+        different=len(results.nearest.similarity) if different is None else different,
+        refusal=refusal, scored=bool(exposure.replicates), uneven=asked is None and _uneven(bank),
     )  # fmt: skip
     scores = exposure.scores | _copy_scores(results.train, near, test)
     scores |= _prompt_scores(results, asked) if asked else {}
-    scores["exposed.control"] = _control(bank, seed=seed, searching=searching)
+    scores["exposed.control"] = _control(bank, own_seed=own_seed, searching=searching)
     advance(note="control")
     thresholds = {"recall": tau, "recall_headline": headline_threshold(exposure)}
     scores |= _planted(detector, bank, planted, thresholds, autoencoder, pasted=pasted, seed=seed, searching=searching)
@@ -155,6 +165,7 @@ def evaluate(
         histograms=histograms,
         curve=exposure.curve,
         engine=searched.certificate.engine,
+        receipt=receipt,
     )
 
 
@@ -166,6 +177,11 @@ def _seen_level(bank: Bank, neighbours: RealNeighbours | None) -> float:
     return (
         IDENTICAL if neighbours is None else robust_level(neighbours.similarity[:, 0], patient_codes(bank.real.dealt))
     )
+
+
+def _uneven(bank: Bank) -> bool:
+    """Whether training patients have different numbers of images."""
+    return len(np.unique(np.bincount(side_units(bank)[0]))) > 1
 
 
 def _tied(results: SyntheticSearch) -> float:
@@ -183,7 +199,7 @@ def _split(bank: Bank, neighbours: RealNeighbours | None, seed: int) -> SplitTes
     return split_test(neighbours.positions, units, in_train, seed=seed)
 
 
-def _control(bank: Bank, *, seed: int, searching: Searching) -> Score:
+def _control(bank: Bank, *, own_seed: int, searching: Searching) -> Score:
     """The negative control: images of test patients as if they were synthetic, against train and calibration."""
     train, calibration = side_units(bank)[0], patient_codes(bank.real.dealt[bank.parts["calibration"]])
     items = len(bank.real) - bank.train - bank.calibration
@@ -196,7 +212,7 @@ def _control(bank: Bank, *, seed: int, searching: Searching) -> Score:
         for rows in searching.row_parts(block):
             by_train = subject_maxima(block[rows, : bank.train], train)
             by_calibration = subject_maxima(block[rows, bank.train :], calibration)
-            blocks.append(nearest_of_patients(by_train, by_calibration, seed=tie_seed(bank.real.dealt, seed)))
+            blocks.append(nearest_of_patients(by_train, by_calibration, seed=own_seed))
         del block  # the next one would be computed while this one is held
     share = exposed(join(blocks)).samples
     return Score(value=share.value, low=share.low, high=share.high, n=items)

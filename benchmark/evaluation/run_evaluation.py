@@ -294,6 +294,9 @@ def _write_scores(
             "histograms": histograms,
             "curves": {f"exposed.patients[{name}]": outcome.curve for name, outcome in outcomes.items()},
             "replicates": {f"exposed.items[{name}]": outcome.replicates for name, outcome in outcomes.items()},
+            "receipts": {
+                name: outcome.receipt.model_dump(mode="json") for name, outcome in outcomes.items() if outcome.receipt
+            },
             "hashes": hashes,
             "compared": compared,
             "engines": {name: outcome.engine for name, outcome in outcomes.items()},

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     Floats = NDArray[np.floating]
+    Flags = NDArray[np.bool_]
 
 FEWEST = 5
 """Fewest guesses that are tried: fewer can show no epsilon above 0 at these errors."""
@@ -53,24 +54,33 @@ def privacy_loss(train_scores: Floats, heldout_scores: Floats, *, seed: int, err
     larger side only as many patients as the smaller has are used. The bound is for replacing one patient; for adding or
     removing one it is half of it.
     """
+    return loss_of_guesses(right_guesses(train_scores, heldout_scores, seed=seed), error=error)
+
+
+def right_guesses(train_scores: Floats, heldout_scores: Floats, *, seed: int) -> Flags:
+    """Return which guesses are right, (m,), the most confident first; arguments as of `privacy_loss`."""
     pairs = min(len(train_scores), len(heldout_scores))
     rng = np.random.default_rng([seed, len(train_scores), len(heldout_scores)])
     member, other = (rng.permutation(scores)[:pairs] for scores in (train_scores, heldout_scores))
     coins = rng.random(pairs) < 0.5
     right = np.where(member == other, coins, member > other)
-    order = np.lexsort((rng.random(pairs), -np.abs(member - other)))  # most confident first
-    hits = np.cumsum(right[order])
-    numbers = _numbers(pairs)
+    return np.asarray(right[np.lexsort((rng.random(pairs), -np.abs(member - other)))])
+
+
+def loss_of_guesses(right: Flags, *, error: float = 0.05) -> PrivacyLoss:
+    """Bound epsilon from guesses (m,), the most confident first, of which only the sums at `numbers` matter."""
+    pairs, hits, tried = len(right), np.cumsum(right), numbers(len(right))
     best = PrivacyLoss(0.0, pairs, int(hits[-1]) if pairs else 0, pairs)
-    for guesses in numbers:
+    for guesses in tried:
         v = int(hits[guesses - 1])
-        epsilon = _logit(clopper_pearson(v, guesses, 2 * error / len(numbers))[0])
+        epsilon = _logit(clopper_pearson(v, guesses, 2 * error / len(tried))[0])
         if epsilon > best.epsilon:
             best = PrivacyLoss(epsilon, guesses, v, pairs)
     return best
 
 
-def _numbers(pairs: int) -> list[int]:
+def numbers(pairs: int) -> list[int]:
+    """Return the numbers of guesses that are tried with so many pairs, the greatest first."""
     counts = []
     while pairs >= FEWEST:
         counts.append(pairs)

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import math
 import re
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
+
+from benchmark.records.ranges import Limits, limits_of
 
 if TYPE_CHECKING:
     from benchmark.records.record import Record, ScoreEntry
@@ -28,57 +29,39 @@ class Line:
     id: str
     heading: str
     meaning: str
-    limits: tuple[float, float] = (0.0, 1.0)
-    """The least and the greatest value that the score can take."""
     digits: int = 3
     """Digits behind the point."""
 
+    @property
+    def limits(self) -> Limits:
+        """The least and the greatest value that the score can take."""
+        return limits_of(self.id)
 
-ROUNDED = 1e-6
-"""How far rounding may put a similarity outside its limits."""
-COUNT = (0.0, math.inf)
+
 LINES = (
-    Line("exposed.patients", "exposed patients", "training patients with a copy among the samples (0: none)", COUNT, 0),
+    Line("exposed.patients", "exposed patients", "training patients with a copy among the samples (0: none)", 0),
     Line("exposed.items", "exposed share", "share of samples that are such copies"),
     Line("exposed.control", "  control", "the same for images of test patients, as if they were synthetic: holds 0"),
-    Line("exposed.verbatim", "verbatim copies", "samples that show one particular training patient", COUNT, 0),
-    Line("withheld.items", "to withhold", "samples to remove before release; listed in matches.parquet", COUNT, 0),
+    Line("exposed.verbatim", "verbatim copies", "samples that show one particular training patient", 0),
+    Line("withheld.items", "to withhold", "samples to remove before release; listed in matches.parquet", 0),
     Line("split.p", "fair split (p)", "are training and held-out patients alike? refused at 0.01"),
-    Line("privacy.epsilon", "epsilon, at least", "lower bound on the privacy loss (0 shows nothing)", COUNT, 2),
+    Line("privacy.epsilon", "epsilon, at least", "lower bound on the privacy loss (0 shows nothing)", 2),
     Line("copies.rate", "copy rate", "share of synthetic items nearer to train than 95 % of calibration items"),
     Line("copies.null", "  null", "the same for real items of test patients: what the rule reads without copying"),
     Line("members.share", "memorised share", "share of training items that have a near synthetic item"),
     Line("members.null", "  null", "the same for items of test patients"),
     Line("members.auc", "members AUC", "are training items nearer to synthetic ones than held-out items are (0.5: no)"),
-    Line("copies.tau", "tau", "similarity that 5 % of held-out items exceed against train", (-1, 1)),
+    Line("copies.tau", "tau", "similarity that 5 % of held-out items exceed against train"),
 )
 """In the order of the row: the headline first, each number above its null."""
-
-
-def impossible(record: Record) -> str:
-    """Return what of a record's scores cannot be, such as more exposed patients than there are; else nothing.
-
-    This finds slips of a hand that edited a record, not forgery: a number that is possible is not checked.
-    """
-    limits = {line.id: line.limits for line in LINES}
-    limits["exposed.patients"] = (0.0, float(record.cohort.patients.get("train", math.inf)))
-    limits |= dict.fromkeys(("exposed.verbatim", "withheld.items"), (0.0, float(record.spec.samples)))
-    for name, entry in record.scores.items():
-        low, high = limits.get(name.partition("[")[0], (-math.inf, math.inf))
-        for value in (entry.low, entry.value, entry.high):
-            if value is not None and not low - ROUNDED <= value <= high + ROUNDED:
-                return f"{name} is {value:g}, and cannot be outside [{low:g}, {high:g}]"
-    return ""
-
 
 QUALITY = (
     Line(
         "quality.frechet[random-conv]",
         "Frechet [random-conv]",
         "distance to held-out patients, lower is nearer",
-        (0, math.inf),
     ),
-    Line("quality.frechet_floor[random-conv]", "  train, for comparison", "the same for training items", (0, math.inf)),
+    Line("quality.frechet_floor[random-conv]", "  train, for comparison", "the same for training items"),
     Line("quality.ms_ssim[pixels]", "MS-SSIM of pairs", "similarity among synthetic items"),
     Line("quality.ms_ssim_real[pixels]", "  held-out, for comparison", "the same for real items"),
 )
@@ -89,24 +72,22 @@ PROMPTS = (
         "prompts.marks[first]",
         "marks in top prompts",
         "how much more often than in the others (1: as often)",
-        (0, math.inf),
     ),
     Line(
         "prompts.length[first]",
         "d_mem with length",
         "rank correlation: longer captions move a prediction further",
-        (-1, 1),
     ),
 )
 """Scores of text-to-image models only."""
 
 FURTHER = (
-    Line("exposed.threshold", "", "copies less similar than this are not spoken of", (-1, 1)),
-    Line("heldout.exposed", "", "held-out patients that the model seems to have seen: they are no control", COUNT),
-    Line("growth.times10", "", "exposed patients of a release 10 times as large; times100: 100 times", COUNT),
-    Line("withheld.false_items", "", "at most so many of the samples to withhold are there by chance (95 %)", COUNT),
-    Line("prompted.own", "", "text models: share nearest to the prompt's own patient, train minus held-out", (-1, 1)),
-    Line("withheld.false_patients", "", "training patients on that list by chance: expected, at most", COUNT),
+    Line("exposed.threshold", "", "copies less similar than this are not spoken of"),
+    Line("heldout.exposed", "", "held-out patients that the model seems to have seen: they are no control"),
+    Line("growth.times10", "", "exposed patients of a release 10 times as large; times100: 100 times"),
+    Line("withheld.false_items", "", "at most so many of the samples to withhold are there by chance (95 %)"),
+    Line("prompted.own", "", "text models: share nearest to the prompt's own patient, train minus held-out"),
+    Line("withheld.false_patients", "", "training patients on that list by chance: expected, at most"),
     Line("members.auc_members", "", "halves of the members against each other: what an AUC reads without reason"),
     Line("members.tpr_at_1_fpr", "", "share of training items found at 1 % of held-out ones (0.01: chance)"),
     Line("neighbours.dcr_share", "", "share nearer to train than to as many held-out items (0.5: chance)"),
@@ -140,8 +121,8 @@ FURTHER_QUALITY = (
         "real neighbourhoods around a synthetic item; coverage: those with one",
     ),
     Line("quality.mifid[random-conv]", "", "Frechet distance, larger where items are near to train"),
-    Line("samples.constant", "", "samples of one grey value: above 1.3 % the headline is not scored", COUNT),
-    Line("samples.repeated", "", "samples that repeat another one exactly: they count once", COUNT),
+    Line("samples.constant", "", "samples of one grey value: above 1.3 % the headline is not scored"),
+    Line("samples.repeated", "", "samples that repeat another one exactly: they count once"),
     UNLIKE,
     Line("detectable.patients", "", "fewest exposed patients that this cohort shows with 95 % power"),
     Line("detectable.share", "", "smallest exposed share that it shows with 95 % power"),

@@ -4,20 +4,26 @@ from __future__ import annotations
 
 from collections import defaultdict
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Annotated, Literal, Self
 
-from pydantic import Field, ValidationError
+from pydantic import Field, ValidationError, model_validator
 
 from benchmark.core.errors import BadDataError
-from benchmark.core.files import read_json
 from benchmark.core.percent import percent
-from benchmark.core.sealed import require_unchanged, write_sealed_json
+from benchmark.core.progress import printable
+from benchmark.core.sealed import write_sealed_json
+from benchmark.records.collecting import Refused
 from benchmark.records.columns import value_text, with_interval
-from benchmark.records.record import PROTOCOL, CohortFacts, PublicModel, ScoreEntry
+from benchmark.records.public_model import LISTED, PublicModel
+from benchmark.records.reading import read_public_json
+from benchmark.records.record import PROTOCOL, CohortFacts, ScoreEntry, first_fault
+from benchmark.records.strict_text import Name, PathPart, Plain, ScoreId, Text
 
 SCHEMA: Literal[1] = 1
 RECALL, AUC = "detector.recall.", "detector.auc."
 """Prefixes of the scores of one kind of planted copy, such as `detector.recall.rotate[15 deg]`."""
+SAID = ("detector.false_positives", "detector.recall_mean")
+"""Scores that the sentence below a board has."""
 CLAIMED = 0.95
 """Recall at tau that an invariance which a detector claims should have."""
 
@@ -30,10 +36,17 @@ variance."""
 class AuditedDetector(PublicModel):
     """One detector's options and scores: those of its first seed, except the scores that compare seeds."""
 
-    options: dict[str, Any]
-    seeds: int
-    claims: tuple[str, ...]
-    scores: dict[str, ScoreEntry]
+    options: dict[Name, Plain]
+    seeds: Annotated[int, Field(ge=1)]
+    claims: Annotated[tuple[Text, ...], LISTED]
+    scores: dict[ScoreId, ScoreEntry]
+
+    @model_validator(mode="after")
+    def _complete(self) -> Self:
+        missing = [name for name in (*SAID, *(RECALL + claim for claim in self.claims)) if name not in self.scores]
+        if missing:
+            raise ValueError(f"the score {missing[0]} is missing")
+        return self
 
     def blind(self) -> str:
         """Return why the detector is refused, or nothing: unchanged copies have to be found."""
@@ -50,10 +63,10 @@ class AuditFile(PublicModel):
     """The whole file: every detector that was audited on one cohort."""
 
     schema_number: Literal[1] = Field(default=SCHEMA, alias="schema")
-    protocol: str = PROTOCOL
+    protocol: PathPart = PROTOCOL
     cohort: CohortFacts
-    detectors: dict[str, AuditedDetector]
-    environment: dict[str, Any]
+    detectors: dict[Name, AuditedDetector]
+    environment: dict[Name, Plain]
 
     def write(self, path: Path) -> None:
         """Write atomically."""
@@ -63,12 +76,10 @@ class AuditFile(PublicModel):
     def read(cls, path: Path) -> Self:
         """Read and check. Raises BadDataError naming the file and the first thing that is wrong."""
         try:
-            return cls.model_validate(read_json(require_unchanged(path)))
+            return cls.model_validate(read_public_json(path))
         except ValidationError as error:
-            first = error.errors()[0]
-            place = ".".join(str(part) for part in first["loc"])
             raise BadDataError(
-                f"{path} is not a valid audit: {place}: {first['msg']}", "make it again: bench detectors check"
+                f"{path} is not a valid audit: {first_fault(error)}", "make it again: bench detectors check"
             ) from None
 
     def sentence(self) -> str:
@@ -90,10 +101,15 @@ def blind_reason(recall: float) -> str:
     )
 
 
-def collect_audits(place: Path) -> dict[str, list[str]]:
-    """Read every audit.json below a folder: cohort key -> sentences for boards of that cohort. Raises BadDataError."""
-    sentences = defaultdict(list)
+def collect_audits(place: Path) -> tuple[dict[str, list[str]], tuple[Refused, ...]]:
+    """Read every audit.json below a folder: cohort key -> sentences for boards of that cohort, and what was refused."""
+    sentences: dict[str, list[str]] = defaultdict(list)
+    refused = []
     for path in sorted(place.glob("**/audit.json")):
-        audit = AuditFile.read(path)
+        try:
+            audit = AuditFile.read(path)
+        except BadDataError as error:
+            refused.append(Refused(path, printable(error.message.removeprefix(str(path)).lstrip(": "))))
+            continue
         sentences[audit.cohort.key].append(audit.sentence())
-    return sentences
+    return sentences, tuple(refused)

@@ -5,12 +5,10 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from benchmark.core.csv_cells import csv_text
-from benchmark.core.errors import UsageError
 from benchmark.core.files import atomic_write
 from benchmark.core.percent import percent
 from benchmark.records.board_rows import Peers, Row, rows_of, settings_text
@@ -25,6 +23,7 @@ from benchmark.records.columns import (
     recall_text,
     with_interval,
 )
+from benchmark.records.escaping import csv, markdown
 from benchmark.records.public_notes import public_note
 from benchmark.records.record import Record
 
@@ -33,6 +32,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 HEADLINE = "exposed.items[copy]"
+POSSIBLE = "possible ranks"
 CONTROLS = {
     "copycat": "Positive control: a known share of its samples are training images. The detector must see them.",
     "gaussian": "Baseline: a normal distribution of few principal components, which cannot hold a single patient.",
@@ -40,32 +40,21 @@ CONTROLS = {
 """Models that check a board; they have no rank."""
 
 
-def collect(places: Iterable[Path]) -> list[Record]:
-    """Read every record.json below these folders and every *.json in a `records` folder; each run counts once.
-
-    Raises UsageError when there is none, BadDataError for a record that is not valid.
-    """
-    folders = list(places)
-    patterns = ("**/record.json", "records/*.json")
-    paths = sorted({path for place in folders for pattern in patterns for path in place.glob(pattern)})
-    if not paths:
-        looked = ", ".join(str(place) for place in folders)
-        raise UsageError(
-            f"there is no record in {looked}", "run a model first: bench run --model ldm --data phantom-mr"
-        )
-    unique = {}
-    for path in paths:
-        record = Record.read(path)
-        unique[record.model_dump_json(include={"spec", "cohort", "hashes"})] = record
-    return list(unique.values())
-
-
 def boards(records: Iterable[Record]) -> dict[tuple[str, str, str], list[Record]]:
-    """Group by (cohort name, cohort key, protocol): one table never mixes different patients or rules."""
+    """Group by (cohort name, cohort key, protocol): one table never mixes different patients or rules.
+
+    Custom records of another split than the protocol's have it in place of the protocol, such as `custom-official`.
+    """
     groups: dict[tuple[str, str, str], list[Record]] = defaultdict(list)
     for record in records:
-        groups[record.cohort.name, record.cohort.key, record.protocol].append(record)
+        groups[record.cohort.name, record.cohort.key, _rules(record)].append(record)
     return dict(sorted(groups.items()))
+
+
+def _rules(record: Record) -> str:
+    split = [] if record.spec.split == "patients" else [record.spec.split]
+    seed = [f"split{record.spec.split_seed}"] if record.spec.split_seed else []
+    return "-".join([record.protocol, *split, *seed])
 
 
 def ranks(rows: Sequence[Row]) -> list[int]:
@@ -76,16 +65,42 @@ def ranks(rows: Sequence[Row]) -> list[int]:
     its error is far smaller than that of either row. To it comes the spread between the seeds of both rows, as in
     `board_rows`. A row is below another only if the other is shown to copy at all (its lower end is above 0).
     """
+    return [best for best, _ in rank_intervals(rows)]
+
+
+def rank_intervals(rows: Sequence[Row]) -> list[tuple[int, int]]:
+    """Return the best and the worst rank of each row that the paired differences leave open.
+
+    The best is 1 + the rows that are lower beyond doubt, which is the rank of `ranks`; the worst leaves out the rows
+    that are higher beyond doubt. Rows whose intervals are the same cannot be told apart from each other.
+    """
     drawn = [row.replicates(HEADLINE) for row in rows]
     spreads = np.array([row.spread(HEADLINE) for row in rows])
-    places = [1] * len(rows)
+    lower, higher = np.zeros(len(rows), np.int64), np.zeros(len(rows), np.int64)
     for length in {len(values) for values in drawn if values is not None}:
         alike = [place for place, values in enumerate(drawn) if values is not None and len(values) == length]
         table = np.array([drawn[place] for place in alike])
         for number, place in enumerate(alike):
             if _is_shown_to_copy(rows[place]):
-                places[place] += int(_are_below(table, number, spreads[alike]).sum())
-    return places
+                below = _are_below(table, number, spreads[alike])
+                lower[place] += below.sum()
+                higher[alike] += below
+    return [(1 + int(below), len(rows) - int(above)) for below, above in zip(lower, higher, strict=True)]
+
+
+def _any(_: Row) -> bool:
+    return True
+
+
+def rank_text(record: Record, others: Iterable[Record], tells: Callable[[Row], bool] = _any) -> str:
+    """Return the rank of a record's row among the records of its board, with the ranks that are possible."""
+    (place,) = boards([record])
+    rows = placed(rows_of(boards([record, *(one for one in others if one != record)])[place]), tells)
+    own = next(one for one in rows if record in one.row.records)
+    if not isinstance(own.rank, int):
+        return "no rank"
+    ranked = sum(isinstance(one.rank, int) for one in rows)
+    return f"rank {own.rank} of {ranked} (95 %: {own.possible})"
 
 
 def _is_shown_to_copy(row: Row) -> bool:
@@ -115,10 +130,6 @@ def _are_below(drawn: NDArray[np.float64], number: int, spreads: NDArray[np.floa
     return below
 
 
-def _any(_: Row) -> bool:
-    return True
-
-
 def table_of(records: Sequence[Record], tells: Callable[[Row], bool] = _any) -> pd.DataFrame:
     """Return one board as text, best rank first; runs that differ in their seed alone are one row.
 
@@ -128,10 +139,21 @@ def table_of(records: Sequence[Record], tells: Callable[[Row], bool] = _any) -> 
 
     board = Peers(tuple(rows_of(records)))
     places = placed(board.rows, tells)
-    return pd.DataFrame([{"rank": place, **cells_of(row, board)} for place, row in places]).fillna("")
+    lines = [{"rank": one.rank, POSSIBLE: one.possible, **cells_of(one.row, board)} for one in places]
+    return pd.DataFrame(lines).fillna("")
 
 
-def placed(board: Sequence[Row], tells: Callable[[Row], bool] = _any) -> list[tuple[int | str, Row]]:
+class Place(NamedTuple):
+    """A row's place on its board."""
+
+    rank: int | str
+    """A number, `control`, or empty."""
+    row: Row
+    possible: str = ""
+    """The best and the worst rank that the paired differences leave open, as `1 to 3`."""
+
+
+def placed(board: Sequence[Row], tells: Callable[[Row], bool] = _any) -> list[Place]:
     """Return each row with its rank, best first, then controls (`control`) and rows without a rank (empty).
 
     A control is no competitor: a normal distribution of few components copies nobody and would be first.
@@ -147,8 +169,10 @@ def placed(board: Sequence[Row], tells: Callable[[Row], bool] = _any) -> list[tu
     models = [(row, _is_complete(row) and tells(row)) for row in board if not _is_control(row)]
     scored = [row for row, has_rank in models if has_rank]
     unscored = sorted((row for row, has_rank in models if not has_rank), key=lambda row: row.first.status != "done")
-    ranked = sorted(zip(ranks(scored), scored, strict=True), key=lambda pair: (pair[0], pair[1].value(HEADLINE)))
-    return [*ranked, *(("control", row) for row in controls), *(("", row) for row in unscored)]
+    intervals = zip(rank_intervals(scored), scored, strict=True)
+    places = [Place(best, row, f"{best} to {worst}") for (best, worst), row in intervals]
+    places.sort(key=lambda place: (place.rank, place.row.value(HEADLINE)))
+    return [*places, *(Place("control", row) for row in controls), *(Place("", row) for row in unscored)]
 
 
 def _is_control(row: Row) -> bool:
@@ -252,6 +276,7 @@ def notes_of(records: list[Record]) -> list[str]:
         f"{ABSENT.capitalize()}: evaluate that run again (bench evaluate RUN); the seeds that have it are not averaged."
     )
     notes.append("Equal ranks: the rows cannot be told apart on the same draws of patients.")
+    notes.append("Possible ranks: those that the paired differences leave open; without a rank, the cell says why.")
     notes += sorted({public_note(note) for record in records for note in record.cohort.notes})
     if not any(record.spec.model == "copycat" for record in records):
         notes.append("No positive control yet: bench run --model copycat --set contamination=0.1 on the same cohort.")
@@ -264,18 +289,22 @@ def write_boards(
     audits: Mapping[str, list[str]] | None = None,
     tells: Callable[[Row], bool] = _any,
 ) -> list[Path]:
-    """Write COHORT-KEY-PROTOCOL.md and .csv for every board and return their paths. Raises BadDataError."""
+    """Write COHORT-KEY-PROTOCOL.md and .csv for every board and return their paths. Raises BadDataError.
+
+    The three parts of a name are letters, digits and few signs (`PathPart`, `Key`), the key in whole: two boards never
+    have one file.
+    """
     written: list[Path] = []
     for (name, key, protocol), group in boards(records).items():
         table, notes = table_of(group, tells), [*notes_of(group), *(audits or {}).get(key, [])]
         heading = f"{name}: memorisation board", subtitle_of(group[0], key, protocol)
-        written += write_table(out / f"{name}-{key[:8]}-{protocol}", *heading, table, notes)
+        written += write_table(out / f"{name}-{key}-{protocol}", *heading, table, notes)
     return written
 
 
 def write_table(stem: Path, title: str, subtitle: str, table: pd.DataFrame, notes: list[str]) -> list[Path]:
     """Write a board as STEM.md and STEM.csv, and return their paths."""
-    texts = {".md": _markdown(title, subtitle, table, notes), ".csv": csv_text(table)}
+    texts = {".md": _markdown(title, subtitle, table, notes), ".csv": csv(table)}
     return [_write(stem.with_name(f"{stem.name}{ending}"), text) for ending, text in texts.items()]
 
 
@@ -293,13 +322,11 @@ def _write(path: Path, text: str) -> Path:
 
 
 def _markdown(title: str, subtitle: str, table: pd.DataFrame, notes: list[str]) -> str:
-    cells = [list(table.columns), ["---"] * len(table.columns), *table.astype(str).to_numpy().tolist()]
-    lines = ["| " + " | ".join(_plain(cell) for cell in line) + " |" for line in cells]
-    return "\n".join([f"# {title}", "", subtitle, "", *lines, "", *(f"- {note}" for note in notes), ""])
+    header, *rows = [list(table.columns), *table.astype(str).to_numpy().tolist()]
+    lines = [_markdown_row(header), "| " + " | ".join(["---"] * len(header)) + " |", *map(_markdown_row, rows)]
+    text = [f"# {markdown(title)}", "", markdown(subtitle), "", *lines, "", *(f"- {markdown(note)}" for note in notes)]
+    return "\n".join([*text, ""])
 
 
-def _plain(cell: str) -> str:
-    """Return one line without Markdown or HTML markup: a submitted name may contain any."""
-    from markupsafe import escape
-
-    return str(escape(" ".join(cell.split()))).replace("|", "\\|")
+def _markdown_row(cells: Iterable[str]) -> str:
+    return "| " + " | ".join(markdown(cell) for cell in cells) + " |"

@@ -11,8 +11,10 @@ from typing import Any
 from benchmark.core.errors import DamagedError
 from benchmark.core.public_text import declared_values, hidden, public_options, public_value
 from benchmark.core.sealed import read_sealed_json
+from benchmark.core.source_digest import core_module, source_digest
 from benchmark.core.stages import Stages
 from benchmark.core.types import Cohort, HasFoundSettings
+from benchmark.plugins.registry import source_files
 from benchmark.records.cohort_facts import facts_of
 from benchmark.records.record import PROTOCOL, Record, Spec
 from benchmark.runs.changed_settings import changed_settings
@@ -45,12 +47,13 @@ def write_record(resolved: Resolved, cohort: Cohort, stages: Stages) -> None:
         isolation="process",
         hashes={
             **results["hashes"],
-            "cohort": cohort.key,
-            "files": cohort.files_key,
+            **source_digests(resolved),
+            **_of_cohort(cohort),
             "fit": _public_fit(resolved, status),
         },
+        receipts=results.get("receipts", {}),
     )
-    record.write(stages.folder / "record.json")
+    record.sealed().write(stages.folder / "record.json")
 
 
 def write_declined(resolved: Resolved, cohort: Cohort, stages: Stages, reason: str) -> None:
@@ -65,9 +68,21 @@ def write_declined(resolved: Resolved, cohort: Cohort, stages: Stages, reason: s
         cost={},
         environment=environment_of(resolved.config.device),
         isolation="process",
-        hashes={"cohort": cohort.key, "files": cohort.files_key},
+        hashes={**source_digests(resolved), **_of_cohort(cohort)},
     )
-    record.write(stages.folder / "record.json")
+    record.sealed().write(stages.folder / "record.json")
+
+
+def _of_cohort(cohort: Cohort) -> dict[str, str]:
+    return {"cohort": cohort.key, "files": cohort.files_key}
+
+
+def source_digests(resolved: Resolved) -> dict[str, str]:
+    """Return digests of the code of the model, and of all code that evaluates."""
+    return {
+        "adapter_source": source_digest(*source_files("models", resolved.model)),
+        "core_source": source_digest(core_module("evaluation.run_evaluation")),
+    }
 
 
 def protocol_of(resolved: Resolved) -> str:

@@ -9,7 +9,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 from benchmark.core.files import content_key
-from benchmark.records.leaderboard import boards, notes_of, subtitle_of
+from benchmark.records.leaderboard import POSSIBLE, boards, notes_of, subtitle_of
 from benchmark.records.record import CohortFacts, Record
 from benchmark.site.entry import CONTROL, Entry, entries_of, interval_of, value_of
 
@@ -77,7 +77,9 @@ class Board:
         """The same rows as text, for Markdown and CSV."""
         import pandas as pd
 
-        return pd.DataFrame([{"rank": one.rank, **one.cells} for one in self.entries]).fillna("")
+        return pd.DataFrame([{"rank": one.rank, POSSIBLE: one.possible, **one.cells} for one in self.entries]).fillna(
+            ""
+        )
 
     @cached_property
     def tied(self) -> Counter[int | str]:

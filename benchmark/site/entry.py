@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -24,7 +23,8 @@ from benchmark.records.columns import (
     number,
     with_interval,
 )
-from benchmark.records.leaderboard import CONTROLS, HEADLINE, cells_of, placed
+from benchmark.records.leaderboard import CONTROLS, HEADLINE, Place, cells_of, placed
+from benchmark.records.ranges import limits_of
 from benchmark.records.record import Record, ScoreEntry
 from benchmark.site.standing import Standing, joined, key_of
 
@@ -35,11 +35,11 @@ CONTROL = LINES[2]
 
 
 LINE = {line.id.partition("[")[0]: line for line in (*LINES, *QUALITY, *PROMPTS, *FURTHER, *FURTHER_QUALITY)}
-UNKNOWN = Line("", "", "", limits=(-math.inf, math.inf))
+UNKNOWN = Line("", "", "")
 
 
 def line_of(score: str) -> Line:
-    """Return limits and digits of a score; of one that is not listed, the interval over seeds ends nowhere."""
+    """Return heading and digits of a score; of one that is not listed, three digits."""
     return LINE.get(score.partition("[")[0], UNKNOWN)
 
 
@@ -88,6 +88,8 @@ class Entry:
     cells: Mapping[str, str]
     """As in the table of the board (`records.leaderboard.cells_of`)."""
     standing: Standing = field(default_factory=Standing)
+    possible: str = ""
+    """The best and the worst rank that the paired differences leave open, as `1 to 3`."""
 
     @property
     def record(self) -> Record:
@@ -139,7 +141,7 @@ class Entry:
     def scores(self) -> dict[str, ScoreEntry]:
         """Every score that any of its records has, over seeds."""
         names = dict.fromkeys(name for record in self.row.records for name in record.scores)
-        scores = {name: self.row.entry(name, line_of(name).limits) for name in names}
+        scores = {name: self.row.entry(name, limits_of(name)) for name in names}
         return {name: score for name, score in scores.items() if score is not None}
 
     @property
@@ -164,10 +166,11 @@ def entries_of(board: Sequence[str], records: Sequence[Record], standings: Mappi
     standing = {id(row): joined(_standing(record, standings) for record in row.records) for row in peers.rows}
     standing_rows = [row for row in peers.rows if not standing[id(row)].retracted]
     withdrawn = [row for row in peers.rows if standing[id(row)].retracted]
-    places: list[tuple[int | str, Row]] = [*placed(standing_rows, tells), *(("withdrawn", row) for row in withdrawn)]
+    places = [*placed(standing_rows, tells), *(Place("withdrawn", row) for row in withdrawn)]
     seen: dict[str, int] = {}
     return [
-        Entry(_page_id(board, row, seen), row, place, cells_of(row, peers), standing[id(row)]) for place, row in places
+        Entry(_page_id(board, row, seen), row, rank, cells_of(row, peers), standing[id(row)], possible)
+        for rank, row, possible in places
     ]
 
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from benchmark.core.files import content_key
+from benchmark.evaluation.verification import first_difference
 from benchmark.records.record import Record
 
 Receipt = Literal["", "verified", "differs"]
@@ -25,6 +26,22 @@ class Standing:
 def key_of(record: Record) -> str:
     """Return the key of a record among standings: a digest of its configuration, cohort and measured files."""
     return content_key(record.model_dump(mode="json", include={"protocol", "spec", "cohort", "hashes"}))
+
+
+def standings_of(records: Iterable[Record]) -> dict[str, Standing]:
+    """Return the standing of each record; of two with one key (a copy of one that is gone) that of the first."""
+    standings: dict[str, Standing] = {}
+    for record in records:
+        standings.setdefault(key_of(record), _standing_of(record))
+    return standings
+
+
+def _standing_of(record: Record) -> Standing:
+    if record.status == "retracted":
+        return Standing(retracted=record.reason)
+    if not record.receipts:
+        return Standing()
+    return Standing("differs" if first_difference(record) else "verified")
 
 
 def joined(standings: Iterable[Standing]) -> Standing:

@@ -16,7 +16,7 @@ def test_tables_and_a_site_are_written(tmp_path: Path) -> None:
     command = ["leaderboard", "build", "--runs", str(tmp_path / "runs"), "--out", str(tmp_path / "out")]
     done = CliRunner().invoke(app, command)
     assert done.exit_code == 0, done.output
-    stem = tmp_path / "out" / "cxr-pneumonia-01234567-p2"
+    stem = tmp_path / "out" / "cxr-pneumonia-0123456789abcdef-p2"
     assert done.stdout.splitlines() == [f"{stem}.md", f"{stem}.csv", str(tmp_path / "out" / "site" / "index.html")]
     assert all(Path(line).is_file() for line in done.stdout.splitlines())
     again = CliRunner().invoke(app, command)  # what the first build wrote is not taken for records

@@ -16,13 +16,14 @@ from benchmark.evaluation.exposure import measure_exposure
 from benchmark.evaluation.planted_recall import choose_planted
 from benchmark.evaluation.protocol import Outcome, _level, _match_columns, _seen_level, _split, evaluate
 from benchmark.evaluation.real_neighbours import NEIGHBOURS, real_neighbours
+from benchmark.evaluation.receipts import cohort_seed
 from benchmark.evaluation.resumable_search import Searching
 from benchmark.evaluation.synthetic_search import SyntheticSearch, search_synthetic
 from benchmark.images.planted_copies import PLANTED
 from benchmark.metrics.accumulation import accumulation
 from benchmark.metrics.bootstrap import flagged_share
 from benchmark.metrics.calibration import auc, conformal_quantile
-from benchmark.metrics.competition import Nearest, exposed, nearest_of_patients, tie_seed
+from benchmark.metrics.competition import Nearest, exposed, nearest_of_patients
 from benchmark.metrics.copy_rate import PatientScores, share_above
 from benchmark.metrics.epsilon import privacy_loss
 from benchmark.metrics.split_test import split_test
@@ -208,7 +209,7 @@ def test_privacy_and_growth_are_of_units_on_their_sides(outcome: Outcome, world:
     best = [by_unit(world.to_real[:, part], units).max(axis=0) for part, units in (
         (slice(0, world.train), train), (slice(world.train, None), heldout)
     )]  # fmt: skip
-    loss = privacy_loss(*best, seed=tie_seed(world.cohort.real.dealt, 0))
+    loss = privacy_loss(*best, seed=cohort_seed(world.cohort.real, 0))
     assert outcome.scores["privacy.epsilon"].value == pytest.approx(loss.epsilon)
     assert outcome.scores["privacy.epsilon"].n == 39
     nearest = competition(world)

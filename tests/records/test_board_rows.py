@@ -12,7 +12,7 @@ from scipy import stats
 
 from benchmark.records.board_rows import Peers, Row, over_seeds, rows_of, settings_text
 from benchmark.records.leaderboard import HEADLINE, cells_of, ranks, table_of
-from benchmark.records.record import CohortFacts, Record, ScoreEntry, Spec
+from benchmark.records.record import PROTOCOL, CohortFacts, Record, ScoreEntry, Spec
 
 NOISE = np.random.default_rng(0).standard_normal(200)
 SHARE = (0.0, 1.0)
@@ -25,7 +25,9 @@ def record(seed: int = 0, excess: float | None = 0.1, *, detector: str = "copy",
     if excess is not None:
         score = ScoreEntry(value=excess, low=excess - 0.02, high=excess + 0.05, n=300, direction="lower")
     given = {"model": "ldm", "preset": "smoke", "settings": {"augment": False}, "data": "toy", "data_options": {}}
+    departs = spec.get("split", "patients") != "patients" or spec.get("repeat", 1) != 1
     return Record(
+        protocol="custom" if departs else PROTOCOL,
         spec=Spec(**{**given, "samples": 300, "seed": seed, **spec}),
         cohort=CohortFacts(
             name="toy", key="0123", shape=(1, 8, 8), channels=("x",), spacing_mm=(),
@@ -37,7 +39,9 @@ def record(seed: int = 0, excess: float | None = 0.1, *, detector: str = "copy",
             "detector.recall.flip[copy]": ScoreEntry(value=0.5 + 0.1 * seed),
             "detector.recall.exact[copy]": ScoreEntry(value=1.0),
         },
-        replicates={} if excess is None else {HEADLINE: tuple((excess + 0.02 * NOISE).tolist())},
+        replicates={}
+        if excess is None
+        else {f"exposed.items[{detector}]": tuple((excess + 0.02 * NOISE).tolist())},
         cost={"fit_seconds": 10.0 + seed},
         environment={},
         hashes={"samples": f"{seed}"},
@@ -210,8 +214,8 @@ def test_a_number_deleted_from_one_of_three_records_leaves_the_row_and_the_other
     assert after.loc["ldm", "seeds"] == "3 (0, 1, 2)"
     assert after.loc["ldm", heading] == cell
     changed = {column for column in before if before.loc["ldm", column] != after.loc["ldm", column]}
-    assert changed == {heading} | ({"rank"} if name == "exposed.items[copy]" else set())
-    unmoved = [column for column in before if column != "rank"]
+    assert changed == {heading} | ({"rank", "possible ranks"} if name == "exposed.items[copy]" else set())
+    unmoved = [column for column in before if column not in ("rank", "possible ranks")]
     assert after.loc[["b", "c"], unmoved].equals(before.loc[["b", "c"], unmoved])
     if name != "exposed.items[copy]":
         assert list(after["rank"]) == list(before["rank"]) == [1, 2, 3]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -31,24 +32,35 @@ def test_audits_are_collected_by_cohort(tmp_path: Path) -> None:
         "Audit of the detectors on this cohort: pixels finds {} of planted copies, "
         "false positives 0.040 [0.010, 0.100]."
     )
-    assert collect_audits(tmp_path) == {
-        "aaaa": [sentence.format("0.500")],
-        "bbbb": [sentence.format("not scored"), sentence.format("0.250")],
-    }
+    assert collect_audits(tmp_path) == (
+        {
+            "aaaa": [sentence.format("0.500")],
+            "bbbb": [sentence.format("not scored"), sentence.format("0.250")],
+        },
+        (),
+    )
 
 
 def test_no_folder_means_no_audits(tmp_path: Path) -> None:
-    assert collect_audits(tmp_path / "nowhere") == {}
+    assert collect_audits(tmp_path / "nowhere") == ({}, ())
 
 
-def test_a_broken_audit_is_named(tmp_path: Path) -> None:
+def test_a_broken_audit_is_named_and_hides_no_other(tmp_path: Path) -> None:
+    audit("aaaa", 0.5).write(tmp_path / "good" / "audit.json")
     (tmp_path / "audit.json").write_text('{"schema": 1}')
-    with pytest.raises(BadDataError) as error:
-        collect_audits(tmp_path)
-    assert str(error.value) == (
-        f"{tmp_path / 'audit.json'} is not a valid audit: cohort: Field required\n"
-        "  hint: make it again: bench detectors check"
-    )
+    bare = audit("bbbb", 0.5).model_dump(mode="json", by_alias=True)
+    del bare["detectors"]["pixels"]["scores"]["detector.recall_mean"]
+    (tmp_path / "bare").mkdir()
+    (tmp_path / "bare" / "audit.json").write_text(json.dumps(bare))
+    sentences, refused = collect_audits(tmp_path)
+    assert list(sentences) == ["aaaa"]
+    reasons = ("cohort: Field required", "detectors.pixels: Value error, the score detector.recall_mean is missing")
+    assert [str(one) for one in refused] == [
+        f"{tmp_path / place}: is not a valid audit: {reason}"
+        for place, reason in zip(("audit.json", "bare/audit.json"), reasons, strict=True)
+    ]
+    with pytest.raises(BadDataError):
+        AuditFile.read(tmp_path / "audit.json")
 
 
 @pytest.mark.parametrize(("recall", "blind"), [(0.99, False), (0.985, True), (None, False)])

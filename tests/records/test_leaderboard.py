@@ -11,11 +11,23 @@ import numpy as np
 import pytest
 from pydantic import ValidationError
 
-from benchmark.core.errors import BadDataError, DamagedError, UsageError
+from benchmark.core.errors import BadDataError, UsageError
 from benchmark.core.sealed import seal
 from benchmark.records.board_rows import Peers, rows_of
+from benchmark.records.collecting import collect, gather
 from benchmark.records.columns import LINES
-from benchmark.records.leaderboard import HEADLINE, boards, cells_of, collect, notes_of, ranks, table_of, write_boards
+from benchmark.records.history import with_history
+from benchmark.records.leaderboard import (
+    HEADLINE,
+    boards,
+    cells_of,
+    notes_of,
+    rank_intervals,
+    rank_text,
+    ranks,
+    table_of,
+    write_boards,
+)
 from benchmark.records.record import CohortFacts, Record, ScoreEntry, Spec
 
 KEY = "0123456789abcdef"
@@ -96,7 +108,7 @@ def test_rows_of_different_patients_or_rules_never_meet() -> None:
 
 def test_each_cohort_has_its_own_files(tmp_path: Path) -> None:
     written = write_boards([record("one"), record("two", key="f" * 16), record("three", cohort="brats20")], tmp_path)
-    stems = ("brats20-01234567", "phantom-mr-01234567", "phantom-mr-ffffffff")
+    stems = (f"brats20-{KEY}", f"phantom-mr-{KEY}", f"phantom-mr-{'f' * 16}")
     assert [path.name for path in written] == [f"{stem}-p2{end}" for stem in stems for end in (".md", ".csv")]
     assert sorted(path.name for path in tmp_path.iterdir()) == sorted(path.name for path in written)
     for path, model in zip(written[::2], ("three", "one", "two"), strict=True):
@@ -114,7 +126,7 @@ def test_each_protocol_has_its_own_files(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("cohort", ["../evil", "a/b", ".hidden", ""])
 def test_a_record_cannot_write_elsewhere(cohort: str) -> None:
-    with pytest.raises(ValidationError, match="String should match pattern"):
+    with pytest.raises(ValidationError, match=r"should match pattern|is no name"):
         record(cohort=cohort)
 
 
@@ -244,22 +256,31 @@ def test_building_again_replaces_the_files(tmp_path: Path) -> None:
     assert all("new" in path.read_text() and "| old |" not in path.read_text() for path in paths)
 
 
-def test_a_hostile_name_stays_text(tmp_path: Path) -> None:
-    name = '<script>alert("x")</script> & | co'
-    markdown, comma = (
-        path.read_text() for path in write_boards([record(name, notes=("<img src=x onerror=y>",))], tmp_path)
+HOSTILE = '<script>alert("x")</script> & | co [a](http://b) \x1b[31m \u202e `c` *d*'
+
+
+def test_a_hostile_reason_stays_one_cell(tmp_path: Path) -> None:
+    """The schema refuses control characters; a reason that holds any all the same is harmless in every file."""
+    declined = record("a").model_copy(
+        update={"status": "declined", "reason": f"=1+1\n{HOSTILE}", "scores": {}, "replicates": {}}
     )
-    assert "<script" not in markdown
-    (line,) = (line for line in markdown.splitlines() if line.startswith("| 1 |"))
+    markdown, comma = (path.read_text() for path in write_boards([declined], tmp_path))
+    (line,) = (line for line in markdown.splitlines() if "declined" in line)
+    assert "&lt;script&gt;" in line
+    assert "\\x1b[31m" in line.replace("\\\\", "\\")
+    assert "[a\\](http:\\//b)" in line
+    assert not {"\x1b", "\u202e"} & set(markdown)
     header = next(line for line in markdown.splitlines() if line.startswith("| rank |"))
     assert line.replace("\\|", "").count("|") == header.count("|")
-    assert name in next(csv.DictReader(io.StringIO(comma)))["model"]
+    assert not {"\x1b", "\u202e"} & set(comma)
 
 
-def test_a_name_of_two_lines_stays_one_row(tmp_path: Path) -> None:
-    markdown = write_boards([record("a\nb")], tmp_path)[0].read_text()
-    (line,) = (line for line in markdown.splitlines() if line.startswith("| 1 |"))
-    assert line.endswith(" |")
+@pytest.mark.parametrize(
+    "name", ["<b>x</b>", "=1+1", "@x", "-x", "a|b", "../x", "/etc", "a\nb", "\x1b[1m", "\u202ex", "", "x" * 201]
+)
+def test_a_name_with_markup_a_path_or_an_escape_is_refused(name: str) -> None:
+    with pytest.raises(ValidationError, match=r"is no name|a name of 201 characters"):
+        record(name)
 
 
 def test_a_missing_control_is_said() -> None:
@@ -281,7 +302,7 @@ def test_no_patient_and_no_path_in_any_output(tmp_path: Path) -> None:
     private = str(runs / "patient-007")
     given = record()
     spec = given.spec.model_copy(update={"data_options": {"root": private}, "settings": {"checkpoint": private}})
-    put(runs, given.model_copy(update={"spec": spec, "environment": {"folder": private}, "hashes": {"x": private}}))
+    put(runs, given.model_copy(update={"spec": spec, "environment": {"folder": private}}))
     for path in write_boards(collect([runs]), tmp_path / "out"):
         text = path.read_text()
         assert "ldm" in text
@@ -335,23 +356,56 @@ def test_no_record(tmp_path: Path) -> None:
     )
 
 
-def test_a_broken_record_is_named(tmp_path: Path) -> None:
-    put(tmp_path, record("a"))
+def test_a_broken_record_is_named_and_hides_no_other(tmp_path: Path) -> None:
+    put(tmp_path, record("a"), record("b"))
     path = tmp_path / "run-0" / "seed-0" / "record.json"
     values = json.loads(path.read_text())
     del values["cohort"]["key"]
     path.write_text(json.dumps(values))
-    with pytest.raises(DamagedError) as damaged:
-        collect([tmp_path])
-    assert str(damaged.value) == (
-        f"{path} has changed since it was written\n  hint: evaluate the run again with this version: bench evaluate RUN"
-    )
+    found = gather([tmp_path])
+    assert [one.spec.model for one in found.records.values()] == ["b"]
+    assert [str(one) for one in found.refused] == [f"{path}: has changed since it was written"]
     seal(path)  # as another program of ours would have written it
-    with pytest.raises(BadDataError) as error:
-        collect([tmp_path])
-    assert str(error.value) == (
-        f"{path} is not a valid record: cohort.key: Field required\n  hint: evaluate the run again"
-    )
+    found = gather([tmp_path])
+    assert [one.spec.model for one in found.records.values()] == ["b"]
+    assert [str(one) for one in found.refused] == [f"{path}: is not a valid record: cohort.key: Field required"]
+
+
+def test_records_of_one_run_with_other_scores_are_both_refused(tmp_path: Path) -> None:
+    """Formerly the last one read replaced the honest one without a word."""
+    honest = record("a")
+    edited = honest.model_copy(update={"scores": {**honest.scores, HEADLINE: score(0.0, 0.0, 0.01)}})
+    put(tmp_path, honest, edited, record("b"))
+    found = gather([tmp_path])
+    first, second = (tmp_path / f"run-{number}" / "seed-0" / "record.json" for number in (0, 1))
+    assert [one.spec.model for one in found.records.values()] == ["b"]
+    assert [str(one) for one in found.refused] == [
+        f"{first}: it is of the same run as {second}, and has other scores",
+        f"{second}: it is of the same run as {first}, and has other scores",
+    ]
+
+
+def test_other_patients_under_the_same_key_are_refused(tmp_path: Path) -> None:
+    other = record("c")
+    facts = other.cohort.model_copy(update={"patients": {"train": 11, "calibration": 6, "test": 5}})
+    put(tmp_path, record("a"), record("b"), other.model_copy(update={"cohort": facts}))
+    found = gather([tmp_path])
+    assert [one.spec.model for one in found.records.values()] == ["a", "b"]
+    first, third = (tmp_path / f"run-{number}" / "seed-0" / "record.json" for number in (0, 2))
+    assert [str(one) for one in found.refused] == [
+        f"{third}: its cohort has the key {KEY} of {first}, and another patients"
+    ]
+
+
+def test_a_protocol_says_what_split_it_takes() -> None:
+    official = record().spec.model_copy(update={"split": "official"})
+    values = {**record().model_dump(by_alias=True), "spec": official.model_dump()}
+    with pytest.raises(ValidationError, match="protocol p2 and the split official: such a record is custom"):
+        Record.model_validate(values)
+    custom = Record.model_validate({**values, "protocol": "custom"})
+    assert list(boards([custom, record(protocol="custom")])) == [
+        ("phantom-mr", KEY, "custom"), ("phantom-mr", KEY, "custom-official"),
+    ]  # fmt: skip
 
 
 def test_a_declined_run_has_a_row_without_rank_or_numbers(tmp_path: Path) -> None:
@@ -381,3 +435,86 @@ def test_samples_that_look_like_no_training_image_are_said_on_the_board(tmp_path
     assert dict(zip(table["model"], table["samples unlike train"], strict=True)) == {"a": "", "b": "1.000"}
     assert list(table["exposed share"]) == ["0.100 [0.050, 0.150]", "0.100 [0.050, 0.150] (samples unlike train)"]
     assert any(note.startswith("samples unlike train: largest share of samples outside") for note in notes_of([odd]))
+
+
+# Nothing vanishes
+
+
+def test_rank_intervals_leave_out_what_is_sure() -> None:
+    """b and c cannot be told apart: each may be second or third; a is first and d is last, beyond doubt."""
+    given = rows_of([record("b", 0.3), record("a", 0.1), record("c", 0.301), record("d", 0.6)])
+    assert rank_intervals(given) == [(2, 3), (1, 1), (2, 3), (4, 4)]
+    unknown = rows_of([record("a", 0.1), record("c", 0.1, replicates=np.full(7, 0.9))])
+    assert rank_intervals(unknown) == [(1, 2), (1, 2)]
+
+
+def test_the_board_shows_possible_ranks() -> None:
+    table = table_of([record("b", 0.3), record("a", 0.1), record("c", 0.301), record("none", None)])
+    assert list(zip(table["model"], table["possible ranks"], strict=True)) == [
+        ("a", "1 to 1"), ("b", "2 to 3"), ("c", "2 to 3"), ("none", ""),
+    ]  # fmt: skip
+
+
+def test_the_rank_of_one_record_among_others() -> None:
+    given, others = record("b", 0.3), [record("a", 0.1), record("c", 0.301), record("x", 0.0, key="f" * 16)]
+    assert rank_text(given, others) == "rank 2 of 3 (95 %: 2 to 3)"
+    assert rank_text(given, [*others, given]) == "rank 2 of 3 (95 %: 2 to 3)"
+    assert rank_text(record("none", None), others) == "no rank"
+
+
+def test_a_record_that_is_gone_leaves_its_row(tmp_path: Path) -> None:
+    """Formerly a row vanished with its file, and nobody could tell."""
+    folder = tmp_path / "records"
+    first, second = folder / "a.json", folder / "b.json"
+    for path, model in ((first, "a"), (second, "b")):
+        record(model).write(path)
+    assert with_history(gather([tmp_path]).records, tmp_path)[1] == []
+    second.unlink()
+    records, gone = with_history(gather([tmp_path]).records, tmp_path)
+    assert gone == ["b smoke, seed 0, on phantom-mr: the record is no longer there, and nobody said why"]
+    table = table_of(records)
+    assert list(zip(table["rank"], table["model"], table["exposed patients"], strict=True)) == [
+        (1, "a", "not in the record"),
+        ("", "b", "retracted: the record is no longer there, and nobody said why"),
+    ]
+    assert with_history(gather([tmp_path]).records, tmp_path)[1] == gone  # and stays so
+
+
+def test_the_history_is_of_submitted_records_only(tmp_path: Path) -> None:
+    put(tmp_path / "runs", record("a"))
+    with_history(gather([tmp_path / "runs"]).records, tmp_path)
+    assert not (tmp_path / "history.json").exists()
+
+
+def test_a_broken_history_is_named(tmp_path: Path) -> None:
+    for text, why in (("[]", "it is no table"), ('{"x": {}}', "spec: Field required")):
+        (tmp_path / "history.json").write_text(text)
+        with pytest.raises(BadDataError) as error:
+            with_history({}, tmp_path)
+        assert str(error.value) == (
+            f"{tmp_path / 'history.json'} is not a valid history of the boards: {why}\n"
+            "  hint: restore it, such as with git checkout"
+        )
+
+
+def test_a_retracted_record_stays_and_hides_its_copies(tmp_path: Path) -> None:
+    put(tmp_path, record("a"), record("b"))
+    record("a").retracted("trained on test patients").write(tmp_path / "records" / "a.json")
+    found = gather([tmp_path])
+    assert [str(one) for one in found.refused] == [
+        f"{tmp_path / 'run-0' / 'seed-0' / 'record.json'}: it was retracted: trained on test patients"
+    ]
+    table = table_of(list(found.records.values()))
+    assert list(zip(table["rank"], table["model"], table["exposed patients"], strict=True)) == [
+        (1, "b", "not in the record"), ("", "a", "retracted: trained on test patients"),
+    ]  # fmt: skip
+
+
+def test_a_record_that_was_changed_after_its_digest_is_left_out(tmp_path: Path) -> None:
+    path = tmp_path / "records" / "a.json"
+    record("a").sealed().submit(path)
+    assert list(gather([tmp_path]).records) == [path]
+    path.write_text(path.read_text().replace('"smoke"', '"paper"'))
+    assert [str(one) for one in gather([tmp_path]).refused] == [
+        f"{path}: the record was changed after its digest was written"
+    ]

@@ -5,88 +5,20 @@ from __future__ import annotations
 import json
 import math
 from pathlib import Path
-from typing import Any
 
 import pytest
 from pydantic import ValidationError
+from record_values import put, values, written
 
 from benchmark.core.errors import BadDataError
 from benchmark.core.types import Score
 from benchmark.records.record import PROTOCOL, Record, ScoreEntry, entries
-
-Values = dict[str, Any]
-
-
-def values() -> Values:
-    """A record as it is stored on disk."""
-    return {
-        "schema": 1,
-        "protocol": "p2",
-        "status": "done",
-        "reason": "",
-        "spec": {
-            "model": "ldm",
-            "preset": "smoke",
-            "settings": {"steps": 500, "widths": [32, 64], "autoencoder": "vq"},
-            "changed": {"steps": 500},
-            "data": "phantom-mr",
-            "data_options": {"image_size": 64},
-            "split": "patients",
-            "split_seed": 0,
-            "train_items": None,
-            "train_patients": None,
-            "repeat": 1,
-            "repeat_share": None,
-            "trained_on": "here",
-            "samples": 100,
-            "seed": 0,
-            "budget_seconds": None,
-        },
-        "cohort": {
-            "name": "phantom-mr",
-            "key": "0123456789abcdef",
-            "shape": [1, 64, 64],
-            "channels": ["flair"],
-            "spacing_mm": [1.0, 1.0],
-            "items": {"train": 50, "calibration": 25, "test": 25},
-            "patients": {"train": 10, "calibration": 5, "test": 5},
-            "notes": ["two duplicates were moved"],
-        },
-        "scores": {
-            "exposed.items[copy]": {
-                "value": 0.1, "low": 0.05, "high": 0.15, "n": 100, "direction": "lower", "reason": "",
-            },
-            "quality.ms_ssim[pixels]": {
-                "value": None, "low": None, "high": None, "n": 4, "direction": "none", "reason": "too small",
-            },
-        },
-        "replicates": {"exposed.items[copy]": [0.09, 0.1, 0.11]},
-        "cost": {"fit_seconds": 12.5},
-        "isolation": "process", "environment": {"torch": "2.8.0"},
-        "hashes": {"samples": "abc"},
-    }  # fmt: skip
-
-
-def written(folder: Path, given: object) -> Path:
-    path = folder / "record.json"
-    path.write_text(json.dumps(given))
-    return path
 
 
 def refusal(folder: Path, given: object) -> str:
     with pytest.raises(BadDataError) as error:
         Record.read(written(folder, given))
     return str(error.value)
-
-
-def put(given: Values, place: str, value: object) -> Values:
-    """Set spec/samples and the like."""
-    *path, last = place.split("/")
-    target = given
-    for name in path:
-        target = target[name]
-    target[last] = value
-    return given
 
 
 def test_round_trip(tmp_path: Path) -> None:
@@ -128,11 +60,11 @@ OUTSIDE = "is outside its interval [0.05, 0.15]"
 @pytest.mark.parametrize(
     ("place", "value", "reason"),
     [
-        ("spec/samples", "many", "spec.samples: Input should be a valid integer, unable to parse string as an integer"),
+        ("spec/samples", "many", "spec.samples: Input should be a valid integer"),
         ("spec/split", "slices", "spec.split: Input should be 'patients', 'official' or 'images'"),
         ("spec/path", "/home/me", "spec.path: Extra inputs are not permitted"),
         ("patients", ["anna"], "patients: Extra inputs are not permitted"),
-        ("status", "stopped", "status: Input should be 'done', 'declined' or 'failed'"),
+        ("status", "stopped", "status: Input should be 'done', 'declined', 'failed' or 'retracted'"),
         ("status", "failed", "record: Value error, a run that was failed needs a reason"),
         (
             "scores/exposed.items[copy]/value",
@@ -254,7 +186,7 @@ def test_an_interval_that_is_not_finite_is_left_out_with_the_reason() -> None:
 
 
 def test_an_interval_may_have_one_end_or_none() -> None:
-    assert ScoreEntry(value=0.5, low=0.9).value == 0.5
+    assert ScoreEntry(value=0.5, low=0.4).value == 0.5
     assert ScoreEntry(value=0.5).high is None
     assert ScoreEntry(value=0.5, low=0.5, high=0.5).low == 0.5
 

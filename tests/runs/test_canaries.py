@@ -68,9 +68,14 @@ COMMANDS: dict[str, tuple[int, tuple[object, ...]]] = {
     "datasets show": (0, ("folder",)),
     "detectors": (0, ("--json",)),
     "detectors show": (0, ("pixels", "--json")),
+    "leaderboard submit": (0, (RUN,)),
+    "leaderboard verify": (0, (f"{RUN}/record.json",)),
+    "leaderboard validate": (0, ()),
     "leaderboard build": (0, ()),
+    "leaderboard retract": (0, ("leaderboards/records/*.json", "--reason", "trained on test patients")),
     "runs list": (0, ("--json",)),
     "runs show": (0, ("sweeps/one", "--json")),
+    "runs verify": (0, (RUN,)),
     "runs gc": (0, ("--cache", "cache", "--yes")),
     "runs rm": (0, (RUN, "--yes")),
 }  # fmt: skip
@@ -78,7 +83,8 @@ COMMANDS: dict[str, tuple[int, tuple[object, ...]]] = {
 first two read no data, and tests/text2image/studies has the study from end to end."""
 PUBLIC_FILES = (
     "runs/**/record.json", "runs/**/summary.html", "audited/summary.json", "audited/summary.html",
-    "audits/*/audit.json", "audits/*/audit.png", "leaderboards/*.md", "leaderboards/*.csv", "leaderboards/*.html",
+    "audits/*/audit.json", "audits/*/audit.png", "leaderboards/*.md", "leaderboards/*.csv", "leaderboards/*.json",
+    "leaderboards/records/*.json", "leaderboards/site/**/*.html", "leaderboards/site/**/*.parquet",
     "sweeps/*/index.html", "sweeps/*/table.*", "sweeps/*/means.*", "sweeps/*/trends.*", "prompts/*/summary.json",
     "prompts/*/tokens.json", "prompts/*/mitigations.json",
 )  # fmt: skip
@@ -161,7 +167,7 @@ def test_no_canary_is_in_a_public_output(place: Path, bench: Bench, monkeypatch:
         if name == "runs gc":  # what follows removes files
             require_clean(place)
             require_protected(place)
-        given = [str(next(place.glob(RUN)).relative_to(place)) if one == RUN else one for one in arguments]
+        given = [next(place.glob(one)).relative_to(place) if "*" in str(one) else one for one in arguments]
         call = in_process if name in IN_PROCESS else bench
         done = call(*name.split(), *given)
         assert done.returncode == code, (name, done.stdout, done.stderr)

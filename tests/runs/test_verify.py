@@ -43,8 +43,8 @@ def run(tmp_path: Path) -> Path:
         stages.run("fit", "f", fit, owns="fit", outputs=("fit/model",))
         stages.run("sample", "s", sample, owns="samples", outputs=("samples/*",))
         write_sealed_json(folder / "record.json", {"spec": 1})
-    for name in ("fit/training/adapters-own.bin", "figures/nearest.png"):
-        (folder / name).parent.mkdir(parents=True)
+    for name in ("fit/training/adapters-own.bin", "figures/nearest.png", "PRIVATE.txt"):
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
         (folder / name).write_bytes(b"1")
     return folder
 

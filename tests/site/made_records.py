@@ -16,8 +16,19 @@ def entry(value: float | None, low: float | None = None, high: float | None = No
     return ScoreEntry(value=value, low=low, high=high, n=400, direction="lower", reason=reason)
 
 
-def made(model: str = "ldm", share: float | None = 0.0, *, quality: float = 30.0, seed: int = 0, **more: Any) -> Record:
-    """Return a record that says `HOLD` from a share of 0.05 on, `NOTHING FOUND` at 0, and is refused without one."""
+def made(
+    model: str = "ldm",
+    share: float | None = 0.0,
+    *,
+    quality: float = 30.0,
+    seed: int = 0,
+    checked: bool = True,
+    **more: Any,
+) -> Record:
+    """Return a record that says `HOLD` from a share of 0.05 on, `NOTHING FOUND` at 0, and is refused without one.
+
+    `checked`: the schema refuses hostile names, and pages have to bear them all the same.
+    """
     low = max(0.0, (share or 0.0) - 0.03)
     refused = "refused: the split is not fair"
     scores: dict[str, ScoreEntry] = {}
@@ -58,17 +69,20 @@ def made(model: str = "ldm", share: float | None = 0.0, *, quality: float = 30.0
         "replicates": {HEADLINE: replicates} if replicates else {},
         "cost": {"fit_seconds": 12.4, "peak_bytes": 2.0**30, "parameters": 474_000},
         "environment": {"memobench": "0.1.0", "commit": "1f3f44305933aa", "device": "cpu", "dirty": False},
-        "hashes": {"samples": f"{model}{seed}{share}"},
+        "hashes": {"samples": f"{model}-{seed}-{share}".replace(".", "-")},
     }
     given |= {name: value for name, value in more.items() if name not in ("spec", "cohort")}
-    return Record(
-        spec=Spec(**spec | more.get("spec", {})), cohort=CohortFacts(**cohort | more.get("cohort", {})), **given
-    )
+    spec |= more.get("spec", {})
+    cohort |= more.get("cohort", {})
+    if checked:
+        return Record(spec=Spec(**spec), cohort=CohortFacts(**cohort), **given)
+    parts = {"spec": Spec.model_construct(**spec), "cohort": CohortFacts.model_construct(**cohort)}
+    return Record.model_construct(**parts, **given)
 
 
-def declined(model: str = "stylegan2-ada", reason: str = "no checkout") -> Record:
+def declined(model: str = "stylegan2-ada", reason: str = "no checkout", **more: Any) -> Record:
     """Return the record of a run without scores."""
-    return made(model, status="declined", reason=reason, scores={}, replicates={}, cost={})
+    return made(model, status="declined", reason=reason, scores={}, replicates={}, cost={}, **more)
 
 
 def several() -> list[Record]:

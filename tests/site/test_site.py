@@ -90,8 +90,8 @@ def test_a_row_that_cannot_tell_has_no_rank(tmp_path: Path) -> None:
         ("ddpm", 1, "copies shown"), ("noise", "", "cannot tell"),
     ]  # fmt: skip
     markdown, _ = write_boards([noise, made("ddpm", 0.1)], tmp_path, tells=tells)
-    assert [line.split(" | ")[:2] for line in markdown.read_text().splitlines() if "smoke" in line] == [
-        ["| 1", "ddpm"], ["| ", "noise"],
+    assert [line.split(" | ")[:3] for line in markdown.read_text().splitlines() if "smoke" in line] == [
+        ["| 1", "1 to 1", "ddpm"], ["| ", "", "noise"],
     ]  # fmt: skip
 
 
@@ -172,7 +172,7 @@ def test_no_page_requests_anything(site: Path) -> None:
 
 
 def test_file_names_come_from_digests(tmp_path: Path) -> None:
-    build_site([made(HOSTILE), made("../../up")], tmp_path / "site")
+    build_site([made(HOSTILE, checked=False), made("../../up", checked=False)], tmp_path / "site")
     names = [path.name for path in (tmp_path / "site").rglob("*") if path.is_file() and path.parent.name != "metrics"]
     assert all(re.fullmatch(r"(index|reported|[0-9a-f]{16})\.(html|csv|md|parquet)", name) for name in names)
     assert [path.name for path in tmp_path.iterdir()] == ["site"]
@@ -182,9 +182,10 @@ def test_texts_of_a_record_stay_text(tmp_path: Path) -> None:
     hostile = made(
         HOSTILE, spec={"preset": HOSTILE, "settings": {"a": HOSTILE, "path": "/home/anna/x.csv"}},
         cohort={"notes": (HOSTILE,), "channels": (HOSTILE,)}, environment={"memobench": HOSTILE, "device": HOSTILE},
+        checked=False,
     )  # fmt: skip
     hostile.scores[f"own.score[{HOSTILE}]"] = made().scores["detectable.share"].model_copy(update={"reason": HOSTILE})
-    given = [hostile, declined(HOSTILE, HOSTILE), made("vae")]
+    given = [hostile, declined(HOSTILE, HOSTILE, checked=False), made("vae")]
     standings = {key_of(given[2]): Standing(retracted=HOSTILE)}
     build_site(given, tmp_path, standings=standings, left_out=[(HOSTILE, HOSTILE)])
     for path in tmp_path.rglob("*.html"):
@@ -200,7 +201,7 @@ def test_texts_of_a_record_stay_text(tmp_path: Path) -> None:
 
 
 def test_data_in_a_page_cannot_end_its_element(tmp_path: Path) -> None:
-    record = made("a</script><b>")
+    record = made("a</script><b>", checked=False)
     record.environment["device"] = "</script><b>\u202e"
     build_site([record], tmp_path)
     (page,) = (tmp_path / "boards").glob("*.html")

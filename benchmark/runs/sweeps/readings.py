@@ -109,7 +109,8 @@ def read(outcome: CellOutcome) -> Reading:
     except (BenchError, OSError):
         return Reading(outcome, "failed", "its record cannot be read", detectors=_planned(outcome))
     if record.status != "done":
-        return Reading(outcome, record.status, record.reason, detectors=_planned(outcome))
+        state: State = "failed" if record.status == "retracted" else record.status
+        return Reading(outcome, state, record.reason, detectors=_planned(outcome))
     return _reading(outcome, record)
 
 

@@ -1,0 +1,76 @@
+"""Records that are submitted: one run's, checked and copied; a folder of them, checked."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from benchmark.core.errors import BadDataError, MissingDataError
+from benchmark.core.processes import run_in_processes
+from benchmark.core.progress import printable
+from benchmark.core.types import chunks
+from benchmark.evaluation.validation import faults
+from benchmark.records.collecting import Refused, conflicts, read_records
+from benchmark.records.record import Record
+
+TOGETHER = 32
+"""Records that a worker process takes at a time."""
+FEW = 128
+"""Up to so many are checked without worker processes, whose start takes longer."""
+
+
+def submit(folder: Path, out: Path) -> Path:
+    """Copy a run's record to `out` under the name of its digest. Raises MissingDataError, BadDataError."""
+    path = folder / "record.json"
+    if not path.exists():
+        raise MissingDataError(f"{folder} has no record.json", "give the folder of a finished run: bench runs list")
+    record = Record.read(path)
+    if not record.digest or (record.status == "done" and not record.receipts):
+        raise BadDataError(
+            f"{path} has no receipt: another version wrote it", f"evaluate the run again: bench evaluate {folder}"
+        )
+    if wrong := list(faults(record)):
+        raise BadDataError(f"{path} cannot be submitted: {'; '.join(wrong)}", "see leaderboards/RULES.md")
+    target = out / file_of(record)
+    record.submit(target)
+    return target
+
+
+def file_of(record: Record) -> str:
+    """Return the name of a record's file: two records have one name only where they are the same."""
+    return f"{record.cohort.key}-{record.digest}.json"
+
+
+def validate(folder: Path) -> tuple[int, list[Refused]]:
+    """Check all records of a folder and return how many are valid, and the others with the first reason.
+
+    Raises MissingDataError where there is none.
+    """
+    paths = sorted({*folder.glob("*.json"), *folder.glob("**/record.json")})
+    if not paths:
+        raise MissingDataError(f"there is no record in {folder}", "submit one: bench leaderboard submit RUN")
+    records, refused = read_records(paths)
+    refused += conflicts(records)
+    known = {one.path for one in refused}
+    refused += [one for one in _checked([path for path in records if path not in known]) if one is not None]
+    return len(paths) - len({one.path for one in refused}), sorted(refused, key=lambda one: one.path)
+
+
+def _checked(paths: list[Path]) -> list[Refused | None]:
+    if len(paths) <= FEW:
+        return check_all(paths)
+    parts = [(paths[part],) for part in chunks(len(paths), TOGETHER)]
+    return [one for part in run_in_processes(check_all, parts, label="validate") for one in part]
+
+
+def check_all(paths: list[Path]) -> list[Refused | None]:
+    """Return `check` of each."""
+    return [check(path) for path in paths]
+
+
+def check(path: Path) -> Refused | None:
+    """Return why a record is refused, and nothing for a valid one."""
+    try:
+        wrong = next(faults(Record.read(path)), "")
+    except BadDataError as error:
+        wrong = error.message
+    return Refused(path, printable(wrong)) if wrong else None

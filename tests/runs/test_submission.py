@@ -1,0 +1,218 @@
+"""A run's record from submission to verification; and what becomes of it when anything in it is changed."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from benchmark.evaluation.verification import first_difference
+from benchmark.records.record import Record
+from benchmark.runs.submission import file_of, validate
+
+Values = dict[str, Any]
+
+
+@pytest.fixture(scope="session")
+def honest(server: subprocess.Popen[str], xrays: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The run folder of a model that copies a tenth of its samples."""
+    folder, cache = tmp_path_factory.mktemp("honest"), tmp_path_factory.getbasetemp() / "cache"
+    arguments = ["run", "--model", "copycat", "--data", "cxr-pneumonia", "--root", str(xrays), "--image-size", "32"]
+    arguments += ["--cache", str(cache), "--samples", "200", "--set", "contamination=0.1"]
+    request = {"arguments": arguments, "folder": str(folder), "environment": dict(os.environ)}
+    outputs = {"stdout": str(folder / "stdout"), "stderr": str(folder / "stderr")}
+    assert server.stdin is not None
+    assert server.stdout is not None
+    server.stdin.write(json.dumps(request | outputs) + "\n")
+    server.stdin.flush()
+    assert int(server.stdout.readline()) == 0, (folder / "stderr").read_text()
+    return next(folder.rglob("record.json")).parent
+
+
+@pytest.fixture(scope="session")
+def record(honest: Path) -> Record:
+    return Record.read(honest / "record.json")
+
+
+def test_a_run_is_submitted_verified_validated_and_retracted(
+    bench: Any, honest: Path, record: Record, tmp_path: Path
+) -> None:
+    done = bench("leaderboard", "submit", honest)
+    assert done.returncode == 0, done.stderr
+    path = Path("leaderboards", "records", file_of(record))
+    assert done.stdout.strip() == str(path)
+    assert (tmp_path / path).read_bytes() == (honest / "record.json").read_bytes()
+    assert list((tmp_path / path).parent.iterdir()) == [tmp_path / path]
+    verified = bench("leaderboard", "verify", path, "--among", path.parent)
+    assert (verified.returncode, verified.stdout) == (0, f"{path}: MATCH, no rank\n")  # it is a control
+    valid = bench("leaderboard", "validate")
+    assert (valid.returncode, valid.stdout) == (0, "1 of 1 records are valid\n")
+    assert bench("leaderboard", "build", "--runs", "none").returncode == 0
+    (row,) = (tmp_path / "leaderboards" / "site" / "rows").glob("*.html")
+    assert "Receipt verified" in row.read_text()
+    retracted = bench("leaderboard", "retract", path, "--reason", "trained on test patients")
+    assert retracted.returncode == 0, retracted.stderr
+    assert bench("leaderboard", "validate").returncode == 0
+    board = next(Path(line) for line in bench("leaderboard", "build", "--runs", "none").stdout.splitlines())
+    assert "retracted: trained on test patients" in (tmp_path / board).read_text()
+    rows = [page.read_text() for page in (tmp_path / "leaderboards" / "site" / "rows").glob("*.html")]
+    assert ["trained on test patients" in row for row in rows] == [True]
+
+
+def test_an_edited_record_is_refused_by_the_commands(bench: Any, record: Record, tmp_path: Path) -> None:
+    values = record.model_dump(mode="json", by_alias=True)
+    values["scores"]["exposed.items[copy]"]["value"] += 0.001
+    (tmp_path / "edited.json").write_text(json.dumps(values))
+    (tmp_path / "lost.json").write_text("{")
+    verified = bench("leaderboard", "verify", "edited.json")
+    assert (verified.returncode, verified.stdout) == (
+        4, "edited.json: the record was changed after its digest was written\n"
+    )  # fmt: skip
+    valid = bench("leaderboard", "validate", ".")
+    assert (valid.returncode, valid.stdout) == (4, "0 of 2 records are valid\n")
+    assert valid.stderr.splitlines()[0] == "refused: edited.json: the record was changed after its digest was written"
+    assert valid.stderr.splitlines()[1].startswith("refused: lost.json: is not readable JSON")
+
+
+def test_no_second_formula(record: Record) -> None:
+    assert first_difference(record) == ""
+    assert set(record.receipts) == {"copy", "pixels"}
+    assert record.scores["exposed.items[pixels]"].value is not None
+
+
+# Edits: one value at a time
+
+
+def leaves(value: Any, place: tuple[Any, ...] = ()) -> Iterator[tuple[tuple[Any, ...], Any]]:
+    """Yield every number, text and truth value of a record with its place; of long lists the ends."""
+    if isinstance(value, dict):
+        for name, part in value.items():
+            yield from leaves(part, (*place, name))
+    elif isinstance(value, list):
+        for number in sorted({0, len(value) - 1}) if value else ():
+            yield from leaves(value[number], (*place, number))
+    elif value is not None:
+        yield place, value
+
+
+def changed(value: Any) -> Any:
+    """Return another value of the same type, as an editor with an aim would write it."""
+    if isinstance(value, bool):
+        return not value
+    if isinstance(value, int):
+        return value + 1
+    if isinstance(value, float):
+        return value * 0.97 + 0.00071
+    return f"{value}x" if value not in ("lower", "higher", "none") else {"lower": "higher"}.get(value, "lower")
+
+
+def put(values: Values, place: tuple[Any, ...], value: Any) -> Values:
+    edited = json.loads(json.dumps(values))
+    target = edited
+    for part in place[:-1]:
+        target = target[part]
+    target[place[-1]] = value
+    return edited
+
+
+def test_every_number_name_and_digest_that_is_changed_is_refused_by_name(record: Record, tmp_path: Path) -> None:
+    """Each value in turn, with the old digest: no edit is small enough. 100 of them are files, all others in memory."""
+    values = record.model_dump(mode="json", by_alias=True)
+    edits = [put(values, place, changed(value)) for place, value in leaves(values)]
+    assert len(edits) > 500
+    assert all(map(edited_in_memory, edits))
+    chosen = edits[:: len(edits) // 100]
+    for number, edit in enumerate(chosen):
+        (tmp_path / f"{number:03d}.json").write_text(json.dumps(edit))
+    accepted, refused = validate(tmp_path)
+    assert accepted == 0
+    assert [one.path.name for one in refused] == [f"{number:03d}.json" for number in range(len(chosen))]
+
+
+def edited_in_memory(values: Values) -> bool:
+    """Return whether values are no record, or not one with this digest."""
+    try:
+        record = Record.model_validate(values)
+    except ValueError:
+        return True
+    return record.digest != record.content_digest
+
+
+HEADLINE = (
+    "exposed.patients", "exposed.items", "exposed.threshold", "exposed.verbatim", "withheld.items",
+    "withheld.false_items", "withheld.false_patients", "split.p", "heldout.exposed", "privacy.epsilon",
+    "growth.times10", "growth.times100",
+)  # fmt: skip
+
+
+DECIDING = (
+    ("order", "train"), ("order", "heldout"), ("order", "samples"), ("order", "training", 0), ("order", "groups", 0),
+    ("threshold",), ("verbatim", 0), ("verbatim_beyond",), ("hits", 0), ("split", "p_value"), ("different",),
+)  # fmt: skip
+"""Parts of a receipt of which each change changes a number; ties far down the order, for one, change none."""
+
+
+def resealed(values: Values) -> Record | None:
+    """Return the record with a new digest, as who knows the code would write it; none where it is no record."""
+    try:
+        return Record.model_validate(values).sealed()
+    except ValueError:
+        return None
+
+
+@pytest.mark.parametrize("detector", ["copy", "pixels"])
+@pytest.mark.parametrize("name", HEADLINE)
+def test_a_new_digest_does_not_hide_a_changed_headline(record: Record, name: str, detector: str) -> None:
+    values = record.model_dump(mode="json", by_alias=True)
+    score = f"{name}[{detector}]"
+    for place, value in leaves(values["scores"][score], ("scores", score)):
+        if place[-1] == "reason":
+            continue  # a sentence; the digest alone keeps it
+        edited = resealed(put(values, place, changed(value)))
+        assert edited is None or first_difference(edited).startswith(score), place
+
+
+def test_a_new_digest_does_not_hide_a_changed_replicate_or_receipt(record: Record) -> None:
+    values = record.model_dump(mode="json", by_alias=True)
+    name = "exposed.items[copy]"
+    edited = resealed(put(values, ("replicates", name, 7), values["replicates"][name][7] - 0.01))
+    assert edited is not None
+    assert first_difference(edited).startswith(f"replicates of {name}: number 8 is ")
+    for place, value in leaves(values["receipts"]["copy"], ("receipts", "copy")):
+        if place[2:] in DECIDING:
+            edited = resealed(put(values, place, changed(value)))
+            assert edited is None or first_difference(edited), place
+
+
+def test_what_is_left_out_is_missed(record: Record) -> None:
+    values = record.model_dump(mode="json", by_alias=True)
+    for path in (
+        ("receipts", "copy"),
+        ("replicates", "exposed.items[pixels]"),
+        *(("scores", f"{name}[copy]") for name in HEADLINE),
+    ):
+        edited = json.loads(json.dumps(values))
+        del edited[path[0]][path[1]]
+        one = resealed(edited)
+        assert one is None or first_difference(one), path
+
+
+def test_two_edited_copies_of_one_run_are_both_refused(record: Record, tmp_path: Path) -> None:
+    record.write(tmp_path / "a.json")
+    values = record.model_dump(mode="json", by_alias=True)
+    edited = resealed(
+        put(values, ("scores", "copies.rate[copy]", "value"), values["scores"]["copies.rate[copy]"]["low"])
+    )
+    assert edited is not None
+    edited.write(tmp_path / "b.json")
+    accepted, refused = validate(tmp_path)
+    assert accepted == 0
+    assert [str(one) for one in refused] == [
+        f"{tmp_path / mine}: it is of the same run as {tmp_path / other}, and has other scores"
+        for mine, other in (("a.json", "b.json"), ("b.json", "a.json"))
+    ]
