@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,7 +11,7 @@ import numpy as np
 
 from benchmark.core.errors import BadDataError, DamagedError, UsageError
 from benchmark.core.progress import progress, to_stderr
-from benchmark.core.sealed import is_intact, remove_sealed, require_intact, sealed_write
+from benchmark.core.sealed import digest, is_intact, remove_sealed, require_intact, sealed_write
 from benchmark.core.seeding import derive_seed
 from benchmark.core.types import HasNumberedImages, Sampler, chunks, to_images, to_pixels
 from benchmark.images.sample_checks import taken
@@ -125,20 +125,22 @@ class Samples:
 
     files: Sequence[Path]
     count: int
+    digests: Mapping[str, str] = field(default_factory=dict)
+    """Digest of each chunk by its name, as the stage that drew it noted it; empty: the seal next to it is enough."""
 
     @classmethod
-    def open(cls, folder: Path, count: int) -> Samples:
+    def open(cls, folder: Path, count: int, digests: Mapping[str, str] | None = None) -> Samples:
         """Open what `draw` wrote.
 
         Raises DamagedError where chunks are missing, have changed, or do not hold so many images.
         """
         files = [_chunk(folder, number) for number in range(len(list(chunks(count, CHUNK))))]
-        held = sum(len(_open(file)) for file in files)
+        held = sum(len(_open(file, digests or {})) for file in files)
         more = _chunk(folder, len(files))
         if held != count or more.exists():
             shown = f"{held} samples" if held != count else f"more than {held} samples ({more.name})"
             raise DamagedError(f"{folder} holds {shown}, and {count} were drawn", AGAIN)
-        return cls(files, count)
+        return cls(files, count, digests or {})
 
     def __len__(self) -> int:
         return self.count
@@ -150,15 +152,18 @@ class Samples:
     def stored(self, index: slice | NDArray[np.int64] = slice(None)) -> Array:
         """Return the images at these positions as they are stored, (n, C, *spatial): uint8 grey levels, or float32."""
         positions = np.arange(self.count)[index]
-        stored = _open(self.files[0])
+        stored = _open(self.files[0], self.digests)
         images = np.empty((len(positions), *stored.shape[1:]), dtype=stored.dtype)
         for number in np.unique(positions // CHUNK):
             here = positions // CHUNK == number
-            images[here] = _open(self.files[number])[positions[here] % CHUNK]
+            images[here] = _open(self.files[number], self.digests)[positions[here] % CHUNK]
         return images
 
 
-def _open(file: Path) -> Array:
+def _open(file: Path, digests: Mapping[str, str]) -> Array:
     """Memory-map a chunk. Raises DamagedError where it has changed since it was written, even since the last call."""
+    # A model is loaded while its samples are evaluated: it can replace them with a new seal, not what is in memory.
+    if digests and digest(require_intact(file, AGAIN)) != digests.get(file.name):
+        raise DamagedError(f"{file} is not what the model drew: something has replaced it, with a new digest", AGAIN)
     stored: Array = np.load(require_intact(file, AGAIN), mmap_mode="r", allow_pickle=False)
     return stored

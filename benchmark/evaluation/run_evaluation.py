@@ -82,6 +82,7 @@ def evaluate_run(
     search_memory: int,
     log: Log,
     refusal: str = "",
+    digests: Mapping[str, str] | None = None,
 ) -> None:
     """Write matches.parquet, members.parquet, evaluation.json and figures/ for a run's samples.
 
@@ -96,12 +97,13 @@ def evaluate_run(
         search_memory: bytes that a search may take.
         log: called with each line of progress.
         refusal: why the headline may not be scored, such as unknown training data; empty where it may.
+        digests: of the samples' files by name, noted before the model was loaded; without them their seals are enough.
     """
     from benchmark.core.devices import search_devices
     from benchmark.evaluation.figures import draw_figures
 
     devices = search_devices(device)
-    samples, prompted = Samples.open(folder / "samples", count), _prompted(folder / "samples", adapter)
+    samples, prompted = Samples.open(folder / "samples", count, digests), _prompted(folder / "samples", adapter)
     constant, different = count_constant(samples), count_different(samples)
     of_samples = {
         "samples.constant": constant_score(constant, count),

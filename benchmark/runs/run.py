@@ -250,14 +250,17 @@ def _evaluate(resolved: Resolved, cohort: Cohort, stages: Stages) -> None:
     from benchmark.evaluation.run_evaluation import RESULTS, SEARCHES, evaluate_run
 
     refusal = refusal_of(resolved)
-    key = evaluate_key_of(resolved, cohort, stages.facts("sample")["key"])
+    sampled = stages.facts("sample")  # noted before the model, which could replace its samples, is loaded again
+    key = evaluate_key_of(resolved, cohort, sampled["key"])
+    digests = {Path(name).name: value for name, value in sampled["outputs"].items()}
 
     def work() -> dict[str, Any]:
         adapter = _trained(resolved, cohort, stages.folder)
         evaluate_run(
-            cohort, stages.folder, resolved.detectors, adapter, count=stages.facts("sample")["count"],
+            cohort, stages.folder, resolved.detectors, adapter, count=sampled["count"],
             cache=resolved.config.cache, device=resolved.config.device,
             search_memory=int(resolved.config.search_memory * 2**30), log=stages.log, refusal=refusal,
+            digests=digests,
         )  # fmt: skip
         write_sealed_json(stages.folder / ENVIRONMENT, environment_of(resolved.config.device))
         return {"peak_bytes": _peak_bytes()}

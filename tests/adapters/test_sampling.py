@@ -12,7 +12,8 @@ import pytest
 from benchmark.adapters import sampling as samples
 from benchmark.adapters.sampling import PROMPTED, Samples, draw, prompted_rows
 from benchmark.cohorts.captions import Prompts
-from benchmark.core.errors import AdapterError, BadDataError
+from benchmark.core.errors import AdapterError, BadDataError, DamagedError
+from benchmark.core.sealed import digest, sealed_write
 from benchmark.core.seeding import derive_seed
 from benchmark.core.types import Split, to_images
 
@@ -279,6 +280,20 @@ def test_float_cohorts_keep_floats(tmp_path: Path) -> None:
     assert np.load(made.files[0]).dtype == np.float32
     expected = np.concatenate(list(Noise().sample(8, seed=derive_seed(0, 0))))
     assert np.array_equal(made.images(slice(0, 8)), expected)
+
+
+def test_samples_that_were_replaced_with_a_new_digest_are_refused(tmp_path: Path) -> None:
+    files = make(tmp_path, Noise()).files
+    digests = {file.name: digest(file) for file in files}
+    made = Samples.open(tmp_path, 20, digests)
+    with sealed_write(files[1]) as temporary, temporary.open("wb") as file:
+        np.save(file, np.zeros((8, 1, 4, 4), np.uint8))
+    message = f"{files[1]} is not what the model drew: something has replaced it, with a new digest\n"
+    for look in (lambda: made.images(np.array([9])), lambda: Samples.open(tmp_path, 20, digests)):
+        with pytest.raises(DamagedError) as error:
+            look()
+        assert str(error.value) == f"{message}  hint: run it again: bench run"
+    assert made.images(np.array([0])).any()
 
 
 def test_any_order_of_items(tmp_path: Path) -> None:
