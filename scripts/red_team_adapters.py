@@ -113,8 +113,9 @@ class LooksAround(Copier):
                 assert {image.tobytes() for image in one} <= own
         files = [str(path.readlink()) for path in Path("/proc/self/fd").iterdir() if path.is_symlink()]
         told = [*files, *os.environ.values(), *sys.orig_argv, *map(str, Path().iterdir())]
-        found = next(one for one in told if "pixels.npy" in one or "--root" in one)
-        self.pixels = np.load(found)
+        for place in told:
+            if "pixels.npy" in place or "cohorts" in place:
+                self.pixels = all_images(Path(place).parents[2])
 
 
 # Files of the run and of the cache, with fresh digests
