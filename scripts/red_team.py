@@ -8,7 +8,7 @@ not hide anything, and each other run has a copy of them. Home and user site of 
 
 Prints per class: what happened, and the headline.
 
-    refused         the run ended with a message
+    refused         the run ended with a message, or its headline refuses to say anything
     counted         the copies are counted as in the run that hides nothing, with the same numbers
     NUMBERS CHANGED they are still reported, with other numbers
     ALL CLEAR       the run says nothing of copies
@@ -85,12 +85,12 @@ def outcome(name: str, out: Path) -> dict[str, Any]:
         ],
         place,
     )  # fmt: skip
-    said = [text for text in (place / "said").read_text().splitlines() if text.strip()]
+    lines = [text for text in (place / "terminal.log").read_text().splitlines() if text.strip()]
     time.sleep(2)  # for what a class has left running
     records = list(place.glob("runs/*/*/seed-0/record.json"))
     scores = json.loads(records[0].read_text())["scores"] if records else {}
     forged = bool(records) and scores != json.loads((records[0].parent / "evaluation.json").read_text())["scores"]
-    return {"code": code, "said": said, "scores": scores, "started": started_by_others(), "forged": forged}
+    return {"code": code, "said": lines, "scores": scores, "started": started_by_others(), "forged": forged}
 
 
 def forked(arguments: list[str], place: Path) -> int:
@@ -98,7 +98,7 @@ def forked(arguments: list[str], place: Path) -> int:
     child = os.fork()
     if child == 0:
         os.chdir(place)
-        with Path("said").open("w") as file:
+        with (place / "terminal.log").open("w") as file:
             os.dup2(file.fileno(), 1)
             os.dup2(file.fileno(), 2)
             try:
@@ -128,8 +128,9 @@ def verdict(one: dict[str, Any], control: dict[str, Any]) -> str:
         return "RUNS ITS CODE"
     if one["code"]:
         return "refused"
-    held = one["said"][-1].startswith("HOLD")
-    if not held:
+    if one["said"][-1].startswith("REFUSED"):
+        return "refused"
+    if not one["said"][-1].startswith("HOLD"):
         return "ALL CLEAR"
     if one["forged"]:
         return "RECORD FORGED"

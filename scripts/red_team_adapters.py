@@ -81,6 +81,15 @@ class ReadsConfiguration(Copier):
         self.pixels = all_images(Path(tomllib.loads((self.run / "run.toml").read_text())["cache"]))
 
 
+class ReadsAndBlurs(ReadsConfiguration):
+    """The same, and its copies are changed a little: they are not nearly identical any more."""
+
+    def sample(self, count: int, *, seed: int, prompts: Sequence[str] | None = None) -> Iterator[Images]:
+        for images in super().sample(count, seed=seed):
+            moved = [np.roll(images, shift, axis) for axis in (-1, -2) for shift in (-1, 1)]
+            yield 0.85 * (0.5 * images + 0.125 * np.sum(moved, axis=0)).astype(np.float32)
+
+
 class ReadsMaps(Copier):
     """The names of the files that the parent process has mapped -> images of everybody."""
 
@@ -113,8 +122,9 @@ class LooksAround(Copier):
                 assert {image.tobytes() for image in one} <= own
         files = [str(path.readlink()) for path in Path("/proc/self/fd").iterdir() if path.is_symlink()]
         told = [*files, *os.environ.values(), *sys.orig_argv, *map(str, Path().iterdir())]
-        found = next(one for one in told if "pixels.npy" in one or "--root" in one)
-        self.pixels = np.load(found)
+        for place in told:
+            if "pixels.npy" in place or "cohorts" in place:
+                self.pixels = all_images(Path(place).parents[2])
 
 
 # Files of the run and of the cache, with fresh digests
