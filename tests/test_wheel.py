@@ -56,4 +56,4 @@ def test_a_built_wheel_holds_all_of_it(tmp_path: Path) -> None:
         names = set(wheel.namelist())
         scripts = wheel.read(next(name for name in names if name.endswith("entry_points.txt"))).decode()
     assert {place for name in tracked() if (place := placed(name))} <= names
-    assert "memobench = benchmark.cli.app:main" in scripts
+    assert "memobench = benchmark.cli.start:main" in scripts

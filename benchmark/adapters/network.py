@@ -96,8 +96,9 @@ class NetworkAdapter(Generic[Net]):
             raise UsageError(f"{self.name} takes no prompts", "leave them out, or choose a text-to-image model")
         net = self.network()
         for part in chunks(count, self.sampling_batch):
-            with torch.no_grad():
-                yield in_range(self.generate(net, seed, part)).cpu().numpy()
+            with torch.no_grad():  # not around the yield: whoever stops reading would go on without gradients
+                images = in_range(self.generate(net, seed, part)).cpu().numpy()
+            yield images
 
     def save(self, folder: Path) -> None:
         """Write the weights (safetensors) and what is needed to build the network again (JSON)."""

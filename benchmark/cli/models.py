@@ -81,7 +81,7 @@ def check_model_command(
     columns, rows = table_rows(findings)
     print_table(f"{model}: does it keep its contract?", columns, rows)
     for sentence in sentences(findings):
-        echo(sentence)
+        echo(sentence, keep="\n")
     if not conforms(findings):
         raise typer.Exit(5)
 

@@ -44,7 +44,7 @@ def synthetic(pixels: np.ndarray) -> Rows:
 WORK: dict[str, Callable[[Bank, np.ndarray, Searching, Path], object]] = {
     "synthetic": lambda bank, pixels, searching, _: search_synthetic(bank, synthetic(pixels), searching, seed=0),
     "real": lambda bank, pixels, searching, folder: real_neighbours(bank, folder, searching, seed=0),
-    "control": lambda bank, pixels, searching, _: protocol._control(bank, seed=0, searching=searching),
+    "control": lambda bank, pixels, searching, _: protocol._control(bank, own_seed=0, searching=searching),
     "literature": lambda bank, pixels, searching, _: _near(
         bank, synthetic(pixels), np.arange(ITEMS), seed=0, searching=searching
     ),

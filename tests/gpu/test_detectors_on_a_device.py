@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import replace
 from pathlib import Path
 
@@ -58,8 +59,10 @@ def test_random_features_are_the_cpu_s(device: str, dims: int) -> None:
 def test_a_frozen_encoder_of_a_file_gives_the_cpu_s_rows(device: str, tmp_path: Path) -> None:
     torch.manual_seed(0)
     network = torch.nn.Sequential(torch.nn.Conv2d(3, 8, 4, 4), torch.nn.Flatten(), torch.nn.Linear(8 * 64, 6))
-    torch.jit.script(network).save(str(tmp_path / "encoder.pt"))
-    real, options = toy_split(2, 2), FrozenOptions(source=str(tmp_path / "encoder.pt"), tag="toy", size=32)
+    place = tmp_path / "encoder.pt"
+    torch.jit.script(network).save(str(place))
+    digest = hashlib.sha256(place.read_bytes()).hexdigest()
+    real, options = toy_split(2, 2), FrozenOptions(source=str(place), tag="toy", size=32, sha256=digest)
     with no_tf32():
         ours, theirs = (
             options.fit(real, folder=tmp_path, key="toy", device=where).embed(real.images())

@@ -104,3 +104,9 @@ def test_an_autoencoder_that_overflows(tmp_path: Path, value: float) -> None:
     else:
         draw(adapter, 3, toy_split(1, 2), folder=tmp_path / "samples", seed=0, name="diffusers")
         assert count_constant(Samples.open(tmp_path / "samples", 3)) == 3
+
+
+def test_whoever_stops_reading_samples_keeps_gradients() -> None:
+    samples = iter(untrained("ddpm").sample(3, seed=0))
+    next(samples)
+    assert torch.is_grad_enabled()

@@ -18,6 +18,7 @@ import numpy as np
 import pytest
 from chromium import node
 
+from benchmark.core.sealed import seal
 from benchmark.evaluation.report.data import ReportImages, ReportInput
 from benchmark.evaluation.report.page import write_report
 from benchmark.evaluation.report.prompts import write_prompts_report
@@ -112,6 +113,7 @@ def test_channels_are_switched_for_all_suspects(browser: Browser, tmp_path: Path
 def test_the_report_of_prompts(browser: Browser, tmp_path: Path) -> None:
     folder, made = scored(tmp_path), images(7)
     np.savez(folder / FILE, sha=np.array([f"{number:04x}" for number in range(7)]), images=made)
+    seal(folder / FILE)
     look(browser, write_prompts_report(folder, folder))
 
 
