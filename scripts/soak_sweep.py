@@ -27,7 +27,7 @@ import sweep_films
 sweep_films.use_small_detector()  # in the workers too, which import this file
 
 DRIVE = "--drive"
-NOT_COMPARED = ("cost", "environment")
+NOT_COMPARED = ("cost", "environment", "digest")
 """Parts of a record that tell of the machine and of the hour."""
 
 

@@ -15,7 +15,7 @@ import sweep_films
 SOAK = Path(__file__).parents[1] / "soak.py"
 DRIVE = "--drive"
 SYNTHETIC = 40
-NOT_COMPARED = ("cost", "environment", "seconds", "created", "written")
+NOT_COMPARED = ("cost", "environment", "digest", "seconds", "created", "written")
 """Parts of results that tell of the machine and of the hour."""
 
 
