@@ -44,7 +44,9 @@ def noting_what_is_loaded(path: Path) -> Iterator[None]:
 
 def note_loaded(path: Path, modules: Iterator[object]) -> None:
     """Add the files of these modules to those of `./file.py`, but for installed packages and this one."""
-    files = (Path(file).resolve() for module in modules if (file := getattr(module, "__file__", None)))
+    named = (Path(file) for module in modules if (file := getattr(module, "__file__", None)))
+    # A module that is no file may say that it is one: `__file__` of torch.ops is "_ops.py".
+    files = (file.resolve() for file in named if file.is_absolute() and file.is_file())
     note_files(path, (file for file in files if not (is_installed(file) or file.is_relative_to(PACKAGE))))
 
 

@@ -56,7 +56,7 @@ def test_reports_guide_and_stay_private(bench: Bench, mimic: Path, tmp_path: Pat
     assert scores["prompts.marks[first]"]["value"] is not None
     board = bench("leaderboard", "build", "--runs", tmp_path / "runs", "--out", tmp_path / "board")
     assert board.returncode == 0, board.stderr
-    tables = "".join(path.read_text() for path in (tmp_path / "board").rglob("*") if path.is_file())
+    tables = "".join(path.read_text(errors="replace") for path in (tmp_path / "board").rglob("*") if path.is_file())
     assert "prompts AUC" in tables
     public = done.stdout + done.stderr + record + (folder / "run.toml").read_text() + board.stdout + tables
     assert "secretword" not in public

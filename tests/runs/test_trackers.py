@@ -22,7 +22,7 @@ def config(tmp_path: Path, *trackers: str) -> RunConfig:
 
 
 def test_trackers_change_no_folder_and_no_key(tmp_path: Path) -> None:
-    cohort: Any = SimpleNamespace(name="phantom-mr", key="0123")
+    cohort: Any = SimpleNamespace(name="phantom-mr", key="0123", splits=())
     plain, tracked = (resolve(config(tmp_path, *names)) for names in ((), ("mlflow", "wandb")))
     assert run_folder(plain, cohort) == run_folder(tracked, cohort)
     assert fit_key_of(plain, cohort) == fit_key_of(tracked, cohort)
