@@ -15,8 +15,8 @@ import sweep_films
 SOAK = Path(__file__).parents[1] / "soak.py"
 DRIVE = "--drive"
 SYNTHETIC = 40
-NOT_COMPARED = ("cost", "environment", "digest", "seconds", "created", "written")
-"""Parts of results that tell of the machine and of the hour."""
+NOT_COMPARED = ("cost", "environment", "digest", "seconds", "bytes", "joules", "state")
+"""Parts of results that tell of the machine, of the hour, and of what was computed before (`cached`)."""
 
 
 @dataclass(frozen=True)
