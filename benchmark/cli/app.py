@@ -80,8 +80,8 @@ def run_command_line() -> int:
         code = end.code if isinstance(end.code, int) else int(end.code is not None)
     except KeyboardInterrupt:
         code = 128 + signal.SIGINT
-    except Exception as error:  # noqa: BLE001
-        code = 0 if received() else _tell(error)
+    except Exception as error:  # noqa: BLE001 - the last place that can turn it into a sentence and an exit code
+        code = 0 if received() else _tell(error)  # after a signal it is a consequence of that
     return 128 + received() if received() else code
 
 
