@@ -20,7 +20,7 @@ def _count(cell: Cell, folder: Path) -> int:
 
 
 def work(cell: Cell, *, began: Callable[[Path], None]) -> CellOutcome:
-    """Do as the axis `does` says: end, fail, die once, die always, or sleep."""
+    """Do as the axis `does` says: end, fail, fail once cell 0 was started, die once, die always, or sleep."""
     folder = cell.config.runs
     times = _count(cell, folder)
     began(folder)
@@ -32,6 +32,8 @@ def work(cell: Cell, *, began: Callable[[Path], None]) -> CellOutcome:
         os._exit(7)
     if does == "sleeps":
         time.sleep(600)
-    if does == "fails":
+    while does == "fails beside cell 0" and not (folder / "started-0").exists():
+        time.sleep(0.05)
+    if does.startswith("fails"):
         return CellOutcome(cell, "failed", folder, "the loss is not finite", 0.1)
     return CellOutcome(cell, "done", folder, "", 0.1)

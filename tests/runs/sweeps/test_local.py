@@ -60,7 +60,7 @@ def test_killed_cells_are_started_again_and_all_outcomes_are_told_once(tmp_path:
 
 
 def test_fail_fast_starts_nothing_more_and_ends_what_runs(tmp_path: Path) -> None:
-    planned = cells(tmp_path, "sleeps", "fails", "ends", "ends")
+    planned = cells(tmp_path, "sleeps", "fails beside cell 0", "ends", "ends")
     started = time.monotonic()
     outcomes = run_cells(planned, workers=2, fail_fast=True, tell=lambda outcome: None, work=work)
     assert time.monotonic() - started < 300
