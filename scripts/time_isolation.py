@@ -3,9 +3,9 @@
     python scripts/time_isolation.py [--model vae] [--steps 20,220] [--side 32] [--rounds 3] [--gib 0.5]
 
 The same small training, once in the evaluator's process and once in a process of its own, in new interpreters and in
-turn. All are processor seconds of both processes together, so that a busy machine changes little. In both cases the
-evaluator has imported what it needs for the evaluation. The shorter training tells what a run costs, the difference
-between two lengths what a step costs.
+turn. Processor seconds are those of both processes together, so that a busy machine changes little; seconds of the
+clock need an idle one. In both cases the evaluator has imported what it needs for the evaluation. The shorter training
+tells what a run costs, the difference between two lengths what a step costs.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ import statistics
 import subprocess
 import sys
 import tempfile
+import time
 from pathlib import Path
 from typing import Any
 
@@ -75,17 +76,19 @@ def measure_here(way: str, options: argparse.Namespace, steps: int) -> None:
     """Run one training in this interpreter, and print its processor seconds."""
     import benchmark.evaluation.run_evaluation  # noqa: F401  what an evaluator has in any case
 
+    started = time.monotonic()
     toy = {**find_model(options.model).toy, "steps": steps}
     with tempfile.TemporaryDirectory() as folder:
         WAYS[way](options.model, toy, split(ITEMS, options.side), Path(folder))
-    sys.stdout.write(json.dumps(processor_seconds()))
+    sys.stdout.write(json.dumps([processor_seconds(), time.monotonic() - started]))
 
 
-def measured(way: str, options: argparse.Namespace, steps: int) -> float:
-    """Return the processor seconds of one training in a new interpreter."""
+def measured(way: str, options: argparse.Namespace, steps: int) -> tuple[float, float]:
+    """Return the processor seconds of one training in a new interpreter, and those of the clock after its imports."""
     given = [f"--model={options.model}", f"--side={options.side}", f"--steps={steps}", f"--way={way}"]
     done = subprocess.run([sys.executable, __file__, *given], stdout=subprocess.PIPE, text=True, check=True)
-    return float(done.stdout.splitlines()[-1])
+    processor, clock = json.loads(done.stdout.splitlines()[-1])
+    return processor, clock
 
 
 def copy_seconds(gib: float) -> float:
@@ -112,15 +115,17 @@ def main() -> None:
         measure_here(options.way, options, lengths[0])
         return
     few, many = lengths
-    seconds: dict[tuple[str, int], list[float]] = {(way, steps): [] for steps in lengths for way in WAYS}
+    seconds: dict[tuple[str, int], list[tuple[float, float]]] = {(way, steps): [] for steps in lengths for way in WAYS}
     for _ in range(options.rounds):
         for way, steps in seconds:
             seconds[way, steps].append(measured(way, options, steps))
-    typical = {case: statistics.median(values) for case, values in seconds.items()}
-    step = {way: (typical[way, many] - typical[way, few]) / (many - few) for way in WAYS}
-    print(f"{options.model}, {few} steps: {typical['here', few]:.2f} s here, {typical['isolated', few]:.2f} s isolated")
-    print(f"per run: {typical['isolated', few] - typical['here', few]:+.2f} s of processor time")
-    print(f"per step: {step['here']:.4f} s here, ratio {step['isolated'] / step['here']:.3f}")
+    for index, name in enumerate(("processor time", "the clock")):
+        typical = {case: statistics.median(one[index] for one in values) for case, values in seconds.items()}
+        step = {way: (typical[way, many] - typical[way, few]) / (many - few) for way in WAYS}
+        here, isolated_run = typical["here", few], typical["isolated", few]
+        print(f"{name}, {options.model}, {few} steps: {here:.2f} s here, {isolated_run:.2f} s isolated")
+        print(f"{name}, per run: {isolated_run - here:+.2f} s")
+        print(f"{name}, per step: {step['here']:.4f} s here, ratio {step['isolated'] / step['here']:.3f}")
     print(f"copy of training items: {copy_seconds(options.gib):.2f} s per GiB")
 
 

@@ -13,6 +13,7 @@ from benchmark.cli.outcome import nothing_to_write, written
 
 if TYPE_CHECKING:
     from benchmark.runs.sweeps.axes import Axes
+    from benchmark.runs.sweeps.engines import Engine
     from benchmark.runs.sweeps.estimate import Estimate
     from benchmark.runs.sweeps.plan import Plan
 
@@ -79,6 +80,12 @@ def sweep_command(
     sweeps: Annotated[Path, typer.Option("--sweeps", help="Where folders of sweeps go.")] = Path("sweeps"),
     engine: Annotated[str, typer.Option("--engine", help="local (this machine) or ray (a cluster).")] = "local",
     address: Annotated[str | None, typer.Option("--address", help="Running Ray cluster; else one starts here.")] = None,
+    processes: Annotated[
+        int | None, typer.Option("--processes", help="Training processes per cell, by torchrun (ray); 1 by default.")
+    ] = None,
+    cpus: Annotated[
+        float | None, typer.Option("--cpus", help="CPU cores that ray reserves per training process; 1 by default.")
+    ] = None,
     workers: Annotated[
         int | None,
         typer.Option("--workers", help="Cells at once; by default one per GPU or core, or as a cluster has room."),
@@ -99,6 +106,7 @@ def sweep_command(
     as_json: Json = False,
 ) -> None:
     """Run every combination of the values given: models, training sizes, augmentations, seeds ... (comma lists)."""
+    from benchmark.runs.sweeps.engines import find_engine
     from benchmark.runs.sweeps.sweep import require_redo, sweep_name
 
     lists = {
@@ -114,8 +122,9 @@ def sweep_command(
     axes = _axes(config, lists, single, pairs("--set", settings), pairs("--set-data", data_settings))
     folder = sweeps / (name or sweep_name(axes))
     _run(
-        axes, folder, orders=order or [], directions=claim or [], engine=engine, address=address, workers=workers,
-        fail_fast=fail_fast, redo=require_redo(redo), dry_run=dry_run, as_json=as_json,
+        axes, folder, find_engine(engine, address=address, processes=processes, cpus=cpus), orders=order or [],
+        directions=claim or [], cluster=address is not None, workers=workers, fail_fast=fail_fast,
+        redo=require_redo(redo), dry_run=dry_run, as_json=as_json,
     )  # fmt: skip
 
 
@@ -136,13 +145,12 @@ def _axes(
 
 
 def _run(
-    axes: Axes, folder: Path, *, orders: list[str], directions: list[str], engine: str, address: str | None,
+    axes: Axes, folder: Path, engine: Engine, *, orders: list[str], directions: list[str], cluster: bool,
     workers: int | None, fail_fast: bool, redo: Any, dry_run: bool, as_json: bool,
 ) -> None:  # fmt: skip
     from benchmark.cli.sweep_tables import print_outcome
     from benchmark.cli.sweep_view import sweep_view
     from benchmark.runs.sweeps.claims import axis_values, keep_claims, make_claims
-    from benchmark.runs.sweeps.engines import find_engine
     from benchmark.runs.sweeps.estimate import estimate, fitting_workers, require_disk
     from benchmark.runs.sweeps.local import cores, gpus
     from benchmark.runs.sweeps.outcome import write_outcome
@@ -153,11 +161,10 @@ def _run(
     plan = make_plan(axes)
     planned = axis_values(outcome.cell for outcome in plan.outcomes)
     claims = make_claims(orders, directions, planned)
-    chosen = find_engine(engine, address=address)
     needed = estimate(plan.outcomes)
     cells = [outcome.cell for outcome in plan.of_state("planned")]
     at_once = gpus(cells) if cells else 0
-    count = fitting_workers(workers, needed, cores(), at_once, cluster=address is not None)
+    count = fitting_workers(workers, needed, cores(), at_once, cluster=cluster)
     show_plan(plan, needed, folder, count, as_json=as_json and dry_run, quiet=as_json)
     if dry_run:
         nothing_to_write()
@@ -165,7 +172,7 @@ def _run(
     require_disk(needed, {cell.config.runs for cell in cells})
     claims = keep_claims(folder, claims, planned)
     with sweep_view(len(cells), plan.axes.varied, LOG) as tell:
-        result = sweep(axes, folder, chosen, workers=count, fail_fast=fail_fast, redo=redo, tell=tell)
+        result = sweep(axes, folder, engine, workers=count, fail_fast=fail_fast, redo=redo, tell=tell)
     kept = claims.among(axis_values(outcome.cell for outcome in result.outcomes))
     write_outcome(folder, result.outcomes, orders=kept.orders, claims=kept.directions)
     written(folder / "cells.jsonl")

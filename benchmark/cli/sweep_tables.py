@@ -63,11 +63,16 @@ def _print(table: pd.DataFrame, title: str) -> None:
 
 
 def _trends(trends: pd.DataFrame) -> pd.DataFrame:
-    """Return what is said of each axis; p-values are in the answer, the rest is in trends.csv."""
+    """Return what is said of each axis; p-values are in the answer, the rest is in trends.csv.
+
+    The direction claimed beforehand decides the test, so that it is shown where there is one.
+    """
     pairs = trends[["score", "detector"]].to_numpy()
     by = [f"{score} [{detector}]" if detector else score for score, detector in pairs]
     shown = trends[["axis", "model", "levels", "answer"]].copy()
     shown.insert(1, "score", by)
+    if (trends["claim"] != "changes").any():
+        shown.insert(len(shown.columns) - 1, "claim", trends["claim"])
     return shown if shown["model"].nunique() > 1 else shown.drop(columns="model")
 
 

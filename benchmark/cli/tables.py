@@ -37,7 +37,7 @@ def print_table(title: str, columns: Sequence[str], rows: Iterable[Sequence[str]
         title=printable(title, keep="\n"), title_justify="left", box=SIMPLE, pad_edge=False, show_header=any(columns)
     )
     for column in columns:
-        table.add_column(column, overflow="fold")
+        table.add_column(column, overflow="fold", min_width=max(map(len, column.split()), default=0))
     for row in rows:
         table.add_row(*(printable(cell, keep="\n") for cell in row))
     Console(width=None if sys.stdout.isatty() else 150, markup=False, emoji=False, highlight=False).print(table)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import importlib
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -17,17 +18,32 @@ ENGINES = {"local": "benchmark.runs.sweeps.local", "ray": "benchmark.runs.sweeps
 """Module of each engine: it is imported when it is used."""
 
 
-def find_engine(name: str, *, address: str | None = None) -> Engine:
-    """Return the engine of this name. Raises UsageError for another name, and where its packages are not installed.
+def find_engine(
+    name: str, *, address: str | None = None, processes: int | None = None, cpus: float | None = None
+) -> Engine:
+    """Return the engine of this name.
 
-    `address` is that of a Ray cluster; none starts Ray on this machine.
+    Args:
+        name: one of ENGINES.
+        address: of a running Ray cluster; None starts Ray on this machine.
+        processes: training processes of each cell, at least 1; 1 by default. Ray only.
+        cpus: CPU cores that Ray reserves per training process, above 0; 1 by default.
+
+    Raises UsageError for another name, for options that the engine does not have or values outside of their range, and
+    where its packages are not installed.
     """
     if name not in ENGINES:
         raise UsageError(f"there is no engine {name!r}", f"{suggest(name, ENGINES)}choose local or ray")
-    if address is not None and name != "ray":
-        raise UsageError(
-            f"--address names a Ray cluster, and the engine is {name}", "give --engine ray, or leave it out"
-        )
+    given = {"--address": address, "--processes": processes, "--cpus": cpus}
+    if name != "ray":
+        for option in [option for option, value in given.items() if value is not None]:
+            raise UsageError(
+                f"{option} is for a Ray cluster, and the engine is {name}", "give --engine ray, or leave it out"
+            )
+    if processes is not None and processes < 1:
+        raise UsageError(f"--processes is {processes}, and training needs a process", "give 1 or more")
+    if cpus is not None and not 0 < cpus < math.inf:
+        raise UsageError(f"--cpus is {cpus:g}, and a process needs a part of a core", "give a number above 0")
     try:
         module: Any = importlib.import_module(ENGINES[name])
     except ImportError as error:
@@ -35,4 +51,6 @@ def find_engine(name: str, *, address: str | None = None) -> Engine:
             f"the engine {name} cannot be used: {error}", "install it: pip install 'memobench[ray]'"
         ) from error
     engine: Engine = module.run_cells
-    return functools.partial(engine, address=address) if name == "ray" else engine
+    if name != "ray":
+        return engine
+    return functools.partial(engine, address=address, processes=processes or 1, cpus=1.0 if cpus is None else cpus)

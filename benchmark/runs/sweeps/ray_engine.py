@@ -6,6 +6,7 @@ submitted at a time, those that the cluster has room for and a few more, by whic
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -18,6 +19,7 @@ from benchmark import __version__
 from benchmark.core.cluster import connected
 from benchmark.core.errors import UsageError
 from benchmark.core.files import private_folder
+from benchmark.images.readers.limits import VARIABLE
 from benchmark.runs.sweeps import ray_task
 from benchmark.runs.sweeps.cells import Cell, CellOutcome
 from benchmark.runs.sweeps.ray_nodes import require_nodes
@@ -71,7 +73,7 @@ def run_cells(
         demand = _demand(ray, cells, processes, cpus)
         require_nodes(ray, cells, demand, shared)
         # A process of its own for each cell: the greatest memory of a stage is that of its process.
-        environment = {"env_vars": threads(cpus)}
+        environment = {"env_vars": threads(cpus) | _limits()}
         once = ray.remote(**demand, max_retries=RETRIES, retry_exceptions=False, max_calls=1, runtime_env=environment)
         task = once(ray_task.answer)
         order = Order(work, processes, __version__, shared, str(Path.cwd()))
@@ -112,6 +114,11 @@ def threads(cpus: float) -> dict[str, str]:
     """Return the environment that keeps a process to its cores, and that of the processes which it starts."""
     names = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMBA_NUM_THREADS")
     return dict.fromkeys(names, str(max(1, int(cpus)))) | {"BENCH_PROCESSES": "1"}
+
+
+def _limits() -> dict[str, str]:
+    """Return the limit of file sizes that was given here, which a node would not know."""
+    return {VARIABLE: os.environ[VARIABLE]} if os.environ.get(VARIABLE) else {}
 
 
 def _events(ray: Any) -> Any:

@@ -230,6 +230,20 @@ def test_a_terminal_has_no_column_for_what_is_the_same_in_all_cells(
     assert shown.count("ldm") == shown.count("vae") > 4
 
 
+def test_a_terminal_shows_the_claim_that_decided_the_test(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    outcomes = sizes_and_seeds(tmp_path / "runs", (0.4, 0.1), 2, sizes=(16, 64), model="ldm").outcomes
+    heads = []
+    for claims in ({}, {"train_items": "falls"}):
+        write_outcome(tmp_path / str(len(claims)), outcomes, claims=claims)  # type: ignore[arg-type]
+        print_outcome(tmp_path / str(len(claims)))
+        lines = capsys.readouterr().out.partition("is there a trend?")[2].splitlines()
+        heads.append(lines[2].split())
+    assert heads == [["axis", "score", "levels", "answer"], ["axis", "score", "levels", "claim", "answer"]]
+    claimed = [line for line in lines if "memorised_share" in line]
+    assert len(claimed) == len(DETECTORS)
+    assert all("16 < 64   falls   " in line for line in claimed)
+
+
 def test_a_folder_without_an_outcome(tmp_path: Path) -> None:
     with pytest.raises(UsageError) as error:
         print_outcome(tmp_path)

@@ -23,6 +23,7 @@ from benchmark.core.cluster_nodes import missing_on_this_node
 from benchmark.core.errors import MachineError, UsageError
 from benchmark.core.files import read_json
 from benchmark.core.stages import Stages, exclusive
+from benchmark.images.readers.limits import VARIABLE
 from benchmark.runs.config import RunConfig
 from benchmark.runs.sweeps import ray_engine
 from benchmark.runs.sweeps.cells import Cell, CellOutcome
@@ -87,14 +88,19 @@ def ray_cluster() -> Iterator[Any]:
     cluster.shutdown()
 
 
-def test_outcomes_are_in_order_and_what_a_cell_prints_is_in_its_folder(ray_cluster: Any, tmp_path: Path) -> None:
+def test_outcomes_are_in_order_and_what_a_cell_prints_is_in_its_folder(
+    ray_cluster: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(VARIABLE, "0.25")  # --max-source-gib
     told: list[CellOutcome] = []
 
     def work(cell: Cell, *, began: Callable[[Path], None]) -> CellOutcome:
         folder = cell.config.runs / str(cell.index)
         folder.mkdir()
         began(folder)
-        os.system("echo $OMP_NUM_THREADS $NUMBA_NUM_THREADS $BENCH_PROCESSES")  # a process that the cell starts
+        os.system(
+            "echo $OMP_NUM_THREADS $NUMBA_NUM_THREADS $BENCH_PROCESSES $BENCH_MAX_SOURCE_GIB"
+        )  # a process that the cell starts
         if cell.index == 1:
             return CellOutcome(cell, "declined", folder, "takes no volumes", 2.5)
         if cell.index == 2:
@@ -115,7 +121,7 @@ def test_outcomes_are_in_order_and_what_a_cell_prints_is_in_its_folder(ray_clust
     assert begun == [(index, tmp_path / str(index)) for index in range(4)]
     assert {outcome.cell.index: outcome for outcome in told} == dict(enumerate(outcomes))  # the last one told of each
     printed = [(tmp_path / str(index) / "run.log").read_text() for index in range(4)]
-    assert printed == [f"on node {socket.gethostname()}\n1 1 1\n"] * 4
+    assert printed == [f"on node {socket.gethostname()}\n1 1 1 0.25\n"] * 4
     assert not list(tmp_path.glob(".sweep-*"))
 
 

@@ -111,14 +111,22 @@ def test_the_name_of_a_sweep_follows_from_its_axes() -> None:
 @pytest.mark.parametrize(
     ("given", "message"),
     [
-        (("slurm", None), "there is no engine 'slurm'\n  hint: choose local or ray"),
-        (("local", "ray://x"), ("--address names a Ray cluster, and the engine is local\n  hint: give --engine ray, or "
-         "leave it out")),
+        (("slurm", {}), "there is no engine 'slurm'\n  hint: choose local or ray"),
+        (("local", {"address": "ray://x"}),
+         "--address is for a Ray cluster, and the engine is local\n  hint: give --engine ray, or leave it out"),
+        (("local", {"processes": 2}),
+         "--processes is for a Ray cluster, and the engine is local\n  hint: give --engine ray, or leave it out"),
+        (("local", {"cpus": 2}),
+         "--cpus is for a Ray cluster, and the engine is local\n  hint: give --engine ray, or leave it out"),
+        (("ray", {"processes": 0}), "--processes is 0, and training needs a process\n  hint: give 1 or more"),
+        (("ray", {"cpus": 0}), "--cpus is 0, and a process needs a part of a core\n  hint: give a number above 0"),
+        (("ray", {"cpus": float("nan")}),
+         "--cpus is nan, and a process needs a part of a core\n  hint: give a number above 0"),
     ],
 )  # fmt: skip
-def test_engines_that_do_not_fit_are_refused(given: tuple[str, str | None], message: str) -> None:
+def test_engines_that_do_not_fit_are_refused(given: tuple[str, dict[str, Any]], message: str) -> None:
     with pytest.raises(UsageError) as error:
-        find_engine(given[0], address=given[1])
+        find_engine(given[0], **given[1])
     assert str(error.value) == message
 
 
