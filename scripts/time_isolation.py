@@ -25,6 +25,7 @@ import numpy as np
 
 from benchmark.adapters.isolation.items import lent_items
 from benchmark.adapters.isolation.model_class import ModelClass
+from benchmark.core.monai_import import import_monai
 from benchmark.core.options import build
 from benchmark.core.types import Budget, Split
 from benchmark.plugins.registry import find_model, load_class
@@ -76,6 +77,7 @@ def measure_here(way: str, options: argparse.Namespace, steps: int) -> None:
     """Run one training in this interpreter, and print its processor seconds."""
     import benchmark.evaluation.run_evaluation  # noqa: F401  what an evaluator has in any case
 
+    import_monai()  # and its quality metrics
     started = time.monotonic()
     toy = {**find_model(options.model).toy, "steps": steps}
     with tempfile.TemporaryDirectory() as folder:

@@ -26,6 +26,7 @@ from benchmark.adapters.network import (
 from benchmark.adapters.networks.autoencoder import Autoencoder, build_autoencoder
 from benchmark.core.devices import pick_device
 from benchmark.core.errors import UsageError
+from benchmark.core.monai_import import import_monai
 from benchmark.core.seeding import derive_seed, seed_all
 from benchmark.core.types import Budget, Split
 from benchmark.images.augmentations import AUGMENTATIONS, find_augmentation
@@ -201,6 +202,7 @@ class TokenAdapter(NetworkAdapter[TokenModel]):
 
     def build(self, shape: tuple[int, ...]) -> TokenModel:
         """Return untrained networks for items of this shape."""
+        import_monai()
         from monai.networks.nets import DecoderOnlyTransformer
 
         size, multiple = shape[1:], 2 ** len(self.widths)

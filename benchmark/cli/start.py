@@ -12,6 +12,7 @@ def main() -> None:
     # keeps nearly all of the speed of a machine of one's own (0.190 s per step against 0.183; with none, 0.259).
     os.environ.setdefault("GOMP_SPINCOUNT", "10000")
     os.environ.setdefault("BENCH_PROCESSES", "1")
+    os.environ.setdefault("BENCH_LIGHT_IMPORTS", "1")  # see core.monai_import
     from benchmark.cli.supervise import supervised
 
     sys.exit(supervised(_command))

@@ -16,6 +16,7 @@ import pandas as pd
 from benchmark.adapters.sampling import PROMPTED, Samples, prompted_rows
 from benchmark.core.errors import BadDataError
 from benchmark.core.files import file_name
+from benchmark.core.monai_import import import_monai
 from benchmark.core.progress import Log, progress
 from benchmark.core.sealed import sealed_write, write_sealed_json
 from benchmark.core.types import (
@@ -184,6 +185,7 @@ def quality_scores(samples: Samples, cohort: Cohort, *, device: str) -> dict[str
         for name, score in _likeness(features, target, ending).items()
     }
     distances = memorisation_distances(drawn, _feature_blocks(cohort.train, raw, device))
+    import_monai()  # MS-SSIM is MONAI's
     return scores | {
         "quality.mifid[random-conv]": mifid_score(drawn, target, distances, seed=SEED),
         "quality.ms_ssim[pixels]": diversity_score(synthetic, seed=SEED),

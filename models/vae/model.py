@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from benchmark.adapters.networks.autoencoder import Autoencoder
+from benchmark.core.monai_import import import_monai
 from benchmark.training.batches import Resident, Streamed, in_order
 
 
@@ -21,6 +22,7 @@ class VAE(Autoencoder):
     """Cholesky factor L of its covariance L L^T, (latent, latent), lower triangular."""
 
     def __init__(self, shape: Sequence[int], widths: Sequence[int], latent: int, blocks: int) -> None:
+        import_monai()
         from monai.networks.nets import VarAutoEncoder
 
         channels, size, multiple = shape[0], tuple(shape[1:]), 2 ** len(widths)

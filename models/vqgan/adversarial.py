@@ -7,6 +7,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from benchmark.adapters.networks.autoencoder import Autoencoder
+from benchmark.core.monai_import import import_monai
 from benchmark.training.phases import ParameterGroup, Phase
 
 
@@ -17,6 +18,7 @@ class Adversarial(nn.Module):
     """Steps taken; a buffer, so that it is in the checkpoint."""
 
     def __init__(self, autoencoder: Autoencoder, width: int, layers: int) -> None:
+        import_monai()
         from monai.networks.nets import PatchDiscriminator
 
         super().__init__()

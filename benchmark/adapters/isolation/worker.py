@@ -31,6 +31,7 @@ from benchmark.adapters.isolation.items import borrowed_items
 from benchmark.adapters.isolation.messages import Channel, ClosedError, Message
 from benchmark.adapters.isolation.watching import DistantWatcher
 from benchmark.core.distributed import leave_world, wait_for_all
+from benchmark.core.monai_import import VARIABLE
 from benchmark.core.options import build, is_required, takes_list
 from benchmark.core.public_text import declared_values, free_text_fields
 from benchmark.core.seeding import seed_all
@@ -302,6 +303,7 @@ def main(channel: int, crashes: int, parent: int) -> None:
         parent: process number.
     """
     faulthandler.enable(crashes)
+    os.environ.setdefault(VARIABLE, "1")
     os.environ["PYTHONPATH"] = os.environ.pop("BENCH_PYTHONPATH")  # what the model starts has the user's own
     if os.environ.get("BENCH_TRACE"):
         logging.basicConfig(level=logging.INFO, format="%(name)s: %(message)s")

@@ -9,6 +9,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from benchmark.core.monai_import import import_monai
+
 
 class Autoencoder(nn.Module):
     """Maps images (N, C, *spatial) to latents (N, latent channels, *spatial / factor) and back.
@@ -138,6 +140,7 @@ def build_autoencoder(
 def _kl(
     channels: int, dims: int, widths: tuple[int, ...], blocks: int, latent_channels: int, attention: bool
 ) -> nn.Module:
+    import_monai()
     from monai.networks.nets import AutoencoderKL
 
     body: nn.Module = AutoencoderKL(
@@ -158,6 +161,7 @@ def _kl(
 def _vq(
     channels: int, dims: int, widths: tuple[int, ...], blocks: int, latent_channels: int, codebook: int
 ) -> nn.Module:
+    import_monai()
     from monai.networks.nets import VQVAE
 
     halvings = widths[1:]  # MONAI's VQVAE has no level at full resolution, which makes it cheaper than AutoencoderKL

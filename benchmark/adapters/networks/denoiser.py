@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
 from benchmark.core.errors import UsageError
+from benchmark.core.monai_import import import_monai
 
 LOSS_TIMESTEPS = 10
 """Number of evenly spread timesteps over which the loss of an image is averaged."""
@@ -209,6 +210,7 @@ def build_unet(
         residual_resampling: whether residual blocks change the resolution, in place of convolutions.
         recompute: whether activations are recomputed for the gradient instead of kept.
     """
+    import_monai()
     from monai.networks.nets import DiffusionModelUNet
 
     unet: nn.Module = DiffusionModelUNet(
