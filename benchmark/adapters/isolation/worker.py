@@ -86,6 +86,7 @@ class Served:
 def class_facts(served: Served, message: Message) -> dict[str, Any]:
     """Import the class of a model, and describe its options and what it declares."""
     served.card = ModelCard.model_validate(message.values["card"])
+    os.environ[VARIABLE] = "1" if served.card.folder else ""  # a plugin may need all of MONAI
     served.cls = load_class("models", served.card)
     listed, free = declared_values(served.cls), free_text_fields(served.cls)
     own = [field for field in fields(served.cls) if field.init] if is_dataclass(served.cls) else []
@@ -303,7 +304,6 @@ def main(channel: int, crashes: int, parent: int) -> None:
         parent: process number.
     """
     faulthandler.enable(crashes)
-    os.environ.setdefault(VARIABLE, "1")
     os.environ["PYTHONPATH"] = os.environ.pop("BENCH_PYTHONPATH")  # what the model starts has the user's own
     if os.environ.get("BENCH_TRACE"):
         logging.basicConfig(level=logging.INFO, format="%(name)s: %(message)s")
