@@ -11,7 +11,6 @@ they are not.
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import random
 import signal
@@ -20,15 +19,13 @@ import sys
 import time
 from collections import Counter
 from pathlib import Path
-from typing import Any
 
 import sweep_films
+from sweep_results import NAME, compare, results
 
 sweep_films.use_small_detector()  # in the workers too, which import this file
 
 DRIVE = "--drive"
-NOT_COMPARED = ("cost", "environment", "digest")
-"""Parts of a record that tell of the machine and of the hour."""
 
 
 def main() -> int:
@@ -96,30 +93,12 @@ def _descendants(process: int) -> list[int]:
     return children + [below for child in children for below in _descendants(child)]
 
 
-def compare(one: Path, other: Path) -> list[str]:
-    """Return the names of the cells whose results are not the same in both sweeps."""
-    first, second = results(one), results(other)
-    return sorted(name for name in first.keys() | second.keys() if first.get(name) != second.get(name))
-
-
-def results(folder: Path) -> dict[str, Any]:
-    """Return for each cell its state, and all of its record that tells of the result."""
-    cells = [json.loads(line) for line in (folder / "sweeps" / "soak" / "cells.jsonl").read_text().splitlines()]
-    states = {cell["folder"]: {"cached": "done"}.get(cell["state"], cell["state"]) for cell in cells}
-    return {place: (state, _record(folder / "runs" / place) if place else None) for place, state in states.items()}
-
-
-def _record(folder: Path) -> dict[str, Any]:
-    record: dict[str, Any] = json.loads((folder / "record.json").read_text())
-    return {name: value for name, value in record.items() if name not in NOT_COMPARED}
-
-
 def _command(films: Path, given: argparse.Namespace) -> list[str]:
     """Return the options of the sweep; each driver adds its folders."""
     return [
         "sweep", "--model", given.models, *sweep_films.NAMED, "--root", str(films.resolve()),
         "--train-items", given.train_items, "--samples", "60", "--seed", ",".join(map(str, range(given.seeds))),
-        "--name", "soak", "--workers", str(given.workers), "--device", "cpu",
+        "--name", NAME, "--workers", str(given.workers), "--device", "cpu",
     ]  # fmt: skip
 
 

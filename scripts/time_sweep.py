@@ -2,11 +2,15 @@
 
     python scripts/time_sweep.py --workers 2 --out DIR               # the preset smoke on phantom-mr
     python scripts/time_sweep.py --workers 2 --out DIR --small       # simulated X-rays, a small copy detector: minutes
+    python scripts/time_sweep.py --workers 2 --out DIR --engines local,ray
 
 2 models x 3 training sizes x 2 augmentations. Each cell alone is a `bench run` with the threads that a worker has,
 after each other in one folder of runs and one cache; then the sweep runs in a new folder with a new cache. Both make
 cohort and detectors once, and both simulate or find the same files. Prints the seconds of both, and the ratio
 sweep / (sum / workers); the CPU time of both tells the same where other work makes the seconds unreliable.
+
+A second engine runs the same cells in a folder of its own, with the cache of the first, so that its seconds have no
+detectors in them. Then all records of both are compared: scores, replicates and digests have to be equal.
 """
 
 from __future__ import annotations
@@ -21,6 +25,7 @@ import time
 from pathlib import Path
 
 import sweep_films
+from sweep_results import NAME, compare, results
 
 SMALL = "TIME_SWEEP_SMALL"
 if os.environ.get(SMALL):
@@ -45,27 +50,34 @@ def main() -> None:
     for model, items, augmentation in points:
         command = ["run", "--model", model, "--train-items", items, "--set", f"augment={augmentation}", *common]
         before = _cpu_seconds()
-        seconds = _timed(command, out / "alone", given.workers, shared=True)
+        seconds = _timed(command, out / "alone", given.workers, shared=True, cache=out / "alone" / "cache")
         cpu += _cpu_seconds() - before
         print(f"{model} {items} {augmentation}: {seconds:.1f} s", flush=True)
         alone += seconds
+    print(f"{len(points)} cells one by one: {alone:.1f} s, {cpu:.1f} s of CPU time", flush=True)
     command = [
         "sweep", "--model", given.models, "--train-items", given.train_items, "--augmentation", "none,flips", *common,
-        "--workers", str(given.workers),
+        "--workers", str(given.workers), "--name", NAME,
     ]  # fmt: skip
-    before = _cpu_seconds()
-    seconds = _timed(command, out / "sweep", given.workers, shared=False)
-    sweep_cpu = _cpu_seconds() - before
-    print(f"{len(points)} cells one by one: {alone:.1f} s; sweep with {given.workers} workers: {seconds:.1f} s")
-    print(f"ratio sweep / (sum / {given.workers}): {seconds / (alone / given.workers):.3f}")
-    print(f"CPU seconds: one by one {cpu:.1f}, sweep {sweep_cpu:.1f}, ratio {sweep_cpu / cpu:.3f}")
+    engines = given.engines.split(",")
+    for engine in engines:
+        before = _cpu_seconds()
+        seconds = _timed([*command, "--engine", engine], out / engine, given.workers, shared=False, cache=out / "cache")
+        sweep_cpu = _cpu_seconds() - before
+        print(f"{engine}, {given.workers} workers: {seconds:.1f} s, {sweep_cpu:.1f} s of CPU time")
+        print(f"ratio sweep / (sum / {given.workers}): {seconds / (alone / given.workers):.3f}")
+        print(f"ratio of CPU time: {sweep_cpu / cpu:.3f}", flush=True)
+    for other in engines[1:]:
+        differing = compare(out / engines[0], out / other)
+        cells = len(results(out / other))
+        print(f"{engines[0]} and {other}: {cells} cells, differing: {differing or 'none'}")
 
 
-def _timed(command: list[str], folder: Path, workers: int, *, shared: bool) -> float:
+def _timed(command: list[str], folder: Path, workers: int, *, shared: bool, cache: Path) -> float:
     """Return the seconds of a command in a folder; `shared` gives it the threads of one worker."""
     folder.mkdir(parents=True, exist_ok=True)
     threads = {name: str(max(1, (os.cpu_count() or 1) // workers)) for name in THREADS} if shared else {}
-    environment = {**os.environ, **threads, "MEMOBENCH_CACHE": "cache"}
+    environment = {**os.environ, **threads, "MEMOBENCH_CACHE": str(cache)}
     started = time.monotonic()
     with (folder / "output.log").open("ab") as log:
         subprocess.run(
@@ -91,6 +103,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--samples", type=int, default=100)
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--small", action="store_true")
+    parser.add_argument("--engines", default="local", help="local, ray or both; ray cannot be --small")
     parser.add_argument("--out", type=Path, required=True)
     return parser.parse_args()
 
