@@ -28,13 +28,15 @@ class _Quiet(multiprocessing.context.SpawnProcess):
             signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
-class _Context(multiprocessing.context.SpawnContext):
+class QuietContext(multiprocessing.context.SpawnContext):
+    """New interpreters whose imports no Ctrl-C breaks off with a stack trace."""
+
     Process = _Quiet
 
 
 def processes(count: int) -> ProcessPoolExecutor:
     """Return a pool of new processes; each ends within a second of its parent, even if that was killed."""
-    return ProcessPoolExecutor(count, mp_context=_Context(), initializer=end_with_parent, initargs=(os.getpid(),))
+    return ProcessPoolExecutor(count, mp_context=QuietContext(), initializer=end_with_parent, initargs=(os.getpid(),))
 
 
 def run_in_processes(

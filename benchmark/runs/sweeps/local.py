@@ -6,7 +6,6 @@ resumes where the run folder says that it stopped.
 
 from __future__ import annotations
 
-import multiprocessing
 import os
 import signal
 import sys
@@ -19,7 +18,7 @@ from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any
 
-from benchmark.core.processes import end_with_parent
+from benchmark.core.processes import QuietContext, end_with_parent
 from benchmark.runs.sweeps.cells import Cell, CellOutcome
 from benchmark.runs.sweeps.work import LOG, run_cell
 
@@ -136,7 +135,7 @@ def gpus(cells: Sequence[Cell]) -> int:
 
 
 def _start(cell: Cell, place: int, workers: int, devices: int, work: Work) -> Running:
-    context = multiprocessing.get_context("spawn")
+    context = QuietContext()  # Ctrl-C reaches the whole group: the driver ends its cells itself
     receiving, sending = context.Pipe(duplex=False)
     process = context.Process(target=_child, args=(cell, sending, os.getpid(), work))
     with _environment(_share(place, workers, devices)):
@@ -176,7 +175,6 @@ def _environment(values: dict[str, str]) -> Iterator[None]:
 
 def _child(cell: Cell, pipe: Connection, parent: int, work: Work) -> None:
     """Run a cell in this process, and send its folder and its outcome."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group: the driver ends its cells itself
     signal.signal(signal.SIGTERM, _stop)
     end_with_parent(parent)
     _print_to(Path(os.devnull))

@@ -121,11 +121,28 @@ def test_no_process_outlives_the_driver(tmp_path: Path, number: signal.Signals) 
     script.write_text(DRIVER.format(here=str(HERE), tests=str(Path(__file__).parent), folder=str(tmp_path)))
     driver = subprocess.Popen([sys.executable, script], stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
     wait_until(lambda: len(starts(tmp_path)) == 2)
-    children = [int(name) for name in Path(f"/proc/{driver.pid}/task/{driver.pid}/children").read_text().split()]
-    assert len(children) >= 2
+    below = children(driver.pid)
+    assert len(below) >= 2
     driver.send_signal(number)
     assert driver.wait(timeout=120) != 0
-    wait_until(lambda: not any(alive(process) for process in children))
+    wait_until(lambda: not any(alive(process) for process in below))
+
+
+def test_ctrl_c_while_cells_are_starting_shows_no_stack_trace(tmp_path: Path) -> None:
+    """A terminal sends it to all processes of the group; a new interpreter has no handler yet."""
+    code = DRIVER.format(here=str(HERE), tests=str(Path(__file__).parent), folder=str(tmp_path))
+    script = tmp_path / "driver.py"
+    script.write_text(code.replace("    listen()", "    signal.signal(signal.SIGINT, lambda *_: os._exit(3))")
+                      .replace("import sys", "import os, signal, sys"))  # fmt: skip
+    driver = subprocess.Popen([sys.executable, script], stderr=subprocess.PIPE, text=True, start_new_session=True)
+    wait_until(lambda: len(children(driver.pid)) >= 2)  # one tracks resources, and one is a cell
+    os.killpg(driver.pid, signal.SIGINT)
+    assert driver.communicate(timeout=120)[1] == ""
+    assert driver.returncode == 3
+
+
+def children(process: int) -> list[int]:
+    return [int(name) for name in Path(f"/proc/{process}/task/{process}/children").read_text().split()]
 
 
 def alive(process: int) -> bool:
