@@ -75,6 +75,13 @@ def test_boards_are_built_from_submitted_records_and_leave_the_rules_alone(tmp_p
     assert (tmp_path / "leaderboards" / "RULES.md").read_text(encoding="utf-8") == rules
 
 
+def test_no_file_has_the_marks_of_a_merge_that_was_not_resolved() -> None:
+    marks = ["<" * 7 + " ", ">" * 7 + " "]
+    command = ["git", "grep", "-l", "-I", "-e", f"^{marks[0]}", "-e", f"^{marks[1]}"]
+    found = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    assert (found.stdout, found.stderr) == ("", "")
+
+
 def test_the_tree_of_packages_is_complete() -> None:
     text = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
     listed = re.findall(r"^  (\w+)/ +\S", text, re.MULTILINE)
