@@ -83,16 +83,18 @@ class Export:
         return Headline(score, value, text, entry, remarks, is_gone=bool(state))
 
     @property
-    def facts(self) -> dict[str, str]:
-        """What the number belongs to: answer, board, seeds and versions."""
+    def cohort(self) -> dict[str, str]:
+        """Protocol, digest and sizes of the board."""
+        return {"protocol": self.board.rules, "cohort": self.board.key, "sizes": self.board.subtitle}
+
+    @property
+    def row(self) -> dict[str, str]:
+        """Answer, seeds, versions and digests of the row."""
         versions = [one.get("memobench", "") for one in provenance(self.entry)]
         commits = [one.get("commit", "") for one in provenance(self.entry)]
         return {
             "answer": answer_cell(self.entry),
             "sentence": self.entry.answer.sentence,
-            "protocol": self.board.rules,
-            "cohort": self.board.key,
-            "sizes": self.board.subtitle,
             "could_show": could_show(self.entry),
             "seeds": ", ".join(map(str, self.entry.row.seeds)),
             "memobench": ", ".join(dict.fromkeys(filter(None, versions))) or "unknown",
@@ -141,10 +143,11 @@ def model_card(export: Export) -> str:
             dataset_type=export.board.name,
             dataset_name=export.board.title,
             dataset_config=f"{export.board.rules}, cohort {export.board.key}",
+            dataset_args=export.cohort,
             metric_type=one.id.partition("[")[0],
             metric_name=heading_of(one.id),
             metric_value=one.words if one.value is None else one.value,
-            metric_args={"detector": one.detector, **dict(_measured(one)), **export.facts},
+            metric_args={"detector": one.detector, **dict(_measured(one)), **export.row},
         )
         for one in export.headlines
     ]
@@ -173,7 +176,7 @@ def every_eval_ever(export: Export) -> str:
     Its schema has no result without a number: a headline that was refused is no result, and is named with the reason
     among the details of the source. The answer itself is a result of its own, which is unknown (-1) for such a row.
     """
-    facts, entry = export.facts, export.entry
+    row, entry = export.row, export.entry
     identity = "-".join(record.digest[:16] or "undigested" for record in entry.row.records)
     missing = {f"missing {one.id}": one.words for one in export.headlines if one.value is None}
     told = [one for one in export.headlines if one.value is not None]
@@ -187,11 +190,11 @@ def every_eval_ever(export: Export) -> str:
             "source_type": "evaluation_run",
             "source_organization_name": "unknown",
             "evaluator_relationship": "other",
-            "additional_details": {**facts, **missing},
+            "additional_details": {**row, **missing},
         },
         "eval_library": {
-            "name": "memobench", "version": facts["memobench"],
-            "additional_details": {"commit": facts["commit"], "exported_by": __version__},
+            "name": "memobench", "version": row["memobench"],
+            "additional_details": {"commit": row["commit"], "exported_by": __version__},
         },
         "model_info": {
             "name": entry.title,
@@ -209,10 +212,7 @@ def every_eval_ever(export: Export) -> str:
 
 def _base(export: Export, metric: str, about: str) -> tuple[dict[str, Any], dict[str, Any]]:
     """Return the fields that all results have, and those of their metric."""
-    source = {
-        "dataset_name": export.board.name, "source_type": "other",
-        "additional_details": {name: export.facts[name] for name in ("cohort", "sizes", "protocol")},
-    }  # fmt: skip
+    source = {"dataset_name": export.board.name, "source_type": "other", "additional_details": export.cohort}
     result = {"evaluation_name": f"memobench.{export.board.rules}", "source_data": source}
     return result, {"metric_id": f"memobench.{metric}", "evaluation_description": about, "lower_is_better": True}
 
@@ -224,7 +224,7 @@ def _answer(export: Export) -> dict[str, Any]:
         "has_unknown_level": True,
     }  # fmt: skip
     level = -1 if state_of(export.entry) else LEVELS.get(export.entry.answer.look, -1)
-    details = {"answer": export.facts["answer"], "sentence": export.facts["sentence"]}
+    details = {name: export.row[name] for name in ("answer", "sentence")}
     return {**result, "metric_config": metric, "score_details": {"score": level, "details": details}}
 
 
@@ -242,7 +242,7 @@ def _result(export: Export, one: Headline) -> dict[str, Any]:
     if "low" in measured:
         ends = {"lower": measured["low"], "upper": measured["high"], "confidence_level": CONFIDENCE}
         uncertainty["confidence_interval"] = ends | {"method": f"memobench, protocol {export.board.rules}"}
-    details = {**export.facts, **{name: text for name, text in measured.items() if name.startswith("remark_")}}
+    details = {**export.row, **{name: text for name, text in measured.items() if name.startswith("remark_")}}
     score = {"score": one.value, "details": details, "uncertainty": uncertainty}
     return {**result, "metric_config": metric, "score_details": score}
 

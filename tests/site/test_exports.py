@@ -79,8 +79,10 @@ def test_a_model_card_has_the_headline_with_all_that_it_belongs_to() -> None:
     assert (one["dataset_type"], one["dataset_config"]) == ("cxr-pneumonia", "p2, cohort 0123456789abcdef")
     given = one["metric_args"]
     assert (given["low"], given["high"]) == (pytest.approx(0.07), pytest.approx(0.12))
-    told = {"confidence": 0.95, "n": 400, "better": "lower", "detector": "copy", "protocol": "p2", "seeds": "0, 1"}
-    told |= {"cohort": "0123456789abcdef", "memobench": "0.1.0", "commit": "1f3f44305933aa", "could_show": "1.5 %"}
+    assert one["dataset_args"]["cohort"] == "0123456789abcdef"
+    assert one["dataset_args"]["protocol"] == "p2"
+    told = {"confidence": 0.95, "n": 400, "better": "lower", "detector": "copy", "seeds": "0, 1"}
+    told |= {"memobench": "0.1.0", "commit": "1f3f44305933aa", "could_show": "1.5 %"}
     assert {name: given[name] for name in told} == told
     assert given["answer"] == "copies shown"
     assert given["sentence"]
@@ -163,6 +165,7 @@ def test_details_are_text_and_keys_are_those_of_the_schema() -> None:
     }  # fmt: skip
     assert given["retrieved_timestamp"].isdigit()
     assert "anna" not in json.dumps(given)
+    assert given["model_info"]["additional_details"]["set trained on"] == "here"
 
     def details(value: Any, name: str = "") -> None:
         if name in ("details", "additional_details"):
