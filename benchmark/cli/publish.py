@@ -84,8 +84,11 @@ def _put(text: str, out: Path | None) -> None:
         return
     from benchmark.core.files import atomic_write
 
-    with atomic_write(out) as temporary:
-        temporary.write_text(text, encoding="utf-8")
+    try:
+        with atomic_write(out) as temporary:
+            temporary.write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise UsageError(f"{out} cannot be written: {error.strerror}", "name a file in a folder of yours") from error
     written(out)
     echo(out)
 
@@ -164,4 +167,6 @@ def export_command(
     from benchmark.site.exports import export_text, style_of
 
     style_of(style)
+    if twice := next((path for path in records if records.count(path) > 1), None):
+        raise UsageError(f"{twice} is there twice", "give it once")
     _put(export_text(checked_records(records), style), out)

@@ -125,6 +125,22 @@ def test_a_document_has_to_be_text(folder: Path) -> None:
     )  # fmt: skip
 
 
+@pytest.mark.parametrize(
+    ("out", "reason"), [("leaderboards", "Is a directory"), ("a.txt/x.csv", "File exists"), ("/proc/x", "No such file")]
+)
+def test_an_output_that_cannot_be_written_is_refused(folder: Path, out: str, reason: str) -> None:
+    (folder / "a.txt").write_text("")
+    code, message = refusal(call("table", "--cohort", "phantom-mr", "--out", out))
+    assert code == 2
+    assert message.startswith(f"{out} cannot be written: {reason}")
+    assert message.endswith("\n  hint: name a file in a folder of yours")
+
+
+def test_a_record_given_twice_is_refused() -> None:
+    message = "one.json is there twice\n  hint: give it once"
+    assert refusal(call("export", "one.json", "one.json", "--format", "huggingface")) == (2, message)
+
+
 @pytest.mark.usefixtures("folder")
 def test_what_a_document_prints_is_what_the_command_prints() -> None:
     text, refused = table_of(COMMAND)
