@@ -11,6 +11,7 @@ import typer
 from benchmark.cli.apps import App
 from benchmark.cli.echo import echo
 from benchmark.cli.outcome import written
+from benchmark.cli.publish import RECORDS, export_command, table_command
 
 if TYPE_CHECKING:
     from benchmark.records.collecting import Refused
@@ -18,7 +19,8 @@ if TYPE_CHECKING:
 leaderboard_app = App(no_args_is_help=True)
 REFUSED = 4
 """Exit code where a file was refused or left out: that of bad data (`core.errors.BadDataError`)."""
-RECORDS = Path("leaderboards", "records")
+leaderboard_app.command("table", writes=True)(table_command)
+leaderboard_app.command("export", writes=True)(export_command)
 
 
 @leaderboard_app.callback()

@@ -46,7 +46,7 @@ def gather(places: Iterable[Path]) -> Gathered:
     Raises UsageError where there is none.
     """
     folders = list(places)
-    paths = sorted({path for place in folders for pattern in PATTERNS for path in place.glob(pattern)})
+    paths = sorted({path for place in folders for pattern in _patterns(place) for path in place.glob(pattern)})
     if not paths:
         looked = ", ".join(str(place) for place in folders)
         raise UsageError(
@@ -58,6 +58,10 @@ def gather(places: Iterable[Path]) -> Gathered:
         records.pop(conflict.path, None)
     refused += contradicting
     return Gathered(_each_once(records), tuple(refused), tuple(paths))
+
+
+def _patterns(place: Path) -> tuple[str, ...]:
+    return (*PATTERNS, "*.json") if place.absolute().name == "records" else PATTERNS
 
 
 def collect(places: Iterable[Path]) -> list[Record]:

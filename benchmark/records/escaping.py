@@ -21,7 +21,7 @@ MARKED = re.compile(r"[\\`*_~$|]|\](?=[(\[:])|(?<=:)/(?=/)|(?<=\bwww)\.|^(?=#|[-
 LATEX = {
     "\\": r"\textbackslash{}", "{": r"\{", "}": r"\}", "$": r"\$", "&": r"\&", "#": r"\#", "%": r"\%", "_": r"\_",
     "^": r"\textasciicircum{}", "~": r"\textasciitilde{}", "<": r"\textless{}", ">": r"\textgreater{}",
-    "|": r"\textbar{}", '"': r"\textquotedbl{}", "`": r"\textasciigrave{}", "'": r"\textquotesingle{}",
+    "|": r"\textbar{}", '"': r"{\char34}", "`": r"\textasciigrave{}", "'": r"\textquotesingle{}",
 }  # fmt: skip
 
 
@@ -43,8 +43,9 @@ def markdown(text: str) -> str:
 
 
 def latex(text: str) -> str:
-    """Return a text as LaTeX, for cells of tables too."""
-    return "".join(LATEX.get(letter, letter) for letter in shown(text))
+    """Return a text as LaTeX, for cells of tables too, by commands that need no package."""
+    # Two hyphens in a row would be printed as a dash: --seed has to stay an option.
+    return re.sub("-(?=-)", "-{}", "".join(LATEX.get(letter, letter) for letter in shown(text)))
 
 
 def csv(table: pd.DataFrame) -> str:

@@ -28,13 +28,22 @@ def with_history(records: Mapping[Path, Record], out: Path) -> tuple[list[Record
 
     The second list names what is gone. Raises BadDataError for a history that cannot be read.
     """
-    submitted = {_key(record): record for path, record in records.items() if path.parent.name == "records"}
-    before = _read(out / HISTORY)
+    submitted, before = _submitted(records), _read(out / HISTORY)
     gone = [record for key, record in before.items() if key not in submitted]
     if submitted.keys() - before.keys():
         rows = {key: _stripped(record) for key, record in {**before, **submitted}.items()}
         write_json(out / HISTORY, {key: row.model_dump(mode="json", by_alias=True) for key, row in rows.items()})
     return [*records.values(), *gone], [_name(record) for record in gone]
+
+
+def gone_rows(records: Mapping[Path, Record], out: Path) -> list[Record]:
+    """Return the rows of records that were there before and are gone, as `with_history`, and write nothing."""
+    submitted = _submitted(records)
+    return [record for key, record in _read(out / HISTORY).items() if key not in submitted]
+
+
+def _submitted(records: Mapping[Path, Record]) -> dict[str, Record]:
+    return {_key(record): record for path, record in records.items() if path.parent.name == "records"}
 
 
 def _key(record: Record) -> str:

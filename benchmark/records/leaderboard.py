@@ -188,7 +188,7 @@ def cells_of(row: Row, board: Peers) -> dict[str, str]:
 
     A run that was declined or failed has the reason in place of the headline, and no other number.
     """
-    record, headings = row.first, _headings()
+    record, named = row.first, headings(LINES)
     run = {
         "model": record.spec.model,
         "preset": record.spec.preset,
@@ -198,8 +198,8 @@ def cells_of(row: Row, board: Peers) -> dict[str, str]:
     }
     seeds = f"{len(row.seeds)} ({', '.join(map(str, row.seeds))})"
     if record.status != "done":
-        return {**run, next(iter(headings)): f"{record.status}: {record.reason}", "seeds": seeds}
-    scored = {heading: _cell(row, f"{line.id}[copy]", line) for heading, line in headings.items()}
+        return {**run, next(iter(named)): f"{record.status}: {record.reason}", "seeds": seeds}
+    scored = {heading: score_cell(row, f"{line.id}[copy]", line) for heading, line in named.items()}
     if _is_unlike(row.records):  # a reader of this cell alone would take it for an all-clear
         scored[LINES[1].heading] += f" ({UNLIKE.heading})"
     return {
@@ -207,11 +207,11 @@ def cells_of(row: Row, board: Peers) -> dict[str, str]:
         **scored,
         "planted recall": _recall(row, "copy", board),
         "can show": _shown(row),
-        "exposed share [pixels]": _cell(row, "exposed.items[pixels]", LINES[1]),
+        "exposed share [pixels]": score_cell(row, "exposed.items[pixels]", LINES[1]),
         "planted recall [pixels]": _recall(row, "pixels", board),
-        **{line.heading: _cell(row, line.id, line) for line in (QUALITY[0], QUALITY[2])},
-        **({line.heading: _cell(row, line.id, line) for line in PROMPTS} if _has_prompts(row) else {}),
-        **({UNLIKE.heading: _cell(row, UNLIKE.id, UNLIKE)} if _is_unlike(row.records) else {}),
+        **{line.heading: score_cell(row, line.id, line) for line in (QUALITY[0], QUALITY[2])},
+        **({line.heading: score_cell(row, line.id, line) for line in PROMPTS} if _has_prompts(row) else {}),
+        **({UNLIKE.heading: score_cell(row, UNLIKE.id, UNLIKE)} if _is_unlike(row.records) else {}),
         "seeds": seeds,
         "fit": f"{row.cost['fit_seconds']:.0f} s" if "fit_seconds" in row.cost else ABSENT,
     }
@@ -240,7 +240,7 @@ def _shown(row: Row) -> str:
     return "nothing" if all("detectable.share" in record.scores for record in row.records) else ABSENT
 
 
-def _cell(row: Row, score: str, line: Line) -> str:
+def score_cell(row: Row, score: str, line: Line) -> str:
     """Return a score with its interval; without one, why, and for how many seeds."""
     entry = row.entry(score, line.limits)
     seeds = ""
@@ -249,14 +249,14 @@ def _cell(row: Row, score: str, line: Line) -> str:
     return with_interval(entry, line.digits) + seeds
 
 
-def _headings() -> dict[str, Line]:
+def headings(lines: Iterable[Line]) -> dict[str, Line]:
     """Return heading -> line; an indented line takes the name of the line above it."""
-    headings, above = {}, ""
-    for line in LINES:
+    named, above = {}, ""
+    for line in lines:
         below = line.heading.startswith(" ")
-        headings[f"{above}: {line.heading.strip()}" if below else line.heading] = line
+        named[f"{above}: {line.heading.strip()}" if below else line.heading] = line
         above = above if below else line.heading
-    return headings
+    return named
 
 
 def notes_of(records: list[Record]) -> list[str]:
@@ -323,10 +323,11 @@ def _write(path: Path, text: str) -> Path:
 
 def _markdown(title: str, subtitle: str, table: pd.DataFrame, notes: list[str]) -> str:
     header, *rows = [list(table.columns), *table.astype(str).to_numpy().tolist()]
-    lines = [_markdown_row(header), "| " + " | ".join(["---"] * len(header)) + " |", *map(_markdown_row, rows)]
+    lines = [markdown_row(header), "| " + " | ".join(["---"] * len(header)) + " |", *map(markdown_row, rows)]
     text = [f"# {markdown(title)}", "", markdown(subtitle), "", *lines, "", *(f"- {markdown(note)}" for note in notes)]
     return "\n".join([*text, ""])
 
 
-def _markdown_row(cells: Iterable[str]) -> str:
+def markdown_row(cells: Iterable[str]) -> str:
+    """Return a row of a Markdown table, its cells made harmless."""
     return "| " + " | ".join(markdown(cell) for cell in cells) + " |"

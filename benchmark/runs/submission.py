@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from benchmark.core.errors import BadDataError, MissingDataError
@@ -9,6 +10,7 @@ from benchmark.core.processes import run_in_processes
 from benchmark.core.progress import printable
 from benchmark.core.types import chunks
 from benchmark.evaluation.validation import faults
+from benchmark.evaluation.verification import first_difference
 from benchmark.records.collecting import Refused, conflicts, read_records
 from benchmark.records.record import Record
 
@@ -33,6 +35,17 @@ def submit(folder: Path, out: Path) -> Path:
     target = out / file_of(record)
     record.submit(target)
     return target
+
+
+def checked_records(paths: Sequence[Path]) -> list[Record]:
+    """Read records whose digest and headline their own content gives again. Raises BadDataError naming the file."""
+    records = []
+    for path in paths:
+        record = Record.read(path)
+        if difference := first_difference(record):
+            raise BadDataError(f"{path} cannot be used: {difference}", "evaluate the run again: bench evaluate RUN")
+        records.append(record)
+    return records
 
 
 def file_of(record: Record) -> str:

@@ -66,8 +66,9 @@ def settings_of(entry: Entry) -> dict[str, str]:
         "split": spec.split, "split seed": spec.split_seed, "repeat": spec.repeat if spec.repeat != 1 else None,
         "repeated share": spec.repeat_share, "trained on": spec.trained_on, "budget, seconds": spec.budget_seconds,
     }  # fmt: skip
+    # What is given here is a number, or a word that the schema of records lists: nothing of it is hidden.
     rest = {name: value for name, value in given.items() if value is not None}
-    return {name: as_text(value) for name, value in public_options({**spec.settings, **rest}).items()}
+    return {name: as_text(value) for name, value in {**public_options(spec.settings), **rest}.items()}
 
 
 def provenance(entry: Entry) -> list[dict[str, str]]:

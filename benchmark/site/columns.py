@@ -23,7 +23,7 @@ def further(entries: Sequence[Entry]) -> dict[str, Any]:
     given |= {title: _cost(name) for name, title in COSTS.items() if name != "fit_seconds"}
     given |= {
         "device": lambda one: device_of(one.record),
-        "version": _version,
+        "version": version_of,
         "receipt": lambda one: one.standing.receipt,
     }
     table = {title: [visible(read(one)) for one in entries] for title, read in given.items()}
@@ -45,6 +45,7 @@ def _cost(name: str) -> Callable[[Entry], str]:
     return lambda one: cost_text(name, one.row.cost[name]) if name in one.row.cost else ""
 
 
-def _version(one: Entry) -> str:
+def version_of(one: Entry) -> str:
+    """Return the version of memobench that the record names."""
     version: Any = one.record.environment.get("memobench", "")
     return version if isinstance(version, str) else ""

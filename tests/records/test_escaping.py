@@ -38,6 +38,7 @@ def test_latex() -> None:
     assert latex("a_b & 5 % of $x^2$ \\input{x} #~") == (
         r"a\_b \& 5 \% of \$x\textasciicircum{}2\$ \textbackslash{}input\{x\} \#\textasciitilde{}"
     )
+    assert latex('"x" ---seed -1') == r"{\char34}x{\char34} -{}-{}-seed -1"
 
 
 @pytest.mark.parametrize("sign", ["=", "+", "-", "@"])

@@ -72,6 +72,8 @@ COMMANDS: dict[str, tuple[int, tuple[object, ...]]] = {
     "leaderboard verify": (0, (f"{RUN}/record.json",)),
     "leaderboard validate": (0, ()),
     "leaderboard build": (0, ()),
+    "leaderboard table": (0, ("--format", "latex", "--columns", "rank,model,preset,settings,device,exposed.items")),
+    "leaderboard export": (0, (f"{RUN}/record.json", "--format", "every-eval-ever")),
     "leaderboard retract": (0, ("leaderboards/records/*.json", "--reason", "trained on test patients")),
     "runs list": (0, ("--json",)),
     "runs show": (0, ("sweeps/one", "--json")),
@@ -116,6 +118,7 @@ def outcome(stdout: str) -> str:
 
 PUBLIC_STDOUT: dict[str, Callable[[str], str]] = {
     "run": answer, "evaluate": answer, "runs show": outcome, "leaderboard build": whole, "audit": whole,
+    **dict.fromkeys(("leaderboard table", "leaderboard export"), whole),
     **dict.fromkeys(("metrics", "metrics show", "models", "models show", "datasets", "datasets show"), whole),
     **dict.fromkeys(("detectors", "detectors show"), whole),
 }  # fmt: skip

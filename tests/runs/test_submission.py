@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import json
 import os
 import subprocess
@@ -10,12 +11,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml  # type: ignore[import-untyped]
 
 from benchmark.evaluation.verification import first_difference
 from benchmark.records.record import Record
 from benchmark.runs.submission import file_of, validate
 
 Values = dict[str, Any]
+ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture(scope="session")
@@ -64,6 +67,32 @@ def test_a_run_is_submitted_verified_validated_and_retracted(
     assert ["trained on test patients" in row for row in rows] == [True]
 
 
+def test_a_submitted_record_is_tabled_exported_and_published(bench: Any, honest: Path, tmp_path: Path) -> None:
+    workflow = yaml.safe_load((ROOT / "leaderboards" / "github" / "board.yml").read_text(encoding="utf-8"))
+    lines = [line for step in workflow["jobs"]["check"]["steps"] for line in step.get("run", "").splitlines()]
+    bench("leaderboard", "submit", honest)
+    for line in lines:
+        if line.startswith("bench "):
+            done = bench(*line.split()[1:])
+            assert done.returncode == 0, done.stderr
+    table = bench("leaderboard", "table", "--columns", "rank,model,answer,exposed.items:low", "--format", "csv")
+    assert table.returncode == 0, table.stderr
+    (row,) = csv.DictReader(table.stdout.splitlines())
+    assert (row["rank"], row["model"], row["answer"]) == ("control", "copycat", "copies shown")
+    assert float(row["exposed share: low"]) > 0.02
+    (path,) = (tmp_path / "leaderboards" / "records").glob("*.json")
+    card = bench("leaderboard", "export", path, "--format", "huggingface")
+    assert card.returncode == 0, card.stderr
+    (index,) = yaml.safe_load(card.stdout)["model-index"]
+    assert index["name"].startswith("copycat, ")
+    assert index["results"][0]["metrics"][0]["value"] > 0.02
+    written = bench("leaderboard", "export", path, "--format", "every-eval-ever", "--out", "eee.json")
+    assert (written.returncode, written.stdout) == (0, "eee.json\n")
+    answer, *scores = json.loads((tmp_path / "eee.json").read_text())["evaluation_results"]
+    assert answer["score_details"]["score"] == 1
+    assert scores[0]["score_details"]["score"] == index["results"][0]["metrics"][0]["value"]
+
+
 def test_an_edited_record_is_refused_by_the_commands(bench: Any, record: Record, tmp_path: Path) -> None:
     values = record.model_dump(mode="json", by_alias=True)
     values["scores"]["exposed.items[copy]"]["value"] += 0.001
@@ -73,6 +102,11 @@ def test_an_edited_record_is_refused_by_the_commands(bench: Any, record: Record,
     assert (verified.returncode, verified.stdout) == (
         4, "edited.json: the record was changed after its digest was written\n"
     )  # fmt: skip
+    exported = bench("leaderboard", "export", "edited.json", "--format", "huggingface")
+    assert (exported.returncode, exported.stdout) == (4, "")
+    assert exported.stderr.splitlines()[0] == (
+        "error: edited.json cannot be used: the record was changed after its digest was written"
+    )
     valid = bench("leaderboard", "validate", ".")
     assert (valid.returncode, valid.stdout) == (4, "0 of 2 records are valid\n")
     assert valid.stderr.splitlines()[0] == "refused: edited.json: the record was changed after its digest was written"
