@@ -248,9 +248,24 @@ def write_json(path: Path, value: Any) -> None:
 def read_json(path: Path, kind: type[Any] = object) -> Any:
     """Read JSON. Raises BadDataError naming the file when it is cut off, not JSON, of another kind, or not readable."""
     try:
-        return json_of(path.read_bytes(), path, kind)
+        return json_of(read_regular(path), path, kind)
     except OSError as error:
         raise BadDataError(f"{path} cannot be read: {error.strerror}", f"delete it; {REWRITTEN}") from error
+
+
+def read_regular(path: Path) -> bytes:
+    """Return the content of a file. Raises OSError, and BadDataError for a folder, a pipe or a device, unread."""
+    # O_NONBLOCK: opening a pipe would wait for somebody who writes. What was opened is then looked at.
+    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
+    try:
+        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+            raise BadDataError(
+                f"{path} is not a file but a folder, a pipe or a device", "move it away, and run the same command again"
+            )
+        with os.fdopen(os.dup(descriptor), "rb") as file:
+            return file.read()
+    finally:
+        os.close(descriptor)
 
 
 REWRITTEN = "the next run writes it again"

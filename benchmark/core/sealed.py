@@ -15,9 +15,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from benchmark.core.errors import DamagedError
+from benchmark.core.errors import BadDataError, DamagedError
 from benchmark.core.file_digests import file_digest
-from benchmark.core.files import atomic_write, json_of
+from benchmark.core.files import atomic_write, json_of, read_regular
 from benchmark.core.noted import forget, note, noted, noted_digests
 
 ENDING = ".seal"
@@ -47,10 +47,13 @@ def write_sealed_json(path: Path, value: Any) -> None:
 def read_sealed_json(path: Path, advice: str = AGAIN, kind: type[Any] = object) -> Any:
     """Read sealed JSON. Raises DamagedError with this advice where it is missing or changed, and as `json_of` does."""
     try:
-        content = path.read_bytes()
-    except OSError:
-        require_intact(path, advice)
-        raise DamagedError(f"{path} cannot be read", advice) from None
+        content = read_regular(path)
+    except FileNotFoundError:
+        raise DamagedError(f"{path} is missing", advice) from None
+    except OSError as error:
+        raise DamagedError(f"{path} cannot be read: {error.strerror}", advice) from error
+    except BadDataError as error:
+        raise DamagedError(error.message, advice) from None
     # What is parsed is what was compared: the file may be replaced between two readings.
     if hashlib.sha256(content).hexdigest() not in seals(path):
         raise DamagedError(f"{path} {why_damaged(path)}", advice)
@@ -113,8 +116,8 @@ def seals(place: Path) -> tuple[str, ...]:
         return own
     path = _seal(place)
     try:
-        return tuple(path.read_text(encoding="ascii").split())
-    except (OSError, UnicodeDecodeError):
+        return tuple(read_regular(path).decode("ascii").split())
+    except (OSError, UnicodeDecodeError, BadDataError):
         return ()
 
 
