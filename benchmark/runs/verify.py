@@ -15,11 +15,12 @@ from benchmark.core.unread_files import is_unread
 from benchmark.runs.inventory import is_locked
 from benchmark.runs.run_folders import CONFIG, RECORD, SUMMARY, require_run_folder
 
-Kind = Literal["changed", "missing", "not known", "in use"]
+Kind = Literal["changed", "missing", "not readable", "not known", "in use"]
 
 ADVICE: dict[Kind, str] = {
     "changed": "its run makes it again: bench run --config {config}",
     "missing": "its run makes it again: bench run --config {config}",
+    "not readable": "look at its permissions, or check the disk",
     "not known": "memobench has not written it: move it elsewhere, or delete it",
     "in use": "a process works on it: check it again when that has ended",
 }
@@ -102,16 +103,25 @@ def _verified(
     places -= {place for place in written if place.name == SUMMARY and not place.exists()}  # a page may be deleted
     findings, intact = [], 0
     for place in sorted(places):
-        if not place.exists():
-            findings.append(Finding(place, "missing", advice["missing"]))
-        elif not _as_written(place, written):
-            findings.append(Finding(place, "changed", advice["changed"]))
+        kind = _kind_of(place, written)
+        if kind:
+            findings.append(Finding(place, kind, advice[kind]))
         else:
             intact += sum(1 for path in place.rglob("*") if path.is_file()) if place.is_dir() else 1
     others = [path for path in unsealed_files(folder) if path not in places]
     strays = [path for path in others if not is_unread(path, folder) and not _is_in(path, folder, working)]
     findings += [Finding(path, "not known", advice["not known"]) for path in strays]
     return Verified(tuple(findings), intact, len(others) - len(strays))
+
+
+def _kind_of(place: Path, written: dict[Path, str]) -> Kind | None:
+    """Return what is wrong with a file or folder; None where it is as it was written."""
+    try:
+        if not place.exists():
+            return "missing"
+        return None if _as_written(place, written) else "changed"
+    except OSError:  # one such file must not hide the others
+        return "not readable"
 
 
 def _as_written(place: Path, written: dict[Path, str]) -> bool:

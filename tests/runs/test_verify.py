@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import shutil
@@ -17,6 +18,7 @@ from benchmark.cohorts.sealed_pixels import item_digest
 from benchmark.cohorts.store import PIXELS, finish
 from benchmark.core.sealed import sealed_write, write_sealed_json
 from benchmark.core.stages import Stages, exclusive
+from benchmark.runs import verify
 from benchmark.runs.verify import Verified, verify_cache, verify_run
 
 
@@ -151,6 +153,19 @@ def test_what_is_missing_and_what_is_not_known_are_named(run: Path) -> None:
     assert found(verify_run(run), run) == {
         ("samples/chunk-00000.npy", "missing"), ("samples/chunk-0000.npy", "not known"), ("fit/model", "changed"),
         ("notes", "not known"),
+    }  # fmt: skip
+
+
+def test_a_file_that_may_not_be_read_hides_no_other(run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refused(place: Path) -> str:  # permissions mean nothing to root, which may run this
+        raise PermissionError(errno.EACCES, "Permission denied", str(place))
+
+    flip(run / "record.json")
+    chunk = run / "samples" / "chunk-00000.npy"
+    original = verify.digest
+    monkeypatch.setattr(verify, "digest", lambda place: refused(place) if place == chunk else original(place))
+    assert found(verify_run(run), run) == {
+        ("record.json", "changed"), ("samples/chunk-00000.npy", "not readable"),
     }  # fmt: skip
 
 
