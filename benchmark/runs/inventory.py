@@ -13,11 +13,11 @@ from filelock import FileLock, Timeout
 from benchmark.cohorts.ingest import prepared_folder
 from benchmark.cohorts.locate import locate
 from benchmark.core.errors import BadDataError, BenchError, MachineError, UsageError
+from benchmark.core.files import read_json
 from benchmark.core.source_digest import remembered_digests
 from benchmark.core.stages import LOCK, STATUS, read_status
 from benchmark.core.types import Embedded
 from benchmark.detectors.fitting import detector_folder
-from benchmark.records.record import Record
 from benchmark.runs.config import Resolved, RunConfig, resolve
 from benchmark.runs.run_folders import CONFIG, RECORD, read_run, require_run_folder
 from benchmark.runs.sweeps.estimate import folder_bytes
@@ -155,7 +155,7 @@ def _unused_caches(entries: Sequence[RunEntry], cache: Path) -> list[Removable]:
         for entry in entries:
             try:
                 used |= _caches_of(entry)
-            except (BenchError, OSError):
+            except (BenchError, OSError, KeyError, TypeError):
                 unknown.add(_data_name(entry))
     folders = [path for part in ("cohorts", "detectors") for path in sorted((cache / part).glob("[!.]*-*"))]
     return [
@@ -169,7 +169,7 @@ def _caches_of(entry: RunEntry) -> set[Path]:
     if entry.config is None:
         raise UsageError(f"{entry.folder / CONFIG} is unreadable")
     resolved = resolve(entry.config)
-    key = Record.read(entry.folder / RECORD).hashes["cohort"]
+    key = str(read_json(entry.folder / RECORD, dict)["hashes"]["cohort"])
     cache = entry.config.cache
     detectors = {detector_folder(choice, resolved.data.name, key, cache) for choice in resolved.detectors}
     prepared = _prepared_folder(resolved)
