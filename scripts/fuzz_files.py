@@ -41,7 +41,7 @@ def damaged(name: str, number: int, folder: Path) -> Path:
     path = folder / f"damaged{ending}"
     write(path, rng)
     files = sorted((path if path.is_dir() else folder).iterdir())
-    victim = files[int(rng.integers(len(files)))] if len(files) > 1 else path
+    victim = files[int(rng.integers(len(files)))] if len(files) > 1 else files[0]
     victim.write_bytes(damage(victim.read_bytes(), rng))
     return path
 

@@ -126,13 +126,13 @@ def _nifti_pair(path: Path, rng: np.random.Generator) -> None:
 def _enhanced(path: Path, rng: np.random.Generator) -> None:
     from dicom_files import enhanced
 
-    enhanced(path, _volume(rng)[:6])
+    enhanced(path / "enhanced.dcm", _volume(rng)[:6])
 
 
 def _mosaic(path: Path, rng: np.random.Generator) -> None:
     from dicom_files import mosaic
 
-    mosaic(path, (_volume(rng)[:7] + 1000).astype("u2"))
+    mosaic(path / "mosaic.dcm", (_volume(rng)[:7] + 1000).astype("u2"))
 
 
 FORMATS: dict[str, tuple[str, Writer]] = {
@@ -157,8 +157,8 @@ WHOLE: dict[str, tuple[str, Writer]] = {
     "MetaImage, header": (".mhd", _itk),
     "NRRD, header": (".nhdr", _itk),
     "NIfTI, header": (".hdr", _nifti_pair),
-    "DICOM, enhanced": (".dcm", _enhanced),
-    "DICOM, mosaic": (".dcm", _mosaic),
+    "DICOM, enhanced": ("", _enhanced),
+    "DICOM, mosaic": ("", _mosaic),
 }
 """The same of files with many parts: voxels in a second file, which may be the damaged one, or planes in one file. They
 are in no mixture, so that the numbers of those draw the same files as ever."""
