@@ -25,11 +25,11 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from scripts.fuzzing.damage import damage
 from scripts.fuzzing.mixtures import mixture
 from scripts.fuzzing.reading import Outcome, Reader
-from scripts.fuzzing.samples import FORMATS
+from scripts.fuzzing.samples import FORMATS, WHOLE
 
 MIXTURES = "mixtures"
 """Files that are wrong as a whole, of any format."""
-NAMES = (*FORMATS, MIXTURES)
+NAMES = (*FORMATS, *WHOLE, MIXTURES)
 
 
 def damaged(name: str, number: int, folder: Path) -> Path:
@@ -37,10 +37,11 @@ def damaged(name: str, number: int, folder: Path) -> Path:
     rng = np.random.default_rng([*name.encode(), number])
     if name == MIXTURES:
         return mixture(folder, rng)
-    ending, write = FORMATS[name]
+    ending, write = (FORMATS | WHOLE)[name]
     path = folder / f"damaged{ending}"
     write(path, rng)
-    victim = sorted(path.iterdir())[int(rng.integers(6))] if path.is_dir() else path
+    files = sorted((path if path.is_dir() else folder).iterdir())
+    victim = files[int(rng.integers(len(files)))] if len(files) > 1 else files[0]
     victim.write_bytes(damage(victim.read_bytes(), rng))
     return path
 
@@ -67,8 +68,8 @@ def _report(name: str, number: int, outcome: Outcome, path: Path, keep: Path | N
     print(f"FAILED {name} {number}: {outcome.detail.strip()}", flush=True)
     if keep:
         keep.mkdir(parents=True, exist_ok=True)
-        target = keep / f"{name.replace(', ', '_').replace(' ', '_')}-{number}{path.suffix}"
-        (shutil.copytree if path.is_dir() else shutil.copy)(path, target)
+        target = keep / f"{name.replace(', ', '_').replace(' ', '_')}-{number}"
+        shutil.copytree(path.parent, target, dirs_exist_ok=True)  # with the voxels that belong to a header
 
 
 def main() -> int:

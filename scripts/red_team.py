@@ -12,7 +12,8 @@ Prints per class: what happened, and the headline.
     counted         the copies are counted as in the run that hides nothing, with the same numbers
     NUMBERS CHANGED they are still reported, with other numbers
     ALL CLEAR       the run says nothing of copies
-    RECORD FORGED   the command reports the copies, and its record says something else than its evaluation
+    RECORD FORGED   the command reports the copies, and its record says something else than its evaluation, or `bench
+                    runs verify` finds a file that is not as the run wrote it
     RUNS ITS CODE   a new interpreter runs a start file that the model has left
 """
 
@@ -32,6 +33,8 @@ from typing import Any
 
 import red_team_adapters
 import sweep_films
+
+from benchmark.runs.verify import verify_run
 
 HERE = Path(__file__).resolve().parent
 HOSTILE = HERE.parent / "tests" / "adapters" / "hostile_adapters.py"
@@ -89,7 +92,10 @@ def outcome(name: str, out: Path) -> dict[str, Any]:
     time.sleep(2)  # for what a class has left running
     records = list(place.glob("runs/*/*/seed-0/record.json"))
     scores = json.loads(records[0].read_text())["scores"] if records else {}
-    forged = bool(records) and scores != json.loads((records[0].parent / "evaluation.json").read_text())["scores"]
+    forged = bool(records) and (
+        scores != json.loads((records[0].parent / "evaluation.json").read_text())["scores"]
+        or bool(verify_run(records[0].parent).findings)
+    )
     return {"code": code, "said": lines, "scores": scores, "started": started_by_others(), "forged": forged}
 
 

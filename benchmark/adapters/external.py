@@ -62,7 +62,7 @@ class ExternalModel:
     @classmethod
     def load(cls, folder: Path, *, device: str) -> Self:
         """Open the files again."""
-        saved = read_json(folder / DESCRIPTION)
+        saved = read_json(folder / DESCRIPTION, dict)
         adapter = cls(**saved["options"])
         adapter._shape = tuple(saved["shape"])
         adapter.open(device)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from benchmark.api.results import Result, RunResult, SavedAudit
 from benchmark.core.errors import MissingDataError
 from benchmark.core.files import read_json
-from benchmark.core.sealed import read_sealed_json, require_intact, require_unchanged
+from benchmark.core.sealed import require_unchanged
 from benchmark.evaluation.verdict import CANNOT_TELL, CLEAR, COPIES, TOO_WEAK
 
 if TYPE_CHECKING:
@@ -45,7 +45,7 @@ def _load_audit(folder: Path) -> SavedAudit:
 
     from benchmark.runs.audit_files import NOT_COMPARED
 
-    summary, listed = read_json(require_unchanged(folder / "summary.json", AUDIT_AGAIN)), pd.DataFrame()
+    summary, listed = read_json(require_unchanged(folder / "summary.json", AUDIT_AGAIN), dict), pd.DataFrame()
     if (folder / "withhold.csv").is_file():
         listed = pd.read_csv(
             require_unchanged(folder / "withhold.csv", AUDIT_AGAIN),
@@ -78,9 +78,11 @@ def _suspects(folder: Path) -> pd.DataFrame:
 
     from benchmark.evaluation.suspects import flagged
     from benchmark.runs.report import read_outcomes
+    from benchmark.runs.results import read_results
+    from benchmark.runs.run_folders import EVALUATION, written
 
-    matches_file, members_file = (require_intact(folder / f"{name}.parquet") for name in ("matches", "members"))
-    outcomes = read_outcomes(pd.read_parquet(matches_file), read_sealed_json(folder / "evaluation.json"))
+    matches_file, members_file = (written(folder / f"{name}.parquet") for name in ("matches", "members"))
+    outcomes = read_outcomes(pd.read_parquet(matches_file), read_results(written(folder / EVALUATION)))
     members = pd.read_parquet(members_file, columns=["item", "subject"])
     matches = {name: outcome.matches for name, outcome in outcomes.items()}
     rows = [_suspect(int(number), matches, members) for number in flagged(matches)]

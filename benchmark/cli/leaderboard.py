@@ -118,9 +118,16 @@ def retract_command(
     reason: Annotated[str, typer.Option("--reason", help="Why, in one sentence, which boards show.")],
 ) -> None:
     """Take a record's numbers off the boards: its row stays, and says why."""
+    from benchmark.core.errors import UsageError
+    from benchmark.core.stages import STATUS
     from benchmark.records.record import Record
     from benchmark.records.strict_text import one_line
 
+    if record.with_name(STATUS).exists():
+        raise UsageError(
+            f"{record} is the record of a run folder, which holds what the run has measured",
+            "name the copy that was submitted: leaderboards/records/KEY.json",
+        )
     Record.read(record).retracted(one_line(reason)).replace(record)
     written(record)
     echo(record)

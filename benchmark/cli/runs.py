@@ -54,12 +54,12 @@ def show_command(
 
         print_outcome(folder, as_json=as_json)
         return
-    from benchmark.core.files import read_json
+    from benchmark.core.stages import STATUS, read_status
     from benchmark.runs.inventory import part_bytes, read_entry
 
     entry = read_entry(folder)
-    readable = entry.state != "damaged" and (folder / "status.json").exists()
-    status: dict[str, Any] = read_json(folder / "status.json") if readable else {}
+    readable = entry.state != "damaged" and (folder / STATUS).exists()
+    status = read_status(folder / STATUS) if readable else {}
     parts = part_bytes(folder)
     if as_json:
         print_json(_json(entry) | {"stages": status, "parts": parts})

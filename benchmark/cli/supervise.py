@@ -21,6 +21,7 @@ from pathlib import Path
 from types import FrameType
 from typing import NoReturn
 
+from benchmark.core.descendants import descendants
 from benchmark.core.interrupt import SIGNALS, heeded
 
 GRACE_SECONDS = 2.5
@@ -92,23 +93,9 @@ class Stop:
 
 def kill_tree(root: int) -> None:
     """Kill a process and all that it has started (on Linux; elsewhere these end by themselves within a second)."""
-    for pid in (root, *_descendants(root)):
+    for pid in (root, *descendants(root)):
         with suppress(ProcessLookupError, PermissionError):
             os.kill(pid, signal.SIGKILL)
-
-
-def _descendants(root: int) -> list[int]:
-    below: dict[int, list[int]] = {}
-    for stat in Path("/proc").glob("[0-9]*/stat"):
-        with suppress(OSError, ValueError, IndexError):
-            parent = int(stat.read_text(encoding="utf-8", errors="replace").rpartition(")")[2].split()[1])
-            below.setdefault(parent, []).append(int(stat.parent.name))
-    processes, waiting = [], [root]
-    while waiting:
-        children = below.get(waiting.pop(), [])
-        processes += children
-        waiting += children
-    return processes
 
 
 def _work(work: Callable[[], int], writing: int) -> NoReturn:

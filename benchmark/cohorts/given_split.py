@@ -15,6 +15,7 @@ from benchmark.cohorts.assemble import assemble
 from benchmark.cohorts.audit_wording import audit_words, in_audit
 from benchmark.cohorts.dicom_datasets import SCOUTS, SKIPPED
 from benchmark.cohorts.duplicates import find_duplicates, units
+from benchmark.cohorts.guarded import joined_sources, remarks_of, sources_of
 from benchmark.cohorts.patient_table import ABSENT, SITES
 from benchmark.cohorts.splits import FRACTIONS, NAMES
 from benchmark.core.errors import UsageError
@@ -63,10 +64,10 @@ class GivenSplit:
             listed = [
                 replace(source, subject=own.format(side) + source.subject, name=f"{side}/{source.name}", group=side)
                 for side, folder in self._folders.items()
-                for source in with_distinct_names(self.dataset.sources(folder))
+                for source in with_distinct_names(sources_of(self._name, self.dataset, folder))
             ]
             if isinstance(self.dataset, JoinsPatients):
-                listed = self.dataset.joined(listed, list(self._folders.values()))
+                listed = joined_sources(self._name, self.dataset, listed, list(self._folders.values()))
         require_apart({side: {one.subject for one in listed if one.group == side} for side in (TRAIN, HELDOUT)})
         return listed
 
@@ -74,7 +75,7 @@ class GivenSplit:
         """Return what the data set says of each side."""
         if not isinstance(self.dataset, HasRemarks):
             return {}
-        told = {side: dict(self.dataset.remarks(folder)) for side, folder in self._folders.items()}
+        told = {side: remarks_of(self._name, self.dataset, folder) for side, folder in self._folders.items()}
         # One table lists both folders: a file is missing only where neither has it.
         absent = set.intersection(*(set(remarks.pop(ABSENT, ())) for remarks in told.values()))
         both = {ABSENT: sorted(absent)} if absent else {}
@@ -89,6 +90,10 @@ class GivenSplit:
     def read(self, source: Source) -> Items:
         """Read one source as the data set does."""
         return self.dataset.read(source)
+
+    @property
+    def _name(self) -> str:
+        return type(self.dataset).__name__
 
     @property
     def _folders(self) -> dict[str, Path]:
@@ -108,12 +113,12 @@ class WithoutPatients:
 
     def sources(self, root: Path) -> Sequence[Source]:
         """List the sources, each by its own name."""
-        sources = with_distinct_names(self.dataset.sources(root))
+        sources = with_distinct_names(sources_of(type(self.dataset).__name__, self.dataset, root))
         return [replace(source, subject=source.name, label=None, group="") for source in sources]
 
     def remarks(self, root: Path) -> Mapping[str, Sequence[str]]:
         """Return what the data set says of files, not of patients."""
-        told = self.dataset.remarks(root) if isinstance(self.dataset, HasRemarks) else {}
+        told = remarks_of(type(self.dataset).__name__, self.dataset, root)
         return {what: names for what, names in told.items() if "patient" not in what}
 
     def read(self, source: Source) -> Items:

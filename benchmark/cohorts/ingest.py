@@ -8,7 +8,7 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from benchmark.cohorts.cache_key import preparation_key
-from benchmark.cohorts.guarded import sources_of
+from benchmark.cohorts.guarded import remarks_of, sources_of
 from benchmark.cohorts.ingest_log import LEFT_OUT, STRICT, Notes, outdated_limit
 from benchmark.cohorts.parallel_read import Reading, read_all
 from benchmark.cohorts.patient_ids import join_spellings
@@ -19,9 +19,8 @@ from benchmark.core.errors import BadDataError, DamagedError, MachineError, Miss
 from benchmark.core.files import atomic_write
 from benchmark.core.locks import held_for_cache
 from benchmark.core.progress import Log, progress, to_stderr
-from benchmark.core.types import Dataset, HasRemarks, Source
+from benchmark.core.types import Dataset, Source
 from benchmark.images.readers.limits import limit_text
-from benchmark.plugins.guard import plugin_call
 
 COMPARED_AT_ONCE = 1 << 30
 """Bytes of pixels up to which all are compared with their digests when they are opened, in less than a second; items of
@@ -93,9 +92,7 @@ def patient_sources(name: str, dataset: Dataset, root: Path) -> tuple[Sequence[S
     if not sources:
         raise MissingDataError(f"{root} holds no files of {name}", f"`bench datasets show {name}` says how it lies")
     # Before the key, the split and the search for duplicates: all of these go by patient.
-    with plugin_call(f"data set {name}", "remarks"):
-        told = dataset.remarks(root) if isinstance(dataset, HasRemarks) else {}
-    return join_spellings(sources, told)
+    return join_spellings(sources, remarks_of(name, dataset, root))
 
 
 def prepared_folder(name: str, dataset: Dataset, root: Path, cache: Path) -> Path | None:

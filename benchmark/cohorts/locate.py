@@ -6,6 +6,7 @@ import os
 from pathlib import Path
 from typing import Protocol
 
+from benchmark.cohorts.guarded import created
 from benchmark.core.errors import MachineError, MissingDataError
 from benchmark.core.types import Dataset, Embedded
 
@@ -47,7 +48,7 @@ def locate(card: Access, dataset: Dataset, *, root: Path | None = None, cache: P
     """
     if isinstance(dataset, Embedded):
         folder = root or cache / "embedded" / card.name
-        return _created(dataset, folder)
+        return _created(card.name, dataset, folder)
     places = [root] if root else default_places(card.name)
     for place in places:
         if place.is_dir():
@@ -76,11 +77,10 @@ def missing(card: Access, places: list[Path]) -> MissingDataError:
     return MissingDataError(f"{card.name} is not on this disk: looked in {looked}", hint)
 
 
-def _created(dataset: Embedded, folder: Path) -> Path:
+def _created(name: str, dataset: Embedded, folder: Path) -> Path:
     try:
-        dataset.create(folder)
+        return created(name, dataset, folder)
     except OSError as error:
         raise MachineError(
             f"{folder} could not be written: {error.strerror or error}", "free some space, or choose another cache"
         ) from error
-    return folder

@@ -58,21 +58,21 @@ def open_stored(folder: Path) -> Stored | None:
     if not all(is_intact(folder / name) for name in (FINISHED, TABLE, FILES)):
         return None
     try:
-        facts = read_sealed_json(folder / FINISHED)
+        facts = read_sealed_json(folder / FINISHED, kind=dict)
         if (folder / PIXELS).stat().st_size != facts["bytes"]:
             return None
         table, files = (pd.read_parquet(folder / name) for name in (TABLE, FILES))
         pixels: Any = SealedPixels(folder / PIXELS, tuple(table["sha"]), finished=folder / FINISHED)
+        if not len(table) == len(pixels) == facts["items"]:
+            return None
+        return Stored(
+            folder=folder,
+            pixels=pixels,
+            table=table,
+            files=files,
+            channels=tuple(facts["channels"]),
+            spacing_mm=tuple(facts["spacing_mm"]),
+            remarks=dict(facts["remarks"]),
+        )
     except (OSError, ValueError, KeyError, TypeError, BadDataError):
         return None
-    if not len(table) == len(pixels) == facts["items"]:
-        return None
-    return Stored(
-        folder=folder,
-        pixels=pixels,
-        table=table,
-        files=files,
-        channels=tuple(facts["channels"]),
-        spacing_mm=tuple(facts["spacing_mm"]),
-        remarks=facts["remarks"],
-    )

@@ -119,8 +119,11 @@ def _remember(kept: Path) -> dict[str, Any]:
     if os.environ.get(READ_AGAIN) == "1" or not kept.exists() or not is_intact(kept):
         return {}
     entries: dict[str, Any] = read_sealed_json(kept)
-    for name, (*stamp, digest) in entries.items():
-        remember(name, tuple(stamp), digest)
+    try:
+        for name, (*stamp, digest) in entries.items():
+            remember(name, tuple(stamp), digest)
+    except (AttributeError, TypeError, ValueError):  # it costs time, and no result
+        return {}
     return entries
 
 

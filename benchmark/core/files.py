@@ -103,12 +103,20 @@ def machine_error(error: BaseException, path: Path | str | None = None) -> Machi
     if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
         what = "written" if path or error.errno == errno.EROFS else "opened"
         return MachineError(f"{place} may not be {what}: {error.strerror}", "choose another folder, or its permissions")
+    if error.errno in IN_THE_WAY:
+        return MachineError(
+            f"{place} may not be written: {error.strerror}",
+            "move away what has its name, and run the same command again",
+        )
     if error.errno in (errno.EMFILE, errno.ENFILE):
         return MachineError("too many files are open", "raise the limit (`ulimit -n`)")
     if error.errno == errno.EIO:
         return MachineError(f"the disk fails at {place}: {error.strerror}", "check the disk, or take another one")
     return None
 
+
+IN_THE_WAY = (errno.EEXIST, errno.EISDIR, errno.ENOTDIR, errno.ENOTEMPTY, errno.ELOOP)
+"""A folder in the place of a file, a file in that of a folder, or links that lead to themselves."""
 
 CACHE_VARIABLE = "MEMOBENCH_CACHE"
 CACHE_TAG = """Signature: 8a477f597d28d172789f06886806bc55
@@ -213,7 +221,7 @@ def require_layout(folder: Path, what: str, parts: Sequence[str]) -> None:
     mark = folder / "layout.json"
     if not mark.exists() and not any((folder / part).exists() for part in parts):
         write_json(mark, LAYOUT)
-    layout = read_json(mark) if mark.exists() else 1
+    layout = _layout(mark) if mark.exists() else 1
     if layout != LAYOUT:
         raise UsageError(
             f"{folder} was written by another version of memobench (layout {layout}; this version reads {LAYOUT})",
@@ -223,20 +231,58 @@ def require_layout(folder: Path, what: str, parts: Sequence[str]) -> None:
         private_folder(folder, inside=part)
 
 
+def _layout(mark: Path) -> object:
+    """Return the version that a cache is marked with; a text that is none where the mark cannot be read."""
+    try:
+        return read_json(mark, int)
+    except BadDataError:
+        return "unreadable"
+
+
 def write_json(path: Path, value: Any) -> None:
     """Write JSON atomically; NaN and infinities are refused with ValueError."""
     with atomic_write(path) as temporary:
         temporary.write_text(json.dumps(value, indent=2, allow_nan=False) + "\n", encoding="utf-8")
 
 
-def read_json(path: Path) -> Any:
-    """Read JSON. Raises BadDataError naming the file when it is cut off or not JSON."""
+def read_json(path: Path, kind: type[Any] = object) -> Any:
+    """Read JSON. Raises BadDataError naming the file when it is cut off, not JSON, of another kind, or not readable."""
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except (ValueError, UnicodeDecodeError, RecursionError) as error:
+        return json_of(read_regular(path), path, kind)
+    except OSError as error:
+        raise BadDataError(f"{path} cannot be read: {error.strerror}", f"delete it; {REWRITTEN}") from error
+
+
+def read_regular(path: Path) -> bytes:
+    """Return the content of a file. Raises OSError, and BadDataError for a folder, a pipe or a device, unread."""
+    # O_NONBLOCK: opening a pipe would wait for somebody who writes. What was opened is then looked at.
+    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
+    try:
+        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+            raise BadDataError(
+                f"{path} is not a file but a folder, a pipe or a device", "move it away, and run the same command again"
+            )
+        with os.fdopen(os.dup(descriptor), "rb") as file:
+            return file.read()
+    finally:
+        os.close(descriptor)
+
+
+REWRITTEN = "the next run writes it again"
+KINDS = {dict: "an object", list: "a list", str: "a text", int: "a number"}
+
+
+def json_of(content: bytes, path: Path, kind: type[Any] = object) -> Any:
+    """Return the JSON in the content of a file. Raises BadDataError naming the file where it is not of this kind."""
+    try:
+        value = json.loads(content.decode("utf-8"))
+    except (ValueError, RecursionError) as error:
+        raise BadDataError(f"{path} is not readable JSON: {error}", f"delete it; {REWRITTEN}") from error
+    if not isinstance(value, kind):
         raise BadDataError(
-            f"{path} is not readable JSON: {error}", "delete it; the next run writes it again"
-        ) from error
+            f"{path} does not hold {KINDS[kind]} of JSON but {type(value).__name__}", f"delete it; {REWRITTEN}"
+        )
+    return value
 
 
 def write_arrays(path: Path, **arrays: np.ndarray[Any, Any]) -> None:

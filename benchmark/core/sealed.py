@@ -1,7 +1,7 @@
 """Sealed files and folders: written whole, with a digest next to them that is checked whenever they are opened.
 
 The digest finds what a disk, a copy or another program changed by accident. Whoever changes a file on purpose can write
-a new digest, too.
+a new digest, too: in folders that are noted (`core.noted`), the digest that this process remembers is what counts.
 """
 
 from __future__ import annotations
@@ -15,9 +15,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from benchmark.core.errors import DamagedError
+from benchmark.core.errors import BadDataError, DamagedError
 from benchmark.core.file_digests import file_digest
-from benchmark.core.files import atomic_write, read_json
+from benchmark.core.files import atomic_write, json_of, read_regular
+from benchmark.core.noted import forget, note, noted, noted_digests
 
 ENDING = ".seal"
 AGAIN = "run the same command again: it is made again"
@@ -43,9 +44,20 @@ def write_sealed_json(path: Path, value: Any) -> None:
         temporary.write_text(json.dumps(value, indent=2, allow_nan=False) + "\n", encoding="utf-8")
 
 
-def read_sealed_json(path: Path, advice: str = AGAIN) -> Any:
-    """Read sealed JSON. Raises DamagedError with this advice where it is missing or changed."""
-    return read_json(require_intact(path, advice))
+def read_sealed_json(path: Path, advice: str = AGAIN, kind: type[Any] = object) -> Any:
+    """Read sealed JSON. Raises DamagedError with this advice where it is missing or changed, and as `json_of` does."""
+    try:
+        content = read_regular(path)
+    except FileNotFoundError:
+        raise DamagedError(f"{path} is missing", advice) from None
+    except OSError as error:
+        raise DamagedError(f"{path} cannot be read: {error.strerror}", advice) from error
+    except BadDataError as error:
+        raise DamagedError(error.message, advice) from None
+    # What is parsed is what was compared: the file may be replaced between two readings.
+    if hashlib.sha256(content).hexdigest() not in seals(path):
+        raise DamagedError(f"{path} {why_damaged(path)}", advice)
+    return json_of(content, path, kind)
 
 
 def is_intact(place: Path) -> bool:
@@ -84,20 +96,28 @@ def why_damaged(place: Path) -> str:
 
 
 def digest(place: Path) -> str:
-    """Return the SHA-256 of a file's bytes; of a folder, that of the names and digests of all its files."""
+    """Return the SHA-256 of a file's bytes; of a folder, that of the names and digests of all its files.
+
+    A pipe or a device in the place of a file has none: reading it may never end.
+    """
     if place.is_dir():
         files = sorted(path for path in place.rglob("*") if path.is_file())
         text = "\n".join(f"{digest(path)} {path.relative_to(place).as_posix()}" for path in files)
         return hashlib.sha256(text.encode()).hexdigest()
-    return file_digest(place)
+    return file_digest(place) if place.is_file() or not place.exists() else ""
 
 
 def seals(place: Path) -> tuple[str, ...]:
-    """Return the digests with which a place is intact: one, or two while it is being replaced; none if never sealed."""
+    """Return the digests with which a place is intact: one, or two while it is being replaced; none if never sealed.
+
+    Those in memory count, where there are any.
+    """
+    if own := noted_digests(place):
+        return own
     path = _seal(place)
     try:
-        return tuple(path.read_text(encoding="ascii").split())
-    except (OSError, UnicodeDecodeError):
+        return tuple(read_regular(path).decode("ascii").split())
+    except (OSError, UnicodeDecodeError, BadDataError):
         return ()
 
 
@@ -116,10 +136,19 @@ def seal(place: Path) -> None:
 
 def remove_sealed(place: Path) -> None:
     """Delete a sealed file or folder and its digest, where they exist."""
-    if place.is_dir():
+    if place.is_dir() and not place.is_symlink():
         shutil.rmtree(place)
     place.unlink(missing_ok=True)
     _seal(place).unlink(missing_ok=True)
+    forget(place)
+
+
+@contextmanager
+def noting(folder: Path) -> Iterator[None]:
+    """Note a folder (`core.noted`) until the block ends, with the digests of what it holds now."""
+    places = (place for path in folder.rglob(f".*{ENDING}") if (place := sealed_place(path)))
+    with noted(folder, {place: digests for place in places if (digests := seals(place))}):
+        yield
 
 
 def _seal(place: Path) -> Path:
@@ -129,3 +158,5 @@ def _seal(place: Path) -> Path:
 def _write_seal(place: Path, digests: tuple[str, ...]) -> None:
     with atomic_write(_seal(place)) as temporary:
         temporary.write_text("\n".join(digests) + "\n", encoding="ascii")
+    if len(digests) == 1:  # it is written: what is being replaced still has the digest that it had
+        note(place, digests)

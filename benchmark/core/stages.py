@@ -2,27 +2,45 @@
 
 from __future__ import annotations
 
+import copy
 import shutil
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from filelock import Timeout
 
-from benchmark.core.errors import BenchError, MachineError
+from benchmark.core.errors import BadDataError, BenchError, DamagedError, MachineError
 from benchmark.core.failures import is_signal
-from benchmark.core.files import machine_error, read_json
+from benchmark.core.files import machine_error
 from benchmark.core.interrupt import require_uninterrupted
 from benchmark.core.leftovers import remove_leftovers
 from benchmark.core.locks import Held, held
 from benchmark.core.progress import Log
-from benchmark.core.sealed import digest, is_intact, remove_sealed, seals, why_damaged, write_sealed_json
+from benchmark.core.sealed import (
+    AGAIN,
+    digest,
+    is_intact,
+    noting,
+    read_sealed_json,
+    remove_sealed,
+    seals,
+    write_sealed_json,
+)
 
 OWNER = ".stage"
 """In the folder that a stage owns: the key with which it was begun."""
+
+STATUS = "status.json"
+NUMBER = (int, float)
+KINDS: dict[str, Any] = {
+    "state": str, "key": str, "error": str, "patterns": list, "outputs": dict, "seconds": NUMBER, "before": NUMBER,
+    "started": NUMBER, "peak_bytes": NUMBER, "joules": NUMBER, "count": int, "cohort": str, "configuration": str,
+}  # fmt: skip
+"""Types of what a status says of a stage."""
 
 LOCK = ".lock"
 """File in a run folder that a process locks while it works there; its lock ends with the process, even if killed."""
@@ -31,6 +49,8 @@ LOCK = ".lock"
 @contextmanager
 def exclusive(folder: Path, *, wait: bool = False, log: Log = lambda text: None) -> Iterator[Held]:
     """Lock a run folder, also against the other nodes of a cluster (`core.locks`); remove what killed processes left.
+
+    While it is locked, digests of what it holds are kept in memory: who replaces a file and its digest is found out.
 
     Args:
         folder: is created where it does not exist.
@@ -52,6 +72,7 @@ def exclusive(folder: Path, *, wait: bool = False, log: Log = lambda text: None)
         except OSError as error:
             raise machine_error(error, folder) or error from error
         remove_leftovers(folder, below=True)
+        stack.enter_context(noting(folder))
         yield lock
 
 
@@ -64,18 +85,30 @@ class Stages:
     lock: Held | None = None
     """The folder's lock: nothing is stored after it is lost."""
 
+    _known: dict[str, Any] | None = field(default=None, repr=False)
+    """What the file says, as this process has written it: it counts while the lock is held."""
+
     @property
     def path(self) -> Path:
         """The file that holds the status."""
-        return self.folder / "status.json"
+        return self.folder / STATUS
 
     def status(self) -> dict[str, Any]:
         """Read the status; a new run has an empty one, and so has a run whose file has changed since it was written."""
-        if self.path.exists() and not is_intact(self.path):
-            self.log(f"{self.path} {why_damaged(self.path)}: every stage is looked at again")
+        if self.lock is None:
+            return self._read()
+        if self._known is None:
+            self._known = self._read()
+        return copy.deepcopy(self._known)
+
+    def _read(self) -> dict[str, Any]:
+        if not self.path.exists():
             return {}
-        status: dict[str, Any] = read_json(self.path) if self.path.exists() else {}
-        return status
+        try:
+            return read_status(self.path)
+        except BadDataError as error:
+            self.log(f"{error.message}: every stage is looked at again")
+            return {}
 
     def finished(self, name: str, key: str) -> bool:
         """Whether this stage ended with this key, and its outputs are as it wrote them: none changed, none added."""
@@ -129,7 +162,7 @@ class Stages:
                 if entry.get("state") == "running":
                     spent = entry.get("before", 0.0) + time.time() - entry.get("started", time.time())
                     entry.update(_ended(error), seconds=round(spent, 3))
-            write_sealed_json(self.path, status)
+            self._write(status)
         except (BenchError, OSError) as second:
             self.log(f"{self.path} does not say how this run ended: {str(second).splitlines()[0]}")
 
@@ -141,10 +174,28 @@ class Stages:
         """Enter a stage that another run folder has finished, with that folder's facts."""
         self._set(name, facts)
 
+    def enter(self, name: str, *files: str) -> None:
+        """Store the digests of files that this run has written outside its stages: readers compare them."""
+        entry = {"state": "done", "outputs": {file: _digest_of(self.folder / file) for file in files}}
+        if self.status().get(name) != entry or not is_intact(self.path):
+            self._set(name, entry)
+
+    def require(self, name: str, output: str, advice: str = AGAIN) -> Path:
+        """Return the path of a stage's output. Raises DamagedError where it is not as the stage wrote it."""
+        place = self.folder / output
+        written = self.status().get(name, {}).get("outputs", {}).get(output)
+        if not place.exists() or digest(place) != written:
+            raise DamagedError(f"{place} {why_replaced(place, name)}", advice)
+        return place
+
     def _set(self, name: str, entry: dict[str, Any]) -> None:
         if self.lock:
             self.lock.require()
-        write_sealed_json(self.path, {**self.status(), name: entry})
+        self._write({**self.status(), name: entry})
+
+    def _write(self, status: dict[str, Any]) -> None:
+        write_sealed_json(self.path, status)
+        self._known = status
 
     def _own(self, owned: Path, key: str) -> None:
         """Empty the folder of a stage unless it was begun with this key, which it holds itself.
@@ -152,7 +203,7 @@ class Stages:
         A status that is lost then costs no training.
         """
         mark = owned / OWNER
-        if not is_intact(mark) or read_json(mark) != key:
+        if not is_intact(mark) or read_sealed_json(mark) != key:
             shutil.rmtree(owned, ignore_errors=True)
             write_sealed_json(mark, key)
 
@@ -196,6 +247,59 @@ class Stages:
         worked = max(0.0, last - float(entry.get("started", last)))
         seconds: float = round(float(entry.get("before", 0.0)) + worked, 3)
         return seconds
+
+
+def read_status(path: Path, advice: str = AGAIN) -> dict[str, Any]:
+    """Read the status of a run. Raises DamagedError where it has changed, BadDataError for what is no status."""
+    status: dict[str, Any] = read_sealed_json(path, advice, dict)
+    for name, entry in status.items():
+        if not isinstance(entry, dict) or not all(_fits(*value) for value in entry.items()):
+            raise BadDataError(f"{path} does not say of its stage {name} what a status says", advice)
+    return status
+
+
+def _fits(name: str, value: Any) -> bool:
+    if name == "outputs" and isinstance(value, dict):
+        return all(isinstance(digest, str) for digest in value.values())
+    return isinstance(value, KINDS.get(name, object))
+
+
+def why_replaced(place: Path, writer: str) -> str:
+    """Say, after the name of a place that is not as `writer` has written it, what is wrong with it."""
+    return f"is not what {writer} wrote: something has replaced it" if place.exists() else "is missing"
+
+
+def require_entered(path: Path, advice: str, *, stage: str = "") -> Path:
+    """Return the path of a file. Raises DamagedError where it is in a run folder, and its run has written another one.
+
+    The status of the run has the digest: a file that was replaced together with the digest next to it is seen. A file
+    that is in no run folder has no status, and is returned; so is one of a `stage` that the status does not have.
+    """
+    status = path.with_name(STATUS)
+    if not status.exists():
+        return path
+    stages = read_status(status, advice)
+    digests = [entry.get("outputs", {}).get(path.name) for entry in stages.values()]
+    if (stage and stage not in stages) or digest(path) in digests:
+        return path
+    known = "another digest" if any(digests) else "no digest"
+    raise DamagedError(f"{path} is not what its run wrote: {STATUS} has {known} of it", advice)
+
+
+def written_digests(folder: Path, stage: str) -> dict[str, str]:
+    """Return the digests of what a stage of a run has written, by the files' names; none where there is no status.
+
+    Raises as `read_status` does.
+    """
+    if not (folder / STATUS).exists():
+        return {}
+    outputs = read_status(folder / STATUS).get(stage, {}).get("outputs", {})
+    return {Path(name).name: value for name, value in outputs.items()}
+
+
+def _digest_of(place: Path) -> str:
+    """Return the digest with which a file was sealed; of one that is not sealed, that of what it holds."""
+    return (seals(place) or (digest(place),))[-1]
 
 
 def _ended(error: BaseException) -> dict[str, str]:

@@ -11,6 +11,7 @@ from benchmark.adapters.sampling import Samples
 from benchmark.core.errors import BadDataError, UsageError
 from benchmark.core.files import atomic_write
 from benchmark.core.sealed import require_intact
+from benchmark.core.stages import require_entered, written_digests
 from benchmark.records.record import Record
 
 if TYPE_CHECKING:
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 
     from benchmark.core.types import Array
 
+AGAIN = "run it again: bench run"
 WITHHOLD = "withhold["
 
 
@@ -33,9 +35,9 @@ def write_release(folder: Path, out: Path) -> str:
     record = Record.read(folder / "record.json")
     _require_scored(record, folder)
     require_empty(out)
-    matches = pd.read_parquet(require_intact(folder / "matches.parquet", "run it again: bench run"))
+    matches = pd.read_parquet(require_entered(require_intact(folder / "matches.parquet", AGAIN), AGAIN))
     kept = np.flatnonzero(~withheld(matches))
-    samples = Samples.open(folder / "samples", record.spec.samples)
+    samples = Samples.open(folder / "samples", record.spec.samples, written_digests(folder, "sample"))
     with atomic_write(out) as part:
         part.mkdir(parents=True)
         for number in kept:

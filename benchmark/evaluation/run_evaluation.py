@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import shutil
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -84,6 +84,7 @@ def evaluate_run(
     log: Log,
     refusal: str = "",
     digests: Mapping[str, str] | None = None,
+    answered: Callable[[], object] = lambda: None,
 ) -> None:
     """Write matches.parquet, members.parquet, evaluation.json and figures/ for a run's samples.
 
@@ -99,6 +100,7 @@ def evaluate_run(
         log: called with each line of progress.
         refusal: why the headline may not be scored, such as unknown training data; empty where it may.
         digests: of the samples' files by name, noted before the model was loaded; without them their seals are enough.
+        answered: called when the model is needed no more, before the results are written: it can end its process.
     """
     from benchmark.core.devices import search_devices
     from benchmark.evaluation.figures import draw_figures
@@ -135,6 +137,7 @@ def evaluate_run(
         scores |= text_scores(adapter, cohort, folder / "figures")
         scores |= possible_scores(possible_for(cohort, different, prompted)) | of_samples
         advance(note="quality")
+    answered()
     for outcome in outcomes.values():
         outcome.scores |= weakened(outcome.scores, of_samples["samples.unlike"].reason)
     splits = [part.name for part in cohort.splits for _ in range(len(part))]

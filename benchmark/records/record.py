@@ -11,6 +11,7 @@ from pydantic import Field, ValidationError, model_validator
 from benchmark.core.errors import BadDataError
 from benchmark.core.files import content_key, write_json
 from benchmark.core.sealed import seals, write_sealed_json
+from benchmark.core.stages import require_entered
 from benchmark.core.types import Direction, Score
 from benchmark.records.public_model import LISTED, Finite, Positive, PublicModel
 from benchmark.records.ranges import impossible
@@ -161,8 +162,11 @@ class Record(PublicModel):
     def read(cls, path: Path) -> Self:
         """Read and check.
 
-        Raises DamagedError where the file has changed since it was written, BadDataError naming what else is wrong.
+        Raises DamagedError where the file has changed since it was written, or is in a run folder and not what that run
+        has written; BadDataError naming what else is wrong.
         """
+        if path.is_file():
+            require_entered(path, f"evaluate the run again: bench evaluate {path.parent}")
         values = read_public_json(path, advice="evaluate the run again with this version: bench evaluate RUN")
         given = values.get("schema") if isinstance(values, dict) else SCHEMA
         if type(given) is not int or given != SCHEMA:  # True and 1.0 equal 1

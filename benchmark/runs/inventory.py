@@ -7,21 +7,19 @@ import shutil
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from filelock import FileLock, Timeout
 
 from benchmark.cohorts.ingest import prepared_folder
 from benchmark.cohorts.locate import locate
-from benchmark.core.errors import BenchError, MachineError, UsageError
+from benchmark.core.errors import BadDataError, BenchError, MachineError, UsageError
 from benchmark.core.files import read_json
-from benchmark.core.sealed import is_intact, why_damaged
 from benchmark.core.source_digest import remembered_digests
-from benchmark.core.stages import LOCK
+from benchmark.core.stages import LOCK, STATUS, read_status
 from benchmark.core.types import Embedded
 from benchmark.detectors.fitting import detector_folder
 from benchmark.runs.config import Resolved, RunConfig, resolve
-from benchmark.runs.run_folders import CONFIG, read_run, require_run_folder
+from benchmark.runs.run_folders import CONFIG, RECORD, read_run, require_run_folder
 from benchmark.runs.sweeps.estimate import folder_bytes
 
 CHECKPOINT = "training.pt"
@@ -157,7 +155,7 @@ def _unused_caches(entries: Sequence[RunEntry], cache: Path) -> list[Removable]:
         for entry in entries:
             try:
                 used |= _caches_of(entry)
-            except (BenchError, OSError):
+            except (BenchError, OSError, KeyError, TypeError):
                 unknown.add(_data_name(entry))
     folders = [path for part in ("cohorts", "detectors") for path in sorted((cache / part).glob("[!.]*-*"))]
     return [
@@ -171,7 +169,7 @@ def _caches_of(entry: RunEntry) -> set[Path]:
     if entry.config is None:
         raise UsageError(f"{entry.folder / CONFIG} is unreadable")
     resolved = resolve(entry.config)
-    key = str(read_json(entry.folder / "record.json")["hashes"]["cohort"])
+    key = str(read_json(entry.folder / RECORD, dict)["hashes"]["cohort"])
     cache = entry.config.cache
     detectors = {detector_folder(choice, resolved.data.name, key, cache) for choice in resolved.detectors}
     prepared = _prepared_folder(resolved)
@@ -196,10 +194,11 @@ def _state(folder: Path) -> tuple[str, str]:
     """Return the state of a run folder, and the error where it failed."""
     if is_locked(folder):
         return "running", ""
-    path = folder / "status.json"
-    if path.exists() and not is_intact(path):
-        return "damaged", f"{path} {why_damaged(path)}"
-    status: dict[str, Any] = read_json(path) if path.exists() else {}
+    path = folder / STATUS
+    try:
+        status = read_status(path) if path.exists() else {}
+    except BadDataError as unreadable:
+        return "damaged", unreadable.message
     for entry in status.values():
         if entry.get("state") == "failed":
             declined = str(entry.get("error", "")).startswith("DeclinedError")
@@ -208,7 +207,7 @@ def _state(folder: Path) -> tuple[str, str]:
     if "interrupted" in states.values():
         return "interrupted", ""
     done = all(states.get(name) == "done" for name in ("fit", "sample", "evaluate"))
-    return ("done" if done and (folder / "record.json").exists() else "unfinished"), ""
+    return ("done" if done and (folder / RECORD).exists() else "unfinished"), ""
 
 
 def _remove_empty(folder: Path, root: Path) -> None:

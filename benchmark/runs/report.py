@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import ExitStack
 from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,9 +12,9 @@ import numpy as np
 from benchmark.adapters.sampling import Samples
 from benchmark.cohorts.ingest_log import count_unusable
 from benchmark.core.errors import BadDataError
-from benchmark.core.files import private_folder
+from benchmark.core.files import absolute, private_folder
 from benchmark.core.progress import Log, progress, to_stderr
-from benchmark.core.sealed import read_sealed_json, require_intact
+from benchmark.core.stages import Stages, exclusive, written_digests
 from benchmark.core.types import Score, Split
 from benchmark.evaluation.protocol import Outcome
 from benchmark.evaluation.report.build import report_images, report_input
@@ -22,8 +23,9 @@ from benchmark.evaluation.suspects import FullSize, list_suspects
 from benchmark.evaluation.verdict import judge
 from benchmark.records.record import Record
 from benchmark.runs.config import RunConfig, resolve
+from benchmark.runs.results import read_results
 from benchmark.runs.run import open_split
-from benchmark.runs.run_folders import AGAIN, CONFIG, read_run
+from benchmark.runs.run_folders import CONFIG, EVALUATION, SUMMARY, read_run, written
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -39,24 +41,25 @@ def report_run(folder: Path, out: Path, *, must_see: float = MUST_SEE, log: Log 
     """Write report.html (private) and summary.html of a run, and return the first.
 
     Suspects are compared at the cohort's size: a run has no larger samples. Raises UsageError for what is no run
-    folder, BadDataError for a run that is not evaluated or whose cohort has changed since.
+    folder, BadDataError for a run that is not evaluated or whose cohort has changed since, MachineError where a process
+    works on the run and the pages would go into its folder.
     """
     import pandas as pd
 
     config = RunConfig.of(read_run(folder), str(folder / CONFIG))
     private_folder(out)
-    if not (folder / "evaluation.json").exists():
+    if not (folder / EVALUATION).exists():
         raise BadDataError(
             f"{folder} holds no samples that were compared", f"finish it first: bench run --config {folder / CONFIG}"
         )
-    record, results = Record.read(folder / "record.json"), read_sealed_json(folder / "evaluation.json", AGAIN)
+    record, results = Record.read(folder / "record.json"), read_results(written(folder / EVALUATION))
     cohort = open_split(resolve(config), log)
     if record.hashes.get("cohort") != cohort.key:
         raise BadDataError(
             f"the cohort behind {folder} has changed since its samples were compared", "run it again: bench run"
         )
-    samples = Samples.open(folder / "samples", record.spec.samples)
-    outcomes = read_outcomes(pd.read_parquet(require_intact(folder / "matches.parquet", AGAIN)), results)
+    samples = Samples.open(folder / "samples", record.spec.samples, written_digests(folder, "sample"))
+    outcomes = read_outcomes(pd.read_parquet(written(folder / "matches.parquet")), results)
     channels = cohort.train.channels if len(cohort.train.channels) > 1 else ()
     full_size = FullSize(_opener(samples), _opener(cohort.real), channels)
     matches = {name: outcome.matches for name, outcome in outcomes.items()}
@@ -74,8 +77,14 @@ def report_run(folder: Path, out: Path, *, must_see: float = MUST_SEE, log: Log 
         protocol=record.protocol, verdict=verdict, outcomes=outcomes, suspects=suspects, cohort=cohort,
         samples=len(samples), possible=possible, notes=cohort.notes,
     )  # fmt: skip
-    with progress("report", shown_suspects(report)) as advance:
-        return write_report(report, report_images(full_size, cohort), out, advance=advance)
+    with ExitStack() as stack:
+        own = absolute(out) == absolute(folder)
+        lock = stack.enter_context(exclusive(folder)) if own else None
+        advance = stack.enter_context(progress("report", shown_suspects(report)))
+        page = write_report(report, report_images(full_size, cohort), out, advance=advance)
+        if own:
+            Stages(folder, log, lock).enter("report", SUMMARY)  # it is public: `bench runs verify` compares it
+        return page
 
 
 def _why_unseen(scores: Mapping[str, Score], record: Record, cohort: Cohort) -> str:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import resource
 import sys
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,15 +21,16 @@ from benchmark.core.files import private_folder
 from benchmark.core.percent import percent
 from benchmark.core.progress import Log, to_stderr
 from benchmark.core.public_text import public_options
-from benchmark.core.sealed import require_intact, sealed_write, write_sealed_json
+from benchmark.core.sealed import is_intact, noting, sealed_write, write_sealed_json
 from benchmark.core.stages import Stages, exclusive
 from benchmark.core.types import Budget, Cohort, Watchable, takes_prompts
+from benchmark.detectors.fitting import detector_folder
 from benchmark.evaluation.exposure import possible_for
 from benchmark.evaluation.prompted import prompted_patients
 from benchmark.evaluation.watch import SAMPLES, require_power
 from benchmark.runs.config import Resolved, RunConfig, model_class_of, overridden, resolve
-from benchmark.runs.run_folders import AGAIN, CONFIG, ENVIRONMENT, MODEL_LOG, read_run, run_folder
-from benchmark.runs.run_record import environment_of, public_preset, write_declined, write_record
+from benchmark.runs.run_folders import AGAIN, CONFIG, ENVIRONMENT, MODEL, MODEL_LOG, read_run, run_folder
+from benchmark.runs.run_record import environment_of, public_preset, public_spec, write_declined, write_record
 from benchmark.runs.shared_training import shared_training
 from benchmark.runs.stage_keys import configuration_key, evaluate_key_of, fit_key_of, sample_key_of
 from benchmark.runs.trained_on import refusal_of, require_fair_list, trained_on
@@ -39,6 +42,7 @@ if TYPE_CHECKING:
     from benchmark.adapters.isolation.model import IsolatedModel
     from benchmark.cohorts.captions import Prompts
     from benchmark.metrics.detectable import Detectable
+    from benchmark.records.record import Spec
 
 
 def run(config: RunConfig, *, log: Log = to_stderr, wait: bool = False) -> Path:
@@ -72,20 +76,49 @@ def _run(resolved: Resolved, *, log: Log, wait: bool) -> Path:
             _fit(resolved, cohort, folder, log)
         return folder
     private_folder(config.runs, inside=folder.relative_to(config.runs))
-    with exclusive(folder, wait=wait, log=log) as lock:
-        with sealed_write(folder / CONFIG) as temporary:
-            config.write(temporary)
+    with exclusive(folder, wait=wait, log=log) as lock, _detectors_noted(resolved, cohort):
         stages = Stages(folder, log, lock)
+        _write_configuration(config, stages)
         try:
             _fit_and_sample(resolved, cohort, stages)
-            _evaluate(resolved, cohort, stages)
+            _evaluate(resolved, cohort, stages, config)
         except BaseException as error:
             stages.fail(error)
             if isinstance(error, DeclinedError):
-                write_declined(resolved, cohort, stages, error.reason)
+                write_declined(resolved, cohort, stages, _end_model(resolved, config, stages), error.reason)
             raise
-        write_record(resolved, cohort, stages)
+        write_record(resolved, cohort, stages, _end_model(resolved, config, stages))
     return folder
+
+
+@contextmanager
+def _detectors_noted(resolved: Resolved, cohort: Cohort) -> Iterator[None]:
+    """Keep the digests of the detectors of this cohort in memory: a model that trains could replace them."""
+    with ExitStack() as stack:
+        for choice in resolved.detectors:
+            place = detector_folder(choice, cohort.name, cohort.key, resolved.config.cache)
+            stack.enter_context(noting(place))
+        yield
+
+
+def _write_configuration(config: RunConfig, stages: Stages) -> None:
+    with sealed_write(stages.folder / CONFIG) as temporary:
+        config.write(temporary)
+    stages.enter("configuration", CONFIG)
+
+
+def _end_model(resolved: Resolved, written: RunConfig, stages: Stages) -> Spec:
+    """Ask the model for what the record says of it, and end its process and all that it has started.
+
+    Nothing else writes into the run folder from now on. The configuration that was `written` there is written again
+    where the model has changed it.
+    """
+    spec = public_spec(resolved)
+    resolved.model_class.end()
+    if not is_intact(stages.folder / CONFIG):
+        stages.log(f"{stages.folder / CONFIG} was changed while the model worked: it is written again")
+        _write_configuration(written, stages)
+    return spec
 
 
 def evaluate_again(
@@ -98,17 +131,18 @@ def evaluate_again(
 ) -> None:
     """Evaluate a run's samples again, with the run's detectors or these, and rewrite its record. Raises BenchError."""
     changed = {"device": device, "detectors": detectors or None, "search_memory": search_memory}
-    resolved = resolve(RunConfig.of(overridden(read_run(folder), changed), str(folder / CONFIG)))
+    written = read_run(folder)
+    resolved = resolve(RunConfig.of(overridden(written, changed), str(folder / CONFIG)))
     try:
-        _evaluate_again(resolved, folder, log)
+        _evaluate_again(resolved, RunConfig.of(written, str(folder / CONFIG)), folder, log)
     finally:
         resolved.model_class.end()
 
 
-def _evaluate_again(resolved: Resolved, folder: Path, log: Log) -> None:
+def _evaluate_again(resolved: Resolved, written: RunConfig, folder: Path, log: Log) -> None:
     cohort = open_split(resolved, log)
     resolved.model_class.log_to(folder / MODEL_LOG)
-    with exclusive(folder) as lock:
+    with exclusive(folder) as lock, _detectors_noted(resolved, cohort):
         stages = Stages(folder, log, lock)
         if stages.facts("sample").get("state") != "done":
             raise UsageError(f"{folder} holds no finished samples", "run it first: bench run")
@@ -124,11 +158,11 @@ def _evaluate_again(resolved: Resolved, folder: Path, log: Log) -> None:
             )
         stages.begin("evaluate", "again", "")
         try:
-            _evaluate(resolved, cohort, stages)
+            _evaluate(resolved, cohort, stages, written)
         except BaseException as error:
             stages.fail(error)
             raise
-        write_record(resolved, cohort, stages)
+        write_record(resolved, cohort, stages, _end_model(resolved, written, stages))
 
 
 def open_split(resolved: Resolved, log: Log) -> Cohort:
@@ -162,14 +196,12 @@ def _fit_and_sample(resolved: Resolved, cohort: Cohort, stages: Stages) -> None:
     sample_key = sample_key_of(resolved, fit_key)
     folder = stages.folder
     with shared_training(stages, fit_key, resolved.config.seed):
-        stages.run(
-            "fit", fit_key, lambda: _fit(resolved, cohort, folder, stages.log), owns="fit", outputs=("fit/model",)
-        )
+        stages.run("fit", fit_key, lambda: _fit(resolved, cohort, folder, stages.log), owns="fit", outputs=(MODEL,))
     if resolved.config.watch and (few := few_looks(folder / CURVE)):
         stages.log(few)
     leave_world()
     stages.run(
-        "sample", sample_key, lambda: _sample(resolved, cohort, folder, stages.log),
+        "sample", sample_key, lambda: _sample(resolved, cohort, stages),
         owns="samples", outputs=("samples/*",),
     )  # fmt: skip
 
@@ -219,13 +251,13 @@ def _require_watch_power(resolved: Resolved, cohort: Cohort) -> None:
         require_power(len(set(cohort.train.dealt)), len(set(cohort.heldout.dealt)), SAMPLES)
 
 
-def _sample(resolved: Resolved, cohort: Cohort, folder: Path, tell: Log) -> dict[str, Any]:
+def _sample(resolved: Resolved, cohort: Cohort, stages: Stages) -> dict[str, Any]:
     from benchmark.adapters.sampling import draw
 
-    before, adapter = joules(), _trained(resolved, cohort, folder)
-    prompts = _prompts(resolved, cohort, tell) if takes_prompts(adapter) else None
+    before, adapter = joules(), _trained(resolved, cohort, stages)
+    prompts = _prompts(resolved, cohort, stages.log) if takes_prompts(adapter) else None
     draw(
-        adapter, resolved.samples, cohort.train, folder=folder / "samples",
+        adapter, resolved.samples, cohort.train, folder=stages.folder / "samples",
         seed=resolved.config.seed, name=resolved.model.name, prompts=prompts,
     )  # fmt: skip
     made = {"count": resolved.samples, "cohort": cohort.key, "configuration": configuration_key(resolved)}
@@ -241,12 +273,12 @@ def _prompts(resolved: Resolved, cohort: Cohort, tell: Log) -> Prompts:
     return prompts
 
 
-def _trained(resolved: Resolved, cohort: Cohort, folder: Path) -> IsolatedModel:
-    place = require_intact(folder / "fit" / "model", AGAIN)
+def _trained(resolved: Resolved, cohort: Cohort, stages: Stages) -> IsolatedModel:
+    place = stages.require("fit", MODEL, AGAIN)
     return resolved.model_class.load(place, device=resolved.config.device, shape=cohort.train.shape)
 
 
-def _evaluate(resolved: Resolved, cohort: Cohort, stages: Stages) -> None:
+def _evaluate(resolved: Resolved, cohort: Cohort, stages: Stages, written: RunConfig) -> None:
     from benchmark.evaluation.run_evaluation import RESULTS, SEARCHES, evaluate_run
 
     refusal = refusal_of(resolved)
@@ -255,12 +287,12 @@ def _evaluate(resolved: Resolved, cohort: Cohort, stages: Stages) -> None:
     digests = {Path(name).name: value for name, value in sampled["outputs"].items()}
 
     def work() -> dict[str, Any]:
-        adapter = _trained(resolved, cohort, stages.folder)
+        adapter = _trained(resolved, cohort, stages)
         evaluate_run(
             cohort, stages.folder, resolved.detectors, adapter, count=sampled["count"],
             cache=resolved.config.cache, device=resolved.config.device,
             search_memory=int(resolved.config.search_memory * 2**30), log=stages.log, refusal=refusal,
-            digests=digests,
+            digests=digests, answered=lambda: _end_model(resolved, written, stages),
         )  # fmt: skip
         write_sealed_json(stages.folder / ENVIRONMENT, environment_of(resolved.config.device))
         return {"peak_bytes": _peak_bytes()}

@@ -8,6 +8,7 @@ from typing import Any
 from benchmark.core.errors import UsageError
 from benchmark.core.files import content_key
 from benchmark.core.sealed import require_intact
+from benchmark.core.stages import require_entered
 from benchmark.core.types import Cohort
 from benchmark.runs.config import Resolved, RunConfig, read_toml
 
@@ -15,7 +16,9 @@ CONFIG = "run.toml"
 """The configuration in a run folder: private, since it may name paths."""
 MODEL_LOG = "model.log"
 """Stack trace of what a model raised last: private, since it may hold anything."""
-EVALUATION, ENVIRONMENT = "evaluation.json", "environment.json"
+EVALUATION, ENVIRONMENT, RECORD, SUMMARY = "evaluation.json", "environment.json", "record.json", "summary.html"
+MODEL = "fit/model"
+"""The trained model in a run folder."""
 AGAIN = "run it again: bench run"
 
 
@@ -53,7 +56,13 @@ def read_run(folder: Path) -> dict[str, Any]:
     """
     require_run_folder(folder)
     changed = f"run it again with the options that you want: bench run --config {folder / CONFIG}"
-    return read_toml(require_intact(folder / CONFIG, changed))
+    path = require_intact(folder / CONFIG, changed)
+    return read_toml(require_entered(path, changed, stage="configuration"))
+
+
+def written(path: Path, advice: str = AGAIN) -> Path:
+    """Return the path of a file of a run. Raises DamagedError where it is not as the run has written it."""
+    return require_entered(require_intact(path, advice), advice)
 
 
 def require_run_folder(folder: Path) -> None:

@@ -19,16 +19,20 @@ from benchmark.records.cohort_facts import facts_of
 from benchmark.records.record import PROTOCOL, Record, Spec
 from benchmark.runs.changed_settings import changed_settings
 from benchmark.runs.config import Resolved
-from benchmark.runs.run_folders import ENVIRONMENT, EVALUATION
+from benchmark.runs.results import read_results
+from benchmark.runs.run_folders import ENVIRONMENT, EVALUATION, MODEL, RECORD
 from benchmark.runs.trained_on import trained_on
 
 PUBLIC_REASONS = ("no checkout",)
 """Why models of this package decline a run; a plugin's reason is free text, which may hold names."""
 
 
-def write_record(resolved: Resolved, cohort: Cohort, stages: Stages) -> None:
-    """Write record.json of a finished run. Raises DamagedError where what it is made from was changed."""
-    results = read_sealed_json(stages.folder / EVALUATION)
+def write_record(resolved: Resolved, cohort: Cohort, stages: Stages, spec: Spec) -> None:
+    """Write record.json of a finished run. Raises DamagedError where what it is made from was changed.
+
+    The process of the model has ended: `spec` is `public_spec`, which asks it.
+    """
+    results = read_results(stages.require("evaluate", EVALUATION))
     status, compared = stages.status(), results["compared"]
     if compared != {"samples": resolved.samples, "cohort": cohort.key}:
         raise DamagedError(
@@ -36,14 +40,15 @@ def write_record(resolved: Resolved, cohort: Cohort, stages: Stages) -> None:
             f"{resolved.samples}, or of another cohort",
             "delete that file, and run it again: bench run",
         )
+    environment = read_sealed_json(stages.require("evaluate", ENVIRONMENT), kind=dict)
     record = Record(
         protocol=protocol_of(resolved),
-        spec=public_spec(resolved),
+        spec=spec,
         cohort=facts_of(cohort, resolved.public_data),
         scores=results["scores"],
         replicates=results["replicates"],
-        cost=_cost(status, parameters(stages.folder / "fit" / "model")),
-        environment={**read_sealed_json(stages.folder / ENVIRONMENT), "search": results["engines"]},
+        cost=_cost(status, parameters(stages.require("fit", MODEL))),
+        environment={**environment, "search": results["engines"]},
         isolation="process",
         hashes={
             **results["hashes"],
@@ -51,18 +56,18 @@ def write_record(resolved: Resolved, cohort: Cohort, stages: Stages) -> None:
             **_of_cohort(cohort),
             "fit": _public_fit(resolved, status),
         },
-        receipts=results.get("receipts", {}),
+        receipts=results["receipts"],
     )
-    record.sealed().write(stages.folder / "record.json")
+    _write(record, stages)
 
 
-def write_declined(resolved: Resolved, cohort: Cohort, stages: Stages, reason: str) -> None:
+def write_declined(resolved: Resolved, cohort: Cohort, stages: Stages, spec: Spec, reason: str) -> None:
     """Leave a record without scores, so that the board shows why the cell is empty."""
     record = Record(
         protocol=protocol_of(resolved),
         status="declined",
         reason=reason if reason in PUBLIC_REASONS else "declined by the model",
-        spec=public_spec(resolved),
+        spec=spec,
         cohort=facts_of(cohort, resolved.public_data),
         scores={},
         cost={},
@@ -70,7 +75,13 @@ def write_declined(resolved: Resolved, cohort: Cohort, stages: Stages, reason: s
         isolation="process",
         hashes={**source_digests(resolved), **_of_cohort(cohort)},
     )
-    record.sealed().write(stages.folder / "record.json")
+    _write(record, stages)
+
+
+def _write(record: Record, stages: Stages) -> None:
+    """Write a record, and its digest into the status of the run, where readers of the record compare it."""
+    record.sealed().write(stages.folder / RECORD)
+    stages.enter("record", RECORD)
 
 
 def _of_cohort(cohort: Cohort) -> dict[str, str]:

@@ -11,9 +11,7 @@ from pathlib import Path
 from benchmark.core.locks import held
 from benchmark.core.sealed import sealed_write
 from benchmark.core.stages import Stages
-
-MODEL = "fit/model"
-"""The trained model in a run folder."""
+from benchmark.runs.run_folders import MODEL
 
 
 @contextmanager

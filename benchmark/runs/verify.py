@@ -3,26 +3,32 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 from benchmark.cohorts.store import FILES, FINISHED, PIXELS, TABLE, open_stored
-from benchmark.core.errors import BenchError
-from benchmark.core.files import read_json
-from benchmark.core.sealed import digest, is_intact, sealed_place, unsealed_files
+from benchmark.core.errors import BadDataError, BenchError
+from benchmark.core.sealed import digest, is_intact, sealed_place, seals, unsealed_files
+from benchmark.core.stages import STATUS, read_status
 from benchmark.core.unread_files import is_unread
 from benchmark.runs.inventory import is_locked
-from benchmark.runs.run_folders import CONFIG, require_run_folder
+from benchmark.runs.run_folders import CONFIG, RECORD, SUMMARY, require_run_folder
 
-Kind = Literal["changed", "missing", "not known", "in use"]
+Kind = Literal["changed", "missing", "not readable", "not known", "in use"]
 
 ADVICE: dict[Kind, str] = {
     "changed": "its run makes it again: bench run --config {config}",
     "missing": "its run makes it again: bench run --config {config}",
+    "not readable": "look at its permissions, or check the disk",
     "not known": "memobench has not written it: move it elsewhere, or delete it",
     "in use": "a process works on it: check it again when that has ended",
 }
+OF_PUBLIC = {
+    RECORD: "do not publish it; evaluate the run again: bench evaluate {folder}",
+    SUMMARY: "do not publish it; write it again: bench report {folder}",
+}
+"""For public files of a run, which others read."""
 OF_CACHE: dict[Kind, str] = {
     **ADVICE,
     "changed": "delete it: the next run that needs it makes it again",
@@ -58,7 +64,13 @@ def verify_run(folder: Path) -> Verified:
     advice = {kind: text.format(config=folder / CONFIG) for kind, text in ADVICE.items()}
     if is_locked(folder):
         return Verified((Finding(folder, "in use", advice["in use"]),), 0, 0)
-    return _verified(_of_stages(folder), folder, advice, WORKING_FOLDER)
+    verified = _verified(_of_stages(folder), folder, advice, WORKING_FOLDER)
+    return replace(verified, findings=tuple(_with_advice(one, folder) for one in verified.findings))
+
+
+def _with_advice(finding: Finding, folder: Path) -> Finding:
+    public = OF_PUBLIC.get(finding.path.name) if finding.path.parent == folder else None
+    return replace(finding, advice=public.format(folder=folder)) if public else finding
 
 
 def verify_cache(cache: Path) -> Iterator[tuple[Path, Verified]]:
@@ -77,10 +89,10 @@ def verify_cache(cache: Path) -> Iterator[tuple[Path, Verified]]:
 
 def _of_stages(folder: Path) -> dict[Path, str]:
     """Return the digests that a run's status has of what its finished stages wrote."""
-    path = folder / "status.json"
-    if not path.exists() or not is_intact(path):
+    try:
+        status = read_status(folder / STATUS)
+    except (BadDataError, OSError):  # it is named as changed, or is of a run that has not begun
         return {}
-    status: dict[str, Any] = read_json(path)
     return {folder / name: value for entry in status.values() for name, value in entry.get("outputs", {}).items()}
 
 
@@ -88,18 +100,38 @@ def _verified(
     written: dict[Path, str], folder: Path, advice: dict[Kind, str], working: tuple[str, ...] = ()
 ) -> Verified:
     places = {place for seal in folder.rglob(".*") if (place := sealed_place(seal))} | written.keys()
+    places -= {place for place in written if place.name == SUMMARY and not place.exists()}  # a page may be deleted
     findings, intact = [], 0
     for place in sorted(places):
-        if not place.exists():
-            findings.append(Finding(place, "missing", advice["missing"]))
-        elif not is_intact(place) or written.get(place, "") not in ("", digest(place)):
-            findings.append(Finding(place, "changed", advice["changed"]))
+        kind = _kind_of(place, written)
+        if kind:
+            findings.append(Finding(place, kind, advice[kind]))
         else:
             intact += sum(1 for path in place.rglob("*") if path.is_file()) if place.is_dir() else 1
     others = [path for path in unsealed_files(folder) if path not in places]
     strays = [path for path in others if not is_unread(path, folder) and not _is_in(path, folder, working)]
     findings += [Finding(path, "not known", advice["not known"]) for path in strays]
     return Verified(tuple(findings), intact, len(others) - len(strays))
+
+
+def _kind_of(place: Path, written: dict[Path, str]) -> Kind | None:
+    """Return what is wrong with a file or folder; None where it is as it was written."""
+    try:
+        if not place.exists():
+            return "missing"
+        return None if _as_written(place, written) else "changed"
+    except OSError:  # one such file must not hide the others
+        return "not readable"
+
+
+def _as_written(place: Path, written: dict[Path, str]) -> bool:
+    """Whether a file or folder has the digest next to it, and the one that the status of its run has.
+
+    A record always has the latter.
+    """
+    given = [*([seals(place)] if place.name != SUMMARY else []), *([(written[place],)] if place in written else [])]
+    known = place.name != RECORD or place in written
+    return known and bool(given) and all(digest(place) in digests for digests in given)
 
 
 def _cohort(folder: Path) -> Verified:

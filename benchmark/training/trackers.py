@@ -179,7 +179,7 @@ class Trackers:
 
     def _open_all(self) -> None:
         """Open each tracker, again where it has a run already. Raises MachineError where one cannot be started."""
-        kept = read_json(self.run.folder / IDS) if (self.run.folder / IDS).exists() else {"runs": {}, "sent": {}}
+        kept = read_json(self.run.folder / IDS, dict) if (self.run.folder / IDS).exists() else {"runs": {}, "sent": {}}
         # A tracker that was added later has missed what was sent to the others, and gets the rest.
         self._sent = dict(kept["sent"])
         self.run.folder.mkdir(parents=True, exist_ok=True)

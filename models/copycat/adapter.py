@@ -90,7 +90,7 @@ class Copycat:
     @classmethod
     def load(cls, folder: Path, *, device: str) -> Self:
         """Restore what `save` wrote. Raises BadDataError or AdapterError that names the unreadable file."""
-        adapter = cls(**read_json(folder / OPTIONS))
+        adapter = cls(**read_json(folder / OPTIONS, dict))
         arrays = read_arrays(folder / ARRAYS, "pixels", "mean", "axes")
         adapter._pixels, adapter._normal = arrays["pixels"], Normal(arrays["mean"], arrays["axes"])
         return adapter

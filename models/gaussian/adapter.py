@@ -56,7 +56,7 @@ class Gaussian:
     @classmethod
     def load(cls, folder: Path, *, device: str) -> Self:
         """Restore what `save` wrote. Raises BadDataError or AdapterError that names the unreadable file."""
-        adapter = cls(**read_json(folder / OPTIONS))
+        adapter = cls(**read_json(folder / OPTIONS, dict))
         arrays = read_arrays(folder / ARRAYS, "mean", "axes")
         adapter._normal = Normal(arrays["mean"], arrays["axes"])
         return adapter

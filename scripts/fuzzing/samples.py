@@ -117,6 +117,24 @@ def _csv(path: Path, rng: np.random.Generator) -> None:
     path.write_bytes(ending.join(["file,patient,label", *rows, ""]).encode(encoding))
 
 
+def _nifti_pair(path: Path, rng: np.random.Generator) -> None:
+    import nibabel
+
+    nibabel.save(nibabel.Nifti1Pair(_volume(rng), np.diag([-1.0, 1.5, 2.0, 1.0])), path)  # type: ignore[attr-defined]
+
+
+def _enhanced(path: Path, rng: np.random.Generator) -> None:
+    from dicom_files import enhanced
+
+    enhanced(path / "enhanced.dcm", _volume(rng)[:6])
+
+
+def _mosaic(path: Path, rng: np.random.Generator) -> None:
+    from dicom_files import mosaic
+
+    mosaic(path / "mosaic.dcm", (_volume(rng)[:7] + 1000).astype("u2"))
+
+
 FORMATS: dict[str, tuple[str, Writer]] = {
     "PNG": (".png", _png),
     "PNG, 16 bit": (".png", _png16),
@@ -135,3 +153,12 @@ FORMATS: dict[str, tuple[str, Writer]] = {
     "CSV": (".csv", _csv),
 }
 """Name -> ending of its files, and the function that writes one. A series is a folder."""
+WHOLE: dict[str, tuple[str, Writer]] = {
+    "MetaImage, header": (".mhd", _itk),
+    "NRRD, header": (".nhdr", _itk),
+    "NIfTI, header": (".hdr", _nifti_pair),
+    "DICOM, enhanced": ("", _enhanced),
+    "DICOM, mosaic": ("", _mosaic),
+}
+"""The same of files with many parts: voxels in a second file, which may be the damaged one, or planes in one file. They
+are in no mixture, so that the numbers of those draw the same files as ever."""

@@ -154,6 +154,22 @@ class Waits(Grey):
         time.sleep(600)
 
 
+class Leaves(Grey):
+    """Leaves a process behind, in a session of its own and without a parent."""
+
+    def fit(self, train: Split, *, folder: Path, budget: Budget, seed: int, device: str) -> None:
+        super().fit(train, folder=folder, budget=budget, seed=seed, device=device)
+        reading, writing = os.pipe()
+        if (child := os.fork()) == 0:
+            os.setsid()
+            if os.fork() == 0:
+                os.write(writing, b"%d" % os.getpid())
+                time.sleep(600)
+            os._exit(0)
+        os.waitpid(child, 0)
+        (folder / "begun").write_text(f"{os.getpid()} {os.read(reading, 16).decode()}\n")
+
+
 # Samples
 
 

@@ -288,6 +288,28 @@ def test_ending_it_ends_what_it_started(train: Split, tmp_path: Path) -> None:
     assert gone(processes, 5)
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux gives orphans to an ancestor that asks for them")
+def test_what_it_has_left_in_another_session_ends_with_it(train: Split, tmp_path: Path) -> None:
+    one = Model("Leaves", tmp_path)
+    one.fit(train)
+    processes = begun(tmp_path)
+    assert not gone(processes, 0.2)
+    one.cls.end()
+    assert gone(processes, 0), "it could change files of the run after its end"
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux gives orphans to an ancestor that asks for them")
+def test_what_it_has_left_ends_with_the_evaluator(tmp_path: Path) -> None:
+    kept = PARENT.replace('Model("Waits", Path(sys.argv[1]))', 'one = Model("Leaves", Path(sys.argv[1]))\none')
+    code = kept.format(tests=str(Path(__file__).parent)) + "import time; time.sleep(60)"
+    parent = subprocess.Popen([sys.executable, "-c", code, str(tmp_path)], stderr=subprocess.DEVNULL)
+    processes = begun(tmp_path)
+    assert not gone(processes, 0.2)
+    parent.kill()
+    assert gone(processes, 5)
+    parent.wait(10)
+
+
 PARENT = """
 import sys, os, numpy as np
 sys.path.insert(0, {tests!r})

@@ -14,9 +14,9 @@ from typing import Any
 import pytest
 
 from benchmark.core import interrupt, stages
-from benchmark.core.errors import AdapterError, MachineError
-from benchmark.core.sealed import sealed_write
-from benchmark.core.stages import Stages, exclusive
+from benchmark.core.errors import AdapterError, BadDataError, DamagedError, MachineError
+from benchmark.core.sealed import seal, sealed_write, write_sealed_json
+from benchmark.core.stages import Stages, exclusive, read_status, require_entered
 
 HOLD = """
 import sys, pathlib
@@ -297,3 +297,74 @@ def test_a_status_that_cannot_be_written_hides_no_error(tmp_path: Path, monkeypa
     where = f"{tmp_path}/status.json"
     (line,) = told
     assert line == f"{where} does not say how this run ended: the disk is full: {where} could not be written"
+
+
+# Replaced by others, digests included
+
+
+def replace(path: Path, text: str) -> None:
+    """As another process does it that knows the code: the digest next to a file belongs to its new content."""
+    path.write_text(text)
+    path.with_name(f".{path.name}.seal").write_text(hashlib.sha256(text.encode()).hexdigest())
+
+
+def test_an_output_that_was_replaced_while_its_stage_ran_is_not_what_the_stage_wrote(tmp_path: Path) -> None:
+    with exclusive(tmp_path) as lock:
+        stages = Stages(tmp_path, lambda text: None, lock)
+
+        def sample() -> dict[str, int]:
+            for name in ("chunk-0", "chunk-1"):
+                with sealed_write(tmp_path / "samples" / name) as part:
+                    part.write_text(name)
+                replace(tmp_path / "samples" / "chunk-0", "copies no more")
+            return {}
+
+        stages.run("sample", "k", sample, owns="samples", outputs=("samples/*",))
+        assert not stages.finished("sample", "k")
+        assert stages.require("sample", "samples/chunk-1").read_text() == "chunk-1"
+        with pytest.raises(DamagedError) as refused:
+            stages.require("sample", "samples/chunk-0", "run it again")
+    place = tmp_path / "samples" / "chunk-0"
+    assert str(refused.value) == (f"{place} is not what sample wrote: something has replaced it\n  hint: run it again")
+
+
+def test_a_status_that_was_replaced_counts_for_nothing_while_the_folder_is_locked(tmp_path: Path) -> None:
+    with exclusive(tmp_path) as lock:
+        stages = Stages(tmp_path, lambda text: None, lock)
+        stages.adopt("fit", {"state": "done", "key": "k"})
+        replace(tmp_path / "status.json", '{"fit": {"state": "done", "key": "other"}}')
+        assert stages.finished("fit", "k")
+        stages.adopt("sample", {"state": "done", "key": "s"})
+    assert Stages(tmp_path, lambda text: None).facts("fit")["key"] == "k"
+
+
+def test_a_file_of_a_run_has_the_digest_in_its_status(tmp_path: Path) -> None:
+    path, stages = tmp_path / "record.json", Stages(tmp_path, lambda text: None)
+    write_sealed_json(path, {"excess": 0.3})
+    assert require_entered(path, "") == path, "a file alone has no status"
+    stages.enter("record", "record.json")
+    assert require_entered(path, "") == path
+    write_sealed_json(path, {"excess": 0.0})
+    with pytest.raises(DamagedError) as refused:
+        require_entered(path, "evaluate again")
+    assert str(refused.value) == (
+        f"{path} is not what its run wrote: status.json has another digest of it\n  hint: evaluate again"
+    )
+    with pytest.raises(DamagedError) as refused:
+        require_entered(tmp_path / "status.json", "evaluate again")
+    assert refused.value.message.endswith("status.json has no digest of it")
+
+
+@pytest.mark.parametrize("status", [
+    [], None, "done", {"fit": []}, {"fit": {"state": 1}}, {"fit": {"outputs": ["a"]}}, {"fit": {"outputs": {"a": 1}}},
+    {"fit": {"seconds": "long"}}, {"fit": {"key": None}}, {"sample": {"count": "many"}},
+])  # fmt: skip
+def test_a_status_of_another_shape_is_named_and_every_stage_runs_again(tmp_path: Path, status: Any) -> None:
+    path, said = tmp_path / "status.json", list[str]()
+    path.write_text(json.dumps(status))
+    seal(path)
+    with pytest.raises(BadDataError) as refused:
+        read_status(path)
+    assert str(path) in refused.value.message
+    assert Stages(tmp_path, said.append).status() == {}
+    assert said == [f"{refused.value.message}: every stage is looked at again"]

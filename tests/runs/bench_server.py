@@ -24,7 +24,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from benchmark.adapters.isolation import process, worker
+from benchmark.adapters.isolation import keeper, process
 from benchmark.adapters.isolation.process import launch
 
 FAST = Path(__file__).parent / "fast_bench.py"
@@ -83,7 +83,7 @@ def forked(channel: int, crashes: BinaryIO, folder: str, variables: Mapping[str,
             with contextlib.suppress(OSError):
                 os.close(descriptor)
     try:
-        worker.main(channel, crashes.fileno(), parent)
+        keeper.main(channel, crashes.fileno(), parent)
     finally:
         os._exit(0)
 

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from benchmark.core.sealed import seal, seals, write_sealed_json
+from benchmark.core.stages import Stages
 from benchmark.records.record import Record
 
 from .conftest import Bench
@@ -97,6 +98,12 @@ def test_an_edited_configuration_is_refused(again: Bench, bench: Bench, tmp_path
     )
     # As another program of ours would edit it: with the digest that belongs to the new content.
     seal(config)
+    done = bench("evaluate", config.parent)
+    assert done.stderr == (
+        f"error: {config} is not what its run wrote: status.json has another digest of it\n"
+        f"  hint: run it again with the options that you want: bench run --config {config}\n"
+    )
+    Stages(config.parent, lambda text: None).enter("configuration", "run.toml")
     done = bench("evaluate", config.parent)
     assert (done.returncode, done.stderr.splitlines()[-2:]) == (4, [
         f"error: {config}, or a default of copycat, is not that with which the samples were drawn",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import os
+import shutil
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,9 +14,12 @@ from typing import Any
 import pytest
 import yaml  # type: ignore[import-untyped]
 
+import memobench
+from benchmark.core.errors import DamagedError
 from benchmark.evaluation.verification import first_difference
 from benchmark.records.record import Record
 from benchmark.runs.submission import file_of, validate
+from benchmark.runs.verify import verify_run
 
 Values = dict[str, Any]
 ROOT = Path(__file__).parents[2]
@@ -111,6 +115,37 @@ def test_an_edited_record_is_refused_by_the_commands(bench: Any, record: Record,
     assert (valid.returncode, valid.stdout) == (4, "0 of 2 records are valid\n")
     assert valid.stderr.splitlines()[0] == "refused: edited.json: the record was changed after its digest was written"
     assert valid.stderr.splitlines()[1].startswith("refused: lost.json: is not readable JSON")
+
+
+def test_a_record_that_was_replaced_with_its_digests_is_refused_by_name(
+    bench: Any, honest: Path, record: Record, tmp_path: Path
+) -> None:
+    """By a process that has outlived the run, or by anybody who knows the code: as honest numbers, digests included."""
+    folder = tmp_path / "runs" / "toy" / "copycat" / "seed-0"
+    shutil.copytree(honest, folder)
+    values = record.model_dump(mode="json", by_alias=True)
+    place = folder / "record.json"
+    assert Record.read(place) == record
+    Record.model_validate(put(values, ("cost", "fit_seconds"), 9.0)).sealed().write(place)
+    why = f"{place.relative_to(tmp_path)} is not what its run wrote: status.json has another digest of it"
+    hint = f"  hint: evaluate the run again: bench evaluate {place.parent.relative_to(tmp_path)}"
+    submitted = bench("leaderboard", "submit", place.parent.relative_to(tmp_path))
+    assert (submitted.returncode, submitted.stderr.splitlines()) == (4, [f"error: {why}", hint])
+    built = bench("leaderboard", "build", "--runs", "runs")
+    assert (built.returncode, built.stderr.splitlines()) == (
+        4, [f"left out: {why.replace(' is not', ': is not', 1)}"]
+    )  # fmt: skip
+    assert {one.path for one in verify_run(folder).findings} == {place}
+    with pytest.raises(DamagedError):
+        memobench.load(folder)
+
+
+def test_the_record_of_a_run_folder_is_not_retracted(bench: Any, honest: Path) -> None:
+    done = bench("leaderboard", "retract", honest / "record.json", "--reason", "wrong")
+    assert (done.returncode, done.stderr.splitlines()) == (2, [
+        f"error: {honest / 'record.json'} is the record of a run folder, which holds what the run has measured",
+        "  hint: name the copy that was submitted: leaderboards/records/KEY.json",
+    ])  # fmt: skip
 
 
 def test_no_second_formula(record: Record) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import shutil
@@ -17,6 +18,7 @@ from benchmark.cohorts.sealed_pixels import item_digest
 from benchmark.cohorts.store import PIXELS, finish
 from benchmark.core.sealed import sealed_write, write_sealed_json
 from benchmark.core.stages import Stages, exclusive
+from benchmark.runs import verify
 from benchmark.runs.verify import Verified, verify_cache, verify_run
 
 
@@ -25,9 +27,10 @@ def run(tmp_path: Path) -> Path:
     """A run folder with a trained model, samples, a record, a figure, and a log of the training."""
     folder = tmp_path / "runs" / "toy" / "copycat-smoke-1" / "seed-0"
     with exclusive(folder):
+        stages = Stages(folder, lambda text: None)
         with sealed_write(folder / "run.toml") as part:
             part.write_text(f'cache = "{tmp_path / "cache"}"\nmodel = "copycat"\ndata = "phantom-mr"\n')
-        stages = Stages(folder, lambda text: None)
+        stages.enter("configuration", "run.toml")
 
         def fit() -> dict[str, int]:
             with sealed_write(folder / "fit" / "model") as part:
@@ -43,6 +46,7 @@ def run(tmp_path: Path) -> Path:
         stages.run("fit", "f", fit, owns="fit", outputs=("fit/model",))
         stages.run("sample", "s", sample, owns="samples", outputs=("samples/*",))
         write_sealed_json(folder / "record.json", {"spec": 1})
+        stages.enter("record", "record.json")
     for name in ("fit/training/adapters-own.bin", "figures/nearest.png", "PRIVATE.txt"):
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         (folder / name).write_bytes(b"1")
@@ -101,13 +105,44 @@ def test_an_untouched_run_is_intact(run: Path) -> None:
 )  # fmt: skip
 def test_a_changed_bit_is_named(run: Path, name: str, reported: str) -> None:
     flip(run / name)
-    assert found(verify_run(run), run) == {(reported, "changed")}
+    # Nothing says what the record was, where the status cannot be believed.
+    also = {("record.json", "changed")} if name == "status.json" else set()
+    assert found(verify_run(run), run) == {(reported, "changed")} | also
 
 
 def test_a_file_with_a_new_digest_is_not_what_its_stage_wrote(run: Path) -> None:
     with sealed_write(run / "samples" / "chunk-00000.npy") as part:
         part.write_bytes(b"others")
     assert found(verify_run(run), run) == {("samples/chunk-00000.npy", "changed")}
+
+
+@pytest.mark.parametrize("name", ["record.json", "run.toml"])
+def test_a_public_file_with_a_new_digest_is_not_what_its_run_wrote(run: Path, name: str) -> None:
+    write_sealed_json(run / name, {"spec": 2})
+    assert found(verify_run(run), run) == {(name, "changed")}
+
+
+def test_a_record_that_its_run_has_not_written_is_named(run: Path) -> None:
+    status = json.loads((run / "status.json").read_text())
+    del status["record"]
+    write_sealed_json(run / "status.json", status)
+    (finding,) = verify_run(run).findings
+    assert (finding.path, finding.kind) == (run / "record.json", "changed")
+    assert finding.advice == f"do not publish it; evaluate the run again: bench evaluate {run}"
+
+
+def test_a_summary_is_compared_with_the_digest_that_its_run_has(run: Path) -> None:
+    page = run / "summary.html"
+    page.write_text("0.30")
+    assert verify_run(run).findings == (), "nobody knows who wrote it"
+    Stages(run, lambda text: None).enter("report", "summary.html")
+    assert (verify_run(run).findings, verify_run(run).files) == ((), 8)
+    page.write_text("0.00")
+    (finding,) = verify_run(run).findings
+    assert (finding.path, finding.kind) == (page, "changed")
+    assert finding.advice == f"do not publish it; write it again: bench report {run}"
+    page.unlink()
+    assert verify_run(run).findings == (), "a page may be deleted"
 
 
 def test_what_is_missing_and_what_is_not_known_are_named(run: Path) -> None:
@@ -118,6 +153,19 @@ def test_what_is_missing_and_what_is_not_known_are_named(run: Path) -> None:
     assert found(verify_run(run), run) == {
         ("samples/chunk-00000.npy", "missing"), ("samples/chunk-0000.npy", "not known"), ("fit/model", "changed"),
         ("notes", "not known"),
+    }  # fmt: skip
+
+
+def test_a_file_that_may_not_be_read_hides_no_other(run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refused(place: Path) -> str:  # permissions mean nothing to root, which may run this
+        raise PermissionError(errno.EACCES, "Permission denied", str(place))
+
+    flip(run / "record.json")
+    chunk = run / "samples" / "chunk-00000.npy"
+    original = verify.digest
+    monkeypatch.setattr(verify, "digest", lambda place: refused(place) if place == chunk else original(place))
+    assert found(verify_run(run), run) == {
+        ("record.json", "changed"), ("samples/chunk-00000.npy", "not readable"),
     }  # fmt: skip
 
 
@@ -164,7 +212,7 @@ def test_the_command_says_what_to_do(run: Path, cache: Path, tmp_path: Path) -> 
     done = runner.invoke(app, arguments)
     assert done.exit_code == 4
     assert done.stdout == (
-        f"{run / 'record.json'}: changed; its run makes it again: bench run --config {run / 'run.toml'}\n"
+        f"{run / 'record.json'}: changed; do not publish it; evaluate the run again: bench evaluate {run}\n"
         f"{run / 'notes'}: not known; memobench has not written it: move it elsewhere, or delete it\n"
         "12 files are as they were written; 4 without a digest decide no result\n"
     )

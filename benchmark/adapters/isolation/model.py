@@ -39,6 +39,7 @@ class IsolatedModel:
     ) -> None:
         self._cls, self._given, self._item = cls, given, LARGEST_TYPE * math.prod(shape)
         self._seed, self._watcher = 0, self._nobody()
+        self._found: dict[str, str] | None = None
         self.settings: dict[str, Any] = {name: as_tuples(value) for name, value in facts["settings"].items()}
         """Every hyper-parameter, defaults included."""
         self.trained_elsewhere = bool(facts["trained_elsewhere"])
@@ -143,8 +144,12 @@ class IsolatedModel:
         return str(answer.values["answer"]["fingerprint"])
 
     def _found_settings(self) -> dict[str, str]:
-        answer = self._cls.ask("found_settings", "found_settings", {"settings": self._given})
-        return {str(name): str(value) for name, value in answer.values["answer"]["found"].items()}
+        """Return what the model finds in its files, asked once: a record is written when its process has ended."""
+        if self._found is None:
+            answer = self._cls.ask("found_settings", "found_settings", {"settings": self._given})
+            settings = answer.values["answer"]["found"]
+            self._found = {str(name): str(value) for name, value in settings.items()}
+        return dict(self._found)
 
     def _nobody(self) -> Watcher | None:
         return None

@@ -56,6 +56,7 @@ class ModelClass:
         require_file(card)
         self._card = card
         self._own: ModelProcess | None = None
+        self._told: Mapping[str, Any] | None = None
         self._variables = environment([str(absolute(place)) for place in hidden])
         stamps = tuple((str(path), path.stat().st_mtime_ns) for path in source_files("models", card) if path.exists())
         self.name = card.name
@@ -72,13 +73,15 @@ class ModelClass:
 
     @property
     def facts(self) -> Mapping[str, Any]:
-        """What its process says of the class. Raises AdapterError where it cannot be imported."""
-        process = self._process()
-        try:
-            facts = process.facts()
-        except BaseException:
-            process.end(wait=False)
-            raise
+        """What its process says of the class, asked once. Raises AdapterError where it cannot be imported."""
+        if self._told is None:
+            process = self._process()
+            try:
+                self._told = process.facts()
+            except BaseException:
+                process.end(wait=False)
+                raise
+        facts = self._told
         if not self._card.folder:  # what running `./file.py` has loaded, its text may not show
             note_files(Path(self._card.entry.rpartition(":")[0]), map(Path, facts["loaded"]))
         return facts

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 
 from benchmark.adapters.isolation.failures import ProcessEndedError, ended, raised
 from benchmark.adapters.isolation.messages import Channel, ClosedError, Message, MessageError
+from benchmark.core.descendants import end_descendants
 from benchmark.core.errors import AdapterError
 from benchmark.core.progress import quiet
 
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
     from benchmark.core.types import Array
     from benchmark.plugins.registry import ModelCard
 
-WORKER = "benchmark.adapters.isolation.worker"
+KEEPER = "benchmark.adapters.isolation.keeper"
 LEFT_OUT = ("BENCH_QUIET", "MEMOBENCH_CACHE", "MEMOBENCH_DATA", "OLDPWD", "PWD")
 """Environment variables that lead to data sets, and one that each request sets."""
 NEEDED = ("CONDA_PREFIX", "HOME", "LD_LIBRARY_PATH", "PATH", "PYTHONPATH", "TMPDIR", "VIRTUAL_ENV")
@@ -108,7 +109,7 @@ class ModelProcess:
             return self._received(stage, most, answering)
 
     def end(self, *, wait: bool = True) -> None:
-        """End the process and all that it has started; without `wait` at once."""
+        """End the process and all that it has started, in whatever session; without `wait` at once."""
         if self._ended or self._owner != os.getpid():  # a fork of the evaluator: the process is not its child
             return
         self._ended = True
@@ -121,6 +122,8 @@ class ModelProcess:
             with suppress(subprocess.TimeoutExpired):
                 self.process.wait(PATIENCE)
                 break
+        if self.process.poll() is None:  # else the keeper has ended them, and its number may be another process's
+            end_descendants(self.process.pid)
         with suppress(ProcessLookupError, PermissionError):
             os.killpg(self.process.pid, signal.SIGKILL)
         self.process.wait()
@@ -181,7 +184,7 @@ def launch(channel: int, crashes: BinaryIO, folder: str, variables: Mapping[str,
     What it prints goes to standard error: standard output may be JSON.
     """
     return subprocess.Popen(  # noqa: S603
-        [sys.executable, "-P", "-m", WORKER, str(channel), str(crashes.fileno()), str(os.getpid())],
+        [sys.executable, "-P", "-m", KEEPER, str(channel), str(crashes.fileno()), str(os.getpid())],
         pass_fds=(channel, crashes.fileno()), stdin=subprocess.DEVNULL, stdout=2, cwd=folder, env=dict(variables),
         start_new_session=True,
     )  # fmt: skip

@@ -1,6 +1,6 @@
 """The process of a model: imports it, trains it on the items that it is lent, and answers the evaluator.
 
-It is started as `python -m benchmark.adapters.isolation.worker` by `process.py`, in an empty folder.
+It is a fork of `keeper.py`, which `process.py` starts in an empty folder.
 """
 
 from __future__ import annotations
@@ -296,7 +296,7 @@ def _end_with(parent: int) -> None:
 
 
 def main(channel: int, crashes: int, parent: int) -> None:
-    """Serve the evaluator, whose process number is `parent`.
+    """Serve the evaluator, and end when the process `parent`, which has started this one, does.
 
     Args:
         channel: descriptor of this end of the connection.
@@ -315,7 +315,3 @@ def main(channel: int, crashes: int, parent: int) -> None:
         sys.exit(128 + signal.SIGTERM)
     finally:
         signal.signal(signal.SIGTERM, signal.SIG_IGN)  # it is ending
-
-
-if __name__ == "__main__":
-    main(*map(int, sys.argv[1:]))

@@ -101,7 +101,7 @@ def write_prompts_report(folder: Path, out: Path) -> Path:
 
     Raises BadDataError where the tables of the folder do not belong together.
     """
-    summary, scores = read_json(_checked(folder / SUMMARY)), _scores(folder)
+    summary, scores = read_json(_checked(folder / SUMMARY), dict), _scores(folder)
     page = render(
         "prompts.html",
         look="unsure",
@@ -199,10 +199,10 @@ def _tables(folder: Path, summary: dict[str, Any]) -> list[Table]:
         made.append(Table("Prompts that the list calls memorised", ("score", "AUC", "TPR at 1 % FPR"), rows))
     for name, title in (("tokens.json", "Words"), ("tokens-faithful.json", "Words, gradients as published")):
         if (folder / name).exists():
-            by_word = token_summaries.rows(read_json(_checked(folder / name)))
+            by_word = token_summaries.rows(read_json(_checked(folder / name), dict))
             made.append(Table(title, ("", "mean over prompts [95 % interval]"), by_word))
     if (folder / "mitigations.json").exists():
-        made.append(_mitigations(read_json(_checked(folder / "mitigations.json"))))
+        made.append(_mitigations(read_json(_checked(folder / "mitigations.json"), dict)))
     return made
 
 

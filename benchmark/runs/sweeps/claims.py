@@ -83,7 +83,7 @@ def keep_claims(folder: Path, claims: Claims, values: Values) -> Claims:
         private_folder(folder.parent, inside=folder.name)  # before it holds a folder: git then ignores it
         write_sealed_json(path, given)
         return claims
-    before: dict[str, Any] = read_sealed_json(path, CLAIMS_CHANGED) if path.exists() else _NONE
+    before: dict[str, Any] = read_sealed_json(path, CLAIMS_CHANGED, dict) if path.exists() else _NONE
     if given not in (_NONE, before):
         raise UsageError(
             f"{folder} was begun with other --claim and --order, and a claim that is made after the results proves "

@@ -1,0 +1,90 @@
+"""Digests in memory: a file that was replaced together with the digest next to it is seen."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+
+import pytest
+
+from benchmark.core.errors import DamagedError
+from benchmark.core.sealed import (
+    is_intact,
+    noting,
+    read_sealed_json,
+    remove_sealed,
+    seal,
+    sealed_write,
+    seals,
+    write_sealed_json,
+)
+
+
+def replaced(path: Path, text: str = "others") -> None:
+    """What another process does that knows the code: new content, and the digest that belongs to it."""
+    path.write_text(text)
+    path.with_name(f".{path.name}.seal").write_text(hashlib.sha256(text.encode()).hexdigest() + "\n")
+
+
+def write(path: Path, text: str = "ours") -> Path:
+    with sealed_write(path) as temporary:
+        temporary.write_text(text)
+    return path
+
+
+def test_what_this_process_has_written_is_remembered(tmp_path: Path) -> None:
+    with noting(tmp_path):
+        path = write(tmp_path / "below" / "file")
+        replaced(path)
+        assert not is_intact(path)
+        write(path, "ours again")
+        assert is_intact(path)
+        replaced(path)
+    assert is_intact(path), "outside of the block the digest next to it is all there is"
+
+
+def test_what_was_there_before_is_remembered(tmp_path: Path) -> None:
+    path = write(tmp_path / "file")
+    with noting(tmp_path):
+        assert is_intact(path)
+        replaced(path)
+        assert not is_intact(path)
+
+
+def test_what_comes_from_elsewhere_has_the_digest_next_to_it(tmp_path: Path) -> None:
+    (tmp_path / "noted").mkdir()
+    with noting(tmp_path / "noted"):
+        for path in (tmp_path / "noted" / "new", tmp_path / "noted-not" / "file"):
+            write(path)
+            remove_sealed(path)
+            replaced(path)
+            assert is_intact(path)
+
+
+def test_what_something_else_has_written_is_remembered_when_it_is_sealed(tmp_path: Path) -> None:
+    path = tmp_path / "weights"
+    with noting(tmp_path):
+        path.write_text("ours")
+        seal(path)
+        replaced(path)
+        assert not is_intact(path)
+
+
+def test_equal_folders_are_noted_one_by_one(tmp_path: Path) -> None:
+    with noting(tmp_path):
+        with noting(tmp_path):
+            path = write(tmp_path / "file")
+        replaced(path)
+        assert not is_intact(path)
+    assert seals(path) != ()
+
+
+def test_json_is_compared_as_it_is_read(tmp_path: Path) -> None:
+    path = tmp_path / "status.json"
+    with noting(tmp_path):
+        write_sealed_json(path, {"a": 1})
+        assert read_sealed_json(path) == {"a": 1}
+        replaced(path, "{}")
+        with pytest.raises(DamagedError) as refused:
+            read_sealed_json(path, "do it again")
+    assert str(refused.value) == f"{path} has changed since it was written\n  hint: do it again"
