@@ -1,6 +1,7 @@
 """Commands under kills, signals, changed files and full disks, against the same commands undisturbed.
 
     python scripts/soak.py --minutes 30 --out DIR
+    python scripts/soak.py --faults 2 --commands audit,copycat --out DIR    # two of each kind: the form of the tests
 
 Two runs, a sweep and an audit of simulated X-rays share one cache. In each round one or two of them run at once, and
 one to three faults happen: a kill of the command or of a worker, Ctrl-C, SIGTERM or SIGHUP, a changed, cut, removed or
@@ -18,7 +19,6 @@ sums are 0.
 from __future__ import annotations
 
 import argparse
-import importlib
 import os
 import random
 import re
@@ -33,14 +33,16 @@ from typing import Any
 
 import sweep_films
 from soaking import faults
+from soaking.forks import prepare_for_forks
 from soaking.jobs import DRIVE, Job, jobs, result, start, write_data
 
 sweep_films.use_small_detector()  # in the workers too, which import this file
 
-HEAVY = (
-    "torch", "sklearn.linear_model", "scipy.stats", "pandas", "matplotlib.figure", "numba", "SimpleITK",
-    "benchmark.cli.run", "benchmark.cli.audit", "benchmark.cli.sweep", "benchmark.evaluation.run_evaluation",
-)  # fmt: skip
+KINDS = {"damage": 0.5, "kill": 0.25, "stop": 0.25}
+"""Kinds of faults that happen to a command that runs, and their shares."""
+FULL_DISK = "full disk"
+FULL_DISKS = 0.15
+"""Share of the commands for which the disk takes no more."""
 ALLOWED = {2, 3, 4, 5, 6, 10, 11, 129, 130, 143, -signal.SIGKILL, -signal.SIGHUP, -signal.SIGINT, -signal.SIGTERM}
 """Exit codes other than success that a disturbed command may have."""
 FAILURES = ("wrong numbers", "stack traces", "hangs", "stuck")
@@ -51,16 +53,16 @@ LONGEST = 600.0
 def main() -> int:
     """Disturb commands until the time is over, and print the sums."""
     given = _arguments()
-    for name in HEAVY:
-        importlib.import_module(name)
+    prepare_for_forks()
     out: Path = given.out.resolve()
     write_data(out / "films")
-    commands = jobs(out / "films")
+    known = jobs(out / "films")
+    commands = {name: known[name] for name in given.commands.split(",")} if given.commands else known
     calm = {name: _undisturbed(job, out / "calm") for name, job in commands.items()}
     print(f"undisturbed: {', '.join(commands)}", flush=True)
-    soak = Soak(commands, calm, out / "soaked", random.Random(given.seed), given.patience)
+    soak = Soak(commands, calm, out / "soaked", random.Random(given.seed), given.patience, given.faults)
     end = time.monotonic() + 60 * given.minutes
-    while time.monotonic() < end:
+    while soak.missing if given.faults else time.monotonic() < end:
         soak.round()
     print(soak.summary())
     return int(any(soak.failures.values()) or not soak.happened)
@@ -79,9 +81,15 @@ class Soak:
     """Rounds of faults over some commands in one folder."""
 
     def __init__(
-        self, commands: dict[str, Job], calm: dict[str, Any], folder: Path, rng: random.Random, patience: float
-    ) -> None:
-        """Take the commands, their results when undisturbed, and the seconds that a signal may take."""
+        self, commands: dict[str, Job], calm: dict[str, Any], folder: Path, rng: random.Random, patience: float,
+        faults_per_kind: int = 0,
+    ) -> None:  # fmt: skip
+        """Take the commands, their results when undisturbed, and the seconds that a signal may take.
+
+        Where `faults_per_kind` is not 0, so many faults of each kind happen and no more.
+        """
+        self.missing = Counter(dict.fromkeys((*KINDS, FULL_DISK), faults_per_kind) if faults_per_kind else {})
+        self.limited = bool(faults_per_kind)
         self.commands, self.calm, self.folder, self.rng, self.patience = commands, calm, folder, rng, patience
         self.happened: Counter[str] = Counter()
         self.failures: Counter[str] = Counter()
@@ -91,7 +99,7 @@ class Soak:
 
     def round(self) -> None:
         """Run one or two commands, disturb them, and let them end undisturbed."""
-        names = self.rng.sample(sorted(self.commands), self.rng.choice((1, 2)))
+        names = self.rng.sample(sorted(self.commands), min(len(self.commands), self.rng.choice((1, 2))))
         (self.folder / "output").write_bytes(b"")
         told = self._disturbed(names)
         self._look_for_traces(told)
@@ -102,7 +110,7 @@ class Soak:
         """Run commands while faults happen; return what happened."""
         told: list[str] = []
         running = [self._start(name, told) for name in names]
-        for _ in range(self.rng.choice((1, 1, 2, 3))):
+        for _ in range(self.rng.choice((2, 3) if self.limited else (1, 1, 2, 3))):
             time.sleep(self.rng.uniform(0, 6))
             self._one_fault(running, told)
         for process in running:
@@ -115,24 +123,31 @@ class Soak:
 
     def _start(self, name: str, told: list[str]) -> int:
         before: Callable[[], None] | None = None
-        if self.rng.random() < 0.15:
-            self._happened("full disk", told)
+        if self._is_wanted(FULL_DISK, 0.5 if self.limited else FULL_DISKS):
+            self._happened(FULL_DISK, FULL_DISK, told)
             limit = random.Random(self.rng.random())
             before = lambda: _ignore(faults.fill_disk(limit))  # noqa: E731
         return start(self.commands[name], self.folder, fresh=self.rng.random() < 0.2, before=before)
 
     def _one_fault(self, running: list[int], told: list[str]) -> None:
-        kind = self.rng.random()
+        kinds = [kind for kind in KINDS if self.missing[kind] or not self.limited]
+        if not kinds:
+            return
+        (kind,) = self.rng.choices(kinds, [KINDS[one] for one in kinds])
         process = self.rng.choice(running)
-        if kind < 0.5:
-            self._happened(faults.damage_a_file(self.folder, self.rng), told)
+        if kind == "damage":
+            self._happened(kind, faults.damage_a_file(self.folder, self.rng), told)
         elif _ended(process):
             return
-        elif kind < 0.75:
-            self._happened(faults.kill_something(process, self.rng), told)
+        elif kind == "kill":
+            self._happened(kind, faults.kill_something(process, self.rng), told)
         else:
-            self._happened(faults.stop(process, self.rng), told)
+            self._happened(kind, faults.stop(process, self.rng), told)
             self._ends_soon(process, told)
+
+    def _is_wanted(self, kind: str, share: float) -> bool:
+        """Draw whether a fault of this kind is to happen now."""
+        return self.rng.random() < share and bool(self.missing[kind] or not self.limited)
 
     def _ends_soon(self, process: int, told: list[str]) -> None:
         started = time.monotonic()
@@ -179,8 +194,10 @@ class Soak:
         if "Traceback" in self._output():
             self._fails("stack traces", told, self._output()[-3000:])
 
-    def _happened(self, fault: str, told: list[str]) -> None:
+    def _happened(self, kind: str, fault: str, told: list[str]) -> None:
+        """Count a fault; an empty one could not happen."""
         if fault:
+            self.missing -= Counter([kind])  # no count goes below 0, and those of 0 are removed
             told.append(fault)
             self.happened[fault.split(" of ")[0] if "/" in fault else fault] += 1
 
@@ -229,6 +246,8 @@ def _wait(process: int, limit: float) -> tuple[int | None, float]:
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--minutes", type=float, default=30)
+    parser.add_argument("--faults", type=int, default=0, help="faults of each kind, in place of the minutes")
+    parser.add_argument("--commands", default="", help="some of copycat,vae,sweep,audit; by default all")
     parser.add_argument("--seed", type=int, default=0, help="of the times and kinds of faults")
     parser.add_argument("--patience", type=float, default=15, help="seconds that a command may take after a signal")
     parser.add_argument("--out", type=Path, required=True)

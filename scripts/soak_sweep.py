@@ -11,21 +11,23 @@ they are not.
 from __future__ import annotations
 
 import argparse
+import multiprocessing
 import os
 import random
 import signal
-import subprocess
 import sys
 import time
 from collections import Counter
+from multiprocessing.process import BaseProcess
 from pathlib import Path
 
 import sweep_films
+from soaking.forks import prepare_for_forks
 from sweep_results import NAME, compare, results
 
-sweep_films.use_small_detector()  # in the workers too, which import this file
+from benchmark.core.descendants import descendants
 
-DRIVE = "--drive"
+sweep_films.use_small_detector()  # in the workers too, which import this file
 
 
 def main() -> int:
@@ -34,10 +36,11 @@ def main() -> int:
     given.out.mkdir(parents=True, exist_ok=True)
     films = given.out / "films"
     sweep_films.write_films(films)
+    prepare_for_forks()
     command = _command(films, given)
     calm, soaked = given.out / "calm", given.out / "soaked"
     started = time.monotonic()
-    code = _drive(command, calm).wait()
+    code = _ended(_drive(command, calm))
     calm_seconds = time.monotonic() - started
     print(f"undisturbed: exit code {code} after {calm_seconds:.0f} s", flush=True)
     started = time.monotonic()
@@ -57,40 +60,31 @@ def soak(command: list[str], folder: Path, kills: int, rng: random.Random, pause
     while True:
         driver = _drive(command, folder)
         drives += 1
-        while driver.poll() is None:
+        while driver.is_alive():
             if sum(killed.values()) < kills:
                 time.sleep(rng.uniform(0.1, 2 * pause))
                 killed.update(_kill_one(driver, rng))
             else:
-                driver.wait()
-        if driver.returncode == 0:
+                driver.join()
+        if driver.exitcode == 0:
             return killed, drives
         if drives > kills + 20:
             raise SystemExit(f"the sweep did not end in {drives} starts: see {folder / 'driver.log'}")
 
 
-def _kill_one(driver: subprocess.Popen[bytes], rng: random.Random) -> list[str]:
+def _kill_one(driver: BaseProcess, rng: random.Random) -> list[str]:
     """Kill the driver (one time in four) or a process that it has started; return what was killed."""
-    workers = _descendants(driver.pid)
+    assert driver.pid is not None
+    workers = descendants(driver.pid)
     if not workers or rng.random() < 0.25:
         driver.kill()
-        driver.wait()
+        driver.join()
         return ["driver"]
     try:
         os.kill(rng.choice(workers), signal.SIGKILL)
     except ProcessLookupError:
         return []
     return ["worker"]
-
-
-def _descendants(process: int) -> list[int]:
-    """Return the processes below one, from /proc."""
-    try:
-        text = Path(f"/proc/{process}/task/{process}/children").read_text()
-    except OSError:
-        return []
-    children = [int(name) for name in text.split()]
-    return children + [below for child in children for below in _descendants(child)]
 
 
 def _command(films: Path, given: argparse.Namespace) -> list[str]:
@@ -102,15 +96,26 @@ def _command(films: Path, given: argparse.Namespace) -> list[str]:
     ]  # fmt: skip
 
 
-def _drive(command: list[str], folder: Path) -> subprocess.Popen[bytes]:
-    """Start a driver in a folder of its own, with a cache of its own."""
+def _drive(command: list[str], folder: Path) -> BaseProcess:
+    """Start a driver in a folder of its own, with a cache of its own: a fork, which has the heavy packages already."""
     folder.mkdir(parents=True, exist_ok=True)
-    environment = {**os.environ, "MEMOBENCH_CACHE": "cache", "BENCH_CHECKPOINT_STEPS": "25"}
+    driver = multiprocessing.get_context("fork").Process(target=_be_driver, args=(command, folder))
+    driver.start()
+    return driver
+
+
+def _be_driver(command: list[str], folder: Path) -> None:
     with (folder / "driver.log").open("ab") as log:
-        return subprocess.Popen(
-            [sys.executable, str(Path(__file__).resolve()), DRIVE, *command],
-            cwd=folder, env=environment, stdout=log, stderr=log,
-        )  # fmt: skip
+        for stream in (1, 2):
+            os.dup2(log.fileno(), stream)
+    os.chdir(folder)
+    os.environ.update(MEMOBENCH_CACHE="cache", BENCH_CHECKPOINT_STEPS="25")
+    sweep_films.run_bench(command)
+
+
+def _ended(driver: BaseProcess) -> int | None:
+    driver.join()
+    return driver.exitcode
 
 
 def _arguments() -> argparse.Namespace:
@@ -127,7 +132,4 @@ def _arguments() -> argparse.Namespace:
 
 
 if __name__ == "__main__":
-    if sys.argv[1:2] == [DRIVE]:
-        sweep_films.run_bench(sys.argv[2:])
-    else:
-        sys.exit(main())
+    sys.exit(main())

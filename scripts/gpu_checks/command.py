@@ -91,10 +91,10 @@ def check_all(parts: Sequence[CheckPart], options: Options) -> int:
 
 
 def _start(part: CheckPart, options: Options, left: float, result: Result, path: Path) -> None:
-    """Run a part, or say that too little time is left for it."""
-    least = 1.0 if options.tiny else part.least
+    """Run a part, or say that too little time is left for it. In a rehearsal a part may take all that is left."""
+    least, most = (1.0, left) if options.tiny else (part.least, part.most)
     if left >= least:
-        run_part(part, options, min(left, part.most), result, path)
+        run_part(part, options, min(left, most), result, path)
     else:
         reason = f"{max(0.0, left):.0f} s left, {least:.0f} s needed"
         result["parts"][part.name] = empty_part("skipped", reason)

@@ -38,4 +38,4 @@ SECOND = (
 )
 """They fit into a second call."""
 PARTS = (*FIRST, *SECOND)
-"""`least` holds on a GPU; a rehearsal begins every part that has a second left."""
+"""`least` and `most` hold on a GPU; a rehearsal begins every part that has a second left, and stops none."""

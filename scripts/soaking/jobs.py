@@ -6,6 +6,7 @@ import csv
 import json
 import os
 import sys
+import traceback
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -36,7 +37,8 @@ def jobs(films: Path) -> dict[str, Job]:
     audit = [option for side in ("train", "heldout", "synthetic") for option in (f"--{side}", str(films / side))]
     return {
         "copycat": Job(
-            ("run", "--model", "copycat", "--set", "contamination=0.3", *data), "runs/*/copycat*/*/record.json"
+            # The sweep has a copycat, too: its cells have the number of samples in the name of their folder.
+            ("run", "--model", "copycat", "--set", "contamination=0.3", *data), "runs/*/copycat*/seed-0/record.json"
         ),
         "vae": Job(("run", "--model", "vae", "--set", "steps=40", *data), "runs/*/vae*/*/record.json"),
         "sweep": Job(
@@ -99,5 +101,18 @@ def start(job: Job, folder: Path, *, fresh: bool, before: Any = None) -> int:
         before()
     if fresh:
         os.execv(sys.executable, [sys.executable, str(SOAK), DRIVE, *job.arguments])
-    sweep_films.run_bench(list(job.arguments))
-    raise SystemExit(0)
+    os._exit(_code_of(job))
+
+
+def _code_of(job: Job) -> int:
+    """Run a command in this process, and return its exit code; to take all modules apart would take a second."""
+    code = 1
+    try:
+        sweep_films.run_bench(list(job.arguments))
+    except SystemExit as end:
+        code = end.code if isinstance(end.code, int) else int(end.code is not None)
+    except BaseException:  # noqa: BLE001  a fork must not get back to the commands that the script starts
+        traceback.print_exc()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    return code

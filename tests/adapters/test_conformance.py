@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
+from collections.abc import Callable
 from pathlib import Path
+from subprocess import CompletedProcess
 
 import pytest
 
@@ -100,15 +99,11 @@ def test_held_out_items_differ_and_training_items_do_not() -> None:
     assert (one.pixels[len(one) :] != other.pixels[len(one) :]).any()
 
 
-def bench_check(*arguments: str) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "benchmark", "check", *arguments]
-    return subprocess.run(
-        command, capture_output=True, text=True, timeout=300, env={**os.environ, "OMP_NUM_THREADS": "1"}
-    )
+Bench = Callable[..., CompletedProcess[str]]
 
 
-def test_the_command_says_what_is_broken() -> None:
-    done = bench_check(f"{TOYS}:IgnoresSeed")
+def test_the_command_says_what_is_broken(bench: Bench) -> None:
+    done = bench("check", f"{TOYS}:IgnoresSeed")
     assert done.returncode == 5
     lines = done.stdout.splitlines()
     faults = [line for line in lines if line.startswith("fault: ")]
@@ -116,28 +111,28 @@ def test_the_command_says_what_is_broken() -> None:
     assert done.stderr == ""
 
 
-def test_the_command_passes_a_sound_model() -> None:
-    done = bench_check("gaussian")
+def test_the_command_passes_a_sound_model(bench: Bench) -> None:
+    done = bench("check", "gaussian")
     assert (done.returncode, done.stderr) == (0, "")
     assert "gaussian: does it keep its contract?" in done.stdout
 
 
-def test_a_model_that_refuses_everything_does_not_conform() -> None:
-    done = bench_check(f"{TOYS}:RefusesAll")
+def test_a_model_that_refuses_everything_does_not_conform(bench: Bench) -> None:
+    done = bench("check", f"{TOYS}:RefusesAll")
     assert done.returncode == 5
     assert "refused: trains (all cohorts): nothing suits me\n  hint: bring something else" in done.stdout
 
 
-def test_what_a_model_needs_and_has_not_is_said(tmp_path: Path) -> None:
-    done = bench_check("folder", "--set", f"path={tmp_path / 'none'}")
+def test_what_a_model_needs_and_has_not_is_said(bench: Bench, tmp_path: Path) -> None:
+    done = bench("check", "folder", "--set", f"path={tmp_path / 'none'}")
     assert (done.returncode, done.stdout) == (3, "")
     assert done.stderr == (
         f"error: there is no folder {tmp_path / 'none'}\n  hint: give the folder of the images: --set path=DIR\n"
     )
 
 
-def test_unknown_names_are_refused() -> None:
-    done = bench_check("lmd")
+def test_unknown_names_are_refused(bench: Bench) -> None:
+    done = bench("check", "lmd")
     assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr == (
         "error: there is no model named 'lmd'\n"
@@ -153,12 +148,12 @@ def test_the_documented_example_conforms() -> None:
     assert [finding for finding in findings if finding.status not in ("ok", "not applicable")] == []
 
 
-def test_only_one_check_is_run_and_named() -> None:
-    done = bench_check("gaussian", "--only", "seeds")
+def test_only_one_check_is_run_and_named(bench: Bench) -> None:
+    done = bench("check", "gaussian", "--only", "seeds")
     assert (done.returncode, done.stderr) == (0, "")
     lines = [" ".join(line.split()) for line in done.stdout.splitlines() if line.strip()]
     assert lines[3:] == ["trains ok ok ok ok", "seeds ok ok ok ok"]
-    unknown = bench_check("gaussian", "--only", "seed")
+    unknown = bench("check", "gaussian", "--only", "seed")
     assert (unknown.returncode, unknown.stdout) == (2, "")
     assert unknown.stderr == (
         "error: there is no check 'seed'\n"

@@ -18,7 +18,6 @@ from typer.testing import CliRunner
 from benchmark.cli.app import app
 from benchmark.core.progress import progress, quiet, to_stderr
 
-ROOT = Path(__file__).parents[2]
 SLOW_MODEL = '''
 import time
 from dataclasses import dataclass
@@ -124,13 +123,11 @@ def run_of(name: str, images: Path) -> list[str]:
 
 
 @pytest.mark.parametrize("position", ["before", "behind"])
-def test_verbose_shows_the_stack_and_quiet_only_the_error(images: Path, position: str) -> None:
+def test_verbose_shows_the_stack_and_quiet_only_the_error(bench: Any, images: Path, position: str) -> None:
     def call(switch: str) -> subprocess.CompletedProcess[str]:
         own = run_of("Broken", images)
         arguments = [switch, *own] if position == "before" else [*own, switch]
-        command = [sys.executable, "-m", "benchmark", *arguments]
-        environment = os.environ | {"PYTHONPATH": str(ROOT)}
-        return subprocess.run(command, cwd=images.parent, env=environment, capture_output=True, text=True, timeout=120)
+        return bench(*arguments)  # type: ignore[no-any-return]
 
     verbose, quiet_one = call("-v"), call("-q")
     assert "Traceback (most recent call last):" in verbose.stderr

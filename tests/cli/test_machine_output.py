@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,6 @@ from benchmark.cli.app import app
 from benchmark.plugins.registry import listing
 
 ROOT = Path(__file__).parents[2]
-FAST = ROOT / "tests" / "runs" / "fast_bench.py"
 TOYS = ROOT / "tests" / "runs" / "toy_models.py"
 
 
@@ -89,25 +89,21 @@ def place(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def bench(place: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, str(FAST), *arguments, "--root", "images", "--image-size", "32", "--cache", "cache"]
-    environment = os.environ | {"PYTHONPATH": str(ROOT)}
-    return subprocess.run(command, cwd=place, env=environment, capture_output=True, text=True, timeout=200)
+PLACE = ("--root", "images", "--image-size", "32", "--cache", "cache")
+RUN = ("run", "--model", f"{TOYS}:Noise", "--data", "folder", "--samples", "100", *PLACE)
+Bench = Callable[..., "subprocess.CompletedProcess[str]"]
 
 
-RUN = ("run", "--model", f"{TOYS}:Noise", "--data", "folder", "--samples", "100")
-
-
-def plan(place: Path) -> dict[str, Any]:
-    done = bench(place, *RUN, "--dry-run", "--json")
+def plan(bench: Bench) -> dict[str, Any]:
+    done = bench(*RUN, "--dry-run", "--json")
     assert (done.returncode, done.stderr) == (0, "")
     values: dict[str, Any] = json.loads(done.stdout)
     return values
 
 
 @pytest.mark.slow
-def test_a_dry_run_before_and_after_the_run(place: Path) -> None:
-    first = plan(place)
+def test_a_dry_run_before_and_after_the_run(bench: Bench, place: Path) -> None:
+    first = plan(bench)
     assert {path.name for path in place.iterdir()} == {"images"}  # nothing was written
     assert first["model"] == "noise"
     assert first["settings"] == {"size": 32}
@@ -119,14 +115,14 @@ def test_a_dry_run_before_and_after_the_run(place: Path) -> None:
     assert first["stages"] == dict.fromkeys(("prepare", "fit", "sample", "evaluate"), "to do")
     assert first["folder"] is None
 
-    done = bench(place, *RUN, "--json")
+    done = bench(*RUN, "--json")
     assert done.returncode == 0, done.stderr
     result = json.loads(done.stdout)
     assert result["headline"].startswith(("CANNOT TELL: ", "NOTHING FOUND: ", "REFUSED: "))
     assert json.loads((place / result["folder"] / "record.json").read_text()) == result["record"]
     before = {path: path.stat().st_mtime_ns for path in sorted(place.rglob("*"))}
 
-    again = plan(place)
+    again = plan(bench)
     assert {path: path.stat().st_mtime_ns for path in sorted(place.rglob("*"))} == before
     assert again["stages"] == dict.fromkeys(("prepare", "fit", "sample", "evaluate"), "cached")
     assert again["folder"] == result["folder"]
@@ -134,15 +130,13 @@ def test_a_dry_run_before_and_after_the_run(place: Path) -> None:
     assert again["cohort"].startswith(f"prepared, key {result['record']['cohort']['key'][:8]}: {counts[0]} / ")
     assert all(count in again["cohort"] for count in counts)
     assert not again["power"].startswith("about")
-    table = bench(place, *RUN, "--seed", "1", "--dry-run")
+    table = bench(*RUN, "--seed", "1", "--dry-run")
     lines = [" ".join(line.split()) for line in table.stdout.splitlines()]
     assert "model noise (smoke, seed 1)" in lines
     states = [line for line in lines if line.startswith("stage ")]
     assert states == ["stage prepare cached", "stage fit to do", "stage sample to do", "stage evaluate to do"]
 
-    evaluated = subprocess.run(
-        [sys.executable, str(FAST), "evaluate", result["folder"], "--json"], cwd=place, capture_output=True, text=True
-    )
+    evaluated = bench("evaluate", result["folder"], "--json")
     assert json.loads(evaluated.stdout)["record"]["scores"] == result["record"]["scores"]
 
 
@@ -159,7 +153,7 @@ def test_a_data_set_that_is_simulated_first_is_not_simulated_by_a_dry_run(tmp_pa
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_check_of_a_cohort_split_by_images(place: Path) -> None:
+def test_a_check_of_a_cohort_split_by_images(bench: Bench, place: Path) -> None:
     """Two class folders are two patients at most: only images can be split."""
     for patient in range(20):
         folder = place / "images" / f"P{patient}"
@@ -167,12 +161,12 @@ def test_a_check_of_a_cohort_split_by_images(place: Path) -> None:
             (place / "images" / f"class{patient % 2}").mkdir(exist_ok=True)
             (folder / f"{image}.png").rename(place / "images" / f"class{patient % 2}" / f"{patient}-{image}.png")
         folder.rmdir()
-    check = ("datasets", "check", "folder", "--group-pattern", "folder", "--json")
-    done = bench(place, *check, "--split", "images")
+    check = ("datasets", "check", "folder", "--group-pattern", "folder", "--json", *PLACE)
+    done = bench(*check, "--split", "images")
     assert done.returncode == 0, done.stderr
     report = json.loads(done.stdout)
     assert (report["items"], report["patients"], report["ok"]) == (40, 2, True)
     assert report["splits"] == {"train": [20, 20], "calibration": [12, 12], "test": [8, 8]}
     assert json.loads((place / report["files"]["check"]).read_text())["splits"] == report["splits"]
-    by_patient = bench(place, *check)
+    by_patient = bench(*check)
     assert (by_patient.returncode, by_patient.stdout) == (4, "")

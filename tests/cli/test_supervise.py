@@ -43,14 +43,20 @@ sys.exit(supervise.supervised(work))
 RUN = ("run", "--model", "./my model.py:Mine")
 RESUME = "stopped; to resume: bench run --model './my model.py:Mine'\n"
 DEAF = """kept = Run()
-    other = subprocess.Popen(["sleep", "60"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    other = subprocess.Popen(["sleep", "600"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     Path("other").write_text(str(other.pid))
     started()
     while True:
         try:
-            time.sleep(60)
+            time.sleep(600)
         except BaseException:
-            pass"""
+            Path("heard").touch()"""
+
+
+LONG = 120.0
+"""Seconds in which anything happens on any machine; what is interrupted would sleep for 600."""
+SOON = 30.0
+"""Seconds after a signal: at most five on a machine that does nothing else."""
 
 
 def start(folder: Path, body: str, *arguments: str) -> subprocess.Popen[str]:
@@ -64,7 +70,7 @@ def start(folder: Path, body: str, *arguments: str) -> subprocess.Popen[str]:
 
 
 def wait_until(true: Callable[[], object]) -> None:
-    until = time.monotonic() + 60
+    until = time.monotonic() + LONG
     while not true():
         assert time.monotonic() < until
         time.sleep(0.01)
@@ -84,7 +90,7 @@ def state(folder: Path) -> dict[str, str]:
 
 @pytest.mark.parametrize(("body", "code", "said"), [
     ("pass", 0, ""),
-    ("threading.Thread(target=time.sleep, args=(60,)).start()", 0, ""),
+    ("threading.Thread(target=time.sleep, args=(600,)).start()", 0, ""),
     ("Run(); os._exit(0)", 5, (
      "error: code of a model, data set or detector ended the process with exit code 0 before the command was finished\n"
      "  hint: take os._exit and the like out of it: nothing that was not finished counts\n"
@@ -104,7 +110,7 @@ def state(folder: Path) -> dict[str, str]:
 ], ids=["finished", "a thread remains", "os._exit", "SIGSEGV", "SIGKILL", "SIGBUS"])  # fmt: skip
 def test_a_process_that_dies_is_told_with_its_exit_code(tmp_path: Path, body: str, code: int, said: str) -> None:
     process = start(tmp_path, body)
-    printed, told = process.communicate(timeout=60)
+    printed, told = process.communicate(timeout=LONG)
     assert (process.returncode, printed, told) == (code, "", said)
     if code:
         assert state(tmp_path)["state"] == "failed"
@@ -114,14 +120,12 @@ def test_a_process_that_dies_is_told_with_its_exit_code(tmp_path: Path, body: st
 
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129)])
-@pytest.mark.parametrize("body", ["kept = Run(); started(); time.sleep(60)", DEAF], ids=["heeds", "deaf"])
+@pytest.mark.parametrize("body", ["kept = Run(); started(); time.sleep(600)", DEAF], ids=["heeds", "deaf"])
 def test_a_signal_ends_a_command(tmp_path: Path, number: signal.Signals, code: int, body: str) -> None:
     process = start(tmp_path, body)
     wait_until((tmp_path / "started").exists)
-    sent = time.monotonic()
     process.send_signal(number)
-    printed, told = process.communicate(timeout=60)
-    assert time.monotonic() - sent < 5
+    printed, told = process.communicate(timeout=SOON)
     assert (process.returncode, printed, told) == (code, "", RESUME)
     assert state(tmp_path)["state"] == "interrupted"
     assert not list(tmp_path.rglob(".*.part"))
@@ -130,21 +134,19 @@ def test_a_signal_ends_a_command(tmp_path: Path, number: signal.Signals, code: i
 
 
 def test_other_commands_are_only_stopped(tmp_path: Path) -> None:
-    process = start(tmp_path, "started(); time.sleep(60)", "models")
+    process = start(tmp_path, "started(); time.sleep(600)", "models")
     wait_until((tmp_path / "started").exists)
     process.send_signal(signal.SIGINT)
-    assert (process.communicate(timeout=60)[1], process.returncode) == ("stopped\n", 130)
+    assert (process.communicate(timeout=LONG)[1], process.returncode) == ("stopped\n", 130)
 
 
 def test_the_same_signal_again_ends_it_at_once(tmp_path: Path) -> None:
-    process = start(tmp_path, "supervise.GRACE_SECONDS = 60\n    " + DEAF)
+    process = start(tmp_path, "supervise.GRACE_SECONDS = 600\n    " + DEAF)
     wait_until((tmp_path / "started").exists)
-    sent = time.monotonic()
-    for _ in range(2):
-        process.send_signal(signal.SIGINT)
-        time.sleep(0.2)
-    assert (process.communicate(timeout=60)[1], process.returncode) == (RESUME, 130)
-    assert time.monotonic() - sent < 5
+    process.send_signal(signal.SIGINT)
+    wait_until((tmp_path / "heard").exists)
+    process.send_signal(signal.SIGINT)
+    assert (process.communicate(timeout=SOON)[1], process.returncode) == (RESUME, 130)
 
 
 def test_an_ignored_signal_stays_ignored(tmp_path: Path) -> None:
@@ -154,7 +156,7 @@ def test_an_ignored_signal_stays_ignored(tmp_path: Path) -> None:
         process = start(tmp_path, "started(); time.sleep(1)")
         wait_until((tmp_path / "started").exists)
         process.send_signal(signal.SIGHUP)
-        assert (process.communicate(timeout=60)[1], process.returncode) == ("", 0)
+        assert (process.communicate(timeout=LONG)[1], process.returncode) == ("", 0)
     finally:
         signal.signal(signal.SIGHUP, before)
 
@@ -163,10 +165,10 @@ def test_the_command_ends_with_a_supervisor_that_is_killed_and_its_files_go_at_t
     process = start(tmp_path, DEAF)
     wait_until((tmp_path / "started").exists)
     process.kill()
-    process.communicate(timeout=60)
+    process.communicate(timeout=LONG)
     wait_until(lambda: not alive(int((tmp_path / "started").read_text())))
     os.kill(int((tmp_path / "other").read_text()), signal.SIGKILL)
     assert list(tmp_path.rglob(".*.part"))
     again = "from benchmark.core.stages import exclusive\n    with exclusive(Path('runs')): pass"
-    assert start(tmp_path, again).wait(timeout=60) == 0
+    assert start(tmp_path, again).wait(timeout=LONG) == 0
     assert not list(tmp_path.rglob(".*.part"))

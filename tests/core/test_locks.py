@@ -19,6 +19,8 @@ from benchmark.core.progress import to_stderr
 from benchmark.core.stages import Stages
 
 LEASE = 3.0
+LONG = 60.0
+"""Seconds in which anything happens on any machine."""
 NODE = """
 import contextlib, pathlib, socket, sys
 from benchmark.core import locks
@@ -52,7 +54,7 @@ def node(lock: Path) -> Iterator[Node]:
 
     def start() -> subprocess.Popen[str]:
         one = subprocess.Popen(
-            [sys.executable, "-c", NODE, str(lock), str(LEASE)],
+            [sys.executable, "-c", NODE, str(lock), str(locks.LEASE_SECONDS)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
@@ -68,12 +70,15 @@ def node(lock: Path) -> Iterator[Node]:
         one.wait()
 
 
-def test_another_node_holds_the_lock_although_flock_does_not_show_it(lock: Path, node: Node) -> None:
+def test_another_node_holds_the_lock_although_flock_does_not_show_it(
+    lock: Path, node: Node, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(locks, "LEASE_SECONDS", 4 * LEASE)  # renewed every second, in time on a busy machine too
     node()
     started = time.monotonic()
     with pytest.raises(Timeout), held(lock, wait=False):
         pass
-    assert time.monotonic() - started < LEASE  # seen by a renewal
+    assert time.monotonic() - started < 4 * LEASE  # seen by a renewal
 
 
 def test_a_node_that_waits_gets_the_lock_when_the_other_has_finished(lock: Path, node: Node) -> None:
@@ -82,7 +87,7 @@ def test_a_node_that_waits_gets_the_lock_when_the_other_has_finished(lock: Path,
     holder.stdin.write("\n")
     holder.stdin.flush()
     with held(lock, waiting=lambda: told.append("waits")):
-        assert holder.wait(10) == 0
+        assert holder.wait(LONG) == 0
     assert len(told) <= 1  # none where it had ended already
 
 
@@ -107,7 +112,7 @@ def test_a_suspended_holder_is_told_that_it_has_lost_the_lock(
         Path(ours.lease.lock_file).unlink()  # what another node does that takes it over
         node()
         stages = Stages(lock.parent, to_stderr, ours)
-        deadline = time.monotonic() + 10
+        deadline = time.monotonic() + LONG
         while ours.lease.compromise is None and time.monotonic() < deadline:
             time.sleep(0.05)
         with pytest.raises(MachineError) as error:
@@ -119,10 +124,13 @@ def test_a_suspended_holder_is_told_that_it_has_lost_the_lock(
     )
 
 
-def test_a_killed_process_of_this_machine_leaves_nothing_to_wait_for(lock: Path) -> None:
+def test_a_killed_process_of_this_machine_leaves_nothing_to_wait_for(
+    lock: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(locks, "LEASE_SECONDS", LONG)
     code = "import pathlib, sys, time\nfrom benchmark.core import locks\nlocks.LEASE_SECONDS = float(sys.argv[2])\n"
-    code += "with locks.held(pathlib.Path(sys.argv[1])):\n    print('held', flush=True)\n    time.sleep(60)\n"
-    holder = subprocess.Popen([sys.executable, "-c", code, str(lock), str(LEASE)], stdout=subprocess.PIPE, text=True)
+    code += "with locks.held(pathlib.Path(sys.argv[1])):\n    print('held', flush=True)\n    time.sleep(600)\n"
+    holder = subprocess.Popen([sys.executable, "-c", code, str(lock), str(LONG)], stdout=subprocess.PIPE, text=True)
     assert holder.stdout is not None
     assert holder.stdout.readline() == "held\n"
     with pytest.raises(Timeout), held(lock, wait=False):
@@ -132,5 +140,5 @@ def test_a_killed_process_of_this_machine_leaves_nothing_to_wait_for(lock: Path)
     started = time.monotonic()
     with held(lock, wait=False) as ours:
         assert isinstance(ours, Held)
-    assert time.monotonic() - started < 1
+    assert time.monotonic() - started < LONG / 2
     assert not Path(ours.lease.lock_file).exists()

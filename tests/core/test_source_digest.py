@@ -5,9 +5,11 @@ from __future__ import annotations
 import importlib.util
 import shutil
 from collections.abc import Iterator
+from functools import cache
 from itertools import pairwise
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 import grimp
 import pytest
@@ -52,9 +54,14 @@ def digests(module: ModuleType) -> dict[str, str]:
     return {stage: module.source_digest(*entries(module, names)) for stage, names in STAGES.items()}
 
 
+@cache
+def graph_of_imports() -> Any:
+    return grimp.build_graph("benchmark", exclude_type_checking_imports=True, cache_dir=None)
+
+
 def imported_by(names: tuple[str, ...]) -> set[str]:
     """The modules of the package that these import, directly or not, by grimp, with the packages that hold them."""
-    graph = grimp.build_graph("benchmark", exclude_type_checking_imports=True, cache_dir=None)
+    graph = graph_of_imports()
     found: set[str] = set()
     waiting = [f"benchmark.{name}" for name in names if "/" not in name]
     for name in names:

@@ -445,5 +445,5 @@ def test_a_hundred_thousand_names_take_a_few_seconds(pattern: str) -> None:
     found = find_patients(strip_levels(units))
     if isinstance(found, Doubt):
         question("root", found, units, by_name=True)
-    assert time.process_time() - started < 5  # 2 s on an idle core
+    assert time.process_time() - started < 20  # 2 s on an idle core; hours where all pairs are compared
     assert isinstance(found, Doubt) == (pattern != "P{:05}_{}")

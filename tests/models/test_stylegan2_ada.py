@@ -60,10 +60,13 @@ from pathlib import Path
 import benchmark.training.loop as training
 from benchmark.models.stylegan2_ada import worker
 from benchmark.adapters.conformance_tools import toy_split
-repository, folder, pause = Path(sys.argv[1]), Path(sys.argv[2]), float(sys.argv[3])
-if pause:
-    step = training._step
-    training._step = lambda *given: (time.sleep(pause), step(*given))
+repository, folder, most = Path(sys.argv[1]), Path(sys.argv[2]), int(sys.argv[3])
+if most:
+    step, taken = training._step, []
+    def until_the_most(*given):
+        taken.append(len(taken) == most and ((folder / "waits").touch(), time.sleep(600)))
+        return step(*given)
+    training._step = until_the_most
 settings = {settings}
 job = worker.Job(repository, "auto", "cpu", (1, 16, 16), settings)
 split = toy_split(1, 2)
@@ -71,10 +74,15 @@ print(worker.fit(job, split.pixels[split.rows], folder, folder / "model.safetens
 """
 
 
-def run_worker(repository: Path, folder: Path, pause: float) -> subprocess.Popen[str]:
+LONG = 240
+"""Seconds in which a job of these ends on any machine."""
+
+
+def run_worker(repository: Path, folder: Path, steps: int) -> subprocess.Popen[str]:
+    """Start a training, which waits after so many steps where these are not 0."""
     settings = StyleGAN2ADA(**(TOY | {"steps": 30}))._settings()
     environment = {**os.environ, "BENCH_CHECKPOINT_STEPS": "5", "OMP_NUM_THREADS": "1"}
-    command = [sys.executable, "-c", JOB.format(settings=settings), str(repository), str(folder), str(pause)]
+    command = [sys.executable, "-c", JOB.format(settings=settings), str(repository), str(folder), str(steps)]
     return subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
 
@@ -82,18 +90,20 @@ def whole_and_resumed(repository: Path, tmp_path: Path) -> tuple[bytes, bytes]:
     """Train at once, and with a kill on the way; return the weights of both."""
     whole, cut = tmp_path / "whole", tmp_path / "cut"
     process = run_worker(repository, whole, 0)
-    out, errors = process.communicate(timeout=120)
+    out, errors = process.communicate(timeout=LONG)
     assert process.returncode == 0, errors
     assert "'ops': 'reference'" in out
-    process = run_worker(repository, cut, 0.1)
-    deadline = time.monotonic() + 60
-    while not (cut / "training.pt").exists() and time.monotonic() < deadline:
+    process = run_worker(repository, cut, 7)
+    deadline = time.monotonic() + LONG
+    while not (cut / "waits").exists():
+        assert process.poll() is None
+        assert time.monotonic() < deadline
         time.sleep(0.02)
     process.send_signal(signal.SIGKILL)
     process.communicate()
-    assert torch.load(cut / "training.pt", weights_only=True)["done"] < 30
+    assert torch.load(cut / "training.pt", weights_only=True)["done"] == 5
     process = run_worker(repository, cut, 0)
-    _, errors = process.communicate(timeout=120)
+    _, errors = process.communicate(timeout=LONG)
     assert process.returncode == 0, errors
     return (whole / "model.safetensors").read_bytes(), (cut / "model.safetensors").read_bytes()
 

@@ -1,16 +1,18 @@
 """Runs `fast_bench.py` in forks of one process that has imported the heavy packages.
 
-Importing torch, monai and diffusers takes several seconds of each call; a fork has them. It starts no threads and no
-torch operation before it forks, so that a fork is like a new process. The process of a model is a fork, too. A test
-that wants real ones calls `fast_bench.py` itself.
+Importing torch, monai and diffusers, and parsing all modules for the keys of the stages, takes several seconds of each
+call; a fork has both. It starts no threads and no torch operation before it forks, so that a fork is like a new
+process. The process of a model is a fork, too. A test that wants real ones calls `fast_bench.py` itself.
 
-Reads one JSON object per line: arguments, folder, environment, and the files for the call's output; answers each with
-its exit code.
+Reads one JSON object per line: script, arguments, folder, environment, and the files for the call's output; answers
+each with its exit code.
 """
 
 from __future__ import annotations
 
+import atexit
 import contextlib
+import gc
 import importlib
 import json
 import os
@@ -20,14 +22,16 @@ import subprocess
 import sys
 import threading
 import time
+import traceback
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, BinaryIO
 
 from benchmark.adapters.isolation import keeper, process
 from benchmark.adapters.isolation.process import launch
+from benchmark.core.source_digest import source_digest
 
-FAST = Path(__file__).parent / "fast_bench.py"
+ROOT = Path(__file__).parents[2]
 HEAVY = (
     "torch", "monai.networks", "diffusers", "sklearn.linear_model", "scipy.stats", "pandas", "matplotlib.figure",
     "tensorboard.summary", "nibabel", "pydicom", "numba", "SimpleITK", "benchmark.training.event_file",
@@ -35,22 +39,39 @@ HEAVY = (
 )  # fmt: skip
 
 
-def serve(timeout: float = 300) -> None:
+def serve(timeout: float = 1200) -> None:
     for name in HEAVY:
         importlib.import_module(name)
+    source_digest(*(path for place in ("benchmark", "models", "datasets") for path in (ROOT / place).rglob("*.py")))
+    gc.freeze()  # so that forks neither look through these modules for garbage nor copy their pages for it
     answers = os.fdopen(os.dup(1), "w")
     for line in sys.stdin:
         request = json.loads(line)
         child = os.fork()
         if child == 0:
             answers.close()
-            call(request)
+            os._exit(code_of(request))
         answers.write(f"{ended(child, timeout)}\n")
         answers.flush()
 
 
+def code_of(request: dict[str, Any]) -> int:
+    """Become the call, and return its exit code. Taking the modules apart at the end would take a second."""
+    code = 1
+    try:
+        call(request)
+    except SystemExit as end:
+        code = end.code if isinstance(end.code, int) else int(end.code is not None)
+    except BaseException:  # noqa: BLE001  a fork must not get back into the loop of the server
+        traceback.print_exc()
+    atexit._run_exitfuncs()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    return code
+
+
 def call(request: dict[str, Any]) -> None:
-    """Become the call: never returns."""
+    """Run a command line, which ends with SystemExit."""
     os.setsid()
     os.chdir(request["folder"])
     os.environ.clear()
@@ -60,9 +81,9 @@ def call(request: dict[str, Any]) -> None:
         os.dup2(file, descriptor)
         os.close(file)
     sys.stdin = open(0, closefd=False)  # noqa: SIM115
-    sys.argv = [str(FAST), *request["arguments"]]
+    sys.argv = [request["script"], *request["arguments"]]
     process.launch = forked
-    runpy.run_path(str(FAST), run_name="__main__")
+    runpy.run_path(request["script"], run_name="__main__")
     raise SystemExit(0)
 
 

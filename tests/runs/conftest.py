@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import json
-import os
 import subprocess
-import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -14,8 +11,6 @@ import pytest
 from PIL import Image
 
 PATIENTS = 60
-FAST = Path(__file__).parent / "fast_bench.py"
-SERVER = Path(__file__).parent / "bench_server.py"
 
 Bench = Callable[..., "subprocess.CompletedProcess[str]"]
 
@@ -45,34 +40,6 @@ def xrays(tmp_path_factory: pytest.TempPathFactory) -> Path:
             stem = f"IM-{patient:04d}-{film:04d}" if patient % 2 else f"person{patient}_virus_{film}"
             Image.fromarray(picture).save(folder / f"{stem}.jpeg", quality=95)
     return root
-
-
-@pytest.fixture(scope="session")
-def server() -> Iterator[subprocess.Popen[str]]:
-    """The process whose forks are the calls of `bench`."""
-    command = [sys.executable, str(SERVER)]
-    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
-        yield process
-        assert process.stdin is not None
-        process.stdin.close()
-
-
-@pytest.fixture
-def bench(server: subprocess.Popen[str], tmp_path: Path, tmp_path_factory: pytest.TempPathFactory) -> Bench:
-    """Call the command line in tmp_path with a small copy detector: bench("run", "--model", ...)."""
-
-    def call(*arguments: object) -> subprocess.CompletedProcess[str]:
-        assert server.stdin is not None
-        assert server.stdout is not None
-        outputs = tmp_path_factory.mktemp("output")
-        stdout, stderr = outputs / "stdout", outputs / "stderr"
-        request = {"arguments": list(map(str, arguments)), "folder": str(tmp_path), "environment": dict(os.environ)}
-        server.stdin.write(json.dumps(request | {"stdout": str(stdout), "stderr": str(stderr)}) + "\n")
-        server.stdin.flush()
-        code = int(server.stdout.readline())
-        return subprocess.CompletedProcess(request["arguments"], code, stdout.read_text(), stderr.read_text())
-
-    return call
 
 
 @pytest.fixture

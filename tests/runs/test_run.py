@@ -3,24 +3,24 @@
 from __future__ import annotations
 
 import json
-import os
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 import pytest
-from conftest import FAST, Bench
+from bench_calls import FAST
+from conftest import Bench
 
 from benchmark.core.percent import percent
 from benchmark.records.record import Record
 
+KILLED = FAST.with_name("killed_bench.py")
 LDM = (
-    "--set", "autoencoder=vq", "--set", "autoencoder_widths=8,8", "--set", "autoencoder_steps=30", "--set", "widths=16",
-    "--set", "attention=0", "--set", "head_channels=8", "--set", "steps=60", "--samples", "60",
+    "--set", "autoencoder=vq", "--set", "autoencoder_widths=8,8", "--set", "autoencoder_steps=15", "--set", "widths=16",
+    "--set", "attention=0", "--set", "head_channels=8", "--set", "steps=40", "--samples", "60",
 )  # fmt: skip
 
 
@@ -111,38 +111,29 @@ def test_evaluate_again_gives_the_same_scores(run: Bench, bench: Bench, tmp_path
 
 def _arguments(xrays: Path, cache: Path, runs: Path) -> list[str]:
     common = ["run", "--model", "ldm", "--data", "cxr-pneumonia", "--root", str(xrays), "--image-size", "32"]
-    return [sys.executable, str(FAST), *common, "--cache", str(cache), "--runs", str(runs), *LDM]
+    return [*common, "--cache", str(cache), "--runs", str(runs), *LDM]
 
 
 def _state(runs: Path, stage: str) -> str:
-    for path in runs.glob("*/*/*/status.json"):
-        found: dict[str, Any] = json.loads(path.read_text())
-        return str(found.get(stage, {}).get("state", ""))
-    return ""
-
-
-def _kill_in(stage: str, command: list[str], runs: Path) -> None:
-    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    until = time.monotonic() + 120
-    while _state(runs, stage) != "running":
-        assert process.poll() is None, "the run ended before it could be killed"
-        assert time.monotonic() < until
-        time.sleep(0.01)
-    time.sleep(0.3)
-    os.kill(process.pid, signal.SIGKILL)
-    process.wait()
-    assert not list(runs.rglob("record.json"))
+    (path,) = runs.glob("*/*/*/status.json")
+    found: dict[str, Any] = json.loads(path.read_text())
+    return str(found[stage]["state"])
 
 
 @pytest.mark.slow
-def test_a_run_killed_in_each_stage_ends_with_the_same_scores(xrays: Path, tmp_path: Path) -> None:
-    command = _arguments(xrays, tmp_path / "cache-a", tmp_path / "a")
-    whole = subprocess.run(command, capture_output=True, text=True, timeout=300)
+def test_a_run_killed_in_each_stage_ends_with_the_same_scores(
+    bench: Bench, xrays: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("BENCH_CHECKPOINT_STEPS", "10")
+    whole = bench(*_arguments(xrays, tmp_path / "cache-a", tmp_path / "a"))
     assert whole.returncode == 0, whole.stderr
-    command = _arguments(xrays, tmp_path / "cache-b", tmp_path / "b")
+    arguments = _arguments(xrays, tmp_path / "cache-b", tmp_path / "b")
     for stage in ("fit", "sample", "evaluate"):
-        _kill_in(stage, command, tmp_path / "b")
-    resumed = subprocess.run(command, capture_output=True, text=True, timeout=300)
+        monkeypatch.setenv("KILLED_IN", stage)
+        assert bench(*arguments, script=KILLED).returncode == -signal.SIGKILL
+        assert _state(tmp_path / "b", stage) == "running"
+        assert not list((tmp_path / "b").rglob("record.json"))
+    resumed = bench(*arguments)
     assert resumed.returncode == 0, resumed.stderr
     first, second = (next(path.rglob("record.json")) for path in (tmp_path / "a", tmp_path / "b"))
     assert Record.read(first).scores == Record.read(second).scores
@@ -150,19 +141,12 @@ def test_a_run_killed_in_each_stage_ends_with_the_same_scores(xrays: Path, tmp_p
 
 
 @pytest.mark.slow
-def test_torchrun_trains_in_two_processes(xrays: Path, tmp_path: Path) -> None:
-    command = _arguments(xrays, tmp_path / "cache", tmp_path / "runs")
-    launch = [
-        command[0],
-        "-m",
-        "torch.distributed.run",
-        "--nproc-per-node",
-        "2",
-        "--master-port",
-        "29517",
-        *command[1:],
-    ]
-    done = subprocess.run(launch, capture_output=True, text=True, timeout=300)
+def test_torchrun_trains_in_two_processes(
+    xrays: Path, tmp_path: Path, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    launch = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", str(FAST)]
+    command = [*launch, *_arguments(xrays, tmp_path_factory.getbasetemp() / "cache", tmp_path / "runs")]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=1200)
     assert done.returncode == 0, done.stderr
     assert len(list((tmp_path / "runs").rglob("record.json"))) == 1
     assert done.stdout.count("exposed patients") == 1

@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import csv
 import json
-import os
 import shutil
-import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml  # type: ignore[import-untyped]
+from bench_calls import BenchServer
 
 import memobench
 from benchmark.core.errors import DamagedError
@@ -26,18 +25,13 @@ ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture(scope="session")
-def honest(server: subprocess.Popen[str], xrays: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def honest(server: BenchServer, xrays: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The run folder of a model that copies a tenth of its samples."""
     folder, cache = tmp_path_factory.mktemp("honest"), tmp_path_factory.getbasetemp() / "cache"
     arguments = ["run", "--model", "copycat", "--data", "cxr-pneumonia", "--root", str(xrays), "--image-size", "32"]
     arguments += ["--cache", str(cache), "--samples", "200", "--set", "contamination=0.1"]
-    request = {"arguments": arguments, "folder": str(folder), "environment": dict(os.environ)}
-    outputs = {"stdout": str(folder / "stdout"), "stderr": str(folder / "stderr")}
-    assert server.stdin is not None
-    assert server.stdout is not None
-    server.stdin.write(json.dumps(request | outputs) + "\n")
-    server.stdin.flush()
-    assert int(server.stdout.readline()) == 0, (folder / "stderr").read_text()
+    done = server.call(folder, *arguments)
+    assert done.returncode == 0, done.stderr
     return next(folder.rglob("record.json")).parent
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -30,7 +31,7 @@ from scripts.gpu_checks.table import markdown, number  # noqa: E402
 SOURCES = {
     "good": "def run(check):\n    check.fact('device', 'a device')\n    check.measure('speed', 3.5, 'TOP/s')\n",
     "raises": "def run(check):\n    check.measure('before', 1.0)\n    raise ValueError('no such luck')\n",
-    "hangs": "import time\ndef run(check):\n    check.measure('before', 2.0)\n    time.sleep(100)\n",
+    "hangs": "import time\ndef run(check):\n    check.measure('before', 2.0)\n    time.sleep(1000)\n",
     "dies": "import os, signal\ndef run(check):\n    check.note('here')\n    os.kill(os.getpid(), signal.SIGKILL)\n",
     "declines": (
         "from scripts.gpu_checks.check import SkippedError\ndef run(check):\n    raise SkippedError('no GPU')\n"
@@ -42,17 +43,29 @@ SOURCES = {
 }
 
 
+LONG = 300.0
+"""Seconds in which a part of a few lines ends on any machine; the one that hangs would sleep for 1,000."""
+
+
+@pytest.fixture(scope="session")
+def patience() -> int:
+    """Seconds in which a child surely starts and tells its first finding, on this machine as busy as it is."""
+    began = time.monotonic()
+    subprocess.run([sys.executable, "-c", "import scripts.gpu_checks.child"], cwd=ROOT, check=True)
+    return math.ceil(3 + 10 * (time.monotonic() - began))
+
+
 @pytest.fixture
-def parts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, CheckPart]:
+def parts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, patience: int) -> dict[str, CheckPart]:
     """Parts of a few lines, importable by the children."""
     for name, text in SOURCES.items():
         (tmp_path / f"part_{name}.py").write_text(text)
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("PYTHONPATH", ".")  # must be found from the children's folders too
-    return {name: CheckPart(name, f"part_{name}", 0, 4 if name == "hangs" else 30) for name in SOURCES}
+    return {name: CheckPart(name, f"part_{name}", 0, patience if name == "hangs" else LONG) for name in SOURCES}
 
 
-def options(out: Path, minutes: float = 2.0, *, tiny: bool = True) -> Options:
+def options(out: Path, minutes: float = 60.0, *, tiny: bool = True) -> Options:
     return Options(minutes, out, "cpu", tiny, "python scripts/gpu_check.py")
 
 
@@ -68,8 +81,8 @@ def statuses(out: Path) -> dict[str, str]:
 # Parts and their ends
 
 
-def test_a_part_that_fails_ends_alone(parts: dict[str, CheckPart], tmp_path: Path) -> None:
-    assert check_all(list(parts.values()), options(tmp_path / "out")) == 1
+def test_a_part_that_fails_ends_alone(parts: dict[str, CheckPart], patience: int, tmp_path: Path) -> None:
+    assert check_all(list(parts.values()), options(tmp_path / "out", tiny=False)) == 1
     assert statuses(tmp_path / "out") == {
         "good": "done", "raises": "failed", "hangs": "cut off", "dies": "failed", "declines": "skipped",
         "stumbles": "failed",
@@ -77,7 +90,7 @@ def test_a_part_that_fails_ends_alone(parts: dict[str, CheckPart], tmp_path: Pat
     found = result_of(tmp_path / "out")
     reasons = {name: entry["reason"] for name, entry in found["parts"].items()}
     assert reasons == {
-        "good": "", "raises": "exit code 1, see its log", "hangs": "its 4 s were over",
+        "good": "", "raises": "exit code 1, see its log", "hangs": f"its {patience} s were over",
         "dies": "killed by signal 9, see its log", "declines": "no GPU",
         "stumbles": "1 of its measurements, see its log",
     }  # fmt: skip
@@ -99,20 +112,19 @@ def test_the_stack_trace_of_a_failure_is_in_the_log(parts: dict[str, CheckPart],
 
 
 def test_parts_for_which_no_time_is_left_are_skipped(parts: dict[str, CheckPart], tmp_path: Path) -> None:
-    late = CheckPart("late", "part_good", 30, 60)
-    assert check_all([parts["good"], late], options(tmp_path / "out", 10 / 60, tiny=False)) == 0
+    late = CheckPart("late", "part_good", 120, 240)
+    assert check_all([parts["good"], late], options(tmp_path / "out", 100 / 60, tiny=False)) == 0
     entry = result_of(tmp_path / "out")["parts"]["late"]
     assert entry["status"] == "skipped"
-    assert entry["reason"].endswith("s left, 30 s needed")
+    assert entry["reason"].endswith("s left, 120 s needed")
 
 
 def test_a_part_that_hangs_is_given_no_more_than_the_time_that_is_left(
     parts: dict[str, CheckPart], tmp_path: Path
 ) -> None:
-    began = time.monotonic()
-    check_all([parts["hangs"]], options(tmp_path / "out", 5 / 60))
-    assert time.monotonic() - began < 4.9
-    assert result_of(tmp_path / "out")["parts"]["hangs"]["reason"] == "its 3 s were over"
+    check_all([CheckPart("hangs", "part_hangs", 0, 900)], options(tmp_path / "out", 6 / 60))
+    (seconds,) = re.findall(r"^its (\d) s were over$", result_of(tmp_path / "out")["parts"]["hangs"]["reason"])
+    assert int(seconds) <= 6 - RESERVE
 
 
 def test_what_was_found_survives_a_kill(parts: dict[str, CheckPart], tmp_path: Path) -> None:
@@ -120,8 +132,8 @@ def test_what_was_found_survives_a_kill(parts: dict[str, CheckPart], tmp_path: P
     code = (
         "import sys\nfrom pathlib import Path\nfrom scripts.gpu_checks.command import Options, check_all\n"
         "from scripts.gpu_checks.parts import CheckPart\n"
-        "parts = [CheckPart('good', 'part_good', 0, 60), CheckPart('hangs', 'part_hangs', 0, 60)]\n"
-        "check_all(parts, Options(2, Path(sys.argv[1]), 'cpu', True, 'a command'))\n"
+        "parts = [CheckPart('good', 'part_good', 0, 900), CheckPart('hangs', 'part_hangs', 0, 900)]\n"
+        "check_all(parts, Options(60, Path(sys.argv[1]), 'cpu', True, 'a command'))\n"
     )
     environment = {**os.environ, "PYTHONPATH": f"{ROOT}{os.pathsep}{tmp_path}"}
     parent = subprocess.Popen([sys.executable, "-c", code, str(out)], env=environment, stdout=subprocess.DEVNULL)
@@ -137,7 +149,7 @@ def test_what_was_found_survives_a_kill(parts: dict[str, CheckPart], tmp_path: P
     _wait(lambda: not _children(out))
 
 
-def _wait(happened: Any, seconds: float = 60.0) -> None:
+def _wait(happened: Any, seconds: float = LONG) -> None:
     ends = time.monotonic() + seconds
     while not happened():
         assert time.monotonic() < ends, "it did not happen"
@@ -290,7 +302,7 @@ def test_the_table_of_a_result(parts: dict[str, CheckPart], tmp_path: Path) -> N
 
 def _command(*arguments: object, **options: Any) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, str(ROOT / "scripts" / "gpu_check.py"), *map(str, arguments)]
-    return subprocess.run(command, capture_output=True, text=True, timeout=280, **options)
+    return subprocess.run(command, capture_output=True, text=True, timeout=2400, **options)
 
 
 def test_a_part_that_does_not_exist_is_refused(tmp_path: Path) -> None:
@@ -330,7 +342,7 @@ except ModuleNotFoundError:
 
 
 def test_it_needs_no_simpleitk_and_no_gdcm() -> None:
-    done = subprocess.run([sys.executable, "-c", BLOCKED, str(ROOT)], capture_output=True, text=True, timeout=200)
+    done = subprocess.run([sys.executable, "-c", BLOCKED, str(ROOT)], capture_output=True, text=True, timeout=600)
     assert done.stdout == "all imported\n", done.stderr
 
 
@@ -397,13 +409,11 @@ def test_the_wheels_of_the_page_are_versions_that_are_tested() -> None:
 @pytest.mark.slow
 def test_a_rehearsal_on_the_cpu(tmp_path: Path) -> None:
     environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
-    began = time.monotonic()
-    done = _command("--device", "cpu", "--tiny", "--minutes", "3", "--out", "found", cwd=tmp_path, env=environment)
-    assert time.monotonic() - began < 200
+    done = _command("--device", "cpu", "--tiny", "--minutes", "30", "--out", "found", cwd=tmp_path, env=environment)
     found = result_of(tmp_path / "found")
     assert list(found["parts"]) == [part.name for part in PARTS]
     for name, entry in found["parts"].items():
-        assert entry["status"] in ("done", "skipped", "cut off"), (name, entry, done.stdout)
+        assert entry["status"] in ("done", "skipped"), (name, entry, done.stdout)
         assert entry["reason"] or entry["status"] == "done"
         assert entry["measurements"] or entry["status"] != "done"
         assert not entry["failures"]
@@ -414,7 +424,7 @@ def test_a_rehearsal_on_the_cpu(tmp_path: Path) -> None:
     assert all(name in done.stdout for name in found["parts"])
     table = _command("--table", tmp_path / "found" / "result.json").stdout
     assert "A rehearsal: its sizes say nothing about speed" in table
-    assert "`python scripts/gpu_check.py --device cpu --tiny --minutes 3 --out FOLDER` at commit " in table
+    assert "`python scripts/gpu_check.py --device cpu --tiny --minutes 30 --out FOLDER` at commit " in table
     assert ": met |" not in table
     assert str(tmp_path) not in table
     assert all(f"### {name}: " in table for name in found["parts"])

@@ -184,4 +184,4 @@ def test_a_board_of_a_thousand_rows_opens_in_a_second(chromium: Any, tmp_path: P
     assert path.stat().st_size < 2_000_000
     with opened(chromium, path) as seen:
         assert seen.page.locator("#count").inner_text() == "1000 of 1000 rows"
-        assert seen.seconds < 5  # one second on a machine that does nothing else
+        assert 0 < seen.seconds < 5  # of the processor; one second on a machine that does nothing else

@@ -356,26 +356,32 @@ def test_too_little_memory_names_the_batch(cause: Exception) -> None:
 # Other processes
 
 
-def run_job(folder: Path, *, processes: int = 1, pause: float = 0.0, wait: bool = True) -> subprocess.Popen[bytes]:
+LONG = 240.0
+"""Seconds in which a job of these ends on any machine."""
+
+
+def run_job(folder: Path, *, processes: int = 1, steps: int = 0, wait: bool = True) -> subprocess.Popen[bytes]:
+    """Start a training, which waits after so many steps where these are not 0."""
     torchrun = ["-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={processes}"]
-    command = [sys.executable, *(torchrun if processes > 1 else []), str(JOB), str(folder), str(pause)]
+    command = [sys.executable, *(torchrun if processes > 1 else []), str(JOB), str(folder), str(steps)]
     root = Path(__file__).parents[2]
     environment = {**os.environ, "PYTHONPATH": str(root), "OMP_NUM_THREADS": "1"}
     process = subprocess.Popen(
         command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, start_new_session=True
     )
     if wait:
-        _, errors = process.communicate(timeout=120)
+        _, errors = process.communicate(timeout=LONG)
         assert process.returncode == 0, errors.decode()
     return process
 
 
 def kill_after_checkpoint(folder: Path, processes: int) -> None:
-    process = run_job(folder, processes=processes, pause=0.1, wait=False)
-    deadline = time.monotonic() + 60
-    while not (folder / "training.pt").exists() and time.monotonic() < deadline:
+    process = run_job(folder, processes=processes, steps=6, wait=False)  # the checkpoint is of step 4
+    deadline = time.monotonic() + LONG
+    while len(list(folder.glob("waits-*"))) < processes:
+        assert process.poll() is None
+        assert time.monotonic() < deadline
         time.sleep(0.02)
-    time.sleep(0.15)
     os.killpg(process.pid, signal.SIGKILL)
     process.wait()
     if processes > 1:  # torchrun's workers lead sessions of their own
@@ -384,7 +390,7 @@ def kill_after_checkpoint(folder: Path, processes: int) -> None:
                 os.kill(int(pid), signal.SIGKILL)
             except ProcessLookupError:
                 continue
-    assert torch.load(folder / "training.pt", weights_only=True)["done"] < 30
+    assert torch.load(folder / "training.pt", weights_only=True)["done"] == 4
 
 
 def results(folder: Path) -> list[dict[str, Tensor]]:

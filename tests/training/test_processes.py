@@ -6,7 +6,6 @@ import json
 import os
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -18,12 +17,15 @@ from benchmark.training.checkpoint import load_checkpoint, save_checkpoint
 ROOT = Path(__file__).parents[2]
 UNEVEN, RESUMED = (Path(__file__).parent / name for name in ("uneven_job.py", "training_job.py"))
 
+LONG = 240
+"""Seconds in which two processes start, train and end on any machine; one that hangs would sleep for 3,000."""
+
 
 def start(job: Path, *arguments: object, processes: int = 2, wait: float = 60) -> subprocess.CompletedProcess[str]:
     torchrun = ["-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={processes}"]
     command = [sys.executable, *(torchrun if processes > 1 else []), str(job), *map(str, arguments)]
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1", "BENCH_WAIT_SECONDS": str(wait)}
-    return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=240)
+    return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=LONG)
 
 
 def seen(folder: Path) -> list[list[list[float]]]:
@@ -48,26 +50,22 @@ def test_both_processes_take_as_many_steps_whatever_the_number_of_items(tmp_path
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("what", ["hang", "end"])
-def test_a_process_that_is_lost_is_named(tmp_path: Path, what: str) -> None:
-    started = time.monotonic()
-    done = start(UNEVEN, tmp_path, 7, 4, what, wait=3)
+@pytest.mark.parametrize(("what", "wait"), [("hang", 5), ("end", 60)], ids=["hang", "end"])
+def test_a_process_that_is_lost_is_named(tmp_path: Path, what: str, wait: int) -> None:
+    done = start(UNEVEN, tmp_path, 7, 4, what, wait=wait)
     assert done.returncode != 0
     assert (tmp_path / "error-0.txt").read_text() == (
         "process 1 of 2 (the first is 0) did not answer in a training step: it has ended, or hangs\n"
-        "  hint: its own last message says why; if it is only slow, wait longer: BENCH_WAIT_SECONDS=6"
+        f"  hint: its own last message says why; if it is only slow, wait longer: BENCH_WAIT_SECONDS={2 * wait}"
     )
-    assert time.monotonic() - started < 120  # torchrun ends the one that hangs
 
 
 @pytest.mark.slow
 def test_a_process_that_fails_ends_all_with_its_reason(tmp_path: Path) -> None:
-    started = time.monotonic()
     done = start(UNEVEN, tmp_path, 7, 4, "crash", wait=600)
     assert done.returncode != 0
     assert (tmp_path / "error-1.txt").read_text() == "rank 1 has found a damaged image\n  hint: export it again"
     assert not (tmp_path / "error-0.txt").exists()
-    assert time.monotonic() - started < 120
 
 
 @pytest.mark.slow

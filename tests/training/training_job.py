@@ -1,4 +1,4 @@
-"""Run by test_training in processes of its own: python training_job.py FOLDER SECONDS_A_STEP."""
+"""Run by test_loop in processes of its own: python training_job.py FOLDER STEPS, after which it waits; 0 for never."""
 
 import os
 import sys
@@ -14,15 +14,20 @@ from benchmark.training.batches import Resident
 from benchmark.training.config import TrainingConfig
 from benchmark.training.loop import train
 
-folder, pause = Path(sys.argv[1]), float(sys.argv[2])
+folder, most = Path(sys.argv[1]), int(sys.argv[2])
 torch.set_num_threads(1)
 with (folder / "pids").open("a") as pids:
     pids.write(f"{os.getpid()}\n")
+taken = 0
 
 
 def loss(net: nn.Module, batch: Tensor) -> Tensor:
-    """Reconstruct noisy input, slowly."""
-    time.sleep(pause)
+    """Reconstruct noisy input, until it is time to wait."""
+    global taken
+    if taken == most > 0:
+        (folder / f"waits-{rank}").touch()
+        time.sleep(600)
+    taken += 1
     return (net(batch + 0.1 * torch.randn_like(batch)) - batch).square().mean()
 
 

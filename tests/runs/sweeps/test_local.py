@@ -124,7 +124,7 @@ def test_no_process_outlives_the_driver(tmp_path: Path, number: signal.Signals) 
     below = children(driver.pid)
     assert len(below) >= 2
     driver.send_signal(number)
-    assert driver.wait(timeout=120) != 0
+    assert driver.wait(timeout=600) != 0
     wait_until(lambda: not any(alive(process) for process in below))
 
 
@@ -157,7 +157,7 @@ def alive(process: int) -> bool:
         return False
 
 
-def wait_until(reached: object, seconds: float = 120) -> None:
+def wait_until(reached: object, seconds: float = 600) -> None:
     limit = time.monotonic() + seconds
     while not reached():  # type: ignore[operator]
         assert time.monotonic() < limit

@@ -11,18 +11,13 @@ from typing import Any
 
 import pandas as pd
 import pytest
-from conftest import FAST
+from bench_calls import FAST
+from conftest import Bench
 
 from benchmark.records.record import Record
 from benchmark.runs.sweeps.readings import PRIVATE_REASON
 
 SOAK = Path(__file__).parents[3] / "scripts" / "soak_sweep.py"
-
-
-def bench(folder: Path, *arguments: object) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, str(FAST), *map(str, arguments)], cwd=folder, capture_output=True, text=True, timeout=1200
-    )
 
 
 def options(prepared: dict[str, Any]) -> tuple[object, ...]:
@@ -33,10 +28,12 @@ def options(prepared: dict[str, Any]) -> tuple[object, ...]:
 
 
 @pytest.mark.slow
-def test_a_sweep_its_second_call_and_another_sweep_share_their_cells(tmp_path: Path, prepared: dict[str, Any]) -> None:
-    toys = Path(FAST).parent / "toy_models.py"
+def test_a_sweep_its_second_call_and_another_sweep_share_their_cells(
+    bench: Bench, tmp_path: Path, prepared: dict[str, Any]
+) -> None:
+    toys = FAST.parent / "toy_models.py"
     models = f"gaussian,{toys}:Crashes"
-    done = bench(tmp_path, "sweep", "--model", models, "--train-items", "40", "--name", "mine", *options(prepared))
+    done = bench("sweep", "--model", models, "--train-items", "40", "--name", "mine", *options(prepared))
     assert done.returncode == 5, done.stderr
     assert "1 done, 1 failed; states: sweeps/mine/cells.jsonl\n" in done.stdout
     assert "run the failed cells again with: bench sweep --config sweeps/mine/sweep.toml --name mine\n" in done.stdout
@@ -50,7 +47,7 @@ def test_a_sweep_its_second_call_and_another_sweep_share_their_cells(tmp_path: P
     assert Record.read(folder / "record.json").cohort.items["train"] == 40
     assert "evaluate: done" in (folder / "run.log").read_text()
 
-    shown = bench(tmp_path, "runs", "show", "sweeps/mine")
+    shown = bench("runs", "show", "sweeps/mine")
     assert shown.returncode == 0, shown.stderr
     assert shown.stdout.splitlines()[-1] == "page: sweeps/mine/index.html"
     assert "cells without numbers" in shown.stdout
@@ -58,7 +55,7 @@ def test_a_sweep_its_second_call_and_another_sweep_share_their_cells(tmp_path: P
     table = pd.read_parquet(tmp_path / "sweeps/mine/table.parquet").drop_duplicates("cell")
     assert table[["state", "reason"]].to_numpy().tolist() == [["done", ""], ["failed", PRIVATE_REASON]]
     claimed = bench(
-        tmp_path, "sweep", "--model", "gaussian", "--train-items", "40,20", "--claim", "train-items=falls", "--name",
+        "sweep", "--model", "gaussian", "--train-items", "40,20", "--claim", "train-items=falls", "--name",
         "mine", *options(prepared),
     )  # fmt: skip
     assert claimed.returncode == 2, claimed.stdout
@@ -72,20 +69,18 @@ def test_a_sweep_its_second_call_and_another_sweep_share_their_cells(tmp_path: P
 
     (tmp_path / "runs").rename(tmp_path / "moved")
     plan = bench(
-        tmp_path, "sweep", "--model", "gaussian", "--train-items", "40,20", "--runs", "moved", "--dry-run", "--json",
+        "sweep", "--model", "gaussian", "--train-items", "40,20", "--runs", "moved", "--dry-run", "--json",
         *options(prepared),
     )  # fmt: skip
     assert plan.returncode == 0, plan.stderr
     assert [cell["state"] for cell in json.loads(plan.stdout)["cells"]] == ["cached", "planned"]
-    again = bench(
-        tmp_path, "sweep", "--model", "gaussian", "--train-items", "40", "--runs", "moved", *options(prepared)
-    )
+    again = bench("sweep", "--model", "gaussian", "--train-items", "40", "--runs", "moved", *options(prepared))
     assert again.returncode == 0, again.stderr
     assert "1 cached; states: sweeps/" in again.stdout
 
-    listed = json.loads(bench(tmp_path, "runs", "list", "--runs", "moved", "--json").stdout)
+    listed = json.loads(bench("runs", "list", "--runs", "moved", "--json").stdout)
     assert sorted(run["state"] for run in listed) == ["done", "failed"]
-    removed = bench(tmp_path, "runs", "rm", "moved/" + lines[0]["folder"], "--runs", "moved", "--yes")
+    removed = bench("runs", "rm", "moved/" + lines[0]["folder"], "--runs", "moved", "--yes")
     assert removed.returncode == 0, removed.stderr
     assert not (tmp_path / "moved" / lines[0]["folder"]).exists()
 
