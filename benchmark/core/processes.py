@@ -9,6 +9,7 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
+from multiprocessing.resource_tracker import ensure_running
 from typing import Any, TypeVar
 
 from benchmark.core.progress import progress
@@ -21,6 +22,7 @@ class _Quiet(multiprocessing.context.SpawnProcess):
 
     def start(self) -> None:
         """Start the process, which inherits that the signal waits for ever."""
+        ensure_running()  # it would let the signal through again, before the first process has begun
         before = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])
         try:
             super().start()

@@ -299,6 +299,7 @@ def test_ending_it_ends_what_it_started(train: Split, tmp_path: Path) -> None:
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux gives orphans to an ancestor that asks for them")
+@pytest.mark.usefixtures("real_processes")
 def test_what_it_has_left_in_another_session_ends_with_it(train: Split, tmp_path: Path) -> None:
     one = Model("Leaves", tmp_path)
     one.fit(train)
@@ -309,6 +310,7 @@ def test_what_it_has_left_in_another_session_ends_with_it(train: Split, tmp_path
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux gives orphans to an ancestor that asks for them")
+@pytest.mark.usefixtures("real_processes")
 def test_what_it_has_left_ends_with_the_evaluator(tmp_path: Path) -> None:
     kept = PARENT.replace('Model("Waits", Path(sys.argv[1]))', 'one = Model("Leaves", Path(sys.argv[1]))\none')
     code = kept.format(tests=str(Path(__file__).parent)) + "import time; time.sleep(60)"
