@@ -29,6 +29,8 @@ MISTAKE = re.compile(r"^\| `(.+?)` \| `(.+?)` \| (.+?) \| (.+?) \|$", re.MULTILI
 VARIES = re.compile(r"\b[0-9a-f]{8,}\b|(?<![\w-])-?\d+(?:\.\d+)?|\d+(?:\.\d+)?")
 VERDICT = re.compile(r"(HOLD|NOTHING FOUND|CANNOT TELL|REFUSED): .*")
 LEFT_OUT = "..."
+WRAPPED = 40
+"""Columns that are empty where the last column of a table goes over to a second line."""
 PATIENTS = 24
 """As many as the page takes."""
 
@@ -64,7 +66,7 @@ def masked(line: str) -> str:
 
 def missing(shown: list[str], printed: str) -> Iterator[str]:
     """Yield the lines of the page with which no printed line begins, in this order; `...` stands for any lines."""
-    lines = [masked(line) for line in printed.splitlines() if line.strip()]
+    lines = [masked(line) for line in printed.splitlines() if line[:WRAPPED].strip()]
     place, loose = 0, True
     for line in filter(str.strip, shown):
         if line.strip() == LEFT_OUT:
