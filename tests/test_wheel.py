@@ -20,6 +20,8 @@ NEEDED = (
     "benchmark/evaluation/report/templates/report.html", "benchmark/pages/templates/page.html",
     "benchmark/pages/assets/page.css", "benchmark/site/published.toml", "benchmark/site/templates/board.html",
     "benchmark/site/assets/table.js", "benchmark/cli/demo.py", "benchmark/py.typed",
+    "benchmark/adapters/template/adapter.py", "benchmark/adapters/template/card.toml",
+    "benchmark/adapters/template/test_my_model.py",
 )  # fmt: skip
 """What `bench demo`, the lists and `bench metrics` read, one of each kind."""
 

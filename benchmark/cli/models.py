@@ -1,7 +1,9 @@
-"""`bench models` and `bench check`: lists, installs and tries models."""
+"""`bench models` and `bench check`: lists, begins, installs and tries models."""
 
 from __future__ import annotations
 
+import shlex
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -9,11 +11,12 @@ import typer
 from benchmark.cli.apps import App
 from benchmark.cli.echo import echo
 from benchmark.cli.options import Device, Json, card_rows, pairs, public_card, warn
+from benchmark.cli.outcome import written
 
 if TYPE_CHECKING:
     from benchmark.plugins.registry import ModelCard
 
-models_app = App(help="List models, or install what one needs.", invoke_without_command=True)
+models_app = App(help="List models, begin one of your own, or install what one needs.", invoke_without_command=True)
 
 
 @models_app.callback(invoke_without_command=True)
@@ -50,6 +53,36 @@ def show_command(name: Annotated[str, typer.Argument(help="Model name.")], as_js
         print_json(values)
     else:
         print_table(name, ("field", "value"), card_rows(values))
+
+
+@models_app.command("new", writes=True, short_help="Write a model of your own that runs as it is, with its test.")
+def new_command(
+    name: Annotated[
+        str, typer.Argument(metavar="NAME", help="Its name: small letters, digits and hyphens, such as my-model.")
+    ],
+    out: Annotated[
+        Path | None, typer.Option("--out", help="Where its folder is made; the current folder by default.")
+    ] = None,
+) -> None:
+    """Begin a model of your own: a new folder with an adapter, its card and its test.
+
+    The adapter, a small autoencoder, runs as it is: insert your own network and loss. Files that exist are never
+    overwritten. docs/tutorial.md leads from here to a row on a board.
+    """
+    from benchmark.adapters.new_model import class_name, write_model
+
+    adapter, card, test = write_model(name, out or Path())
+    written(adapter, card, test)
+    place = adapter if adapter.is_absolute() else f"./{adapter}"
+    model = shlex.quote(f"{place}:{class_name(name)}")
+    for line in (
+        f"{adapter}: the model",
+        f"{card}: what lists say of it, and its options by preset",
+        f"{test}: a test for pytest",
+        f"check it: bench check {model}",
+        f"run it:   bench run --model {model} --data phantom-cxr",
+    ):
+        echo(line)
 
 
 @models_app.command("install")

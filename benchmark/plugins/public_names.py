@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-import re
 from typing import Any
 
 from benchmark.core.errors import AdapterError
 from benchmark.core.public_text import hidden
-from benchmark.plugins.registry import Card, Kind, listing
-
-DECLARED_NAME = re.compile(r"[a-z0-9][a-z0-9.-]{0,39}")
-"""Fit for a file's name, and for the id of a score."""
+from benchmark.plugins.registry import OWN_NAME, Card, Kind, listing
 
 
 def declared_name(cls: type[Any]) -> object:
@@ -22,8 +18,8 @@ def public_name(kind: Kind, card: Card, declared: object = None) -> str:
     """Return the public name of a plugin.
 
     A plugin with a card in this package, or in a checkout of it, has its card's name. Any other is `own-1a2b3c4d`, a
-    digest of its name, unless its class declares one for the public (`declared_name`). The
-    names of files and classes are typed for one machine, and may say whose data a model was trained on.
+    digest of its name, unless its class declares one for the public (`declared_name`): so is one with a card next to
+    its file. The names of files and classes are typed for one machine, and may say whose data a model was trained on.
 
     Raises AdapterError for a declared name that does not fit, or that a card of this kind has.
     """
@@ -31,7 +27,7 @@ def public_name(kind: Kind, card: Card, declared: object = None) -> str:
         return card.name
     if declared is None:
         return hidden_name(card.name)
-    if not isinstance(declared, str) or not DECLARED_NAME.fullmatch(declared):
+    if not isinstance(declared, str) or not OWN_NAME.fullmatch(declared):
         raise AdapterError(
             f"{card.name} declares the public name {declared!r}", "use up to 40 small letters, digits, points, hyphens"
         )

@@ -2,7 +2,8 @@
 
 Models and data sets have a folder each in `models/` and `datasets/` (of the package and of a checkout), detectors a
 card each in `benchmark/detectors/cards/`. Installed packages add to all three by entry points `benchmark.models`,
-`benchmark.datasets` and `benchmark.detectors`; your own are `./file.py:Class`.
+`benchmark.datasets` and `benchmark.detectors`; your own are `./file.py:Class`. A model of either kind may have its
+card.toml next to its file.
 """
 
 from __future__ import annotations
@@ -10,10 +11,12 @@ from __future__ import annotations
 import dataclasses
 import importlib
 import importlib.util
+import re
 import sys
 import tomllib
 import typing
 from collections.abc import Mapping
+from contextlib import suppress
 from functools import cache
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
@@ -107,7 +110,9 @@ class DetectorCard(Card):
 _OPTION: dict[Kind, str] = {"models": "--model", "datasets": "--data", "detectors": "--detector"}
 _CARDS: dict[Kind, type[Card]] = {"models": ModelCard, "datasets": DatasetCard, "detectors": DetectorCard}
 DECLARED = ("dimensions", "toy")
-"""Class variables of a model without card.toml that say what its card would."""
+"""Class variables of a model of the user's own that say what a card would; they come before those of its card."""
+OWN_NAME = re.compile(r"[a-z0-9][a-z0-9.-]{0,39}")
+"""Fit for a file's name, and for the id of a score: a name that a card next to `./file.py`, or its class, declares."""
 _FOLDERS, _FILES = "*/card.toml", "cards/*.toml"
 _PATTERNS: dict[Kind, str] = {"models": _FOLDERS, "datasets": _FOLDERS, "detectors": _FILES}
 """Paths of the cards, below each folder of the package `benchmark.KIND`."""
@@ -134,7 +139,12 @@ def listing(kind: Kind) -> Listing:
             continue
         _add(cards, problems, card)
     for point in entry_points(group=f"benchmark.{kind}"):
-        _add(cards, problems, _plugin_card(kind, point))
+        try:
+            card = _plugin_card(kind, point)
+        except AdapterError as error:
+            problems.append(error.message)
+            continue
+        _add(cards, problems, card)
     return Listing(cards=dict(sorted(cards.items())), problems=tuple(problems))
 
 
@@ -161,7 +171,19 @@ def _read_card(kind: Kind, path: Path) -> Card:
 
 def _plugin_card(kind: Kind, point: EntryPoint) -> Card:
     origin = point.dist.name if point.dist else "an installed package"
-    return _CARDS[kind](name=point.name, entry=point.value, summary=f"from {origin}")
+    card = _CARDS[kind](name=point.name, entry=point.value, summary=f"from {origin}")
+    module = _module_file(point.module) if isinstance(card, ModelCard) else None
+    return _described(card, module, point.name) if module and isinstance(card, ModelCard) else card
+
+
+def _module_file(module: str) -> Path | None:
+    """Return the file of a module inside an installed package, without importing it; None for a module alone."""
+    first, *inner = module.split(".")
+    spec = None
+    with suppress(ImportError, ValueError):  # names that an installation has written, not we
+        spec = importlib.util.find_spec(first) if inner else None
+    places = spec.submodule_search_locations if spec else None
+    return Path(next(iter(places)), *inner).with_suffix(".py") if places else None
 
 
 def _first_line(error: Exception) -> str:
@@ -172,10 +194,14 @@ def _first_line(error: Exception) -> str:
 
 
 def find(kind: Kind, name: str) -> Card:
-    """Return the card of a name, or a bare card for `file.py:Class`. Raises UsageError with suggestions."""
+    """Return the card of a name; for `file.py:Class` of a model the card next to the file, else a bare one.
+
+    Raises UsageError with suggestions, AdapterError for a card next to the file that cannot be used.
+    """
     if ".py:" in name:
         path, _, attribute = name.rpartition(":")
-        return _CARDS[kind](name=attribute.lower(), entry=name, summary=f"from {path}")
+        card = _CARDS[kind](name=attribute.lower(), entry=name, summary=f"from {path}")
+        return _described(card, Path(path)) if isinstance(card, ModelCard) else card
     cards = listing(kind).cards
     if name not in cards:
         raise UsageError(
@@ -183,6 +209,28 @@ def find(kind: Kind, name: str) -> Card:
             f"{suggest(name, cards)}`bench {kind}` lists all; your own: {_OPTION[kind]} ./file.py:Class",
         )
     return cards[name]
+
+
+def _described(card: ModelCard, module: Path, name: str = "") -> ModelCard:
+    """Return the card.toml next to a module that describes the class of a bare card; the bare card where none does.
+
+    The entry stays, and there is no folder: the model is one of the user's own, whose name public files hide
+    (`public_names`). `name` replaces that of card.toml. Raises AdapterError for a card.toml that cannot be used.
+    """
+    file = module.with_name("card.toml")
+    if not (module.is_file() and file.is_file()):
+        return card
+    try:
+        values = tomllib.loads(file.read_text(encoding="utf-8"))
+        if values.get("entry") != f"{module.stem}:{card.entry.rpartition(':')[2]}":
+            return card
+        read = ModelCard.model_validate(values | ({"name": name} if name else {}))
+        problem = "" if OWN_NAME.fullmatch(read.name) else f"name: {read.name!r} is not small letters, digits, hyphens"
+    except (tomllib.TOMLDecodeError, ValidationError, UnicodeDecodeError, OSError) as error:
+        problem = _first_line(error)
+    if problem:
+        raise AdapterError(f"{file} is not a usable card: {problem}", "fix it, or remove it: a model may have none")
+    return read.model_copy(update={"entry": card.entry, "folder": ""})
 
 
 def find_model(name: str) -> ModelCard:
@@ -232,7 +280,7 @@ def require_file(card: Card) -> None:
 
 
 def declared(card: ModelCard, given: Mapping[str, Any]) -> ModelCard:
-    """Return the card of a model without card.toml, with the `dimensions` and `toy` that its class declares.
+    """Return the card of a model of the user's own, with the `dimensions` and `toy` that its class declares.
 
     Raises AdapterError for values that a card cannot have.
     """

@@ -125,9 +125,9 @@ def public_spec(resolved: Resolved) -> Spec:
 
 
 def public_preset(resolved: Resolved) -> str:
-    """Return the preset: a model without presets takes any text for one, which is then a digest."""
-    preset = resolved.config.model.preset
-    return preset if preset in resolved.model.presets else str(public_value("preset", preset))
+    """Return the preset: one that the user has typed, or a card next to `./file.py` names, is a digest."""
+    preset, listed = resolved.config.model.preset, resolved.model.presets if resolved.model.folder else ()
+    return preset if preset in listed else str(public_value("preset", preset))
 
 
 def _public_fit(resolved: Resolved, status: dict[str, Any]) -> str:

@@ -140,14 +140,6 @@ def test_unknown_names_are_refused(bench: Bench) -> None:
     )
 
 
-def test_the_documented_example_conforms() -> None:
-    """docs/my_model.py is what newcomers copy: at most 60 lines, and sound."""
-    path = Path(__file__).parents[2] / "docs" / "my_model.py"
-    assert len(path.read_text().splitlines()) <= 60
-    findings = check_adapter(registry.find_model(f"{path}:MyModel"), {})
-    assert [finding for finding in findings if finding.status not in ("ok", "not applicable")] == []
-
-
 def test_only_one_check_is_run_and_named(bench: Bench) -> None:
     done = bench("check", "gaussian", "--only", "seeds")
     assert (done.returncode, done.stderr) == (0, "")

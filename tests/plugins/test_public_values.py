@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import typing
+from types import SimpleNamespace
 from typing import Any, get_args
 
 import pytest
@@ -19,7 +20,8 @@ from benchmark.images.planted_copies import PLANTED
 from benchmark.images.windowing import HOUNSFIELD, RULES
 from benchmark.plugins import registry
 from benchmark.plugins.public_names import declared_name, public_name
-from benchmark.plugins.registry import Card, Kind, ModelCard, listing
+from benchmark.plugins.registry import Card, Kind, ModelCard, Preset, listing
+from benchmark.runs.run_record import public_preset
 
 KINDS: tuple[Kind, ...] = get_args(Kind)
 CLASSES = [
@@ -97,3 +99,15 @@ def test_a_declared_name_of_another_model() -> None:
         "anna declares the public name 'ldm', which is that of another of memobench's own models\n"
         "  hint: declare another name"
     )
+
+
+def test_a_preset_that_a_card_of_the_user_names_is_hidden() -> None:
+    """Its name is typed, as that of the model is; a preset of the package, and the usual names, are public."""
+
+    def shown(preset: str, folder: str) -> str:
+        card = ModelCard(name="lungs", entry="a:B", folder=folder, presets={"smoke": Preset(), "anna": Preset()})
+        config = SimpleNamespace(model=SimpleNamespace(preset=preset))
+        return public_preset(SimpleNamespace(config=config, model=card))  # type: ignore[arg-type]
+
+    assert shown("anna", "") == hidden("anna")
+    assert (shown("smoke", ""), shown("anna", "models/lungs")) == ("smoke", "anna")

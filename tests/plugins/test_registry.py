@@ -16,6 +16,8 @@ import benchmark.detectors
 import benchmark.models
 from benchmark.core.errors import AdapterError, UsageError
 from benchmark.core.options import build
+from benchmark.core.public_text import hidden
+from benchmark.plugins.public_names import public_name
 from benchmark.plugins.registry import (
     DatasetCard,
     ModelCard,
@@ -291,7 +293,64 @@ def test_a_file_s_own_missing_file_or_attribute_is_told(tmp_path: Path, text: st
         load_class("models", find("models", f"{path}:Thing"))
 
 
+OWN_CARD = 'name = "lung-vae"\nentry = "mine:Thing"\nlicence = "Apache-2.0"\n[presets.smoke]\nimage_size = 32\n'
+
+
+FRACTION = "presets.smoke.samples: Input should be a valid integer, got a number with a fractional part"
+
+
+def test_a_card_next_to_the_file_describes_its_class(tmp_path: Path) -> None:
+    (tmp_path / "mine.py").write_text(ADAPTER)
+    (tmp_path / "other.py").write_text(ADAPTER)
+    (tmp_path / "card.toml").write_text(OWN_CARD)
+    name = f"{tmp_path / 'mine.py'}:Thing"
+    card = find_model(name)
+    assert (card.name, card.licence, card.presets["smoke"].image_size) == ("lung-vae", "Apache-2.0", 32)
+    assert (card.entry, card.folder) == (name, "")  # with a folder it would be one of the package
+    assert public_name("models", card) == hidden("lung-vae", "own")
+    assert find_model(f"{tmp_path / 'mine.py'}:Other").name == "other"
+    assert find_model(f"{tmp_path / 'other.py'}:Thing").licence == ""
+    assert find_dataset(name).name == "thing"
+    assert find_model(f"{tmp_path / 'none.py'}:Thing").name == "thing"
+
+
+@pytest.mark.parametrize(
+    ("card", "problem"),
+    [
+        (OWN_CARD + "samples = 0.5\n", FRACTION),
+        (OWN_CARD.replace("lung-vae", "../lung"), "name: '../lung' is not small letters, digits, hyphens"),
+        (OWN_CARD.replace("lung-vae", "Lung"), "name: 'Lung' is not small letters, digits, hyphens"),
+    ],
+)  # fmt: skip
+def test_a_broken_card_next_to_the_file(tmp_path: Path, card: str, problem: str) -> None:
+    (tmp_path / "mine.py").write_text(ADAPTER)
+    (tmp_path / "card.toml").write_text(card)
+    with pytest.raises(AdapterError) as error:
+        find_model(f"{tmp_path / 'mine.py'}:Thing")
+    hint = "fix it, or remove it: a model may have none"
+    assert str(error.value) == f"{tmp_path / 'card.toml'} is not a usable card: {problem}\n  hint: {hint}"
+
+
 # Plugins
+
+
+def test_an_entry_point_has_the_card_next_to_its_module(plugin: Write) -> None:
+    known = set(listing("models").cards)
+    listing.cache_clear()
+    place = plugin("[benchmark.models]\nlungs = acme_pkg.mine:Thing\nother = acme_pkg.mine:Other\n")
+    (place / "acme_pkg").mkdir()
+    (place / "acme_pkg" / "mine.py").write_text(ADAPTER)
+    (place / "acme_pkg" / "card.toml").write_text(OWN_CARD)
+    card = find_model("lungs")
+    assert (card.name, card.licence, card.entry, card.folder) == ("lungs", "Apache-2.0", "acme_pkg.mine:Thing", "")
+    assert public_name("models", card) == hidden("lungs", "own")
+    assert find_model("other").summary == "from acme-models"
+    assert "acme_pkg.mine" not in sys.modules
+    listing.cache_clear()
+    (place / "acme_pkg" / "card.toml").write_text(OWN_CARD + "samples = 0.5\n")
+    assert set(listing("models").cards) == known | {"other"}
+    (problem,) = listing("models").problems
+    assert problem.startswith(f"{place / 'acme_pkg' / 'card.toml'} is not a usable card: presets.smoke.samples: ")
 
 
 def test_an_entry_point_is_listed_without_being_imported(plugin: Write) -> None:

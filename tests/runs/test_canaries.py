@@ -63,6 +63,7 @@ COMMANDS: dict[str, tuple[int, tuple[object, ...]]] = {
     "metrics show": (0, ("exposed.items", "--json")),
     "models": (0, ("--json",)),
     "models show": (0, ("ldm", "--json")),
+    "models new": (0, ("new-model", "--out", "written")),
     "models install": (2, ("vae",)),
     "datasets": (0, ("--json",)),
     "datasets show": (0, ("folder",)),
@@ -88,11 +89,11 @@ PUBLIC_FILES = (
     "audits/*/audit.json", "audits/*/audit.png", "leaderboards/*.md", "leaderboards/*.csv", "leaderboards/*.json",
     "leaderboards/records/*.json", "leaderboards/site/**/*.html", "leaderboards/site/**/*.parquet",
     "sweeps/*/index.html", "sweeps/*/table.*", "sweeps/*/means.*", "sweeps/*/trends.*", "prompts/*/summary.json",
-    "prompts/*/tokens.json", "prompts/*/mitigations.json",
+    "prompts/*/tokens.json", "prompts/*/mitigations.json", "written/new_model/*",
 )  # fmt: skip
 """What SECURITY.md calls public. Each pattern has to match a file, so that the test cannot pass on nothing."""
 INPUTS = (C["root"], "sides", C["pipeline"], "prompts.csv", f"{C['table']}.csv", f"{C['plugins']}.py", "__pycache__")
-PUBLIC_PLACES = ("leaderboards",)
+PUBLIC_PLACES = ("leaderboards", "written")
 
 
 LIGHT = ("demo", "metrics", "models", "runs", "leaderboard", "reproduce")
@@ -119,7 +120,8 @@ def outcome(stdout: str) -> str:
 PUBLIC_STDOUT: dict[str, Callable[[str], str]] = {
     "run": answer, "evaluate": answer, "runs show": outcome, "leaderboard build": whole, "audit": whole,
     **dict.fromkeys(("leaderboard table", "leaderboard export"), whole),
-    **dict.fromkeys(("metrics", "metrics show", "models", "models show", "datasets", "datasets show"), whole),
+    **dict.fromkeys(("metrics", "metrics show", "models", "models show", "models new"), whole),
+    **dict.fromkeys(("datasets", "datasets show"), whole),
     **dict.fromkeys(("detectors", "detectors show"), whole),
 }  # fmt: skip
 """What standard output SECURITY.md calls public, by command."""
