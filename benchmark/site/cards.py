@@ -49,13 +49,8 @@ def data_card(name: str) -> DatasetCard | None:
 
 def history(model: Model, entry: Entry) -> list[tuple[Board, Entry]]:
     """Return the other rows of the same configuration on the same data: other versions, protocols and splits."""
-    own = _configuration(entry)
-    return [(board, other) for board, other in model.rows if other.id != entry.id and _configuration(other) == own]
-
-
-def _configuration(entry: Entry) -> tuple[object, ...]:
-    spec = entry.record.spec
-    return spec.model, spec.preset, content_key(spec.settings), spec.data, entry.record.cohort.name
+    own = entry.configuration
+    return [(board, other) for board, other in model.rows if other.id != entry.id and other.configuration == own]
 
 
 def settings_of(entry: Entry) -> dict[str, str]:
@@ -67,7 +62,8 @@ def settings_of(entry: Entry) -> dict[str, str]:
         "repeated share": spec.repeat_share, "trained on": spec.trained_on, "budget, seconds": spec.budget_seconds,
     }  # fmt: skip
     rest = {name: value for name, value in given.items() if value is not None}
-    return {name: as_text(value) for name, value in public_options({**spec.settings, **rest}).items()}
+    # Only settings hold text of others: the rest is numbers and the words of our schema.
+    return {name: as_text(value) for name, value in {**public_options(spec.settings), **rest}.items()}
 
 
 def provenance(entry: Entry) -> list[dict[str, str]]:
