@@ -5,7 +5,7 @@ A number that cannot be trusted is refused with its reason: nothing is ever repo
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -13,7 +13,7 @@ import numpy as np
 from benchmark.core.percent import percent
 from benchmark.core.types import Score, patient_codes
 from benchmark.evaluation.prompted import prompted_patients
-from benchmark.metrics.accumulation import FACTORS, accumulation
+from benchmark.metrics.accumulation import FACTORS, larger_releases
 from benchmark.metrics.competition import PRECISION, SPENDING, Estimate, Exposed, Nearest, Spending, exposed
 from benchmark.metrics.detectable import Detectable, detectable
 from benchmark.metrics.epsilon import loss_of_guesses, right_guesses
@@ -108,7 +108,8 @@ def measure_exposure(
         **_privacy(result, nearest, guesses, reason),
     }
     replicates = () if reason else share_replicates(nearest, replicates_at(result), seed=seed)
-    return Exposure(scores, withheld, [asdict(row) for row in result.curve], replicates)
+    curve = [{**vars(row), "patients": dict(vars(row.patients))} for row in result.curve]
+    return Exposure(scores, withheld, curve, replicates)
 
 
 def replicates_at(result: Exposed) -> int:
@@ -208,7 +209,7 @@ def _growth(result: Exposed, nearest: Nearest) -> dict[str, Score]:
     """
     copied = copied_patients(result, nearest)
     kept = {
-        end: accumulation(_most_sighted(copied, round(getattr(result.patients, end))), nearest.train).larger
+        end: larger_releases(_most_sighted(copied, round(getattr(result.patients, end))), nearest.train)
         for end in ("low", "value", "high")
     }
     scores = {}

@@ -46,13 +46,21 @@ def accumulation(patient: Codes, train: int, factors: tuple[int, ...] = FACTORS)
         train: T; no more can be exposed.
         factors: how many times N.
     """
-    count = len(patient)
-    sightings = np.bincount(patient[patient >= 0], minlength=train)
-    sightings = sightings[sightings > 0]
+    count, sightings = len(patient), _sightings(patient)
     sizes = np.unique(np.linspace(1, count, STEPS).round().astype(int))
     curve = [rarefied(sightings, count, int(size)) for size in sizes]
-    larger = {factor: extrapolated(sightings, count, factor, train) for factor in factors}
-    return Accumulation(tuple(sizes.tolist()), tuple(curve), larger)
+    return Accumulation(tuple(sizes.tolist()), tuple(curve), larger_releases(patient, train, factors))
+
+
+def larger_releases(patient: Codes, train: int, factors: tuple[int, ...] = FACTORS) -> dict[int, Estimate]:
+    """Return the distinct patients in larger releases by factor, without the curve; arguments as of `accumulation`."""
+    sightings = _sightings(patient)
+    return {factor: extrapolated(sightings, len(patient), factor, train) for factor in factors}
+
+
+def _sightings(patient: Codes) -> Codes:
+    """Return how often each patient that is seen at all is seen, ascending by patient."""
+    return np.asarray(np.unique(patient[patient >= 0], return_counts=True)[1])
 
 
 def rarefied(sightings: Codes, count: int, size: int) -> float:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -54,6 +55,17 @@ def detectable(
     The lower end is above 0 if D_x > q_x at x = 1 or 2 (deeper thresholds may not be read), D_x = e + K_x. So q_1 + 1
     copied patients always do; with e fewer, chance has to add q_1 + 1 - e, whose probability is exact.
     """
+    even = images is None or len(np.unique(images)) == 1
+    return _of_even(train, heldout, samples, spending) if even else _told(train, heldout, samples, spending, images)
+
+
+@lru_cache(maxsize=256)
+def _of_even(train: int, heldout: int, samples: int, spending: Spending) -> Detectable:
+    """The records of a board ask for the same numbers a thousand times."""
+    return _told(train, heldout, samples, spending, None)
+
+
+def _told(train: int, heldout: int, samples: int, spending: Spending, images: NDArray[np.int64] | None) -> Detectable:
     needed = _heldout_needed(train, spending[0])
     bounds = chance.boundary(train, heldout, spending)[:2] if train and heldout else (train, train)
     certain = bounds[0] + 1
@@ -67,10 +79,7 @@ def detectable(
             f"training and {heldout} held-out patients it takes {certain}: at least {certain} samples"
         )
         return Detectable(patients, None, certain, certain, needed, reason)
-    if images is None or len(np.unique(images)) == 1:
-        copies = _copies_needed(train, samples, powers)
-    else:
-        copies = _of_uneven(images, samples, powers)
+    copies = _copies_needed(train, samples, powers) if images is None else _of_uneven(images, samples, powers)
     reason = "" if copies else f"{samples} samples are too few for any share to be shown with {percent(POWER, 0)} power"
     return Detectable(patients, copies / samples if copies else None, certain, certain, needed, reason)
 

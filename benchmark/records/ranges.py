@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import TYPE_CHECKING, Literal
 
 if TYPE_CHECKING:
@@ -103,6 +104,7 @@ RANGES: dict[str, Range] = {
 """By id without `[detector]`; an id that ends in a point stands for all that begin with it, the longest one first."""
 
 
+@lru_cache(maxsize=4096)
 def range_of(score: str) -> Range | None:
     """Return the range of a score by its id, with or without `[detector]`; nothing for an id that is not known."""
     bare = score.partition("[")[0]

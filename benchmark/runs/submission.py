@@ -7,13 +7,18 @@ from pathlib import Path
 
 from benchmark.core.errors import BadDataError, MissingDataError
 from benchmark.core.processes import run_in_processes
-from benchmark.core.progress import printable
+from benchmark.core.progress import printable, to_stderr
 from benchmark.core.types import chunks
 from benchmark.evaluation.validation import faults
 from benchmark.evaluation.verification import first_difference
 from benchmark.records.collecting import Refused, conflicts, read_records
 from benchmark.records.record import Record
 
+NOT_BOTH = (
+    "publish this record or the synthetic images of its run, not both: whoever has both and an image of a patient can "
+    "guess whether the patient was in training, the better the fewer patients the cohort has and the more of its runs "
+    "are published (docs/protocol.md, Receipts)"
+)
 TOGETHER = 32
 """Records that a worker process takes at a time."""
 FEW = 128
@@ -34,6 +39,8 @@ def submit(folder: Path, out: Path) -> Path:
         raise BadDataError(f"{path} cannot be submitted: {'; '.join(wrong)}", "see leaderboards/RULES.md")
     target = out / file_of(record)
     record.submit(target)
+    if record.receipts:
+        to_stderr(f"submit: {NOT_BOTH}")
     return target
 
 
@@ -64,26 +71,30 @@ def validate(folder: Path) -> tuple[int, list[Refused]]:
     records, refused = read_records(paths)
     refused += conflicts(records)
     known = {one.path for one in refused}
-    refused += [one for one in _checked([path for path in records if path not in known]) if one is not None]
+    refused += _checked({path: record for path, record in records.items() if path not in known})
     return len(paths) - len({one.path for one in refused}), sorted(refused, key=lambda one: one.path)
 
 
-def _checked(paths: list[Path]) -> list[Refused | None]:
-    if len(paths) <= FEW:
-        return check_all(paths)
+def _checked(records: dict[Path, Record]) -> list[Refused]:
+    if len(records) <= FEW:
+        return [one for path, record in records.items() if (one := _check(path, record))]
+    paths = list(records)
     parts = [(paths[part],) for part in chunks(len(paths), TOGETHER)]
     return [one for part in run_in_processes(check_all, parts, label="validate") for one in part]
 
 
-def check_all(paths: list[Path]) -> list[Refused | None]:
-    """Return `check` of each."""
-    return [check(path) for path in paths]
+def check_all(paths: list[Path]) -> list[Refused]:
+    """Return which of these records are refused, and why; each is read again, since a process is told paths alone."""
+    refused = []
+    for path in paths:
+        try:
+            one = _check(path, Record.read(path))
+        except BadDataError as error:
+            one = Refused(path, printable(error.message))
+        refused += [one] if one else []
+    return refused
 
 
-def check(path: Path) -> Refused | None:
-    """Return why a record is refused, and nothing for a valid one."""
-    try:
-        wrong = next(faults(Record.read(path)), "")
-    except BadDataError as error:
-        wrong = error.message
+def _check(path: Path, record: Record) -> Refused | None:
+    wrong = next(faults(record), "")
     return Refused(path, printable(wrong)) if wrong else None

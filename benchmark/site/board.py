@@ -9,9 +9,10 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 from benchmark.core.files import content_key
+from benchmark.core.percent import percent
 from benchmark.records.leaderboard import POSSIBLE, boards, notes_of, subtitle_of
 from benchmark.records.record import CohortFacts, Record
-from benchmark.site.entry import CONTROL, Entry, entries_of, interval_of, value_of
+from benchmark.site.entry import CONTROL, Entry, entries_of
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -106,7 +107,9 @@ class Board:
         if not scores:
             return None
         holds = sum(score.low is not None and score.low <= 0 for _, score in scores)
-        return value_of(scores[0][1], CONTROL), interval_of(scores[0][1], CONTROL), holds, len(scores)
+        first = scores[0][1]
+        ends = "" if first.low is None or first.high is None else f"{percent(first.low)} to {percent(first.high)}"
+        return percent(first.value or 0.0), ends, holds, len(scores)
 
     @property
     def least(self) -> float | None:

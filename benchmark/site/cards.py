@@ -49,13 +49,8 @@ def data_card(name: str) -> DatasetCard | None:
 
 def history(model: Model, entry: Entry) -> list[tuple[Board, Entry]]:
     """Return the other rows of the same configuration on the same data: other versions, protocols and splits."""
-    own = _configuration(entry)
-    return [(board, other) for board, other in model.rows if other.id != entry.id and _configuration(other) == own]
-
-
-def _configuration(entry: Entry) -> tuple[object, ...]:
-    spec = entry.record.spec
-    return spec.model, spec.preset, content_key(spec.settings), spec.data, entry.record.cohort.name
+    own = entry.configuration
+    return [(board, other) for board, other in model.rows if other.id != entry.id and other.configuration == own]
 
 
 def settings_of(entry: Entry) -> dict[str, str]:

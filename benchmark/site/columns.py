@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from benchmark.records import escaping
 from benchmark.records.columns import LINES
 from benchmark.site.entry import COSTS, Entry, cost_text, device_of
-from benchmark.site.text import visible
 
 SHOWN = ("model", "preset", "settings", "exposed patients", "exposed share", "can show", "Frechet [random-conv]", "fit")
 """Columns of the board's text table that the page has from the start."""
@@ -26,7 +26,7 @@ def further(entries: Sequence[Entry]) -> dict[str, Any]:
         "version": version_of,
         "receipt": lambda one: one.standing.receipt,
     }
-    table = {title: [visible(read(one)) for one in entries] for title, read in given.items()}
+    table = {title: [escaping.shown(read(one)) for one in entries] for title, read in given.items()}
     kept = {title: cells for title, cells in table.items() if any(cells)}
     return {
         "columns": [{"title": title, "about": ABOUT.get(title, "")} for title in kept],

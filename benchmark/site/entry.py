@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
@@ -29,7 +29,8 @@ from benchmark.records.record import Record, ScoreEntry
 from benchmark.site.standing import Standing, joined, key_of
 
 PATIENTS, SHARE = LINES[0], LINES[1]
-FRECHET, FLOOR = QUALITY[0], QUALITY[1]
+FRECHET, FLOOR = (replace(line, digits=1) for line in QUALITY[:2])
+"""In hundreds, with intervals of tens: further digits say nothing."""
 CONTROL = LINES[2]
 """The exposed share of held-out patients' own images, as if they were synthetic."""
 
@@ -100,6 +101,12 @@ class Entry:
     def model(self) -> str:
         """The model's name, as the record says it."""
         return self.record.spec.model
+
+    @cached_property
+    def configuration(self) -> tuple[str, ...]:
+        """What versions, protocols and splits of one configuration have in common; each row is compared with many."""
+        spec = self.record.spec
+        return spec.model, spec.preset, content_key(spec.settings), spec.data, self.record.cohort.name
 
     @property
     def is_ranked(self) -> bool:

@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from markupsafe import Markup
 
+from benchmark.records import escaping
 from benchmark.records.columns import detectors_of, number
 from benchmark.records.record import ScoreEntry
 from benchmark.site.entry import Entry, line_of
 from benchmark.site.metrics import Glossary, Metric
-from benchmark.site.text import harmless
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -63,13 +63,13 @@ def _score_row(one: ScoreLine) -> str:
     return (
         f'<tr><th scope="row">{_linked(one.name, one.metric)}</th><td class="number">{one.value}</td>'
         f'<td class="number nobreak">{one.interval}</td><td class="number">{one.n}</td><td>{one.better}</td>'
-        f"<td>{neutral}</td>{seeds}<td>{harmless(one.reason) if one.reason else ''}</td></tr>\n"
+        f"<td>{neutral}</td>{seeds}<td>{escaping.html(one.reason) if one.reason else ''}</td></tr>\n"
     )
 
 
 @lru_cache(maxsize=4096)
 def _linked(name: str, metric: Metric | None) -> Markup:
-    shown = Markup("<code>{}</code>").format(harmless(name))
+    shown = Markup("<code>{}</code>").format(escaping.html(name))
     return Markup('<a href="../metrics/{}.html">{}</a>').format(metric.page, shown) if metric else shown
 
 

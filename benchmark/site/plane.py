@@ -4,20 +4,22 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from markupsafe import Markup, escape
 
 from benchmark.core.percent import percent
 from benchmark.pages import svg
+from benchmark.records import escaping
 from benchmark.records.columns import number
 from benchmark.records.record import ScoreEntry
-from benchmark.site.entry import Entry
-from benchmark.site.text import harmless, visible
+from benchmark.site.entry import FRECHET, Entry
 
 WIDTH, HEIGHT = 760, 430
 LABELLED = 14
-"""With more points their names would cover one another: they appear on hover and focus."""
+"""With more points there is no room for names: they appear on hover and focus, as any name without a free place."""
+LETTER, LINE = 9.0, 18.0
+"""Width of a letter and height of a line, as on a phone, where both are larger than on a screen."""
 WHISKERS = 150
 """With more points the intervals would cover all of them."""
 LINES = "Lines are 95 % intervals."
@@ -56,10 +58,11 @@ def plane(entries: Sequence[Entry], name: str, *, root: str, detectable: float |
     if not points:
         return None
     frame, whiskers = _frame(points), len(points) <= WHISKERS
+    labels = _labels(frame, points)
     parts = [
         _axes(frame),
         _limit(frame, detectable),
-        *(_marked(frame, point, root, labelled=len(points) <= LABELLED, whiskers=whiskers) for point in points),
+        *(_marked(frame, point, root, label, whiskers=whiskers) for point, label in zip(points, labels, strict=True)),
     ]
     title = "Quality against exposure"
     described = (
@@ -116,7 +119,65 @@ def _limit(frame: svg.Frame, detectable: float | None) -> Markup:
     return line + svg.text(frame.left + 6, y - 5, label, class_="halo small")
 
 
-def _marked(frame: svg.Frame, point: Point, root: str, *, labelled: bool, whiskers: bool) -> Markup:
+@dataclass(frozen=True)
+class Label:
+    """The name next to a point."""
+
+    x: float
+    y: float
+    text: str
+    left: bool
+    """Whether it ends at x, and does not begin there."""
+    free: bool
+    """Whether it covers no other name and no point: else it is shown on demand."""
+
+    def covers(self, left: float, right: float, top: float, bottom: float) -> bool:
+        """Return whether the name covers any of a rectangle."""
+        width = LETTER * len(self.text)
+        start = self.x - width if self.left else self.x
+        return start < right and left < start + width and self.y - LINE < bottom and top < self.y
+
+    def meets(self, other: Label) -> bool:
+        """Return whether two names cover each other."""
+        width = LETTER * len(other.text)
+        start = other.x - width if other.left else other.x
+        return self.covers(start, start + width, other.y - LINE, other.y)
+
+
+def _labels(frame: svg.Frame, points: Sequence[Point]) -> list[Label]:
+    """Place the name of each point above or below it, on either side, where it covers no other; else on demand."""
+    marks = [_covered(frame, point) for point in points]
+    labels: list[Label] = []
+    for point in points:
+        x, y = frame.px(point.quality.value or 0.0), frame.py(point.share.value or 0.0)
+        name = escaping.shown(point.entry.model)
+        text = name if len(name) <= 24 else f"{name[:23]}…"
+        sides = (True, False) if x > frame.left + 0.75 * frame.width else (False, True)
+        places = [
+            Label(x + (-11 if left else 11), y + down, text, left, True) for down in (-9, 24, -27) for left in sides
+        ]
+        free = (one for one in places if len(points) <= LABELLED and _is_free(one, frame, marks, labels))
+        labels.append(next(free, replace(places[0], free=False)))
+    return labels
+
+
+def _covered(frame: svg.Frame, point: Point) -> tuple[float, float, float, float]:
+    """Return the rectangle of a point's mark and vertical interval: left, right, top, bottom."""
+    x, heights = frame.px(point.quality.value or 0.0), [frame.py(end) for end in _ends(point.share)]
+    return x - 7, x + 7, min(heights) - 7, max(heights) + 7
+
+
+def _is_free(
+    label: Label, frame: svg.Frame, marks: Sequence[tuple[float, float, float, float]], labels: Sequence[Label]
+) -> bool:
+    width = LETTER * len(label.text)
+    start = label.x - width if label.left else label.x
+    inside = frame.left <= start and start + width <= WIDTH and LINE < label.y < frame.top + frame.height
+    covered = any(label.covers(*mark) for mark in marks)
+    return inside and not covered and not any(label.meets(other) for other in labels if other.free)
+
+
+def _marked(frame: svg.Frame, point: Point, root: str, label: Label, *, whiskers: bool) -> Markup:
     assert point.quality.value is not None
     assert point.share.value is not None
     x, y = frame.px(point.quality.value), frame.py(point.share.value)
@@ -125,8 +186,9 @@ def _marked(frame: svg.Frame, point: Point, root: str, *, labelled: bool, whiske
     if whiskers:
         parts = [_whisker(frame, point.quality, y, across=True), _whisker(frame, point.share, x, across=False)]
     parts += [_mark(x, y, MARKS[point.entry.answer.look]), svg.tag("circle", cx=x, cy=y, r=14, class_="target")]
-    parts.append(_label(frame, x, y, point.entry, shown=labelled))
-    title = svg.tag("title", harmless(_described(point)))
+    halo = "halo" if label.free else "halo on-demand"
+    parts.append(svg.text(label.x, label.y, label.text, text_anchor="end" if label.left else "start", class_=halo))
+    title = svg.tag("title", escaping.html(_described(point)))
     return svg.tag(
         "a", title + Markup("").join(parts), href=f"{root}rows/{point.entry.id}.html", class_=f"point {look}"
     )
@@ -148,14 +210,6 @@ def _mark(x: float, y: float, shape: str) -> Markup:
     return svg.tag("circle", cx=x, cy=y, r=5.5, class_="mark")
 
 
-def _label(frame: svg.Frame, x: float, y: float, entry: Entry, *, shown: bool) -> Markup:
-    left = x > frame.left + 0.75 * frame.width
-    look = "halo" if shown else "halo on-demand"
-    name = visible(entry.model)
-    text = name if len(name) <= 24 else f"{name[:23]}…"
-    return svg.text(x - 11 if left else x + 11, y - 9, text, text_anchor="end" if left else "start", class_=look)
-
-
 def _described(point: Point) -> str:
     share, quality = point.share, point.quality
     assert share.value is not None
@@ -165,7 +219,7 @@ def _described(point: Point) -> str:
     )
     return (
         f"{point.entry.title}: {point.entry.answer.words}; exposed share {percent(share.value)}{ends}, "
-        f"Frechet distance {number(quality.value)}"
+        f"Frechet distance {number(quality.value, FRECHET.digits)}"
     )
 
 

@@ -5,8 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from benchmark.metrics.competition import Nearest, exposed, nearest_of_patients
-from benchmark.metrics.replicates import share_replicates
+from benchmark.metrics import negative_hypergeometric as chance
+from benchmark.metrics import replicates as module
+from benchmark.metrics.competition import Nearest, exposed, nearest_of_patients, priorities
+from benchmark.metrics.replicates import GROUP, deepest_sample, share_replicates
 
 TRAIN, HELDOUT, SAMPLES = 120, 80, 300
 
@@ -75,6 +77,43 @@ def test_replicates_by_hand(monkeypatch: pytest.MonkeyPatch) -> None:
     assert share_replicates(nearest, 1, seed=0, replicates=1) == pytest.approx((3 / 8,))
     # Before the second: four training samples, two held-out ones of total weight 2; E[K_2] = 6 / 4.
     assert share_replicates(nearest, 2, seed=0, replicates=1) == pytest.approx(((4 - 1.5 * 2 / 2) / 8,))
+
+
+def one_by_one(nearest: Nearest, x: int, seed: int) -> list[tuple[float, int]]:
+    """The definition, draw by draw and sample by sample: the replicate, and at which sample it ends."""
+    falling = np.argsort(-nearest.similarity, kind="stable")
+    rng = np.random.default_rng([seed, nearest.train, nearest.heldout])
+    found = []
+    for _ in range(200):
+        weights = rng.exponential(size=-(-(nearest.train + nearest.heldout) // GROUP))
+        sums, met, end = [0.0, 0.0], 0.0, len(falling)
+        seen: set[int] = set()
+        for place, sample in enumerate(falling):
+            patient = int(nearest.patient[sample])
+            weight = weights[int(nearest.priority[patient]) // GROUP]
+            held = patient >= nearest.train
+            if held and patient not in seen:
+                seen.add(patient)
+                met += weight
+                if met >= x:
+                    end = place
+                    break
+            sums[held] += weight
+        by_chance = chance.mean(nearest.train, nearest.heldout, min(x, nearest.heldout))
+        found.append(((sums[0] - by_chance * sums[1] / max(met, 1.0)) / len(falling), end))
+    return found
+
+
+@pytest.mark.parametrize(("heldout", "x"), [(80, 1), (80, 4), (80, 10), (9, 3), (3, 10)])
+def test_all_draws_at_once_are_the_same_as_one_by_one(heldout: int, x: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "BLOCK", 1000)  # several blocks
+    rng = np.random.default_rng([heldout, x])
+    nearest = Nearest(
+        rng.random(300).round(2), rng.integers(0, 40 + heldout, 300), 40, heldout, priorities(40, heldout, 1)
+    )
+    expected = one_by_one(nearest, x, 0)
+    assert share_replicates(nearest, x, seed=0) == pytest.approx([value for value, _ in expected])
+    assert deepest_sample(nearest, x, seed=0) == min(max(end for _, end in expected) + 1, 300)
 
 
 def test_the_replicates_scatter_around_the_share() -> None:

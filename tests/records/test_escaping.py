@@ -31,6 +31,7 @@ def test_markdown(text: str, expected: str) -> None:
 
 
 def test_html() -> None:
+    assert html("a\x1b[31m\u202e<b>") == "a\\x1b[31m\\u202e&lt;b&gt;"
     assert html('<a href="x">\'&') == "&lt;a href=&#34;x&#34;&gt;&#39;&amp;"
 
 

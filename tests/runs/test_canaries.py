@@ -1,4 +1,7 @@
-"""Every command on data full of canaries: none of them is in a public output, and all private ones are protected."""
+"""Every command on data full of canaries: none of them, and no pixel, is in a public output.
+
+All private outputs are protected.
+"""
 
 from __future__ import annotations
 
@@ -15,6 +18,7 @@ from canaries import leaks
 from conftest import Bench, films
 from dicom_files import write_slice
 from PIL import Image
+from pixels import pixel_leaks, pixels_of
 from plugins_with_canaries import SOURCE
 from tiny_pipeline import save_tiny
 from typer.testing import CliRunner
@@ -188,11 +192,13 @@ def in_process(*arguments: object) -> CompletedProcess[str]:
 
 
 def require_clean(place: Path) -> None:
+    known = pixels_of([film for patient in range(2 * PATIENTS) for film in films(patient, 32)])
     for pattern in PUBLIC_FILES:
         found = list(place.glob(pattern))
         assert found, f"no file is {pattern}"
         for path in found:
             assert leaks(path.read_bytes(), C.values()) == set(), path
+            assert pixel_leaks(path.read_bytes(), known) == set(), path
     for folder in PUBLIC_PLACES:
         names = "\n".join(str(path.relative_to(place)) for path in (place / folder).rglob("*"))
         assert leaks(names.encode(), C.values()) == set()

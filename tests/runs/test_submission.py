@@ -12,6 +12,9 @@ from typing import Any
 import pytest
 import yaml  # type: ignore[import-untyped]
 from bench_calls import BenchServer
+from canaries import leaks
+from conftest import PATIENTS, films
+from pixels import pixel_leaks, pixels_of
 
 import memobench
 from benchmark.core.errors import DamagedError
@@ -47,6 +50,11 @@ def test_a_run_is_submitted_verified_validated_and_retracted(
     assert done.returncode == 0, done.stderr
     path = Path("leaderboards", "records", file_of(record))
     assert done.stdout.strip() == str(path)
+    assert done.stderr == (
+        "submit: publish this record or the synthetic images of its run, not both: whoever has both and an image of a "
+        "patient can guess whether the patient was in training, the better the fewer patients the cohort has and the "
+        "more of its runs are published (docs/protocol.md, Receipts)\n"
+    )
     assert (tmp_path / path).read_bytes() == (honest / "record.json").read_bytes()
     assert list((tmp_path / path).parent.iterdir()) == [tmp_path / path]
     verified = bench("leaderboard", "verify", path, "--among", path.parent)
@@ -56,6 +64,7 @@ def test_a_run_is_submitted_verified_validated_and_retracted(
     assert bench("leaderboard", "build", "--runs", "none").returncode == 0
     (row,) = (tmp_path / "leaderboards" / "site" / "rows").glob("*.html")
     assert "Receipt verified" in row.read_text()
+    require_no_patient([honest / "summary.html", *(tmp_path / "leaderboards").rglob("*")])
     retracted = bench("leaderboard", "retract", path, "--reason", "trained on test patients")
     assert retracted.returncode == 0, retracted.stderr
     assert bench("leaderboard", "validate").returncode == 0
@@ -63,6 +72,16 @@ def test_a_run_is_submitted_verified_validated_and_retracted(
     assert "retracted: trained on test patients" in (tmp_path / board).read_text()
     rows = [page.read_text() for page in (tmp_path / "leaderboards" / "site" / "rows").glob("*.html")]
     assert ["trained on test patients" in row for row in rows] == [True]
+
+
+def require_no_patient(public: list[Path]) -> None:
+    """No pixel of a patient, file name or folder is in what is public of a model that replays training images."""
+    known = pixels_of([film for patient in range(PATIENTS) for film in films(patient)])
+    files = [path for path in public if path.is_file()]
+    assert len(files) > 20
+    for path in files:
+        assert leaks(path.read_bytes(), ("IM-00", "_virus_", "chest_xray", ".jpeg", "xrays0", "honest0")) == set(), path
+        assert pixel_leaks(path.read_bytes(), known) == set(), path
 
 
 def test_a_submitted_record_is_tabled_exported_and_published(bench: Any, honest: Path, tmp_path: Path) -> None:

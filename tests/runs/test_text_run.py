@@ -8,8 +8,10 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+from canaries import leaks
 from conftest import Bench, films
 from PIL import Image
+from pixels import pixel_leaks, pixels_of
 
 PATIENTS = 30
 TOYS = Path(__file__).parent / "toy_models.py"
@@ -60,6 +62,11 @@ def test_reports_guide_and_stay_private(bench: Bench, mimic: Path, tmp_path: Pat
     assert "prompts AUC" in tables
     public = done.stdout + done.stderr + record + (folder / "run.toml").read_text() + board.stdout + tables
     assert "secretword" not in public
+    known = pixels_of([film for patient in range(PATIENTS) for film in films(patient)])
+    shown = [folder / "record.json", folder / "summary.html", *(tmp_path / "board").rglob("*")]
+    for path in (one for one in shown if one.is_file()):
+        assert leaks(path.read_bytes(), ("secretword", "number0 seen", "p1000000", "s5000", "i5000")) == set(), path
+        assert pixel_leaks(path.read_bytes(), known) == set(), path
     scored = bench("prompts", folder, "--prompts", prompts(tmp_path), "--column", "report", "--steps", 2, "--seeds", 1)
     assert scored.returncode == 0, scored.stderr
     assert "secretword" not in scored.stdout + scored.stderr

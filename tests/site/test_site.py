@@ -26,7 +26,6 @@ from benchmark.site.entry import ANSWERS, cost_text, duration, tells
 from benchmark.site.metrics import Glossary, inline
 from benchmark.site.numbers import lines_of
 from benchmark.site.standing import Standing, joined, key_of
-from benchmark.site.text import harmless
 
 HOSTILE = '<script>alert(1)</script><img src=x onerror=alert(2)>" onload="x\' \x1b[31m\u202e'
 
@@ -75,7 +74,7 @@ def test_controls_refusals_and_failures_are_apart() -> None:
     assert [(row.model, row.record.reason) for row in one.absent] == [("stylegan2-ada", "no checkout")]
     assert [len(row.row.seeds) for row in one.models] == [1, 1, 2, 1]
     assert (one.counted("hold"), one.counted("none"), one.counted("unsure")) == (2, 1, 1)
-    assert one.heldout == ("0.000", "0.000 to 0.010", 6, 6)
+    assert one.heldout == ("0.0 %", "0.0 % to 1.0 %", 6, 6)
     assert not one.blind
 
 
@@ -298,10 +297,20 @@ def test_points_link_to_their_rows_and_say_their_numbers() -> None:
     assert sorted(page.all("a", "href")) == sorted(
         f"../rows/{row.id}.html" for row in one.entries if row.model != "none"
     )
-    assert "vae, smoke: copies shown; exposed share 10.0 % (7.0 % to 12.0 %), Frechet distance 40.000" in page.text
+    assert "vae, smoke: copies shown; exposed share 10.0 % (7.0 % to 12.0 %), Frechet distance 40.0" in page.text
     assert page.tags[0][1]["role"] == "group"
     assert "below 1.5 % nothing can be shown" in page.text
     assert plane.plane(board(made("none", None)).models, "plane", root="../") is None
+
+
+def test_names_of_near_points_do_not_cover_each_other() -> None:
+    given = [made(model, 0.0, quality=40.0 + 0.1 * number) for number, model in enumerate(("vae", "vqvae", "ldm"))]
+    drawn = str(plane.plane(board(*given).models, "plane", root=""))
+    places = re.findall(r'<text x="([\d.]+)" y="([\d.]+)"[^>]*class="halo">', drawn)
+    assert len(set(places)) == len(places) > 1
+    assert "on-demand" not in str(plane.plane(board(made("vae", 0.1)).models, "plane", root=""))
+    crowd = [made("vae", 0.0, quality=40.0, spec={"settings": {"width": number}}) for number in range(8)]
+    assert "on-demand" in str(plane.plane(board(*crowd).models, "plane", root=""))
 
 
 def test_many_points_have_no_whiskers() -> None:
@@ -360,10 +369,6 @@ def test_published_figures_name_their_paper_and_version() -> None:
 def test_costs_have_units(name: str, value: float, text: str) -> None:
     assert cost_text(name, value) == text
     assert duration(200_000) == "2.3 days"
-
-
-def test_what_is_obeyed_and_not_shown_becomes_an_escape() -> None:
-    assert str(harmless("a\x1b[31m\u202e<b>")) == "a\\x1b[31m\\u202e&lt;b&gt;"
 
 
 def test_markdown_of_the_document_becomes_code_and_text() -> None:
