@@ -125,14 +125,16 @@ def test_a_document_has_to_be_text(folder: Path) -> None:
     )  # fmt: skip
 
 
+MOVE = "move away what has its name, and run the same command again"
+NAME = "name a file in a folder of yours"
+
+
 @pytest.mark.parametrize(
     ("out", "told"),
     [
-        ("leaderboards", (6, ("leaderboards may not be written: Is a directory\n  hint: move away what has its name, and "
-         "run the same command again"))),
-        ("a.txt/x.csv", (6, ("a.txt/x.csv may not be written: File exists\n  hint: move away what has its name, and "
-         "run the same command again"))),
-        ("/proc/x", (2, "/proc/x cannot be written: No such file or directory\n  hint: name a file in a folder of yours")),
+        ("leaderboards", (6, f"leaderboards may not be written: Is a directory\n  hint: {MOVE}")),
+        ("a.txt/x.csv", (6, f"a.txt/x.csv may not be written: File exists\n  hint: {MOVE}")),
+        ("/proc/x", (2, f"/proc/x cannot be written: No such file or directory\n  hint: {NAME}")),
     ],
 )  # fmt: skip
 def test_an_output_that_cannot_be_written_is_refused(folder: Path, out: str, told: tuple[int, str]) -> None:
