@@ -117,6 +117,13 @@ def replicates_at(result: Exposed) -> int:
     return max(1, result.depth // 2)
 
 
+def _seen(seen: HeldoutSeen) -> str:
+    """Return how many held-out patients the model has seen, and by which of the two rules."""
+    if seen.exposed >= seen.verbatim:
+        return f"beyond chance, copies show {seen.exposed}"
+    return f"nearly identical synthetic images show {seen.verbatim}"
+
+
 def _refusal(
     possible: Detectable, samples: int, seen: HeldoutSeen, split: SplitTest | None, nearest: Nearest, tied: float
 ) -> str:
@@ -131,9 +138,9 @@ def _refusal(
         )
     if seen.refused:
         return (
-            f"refused: this model has seen held-out patients ({max(seen.exposed, seen.verbatim)} of {nearest.heldout} "
-            "are exposed beyond chance), so they are no control; look for leaks with `bench datasets check`, or say "
-            "what a model made elsewhere was trained on with --trained-on"
+            f"refused: this model has seen held-out patients ({_seen(seen)} of {nearest.heldout}), so they are no "
+            "control; look for leaks with `bench datasets check`, or say what a model made elsewhere was trained on with "
+            "--trained-on; a detector that tells patients badly apart says this of an honest model, too"
         )
     if split is not None and split.mixed:
         return (

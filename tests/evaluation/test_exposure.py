@@ -127,12 +127,14 @@ def test_a_model_that_has_seen_held_out_patients_is_refused() -> None:
     exposure = measured(drawn(15, 14))
     assert reasons(exposure) == {
         (
-            "refused: this model has seen held-out patients (14 of 40 are exposed beyond chance), so they are no "
-            "control; look for leaks with `bench datasets check`, or say what a model made elsewhere was trained on "
-            "with --trained-on"
+            "refused: this model has seen held-out patients (nearly identical synthetic images show 14 of 40), so they "
+            "are no control; look for leaks with `bench datasets check`, or say what a model made elsewhere was trained "
+            "on with --trained-on; a detector that tells patients badly apart says this of an honest model, too"
         )
     }
     assert (exposure.scores["heldout.exposed"].value, exposure.scores["heldout.exposed"].n) == (14, HELDOUT)
+    (by_number,) = reasons(measured(drawn(0, 14), level=1.0))
+    assert "has seen held-out patients (beyond chance, copies show 9 of 40), so" in by_number
     assert exposure.scores["exposed.verbatim"].value == 15  # counts copies of training patients all the same
     assert exposure.withheld.any[:15].all()
 
