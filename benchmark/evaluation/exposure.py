@@ -139,8 +139,8 @@ def _refusal(
     if seen.refused:
         return (
             f"refused: this model has seen held-out patients ({_seen(seen)} of {nearest.heldout}), so they are no "
-            "control; look for leaks with `bench datasets check`, or say what a model made elsewhere was trained on with "
-            "--trained-on; a detector that tells patients badly apart says this of an honest model, too"
+            "control; look for leaks with `bench datasets check`, or say what a model made elsewhere was trained on "
+            "with --trained-on; a detector that tells patients badly apart says this of an honest model, too"
         )
     if split is not None and split.mixed:
         return (

@@ -128,8 +128,8 @@ def test_a_model_that_has_seen_held_out_patients_is_refused() -> None:
     assert reasons(exposure) == {
         (
             "refused: this model has seen held-out patients (nearly identical synthetic images show 14 of 40), so they "
-            "are no control; look for leaks with `bench datasets check`, or say what a model made elsewhere was trained "
-            "on with --trained-on; a detector that tells patients badly apart says this of an honest model, too"
+            "are no control; look for leaks with `bench datasets check`, or say what a model made elsewhere was "
+            "trained on with --trained-on; a detector that tells patients badly apart says this of an honest model, too"
         )
     }
     assert (exposure.scores["heldout.exposed"].value, exposure.scores["heldout.exposed"].n) == (14, HELDOUT)
