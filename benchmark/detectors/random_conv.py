@@ -88,6 +88,7 @@ def random_features(images: Images, *, device: str = "cpu") -> Array:
             for layer in layers:
                 x = F.leaky_relu(layer(x), 0.2)
                 flat = x.flatten(2)
-                stages += [flat.mean(2), flat.std(2)]
+                # One pixel has no spread; torch's is NaN, which would be that of every quality score.
+                stages += [flat.mean(2), flat.std(2) if flat.shape[2] > 1 else torch.zeros_like(flat[:, :, 0])]
             parts.append(torch.cat(stages, dim=1).cpu().numpy())
     return np.concatenate(parts)

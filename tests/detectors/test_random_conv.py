@@ -81,3 +81,13 @@ def test_distance_grows_with_blur() -> None:
     assert distances == sorted(distances)
     assert distances[-1] > 3 * distances[1]
     assert frechet(other, other) < 1e-3
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("shape", [(8, 8), (8, 8, 8)])
+def test_images_of_eight_pixels_have_numbers(shape: tuple[int, ...]) -> None:
+    """The smallest size: the last layer leaves one pixel, which has no spread."""
+    images = np.random.default_rng(0).uniform(-1, 1, (4, 1, *shape)).astype(np.float32)
+    features = random_features(images)
+    assert np.isfinite(features).all()
+    assert not features[:, -WIDTHS[-1] :].any()
