@@ -29,6 +29,8 @@ if signal.getsignal(signal.SIGINT) == signal.SIG_IGN and threading.current_threa
     # A shell's background jobs ignore Ctrl-C, and so would all that tests start and interrupt.
     signal.signal(signal.SIGINT, signal.default_int_handler)
 LAUNCH = process.launch
+LONGEST = ("scripts/test_soak.py", "a_rehearsal_on_the_cpu", "killed_drivers_and_workers", "runs/test_tutorial.py")
+"""Parts of the names of tests that take a minute or more."""
 SHARED = Path(__file__).resolve().parents[1].parent / "shared" / "data"
 
 
@@ -40,6 +42,11 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
     from xdist.scheduler import WorkStealingScheduling
 
     return WorkStealingScheduling(config, log)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with the longest tests: at the end one of them would run while the other worker has nothing left."""
+    items.sort(key=lambda item: not any(name in item.nodeid for name in LONGEST))
 
 
 @pytest.fixture(scope="session", autouse=True)

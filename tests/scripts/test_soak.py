@@ -1,4 +1,4 @@
-"""The short form of `scripts/soak.py`: two faults of each kind, and none of them changes a number."""
+"""The short form of `scripts/soak.py`: a fault of each kind, and none of them changes a number."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ KINDS = {
 
 
 @pytest.mark.slow
-def test_two_faults_of_each_kind_change_no_number(tmp_path: Path) -> None:
-    command = [sys.executable, str(SOAK), "--faults", "2", "--commands", "audit,copycat", "--patience", "120"]
+def test_a_fault_of_each_kind_changes_no_number(tmp_path: Path) -> None:
+    command = [sys.executable, str(SOAK), "--faults", "1", "--commands", "audit,copycat", "--patience", "120"]
     done = subprocess.run([*command, "--out", str(tmp_path)], capture_output=True, text=True, timeout=3000)
     assert done.returncode == 0, done.stdout + done.stderr
     happened, _, sums = done.stdout.splitlines()[-3:]
-    assert sums == "8 faults, 0 wrong numbers, 0 stack traces, 0 hangs, 0 stuck"
+    assert sums == "4 faults, 0 wrong numbers, 0 stack traces, 0 hangs, 0 stuck"
     counts = {name: int(count) for count, name in re.findall(r"(\d+) ([^,]+)", happened)}
     assert {kind: sum(counts.get(name, 0) for name in names) for kind, names in KINDS.items()} == dict.fromkeys(
-        KINDS, 2
+        KINDS, 1
     )
