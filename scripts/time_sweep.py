@@ -2,7 +2,7 @@
 
     python scripts/time_sweep.py --workers 2 --out DIR               # the preset smoke on phantom-mr
     python scripts/time_sweep.py --workers 2 --out DIR --small       # simulated X-rays, a small copy detector: minutes
-    python scripts/time_sweep.py --workers 2 --out DIR --engines local,ray
+    python scripts/time_sweep.py --workers 2 --out DIR --engines local,ray --only-engines
 
 2 models x 3 training sizes x 2 augmentations. Each cell alone is a `bench run` with the threads that a worker has,
 after each other in one folder of runs and one cache; then the sweep runs in a new folder with a new cache. Both make
@@ -11,6 +11,7 @@ sweep / (sum / workers); the CPU time of both tells the same where other work ma
 
 A second engine runs the same cells in a folder of its own, with the cache of the first, so that its seconds have no
 detectors in them. Then all records of both are compared: scores, replicates and digests have to be equal.
+`--only-engines` leaves out the cells one by one.
 """
 
 from __future__ import annotations
@@ -46,15 +47,7 @@ def main() -> None:
     common = [*data, "--samples", str(given.samples), "--set", f"steps={given.steps}", "--device", "cpu"]
     sizes, augmentations = given.train_items.split(","), ("none", "flips")
     points = list(itertools.product(given.models.split(","), sizes, augmentations))
-    alone = cpu = 0.0
-    for model, items, augmentation in points:
-        command = ["run", "--model", model, "--train-items", items, "--set", f"augment={augmentation}", *common]
-        before = _cpu_seconds()
-        seconds = _timed(command, out / "alone", given.workers, shared=True, cache=out / "alone" / "cache")
-        cpu += _cpu_seconds() - before
-        print(f"{model} {items} {augmentation}: {seconds:.1f} s", flush=True)
-        alone += seconds
-    print(f"{len(points)} cells one by one: {alone:.1f} s, {cpu:.1f} s of CPU time", flush=True)
+    alone, cpu = (0.0, 0.0) if given.only_engines else _one_by_one(points, common, out, given.workers)
     command = [
         "sweep", "--model", given.models, "--train-items", given.train_items, "--augmentation", "none,flips", *common,
         "--workers", str(given.workers), "--name", NAME,
@@ -65,12 +58,27 @@ def main() -> None:
         seconds = _timed([*command, "--engine", engine], out / engine, given.workers, shared=False, cache=out / "cache")
         sweep_cpu = _cpu_seconds() - before
         print(f"{engine}, {given.workers} workers: {seconds:.1f} s, {sweep_cpu:.1f} s of CPU time")
-        print(f"ratio sweep / (sum / {given.workers}): {seconds / (alone / given.workers):.3f}")
-        print(f"ratio of CPU time: {sweep_cpu / cpu:.3f}", flush=True)
+        if alone:
+            print(f"ratio sweep / (sum / {given.workers}): {seconds / (alone / given.workers):.3f}")
+            print(f"ratio of CPU time: {sweep_cpu / cpu:.3f}", flush=True)
     for other in engines[1:]:
         differing = compare(out / engines[0], out / other)
         cells = len(results(out / other))
         print(f"{engines[0]} and {other}: {cells} cells, differing: {differing or 'none'}")
+
+
+def _one_by_one(points: list[tuple[str, str, str]], common: list[str], out: Path, workers: int) -> tuple[float, float]:
+    """Run the cells after each other; return the seconds of the clock and of the CPU."""
+    alone = cpu = 0.0
+    for model, items, augmentation in points:
+        command = ["run", "--model", model, "--train-items", items, "--set", f"augment={augmentation}", *common]
+        before = _cpu_seconds()
+        seconds = _timed(command, out / "alone", workers, shared=True, cache=out / "alone" / "cache")
+        cpu += _cpu_seconds() - before
+        print(f"{model} {items} {augmentation}: {seconds:.1f} s", flush=True)
+        alone += seconds
+    print(f"{len(points)} cells one by one: {alone:.1f} s, {cpu:.1f} s of CPU time", flush=True)
+    return alone, cpu
 
 
 def _timed(command: list[str], folder: Path, workers: int, *, shared: bool, cache: Path) -> float:
@@ -104,6 +112,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--small", action="store_true")
     parser.add_argument("--engines", default="local", help="local, ray or both; ray cannot be --small")
+    parser.add_argument("--only-engines", action="store_true", help="do not run the cells one by one")
     parser.add_argument("--out", type=Path, required=True)
     return parser.parse_args()
 
