@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 import numpy as np
+import pytest
 from PIL import Image
 
 SCRIPT = """
@@ -36,3 +37,18 @@ def test_a_script_without_a_guard_runs_once(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr
     assert done.stdout.splitlines().count("imported") == 2, "once by the process that reads"
     assert done.stderr.count("prepared, 24 items of 12 patients") == 1
+
+
+EARLY = """
+import signal
+from benchmark.cli import start, supervise
+signal.signal(signal.SIGINT, signal.{before})
+supervise.supervised = lambda work: print(signal.getsignal(signal.SIGINT).name) or 0
+start.main()
+"""
+
+
+@pytest.mark.parametrize(("before", "then"), [("default_int_handler", "SIG_DFL"), ("SIG_IGN", "SIG_IGN")])
+def test_ctrl_c_before_the_command_has_begun_shows_no_stack_trace(before: str, then: str) -> None:
+    done = subprocess.run([sys.executable, "-c", EARLY.format(before=before)], capture_output=True, text=True)
+    assert (done.returncode, done.stdout, done.stderr) == (0, f"{then}\n", "")
