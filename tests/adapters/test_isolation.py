@@ -427,3 +427,26 @@ def test_processes_of_torchrun_train_together(tmp_path: Path) -> None:
     assert weights[0] == weights[1]
     (state,) = (tmp_path / "fit").rglob("training.pt")
     assert b'"processes": 2' in state.read_bytes()
+
+
+RACE = """
+import os, signal, socket, sys, tempfile
+from benchmark.adapters.isolation import worker
+real, sent = signal.signal, []
+def signal_that_arrives_first(number, handler):
+    if handler is signal.SIG_IGN and not sent:
+        sent.append(True)
+        os.kill(os.getpid(), signal.SIGTERM)
+    return real(number, handler)
+signal.signal = signal_that_arrives_first
+os.environ["BENCH_PYTHONPATH"] = ""
+ours, theirs = socket.socketpair()
+ours.close()  # the evaluator has closed the connection
+worker.main(theirs.detach(), tempfile.TemporaryFile().fileno(), os.getppid())
+"""
+
+
+def test_a_signal_while_the_process_ends_shows_no_stack_trace() -> None:
+    """The evaluator closes the connection, and sends SIGTERM in the same moment."""
+    done = subprocess.run([sys.executable, "-c", RACE], capture_output=True, text=True, timeout=120)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")

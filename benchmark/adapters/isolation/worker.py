@@ -18,6 +18,7 @@ import threading
 import time
 import traceback
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass, fields, is_dataclass
 from functools import partial
 from pathlib import Path
@@ -309,9 +310,12 @@ def main(channel: int, crashes: int, parent: int) -> None:
         logging.basicConfig(level=logging.INFO, format="%(name)s: %(message)s")
     threading.Thread(target=_end_with, args=(parent,), daemon=True).start()
     signal.signal(signal.SIGTERM, _stop)
-    try:
-        serve(Served(Channel(socket.socket(fileno=channel))))
-    except (ClosedError, StoppedError):
-        sys.exit(128 + signal.SIGTERM)
-    finally:
-        signal.signal(signal.SIGTERM, signal.SIG_IGN)  # it is ending
+    code = 0
+    with suppress(StoppedError):  # the signal may also arrive when this ends for another reason
+        try:
+            serve(Served(Channel(socket.socket(fileno=channel))))
+        except (ClosedError, StoppedError):
+            code = 128 + signal.SIGTERM
+        finally:
+            signal.signal(signal.SIGTERM, signal.SIG_IGN)  # it is ending
+    sys.exit(code)
