@@ -8,6 +8,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from benchmark.core.errors import AdapterError, BenchError, MachineError
+from benchmark.core.interrupt import signal_name
 from benchmark.core.leftovers import remove_leftovers, visited
 from benchmark.core.progress import printable
 from benchmark.core.stages import Stages, exclusive
@@ -37,7 +38,7 @@ def death(state: int) -> BenchError:
             "finished",
             "take os._exit and the like out of it: nothing that was not finished counts",
         )
-    name = signal.Signals(-state).name
+    name = signal_name(-state)
     if -state == signal.SIGKILL:
         return MachineError(
             "the process of the command was killed (SIGKILL), as the system does when memory is short",

@@ -18,7 +18,7 @@ import numpy as np
 import pytest
 
 from benchmark.adapters.conformance import check_adapter
-from benchmark.adapters.isolation import items, process
+from benchmark.adapters.isolation import failures, items, process
 from benchmark.adapters.isolation.model import IsolatedModel
 from benchmark.adapters.isolation.model_class import ModelClass
 from benchmark.cohorts.sealed_pixels import SealedPixels, item_digest
@@ -235,6 +235,15 @@ def test_ends_are_one_sentence(
     if "{log}" in message:
         assert "hostile_adapters.py" in log.read_text()
         assert "act" in log.read_text()
+
+
+def test_an_end_by_a_signal_without_a_name_is_told() -> None:
+    number = 40  # a real-time signal of Linux
+    told = str(failures.ended(-number, "mine", "sample", None, ""))
+    assert told == (
+        f"the process of mine crashed in sample (signal {number})\n"
+        "  hint: its code or a library that it uses is at fault"
+    )
 
 
 @pytest.mark.usefixtures("real_processes")

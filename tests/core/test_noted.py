@@ -61,6 +61,18 @@ def test_what_comes_from_elsewhere_has_the_digest_next_to_it(tmp_path: Path) -> 
             assert is_intact(path)
 
 
+def test_with_a_folder_all_that_was_in_it_is_forgotten(tmp_path: Path) -> None:
+    owned, other = tmp_path / "samples", write(tmp_path / "samples-not" / "file")
+    with noting(tmp_path):
+        path = write(owned / "below" / "file")
+        remove_sealed(owned)
+        path.parent.mkdir(parents=True)
+        path.write_text("ours")
+        assert seals(path) == (), "a stage would take it for what it has written"
+        replaced(other)
+        assert not is_intact(other)
+
+
 def test_what_something_else_has_written_is_remembered_when_it_is_sealed(tmp_path: Path) -> None:
     path = tmp_path / "weights"
     with noting(tmp_path):
