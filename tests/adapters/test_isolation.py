@@ -334,6 +334,16 @@ def test_what_it_has_left_ends_with_the_evaluator(tmp_path: Path) -> None:
     parent.wait(10)
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere it has no parent that waits for it")
+def test_the_end_of_a_model_is_told_where_children_are_ignored(tmp_path: Path) -> None:
+    code = PARENT.format(tests=str(Path(__file__).parent))
+    code = code.replace('"Waits", Path(sys.argv[1])', '"Crashes", Path(sys.argv[1]), where="fit"')
+    code = f"import signal; signal.signal(signal.SIGCHLD, signal.SIG_IGN)\n{code}"
+    done = subprocess.run([sys.executable, "-c", code, str(tmp_path)], capture_output=True, text=True, timeout=LONG)
+    assert "keeper.py" not in done.stderr, "os.wait fails there"
+    assert "crashes ended its process in fit" in done.stderr, "the evaluator is not ours to change: its code is unknown"
+
+
 ADOPTING = """
 import os
 from benchmark.core.descendants import adopt_orphans

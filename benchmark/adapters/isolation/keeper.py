@@ -24,6 +24,7 @@ STOPPING = (signal.SIGTERM,)
 
 def main(channel: int, crashes: int, evaluator: int) -> None:
     """Serve the evaluator as `worker.main` does, in a fork of this process, which then ends as the fork ended."""
+    signal.signal(signal.SIGCHLD, signal.SIG_DFL)  # where it is inherited as ignored, no exit code is kept
     if adopt_orphans():
         signal.pthread_sigmask(signal.SIG_BLOCK, STOPPING)  # one that comes now waits until both can take it
         keeper = os.getpid()
