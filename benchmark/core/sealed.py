@@ -152,7 +152,9 @@ def remove_sealed(place: Path) -> None:
 @contextmanager
 def noting(folder: Path) -> Iterator[None]:
     """Note a folder (`core.noted`) until the block ends, with the digests of what it holds now."""
-    places = (place for path in folder.rglob(f".*{ENDING}") if (place := sealed_place(path)))
+    # Not rglob: it raises where another process removes a folder meanwhile, as one that fits the same detector does.
+    paths = (Path(place) / name for place, _, names in os.walk(folder) for name in names)
+    places = (place for path in paths if (place := sealed_place(path)))
     with noted(folder, {place: digests for place in places if (digests := seals(place))}):
         yield
 

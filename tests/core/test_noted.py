@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import hashlib
+import shutil
 from pathlib import Path
 
 import pytest
 
+from benchmark.core import sealed
 from benchmark.core.errors import DamagedError
 from benchmark.core.sealed import (
     is_intact,
@@ -49,6 +51,24 @@ def test_what_was_there_before_is_remembered(tmp_path: Path) -> None:
         assert is_intact(path)
         replaced(path)
         assert not is_intact(path)
+
+
+def test_folders_may_be_removed_while_a_folder_is_noted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    paths = [write(tmp_path / name / "file") for name in ("a", "b")]
+
+    def removing(place: Path) -> tuple[str, ...]:
+        digests = seals(place)
+        for path in paths:
+            if path != place:
+                shutil.rmtree(path.parent)
+        return digests
+
+    monkeypatch.setattr(sealed, "seals", removing)
+    with noting(tmp_path):
+        monkeypatch.undo()
+        (left,) = [path for path in paths if path.exists()]
+        replaced(left)
+        assert not is_intact(left)
 
 
 def test_what_comes_from_elsewhere_has_the_digest_next_to_it(tmp_path: Path) -> None:
