@@ -8,7 +8,8 @@ from contextlib import suppress
 from pathlib import Path
 
 from benchmark.core.errors import AdapterError, BenchError, MachineError
-from benchmark.core.leftovers import remove_leftovers, visited
+from benchmark.core.interrupt import signal_name
+from benchmark.core.leftovers import remove_leftovers, remove_working_folders, visited
 from benchmark.core.progress import printable
 from benchmark.core.stages import Stages, exclusive
 
@@ -17,6 +18,7 @@ STATUS = "status.json"
 
 def tidied(journal: Path | None, ended: BaseException) -> None:
     """Remove the temporary files of a command that has ended, and write into its runs' status how it ended."""
+    remove_working_folders()
     for folder in visited(journal) if journal else ():
         remove_leftovers(folder)
         if (folder / STATUS).exists():
@@ -37,7 +39,7 @@ def death(state: int) -> BenchError:
             "finished",
             "take os._exit and the like out of it: nothing that was not finished counts",
         )
-    name = signal.Signals(-state).name
+    name = signal_name(-state)
     if -state == signal.SIGKILL:
         return MachineError(
             "the process of the command was killed (SIGKILL), as the system does when memory is short",

@@ -38,6 +38,7 @@ def supervised(work: Callable[[], int]) -> int:
     Args:
         work: returns the exit code; it is called in the other process, after signals raise `Interrupted` there.
     """
+    signal.signal(signal.SIGCHLD, signal.SIG_DFL)  # where it is inherited as ignored, no exit code is kept
     journal = _new_journal()
     reading, writing = os.pipe()
     with _blocked():

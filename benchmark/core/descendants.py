@@ -18,8 +18,9 @@ from pathlib import Path
 PR_SET_CHILD_SUBREAPER = 36
 """The number of this request in <sys/prctl.h>."""
 PROC = Path("/proc")
-ROUNDS = 200
-"""How often descendants are looked for: one that is being ended may just have started another."""
+SECONDS = 1.0
+"""How long descendants are looked for: one that is being ended may just have started another. One that waits for a disk
+or a driver cannot be ended, and rounds would be longer the more processes the machine has."""
 PAUSE = 0.005
 
 
@@ -33,13 +34,13 @@ def adopt_orphans() -> bool:
 
 def end_descendants(root: int) -> None:
     """End every process that a process, or one that it has started, has started; the process itself stays."""
-    for _ in range(ROUNDS):
-        alive = descendants(root)
-        if not alive:
-            return
+    until = time.monotonic() + SECONDS
+    while alive := descendants(root):
         for number in alive:
             with suppress(ProcessLookupError, PermissionError):
                 os.kill(number, signal.SIGKILL)
+        if time.monotonic() > until:
+            return
         time.sleep(PAUSE)
 
 

@@ -58,3 +58,8 @@ def require_uninterrupted() -> None:
     """Raise Interrupted where a signal has arrived: some code may have caught it and ended early."""
     if _received:
         raise Interrupted
+
+
+def signal_name(number: int) -> str:
+    """Return the name of a signal, and for one that has none, such as most real-time signals, its number."""
+    return next((one.name for one in signal.Signals if one == number), f"signal {number}")

@@ -13,6 +13,7 @@ import platform
 import re
 import secrets
 import shutil
+import tempfile
 import time
 from functools import lru_cache
 from pathlib import Path
@@ -53,15 +54,23 @@ def visited(journal: Path) -> list[Path]:
     return [Path(line) for line in dict.fromkeys(lines) if line]
 
 
-def remove_leftovers(folder: Path, *, below: bool = False) -> None:
-    """Remove the temporary files and folders of dead processes in a folder; with `below`, in all folders below too."""
+def remove_leftovers(folder: Path, *, below: bool = False, foreign: bool = True) -> None:
+    """Remove the temporary files and folders of dead processes in a folder; with `below`, in all folders below too.
+
+    `foreign` is whether those of other machines go by their age: not where they are in use for longer than a day.
+    """
     parts = folder.rglob(".*.part") if below else folder.glob(".*.part")
     try:
         for part in list(parts):
-            if _left_over(part):
+            if _left_over(part, foreign):
                 _remove(part)
     except OSError:  # a folder that cannot be read, or that another process removes meanwhile
         return
+
+
+def remove_working_folders() -> None:
+    """Remove the folders for temporary work of this machine's dead processes, such as those of models."""
+    remove_leftovers(Path(tempfile.gettempdir()), foreign=False)  # a training may take longer than a day
 
 
 def remove_leftovers_of_cache(folder: Path) -> None:
@@ -79,14 +88,14 @@ def _remove(part: Path) -> None:
         part.unlink(missing_ok=True)
 
 
-def _left_over(part: Path) -> bool:
+def _left_over(part: Path, foreign: bool) -> bool:
     match = _NAME.fullmatch(part.name)
     if match is None:  # of another program
         return False
     if match[1] == _host():
         return _started(int(match[2])) != match[3]
     try:
-        return time.time() - part.lstat().st_mtime > FOREIGN_SECONDS
+        return foreign and time.time() - part.lstat().st_mtime > FOREIGN_SECONDS
     except FileNotFoundError:
         return False
 

@@ -38,9 +38,10 @@ def note(place: Path, digests: Digests) -> None:
 
 
 def forget(place: Path) -> None:
-    """Forget what this process has deleted."""
+    """Forget what this process has deleted: a file, or a folder with all that was in it."""
     for name, below in _around(place):
-        below.pop(name, None)
+        for gone in [one for one in below if one == name or one.startswith(name + os.sep)]:
+            del below[gone]
 
 
 def noted_digests(place: Path) -> Digests:

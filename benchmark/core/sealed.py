@@ -46,6 +46,7 @@ def write_sealed_json(path: Path, value: Any) -> None:
 
 def read_sealed_json(path: Path, advice: str = AGAIN, kind: type[Any] = object) -> Any:
     """Read sealed JSON. Raises DamagedError with this advice where it is missing or changed, and as `json_of` does."""
+    before = seals(path)
     try:
         content = read_regular(path)
     except FileNotFoundError:
@@ -55,14 +56,19 @@ def read_sealed_json(path: Path, advice: str = AGAIN, kind: type[Any] = object) 
     except BadDataError as error:
         raise DamagedError(error.message, advice) from None
     # What is parsed is what was compared: the file may be replaced between two readings.
-    if hashlib.sha256(content).hexdigest() not in seals(path):
+    if hashlib.sha256(content).hexdigest() not in (*before, *seals(path)):
         raise DamagedError(f"{path} {why_damaged(path)}", advice)
     return json_of(content, path, kind)
 
 
 def is_intact(place: Path) -> bool:
-    """Whether a sealed file or folder exists and is as it was written: in a folder, no file more or less."""
-    return place.exists() and digest(place) in seals(place)
+    """Whether a sealed file or folder exists and is as it was written: in a folder, no file more or less.
+
+    Another process may replace it meanwhile. It writes both digests, renames, and writes the new digest alone: the old
+    content has the digest that was there before it was read, the new content the one that is there afterwards.
+    """
+    before = seals(place)
+    return place.exists() and digest(place) in (*before, *seals(place))
 
 
 def require_intact(place: Path, advice: str = AGAIN) -> Path:
@@ -146,7 +152,9 @@ def remove_sealed(place: Path) -> None:
 @contextmanager
 def noting(folder: Path) -> Iterator[None]:
     """Note a folder (`core.noted`) until the block ends, with the digests of what it holds now."""
-    places = (place for path in folder.rglob(f".*{ENDING}") if (place := sealed_place(path)))
+    # Not rglob: it raises where another process removes a folder meanwhile, as one that fits the same detector does.
+    paths = (Path(place) / name for place, _, names in os.walk(folder) for name in names)
+    places = (place for path in paths if (place := sealed_place(path)))
     with noted(folder, {place: digests for place in places if (digests := seals(place))}):
         yield
 

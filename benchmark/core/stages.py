@@ -19,6 +19,7 @@ from benchmark.core.files import machine_error
 from benchmark.core.interrupt import require_uninterrupted
 from benchmark.core.leftovers import remove_leftovers
 from benchmark.core.locks import Held, held
+from benchmark.core.noted import forget
 from benchmark.core.progress import Log
 from benchmark.core.sealed import (
     AGAIN,
@@ -205,6 +206,7 @@ class Stages:
         mark = owned / OWNER
         if not is_intact(mark) or read_sealed_json(mark) != key:
             shutil.rmtree(owned, ignore_errors=True)
+            forget(owned)
             write_sealed_json(mark, key)
 
     def _places(self, patterns: Sequence[str]) -> list[Path]:

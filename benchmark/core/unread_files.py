@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
-NAMES = (".gitignore", "CACHEDIR.TAG", "PRIVATE.txt", "layout.json", "log.jsonl", "report.html", "summary.html")
+NAMES = (
+    ".gitignore", "CACHEDIR.TAG", "PRIVATE.txt", "layout.json", "log.jsonl", "model.log", "report.html", "run.log",
+    "summary.html",
+)  # fmt: skip
 FOLDERS = ("figures", "tensorboard", "trackers")
 LOCKS = (".lock", ".lock.lease")
 

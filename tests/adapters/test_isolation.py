@@ -7,10 +7,12 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -18,9 +20,10 @@ import numpy as np
 import pytest
 
 from benchmark.adapters.conformance import check_adapter
-from benchmark.adapters.isolation import items, process
+from benchmark.adapters.isolation import failures, items, process
 from benchmark.adapters.isolation.model import IsolatedModel
 from benchmark.adapters.isolation.model_class import ModelClass
+from benchmark.cli.aftermath import tidied
 from benchmark.cohorts.sealed_pixels import SealedPixels, item_digest
 from benchmark.core.errors import AdapterError, DamagedError, UsageError
 from benchmark.core.types import Budget, Split
@@ -237,6 +240,15 @@ def test_ends_are_one_sentence(
         assert "act" in log.read_text()
 
 
+def test_an_end_by_a_signal_without_a_name_is_told() -> None:
+    number = 40  # a real-time signal of Linux
+    told = str(failures.ended(-number, "mine", "sample", None, ""))
+    assert told == (
+        f"the process of mine crashed in sample (signal {number})\n"
+        "  hint: its code or a library that it uses is at fault"
+    )
+
+
 @pytest.mark.usefixtures("real_processes")
 def test_a_closed_connection_is_told(
     model: Callable[..., Model], train: Split, monkeypatch: pytest.MonkeyPatch
@@ -320,6 +332,51 @@ def test_what_it_has_left_ends_with_the_evaluator(tmp_path: Path) -> None:
     parent.kill()
     assert gone(processes, 5)
     parent.wait(10)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere it has no parent that waits for it")
+def test_the_end_of_a_model_is_told_where_children_are_ignored(tmp_path: Path) -> None:
+    code = PARENT.format(tests=str(Path(__file__).parent))
+    code = code.replace('"Waits", Path(sys.argv[1])', '"Crashes", Path(sys.argv[1]), where="fit"')
+    code = f"import signal; signal.signal(signal.SIGCHLD, signal.SIG_IGN)\n{code}"
+    done = subprocess.run([sys.executable, "-c", code, str(tmp_path)], capture_output=True, text=True, timeout=LONG)
+    assert "keeper.py" not in done.stderr, "os.wait fails there"
+    assert "crashes ended its process in fit" in done.stderr, "the evaluator is not ours to change: its code is unknown"
+
+
+ADOPTING = """
+import os
+from benchmark.core.descendants import adopt_orphans
+adopt_orphans()  # as the first process of a container, which is given all orphans, and may not know of it
+one.cls.end()
+try:
+    print(os.waitpid(-1, os.WNOHANG))
+except ChildProcessError:
+    print("none")
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux gives orphans to an ancestor that asks for them")
+@pytest.mark.usefixtures("real_processes")
+def test_what_was_ended_does_not_stay_on_the_list_of_processes(tmp_path: Path) -> None:
+    code = PARENT.format(tests=str(Path(__file__).parent)).replace('Model("Waits"', 'one = Model("Leaves"')
+    code = code.replace(").fit(", ")\none.fit(") + ADOPTING
+    assert subprocess.check_output([sys.executable, "-c", code, str(tmp_path)], text=True, timeout=LONG) == "none\n"
+
+
+@pytest.mark.parametrize("removal", [process.new_folder, partial(tidied, None, KeyboardInterrupt())])
+def test_the_working_folder_of_a_killed_evaluator_is_removed(
+    removal: Callable[[], object], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    own = Path(process.new_folder())
+    code = "from benchmark.adapters.isolation.process import new_folder; print(new_folder())"
+    variables = {**os.environ, "TMPDIR": str(tmp_path)}
+    left = Path(subprocess.check_output([sys.executable, "-c", code], env=variables, text=True).strip())
+    assert left.is_dir()
+    removal()
+    assert not left.exists()
+    assert own.is_dir(), "its evaluator lives"
 
 
 PARENT = """

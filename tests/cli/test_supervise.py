@@ -53,6 +53,7 @@ DEAF = """kept = Run()
             Path("heard").touch()"""
 
 
+EXECUTE = "os.execv(sys.executable, [sys.executable, '-c', *sys.argv[1:]])"
 LONG = 120.0
 """Seconds in which anything happens on any machine; what is interrupted would sleep for 600."""
 SOON = 30.0
@@ -67,6 +68,13 @@ def start(folder: Path, body: str, *arguments: str) -> subprocess.Popen[str]:
         [sys.executable, str(script)], cwd=folder, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
         text=True,
     )  # fmt: skip
+
+
+def test_a_caller_that_ignores_its_children_gets_the_exit_code(tmp_path: Path) -> None:
+    code = "import sys; from benchmark.cli.supervise import supervised; sys.exit(supervised(lambda: 3))"
+    ignoring = f"import os, signal, sys; signal.signal(signal.SIGCHLD, signal.SIG_IGN); {EXECUTE}"
+    done = subprocess.run([sys.executable, "-c", ignoring, code], cwd=ROOT, capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (3, "")
 
 
 def wait_until(true: Callable[[], object]) -> None:

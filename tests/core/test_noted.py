@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import hashlib
+import shutil
 from pathlib import Path
 
 import pytest
 
+from benchmark.core import sealed
 from benchmark.core.errors import DamagedError
 from benchmark.core.sealed import (
     is_intact,
@@ -51,6 +53,24 @@ def test_what_was_there_before_is_remembered(tmp_path: Path) -> None:
         assert not is_intact(path)
 
 
+def test_folders_may_be_removed_while_a_folder_is_noted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    paths = [write(tmp_path / name / "file") for name in ("a", "b")]
+
+    def removing(place: Path) -> tuple[str, ...]:
+        digests = seals(place)
+        for path in paths:
+            if path != place:
+                shutil.rmtree(path.parent)
+        return digests
+
+    monkeypatch.setattr(sealed, "seals", removing)
+    with noting(tmp_path):
+        monkeypatch.undo()
+        (left,) = [path for path in paths if path.exists()]
+        replaced(left)
+        assert not is_intact(left)
+
+
 def test_what_comes_from_elsewhere_has_the_digest_next_to_it(tmp_path: Path) -> None:
     (tmp_path / "noted").mkdir()
     with noting(tmp_path / "noted"):
@@ -59,6 +79,18 @@ def test_what_comes_from_elsewhere_has_the_digest_next_to_it(tmp_path: Path) -> 
             remove_sealed(path)
             replaced(path)
             assert is_intact(path)
+
+
+def test_with_a_folder_all_that_was_in_it_is_forgotten(tmp_path: Path) -> None:
+    owned, other = tmp_path / "samples", write(tmp_path / "samples-not" / "file")
+    with noting(tmp_path):
+        path = write(owned / "below" / "file")
+        remove_sealed(owned)
+        path.parent.mkdir(parents=True)
+        path.write_text("ours")
+        assert seals(path) == (), "a stage would take it for what it has written"
+        replaced(other)
+        assert not is_intact(other)
 
 
 def test_what_something_else_has_written_is_remembered_when_it_is_sealed(tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmark.core import file_digests
+from benchmark.core import file_digests, files, sealed
 from benchmark.core.errors import DamagedError
 from benchmark.core.sealed import (
     is_intact,
@@ -35,6 +35,28 @@ def write_folder(path: Path) -> Path:
 
 
 # Files
+
+
+@pytest.mark.parametrize("reader", [is_intact, read_sealed_json])
+def test_a_file_that_another_process_replaces_while_it_is_read_is_intact(
+    reader: Callable[[Path], object], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "file.json"
+    write_sealed_json(path, "old")
+
+    def then_replaced(read: Callable[[Path], object]) -> Callable[[Path], object]:
+        def reading(place: Path) -> object:
+            content = read(place)
+            if place == path:
+                write_sealed_json(path, "new")
+            return content
+
+        return reading
+
+    monkeypatch.setattr(sealed, "digest", then_replaced(sealed.digest))
+    monkeypatch.setattr(sealed, "read_regular", then_replaced(files.read_regular))
+    assert reader(path)
+    assert path.read_text() == '"new"\n'
 
 
 def test_a_file_is_intact_until_it_changes(tmp_path: Path) -> None:

@@ -19,6 +19,8 @@ from benchmark.cohorts.store import PIXELS, finish
 from benchmark.core.sealed import sealed_write, write_sealed_json
 from benchmark.core.stages import Stages, exclusive
 from benchmark.runs import verify
+from benchmark.runs.run_folders import MODEL_LOG
+from benchmark.runs.sweeps.work import LOG
 from benchmark.runs.verify import Verified, verify_cache, verify_run
 
 
@@ -93,6 +95,12 @@ def test_an_untouched_run_is_intact(run: Path) -> None:
     assert verified.findings == ()
     # run.toml, status.json, record.json, the two marks of stages, the model and the samples.
     assert verified.files == 7
+
+
+def test_what_a_run_and_a_sweep_print_is_no_stranger(run: Path) -> None:
+    for name in (LOG, MODEL_LOG):
+        (run / name).write_text("epoch 1\n")
+    assert verify_run(run).findings == ()
 
 
 @pytest.mark.parametrize(

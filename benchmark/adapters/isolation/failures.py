@@ -19,6 +19,7 @@ from benchmark.core.errors import (
     MissingDataError,
     UsageError,
 )
+from benchmark.core.interrupt import signal_name
 
 KINDS: dict[str, type[BenchError]] = {
     kind.__name__: kind
@@ -83,7 +84,7 @@ def ended(code: int | None, name: str, stage: str, log: Path | None, trace: str)
             "use smaller batches or images, or a machine with more memory",
         )
     return ProcessEndedError(
-        f"the process of {name} crashed in {stage} ({signal.Signals(-code).name})",
+        f"the process of {name} crashed in {stage} ({signal_name(-code)})",
         f"its code or a library that it uses is at fault{where}",
     )
 

@@ -24,13 +24,15 @@ STOPPING = (signal.SIGTERM,)
 
 def main(channel: int, crashes: int, evaluator: int) -> None:
     """Serve the evaluator as `worker.main` does, in a fork of this process, which then ends as the fork ended."""
+    signal.signal(signal.SIGCHLD, signal.SIG_DFL)  # where it is inherited as ignored, no exit code is kept
     if adopt_orphans():
         signal.pthread_sigmask(signal.SIG_BLOCK, STOPPING)  # one that comes now waits until both can take it
+        keeper = os.getpid()
         fork = os.fork()
         if fork:
             _keep(fork, evaluator, (channel, crashes))
         signal.pthread_sigmask(signal.SIG_UNBLOCK, STOPPING)
-        evaluator = os.getppid()
+        evaluator = keeper
     from benchmark.adapters.isolation import worker  # the keeper itself needs none of its packages
 
     worker.main(channel, crashes, evaluator)
@@ -45,6 +47,7 @@ def _keep(fork: int, evaluator: int, files: tuple[int, ...]) -> None:
     threading.Thread(target=_end_with, args=(evaluator,), daemon=True).start()
     code = _ended(fork)
     end_descendants(os.getpid())
+    _take_off_the_list()
     if code < 0:
         resource.setrlimit(resource.RLIMIT_CORE, (0, 0))  # the fork has written its core file
         with suppress(OSError):  # SIGKILL always does what it does
@@ -64,6 +67,13 @@ def _ended(fork: int) -> int:
         number, status = os.wait()
         if number == fork:
             return os.waitstatus_to_exitcode(status)
+
+
+def _take_off_the_list() -> None:
+    """Take those that were ended off the system's list of processes: in a container, nobody else may do that."""
+    with suppress(ChildProcessError):
+        while os.waitpid(-1, os.WNOHANG)[0]:
+            pass
 
 
 def _end_with(evaluator: int) -> None:

@@ -21,6 +21,7 @@ from benchmark.adapters.isolation.failures import ProcessEndedError, ended, rais
 from benchmark.adapters.isolation.messages import Channel, ClosedError, Message, MessageError
 from benchmark.core.descendants import end_descendants
 from benchmark.core.errors import AdapterError
+from benchmark.core.leftovers import remove_working_folders, temporary_name
 from benchmark.core.progress import quiet
 
 if TYPE_CHECKING:
@@ -60,7 +61,7 @@ class ModelProcess:
         """File for the stack trace of a failure."""
         self._owner, self._lock, self._ended = os.getpid(), threading.RLock(), False
         self._facts: Mapping[str, Any] | None = None
-        self._folder, self._crashes = tempfile.mkdtemp(prefix="memobench-model-"), tempfile.TemporaryFile()  # noqa: SIM115
+        self._folder, self._crashes = new_folder(), tempfile.TemporaryFile()  # noqa: SIM115
         ours, theirs = socket.socketpair()
         self._channel = Channel(ours)
         with theirs:
@@ -176,6 +177,14 @@ class ModelProcess:
         trace = self._crashes.read(STACK).decode(errors="replace")
         self.end(wait=False)
         return ended(code, self.name, stage, self.log, trace)
+
+
+def new_folder() -> str:
+    """Create an empty folder for a process to work in; those whose evaluator was killed are removed."""
+    remove_working_folders()
+    folder = Path(tempfile.gettempdir()) / temporary_name("memobench-model")
+    folder.mkdir(mode=0o700)
+    return str(folder)
 
 
 def launch(channel: int, crashes: BinaryIO, folder: str, variables: Mapping[str, str]) -> subprocess.Popen[bytes]:

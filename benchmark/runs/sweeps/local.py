@@ -18,6 +18,7 @@ from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any
 
+from benchmark.core.interrupt import signal_name
 from benchmark.core.processes import QuietContext, end_with_parent
 from benchmark.runs.sweeps.cells import Cell, CellOutcome
 from benchmark.runs.sweeps.work import LOG, run_cell
@@ -238,7 +239,7 @@ def _finish(one: Running, queue: Queue, note: Tell) -> None:
 
 def _killed(code: int | None, attempts: int) -> str:
     if code is not None and code < 0:
-        name = signal.Signals(-code).name
+        name = signal_name(-code)
         memory = ": often too little memory, then use fewer --workers" if -code == signal.SIGKILL else ""
         return f"the process of this cell was ended by {name}, {attempts} times{memory}"
     return f"the process of this cell ended with exit code {code} before its work was done, {attempts} times"

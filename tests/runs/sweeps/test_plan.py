@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import time
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
 from benchmark.cohorts.open import open_cohort
 from benchmark.core.errors import MissingDataError, UsageError
+from benchmark.core.sealed import write_sealed_json
+from benchmark.core.stages import Stages
 from benchmark.runs.config import RunConfig, resolve
+from benchmark.runs.sweeps import plan as plan_module
 from benchmark.runs.sweeps.axes import make_axes
 from benchmark.runs.sweeps.plan import Plan, make_plan
 
@@ -85,6 +88,28 @@ def test_samples_and_detectors_have_run_folders_of_their_own(tmp_path: Path, pre
     assert names[1].startswith("seed-3-samples-50-detectors-")
     assert names[3].startswith("seed-3-detectors-")
     assert len({outcome.folder.parent for outcome in plan.outcomes if outcome.folder}) == 1
+
+
+def test_a_cell_is_done_only_with_the_record_that_its_run_has_entered(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(plan_module, "finished_stages", lambda *given: {"fit": True})
+    stages, record, unused = Stages(tmp_path, print), tmp_path / "record.json", cast(Any, None)
+
+    def done() -> bool:
+        return plan_module._done(unused, unused, tmp_path)
+
+    stages.enter("configuration")
+    assert not done()
+    write_sealed_json(record, {"seed": 0})
+    assert not done(), "no reader would accept it: the run was killed before it entered the record"
+    stages.enter("record", record.name)
+    assert done()
+    write_sealed_json(record, {"seed": 1})
+    assert not done()
+    stages.enter("record", record.name)
+    record.write_text("{}")
+    assert not done()
 
 
 def test_sizes_beyond_a_data_set_are_declined_and_the_others_stay(tmp_path: Path, prepared: dict[str, Any]) -> None:
