@@ -5,7 +5,6 @@ Each check is one sentence of the contract. A fault names the check, what was ob
 
 from __future__ import annotations
 
-import logging
 import sys
 import tempfile
 import traceback
@@ -22,6 +21,7 @@ from benchmark.adapters.conformance_tools import (
     checkpoint_steps,
     counted_steps,
     no_network,
+    no_warnings_of_training,
     toy_split,
 )
 from benchmark.adapters.isolation.failures import ProcessEndedError
@@ -197,8 +197,6 @@ def checked_here(
     cls: type[Any], name: str, *, check: str, cohort: str, settings: Mapping[str, Any], folder: str, device: str
 ) -> Finding:
     """Run one check in this process, which is that of the model. Raises DeclinedError, MissingDataError."""
-    # The check of the budget stops a training early on purpose: its warning would alarm for nothing.
-    logging.getLogger("benchmark.training.loop").setLevel(logging.ERROR)
     dims, channels = COHORTS[cohort]
     trial = Trial(name, cls, settings, toy_split(channels, dims), Path(folder), device)
     return _try(check, CHECKS[check], trial, cohort)
@@ -208,6 +206,7 @@ def _try(name: str, check: Callable[[Trial], None], trial: Trial, cohort: str) -
     try:
         with (
             silent(),
+            no_warnings_of_training(),
             no_network(lambda host: FaultError(f"it tried to reach {host} over the network: use local weights")),
         ):
             check(trial)

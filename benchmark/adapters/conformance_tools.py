@@ -1,7 +1,8 @@
-"""Tools of the conformance suite: toy cohorts, interrupted trainings, and a blocked network."""
+"""Tools of the conformance suite: toy cohorts, interrupted trainings, a blocked network and silenced warnings."""
 
 from __future__ import annotations
 
+import logging
 import os
 import socket
 from collections.abc import Callable, Iterator
@@ -84,6 +85,18 @@ def checkpoint_steps(interval: int) -> Iterator[None]:
         yield
     finally:
         del os.environ["BENCH_CHECKPOINT_STEPS"]
+
+
+@contextmanager
+def no_warnings_of_training() -> Iterator[None]:
+    """The check of the budget stops a training early on purpose: its warning would alarm for nothing."""
+    logger = logging.getLogger("benchmark.training.loop")
+    before = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        yield
+    finally:
+        logger.setLevel(before)
 
 
 @contextmanager

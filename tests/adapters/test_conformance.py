@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 from pathlib import Path
 from subprocess import CompletedProcess
@@ -11,7 +12,7 @@ import pytest
 from benchmark.adapters import check_model
 from benchmark.adapters.check_model import conforms
 from benchmark.adapters.conformance import Finding, check_adapter
-from benchmark.adapters.conformance_tools import toy_split
+from benchmark.adapters.conformance_tools import no_warnings_of_training, toy_split
 from benchmark.core.errors import AdapterError
 from benchmark.plugins import registry
 
@@ -203,3 +204,11 @@ def test_a_slow_training_is_told_once() -> None:
             "such as toy = {'steps': 5}, or give them by --set"
         )
     ]
+
+
+def test_the_warnings_of_a_training_are_silenced_for_a_check_alone(caplog: pytest.LogCaptureFixture) -> None:
+    logger = logging.getLogger("benchmark.training.loop")
+    with no_warnings_of_training():
+        logger.warning("of a check")
+    logger.warning("of a training")
+    assert caplog.messages == ["of a training"]

@@ -10,10 +10,12 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import psutil
 import pytest
 
 from benchmark import __version__
@@ -161,7 +163,7 @@ def test_a_lost_node_loses_no_cell_and_nothing_is_computed_twice(
         if states.count("running") == 4 and not lost:  # both nodes are at work
             wait_until_all_sample(tmp_path, 4)
             lost.append(len(states))
-            ray_cluster.remove_node(node, allow_graceful=False)
+            lose(ray_cluster, node)
             (tmp_path / "lost").touch()
 
     outcomes = run_cells(
@@ -184,6 +186,21 @@ def wait_until_all_sample(runs: Path, count: int) -> None:
     ):
         assert time.monotonic() < deadline
         time.sleep(0.05)
+
+
+def lose(cluster: Any, node: Any) -> None:
+    """Take a node away with all its processes at once, as a machine that is switched off.
+
+    Ray alone kills the raylet, and a worker that has not noticed it yet goes on.
+    """
+    raylet = node.all_processes["raylet"][0].process.pid
+    workers = psutil.Process(raylet).children(recursive=True)
+    assert len(workers) >= 2
+    cluster.remove_node(node, allow_graceful=False)
+    for worker in workers:
+        with suppress(psutil.NoSuchProcess):
+            worker.kill()
+    assert psutil.wait_procs(workers, timeout=60)[1] == []
 
 
 def test_two_cells_of_one_run_folder_are_computed_once(ray_cluster: Any, tmp_path: Path) -> None:
