@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -54,12 +55,14 @@ def show_command(
 
         print_outcome(folder, as_json=as_json)
         return
+    from benchmark.core.errors import BadDataError
     from benchmark.core.stages import STATUS, read_status
     from benchmark.runs.inventory import part_bytes, read_entry
 
-    entry = read_entry(folder)
-    readable = entry.state != "damaged" and (folder / STATUS).exists()
-    status = read_status(folder / STATUS) if readable else {}
+    entry, status = read_entry(folder), {}
+    if (folder / STATUS).exists():
+        with suppress(BadDataError):  # the state says so
+            status = read_status(folder / STATUS)
     parts = part_bytes(folder)
     if as_json:
         print_json(_json(entry) | {"stages": status, "parts": parts})

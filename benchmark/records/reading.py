@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import os
 import stat
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -22,9 +24,10 @@ def read_public_json(path: Path, largest: int = LARGEST, advice: str = AGAIN) ->
     Raises BadDataError naming the file, whatever it holds, and DamagedError with this advice where the file has a
     digest next to it and another content.
     """
-    if path.is_file():  # of a pipe a digest would wait for somebody who writes
-        require_unchanged(path, advice)
-    text = _text(path, largest)
+    with readable(path):
+        if path.is_file():  # of a pipe a digest would wait for somebody who writes
+            require_unchanged(path, advice)
+        text = _text(path, largest)
     try:
         return json.loads(text, object_pairs_hook=_once)
     except RecursionError:
@@ -33,18 +36,24 @@ def read_public_json(path: Path, largest: int = LARGEST, advice: str = AGAIN) ->
         raise BadDataError(f"{path} is not readable JSON: {error}", HINT) from error
 
 
-def _text(path: Path, largest: int) -> str:
+@contextmanager
+def readable(path: Path) -> Iterator[None]:
+    """Raise BadDataError that names the file where the system does not let it, or what lies next to it, be read."""
     try:
-        # O_NONBLOCK: opening a FIFO would wait for somebody who writes. What was opened is then looked at.
-        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
-        try:
-            if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-                raise BadDataError(f"{path} is not a file but a folder, a pipe or a device", "delete it")
-            content = _read(descriptor, largest + 1)
-        finally:
-            os.close(descriptor)
+        yield
     except OSError as error:
         raise BadDataError(f"{path} cannot be read: {error.strerror}", "check what it is, or delete it") from error
+
+
+def _text(path: Path, largest: int) -> str:
+    # O_NONBLOCK: opening a FIFO would wait for somebody who writes. What was opened is then looked at.
+    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
+    try:
+        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+            raise BadDataError(f"{path} is not a file but a folder, a pipe or a device", "delete it")
+        content = _read(descriptor, largest + 1)
+    finally:
+        os.close(descriptor)
     if len(content) > largest:
         raise BadDataError(f"{path} has more than {largest} bytes, and a record has far fewer", HINT)
     try:

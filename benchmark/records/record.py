@@ -15,7 +15,7 @@ from benchmark.core.stages import require_entered
 from benchmark.core.types import Direction, Score
 from benchmark.records.public_model import LISTED, Finite, Positive, PublicModel
 from benchmark.records.ranges import impossible
-from benchmark.records.reading import read_public_json
+from benchmark.records.reading import read_public_json, readable
 from benchmark.records.receipt import Receipt
 from benchmark.records.strict_text import Digest, Key, Name, PathPart, Plain, ScoreId, Text, one_line
 
@@ -165,8 +165,9 @@ class Record(PublicModel):
         Raises DamagedError where the file has changed since it was written, or is in a run folder and not what that run
         has written; BadDataError naming what else is wrong.
         """
-        if path.is_file():
-            require_entered(path, f"evaluate the run again: bench evaluate {path.parent}")
+        with readable(path):
+            if path.is_file():
+                require_entered(path, f"evaluate the run again: bench evaluate {path.parent}")
         values = read_public_json(path, advice="evaluate the run again with this version: bench evaluate RUN")
         given = values.get("schema") if isinstance(values, dict) else SCHEMA
         if type(given) is not int or given != SCHEMA:  # True and 1.0 equal 1

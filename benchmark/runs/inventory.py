@@ -19,7 +19,7 @@ from benchmark.core.stages import LOCK, STATUS, read_status
 from benchmark.core.types import Embedded
 from benchmark.detectors.fitting import detector_folder
 from benchmark.runs.config import Resolved, RunConfig, resolve
-from benchmark.runs.run_folders import CONFIG, RECORD, read_run, require_run_folder
+from benchmark.runs.run_folders import CONFIG, RECORD, read_run, require_run_folder, written
 from benchmark.runs.sweeps.estimate import folder_bytes
 
 CHECKPOINT = "training.pt"
@@ -38,7 +38,7 @@ class RunEntry:
     """None where run.toml is unreadable, or was changed after the run."""
     state: str
     """`done`, `declined`, `failed`, `interrupted` (by a signal), `unfinished`, `running`: a process works on it, or
-    `damaged`: its status was changed."""
+    `damaged`: its status or its record was changed."""
     error: str
     bytes: int
     """Disk space of its files; a model that several runs share counts in each."""
@@ -207,7 +207,13 @@ def _state(folder: Path) -> tuple[str, str]:
     if "interrupted" in states.values():
         return "interrupted", ""
     done = all(states.get(name) == "done" for name in ("fit", "sample", "evaluate"))
-    return ("done" if done and (folder / RECORD).exists() else "unfinished"), ""
+    if not done or not (folder / RECORD).exists():
+        return "unfinished", ""
+    try:
+        written(folder / RECORD)
+    except (BadDataError, OSError) as unusable:
+        return "damaged", getattr(unusable, "message", str(unusable))
+    return "done", ""
 
 
 def _remove_empty(folder: Path, root: Path) -> None:

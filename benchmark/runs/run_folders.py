@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from benchmark.core.errors import UsageError
+from benchmark.core.errors import BadDataError, UsageError
 from benchmark.core.files import content_key
 from benchmark.core.sealed import require_intact
 from benchmark.core.stages import require_entered
@@ -63,6 +63,14 @@ def read_run(folder: Path) -> dict[str, Any]:
 def written(path: Path, advice: str = AGAIN) -> Path:
     """Return the path of a file of a run. Raises DamagedError where it is not as the run has written it."""
     return require_entered(require_intact(path, advice), advice)
+
+
+def has_record(folder: Path) -> bool:
+    """Whether a run folder has a record that its run wrote, so that readers accept it."""
+    try:
+        return written(folder / RECORD).exists()
+    except (BadDataError, OSError):
+        return False
 
 
 def require_run_folder(folder: Path) -> None:

@@ -50,6 +50,24 @@ def test_a_folder_and_a_pipe_are_refused_without_waiting(tmp_path: Path) -> None
     assert refusal(tmp_path / "nothing.json") == "cannot be read: No such file or directory"
 
 
+@pytest.mark.parametrize("unreadable", ["record.json", "status.json"])
+def test_a_file_that_the_system_does_not_let_be_read_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, unreadable: str
+) -> None:
+    """Permissions do not stop root, whom tests may run as: what they do is simulated."""
+    path = tmp_path / "record.json"
+    path.write_text("{}")
+    exists = os.stat
+
+    def stat(place: Any, *given: Any, **more: Any) -> os.stat_result:
+        if Path(str(place)).name == unreadable:
+            raise PermissionError(13, "Permission denied")
+        return exists(place, *given, **more)
+
+    monkeypatch.setattr(os, "stat", stat)
+    assert refusal(path) == "cannot be read: Permission denied"
+
+
 def test_all_of_them_are_named_and_the_good_one_is_shown(tmp_path: Path) -> None:
     records = tmp_path / "records"
     records.mkdir()

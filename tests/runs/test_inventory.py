@@ -8,9 +8,8 @@ from typing import Any
 import pytest
 
 from benchmark.core.errors import MachineError, UsageError
-from benchmark.core.files import write_json
 from benchmark.core.sealed import sealed_write, write_sealed_json
-from benchmark.core.stages import exclusive
+from benchmark.core.stages import Stages, exclusive
 from benchmark.runs.config import RunConfig
 from benchmark.runs.inventory import (
     is_locked,
@@ -38,7 +37,8 @@ def make_run(root: Path, name: str, status: dict[str, Any], *, record: bool = Fa
     (folder / "samples").mkdir()
     (folder / "samples" / "chunk-00000.npy").write_bytes(b"x" * 300)
     if record:
-        write_json(folder / "record.json", {"hashes": {"cohort": "abc"}})
+        write_sealed_json(folder / "record.json", {"hashes": {"cohort": "abc"}})
+        Stages(folder, print).enter("record", "record.json")
     return folder
 
 
@@ -63,6 +63,16 @@ def test_damaged_runs_are_listed_with_the_others(root: Path) -> None:
     assert entries["failed"].error == "AdapterError: the loss is not finite"
     remove_runs([status, config], root)
     assert len(list_runs(root)) == 2
+
+
+def test_a_run_whose_record_readers_refuse_is_not_said_to_be_done_and_is_kept(root: Path) -> None:
+    done = root / "cohort" / "done" / "seed-0"
+    write_sealed_json(done / "record.json", {"hashes": {"cohort": "another"}})  # with a digest next to it
+    entry = read_entry(done)
+    assert (entry.state, entry.error) == (
+        "damaged", f"{done / 'record.json'} is not what its run wrote: status.json has another digest of it"
+    )  # fmt: skip
+    assert not [one for one in removable(root, root / "cache") if one.path.is_relative_to(done)]
 
 
 def test_runs_are_listed_with_state_and_size(root: Path) -> None:

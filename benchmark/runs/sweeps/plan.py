@@ -18,14 +18,14 @@ from benchmark.cohorts.locate import locate
 from benchmark.cohorts.open import DataConfig, listed_training
 from benchmark.cohorts.prepare import split_stored
 from benchmark.cohorts.store import open_stored
-from benchmark.core.errors import BadDataError, MissingDataError, UsageError
+from benchmark.core.errors import MissingDataError, UsageError
 from benchmark.core.files import content_key
 from benchmark.core.source_digest import remembered_digests
 from benchmark.core.types import Cohort, Embedded
 from benchmark.detectors.registry import choose
 from benchmark.plugins import registry
 from benchmark.runs.config import ModelConfig, Resolved, RunConfig, resolve
-from benchmark.runs.run_folders import RECORD, run_place, written
+from benchmark.runs.run_folders import has_record, run_place
 from benchmark.runs.stage_keys import finished_stages
 from benchmark.runs.sweeps.axes import ADAPTIVE, ALL, DATA_AXES, NONE, Axes, join_lists
 from benchmark.runs.sweeps.cells import Cell, CellOutcome, Value
@@ -335,11 +335,4 @@ def _done(resolved: Resolved, cohort: Cohort, folder: Path) -> bool:
     A run that was killed before it entered its record, or an earlier version that entered none, leaves a record that no
     reader accepts: the cell runs again, which skips its stages and writes the record.
     """
-    return _has_record(folder) and all(finished_stages(resolved, cohort, folder).values())
-
-
-def _has_record(folder: Path) -> bool:
-    try:
-        return written(folder / RECORD).exists()
-    except (BadDataError, OSError):
-        return False
+    return has_record(folder) and all(finished_stages(resolved, cohort, folder).values())
