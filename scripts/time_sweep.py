@@ -2,6 +2,7 @@
 
     python scripts/time_sweep.py --workers 2 --out DIR               # the preset smoke on phantom-mr
     python scripts/time_sweep.py --workers 2 --out DIR --small       # simulated X-rays, a small copy detector: minutes
+    python scripts/time_sweep.py --workers 2 --out DIR --small --engines local,ray
     python scripts/time_sweep.py --workers 2 --out DIR --engines local,ray --only-engines
 
 2 models x 3 training sizes x 2 augmentations. Each cell alone is a `bench run` with the threads that a worker has,
@@ -9,9 +10,9 @@ after each other in one folder of runs and one cache; then the sweep runs in a n
 cohort and detectors once, and both simulate or find the same files. Prints the seconds of both, and the ratio
 sweep / (sum / workers); the CPU time of both tells the same where other work makes the seconds unreliable.
 
-A second engine runs the same cells in a folder of its own, with the cache of the first, so that its seconds have no
-detectors in them. Then all records of both are compared: scores, replicates and digests have to be equal.
-`--only-engines` leaves out the cells one by one.
+A second engine runs the same cells in a folder of its own; with `--only-engines` it has the cache of the first, so
+that its seconds have no detectors in them. Then all records of both are compared: scores, replicates and digests have
+to be equal. `--only-engines` leaves out the cells one by one.
 """
 
 from __future__ import annotations
@@ -28,9 +29,12 @@ from pathlib import Path
 import sweep_films
 from sweep_results import NAME, compare, results
 
+from benchmark.runs.sweeps import engines
+
 SMALL = "TIME_SWEEP_SMALL"
 if os.environ.get(SMALL):
     sweep_films.use_small_detector()  # in the workers too, which import this file
+    engines.ENGINES["ray"] = "small_ray_engine"
 
 BENCH = "--bench"
 THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMBA_NUM_THREADS")
@@ -52,19 +56,19 @@ def main() -> None:
         "sweep", "--model", given.models, "--train-items", given.train_items, "--augmentation", "none,flips", *common,
         "--workers", str(given.workers), "--name", NAME,
     ]  # fmt: skip
-    engines = given.engines.split(",")
-    for engine in engines:
-        before = _cpu_seconds()
-        seconds = _timed([*command, "--engine", engine], out / engine, given.workers, shared=False, cache=out / "cache")
+    names = given.engines.split(",")
+    for engine in names:
+        before, cache = _cpu_seconds(), out / ("cache" if given.only_engines else f"cache-{engine}")
+        seconds = _timed([*command, "--engine", engine], out / engine, given.workers, shared=False, cache=cache)
         sweep_cpu = _cpu_seconds() - before
         print(f"{engine}, {given.workers} workers: {seconds:.1f} s, {sweep_cpu:.1f} s of CPU time")
         if alone:
             print(f"ratio sweep / (sum / {given.workers}): {seconds / (alone / given.workers):.3f}")
             print(f"ratio of CPU time: {sweep_cpu / cpu:.3f}", flush=True)
-    for other in engines[1:]:
-        differing = compare(out / engines[0], out / other)
+    for other in names[1:]:
+        differing = compare(out / names[0], out / other)
         cells = len(results(out / other))
-        print(f"{engines[0]} and {other}: {cells} cells, differing: {differing or 'none'}")
+        print(f"{names[0]} and {other}: {cells} cells, differing: {differing or 'none'}")
 
 
 def _one_by_one(points: list[tuple[str, str, str]], common: list[str], out: Path, workers: int) -> tuple[float, float]:
@@ -111,7 +115,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--samples", type=int, default=100)
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--small", action="store_true")
-    parser.add_argument("--engines", default="local", help="local, ray or both; ray cannot be --small")
+    parser.add_argument("--engines", default="local", help="local, ray or both")
     parser.add_argument("--only-engines", action="store_true", help="do not run the cells one by one")
     parser.add_argument("--out", type=Path, required=True)
     return parser.parse_args()

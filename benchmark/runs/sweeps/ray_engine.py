@@ -203,7 +203,7 @@ class _Sweep:
         cells = {cell.index: cell for cell in self.running.values()}
         for index, folder in self.ray.get(self.events.take.remote()):
             if index in cells:
-                self.tell(CellOutcome(cells[index], "running", folder))
+                self.tell(CellOutcome(cells[index], "running", _as_given(cells[index], folder)))
 
     def _collect(self, ref: Any) -> None:
         cell = self.running.pop(ref)
@@ -222,7 +222,7 @@ class _Sweep:
             return CellOutcome(cell, "failed", error=f"{type(error.cause).__name__}: {error.cause}")
         except errors.RayError as error:
             return CellOutcome(cell, "failed", error=lost(error))
-        return CellOutcome(cell, answer.state, answer.folder, answer.error, answer.seconds)
+        return CellOutcome(cell, answer.state, _as_given(cell, answer.folder), answer.error, answer.seconds)
 
     def _skip_all(self) -> None:
         """Cancel what runs and mark it and all cells that were not started as skipped."""
@@ -231,6 +231,13 @@ class _Sweep:
         for cell in (*cells, *self.waiting):
             self.outcomes.append(CellOutcome(cell, "skipped", error=TOLD))
             self.tell(self.outcomes[-1])
+
+
+def _as_given(cell: Cell, folder: Path | None) -> Path | None:
+    """Return a run folder below the folder of runs as the sweep names it: for a node it is a path from the root."""
+    runs = cell.config.runs
+    below = folder is not None and folder.is_relative_to(runs.absolute())
+    return runs / folder.relative_to(runs.absolute()) if folder is not None and below else folder
 
 
 def lost(error: Exception) -> str:

@@ -99,6 +99,8 @@ def test_outcomes_are_in_order_and_what_a_cell_prints_is_in_its_folder(
     ray_cluster: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv(VARIABLE, "0.25")  # --max-source-gib
+    monkeypatch.chdir(tmp_path)
+    runs = Path("runs")  # what the sweep stores of it may be moved with it
     told: list[CellOutcome] = []
 
     def work(cell: Cell, *, began: Callable[[Path], None]) -> CellOutcome:
@@ -114,22 +116,22 @@ def test_outcomes_are_in_order_and_what_a_cell_prints_is_in_its_folder(
             raise ZeroDivisionError("of a plugin")
         return CellOutcome(cell, "done", folder)
 
-    plan = cells(tmp_path, 4)
+    plan = cells(runs, 4)
     outcomes = run_cells(
         plan, workers=2, fail_fast=False, tell=told.append, address=ray_cluster.address, work=work, cpus=1
     )
     assert outcomes == [
-        CellOutcome(plan[0], "done", tmp_path / "0"),
-        CellOutcome(plan[1], "declined", tmp_path / "1", "takes no volumes", 2.5),
+        CellOutcome(plan[0], "done", runs / "0"),
+        CellOutcome(plan[1], "declined", runs / "1", "takes no volumes", 2.5),
         CellOutcome(plan[2], "failed", error="ZeroDivisionError: of a plugin"),
-        CellOutcome(plan[3], "done", tmp_path / "3"),
+        CellOutcome(plan[3], "done", runs / "3"),
     ]
     begun = sorted((one.cell.index, one.folder) for one in told if one.state == "running")
-    assert begun == [(index, tmp_path / str(index)) for index in range(4)]
+    assert begun == [(index, runs / str(index)) for index in range(4)]
     assert {outcome.cell.index: outcome for outcome in told} == dict(enumerate(outcomes))  # the last one told of each
-    printed = [(tmp_path / str(index) / "run.log").read_text() for index in range(4)]
+    printed = [(runs / str(index) / "run.log").read_text() for index in range(4)]
     assert printed == [f"on node {socket.gethostname()}\n1 1 1 0.25\n"] * 4
-    assert not list(tmp_path.glob(".sweep-*"))
+    assert not list(runs.glob(".sweep-*"))
 
 
 def test_a_failure_stops_all_cells_where_that_was_asked_for(ray_cluster: Any, tmp_path: Path) -> None:
