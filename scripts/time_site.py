@@ -22,10 +22,9 @@ from benchmark.evaluation.exposure import possible_scores
 from benchmark.evaluation.receipts import replay
 from benchmark.metrics.detectable import detectable
 from benchmark.records.collecting import gather
-from benchmark.records.leaderboard import write_boards
 from benchmark.records.record import Record, ScoreEntry, entries
-from benchmark.site.build import build_site
-from benchmark.site.entry import tells
+from benchmark.site.board import boards_of
+from benchmark.site.build import build_site, write_boards
 from benchmark.site.standing import Standing, standings_of
 from scripts.attack_receipts import world
 
@@ -98,11 +97,12 @@ def built(folder: Path, out: Path) -> tuple[dict[str, tuple[float, float]], list
     marks.append(seconds())
     standings = standings_of(records)
     marks.append(seconds())
-    write_boards(records, out, {}, tells)
+    boards = boards_of(records, standings, {})
+    write_boards(boards, out)
     marks.append(seconds())
-    build_site(records, out / "site", standings=standings)
+    build_site(boards, out / "site")
     marks.append(seconds())
-    parts = ("read records", "replay receipts", "tables", "site")
+    parts = ("read records", "replay receipts", "ranks and tables", "site")
     taken = [(end[0] - start[0], end[1] - start[1]) for start, end in pairwise(marks)]
     return dict(zip(parts, taken, strict=True)), list(standings.values())
 
@@ -129,7 +129,7 @@ def main() -> None:
         verified = sum(one.receipt == "verified" for one in standings)
         print(f"{given.records} records of {size / 1000:.0f} kB, {verified} of {len(standings)} receipts verified")
         for part, (clock, processor) in (*taken.items(), ("together", tuple(np.sum(list(taken.values()), axis=0)))):
-            print(f"{part:16}{clock:6.1f} s of the clock {processor:6.1f} s of the processor")
+            print(f"{part:18}{clock:6.1f} s of the clock {processor:6.1f} s of the processor")
         total = sum(path.stat().st_size for path in pages) / 1e6
         print(
             f"{len(pages)} files, {total:.1f} MB; the largest is {largest.relative_to(out / 'site')}, "

@@ -44,9 +44,8 @@ def build_command(
     from benchmark.records.collecting import gather
     from benchmark.records.detector_audits import collect_audits
     from benchmark.records.history import with_history
-    from benchmark.records.leaderboard import write_boards
-    from benchmark.site.build import build_site
-    from benchmark.site.entry import tells
+    from benchmark.site.board import boards_of
+    from benchmark.site.build import build_site, write_boards
     from benchmark.site.left_out import left_out
     from benchmark.site.standing import standings_of
 
@@ -54,13 +53,11 @@ def build_command(
     sentences, unusable = collect_audits(audits)
     refused = (*gathered.refused, *unusable)
     records, gone = with_history(gathered.records, out)
-    for path in write_boards(records, out, sentences, tells):
+    boards = boards_of(records, standings_of(records), sentences)
+    for path in write_boards(boards, out):
         written(path)
         echo(path)
-    site = build_site(
-        records, out / "site", audits=sentences, standings=standings_of(records),
-        left_out=left_out(refused, gathered.files),
-    )  # fmt: skip
+    site = build_site(boards, out / "site", left_out=left_out(refused, gathered.files))
     written(site)
     echo(site)
     for name in gone:

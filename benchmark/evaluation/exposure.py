@@ -159,15 +159,17 @@ def _refusal(
 
 def _headline(result: Exposed, nearest: Nearest, reason: str) -> dict[str, Score]:
     samples = len(nearest.similarity)
-    spoken = "" if result.threshold is None else f"of copies more similar than {result.threshold:.3f}"
     return {
         "exposed.patients": _score(result.patients, nearest.train, reason),
         "exposed.items": _score(result.samples, samples, reason),
-        "exposed.threshold": Score(
-            value=result.threshold, n=result.depth,
-            reason=spoken if result.threshold is not None else "all samples are spoken of",
-        ),
-    }  # fmt: skip
+        "exposed.threshold": threshold_score(result.threshold, result.depth),
+    }
+
+
+def threshold_score(threshold: float | None, depth: int | None) -> Score:
+    """Return the similarity above which copies are spoken of, and at which held-out patient it was read."""
+    spoken = "all samples are spoken of" if threshold is None else f"of copies more similar than {threshold:.3f}"
+    return Score(value=threshold, n=depth, reason=spoken)
 
 
 def _score(estimate: Estimate, n: int, refusal: str = "") -> Score:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from benchmark.evaluation.exposure import Exposure, measure_exposure, replicates_at
+from benchmark.evaluation.exposure import Exposure, measure_exposure, replicates_at, threshold_score
 from benchmark.metrics.competition import SPENDING, Nearest, exposed, tie_seed
 from benchmark.metrics.epsilon import numbers, right_guesses
 from benchmark.metrics.heldout_seen import MIRROR_SPENDING
@@ -37,8 +37,6 @@ LISTED = len(SPENDING)
 """Held-out patients at which the list to withhold is read at most."""
 LOOKED_AT = 64
 """Images that the numbers of patients depend on."""
-STEP = 2.0**-20
-"""Difference of two neighbouring places of an order in a replay: only their order matters, and 2^-20 is exact."""
 
 
 def cohort_seed(real: Split, seed: int) -> int:
@@ -149,27 +147,17 @@ def replay(receipt: Receipt) -> Exposure:
         raise ValueError("verbatim samples that are not in the order")
     verbatim[list(receipt.verbatim)] = 1.0
     verbatim[length : length + receipt.verbatim_beyond] = 1.0
-    result = exposed(nearest)
-    if (result.threshold is None) != (receipt.threshold is None):
-        raise ValueError("the threshold is not that of the order")
-    moved = _moved(nearest, result.threshold, receipt.threshold)
-    return measure_exposure(
-        moved, verbatim, None, level=0.5, split=_split(receipt.split), seed=SEED, refusal=receipt.refusal,
-        everyone=moved if whole is nearest else whole, tied=receipt.tied,
-        seen_level=_moved_level(_seen_level(whole, receipt), whole is nearest, result.threshold, receipt.threshold),
-        different=receipt.different, guesses=_guesses(receipt),
+    measured = measure_exposure(
+        nearest, verbatim, None, level=0.5, split=_split(receipt.split), seed=SEED, refusal=receipt.refusal,
+        everyone=whole, tied=receipt.tied, seen_level=_seen_level(whole, receipt), different=receipt.different,
+        guesses=_guesses(receipt),
     )  # fmt: skip
-
-
-def _moved(nearest: Nearest, place: float | None, threshold: float | None) -> Nearest:
-    """Give the sample at the threshold its similarity, and all others one in the same order."""
-    if place is None or threshold is None:
-        return nearest
-    return replace(nearest, similarity=(nearest.similarity - place) * STEP + threshold)
-
-
-def _moved_level(level: float, moved: bool, place: float | None, threshold: float | None) -> float:
-    return (level - place) * STEP + threshold if moved and place is not None and threshold is not None else level
+    read = measured.scores["exposed.threshold"]
+    if (read.value is None) != (receipt.threshold is None):
+        raise ValueError("the threshold is not that of the order")
+    # Minus its place is the similarity of a sample here: only the order matters, and the threshold is told.
+    told = {"exposed.threshold": threshold_score(receipt.threshold, read.n)}
+    return replace(measured, scores={**measured.scores, **told})
 
 
 def _seen_level(whole: Nearest, receipt: Receipt) -> float:

@@ -26,6 +26,11 @@ def differences(record: Record) -> Iterator[str]:
     """Yield what of a record is not what its receipts give."""
     if record.digest != record.content_digest:
         yield "the digest is missing" if not record.digest else "the record was changed after its digest was written"
+    yield from contradictions(record)
+
+
+def contradictions(record: Record) -> Iterator[str]:
+    """Yield what of a record is not what its receipts give; whether its digest is right was seen when it was read."""
     if record.status != "done":
         return
     detectors = detectors_of(record)

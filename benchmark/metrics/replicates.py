@@ -8,7 +8,9 @@ here: they are exact (`competition.exposed`).
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -30,6 +32,8 @@ Of equal models of 200 patients as few are told apart (2.5 %) as with a weight f
 
 BLOCK = 2**21
 """Weights that are added up at a time."""
+KEPT = 2**18
+"""Weights of a cohort that are kept in memory: 2 MiB."""
 
 
 def share_replicates(nearest: Nearest, x: int, *, seed: int, replicates: int = REPLICATES) -> tuple[float, ...]:
@@ -84,9 +88,8 @@ def _walks(nearest: Nearest, x: int, seed: int, replicates: int) -> _Walks:
     meeting = np.flatnonzero(held & first)  # where a held-out patient is met for the first time
     known, group = np.unique(nearest.priority.astype(np.int64)[patient] // GROUP, return_inverse=True)
     groups = -(-(nearest.train + nearest.heldout) // GROUP)
-    rng = np.random.default_rng([seed, nearest.train, nearest.heldout])
     # Weights of groups that no sample is near to are drawn, so that all models of a cohort have the same, and not kept.
-    weights = np.array([rng.exponential(size=groups)[known] for _ in range(replicates)])
+    weights = np.array([draw[known] for draw in _draws((seed, nearest.train, nearest.heldout), groups, replicates)])
     met = _met(weights, group[meeting], x)
     if not met.shape[1]:
         return _Walks(weights, group, held, np.full(replicates, len(patient)), np.zeros(replicates))
@@ -94,6 +97,19 @@ def _walks(nearest: Nearest, x: int, seed: int, replicates: int) -> _Walks:
     last = np.minimum(before, met.shape[1] - 1)
     ends = np.where(before < met.shape[1], meeting[last], len(patient))
     return _Walks(weights, group, held, ends, met[np.arange(replicates), last])
+
+
+def _draws(seeds: tuple[int, int, int], groups: int, replicates: int) -> Iterable[Floats]:
+    """Return the weights of all groups, draw by draw; of few groups they are kept, for all models of a board."""
+    if groups * replicates <= KEPT:
+        return _kept(seeds, groups, replicates)
+    rng = np.random.default_rng(seeds)
+    return (rng.exponential(size=groups) for _ in range(replicates))
+
+
+@lru_cache(maxsize=8)
+def _kept(seeds: tuple[int, int, int], groups: int, replicates: int) -> Floats:
+    return np.random.default_rng(seeds).exponential(size=(replicates, groups))
 
 
 def _met(weights: Floats, groups: Codes, x: int) -> Floats:

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from benchmark.core.errors import BadDataError, UsageError
+from benchmark.core.forks import each
 from benchmark.core.progress import printable
 from benchmark.records.record import Record
 
@@ -75,15 +76,19 @@ def read_records(paths: Sequence[Path]) -> tuple[dict[Path, Record], list[Refuse
     refused: list[Refused] = []
     for path in paths:
         try:
-            record = Record.read(path)
+            records[path] = Record.read(path)
         except BadDataError as error:
             refused.append(Refused(path, printable(error.message.removeprefix(str(path)).lstrip(": "))))
-            continue
-        if record.digest and record.digest != record.content_digest:
+    for path, unchanged in zip(list(records), each(_is_unchanged, list(records.values())), strict=True):
+        if not unchanged:
+            del records[path]
             refused.append(Refused(path, "the record was changed after its digest was written"))
-        else:
-            records[path] = record
-    return records, refused
+    place = {path: number for number, path in enumerate(paths)}
+    return records, sorted(refused, key=lambda one: place[one.path])
+
+
+def _is_unchanged(record: Record) -> bool:
+    return not record.digest or record.digest == record.content_digest
 
 
 def conflicts(records: Mapping[Path, Record]) -> list[Refused]:

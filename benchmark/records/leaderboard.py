@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -128,19 +128,6 @@ def _are_below(drawn: NDArray[np.float64], number: int, spreads: NDArray[np.floa
     below = np.zeros(len(drawn), bool)
     below[few] = means - errors > 0
     return below
-
-
-def table_of(records: Sequence[Record], tells: Callable[[Row], bool] = _any) -> pd.DataFrame:
-    """Return one board as text, best rank first; runs that differ in their seed alone are one row.
-
-    `tells` is whether a row answers the question, as for `placed`.
-    """
-    import pandas as pd
-
-    board = Peers(tuple(rows_of(records)))
-    places = placed(board.rows, tells)
-    lines = [{"rank": one.rank, POSSIBLE: one.possible, **cells_of(one.row, board)} for one in places]
-    return pd.DataFrame(lines).fillna("")
 
 
 class Place(NamedTuple):
@@ -281,25 +268,6 @@ def notes_of(records: list[Record]) -> list[str]:
     if not any(record.spec.model == "copycat" for record in records):
         notes.append("No positive control yet: bench run --model copycat --set contamination=0.1 on the same cohort.")
     return notes
-
-
-def write_boards(
-    records: list[Record],
-    out: Path,
-    audits: Mapping[str, list[str]] | None = None,
-    tells: Callable[[Row], bool] = _any,
-) -> list[Path]:
-    """Write COHORT-KEY-PROTOCOL.md and .csv for every board and return their paths. Raises BadDataError.
-
-    The three parts of a name are letters, digits and few signs (`PathPart`, `Key`), the key in whole: two boards never
-    have one file.
-    """
-    written: list[Path] = []
-    for (name, key, protocol), group in boards(records).items():
-        table, notes = table_of(group, tells), [*notes_of(group), *(audits or {}).get(key, [])]
-        heading = f"{name}: memorisation board", subtitle_of(group[0], key, protocol)
-        written += write_table(out / f"{name}-{key}-{protocol}", *heading, table, notes)
-    return written
 
 
 def write_table(stem: Path, title: str, subtitle: str, table: pd.DataFrame, notes: list[str]) -> list[Path]:

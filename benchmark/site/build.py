@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -14,15 +14,14 @@ from markupsafe import Markup
 
 from benchmark import __version__
 from benchmark.core.files import atomic_write
+from benchmark.core.forks import each
 from benchmark.core.percent import percent
 from benchmark.pages import render as pages
 from benchmark.records.columns import number
 from benchmark.records.leaderboard import CONTROLS, write_table
-from benchmark.records.record import Record
 from benchmark.site import cards, entry, metrics, numbers, plane, published
-from benchmark.site.board import Board, boards_of
+from benchmark.site.board import Board
 from benchmark.site.columns import further
-from benchmark.site.standing import Standing
 
 PACKAGE = "benchmark.site"
 FOLDERS = ("boards", "rows", "models", "metrics")
@@ -44,33 +43,41 @@ class Site:
         return cards.models_of(self.boards)
 
 
-def build_site(
-    records: Sequence[Record],
-    folder: Path,
-    *,
-    audits: Mapping[str, Sequence[str]] | None = None,
-    standings: Mapping[str, Standing] | None = None,
-    left_out: Sequence[tuple[str, str]] = (),
-) -> Path:
+def write_boards(boards: Sequence[Board], out: Path) -> list[Path]:
+    """Write COHORT-KEY-PROTOCOL.md and .csv for every board and return their paths.
+
+    The three parts of a name are letters, digits and few signs (`PathPart`, `Key`), the key in whole: two boards never
+    have one file. Raises MachineError as `build_site` does.
+    """
+    return [path for board in boards for path in _write_table(board, out / f"{board.name}-{board.key}-{board.rules}")]
+
+
+def _write_table(board: Board, stem: Path) -> list[Path]:
+    title = f"{board.name}: memorisation board"
+    return write_table(stem, title, board.subtitle, board.table, list(board.notes))
+
+
+def build_site(boards: Sequence[Board], folder: Path, *, left_out: Sequence[tuple[str, str]] = ()) -> Path:
     """Write the site and return the path of its front page.
 
     What an earlier build wrote there is replaced: a page of a row that no longer exists must not stay.
 
     Args:
-        records: all that are shown; withdrawn ones too, with their standing.
+        boards: all that are shown.
         folder: of the site. The pages link to one another only.
-        audits: sentences about the detectors, by cohort key.
-        standings: receipts and withdrawals, by `standing.key_of`.
         left_out: (file, reason) of records that could not be used.
 
     Raises MachineError when the disk is full or refuses to be written.
     """
-    site = Site(tuple(boards_of(records, standings or {}, audits or {})), tuple(left_out))
+    site = Site(tuple(boards), tuple(left_out))
     for name in FOLDERS:
         shutil.rmtree(folder / name, ignore_errors=True)
         (folder / name).mkdir(parents=True)
-    for name, html in _pages(site):
+    draw = _Renderer(site)
+    for name, html in _pages(site, draw):
         (folder / name).write_text(html, encoding="utf-8")
+    rows = [(board, one) for board in site.boards for one in board.entries]
+    each(lambda row: _write_row(*row, site, draw, folder), rows)
     for board in site.boards:
         _write_tables(board, folder / "boards")
     return folder / "index.html"
@@ -78,14 +85,18 @@ def build_site(
 
 def _write_tables(board: Board, folder: Path) -> None:
     """Write the board for people (Markdown, CSV) and for programs (parquet, one line per row and score)."""
-    write_table(folder / board.id, f"{board.name}: memorisation board", board.subtitle, board.table, list(board.notes))
+    _write_table(board, folder / board.id)
     with atomic_write(folder / f"{board.id}.parquet") as temporary:
         numbers.long_table(board.entries).to_parquet(temporary, index=False)
 
 
-def _pages(site: Site) -> Iterator[tuple[str, str]]:
-    """Yield the name and text of every page."""
-    draw = _Renderer(site)
+def _write_row(board: Board, one: entry.Entry, site: Site, draw: _Renderer, folder: Path) -> None:
+    html = draw("row.html", root="../", board=board, one=one, **_of_row(one, site))
+    (folder / "rows" / f"{one.id}.html").write_text(html, encoding="utf-8")
+
+
+def _pages(site: Site, draw: _Renderer) -> Iterator[tuple[str, str]]:
+    """Yield the name and text of every page but those of the rows, of which there are many."""
     yield "index.html", draw("index.html")
     yield "reported.html", draw("reported.html")
     for name in ("models", "metrics"):
@@ -96,8 +107,6 @@ def _pages(site: Site) -> Iterator[tuple[str, str]]:
         yield f"models/{model.id}.html", draw("model.html", root="../", model=model)
     for board in site.boards:
         yield f"boards/{board.id}.html", draw("board.html", root="../", table=True, **_of_board(board, site))
-        for one in board.entries:
-            yield f"rows/{one.id}.html", draw("row.html", root="../", board=board, one=one, **_of_row(one, site))
 
 
 def _of_board(board: Board, site: Site) -> dict[str, Any]:

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from typing import Literal
 
 from benchmark.core.files import content_key
-from benchmark.evaluation.verification import first_difference
+from benchmark.core.forks import each
+from benchmark.evaluation.verification import contradictions
 from benchmark.records.record import Record
 
 Receipt = Literal["", "verified", "differs"]
@@ -31,17 +32,20 @@ def key_of(record: Record) -> str:
 def standings_of(records: Iterable[Record]) -> dict[str, Standing]:
     """Return the standing of each record; of two with one key (a copy of one that is gone) that of the first."""
     standings: dict[str, Standing] = {}
-    for record in records:
-        standings.setdefault(key_of(record), _standing_of(record))
+    for key, standing in each(_standing_of, list(records)):
+        standings.setdefault(key, standing)
     return standings
 
 
-def _standing_of(record: Record) -> Standing:
+def _standing_of(record: Record) -> tuple[str, Standing]:
     if record.status == "retracted":
-        return Standing(retracted=record.reason)
-    if not record.receipts:
-        return Standing()
-    return Standing("differs" if first_difference(record) else "verified")
+        standing = Standing(retracted=record.reason)
+    elif not record.receipts:
+        standing = Standing()
+    else:
+        wrong = not record.digest or any(contradictions(record))
+        standing = Standing("differs" if wrong else "verified")
+    return key_of(record), standing
 
 
 def joined(standings: Iterable[Standing]) -> Standing:

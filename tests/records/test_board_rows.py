@@ -8,10 +8,11 @@ from typing import Any
 
 import numpy as np
 import pytest
+from made_boards import table_of
 from scipy import stats
 
 from benchmark.records.board_rows import Peers, Row, over_seeds, rows_of, settings_text
-from benchmark.records.leaderboard import HEADLINE, cells_of, ranks, table_of
+from benchmark.records.leaderboard import HEADLINE, cells_of, ranks
 from benchmark.records.record import PROTOCOL, CohortFacts, Record, ScoreEntry, Spec
 
 NOISE = np.random.default_rng(0).standard_normal(200)

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from made_boards import table_of, write_boards
 from pydantic import ValidationError
 
 from benchmark.core.errors import BadDataError, UsageError
@@ -25,8 +26,6 @@ from benchmark.records.leaderboard import (
     rank_intervals,
     rank_text,
     ranks,
-    table_of,
-    write_boards,
 )
 from benchmark.records.record import CohortFacts, Record, ScoreEntry, Spec
 

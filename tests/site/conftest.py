@@ -5,9 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from made_boards import build_site
 from made_records import several
-
-from benchmark.site.build import build_site
 
 
 @pytest.fixture(scope="session")

@@ -11,9 +11,8 @@ from typing import Any
 
 import pytest
 from chromium import browser, opened
+from made_boards import build_site
 from made_records import made
-
-from benchmark.site.build import build_site
 
 SCREENS = [("desktop", 1400, "light"), ("dark", 1400, "dark"), ("phone", 390, "light"), ("dark phone", 390, "dark")]
 

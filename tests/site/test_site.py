@@ -12,17 +12,16 @@ from urllib.parse import urlsplit
 
 import pandas as pd
 import pytest
+from made_boards import build_site, write_boards
 from made_records import declined, made, several
 
 from benchmark.core.errors import BadDataError
 from benchmark.records.definitions import definitions
-from benchmark.records.leaderboard import write_boards
 from benchmark.records.record import Record
 from benchmark.site import plane, published
 from benchmark.site.board import Board, boards_of
-from benchmark.site.build import build_site
 from benchmark.site.columns import further
-from benchmark.site.entry import ANSWERS, cost_text, duration, tells
+from benchmark.site.entry import ANSWERS, cost_text, duration
 from benchmark.site.metrics import Glossary, inline
 from benchmark.site.numbers import lines_of
 from benchmark.site.standing import Standing, joined, key_of
@@ -88,7 +87,7 @@ def test_a_row_that_cannot_tell_has_no_rank(tmp_path: Path) -> None:
     assert [(row.model, row.rank, row.answer.words) for row in one.models] == [
         ("ddpm", 1, "copies shown"), ("noise", "", "cannot tell"),
     ]  # fmt: skip
-    markdown, _ = write_boards([noise, made("ddpm", 0.1)], tmp_path, tells=tells)
+    markdown, _ = write_boards([noise, made("ddpm", 0.1)], tmp_path)
     assert [line.split(" | ")[:3] for line in markdown.read_text().splitlines() if "smoke" in line] == [
         ["| 1", "1 to 1", "ddpm"], ["| ", "", "noise"],
     ]  # fmt: skip
