@@ -31,7 +31,7 @@ from benchmark.evaluation.watch import SAMPLES, require_power
 from benchmark.runs.config import Resolved, RunConfig, model_class_of, overridden, resolve
 from benchmark.runs.run_folders import AGAIN, CONFIG, ENVIRONMENT, MODEL, MODEL_LOG, read_run, run_folder
 from benchmark.runs.run_record import environment_of, public_preset, public_spec, write_declined, write_record
-from benchmark.runs.shared_training import shared_training
+from benchmark.runs.shared_training import finished_training, shared_training
 from benchmark.runs.stage_keys import configuration_key, evaluate_key_of, fit_key_of, sample_key_of
 from benchmark.runs.trained_on import refusal_of, require_fair_list, trained_on
 from benchmark.runs.watch_options import watch_options
@@ -72,7 +72,7 @@ def _run(resolved: Resolved, *, log: Log, wait: bool) -> Path:
     folder = run_folder(resolved, cohort)
     resolved.model_class.log_to(folder / MODEL_LOG)
     if _rank() > 0:  # torchrun's other processes only help to train
-        if not Stages(folder, log).finished("fit", fit_key_of(resolved, cohort)):
+        if finished_training(folder, fit_key_of(resolved, cohort), config.seed, log) is None:
             _fit(resolved, cohort, folder, log)
         return folder
     private_folder(config.runs, inside=folder.relative_to(config.runs))

@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from benchmark.core.locks import held
+from benchmark.core.progress import Log
 from benchmark.core.sealed import sealed_write
 from benchmark.core.stages import Stages
 from benchmark.runs.run_folders import MODEL
@@ -22,20 +23,26 @@ def shared_training(stages: Stages, key: str, seed: int) -> Iterator[None]:
     """
     place = stages.folder.parent
     with held(place.parent / f".{place.name}-seed-{seed}.lock"):
-        if not stages.finished("fit", key):
-            _take_over(stages, key, sorted(place.glob(f"seed-{seed}*")))
+        other = finished_training(stages.folder, key, seed, stages.log)
+        if other is not None and other != stages.folder:
+            _take_over(stages, other)
         yield
 
 
-def _take_over(stages: Stages, key: str, others: list[Path]) -> None:
-    for other in others:
-        there = Stages(other, stages.log)
-        if there.finished("fit", key) and (other / MODEL).is_dir():
-            with sealed_write(stages.folder / MODEL) as part:
-                shutil.copytree(other / MODEL, part, copy_function=_link)
-            stages.adopt("fit", there.facts("fit"))
-            stages.log(f"fit: taken from {other.name}")
-            return
+def finished_training(folder: Path, key: str, seed: int, log: Log) -> Path | None:
+    """Return the run folder of this seed, this one or one next to it, that has finished this training."""
+    others = sorted(folder.parent.glob(f"seed-{seed}*"))
+    done = (
+        other for other in (folder, *others) if Stages(other, log).finished("fit", key) and (other / MODEL).is_dir()
+    )
+    return next(done, None)
+
+
+def _take_over(stages: Stages, other: Path) -> None:
+    with sealed_write(stages.folder / MODEL) as part:
+        shutil.copytree(other / MODEL, part, copy_function=_link)
+    stages.adopt("fit", Stages(other, stages.log).facts("fit"))
+    stages.log(f"fit: taken from {other.name}")
 
 
 def _link(source: str, target: str) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
 from conftest import Bench
 
 from benchmark.core.files import read_json
@@ -33,7 +34,9 @@ def test_repeated_patients_and_few_patients_are_in_the_record(run: Bench, tmp_pa
     assert record.cohort.items["train"] == 40
 
 
-def test_a_variant_takes_the_trained_model_of_its_neighbour(run: Bench, tmp_path: Path) -> None:
+def test_a_variant_takes_the_trained_model_of_its_neighbour(
+    run: Bench, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     assert run("--samples", 20).returncode == 0
     (tmp_path / "more.toml").write_text('variant = "samples-30"\n')
     done = run("--samples", 30, "--config", "more.toml")
@@ -45,3 +48,8 @@ def test_a_variant_takes_the_trained_model_of_its_neighbour(run: Bench, tmp_path
     model = Path("fit/model/copycat.npz")
     assert (first / model).samefile(second / model)
     assert [Record.read(folder / "record.json").spec.samples for folder in (first, second)] == [20, 30]
+    # Torchrun's other processes do not begin a training in which the first one has no part.
+    monkeypatch.setenv("RANK", "1")
+    (tmp_path / "more.toml").write_text('variant = "samples-40"\n')
+    run("--samples", 40, "--config", "more.toml")
+    assert sorted(tmp_path.glob("runs/*/*/*")) == [first, second]
