@@ -4,8 +4,9 @@
     python scripts/soak.py --faults 2 --commands audit,copycat --out DIR    # two of each kind: the form of the tests
 
 Two runs, a sweep and an audit of simulated X-rays share one cache. In each round one or two of them run at once, and
-one to three faults happen: a kill of the command or of a worker, Ctrl-C, SIGTERM or SIGHUP, a changed, cut, removed or
-swapped file of the cache or of a run, a disk that takes no more. Then the commands run undisturbed, as a user would do.
+one to three faults happen: a kill of the command or of a worker, Ctrl-C, SIGTERM or SIGHUP, a changed, cut, emptied,
+removed or swapped file of the cache or of a run, a folder or a pipe in its place, a disk that takes no more. Then the
+commands run undisturbed, as a user would do.
 
 - A wrong number: a command says that it has succeeded, and its result is not that of the undisturbed call.
 - A stack trace: one is on the terminal.

@@ -48,7 +48,7 @@ def damage_a_file(folder: Path, rng: random.Random) -> str:
     way = rng.choice(WAYS)
     try:
         way(path, files, rng)
-    except FileNotFoundError:  # a command has just removed it
+    except (FileNotFoundError, FileExistsError):  # a command has just removed it, or made it again
         return ""
     return f"{way.__name__.strip('_')} of {path.relative_to(folder)}"
 
@@ -73,7 +73,25 @@ def _swap(path: Path, files: list[Path], rng: random.Random) -> None:
     shutil.copyfile(rng.choice([other for other in files if other.suffix == path.suffix]), path)
 
 
-WAYS: tuple[Callable[[Path, list[Path], random.Random], None], ...] = (_flip, _flip, _flip, _cut, _removal, _swap)
+def _empty(path: Path, _files: list[Path], _rng: random.Random) -> None:
+    os.truncate(path, 0)
+
+
+def _folder(path: Path, _files: list[Path], _rng: random.Random) -> None:
+    """Put an empty folder in the place of a file."""
+    path.unlink()
+    path.mkdir()
+
+
+def _pipe(path: Path, _files: list[Path], _rng: random.Random) -> None:
+    """Put a pipe, from which nobody ever reads anything, in the place of a file."""
+    path.unlink()
+    os.mkfifo(path)
+
+
+WAYS: tuple[Callable[[Path, list[Path], random.Random], None], ...] = (
+    _flip, _flip, _flip, _cut, _removal, _swap, _empty, _folder, _pipe,
+)  # fmt: skip
 
 
 def fill_disk(rng: random.Random) -> str:

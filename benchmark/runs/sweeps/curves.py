@@ -279,7 +279,8 @@ def _plane_point(axes: Axes, pair: Sequence[ScoreEntry | None], number: int, lab
     if quality.low is not None and quality.high is not None:
         axes.plot([quality.low, quality.high], [share.value] * 2, color=colour, linewidth=0.8, alpha=0.6)
     _point(axes, quality.value, share, colour, MARKS[number % len(MARKS)], complete=complete)
-    axes.annotate(label, (quality.value, share.value), (4, 4), textcoords="offset points", fontsize=7, color="#444")
+    text = axes.annotate(label, (quality.value, share.value), (3, 3), textcoords="offset points", fontsize=7)
+    text.set(color="#444", rotation=35, rotation_mode="anchor")  # many points lie next to each other at 0
     return True
 
 
