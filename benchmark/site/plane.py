@@ -86,7 +86,7 @@ def _frame(points: Sequence[Point]) -> svg.Frame:
     # Distances of models that learnt and of those that did not differ by factors: only then a logarithmic axis.
     log = high / low > 8
     around = (low / 1.15, high * 1.15) if log else (low - 0.08 * (high - low or 1), high + 0.08 * (high - low or 1))
-    return svg.Frame(62, 34, WIDTH - 90, HEIGHT - 90, around, (0.0, min(1.0, max(0.02, 1.08 * top))), log_x=log)
+    return svg.Frame(62, 34, WIDTH - 90, HEIGHT - 90, around, (0.0, max(0.02, 1.08 * top)), log_x=log)
 
 
 def _ends(score: ScoreEntry) -> list[float]:
