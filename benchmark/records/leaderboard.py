@@ -35,7 +35,7 @@ HEADLINE = "exposed.items[copy]"
 POSSIBLE = "possible ranks"
 CONTROLS = {
     "copycat": "Positive control: a known share of its samples are training images. The detector must see them.",
-    "gaussian": "Baseline: a normal distribution of few principal components, fitted to the patients. It holds no image.",
+    "gaussian": "Baseline: a normal distribution of few principal components, fitted to patients. It holds no image.",
 }
 """Models that check a board; they have no rank."""
 
