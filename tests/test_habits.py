@@ -71,7 +71,9 @@ def test_boards_are_built_from_submitted_records_and_leave_the_rules_alone(tmp_p
     assert done.returncode == 0, done.stderr
     stem = "leaderboards/msd-0123456789abcdef-p2"
     boards = [f"{stem}.md", f"{stem}.csv", "leaderboards/site/index.html"]
-    assert done.stdout.splitlines() == boards
+    assert [
+        line for line in done.stdout.splitlines() if "/cxr-pneumonia-" not in line
+    ] == boards  # those of this repository
     assert "declined: no checkout" in (tmp_path / boards[0]).read_text(encoding="utf-8")
     assert (tmp_path / "leaderboards" / "RULES.md").read_text(encoding="utf-8") == rules
 
